@@ -18,7 +18,7 @@ from shoal.accounts.store import (
     Refused,
     Settle,
     Tombstone,
-    told_by,
+    fold_of,
 )
 from shoal.errors import (
     AccountExists,
@@ -132,7 +132,7 @@ class MemoryStore:
         starts = [self._baselines[account_id]] if account_id in self._baselines else []
         return Glimpse(
             account=self._accounts.get(account_id),
-            told=told_by(entries, starts, account_id),
+            folded=fold_of(entries, starts, account_id),
             entries=tuple(entry for entry in entries if entry.rev > after_rev),
         )
 

@@ -39,8 +39,8 @@ def steady_ms() -> int:
 class SiteClock:
     """The site's clock: the time that the site reported once (0: it reported none), plus the time since then."""
 
-    def __init__(self, told_ms: int = 0) -> None:
-        self._since_steady_ms = told_ms - steady_ms() if 0 < told_ms < _NO_MOMENT_MS else None
+    def __init__(self, reported_ms: int = 0) -> None:
+        self._since_steady_ms = reported_ms - steady_ms() if 0 < reported_ms < _NO_MOMENT_MS else None
 
     @property
     def ahead_ms(self) -> int:

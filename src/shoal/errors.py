@@ -70,7 +70,7 @@ class ConfigError(ShoalError):
         self._key = key
         super().__init__(say(key, Language.EN, **params), code=code, **params)
 
-    def told(self, language: Language) -> str:
+    def sentence(self, language: Language) -> str:
         """Returns the sentence in a language."""
         return say(self._key, language, **self.params)
 

@@ -16,7 +16,7 @@ import pytest
 from doors import Door, another_person, served
 from shoal.accounts.account import Observation
 from shoal.accounts.events import AccountStateChanged
-from shoal.api.http.event_feed import Told, account_event_batches, account_events
+from shoal.api.http.event_feed import PublishedEvent, account_event_batches, account_events
 from shoal.api.http.streams import is_over
 from shoal.clock import now_ms
 from standins import ANN, FakeSite, managing, until
@@ -215,7 +215,7 @@ async def test_a_cursor_that_is_too_far_behind_gets_a_reset(door: Door, monkeypa
         assert (await _next(events)).body == {"type": "reset"}
 
 
-async def _next(events: AsyncGenerator[Told | None, None]) -> Told:
+async def _next(events: AsyncGenerator[PublishedEvent | None, None]) -> PublishedEvent:
     async with asyncio.timeout(60):
         told = await anext(events)
     assert told is not None

@@ -17,7 +17,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.messages.outbox import ECHO_WINDOW_MS, MISNAMED_WINDOW_MS, Outbox, Queued
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
-from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, Intended, guard_of, held_back_by, nobody_spoke_since
+from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, Intended, guard_of, held_back_by, not_taken_over_since
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
@@ -485,9 +485,9 @@ async def test_what_the_owner_answered_is_not_answered_again(database: Database,
     await log.mark_human("shop", word, pause_minutes=0)
     assert await held(database, intended(clock)) is Decision.HUMAN_ANSWERED
     assert await held(database, intended(clock, asked_at_ms=clock.now + 1)) is None
-    guard = nobody_spoke_since("shop", "c", clock.now, clock.now)
+    guard = not_taken_over_since("shop", "c", clock.now, clock.now)
     assert await database.write(guard) is Decision.HUMAN_ANSWERED
-    assert await database.write(nobody_spoke_since("shop", "d", 0, clock.now)) is None
+    assert await database.write(not_taken_over_since("shop", "d", 0, clock.now)) is None
 
 
 # ── chats ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,15 +48,15 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a slow reader of the stream is told of a shop that it lost",
         "api/http/event_feed.py",
-        "                if _is_for(server, who, told):  # still: the reader may have been slow\n",
-        "                if told:\n",
+        "                if _is_for(server, who, event):  # still: the reader may have been slow\n",
+        "                if event:\n",
         f"{_ACCESS}test_f4_a_slow_reader_of_the_stream_is_told_nothing_of_a_shop_that_it_lost",
     ),
     one(
         "changes are told twice after a resume",
         "api/http/event_feed.py",
-        "if told.rev not in told_already]",
-        "if told]",
+        "if event.rev not in sent_revs]",
+        "if event]",
         "tests/api/test_events.py::test_f4_a_change_that_the_resumed_reader_was_told_from_the_journal_is_not_told_again",
     ),
     one(

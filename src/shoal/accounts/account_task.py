@@ -226,7 +226,7 @@ class AccountTask:
             if not waiter.done():
                 waiter.set_result(None)
 
-    # -- wish against fact ---------------------------------------------------------------------------------------
+    # -- desired against actual ----------------------------------------------------------------------------------
 
     def _reconcile(self) -> None:
         self._wake_up = None

@@ -223,7 +223,7 @@ class ChangePath:
             return {account_id: self._as_before(record, caller) for account_id, record in before.items()}
         entries = await self._committed_fresh(changes, holds, caller)
         if entries is None:
-            raise StaleGeneration("an account of the batch was changed elsewhere meanwhile")
+            raise StaleGeneration("another server changed an account of the batch")
         return {change.account_id: self._done(change, entries) for change in changes}
 
     async def _done_before(self, account_id: str, op: Op, look: bool) -> OpRecord | None:
@@ -259,7 +259,7 @@ class ChangePath:
 
     def _refuse_taken(self, account: Account) -> None:
         if account.owner_id in self._closed_to:
-            raise Unauthenticated("that person is being removed")
+            raise Unauthenticated("that user is being removed")
         if account.id in self._published.accounts:
             raise AccountExists(f"{account.id} exists", id=account.id)
         if self._is_vanishing(account.id):
@@ -277,7 +277,7 @@ class ChangePath:
             for account_id, draft in self._pending.items()
         )
         if self._published.count_of(owner_id) + coming >= limit:
-            raise TooManyShops(f"one person may have {limit} shops", limit=limit)
+            raise TooManyShops(f"one user may have {limit} shops", limit=limit)
 
     def _matching(self, account_id: str, caller: Caller) -> Account:
         account = self._owned(account_id, caller)

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_locks import AccountLocks, Hold
-from shoal.accounts.journal import Baseline, Changes, JournalEntry, changes_between, changes_from, projection, told_of
+from shoal.accounts.journal import (
+    Baseline,
+    Changes,
+    JournalEntry,
+    changes_between,
+    changes_from,
+    projection,
+    projection_at,
+)
 from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.store import AccountStore, Change, Found, Glimpse, Op
 from shoal.clock import now_ms
@@ -80,12 +88,12 @@ def difference(account_id: str, published: Account | None, glimpse: Glimpse) -> 
 
 def is_outside(published: Account | None, glimpse: Glimpse) -> bool:
     """Return whether the journal does not fold to the row, so that another program wrote it."""
-    stored, told = glimpse.account, glimpse.told
+    stored, folded = glimpse.account, glimpse.folded
     if stored is None:
-        return _told_projection(told) is not None
-    if told is None or (told.generation, told.rev) != (stored.generation, stored.rev):
+        return _folded_projection(folded) is not None
+    if folded is None or (folded.generation, folded.rev) != (stored.generation, stored.rev):
         return True
-    if _told_projection(told) != projection(stored):
+    if _folded_projection(folded) != projection(stored):
         return True
     # The journal has no proxy passwords: only memory shows that one changed.
     same_place = published is not None and (published.generation, published.rev) == (stored.generation, stored.rev)
@@ -94,12 +102,12 @@ def is_outside(published: Account | None, glimpse: Glimpse) -> bool:
 
 def taken_over(published: Account | None, glimpse: Glimpse, op: Op) -> Change:
     """Return the change that brings the journal up to the row: the next entry, and the row's position."""
-    stored, told = glimpse.account, glimpse.told
-    generation = told.generation if told is not None else 0
+    stored, folded = glimpse.account, glimpse.folded
+    generation = folded.generation if folded is not None else 0
     if stored is None:
         return Change(old=published, new=None, op=op, found=Found(generation, {"deleted": [False, True]}))
     new = stored.evolve(generation=generation + 1, cookie_version=_cookie_version(published, stored))
-    changes = changes_from(_told_projection(told), new)
+    changes = changes_from(_folded_projection(folded), new)
     if published is not None and published.proxy != stored.proxy:
         changes.setdefault("proxy", changes_between(published, stored)["proxy"])
     return Change(old=stored, new=new, op=op, found=Found(generation, changes))
@@ -112,8 +120,8 @@ def _cookie_version(published: Account | None, stored: Account) -> int:
     return max(stored.cookie_version, published.cookie_version + 1)
 
 
-def _told_projection(told: Baseline | None) -> dict[str, Any] | None:
-    return None if told is None else told_of(told)
+def _folded_projection(folded: Baseline | None) -> dict[str, Any] | None:
+    return None if folded is None else projection_at(folded)
 
 
 def _in_order(account: Account) -> Account:
@@ -166,7 +174,7 @@ class Drift:
             hold = await self._locks.acquire(account_id, "reload_from_db")
             try:
                 old = self._published.accounts.get(account_id)
-                glimpse = await self._store.glimpse(account_id, after_rev=self._published.told_up_to(account_id))
+                glimpse = await self._store.glimpse(account_id, after_rev=self._published.published_up_to(account_id))
                 found = None if is_same(old, glimpse.account) else difference(account_id, old, glimpse)
                 if found is not None and take_over and not found.outside:
                     self._published.publish(account_id, glimpse.account, glimpse.entries)

@@ -83,13 +83,13 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
     return {name: change for name, change in changes.items() if change}
 
 
-def changes_from(told: Mapping[str, Any] | None, new: Account) -> Changes:
+def changes_from(folded: Mapping[str, Any] | None, new: Account) -> Changes:
     """Return the changes from the fold of a journal (``None``: no account) to a snapshot."""
-    before, after = told or {}, projection(new)
+    before, after = folded or {}, projection(new)
     changes: Changes = {
         name: [before.get(name), after[name]]
         for name in SCALAR_FIELDS
-        if told is None or before.get(name) != after[name]
+        if folded is None or before.get(name) != after[name]
     }
     for name in ("keywords", "items"):
         changes[name] = _delta_of_rows(before.get(name, {}), after[name])
@@ -152,10 +152,10 @@ def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) ->
     its predecessor.
     """
     ends = advance(baselines, entries)
-    return {name: told for name, end in ends.items() if (told := told_of(end)) is not None}
+    return {name: folded for name, end in ends.items() if (folded := projection_at(end)) is not None}
 
 
-def told_of(end: Baseline) -> dict[str, Any] | None:
+def projection_at(end: Baseline) -> dict[str, Any] | None:
     """Return the account of a fold that ended there; ``None`` when it was deleted."""
     return None if end.projection is None else {**_DEFAULTS, **end.projection}
 

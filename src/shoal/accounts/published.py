@@ -63,7 +63,7 @@ class PublishedAccounts:
         """Return the number of accounts of that user."""
         return self._shops_of[owner_id]
 
-    def told_up_to(self, account_id: str) -> int:
+    def published_up_to(self, account_id: str) -> int:
         """Return the journal position up to which events of the account were published."""
         account = self._accounts.get(account_id)
         return account.rev if account else self._gone_at.get(account_id, self._loaded_rev)

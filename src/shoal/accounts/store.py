@@ -125,11 +125,11 @@ class Contents:
 class Glimpse:
     """One account from one consistent read: its row, the fold of its journal, and the requested entries.
 
-    ``told`` is ``None`` when the journal has no entry of it.
+    ``folded`` is ``None`` when the journal has no entry of it.
     """
 
     account: Account | None = None
-    told: Baseline | None = None
+    folded: Baseline | None = None
     entries: tuple[JournalEntry, ...] = ()
 
 
@@ -232,7 +232,7 @@ class AccountStore(Protocol):
         """
 
 
-def told_by(entries: Iterable[JournalEntry], starts: Iterable[Baseline], account_id: str) -> Baseline | None:
+def fold_of(entries: Iterable[JournalEntry], starts: Iterable[Baseline], account_id: str) -> Baseline | None:
     """Return the fold of one account's entries. Raises ``StoreError`` (``journal_broken``) when they do not fold."""
     try:
         return advance(starts, entries).get(account_id)

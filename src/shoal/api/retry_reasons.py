@@ -12,5 +12,5 @@ def park_words(reason: str, language: Language) -> str:
 
 
 def retry_words(reason: str, detail: str, language: Language) -> str:
-    """Returns why it is retried; a reason without a sentence is told by its detail, or by its name."""
+    """Return why it is retried; a reason without a sentence is shown by its detail, or by its name."""
     return say(key, language) if knows(key := f"retry.{reason}") else detail or reason

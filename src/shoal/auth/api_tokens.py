@@ -88,7 +88,7 @@ class ApiTokens:
             connection.execute(delete(api_tokens).where(api_tokens.c.expires_at_ms <= now - LONGEST_DAYS * _DAY_MS))
             living = api_tokens.c.user_id == user_id, api_tokens.c.expires_at_ms > now
             if (connection.scalar(select(func.count()).where(*living)) or 0) >= MOST_TOKENS:
-                raise Conflict("this person has many tokens", code="too_many_tokens", limit=MOST_TOKENS)
+                raise Conflict("this user has many tokens", code="too_many_tokens", limit=MOST_TOKENS)
             return _token(
                 connection.execute(api_tokens.insert().values(**row).returning(*api_tokens.c)).mappings().one()
             )

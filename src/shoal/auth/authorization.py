@@ -232,7 +232,7 @@ class Authorization:
             if not connection.scalar(living.where(accounts.c.created_at_ms == account.created_at_ms)):
                 raise UnknownAccount(account.id)
             if not connection.scalar(select(exists().where(users.c.id == user_id))):
-                raise UnknownUser("there is no such person")
+                raise UnknownUser("there is no such user")
             others = grants.c.account_id == account.id, grants.c.user_id != user_id
             if (connection.scalar(select(func.count()).where(*others)) or 0) >= MOST_STAFF:
                 raise Conflict("the shop is shared with many", code="too_many_staff", limit=MOST_STAFF)
@@ -249,8 +249,8 @@ class Authorization:
 
     def forget_user(self, user_id: int) -> None:
         """Drop at once the grants of a user who is being removed; their rows are deleted with the user."""
-        for people in self._grants.values():
-            people.pop(user_id, None)
+        for by_user in self._grants.values():
+            by_user.pop(user_id, None)
         self._events.publish(AccessChanged(user_id=user_id))
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────

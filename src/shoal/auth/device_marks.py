@@ -15,7 +15,7 @@ from typing import Final
 from shoal.rules.folding import folded
 
 LIFETIME_SECONDS: Final = 30 * 86_400
-MOST_PEOPLE: Final = 5
+MOST_USERS: Final = 5
 """How many users of one browser are remembered; the one who signed in longest ago is dropped first."""
 _MAX_CHARACTERS: Final = 1024
 _DIGEST: Final = 24
@@ -36,22 +36,22 @@ class DeviceMarks:
         """Return the new cookie of the browser: the marks that are still valid, and a new one of that user."""
         user = user_digest(name)
         others = [mark for mark in self._valid(kept) if not mark.startswith(f"{user}.")]
-        told = f"{user}.{int(self._now())}"
-        return "~".join([*others[-(MOST_PEOPLE - 1) :], f"{told}.{self._signature(told)}"])
+        content = f"{user}.{int(self._now())}"
+        return "~".join([*others[-(MOST_USERS - 1) :], f"{content}.{self._signature(content)}"])
 
     def _valid(self, kept: str) -> Iterator[str]:
         if len(kept) > _MAX_CHARACTERS or not kept.isascii():
             return
         for mark in kept.split("~"):
-            told, _, signature = mark.rpartition(".")
-            moment = told.partition(".")[2]
-            if not hmac.compare_digest(signature, self._signature(told)) or not moment.isdecimal():
+            content, _, signature = mark.rpartition(".")
+            moment = content.partition(".")[2]
+            if not hmac.compare_digest(signature, self._signature(content)) or not moment.isdecimal():
                 continue
             if -60 <= self._now() - int(moment) <= LIFETIME_SECONDS:
                 yield mark
 
-    def _signature(self, told: str) -> str:
-        return hmac.new(self._secret, told.encode(), hashlib.sha256).hexdigest()
+    def _signature(self, content: str) -> str:
+        return hmac.new(self._secret, content.encode(), hashlib.sha256).hexdigest()
 
 
 def user_digest(name: str) -> str:

@@ -82,7 +82,7 @@ class Invitations:
         def job(connection: Connection) -> Invitation:
             if user_id is not None:
                 if connection.scalar(select(users.c.id).where(users.c.id == user_id, ~users.c.leaving)) is None:
-                    raise UnknownUser("there is no such person")
+                    raise UnknownUser("there is no such user")
                 connection.execute(delete(invitations).where(invitations.c.for_user_id == user_id))
             connection.execute(delete(invitations).where(invitations.c.expires_at_ms <= now - _KEPT_MS))
             connection.execute(invitations.insert().values(**row))

@@ -51,7 +51,7 @@ class Passwords:
             max(1, min(2, (os.cpu_count() or 1) // 2)), thread_name_prefix="shoal-password"
         )
         self._room = waiting_limit
-        self._nobody = ""
+        self._dummy_hash = ""
 
     async def close(self) -> None:
         """End the threads."""
@@ -77,7 +77,7 @@ class Passwords:
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """Return whether the password fits the hash. Without a hash it takes as long and returns False."""
-        known = stored if stored is not None else await self._hash_of_nobody()
+        known = stored if stored is not None else await self._hash_for_unknown()
         return await self._in_thread(self._verified, known, password) and stored is not None
 
     async def renewed(self, stored: str, password: str) -> str | None:
@@ -86,10 +86,10 @@ class Passwords:
             return None
         return await self._in_thread(self._hash, password)
 
-    async def _hash_of_nobody(self) -> str:
-        if not self._nobody:
-            self._nobody = await self._in_thread(self._hash, secrets.token_urlsafe(16))
-        return self._nobody
+    async def _hash_for_unknown(self) -> str:
+        if not self._dummy_hash:
+            self._dummy_hash = await self._in_thread(self._hash, secrets.token_urlsafe(16))
+        return self._dummy_hash
 
     def _hash(self, password: str) -> str:
         return self._hasher.hash(_as_compared(password))

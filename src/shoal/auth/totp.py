@@ -84,7 +84,7 @@ class Totp:
             columns = (users.c.totp_sealed, users.c.new_totp_sealed, users.c.totp_step)
             row = connection.execute(select(*columns).where(_is(user_id))).first()
             if row is None:
-                raise UnknownUser("there is no such person")
+                raise UnknownUser("there is no such user")
             if row.totp_sealed is not None:
                 raise Conflict("the second factor is on already", code="totp_on")
             if row.new_totp_sealed is None:

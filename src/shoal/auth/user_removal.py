@@ -84,11 +84,13 @@ class UserRemoval:
                 await self._users.remove(user_id)
                 break
             except StoreError as error:
-                log.warning("a person cannot leave yet, trying again", user=user_id, why=error.code, wait_seconds=wait)
+                log.warning(
+                    "a user cannot be removed yet, trying again", user=user_id, why=error.code, wait_seconds=wait
+                )
                 await asyncio.sleep(wait)
                 wait = min(longest, wait * 2)
         del self._leaving[user_id]
-        log.info("person removed", user=user_id)
+        log.info("user removed", user=user_id)
 
     async def _remove_shops(self, user_id: int, caller: Caller) -> None:
         """Remove every account and wait until its connection ends.

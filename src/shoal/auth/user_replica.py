@@ -25,7 +25,7 @@ from shoal.storage.database import Database
 from shoal.storage.schema import metadata
 from shoal.storage.user_tables import api_tokens, invitations, sessions, users
 
-log = structlog.get_logger("shoal.people")
+log = structlog.get_logger("shoal.users")
 
 T = TypeVar("T")
 Job = Callable[[Connection], T]
@@ -86,7 +86,7 @@ class UserReplica:
     async def open(self) -> None:
         """Read the tables, then start the refreshing task. Raises ``StoreError``."""
         await self._refresh(within_seconds=None)
-        self._following = asyncio.create_task(self._follow(), name="people replica")
+        self._following = asyncio.create_task(self._follow(), name="user replica")
 
     async def close(self) -> None:
         """Stop the task and store the kept writes, if the database accepts them."""
@@ -180,7 +180,7 @@ class UserReplica:
 
     async def _bounded(self, job: Job[T]) -> T:
         """Write, but wait only for a bounded time; the write may end later."""
-        task = asyncio.create_task(self._database.write(job), name="people write")
+        task = asyncio.create_task(self._database.write(job), name="user write")
         self._late.add(task)
         task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=self._times.write_seconds)
@@ -221,7 +221,7 @@ class UserReplica:
                 await self._store_kept()
                 await self._refresh(within_seconds=self._times.write_seconds)
             except (StoreError, TimeoutError) as error:
-                log.debug("the replica of people is not read anew", why=str(error))
+                log.debug("the replica of users was not refreshed", why=str(error))
 
     async def _store_kept(self) -> None:
         """Store the kept writes in order. Drop those whose conditions no longer hold. Raises ``StoreError``."""

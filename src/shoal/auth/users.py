@@ -161,7 +161,7 @@ class Users:
         def job(connection: Connection) -> User:
             before = find_user(connection, user_id)
             if before.leaving:
-                raise Conflict("that person is being removed", code="person_leaving")
+                raise Conflict("that user is being removed", code="person_leaving")
             _check_free(connection, email=changes.get("email"), but=user_id)
             if changes.get("role") == Role.STAFF:
                 _check_owns_nothing(connection, user_id)
@@ -324,7 +324,7 @@ def find_user(connection: Connection, user_id: int) -> User:
     """Return one user, within the caller's transaction. Raises ``UnknownUser``."""
     row = connection.execute(select(*USER_COLUMNS).where(users.c.id == user_id)).mappings().first()
     if row is None:
-        raise UnknownUser("there is no such person")
+        raise UnknownUser("there is no such user")
     return user_of(row)
 
 
@@ -335,7 +335,7 @@ def _check_not_last_admin(connection: Connection, user: User, *, locked: bool = 
     if locked:  # another node may remove that one at the same time
         others = others.with_for_update()
     if connection.execute(others).first() is None:
-        raise Conflict("nobody else could administer the server", code="last_admin")
+        raise Conflict("no other administrator is active", code="last_admin")
 
 
 def _check_free(

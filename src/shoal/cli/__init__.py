@@ -1,1 +1,1 @@
-"""The command line: commands, their questions to a server, and the demo."""
+"""The command line: commands, their calls of a server, and the demo."""

@@ -45,7 +45,7 @@ def list_accounts(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the accounts: what is happening to each, since when, and why."""
+    """List the accounts: the state of each, since when, and why."""
     if watch:
         run(_watch(url, as_json=as_json), interrupted=0)
     else:
@@ -77,7 +77,7 @@ def add_account(
     ] = None,
     url: Url = None,
 ) -> None:
-    """Add an account and start it; an id that is there already gets the new cookie."""
+    """Add an account and start it; an existing id gets the new cookie."""
     run(_add(url, account_id, _cookie(cookie_file), remark))
 
 
@@ -100,7 +100,7 @@ def log_in(
     ] = False,
     url: Url = None,
 ) -> None:
-    """Add an account, or renew its cookie, by a QR code that the seller scans with the app."""
+    """Add an account or renew its cookie with a QR code that the seller scans with the app."""
     run(_log_in(url, account_id, _asked_proxy() if proxy else None))
 
 
@@ -110,19 +110,19 @@ def set_proxy(
     none: Annotated[bool, typer.Option("--none", help=words("cli.accounts.help.no_proxy"))] = False,
     url: Url = None,
 ) -> None:
-    """Let an account connect through a proxy: http://user:password@host:port or socks5://…"""
+    """Connect an account through a proxy: http://user:password@host:port or socks5://…"""
     run(_set_proxy(url, account_id, None if none else _asked_proxy()))
 
 
 @accounts.command("enable", help=words("cli.accounts.help.enable"))
 def enable_account(account_ids: AccountIds, url: Url = None) -> None:
-    """Switch accounts on, and wait up to 5 seconds for each to start."""
+    """Enable accounts, and wait up to 5 seconds for each to start."""
     run(_switch(url, account_ids, enabled=True))
 
 
 @accounts.command("disable", help=words("cli.accounts.help.disable"))
 def disable_account(account_ids: AccountIds, url: Url = None) -> None:
-    """Switch accounts off, and wait up to 10 seconds for each to stop."""
+    """Disable accounts, and wait up to 10 seconds for each to stop."""
     run(_switch(url, account_ids, enabled=False))
 
 
@@ -132,7 +132,7 @@ def resume_account(
     anyway: Annotated[bool, typer.Option("--anyway", help=words("cli.accounts.help.anyway"))] = False,
     url: Url = None,
 ) -> None:
-    """Let an account that waits for you try again, after you did what was asked."""
+    """Resume a parked account, after you did what the site asked for."""
     run(_resume(url, account_id, anyway=anyway))
 
 
@@ -142,7 +142,7 @@ def remove_account(
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
     url: Url = None,
 ) -> None:
-    """Stop an account and forget its cookie, rules and messages."""
+    """Stop an account and delete its cookie, rules and messages."""
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("cli.error.remove_shop_unasked")
@@ -172,13 +172,13 @@ async def _watch(url: str | None, *, as_json: bool) -> None:
 
 
 async def _watch_lines(board: AccountBoard, *, as_json: bool) -> None:
-    told = ""
+    shown_trouble = ""
     async with aclosing(board.follow()) as events:
         async for event in events:
-            if board.trouble != told:
-                told = board.trouble
-                if told:
-                    typer.echo(told, err=True)
+            if board.trouble != shown_trouble:
+                shown_trouble = board.trouble
+                if shown_trouble:
+                    typer.echo(shown_trouble, err=True)
             if event and as_json:
                 typer.echo(json.dumps(event, ensure_ascii=False))
             elif event.get("type") == "snapshot":

@@ -57,8 +57,8 @@ def main() -> None:
     try:
         app()
     except ShoalError as error:
-        told = error.told(language()) if isinstance(error, ConfigError) else str(error)
-        typer.echo(f"shoal: {told}", err=True)
+        sentence = error.sentence(language()) if isinstance(error, ConfigError) else str(error)
+        typer.echo(f"shoal: {sentence}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -130,7 +130,7 @@ def _announce(application: FastAPI, url: str) -> None:
 
 @app.command(help=words("cli.app.help.demo"))
 def demo() -> None:
-    """Show everything at once: a server, a local stand-in for the site, six shops and buyers who talk and pay."""
+    """Start a server, a local sandbox of the site, six shops and buyers who chat and pay."""
     from shoal.cli.demo.run import run_demo
 
     raise typer.Exit(run_demo())
@@ -155,7 +155,7 @@ def sandbox(
         ),
     ] = None,
 ) -> None:
-    """Run a local stand-in for the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
+    """Run a local sandbox of the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
     from shoal.sandbox.certificate import make_certificate
     from shoal.sandbox.clock import Clock
     from shoal.sandbox.policy import Policy, strict_policy
@@ -215,12 +215,12 @@ def login(
 
 @app.command(help=words("cli.app.help.logout"))
 def logout(url: Url = None) -> None:
-    """End the stored session of a server, there and here."""
+    """End the stored session, on the server and in the file."""
     run(_logout(chosen_url(url)))
 
 
 async def _reach(url: str) -> None:
-    """Check that the server is there and accepts a password over this connection, before a user types one."""
+    """Check that the server runs and accepts a password over this connection, before a user types one."""
     async with ApiClient(url) as client:
         await client.call("POST", "login", body={})
 

@@ -1,4 +1,4 @@
-"""``shoal keys …``: the keys of a running server's secrets, over its API."""
+"""``shoal keys …``: the encryption keys of a running server, over its API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.3
 
 @keys.command("status", help=words("cli.keys.help.status"))
 def show_keys(url: Url = None) -> None:
-    """Show how many values are sealed with which key. The keys themselves are never shown."""
+    """Show how many values each key encrypts. The keys themselves are never shown."""
     run(_show(url))
 
 
@@ -33,7 +33,7 @@ def rotate_keys(
     url: Url = None,
     wait: Annotated[bool, typer.Option(help=words("cli.keys.help.wait"))] = True,
 ) -> None:
-    """Take a new key: everything is sealed anew while the server serves, and goes on by itself after a crash."""
+    """Rotate the key: the server keeps running while everything is encrypted again, and continues after a crash."""
     run(_rotate(url, wait=wait))
 
 
@@ -42,7 +42,7 @@ def forget_keys(
     url: Url = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
 ) -> None:
-    """Forget the old keys, when nothing is sealed with them. Older backups need them: keep a copy apart."""
+    """Delete the old keys once nothing uses them. Older backups need them: keep a copy elsewhere."""
     if not yes and not typer.confirm(_question(), err=True):
         raise typer.Exit(1)
     run(_forget(url))

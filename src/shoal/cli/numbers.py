@@ -20,7 +20,7 @@ Number = Annotated[
 
 @accounts.command("numbers", help=words("cli.numbers.help.numbers"))
 def list_numbers(url: Url = None) -> None:
-    """List sellers whom several people's accounts name: which account holds each, which wait. For administrators."""
+    """List seller numbers of several users' accounts: the holder of each, and who waits. For administrators."""
     run(_list(url))
 
 
@@ -30,7 +30,7 @@ def free_number(
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
     url: Url = None,
 ) -> None:
-    """Take a seller's number from the account that holds it, and switch that account off. For administrators."""
+    """Take a seller's number from the account that holds it, and disable that account. For administrators."""
     run(_free(url, number, yes=yes))
 
 

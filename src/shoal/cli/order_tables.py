@@ -60,7 +60,7 @@ def order_facts(order: Order) -> Table:
     for action in order["actions"]:
         table.add_row(_step(action["action"]), Text(_detailed(_outcome(action["state"]), action["detail"])))
     for line in order["timeline"]:
-        table.add_row(ago(line["site_at"] or line["at"]), Text(_told(line)))
+        table.add_row(ago(line["site_at"] or line["at"]), Text(_timeline_text(line)))
     return table
 
 
@@ -71,7 +71,7 @@ def order_line(order: Order) -> str:
     return f"{line} ({printable(problem['detail'])})" if problem else line
 
 
-def _told(line: dict[str, Any]) -> str:
+def _timeline_text(line: dict[str, Any]) -> str:
     if line["action"]:
         said = f"{_step(line['action'])}: {_outcome(line['outcome'])}"
     else:

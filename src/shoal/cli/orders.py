@@ -60,7 +60,7 @@ def list_orders(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """List orders, newest first: how each stands, and what keeps it from being served."""
+    """List orders, newest first: the status of each, and what blocks it."""
     run(_list(url, account_id, problem=problem, limit=limit, as_json=as_json))
 
 
@@ -79,7 +79,7 @@ def serve_order(
     ] = None,
     url: Url = None,
 ) -> None:
-    """Do again what failed or what nobody knows of. What was done is never done a second time."""
+    """Retry actions that failed or whose outcome is unknown. A finished action is never repeated."""
     run(_publish(url, account_id, order_id, "serve", {} if action is None else {"action": action.value}))
 
 
@@ -94,7 +94,7 @@ def settle_order(
     ],
     url: Url = None,
 ) -> None:
-    """Say what you found on the site: an act was done, or is not needed any more. What follows it is then done."""
+    """Record what you found on the site: an action was done, or is no longer needed. The next action then continues."""
     run(_publish(url, account_id, order_id, "settle", {"action": action.value, "outcome": outcome.value}))
 
 

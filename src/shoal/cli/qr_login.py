@@ -47,13 +47,13 @@ async def log_in_by_qr(url: str | None, account_id: str | None, proxy: str | Non
 async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
     if login["content"]:
         typer.echo(terminal_picture(login["content"]))
-    told = ""
+    state = ""
     while True:
-        if login["state"] != told:
-            told = login["state"]
-            if say := _PROGRESS.get(told):
+        if login["state"] != state:
+            state = login["state"]
+            if say := _PROGRESS.get(state):
                 typer.echo(say())
-        if told not in _UNDER_WAY:
+        if state not in _UNDER_WAY:
             return login
         await asyncio.sleep(LOOK_SECONDS)
         login = await client.call("GET", "qr-logins", login["id"])

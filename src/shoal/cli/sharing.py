@@ -11,7 +11,7 @@ from shoal.cli.accounts import AccountId, accounts
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
-Person = Annotated[str, typer.Argument(metavar="USER", help=words("cli.sharing.help.user"), show_default=False)]
+UserName = Annotated[str, typer.Argument(metavar="USER", help=words("cli.sharing.help.user"), show_default=False)]
 
 
 class Given(StrEnum):
@@ -24,24 +24,24 @@ class Given(StrEnum):
 
 @accounts.command("staff", help=words("cli.sharing.help.staff"))
 def list_staff(account_id: AccountId, url: Url = None) -> None:
-    """List with whom an account is shared, and what each of them may do."""
+    """List the users with whom an account is shared, and their permissions."""
     run(_list(url, account_id))
 
 
 @accounts.command("share", help=words("cli.sharing.help.share"))
 def share(
     account_id: AccountId,
-    user: Person,
+    user: UserName,
     permission: Annotated[Given, typer.Option(help=words("cli.help.permission"))] = Given.READ,
     url: Url = None,
 ) -> None:
-    """Share an account with another person."""
+    """Share an account with another user."""
     run(_share(url, account_id, user, permission))
 
 
 @accounts.command("unshare", help=words("cli.sharing.help.unshare"))
-def unshare(account_id: AccountId, user: Person, url: Url = None) -> None:
-    """Share an account with a person no more, at once."""
+def unshare(account_id: AccountId, user: UserName, url: Url = None) -> None:
+    """Stop sharing an account with a user, at once."""
     run(_unshare(url, account_id, user))
 
 

@@ -38,7 +38,7 @@ def list_tokens(
     url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help=words("cli.help.json"))] = False,
 ) -> None:
-    """List your API tokens. The tokens themselves are shown once only, when they are made."""
+    """List your API tokens. A token itself is shown only once, when it is created."""
     run(_list(url, as_json=as_json))
 
 
@@ -56,7 +56,7 @@ def make_token(
     days: Annotated[int, typer.Option(help=words("cli.tokens.help.days"), min=1, max=366)] = 90,
     url: Url = None,
 ) -> None:
-    """Make an API token, and show it this once."""
+    """Create an API token, and show it this once."""
     run(_make(url, {"name": name, "scope": scope.value, "accounts": account, "expires_days": days}))
 
 
@@ -65,7 +65,7 @@ def revoke_token(
     token_id: Annotated[int, typer.Argument(metavar="ID", help=words("cli.tokens.help.id"))],
     url: Url = None,
 ) -> None:
-    """Revoke an API token, at once and for good."""
+    """Revoke an API token, at once and permanently."""
     run(_revoke(url, token_id))
 
 

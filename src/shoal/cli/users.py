@@ -46,7 +46,7 @@ class RoleName(StrEnum):
 
 @users.command("list", help=words("cli.users.help.list"))
 def list_users(url: Url = None, as_json: AsJson = False) -> None:
-    """List the people: role, shops, second factor, and when they signed in last."""
+    """List the users: role, shops, TOTP, and last sign-in."""
     run(_list(url, as_json=as_json))
 
 
@@ -57,13 +57,13 @@ def invite(
     hours: Annotated[float, typer.Option(min=0.1, max=720, help=words("cli.users.help.hours"))] = 72,
     url: Url = None,
 ) -> None:
-    """Make a link, shown once, by which one person chooses a name and a password."""
+    """Create a link, shown once, with which a new user chooses a name and a password."""
     run(_invite(url, {"role": role.value, "email": email, "expires_hours": hours}))
 
 
 @users.command("invitations", help=words("cli.users.help.invitations"))
 def list_invitations(url: Url = None, as_json: AsJson = False) -> None:
-    """List the links of the last weeks: open, used, too old."""
+    """List the links of the last weeks: open, used, expired."""
     run(_list_invitations(url, as_json=as_json))
 
 
@@ -72,7 +72,7 @@ def revoke(
     invitation: Annotated[str, typer.Argument(metavar="ID", help=words("cli.users.help.invitation"))],
     url: Url = None,
 ) -> None:
-    """End a link that was not used."""
+    """Revoke an unused link."""
     run(_revoke(url, invitation))
 
 
@@ -84,7 +84,8 @@ def change(
     active: Annotated[bool | None, typer.Option("--active/--inactive", help=words("cli.users.help.active"))] = None,
     url: Url = None,
 ) -> None:
-    """Change a person's role or address, or whether they may sign in. Who may not is signed out at once."""
+    """Change a user's role or address, or whether they can sign in. A user who can no longer sign in is signed out at
+    once."""
     changes: dict[str, Any] = {}
     if role is not None:
         changes["role"] = role.value
@@ -103,7 +104,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
     url: Url = None,
 ) -> None:
-    """Remove a person with every shop of theirs: each is stopped, then forgotten."""
+    """Remove a user with all their accounts: each is stopped, then deleted."""
     run(_remove(url, name, yes=yes))
 
 
@@ -113,25 +114,25 @@ def password_link(
     hours: Annotated[float, typer.Option(min=0.1, max=720, help=words("cli.users.help.hours"))] = 24,
     url: Url = None,
 ) -> None:
-    """Make a link, shown once, by which a person who forgot the password chooses a new one."""
+    """Create a link, shown once, with which a user who forgot the password chooses a new one."""
     run(_password_link(url, name, hours))
 
 
 @users.command("reset-password", help=words("cli.users.help.reset_password"))
 def reset_password(name: Name = "admin", data_dir: DataDir = None) -> None:
-    """Give a user who is locked out a new password, and end their sessions. Works on the database itself."""
+    """Give a locked-out user a new password, and end their sessions. Changes the database directly."""
     import asyncio
 
     from shoal.auth.account_recovery import reset_password as reset
 
     password = asyncio.run(reset(load_settings(data_dir=data_dir), name))
-    told = words("cli.users.new_password", name=printable(name))
-    typer.echo(f"{told}\n\n    {password}\n")
+    heading = words("cli.users.new_password", name=printable(name))
+    typer.echo(f"{heading}\n\n    {password}\n")
 
 
 @users.command("reset-totp", help=words("cli.users.help.reset_totp"))
 def reset_totp(name: Name = "admin", data_dir: DataDir = None) -> None:
-    """Turn off a user's second factor, and end their sessions. Works on the database itself."""
+    """Turn off a user's TOTP, and end their sessions. Changes the database directly."""
     from shoal.auth.account_recovery import reset_totp as reset
 
     was_on = reset(load_settings(data_dir=data_dir), name)
@@ -176,10 +177,10 @@ async def _list_invitations(url: str | None, *, as_json: bool) -> None:
         "ID", words("cli.users.for"), words("cli.users.made_by"), words("cli.users.until"), words("cli.users.used_by")
     )
     for link in found:
-        whom = _role(link) if link["role"] else words("cli.users.link_for_password", name=link["username"])
+        recipient = _role(link) if link["role"] else words("cli.users.link_for_password", name=link["username"])
         table.add_row(
             link["id"],
-            Text(printable(" ".join(filter(None, (whom, link["email"]))))),
+            Text(printable(" ".join(filter(None, (recipient, link["email"]))))),
             Text(printable(link["invited_by"] or "–")),
             link["expires_at"][:16].replace("T", " ") + " UTC",
             Text(printable(link["used_by"] or "")),
@@ -200,8 +201,8 @@ async def _password_link(url: str | None, name: str, hours: float) -> None:
 
 
 def _tell_link(client: ApiClient, link: dict[str, Any]) -> None:
-    told = words("cli.users.link")
-    typer.echo(f"{told}\n\n    {client.url.rstrip('/')}{link['path']}\n")
+    heading = words("cli.users.link")
+    typer.echo(f"{heading}\n\n    {client.url.rstrip('/')}{link['path']}\n")
 
 
 async def _revoke(url: str | None, invitation: str) -> None:

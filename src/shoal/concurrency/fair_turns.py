@@ -16,7 +16,7 @@ from shoal.concurrency.fair_queues import FairQueues
 from shoal.errors import TooManyAttempts, TooManyCalls
 
 RETRY_AFTER_SECONDS: Final = 5
-asking_user: ContextVar[int | None] = ContextVar("asking_person", default=None)
+asking_user: ContextVar[int | None] = ContextVar("asking_user", default=None)
 """The id of the user for whom the current work is done."""
 
 

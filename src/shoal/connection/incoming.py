@@ -93,7 +93,7 @@ class Incoming:
             self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
 
     def _logged(self, message: ChatMessage) -> IncomingMessage:
-        decision = _verdict_at_once(message)
+        decision = _decision_at_once(message)
         return IncomingMessage(
             message_id=message.message_id,
             chat_id=message.chat_id,
@@ -123,11 +123,11 @@ def _named(message: ChatMessage) -> ChatMessage:
     if message.message_id:
         return message
     moment = message.created_at_ms or now_ms() // 60_000
-    told = "\x00".join((message.chat_id, message.sender_id, message.text, str(moment)))
-    return replace(message, message_id=f"unnamed-{hashlib.sha256(told.encode()).hexdigest()[:32]}")
+    content = "\x00".join((message.chat_id, message.sender_id, message.text, str(moment)))
+    return replace(message, message_id=f"unnamed-{hashlib.sha256(content.encode()).hexdigest()[:32]}")
 
 
-def _verdict_at_once(message: ChatMessage) -> Decision:
+def _decision_at_once(message: ChatMessage) -> Decision:
     """Return the decision that needs no rule; own messages are checked for echoes first."""
     if message.is_own:
         return Decision.PENDING

@@ -29,7 +29,7 @@ CLOCK_SET_MS = 60_000
 """A stored token this far in the future shows that the machine's clock was set back since."""
 
 FAREWELL_SECONDS = 5.0
-"""How long a running token call may continue after the connection was told to stop."""
+"""How long a running token call may continue after the connection was stopped."""
 
 
 class TokenRenewed(Exception):
@@ -139,7 +139,7 @@ class SocketTokens:
         try:
             return await self._take(await asyncio.shield(call), device_id, asked_ms)
         except asyncio.CancelledError:
-            # Told to stop during the call: its token is for the next connection.
+            # Stopped during the call: its token is for the next connection.
             await asyncio.wait({call}, timeout=FAREWELL_SECONDS)
             if call.done() and not call.cancelled() and call.exception() is None:
                 await self._take(call.result(), device_id, asked_ms)

@@ -46,7 +46,7 @@ class SyncCursor:
         """Tell the site where to continue: at our position or at its own, whichever is older.
 
         Messages that come twice are recognised by their id; skipped ones would be lost. A site without a position is
-        told ours, or the current time. Raise what ``LiveSocket.request`` raises.
+        sent ours, or the current time. Raise what ``LiveSocket.request`` raises.
         """
         theirs = await self._asked()
         reply = await self._say(self._older(theirs))

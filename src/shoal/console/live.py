@@ -19,7 +19,7 @@ from typing import Any, Final
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from shoal.api.http.event_feed import QUEUE_LIMIT, Told, account_event_batches
+from shoal.api.http.event_feed import QUEUE_LIMIT, PublishedEvent, account_event_batches
 from shoal.api.http.route_rules import SIGNED_IN_BY_ITSELF
 from shoal.api.http.routing import Routes
 from shoal.api.http.session_cookie import cookie_token, is_own_origin
@@ -102,7 +102,7 @@ async def _publish(socket: WebSocket, server: Server, who: Principal, token: str
 
 
 async def _tell_feed(
-    socket: WebSocket, server: Server, who: Principal, token: str, feed: AsyncGenerator[list[Told], None]
+    socket: WebSocket, server: Server, who: Principal, token: str, feed: AsyncGenerator[list[PublishedEvent], None]
 ) -> None:
     loop = asyncio.get_running_loop()
     seen_at = loop.time()
@@ -119,35 +119,35 @@ async def _tell_feed(
     await socket.close(SERVER_STOPS)
 
 
-def _messages(server: Server, who: Principal, batch: Sequence[Told]) -> list[dict[str, Any]]:
+def _messages(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> list[dict[str, Any]]:
     """Return the messages for waiting events: chat events as they are, changes and states as account rows."""
     if not batch:
         return [{"type": "beat"}]
     first = batch[0].body
     if first["type"] in {"snapshot", "reset"}:
-        return [told.body for told in batch]
+        return [event.body for event in batch]
     return [_rows(server, who, batch)]
 
 
-def _rows(server: Server, who: Principal, batch: Sequence[Told]) -> dict[str, Any]:
+def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> dict[str, Any]:
     """Return a batch with each changed account once, as published now."""
     rows, gone = [], []
-    about = [told for told in batch if told.body["type"] in _OF_ACCOUNTS]
-    for account_id in dict.fromkeys(str(told.body["account"]) for told in about):
+    about = [event for event in batch if event.body["type"] in _OF_ACCOUNTS]
+    for account_id in dict.fromkeys(str(event.body["account"]) for event in about):
         account = server.manager.accounts.get(account_id)
         permission = server.authorization.permission_on(who, account) if account is not None else None
         if account is None or permission is None:
             gone.append(account_id)
         else:
             rows.append(account_body(server.manager, account, permission).model_dump(mode="json"))
-    changes = [told for told in batch if told.rev is not None]
+    changes = [event for event in batch if event.rev is not None]
     return {
         "type": "batch",
         "rev": changes[-1].rev if changes else None,
         "accounts": rows,
         "removed": gone,
-        "changes": [told.body for told in changes],
-        "talks": [told.body for told in batch if told.body["type"] not in _OF_ACCOUNTS],
+        "changes": [event.body for event in changes],
+        "talks": [event.body for event in batch if event.body["type"] not in _OF_ACCOUNTS],
     }
 
 

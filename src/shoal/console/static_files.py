@@ -65,12 +65,12 @@ async def file_answer(
     )
     if found is None:
         return None
-    told = {**headers, "Cache-Control": caching, "ETag": found.etag, "Vary": "Accept-Encoding"}
+    answer_headers = {**headers, "Cache-Control": caching, "ETag": found.etag, "Vary": "Accept-Encoding"}
     if status == 200 and found.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=told)
+        return Response(status_code=304, headers=answer_headers)
     if found.encoding:
-        told["Content-Encoding"] = found.encoding
-    return Response(found.data, status, media_type=found.media_type, headers=told)
+        answer_headers["Content-Encoding"] = found.encoding
+    return Response(found.data, status, media_type=found.media_type, headers=answer_headers)
 
 
 def _file(root: Path, name: str, accepted: str) -> _File | None:

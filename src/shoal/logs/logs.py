@@ -90,7 +90,7 @@ def log_crashes() -> None:
 
     def unheard(failed: sys.UnraisableHookArgs) -> None:
         error = failed.exc_value or failed.exc_type()
-        _crashes.critical("an error nobody could hear", exc_info=(type(error), error, failed.exc_traceback))
+        _crashes.critical("an error that no caller can receive", exc_info=(type(error), error, failed.exc_traceback))
 
     sys.excepthook, threading.excepthook, sys.unraisablehook = at_exit, in_thread, unheard
 

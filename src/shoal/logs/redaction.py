@@ -98,7 +98,7 @@ def _cleaned(value: Any, depth: int, *, multiline: bool = False) -> Any:
         return {_cleaned(name, depth + 1): _by_key(name, part, depth + 1) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return _cleaned_parts(list(value), depth + 1)
-    return _without_control(redact_text(_told(value)))
+    return _without_control(redact_text(_as_text(value)))
 
 
 def _cleaned_parts(parts: list[Any], depth: int) -> list[Any]:
@@ -111,7 +111,7 @@ def _without_control(text: str, *, kept: str = "") -> str:
     return _CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     try:
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
     except Exception:  # noqa: BLE001  any error of a foreign repr: the line must still be written

@@ -40,7 +40,7 @@ async def send_by_hand(
     Raise ``NotConnected`` (``account_disabled`` for a disabled account), ``NotSent`` and ``StoreError``.
     """
     if not outgoing.buyer_id:
-        raise InvalidInput("nobody knows the buyer of this chat", code="unknown_buyer")
+        raise InvalidInput("the buyer of this chat is unknown", code="unknown_buyer")
     before = await outbox.by_op(account.id, outgoing.op_id) if repeats and outgoing.op_id else None
     if before is not None:
         return Sent.of(before)

@@ -17,8 +17,7 @@ from shoal.messages.chats import Chat
 from shoal.messages.decisions import Decision, decide, decision_events
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
-from shoal.messages.takeovers import Takeover, TakeoverReason, pause_for_human
-from shoal.messages.takeovers import told as pause_told
+from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
 from shoal.storage.database import Database
 from shoal.storage.schema import insert_or, messages, outbox
 
@@ -118,7 +117,7 @@ class MessageLog:
         new = await self._database.write(job)
         for message in said:
             if message.message_id in new:
-                self._publish(_told(account_id, message, now))
+                self._publish(_message_event(account_id, message, now))
         return new
 
     async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
@@ -177,9 +176,9 @@ class MessageLog:
 
         paused = await self._database.write(job)
         human = replace(message, direction=Direction.HUMAN, handled=True, decision=Decision.HUMAN)
-        self._publish(_told(account_id, human, now))
+        self._publish(_message_event(account_id, human, now))
         if paused:
-            self._publish(pause_told(pause, now))
+            self._publish(pause_event(pause, now))
         return paused
 
     async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
@@ -322,7 +321,7 @@ def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
     )
 
 
-def _told(account_id: str, message: IncomingMessage, at_ms: int) -> MessageEvent:
+def _message_event(account_id: str, message: IncomingMessage, at_ms: int) -> MessageEvent:
     facts = {
         "message_id": message.message_id,
         "chat": message.chat_id,

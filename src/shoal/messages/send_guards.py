@@ -63,7 +63,7 @@ def guard_of(intended: Intended) -> Guard:
     return lambda connection: held_back_by(connection, intended)
 
 
-def nobody_spoke_since(account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Guard:
+def not_taken_over_since(account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Guard:
     """Return a guard for a later part of an answer: the owner has not taken the chat over since."""
     return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms)
 

@@ -17,7 +17,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
-from shoal.messages.send_guards import nobody_spoke_since
+from shoal.messages.send_guards import not_taken_over_since
 from shoal.messages.site_pictures import SitePictures
 from shoal.rules.rule import Part
 from shoal.xianyu import frames
@@ -201,7 +201,7 @@ class Sender:
     async def _send_part(self, sending: Sending) -> Sent:
         row = sending.row
         async with self._turn(row.chat_id):
-            guard = nobody_spoke_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
+            guard = not_taken_over_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
             decision = await self._outbox.begin(sending, guard)
             if decision is not None:
                 return Sent(SendOutcome.DROPPED, decision.value, sending.id)
@@ -329,7 +329,7 @@ class Sender:
                 if sending.outcome is SendOutcome.UNCERTAIN and sending.row.kind is not OutboxKind.PAID:
                     guard = None
                     if sending.row.kind is OutboxKind.REPLY:
-                        guard = nobody_spoke_since(
+                        guard = not_taken_over_since(
                             self._account_id, sending.row.chat_id, sending.created_at_ms, now_ms()
                         )
                     before = await self._send_again(sending, guard)

@@ -59,7 +59,7 @@ class Takeovers:
             until_ms=now + minutes * 60_000,
         )
         await self._database.write(lambda connection: _put(connection, pause))
-        self._publish(told(pause, now))
+        self._publish(pause_event(pause, now))
         return pause
 
     async def hand_back(self, account_id: str, chat_id: str, *, actor: str) -> bool:
@@ -84,7 +84,7 @@ class Takeovers:
                 since_ms=now,
                 until_ms=now,
             )
-            self._publish(told(back, now))
+            self._publish(pause_event(back, now))
         return ended
 
     async def active(self, account_ids: Collection[str]) -> list[Takeover]:
@@ -123,7 +123,7 @@ def pause_for_human(connection: Connection, pause: Takeover) -> bool:
     return True
 
 
-def told(pause: Takeover, at_ms: int) -> MessageEvent:
+def pause_event(pause: Takeover, at_ms: int) -> MessageEvent:
     """Return the event of a takeover that began, changed or ended."""
     facts = {
         "chat": pause.chat_id,

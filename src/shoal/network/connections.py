@@ -152,19 +152,19 @@ class Connection(asyncio.Protocol):
         if _TCP_INFO is None or self.accepted is None:
             return 0
         try:
-            told = self.accepted.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
-            return int(struct.unpack_from("=Q", told, _BYTES_ACKED)[0])
+            info = self.accepted.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
+            return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
         except (OSError, struct.error):  # closed, or a system that reports less
             return 0
 
-    def end(self, *, told: bool = False) -> None:
-        """Close at once. ``told``: send the reason first if the client has sent anything."""
+    def end(self, *, with_reason: bool = False) -> None:
+        """Close at once. ``with_reason``: send the reason first if the client has sent anything."""
         self._connections.leave(self)
         if self._transport is None:
             if self.handshake is not None:
                 self.handshake.cancel()
             return
-        if told and self._heard_anything and self._speaks_http and self._transport.get_write_buffer_size() == 0:
+        if with_reason and self._heard_anything and self._speaks_http and self._transport.get_write_buffer_size() == 0:
             self._transport.write(_TOO_SLOW)
             self._transport.close()
             # The system accepts so few bytes at once, except for a client that reads nothing.
@@ -281,7 +281,7 @@ class Connections:
         late = [one for one in self._waiting if now > one.deadline]
         stuck = [one for one in self._all if one.is_stuck(now, self.limits.silent_seconds)]
         for connection in late:
-            connection.end(told=True)
+            connection.end(with_reason=True)
         for connection in stuck:
             connection.end()
         return len(late) + len(stuck)

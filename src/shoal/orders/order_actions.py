@@ -38,7 +38,7 @@ class Why(StrEnum):
 
     ASKED = "asked_by_owner"
     """The owner asked for it: it is due regardless of settings and age."""
-    TOLD = "told_by_owner"
+    BY_OWNER = "told_by_owner"
     """The owner says that it was done, or is not needed."""
     NOTHING_TO_SEND = "nothing_to_send"
     """The owner says that this item needs no message."""
@@ -86,4 +86,4 @@ class OrderAction:
         """Return whether the next action is due: this one was done, or its owner says that it is not needed."""
         if self.state is ActionState.DONE:
             return True
-        return self.state is ActionState.NOT_NEEDED and self.detail in {Why.NOTHING_TO_SEND, Why.TOLD}
+        return self.state is ActionState.NOT_NEEDED and self.detail in {Why.NOTHING_TO_SEND, Why.BY_OWNER}

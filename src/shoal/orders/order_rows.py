@@ -107,10 +107,10 @@ class OrderRow:
         card once, and every change.
         """
         before = self._made()
-        told: Collection[str] = ()
+        statuses: Collection[str] = ()
         if order_update.status == REFUND_CANCELLED:
-            told = self.connection.scalars(select(order_events.c.status).where(self._my_events)).all()
-        status = status_after(before.status, order_update.status, told)
+            statuses = self.connection.scalars(select(order_events.c.status).where(self._my_events)).all()
+        status = status_after(before.status, order_update.status, statuses)
         changed = status != before.status
         known = ((name, getattr(order_update, name)) for name in _KNOWN_FIELDS)
         changes: dict[str, Any] = {name: value for name, value in known if value and value != getattr(before, name)}

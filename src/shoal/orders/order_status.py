@@ -43,14 +43,14 @@ _STAGES = (
 """The normal sequence of an order. A repeated old card does not lead back."""
 
 
-def status_after(before: str, update: str, told: Iterable[str] = ()) -> OrderStatus:
+def status_after(before: str, update: str, statuses: Iterable[str] = ()) -> OrderStatus:
     """Return the status after an order update.
 
-    ``told`` is every status in the order's timeline: a withdrawn refund request leads back to the furthest stage there.
+    ``statuses`` are those in the order's timeline: a withdrawn refund request leads back to the furthest stage there.
     """
     now = OrderStatus(before)
     if update == REFUND_CANCELLED:
-        return max(map(_stage, told), default=now, key=_STAGES.index) if now is OrderStatus.REFUNDING else now
+        return max(map(_stage, statuses), default=now, key=_STAGES.index) if now is OrderStatus.REFUNDING else now
     received = OrderStatus(update)
     if now in ENDS or received is OrderStatus.UNKNOWN:
         return now
@@ -61,8 +61,8 @@ def status_after(before: str, update: str, told: Iterable[str] = ()) -> OrderSta
     return max(now, received, key=_STAGES.index)
 
 
-def _stage(told: str) -> OrderStatus:
-    return OrderStatus(told) if told in _STAGES else OrderStatus.UNKNOWN
+def _stage(status: str) -> OrderStatus:
+    return OrderStatus(status) if status in _STAGES else OrderStatus.UNKNOWN
 
 
 class OrderProblem(StrEnum):

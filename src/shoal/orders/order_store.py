@@ -229,12 +229,12 @@ class OrderStore:
 
     async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:
         """Return orders with an action whose result is unknown, so that the site can be asked."""
-        told_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
+        at_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
         unknown = and_(
             order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.settled_at_ms > newer_than_ms
         )
         query = select(orders).where(
-            orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, told_site, unknown)
+            orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, at_site, unknown)
         )
         return await self._database.read(
             lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
@@ -327,12 +327,12 @@ class OrderStore:
             known = row.order_action(action)
             if known is None or known.state not in before:
                 return False
-            return row.settle(action, state, Why.TOLD, actor, also_failed=True)
+            return row.settle(action, state, Why.BY_OWNER, actor, also_failed=True)
 
-        told = await self._write(account_id, order_id, job)
-        if told:
+        settled = await self._write(account_id, order_id, job)
+        if settled:
             self.look(account_id)
-        return told
+        return settled
 
     def look(self, account_id: str) -> None:
         """Make the account's connection, if this server has one, look for due actions."""

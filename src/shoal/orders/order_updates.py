@@ -11,7 +11,7 @@ from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
 from shoal.xianyu.push_events import CardUpdate, Event, OrderMark, TradeCard
-from shoal.xianyu.trade_texts import status_told
+from shoal.xianyu.trade_texts import status_named
 
 log = structlog.get_logger("shoal.order_news")
 
@@ -52,7 +52,7 @@ class OrderUpdates:
         words = (card.title or card.reminder)[:LONGEST_WORDS]
         return OrderUpdate(
             order_id=order_id,
-            status=status or status_told(card.reminder, card.title),
+            status=status or status_named(card.reminder, card.title),
             source="card" if isinstance(card, TradeCard) else "card_update",
             item_id=card.item_id,
             buyer_id=card.buyer_id or "",
@@ -76,7 +76,7 @@ class OrderUpdates:
         return Why.TOO_LATE if at < now - TAKE_UP_MS else ""
 
     async def _mark(self, mark: OrderMark) -> None:
-        status = status_told(mark.mark)
+        status = status_named(mark.mark)
         if status and await self._store.receive_mark(
             self._account.id, mark.chat_id, status, words=mark.mark[:LONGEST_WORDS], site_at_ms=mark.at_ms
         ):

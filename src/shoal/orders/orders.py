@@ -26,7 +26,7 @@ from shoal.orders.order_status import NOTHING_DUE, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, OrderUpdate, Why
 from shoal.orders.order_updates import TAKE_UP_MS
 from shoal.xianyu.mtop import MtopClient, MtopRefused
-from shoal.xianyu.trade_texts import status_told
+from shoal.xianyu.trade_texts import status_named
 
 log = structlog.get_logger("shoal.orders")
 
@@ -293,7 +293,7 @@ class Orders:
             self._unpaid[order.order_id] = isinstance(failure, MtopRefused) and failure.denies_existence
             log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
             return None
-        status = status_told(seen.status_words)
+        status = status_named(seen.status_words)
         self._unpaid[order.order_id] = status == OrderStatus.PROCESSING
         update = OrderUpdate(
             order_id=order.order_id,

@@ -39,7 +39,7 @@ def rows_of_table(table: Table, rules: Rules) -> list[KeywordRow]:
     Raises ``UnusableRows`` with the fault of each row, and ``InvalidInput`` (``no_rows``).
     """
     plain = {rule.key for rule in rules if is_plain_text(rule)}
-    told = {rule.key: rule.kind for rule in reversed(rules) if rule.key not in plain}
+    kinds = {rule.key: rule.kind for rule in reversed(rules) if rule.key not in plain}
     faults, rows = list(table.faults), []
     first: dict[tuple[str, str], int] = {}
     for source in table.rows:
@@ -47,7 +47,7 @@ def rows_of_table(table: Table, rules: Rules) -> list[KeywordRow]:
         faults += _faults(source.number, row, table.heads)
         if row.key in first:
             faults.append(Fault(source.number, table.heads["keyword"], _twice(row, first[row.key])))
-        elif row.reply and told.get(row.key) is RuleKind.IMAGE:
+        elif row.reply and kinds.get(row.key) is RuleKind.IMAGE:
             error = InvalidInput("a picture has that keyword", code="image_keyword_exists", keyword=row.keyword)
             faults.append(Fault(source.number, table.heads["keyword"], error))
         first.setdefault(row.key, source.number)

@@ -118,8 +118,8 @@ def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
     _check(rows, kept)
     known = {rule.key: rule for rule in before if is_plain_text(rule)}
     rich = {rule.key: rule for rule in reversed(kept) if rule.key not in known}
-    rows, told = [row for row in rows if row.key not in rich], [row for row in rows if row.key in rich]
-    edited = {row.key: _told(rich[row.key], row) for row in told}
+    rows, in_rich = [row for row in rows if row.key not in rich], [row for row in rows if row.key in rich]
+    edited = {row.key: _with_reply(rich[row.key], row) for row in in_rich}
     merged = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
     place = next_position(before)
     ordered = 0
@@ -141,7 +141,7 @@ def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
     return in_order(merged)
 
 
-def _told(rule: Rule, row: KeywordRow) -> Rule:
+def _with_reply(rule: Rule, row: KeywordRow) -> Rule:
     """Return a rule richer than a row with the row's reply as its first text; everything else stays."""
     if row.reply == rule.reply:
         return rule

@@ -64,8 +64,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         if not arguments.quiet:
             for seller in world.sellers.values():
                 sys.stderr.write(f"{seller.nick}\t{world.cookie_header(seller)}\n")
-        told = {"url": url} | ({"authority": str(certificate.authority)} if certificate else {})
-        sys.stdout.write(f"SANDBOX {json.dumps(told)}\n")
+        announced = {"url": url} | ({"authority": str(certificate.authority)} if certificate else {})
+        sys.stdout.write(f"SANDBOX {json.dumps(announced)}\n")
         sys.stdout.flush()
 
     app = build_sandbox(world, script=script)

@@ -1,4 +1,4 @@
-"""Accepts connections from a socket that listens: each is counted before anything is spent on it, TLS included."""
+"""Accepts connections from a listening socket, and counts each before it costs anything, TLS included."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from shoal.network.connections import Connection, Connections
 log = structlog.get_logger("shoal.listener")
 
 _AT_ONCE: Final = 32
-"""So many are accepted before the loop may do something else."""
+"""How many connections are accepted before the loop continues with other work."""
 _PAUSE_SECONDS: Final = 0.2
-"""How long nothing is accepted when the process has no handle left."""
+"""How long accepting pauses when the process has no file handle left."""
 _NO_HANDLE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _QUIET_SECONDS: Final = 60.0
-"""How often at most a log line says that there is no room."""
+"""The shortest time between two log lines about a full server."""
 _SWEEPS_PER_LIMIT: Final = 8
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-type: text/plain; "
@@ -39,7 +39,7 @@ def _refusal() -> bytes:
 
 
 class Acceptor:
-    """Accepts until it is closed. Raises ``OSError`` when somebody else listens there already."""
+    """Accepts until it is closed. Raises ``OSError`` when another process listens there already."""
 
     def __init__(
         self, listening: socket.socket, connections: Connections, context: ssl.SSLContext | None, *, backlog: int
@@ -56,7 +56,7 @@ class Acceptor:
         self._sweeping = self._loop.create_task(self._sweep(), name="connections")
 
     def close(self) -> None:
-        """Accept nothing more. What is open stays; TLS handshakes under way are given up."""
+        """Stop accepting. Open connections stay; TLS handshakes in progress are cancelled."""
         if self._closed:
             return
         self._closed = True
@@ -65,7 +65,7 @@ class Acceptor:
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until nothing of this is left: the last connections are cut off."""
+        """Wait until everything here is closed, and cut off the last connections."""
         self._connections.end_all()
         tasks = [self._sweeping, *self._opening]
         self._sweeping.cancel()
@@ -109,7 +109,7 @@ class Acceptor:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._context, **timing)
             opened = True
-        except OSError as error:  # no TLS, a certificate they do not want, or they left
+        except OSError as error:  # no TLS, a certificate that the client does not accept, or a client that left
             log.debug("no connection came about", why=type(error).__name__)
         finally:
             connection.handshake = None
@@ -126,7 +126,7 @@ class Acceptor:
         accepted.close()
 
     def _out_of_handles(self, error: OSError) -> None:
-        """Make room, and let what is closed be closed before the next is accepted."""
+        """Make room, and let closed connections be removed before the next is accepted."""
         if error.errno not in _NO_HANDLE:
             log.warning("a connection could not be accepted", why=error.strerror)
             return

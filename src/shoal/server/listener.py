@@ -1,4 +1,4 @@
-"""The listening socket and the server behind it: one process, one loop, and an end that is bounded."""
+"""The listening socket and the server behind it: one process, one loop, and a bounded shutdown."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from shoal.server.tls import Certificate
 log = structlog.get_logger("shoal.listener")
 
 GRACE_SECONDS = 5
-"""How long requests that are under way, and streams, may go on after the signal."""
+"""How long running requests and streams may continue after the signal."""
 _BACKLOG = 2048
 _MAX_FRAME_BYTES = 4096
-"""Of a WebSocket: the console's page says next to nothing."""
+"""The longest message on a WebSocket: the console's page sends very little."""
 
 Announce = Callable[[FastAPI, str], None]
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the address, without listening yet. Raises ``ConfigError`` with a sentence."""
+    """Bind the address, without listening yet. Raises ``ConfigError``."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -63,9 +63,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def check_door(settings: Settings) -> Certificate | None:
-    """The certificate to serve with, if any. Raises ``ConfigError`` when it cannot be used, and when passwords would
-    cross a network in clear that nobody said to be trusted.
-    """
+    """Return the certificate to serve with, if any. Raises ``ConfigError`` when it cannot be used, and when passwords
+    would cross an untrusted network in clear."""
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise ConfigError("startup.tls_needs_both")
     if settings.tls_cert is not None and settings.tls_key is not None:
@@ -79,7 +78,7 @@ def check_door(settings: Settings) -> Certificate | None:
 
 
 def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
-    """Serve until SIGINT or SIGTERM; ``announce`` is called once, when connections are really accepted.
+    """Serve until SIGINT or SIGTERM; ``announce`` is called once, when connections are accepted.
 
     Raises what the application's start raises, and ``ConfigError`` when the address or the certificate cannot be used.
     """
@@ -114,8 +113,8 @@ async def _serve(
         http=RequestHeadLimit,
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
-        proxy_headers=False,  # they are heard in ``_guarded``
-        lifespan="off",  # it is entered here, so that its errors reach the person who started us
+        proxy_headers=False,  # they are handled in ``_guarded``
+        lifespan="off",  # entered here, so that its errors reach the caller
         log_config=None,
         log_level=None,
         server_header=False,
@@ -150,7 +149,7 @@ async def _serve(
         async with app.router.lifespan_context(app):
             try:
                 await server.serve([taken])
-            except OSError as error:  # somebody else began to listen there while we opened the database
+            except OSError as error:  # another process began to listen there while the database was opened
                 raise _unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")
     except asyncio.CancelledError:
@@ -159,7 +158,7 @@ async def _serve(
 
 
 def _guarded(app: FastAPI, settings: Settings, connections: Connections) -> ASGIApp:
-    """The application behind what must know who is connected, before it hears for whom a proxy speaks."""
+    """Return the application behind the code that needs the connection itself, before a proxy's headers are read."""
     networks = parse_networks(settings.trusted_proxies)
     proxies = [str(network) for network in networks]
     limited: Any = RequestLimits(app, connections)
@@ -170,12 +169,12 @@ def _guarded(app: FastAPI, settings: Settings, connections: Connections) -> ASGI
 
 
 def _names_proxies(settings: Settings) -> bool:
-    """Whether the operator named reverse proxies themselves."""
+    """Return whether the operator named reverse proxies."""
     return "trusted_proxies" in settings.model_fields_set and bool(parse_networks(settings.trusted_proxies))
 
 
 def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
-    """Take a renewed certificate for the connections to come; one that cannot be used changes nothing."""
+    """Load a renewed certificate for later connections; an unusable one changes nothing."""
     try:
         certificate.load_into(context)
     except ConfigError as error:
@@ -185,7 +184,7 @@ def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us, says when it listens, and lets streams end before it waits for what is under way."""
+    """Leaves signals to us, reports when it listens, and ends streams before it waits for running requests."""
 
     def __init__(
         self,
@@ -207,14 +206,14 @@ class _Server(uvicorn.Server):
         yield
 
     def protocol_of(self, connection: Connection) -> asyncio.Protocol:
-        """What speaks on a connection; each request knows its connection by ``scope["state"]``."""
+        """The protocol of a connection; each request finds its connection in ``scope["state"]``."""
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection}
         )
         return protocol
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen by an acceptor of our own, which counts connections and TLS handshakes from their beginning."""
+        """Listen with our own acceptor, which counts connections and TLS handshakes from their beginning."""
         self.servers: list[Any] = [
             Acceptor(one, self._connections, self._context, backlog=_BACKLOG) for one in sockets or ()
         ]

@@ -1,4 +1,4 @@
-"""Opens the accounts: the manager, who may do what with which account, and the reading of what others wrote."""
+"""Opens the accounts: the manager, permissions, and reloading after changes by other servers."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Accounts:
 async def open_accounts(
     storage: Storage, users: UserParts, connections: Connections, settings: Settings
 ) -> AsyncIterator[Accounts]:
-    """Load the accounts, start those that are wanted, and finish removals that a restart cut off.
+    """Load the accounts, start the enabled ones, and finish removals that a restart interrupted.
 
-    What the program before left under way is settled first, also of accounts that are off. Raises ``StoreError``.
+    Unfinished work of the last run is settled first, also for disabled accounts. Raises ``StoreError``.
     """
     async with Closing() as closing:
         store = DBManager(storage.database, storage.vault)
@@ -53,7 +53,7 @@ async def open_accounts(
             store, connections.connect, settings, published=connections.published, ownership=ownership
         )
         closing.later("manager", manager.close)
-        with suppress(StoreError):  # a full disk is no reason not to start, and each connection asks once more
+        with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
             await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
         await manager.open()
         if storage.lease is not None:
@@ -75,7 +75,7 @@ async def open_accounts(
 def _rereading(
     database: Database, manager: CookieManager, authorization: Authorization
 ) -> Callable[[], Awaitable[None]]:
-    """Read everything again each time the database has recovered; returns what ends that."""
+    """Read everything again each time the database has recovered. Return a function that stops this."""
     running: set[asyncio.Task[None]] = set()
 
     def on_degraded(degraded: bool) -> None:
@@ -96,7 +96,7 @@ def _rereading(
 
 async def _reread(manager: CookieManager, authorization: Authorization) -> None:
     try:
-        await authorization.reload()  # first: a shop that cannot be read keeps no right that was taken
+        await authorization.reload()  # first: an account that cannot be read must not keep a revoked permission
         differed = await manager.reload_from_db()
     except ShoalError as error:
         log.warning("could not read the database again", why=error.code)

@@ -1,4 +1,4 @@
-"""Opens what all accounts' connections to the site share."""
+"""Opens what all connections to the site share."""
 
 from __future__ import annotations
 

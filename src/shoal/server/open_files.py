@@ -1,4 +1,4 @@
-"""How many files and sockets the process may hold open: every account needs one, and a service is often given 1,024."""
+"""Raises the limit of open files and sockets: every account needs one, and a service often has only 1,024."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from contextlib import suppress
 
 _MACOS_MOST = 10_240
-"""``OPEN_MAX`` of macOS, which refuses more although it calls its hard limit infinite."""
+"""``OPEN_MAX`` of macOS, which refuses more although it reports an infinite hard limit."""
 
 
 def allow_many_open_files() -> int:
-    """Raise this process's own limit as far as the system lets it without more rights; returns what holds then."""
+    """Raise this process's own limit as far as the system allows without privileges. Return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (hard, _MACOS_MOST):
         if _counted(wanted) > _counted(soft):

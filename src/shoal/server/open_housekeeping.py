@@ -1,4 +1,4 @@
-"""Opens what checks and tidies the database: the probe, its figures, idempotency keys, retention, key rotation."""
+"""Opens database checks and maintenance: the probe, statistics, idempotency keys, retention, key rotation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shoal.storage.key_rotation import KeyRotation
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Housekeeping:
-    """What checks and tidies the database."""
+    """Database checks and maintenance."""
 
     database_probe: DatabaseProbe
     database_stats: SingleFlight[DatabaseStats]
@@ -34,7 +34,7 @@ class Housekeeping:
 async def open_housekeeping(
     storage: Storage, connections: Connections, accounts: Accounts, settings: Settings
 ) -> AsyncIterator[Housekeeping]:
-    """Start the daily retention and the rotation of keys. Raises ``StoreError``."""
+    """Start the daily retention and the key rotation. Raises ``StoreError``."""
     database = storage.database
     async with Closing() as closing:
         probe = DatabaseProbe(database)

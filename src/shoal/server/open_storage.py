@@ -20,7 +20,7 @@ from shoal.storage.vault import Vault
 
 KEY_FILE: Final = "secret.key"
 ITSELF: Final = "server"
-"""The actor in the audit log when no user asked."""
+"""The actor in the audit log when the server acts by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +29,14 @@ class Storage:
 
     database: Database
     lease: ServerLease | None
-    """Keeps a second server out of a PostgreSQL database; a data directory is locked by itself."""
+    """Keeps a second server out of a PostgreSQL database; a data directory has its own lock."""
     vault: Vault
     audit_log: AuditLog
 
 
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
-    """Open the database that no other server serves. Raises ``ConfigError`` and ``StoreError``."""
+    """Open the database, which no other server may serve. Raises ``ConfigError`` and ``StoreError``."""
     async with Closing() as closing:
         lease = ServerLease(settings.data_dir / LOCK_FILE)
         closing.later("lease", lease.close)
@@ -58,11 +58,11 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
 
 
 def key_of(settings: Settings) -> str | None:
-    """The key that the settings name, if any."""
+    """Return the key in the settings, if any."""
     return settings.secret_key.get_secret_value() if settings.secret_key else None
 
 
 def site_of(settings: Settings) -> str:
-    """What the data is bound to: every address to which cookies go."""
+    """Return what the data is bound to: every address that receives cookies."""
     urls = (settings.site_ws_url, settings.site_mtop_url, settings.site_passport_url, settings.site_upload_url)
     return " ".join(urls)

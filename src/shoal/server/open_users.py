@@ -1,4 +1,4 @@
-"""Opens what knows the users: passwords, sign-ins, tokens, invitations."""
+"""Opens the components for users: passwords, login, sessions, tokens, invitations."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DEVICES_SECRET, own_secret
 
 SETUP_LINK_HOURS = 24
-"""How long the first administrator's set-up link holds; it is over with the first sign-in."""
+"""How long the first administrator's set-up link is valid; it ends with the first sign-in."""
 FAMILIAR_DAYS = 30
-"""How long somebody who signed in from an address is known there after a restart."""
+"""How long an address from which a user signed in is known after a restart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UserParts:
-    """The components that know who may come in."""
+    """The components that authenticate callers."""
 
     users: Users
     sessions: Sessions
@@ -46,12 +46,12 @@ class UserParts:
 
 @asynccontextmanager
 async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[UserParts]:
-    """Open users and their sign-ins over a replica in memory. Raises ``StoreError``."""
+    """Open users and their sessions over a replica in memory. Raises ``StoreError``."""
     async with Closing() as closing:
         passwords = Passwords()
         closing.later("passwords", passwords.close)
         replica = UserReplica(storage.database)
-        closing.later("people", replica.close)
+        closing.later("users", replica.close)
         await replica.open()
         sessions = Sessions(replica, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
         closing.later("sessions", sessions.close)
@@ -71,7 +71,8 @@ async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[User
 
 
 async def _remember_places(database: Database, delays: LoginThrottle) -> None:
-    """A restart forgets who guessed, but not where people signed in: there nobody else's guesses hold them up."""
+    """Load the addresses from which users signed in. Failed attempts are forgotten at a restart, so the guesses of
+    others do not delay users there."""
     since_ms = now_ms() - FAMILIAR_DAYS * 86_400_000
     places = await database.read(lambda connection: places_of_sign_ins(connection, since_ms))
     for user, address in reversed(places):
@@ -82,14 +83,14 @@ async def _remember_places(database: Database, delays: LoginThrottle) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FirstEntry:
-    """What lets the administrator in for the first time: a password, and the token of a link to choose another."""
+    """The administrator's first access: a password, and the token of a link to choose another."""
 
     password: str
     link_token: str
 
 
 async def first_entry(parts: UserParts, settings: Settings, audit_log: AuditLog) -> FirstEntry | None:
-    """Make the administrator on a first start; what lets them in is returned only if it was made up here."""
+    """Create the administrator on a first start. Return the first access only if it was generated here."""
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
     try:
         made = await parts.users.ensure_admin(chosen)

@@ -1,4 +1,4 @@
-"""The server: what it is made of, how it starts and ends, and the application that answers."""
+"""The server: its components, its start and its end, and the application that answers requests."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ _ROUTES = [
         help_pages,
     )
 ]  # fmt: skip
-"""In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
+"""In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
 
 
 class _Application(FastAPI):
-    """With the headers that every answer has, those to failures of the application itself too."""
+    """With the headers that every answer has, including answers to failures of the application."""
 
     def __init__(self, *, hsts: bool, **options: Any) -> None:
         super().__init__(**options)
@@ -103,10 +103,11 @@ class _Application(FastAPI):
 
 
 def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
-    """The application of one server. Nothing is opened before its lifespan begins; two may live side by side.
+    """Return the application of one server. Nothing is opened before its lifespan begins; several can exist in a
+    process.
 
-    While it lives, ``app.state.server`` holds its parts. ``app.state.first_password`` is the administrator's password,
-    and ``first_link`` the token of the set-up link, when this very start made them up (else ``None``).
+    While it runs, ``app.state.server`` holds its components. ``app.state.first_password`` is the administrator's
+    password, and ``first_link`` the token of the set-up link, when this start generated them (otherwise ``None``).
     """
 
     @asynccontextmanager
@@ -124,11 +125,11 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
         version=__version__,
         summary="Keeps many Xianyu seller accounts connected, answering and in step.",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's own pages load scripts from other hosts
         redoc_url=None,
-        redirect_slashes=False,  # it leads to plain HTTP, token and all, behind a proxy that does not tell the scheme
+        redirect_slashes=False,  # behind a proxy without the scheme it leads to plain HTTP, with the token
     )
-    for routes in _ROUTES:  # taken over as they are: to include a router is to work out each of its routes once more
+    for routes in _ROUTES:  # used as they are: including a router computes each of its routes again
         app.router.routes.extend(routes.routes)
     app.add_middleware(BodyLimit)
     app.add_middleware(ForeignPages)
@@ -139,7 +140,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _explained() -> AsyncIterator[None]:
-    """Add to a failure of the store what to do: nothing runs on data that cannot be read."""
+    """Add what to do to a failure of the store: the server does not run on data that cannot be read."""
     try:
         yield
     except StoreError as error:
@@ -153,14 +154,14 @@ async def _explained() -> AsyncIterator[None]:
 
 
 async def _open(settings: Settings, connect: Connect | None, closing: Closing) -> tuple[Server, FirstEntry | None]:
-    """Open every component, room by room. What was opened is closed in reverse, also when a later one fails."""
+    """Open every component, room by room. Open components are closed in reverse order, also when a later one fails."""
     psutil.cpu_percent(interval=None)  # the first answer is always 0
     enter = closing.enter_async_context
     storage = await enter(open_storage(settings))
     users = await enter(open_users(storage, settings))
     connections = await enter(open_connections(storage, settings, connect))
     accounts = await enter(open_accounts(storage, users, connections, settings))
-    first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not swallow it
+    first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not consume it
     housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
     qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)

@@ -1,6 +1,5 @@
-"""The HTTP protocol of our server with an end to what comes before a body and after it: a request line, headers and
-trailers of any length would be gathered else.
-"""
+"""The HTTP protocol of the server with a size limit for headers and trailers: uvicorn would collect a request line,
+headers and trailers of any length."""
 
 from __future__ import annotations
 
@@ -9,12 +8,12 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-"""The longest request line with all headers. A cookie that is pasted into a body does not stand here."""
+"""The longest request line with all headers. A cookie in a body is not limited by this."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class RequestHeadLimit(HttpToolsProtocol):
-    """Closes a connection whose head, or whose trailers, grow beyond the limit. Trailers are of no use and dropped."""
+    """Closes a connection whose headers or trailers exceed the limit. Trailers are ignored."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -23,34 +22,34 @@ class RequestHeadLimit(HttpToolsProtocol):
         self._moved_on = False
 
     def on_message_begin(self) -> None:
-        """Another request begins."""
+        """Start the next request."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """What comes now is a body. A head that came in one piece is measured here; the parser answers 400."""
+        """Expect a body now. Headers that arrived in one piece are measured here; the parser answers 400."""
         self._in_head, self._head_bytes, self._moved_on = False, 0, True
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; what comes after the body is a trailer, which nobody asks for."""
+        """Pass one header on. A header after the body is a trailer, and is dropped."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body, which has a limit of its own."""
+        """Pass a part of the body on; the body has its own limit."""
         self._moved_on = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """What comes now is a head again."""
+        """Expect headers again."""
         self._in_head, self._head_bytes, self._moved_on = True, 0, True
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; then look how much has come that led to nothing: of a head, or after a body."""
+        """Parse the data; then check how much of it led to nothing: to no complete headers, or after a body."""
         self._moved_on = False
         super().data_received(data)
         if not self._moved_on and not self.transport.is_closing():

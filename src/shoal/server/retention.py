@@ -1,4 +1,4 @@
-"""Housekeeping: once a day, what is older than the settings say is removed."""
+"""Retention: deletes rows that are older than the settings allow, once a day."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from shoal.storage.idempotency_keys import IdempotencyKeys
 log = structlog.get_logger("shoal.retention")
 
 FIRST_AFTER_SECONDS = 300.0
-"""The start of a server has better to do than to tidy up."""
+"""The first run waits, so that it does not slow down the start of the server."""
 EVERY_SECONDS = 86_400.0
 _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Prunes the store, messages, pictures, the security log and answers to keyed requests.
+    """Deletes old rows of the store, messages, pictures, the audit log and answers to keyed requests.
 
     Owns one task, from ``start`` to ``close``.
     """
@@ -58,11 +58,11 @@ class Retention:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to keep house, on the running loop."""
+        """Start the task on the running loop."""
         self._task = asyncio.create_task(self._keep(), name="retention")
 
     async def close(self) -> None:
-        """Stop. A step under way is finished by the store; the next ones are left for another day."""
+        """Stop. The store finishes a running step; the other steps wait for the next day."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -73,12 +73,12 @@ class Retention:
         while True:
             try:
                 await self.prune()
-            except Exception:  # a defect here must not end the housekeeping of the days to come
+            except Exception:  # a defect here must not end the retention of later days
                 log.exception("pruning met a defect")
             await asyncio.sleep(self._every_seconds)
 
     async def prune(self) -> None:
-        """Remove now what is old. A store that fails is logged, and tried again another day."""
+        """Delete old rows now. A failure of the store is logged, and tried again the next day."""
         now, settings = self._now_ms(), self._settings
         try:
             pruned = await self._store.prune(

@@ -1,4 +1,4 @@
-"""TLS of our own door: a certificate and its key, checked before anything starts, and read again when they change."""
+"""TLS of the server: a certificate and its key, checked before the start, and loaded again when they change."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from shoal.errors import ConfigError
 
 _USABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""What is spoken below TLS 1.3, the first ones first: forward secrecy and authenticated encryption alone.
+"""The ciphers below TLS 1.3, in order of preference: only forward secrecy and authenticated encryption.
 
-What a Python takes by itself differs: some builds leave it to OpenSSL, which offers keys without forward secrecy.
+The defaults of Python builds differ: some leave it to OpenSSL, which offers keys without forward secrecy.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The files: the certificate with those between it and its authority, and the key, both in PEM."""
+    """The files: the certificate with its chain, and the key, both in PEM."""
 
     cert: Path
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """A server's context: TLS 1.2 or newer, by ``CIPHERS``. Raises ``ConfigError`` that says what is wrong."""
+        """Return a server's context: TLS 1.2 or newer, with ``CIPHERS``. Raises ``ConfigError`` that says what is
+        wrong."""
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.minimum_version = ssl.TLSVersion.TLSv1_2
         made.set_ciphers(CIPHERS)
@@ -35,12 +36,13 @@ class Certificate:
         return made
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Read the files into a context that may be in use: connections that come later get the new certificate.
+        """Load the files into a context that may be in use: later connections get the new certificate.
 
-        Raises ``ConfigError``; the context then goes on with what it had.
+        Raises ``ConfigError``; the context then keeps the old certificate.
         """
         self._check_key()
-        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # first into one that nobody uses: half a pair breaks it
+        # First into an unused context: half a pair would break the used one.
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self._load(context)
 
     def _load(self, context: ssl.SSLContext) -> None:

@@ -27,7 +27,7 @@ from shoal.accounts.store import (
     Settle,
     Settlement,
     Tombstone,
-    told_by,
+    fold_of,
 )
 from shoal.clock import now_ms
 from shoal.errors import ConfigError, StoreError, UnknownAccount
@@ -167,7 +167,7 @@ class DBManager:
             starts = read_baselines(connection, [account_id]).values()
             return Glimpse(
                 account=self._rows.read(connection, account_id).get(account_id),
-                told=told_by(entries, starts, account_id),
+                folded=fold_of(entries, starts, account_id),
                 entries=tuple(entry for entry in entries if entry.rev > after_rev),
             )
 

@@ -72,7 +72,7 @@ class ServerLease:
         self._keeping: asyncio.Task[None] | None = None
         self._lapse: asyncio.TimerHandle | None = None
         self._changed: Callable[[], None] = lambda: None
-        self._told = True
+        self._reported = True
         """The last reported value: whether accounts may be acted for."""
 
     def owns(self, account_id: str) -> bool:  # noqa: ARG002  the port's signature
@@ -178,8 +178,8 @@ class ServerLease:
     def _publish(self) -> None:
         """Report a change since the last report; the lease may expire and be valid again within one renewal."""
         held = self.owns("")
-        if held is not self._told:
-            self._told = held
+        if held is not self._reported:
+            self._reported = held
             self._changed()
 
     async def close(self) -> None:

@@ -146,7 +146,7 @@ def key_id_of(sealed: bytes) -> bytes:
 def _whose(account_id: str | None, user_id: int | None) -> str:
     """Return a unique name of a value's owner: an account's begins with a digit, the others with a letter."""
     if account_id is not None and user_id is not None:
-        raise ValueError("a secret is of an account or of a person")
+        raise ValueError("a secret is of an account or of a user")
     if account_id is not None:
         return f"{len(account_id)}:{account_id}"
     return "server" if user_id is None else f"user:{user_id}"

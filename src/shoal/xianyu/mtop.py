@@ -181,7 +181,7 @@ class MtopClient:
         reply, verdict = await self._ask(call)
         if verdict.meaning is Meaning.TOKEN:
             if not self._allows():
-                raise call.unanswered("the account was switched off meanwhile", TemporaryFailure.code)
+                raise call.unanswered("the account was disabled during the call", TemporaryFailure.code)
             reply, verdict = await self._ask(call)
         if verdict.meaning is not Meaning.OK:
             self._raise_for(call, verdict)

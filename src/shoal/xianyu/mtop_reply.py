@@ -14,7 +14,7 @@ from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 class Meaning(enum.Enum):
     """Every meaning of an answer, in the order in which they are checked."""
 
-    RISK = "the site wants a person to prove that a person is there"
+    RISK = "the site asks for a check by a person"
     SESSION = "the login is gone"
     TOKEN = "the signing token is stale; its successor came with the answer"  # noqa: S105 - a sentence
     BUSY = "the site has no room at the moment and did nothing"
@@ -122,8 +122,8 @@ def risk_in_refusal(body: Mapping[str, object]) -> str | None:
     """
     words = [str(body.get(name, "")) for name in ("reason", "code", "developerMessage", "moreInfo")]
     url = _web_address(body.get("url")) or _url(body.get("data"))
-    told = any(code in text for text in words for code in (*_RISK_CODES, *_RISK_TEXTS, f"::{_RISK_MARK}::"))
-    return url if told or is_risk_url(url) else None
+    is_named = any(code in text for text in words for code in (*_RISK_CODES, *_RISK_TEXTS, f"::{_RISK_MARK}::"))
+    return url if is_named or is_risk_url(url) else None
 
 
 def risk_in_page(body: bytes) -> str | None:

@@ -174,7 +174,7 @@ def _trade_card(chat: _Chat, me: str) -> TradeCard:
     biz_tag = _json_object(_text(chat.extension.get("bizTag")))
     as_seller = (
         order_id is not None
-        and not _was_sent_by_a_person(biz_tag)
+        and not _was_sent_by_hand(biz_tag)
         and _we_sell(_text(main.get("targetUrl")), chat.sender_id, me)
     )
     return TradeCard(
@@ -207,7 +207,7 @@ def _we_sell(target_url: str, sender_id: str, me: str) -> bool:
     return "role=seller" in target_url or sender_id != me
 
 
-def _was_sent_by_a_person(biz_tag: dict[str, object]) -> bool:
+def _was_sent_by_hand(biz_tag: dict[str, object]) -> bool:
     """Return whether the site tags it as a user's message; the site's own cards come from a task (§3.8)."""
     return _text(biz_tag.get("sourceId")).startswith("S:")
 
@@ -249,7 +249,7 @@ def _card_update(body: dict[str, object], me: str) -> CardUpdate:
     order_id = _found(_UPDATE_KEY_ORDER, _text(ext_json.get("updateKey")))
     content_type = _number(ext_json.get("contentType"))
     biz_tag = _json_object(_text(extension.get("bizTag")))
-    is_sites = not _was_sent_by_a_person(biz_tag)
+    is_sites = not _was_sent_by_hand(biz_tag)
     counts = content_type == TRADE_CARD and order_id is not None and sender_id != me and is_sites
     return CardUpdate(
         chat_id=strip_address(_id(body.get("2"))),

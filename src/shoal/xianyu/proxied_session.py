@@ -88,7 +88,7 @@ class _OnlyThrough(ProxyConnector):
         try:
             return await super().connect(req, traces, limited)
         except TargetRefused:
-            raise ProxyFailed("proxy_not_allowed", "the proxy lies inside, where nobody may be sent") from None
+            raise ProxyFailed("proxy_not_allowed", "the proxy is in a private network that is not allowed") from None
         except ProxyTimeoutError:
             raise ProxyFailed("proxy_unreachable", "the proxy did not answer in time") from None
         except ProxyConnectionError:

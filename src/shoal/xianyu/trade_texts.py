@@ -68,7 +68,7 @@ _STATUS_WORDS = (
 """The site's phrases and the order status they report, the most specific first (§3.8)."""
 
 
-def status_told(*words: str) -> str:
+def status_named(*words: str) -> str:
     """Return the order status that the texts of a card, a mark or an order's page report; empty when there is none.
 
     One of ``processing``, ``group_pending``, ``pending_ship``, ``shipped``, ``completed``, ``refunding``,

@@ -165,7 +165,7 @@ MUTATIONS = (
     _one(
         "what was being stored at the close is forgotten",
         "accounts/task_manager.py",
-        "            except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write\n"
+        "            except asyncio.CancelledError:  # the server closes, and the outcome of this write is unknown\n"
         "                self._keep_for_later(batch, moves)\n",
         "            except asyncio.CancelledError:\n",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.auth.device_marks import LIFETIME_SECONDS, MOST_PEOPLE, DeviceMarks
+from shoal.auth.device_marks import LIFETIME_SECONDS, MOST_USERS, DeviceMarks
 
 NOW = 1_900_000_000.0
 
@@ -36,11 +36,11 @@ def test_f12_nobody_makes_a_mark_up_and_none_lasts_for_ever() -> None:
 @pytest.mark.parametrize("rubbish", ["", "nonsense", "a.b.c~d"])
 def test_f12_a_browser_of_several_people_knows_the_newest_few(rubbish: str) -> None:
     kept = rubbish
-    for number in range(MOST_PEOPLE + 1):
+    for number in range(MOST_USERS + 1):
         kept = marks(NOW + number).with_user(kept, f"person {number}")
         kept = marks(NOW + number).with_user(kept, f"person {number}")  # again: it takes no second place
     later = marks(NOW + 10)
-    assert [later.knows(kept, f"person {number}") for number in range(MOST_PEOPLE + 1)] == [
+    assert [later.knows(kept, f"person {number}") for number in range(MOST_USERS + 1)] == [
         False,
-        *[True] * MOST_PEOPLE,
+        *[True] * MOST_USERS,
     ]

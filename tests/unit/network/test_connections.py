@@ -155,7 +155,7 @@ async def test_f13_on_an_upgraded_connection_a_silent_client_hears_no_answer_of_
         try:
             writer.write(b"word")
             await until(lambda: any(not one._speaks_http for one in places._all))
-            next(iter(places._all)).end(told=True)
+            next(iter(places._all)).end(with_reason=True)
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         finally:

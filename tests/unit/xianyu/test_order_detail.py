@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
-from shoal.xianyu.trade_texts import status_told
+from shoal.xianyu.trade_texts import status_named
 
 ITEM: dict[str, Any] = {"itemId": "800000000001", "buyAmount": 2, "skuInfo": "尺码：大", "price": "12.50"}
 INFO: dict[str, Any] = {"itemInfo": ITEM, "priceInfo": {"amount": {"value": "25.00"}}}
@@ -82,4 +82,4 @@ def test_no_component_breaks_the_reader(components: list[Any]) -> None:
     ],
 )
 def test_the_sites_words_tell_a_status(words: str, status: str) -> None:
-    assert status_told(words) == status
+    assert status_named(words) == status

@@ -21,7 +21,7 @@ _PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PublishedEvent:
     """One event for the reader.
 
     ``rev`` is the cursor to resume after it; ``None`` for an event without a revision. ``account_id`` and ``owner_id``
@@ -36,7 +36,7 @@ class Told:
 
 async def account_events(
     server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
-) -> AsyncGenerator[Told | None, None]:
+) -> AsyncGenerator[PublishedEvent | None, None]:
     """Yield a user's events one by one until the server stops.
 
     Yield ``None`` every ``beat_seconds``, and when the accounts that the reader may see have changed: the caller then
@@ -49,16 +49,16 @@ async def account_events(
     batches = account_event_batches(server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
     async with aclosing(batches):
         async for batch in batches:
-            for told in batch:
-                if _is_for(server, who, told):  # still: the reader may have been slow
-                    yield told
+            for event in batch:
+                if _is_for(server, who, event):  # still: the reader may have been slow
+                    yield event
             if not batch:
                 yield None
 
 
 async def account_event_batches(
     server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
-) -> AsyncGenerator[list[Told], None]:
+) -> AsyncGenerator[list[PublishedEvent], None]:
     """Yield the same events, all waiting ones together; an empty list where ``account_events`` yields ``None``."""
     cursor = after
     while True:
@@ -67,15 +67,15 @@ async def account_event_batches(
             # between.
             rev = server.manager.newest_rev
             snapshot = _snapshot(server, who, rev)
-            told_already: set[int] = set()
+            sent_revs: set[int] = set()
             if cursor is not None:
                 async for missed in _missed(server, who, cursor, rev):
-                    told_already.update(told.rev for told in missed if told.rev is not None)
+                    sent_revs.update(event.rev for event in missed if event.rev is not None)
                     yield missed
             yield [_without_lost(server, who, snapshot)]
             async for events in _live(subscription, beat_seconds):
                 # A change by another machine is read from the journal before it is published, so skip it here.
-                news = [told for told in _all_told(server, who, events) if told.rev not in told_already]
+                news = [event for event in _readable(server, who, events) if event.rev not in sent_revs]
                 anew = _snapshot(server, who, server.manager.newest_rev) if _differs(who, events) else None
                 if news:
                     yield news
@@ -85,7 +85,7 @@ async def account_event_batches(
                     yield [_without_lost(server, who, anew)]
             if subscription.ended:
                 return
-        yield [Told({"type": "reset"})]
+        yield [PublishedEvent({"type": "reset"})]
         cursor = None
 
 
@@ -107,8 +107,8 @@ async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterato
         yield events
 
 
-def _is_for(server: Server, who: Principal, told: Told) -> bool:
-    return not told.account_id or server.authorization.may_see(who, told.account_id, told.owner_id)
+def _is_for(server: Server, who: Principal, event: PublishedEvent) -> bool:
+    return not event.account_id or server.authorization.may_see(who, event.account_id, event.owner_id)
 
 
 def _differs(who: Principal, events: Sequence[Event]) -> bool:
@@ -116,55 +116,55 @@ def _differs(who: Principal, events: Sequence[Event]) -> bool:
     return any(isinstance(event, AccessChanged) and event.user_id == who.id for event in events)
 
 
-def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
+def _without_lost(server: Server, who: Principal, snapshot: PublishedEvent) -> PublishedEvent:
     """Return the snapshot without accounts that the reader lost after it was taken."""
     readable = {account.id for account in server.authorization.accounts_of(who)}
     rows = snapshot.body["accounts"]
     kept = [row for row in rows if row["id"] in readable or row["owner_id"] == who.id]
-    return snapshot if len(kept) == len(rows) else Told({**snapshot.body, "accounts": kept}, snapshot.rev)
+    return snapshot if len(kept) == len(rows) else PublishedEvent({**snapshot.body, "accounts": kept}, snapshot.rev)
 
 
-def _all_told(server: Server, who: Principal, events: Sequence[Event]) -> list[Told]:
+def _readable(server: Server, who: Principal, events: Sequence[Event]) -> list[PublishedEvent]:
     """Return the events that the reader may see now."""
-    told = (_told(event) for event in events if not isinstance(event, AccessChanged))
-    return [one for one in told if _is_for(server, who, one)]
+    published = (_published(event) for event in events if not isinstance(event, AccessChanged))
+    return [one for one in published if _is_for(server, who, one)]
 
 
-async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[Told]]:
+async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[PublishedEvent]]:
     """Yield the changes after ``after`` up to ``rev``, page by page, or one reset."""
     if after > rev or rev - after > MISSED_LIMIT:
-        yield [Told({"type": "reset"})]
+        yield [PublishedEvent({"type": "reset"})]
         return
     place = after
     while place < rev:
         page = await server.store.journal(after_rev=place, limit=_PAGE)
         if place < await server.store.oldest_rev():  # checked last: entries may be pruned just before the page is read
-            yield [Told({"type": "reset"})]
+            yield [PublishedEvent({"type": "reset"})]
             return
         mine = [entry for entry in page if entry.rev <= rev and server.authorization.may_see_entry(who, entry)]
         if mine:
-            yield [_told_change(AccountChanged(entry=entry)) for entry in mine]
+            yield [_published_change(AccountChanged(entry=entry)) for entry in mine]
         place = page[-1].rev if page else rev
 
 
-def _snapshot(server: Server, who: Principal, rev: int) -> Told:
+def _snapshot(server: Server, who: Principal, rev: int) -> PublishedEvent:
     authorization, manager = server.authorization, server.manager
     accounts = [
         account_body(manager, account, authorization.permission_on(who, account)).model_dump(mode="json")
         for account in authorization.accounts_of(who)
     ]
-    return Told({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
+    return PublishedEvent({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
 
 
-def _told(event: AccountChanged | AccountStateChanged | MessageEvent) -> Told:
+def _published(event: AccountChanged | AccountStateChanged | MessageEvent) -> PublishedEvent:
     if isinstance(event, AccountChanged):
-        return _told_change(event)
+        return _published_change(event)
     body = _talk(event) if isinstance(event, MessageEvent) else _state(event)
-    return Told(body, None, event.account_id, event.owner_id)
+    return PublishedEvent(body, None, event.account_id, event.owner_id)
 
 
-def _told_change(event: AccountChanged) -> Told:
-    return Told(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
+def _published_change(event: AccountChanged) -> PublishedEvent:
+    return PublishedEvent(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
 
 
 def _change(entry: JournalEntry) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from shoal.network.addresses import Network, host_name, is_allowed_host
 log = structlog.get_logger("shoal.listener")
 
 SETTING: Final = "SHOAL_ALLOWED_HOSTS"
-_MOST_TOLD: Final = 50
+_MOST_LOGGED: Final = 50
 """The number of refused names that are logged, each once."""
 _LONGEST_SHOWN: Final = 100
 _PAGE_HEADERS: Final = {
@@ -42,7 +42,7 @@ class HostNames:
         self._app = app
         self._allowed = allowed
         self._hsts = hsts
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._warned = bool(allowed)
         self._is_proxy = lru_cache(maxsize=1024)(lambda host: _is_within(host, proxies))
         self._is_allowed = lru_cache(maxsize=1024)(lambda name: is_allowed_host(name, allowed))
@@ -83,8 +83,8 @@ class HostNames:
 
     async def _refuse(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST_SHOWN])
-        if shown not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(shown)
+        if shown not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add(shown)
             log.warning("refused: the server is not to be reached under this name", host=shown, setting=SETTING)
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # closed before it is accepted: the client gets a 403

@@ -123,10 +123,10 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
     except ShoalError as error:
         # "No such account" would mean to the client that the change was never made.
         gone = begun and isinstance(error, (UnknownAccount, StaleGeneration))
-        told = RemovedSince(op_id=reserved.op_id) if gone else error
-        if isinstance(told, PASSING):
+        final = RemovedSince(op_id=reserved.op_id) if gone else error
+        if isinstance(final, PASSING):
             raise
-        response = answer_to(told, request)
+        response = answer_to(final, request)
     if response.status_code < 500 and getattr(request.state, "is_final", True):
         kept = await _keep(server, reserved.op_id, response)
         if not kept and not begun and response.status_code >= 400:

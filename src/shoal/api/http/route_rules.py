@@ -120,6 +120,6 @@ def require_rules(routers: Iterable[APIRouter]) -> None:
     bare = [route.path for route in routes_of(routers) if rule_of(route) is None]
     if bare:
         raise LookupError(
-            f"no rule says who may call {', '.join(bare)}: ask for an account or a person by a dependency of "
+            f"no rule says who may call {', '.join(bare)}: ask for an account or a user by a dependency of "
             "api/http/caller.py, or say dependencies=[ANYBODY]"
         )

@@ -60,7 +60,7 @@ async def while_signed_in(
             if over.done() or step.cancelled():
                 return
             try:
-                told = step.result()
+                item = step.result()
             except StopAsyncIteration:
                 return
-            yield told
+            yield item

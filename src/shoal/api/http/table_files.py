@@ -22,8 +22,8 @@ TABLE: dict[int | str, dict[str, Any]] = {
 }
 """The ``responses`` of a route that answers with a file."""
 
-_MOST_TOLD = 100
-_MOST_SAID = 5
+_MOST_ROWS = 100
+_MOST_SENTENCES = 5
 
 
 def file_headers(name: str) -> dict[str, str]:
@@ -43,19 +43,19 @@ def check_name(file: UploadFile) -> None:
 
 
 @contextmanager
-def telling_rows(language: Language) -> Iterator[None]:
+def row_errors(language: Language) -> Iterator[None]:
     """Add to the error of a refused file the errors of its rows, in the reader's language."""
     try:
         yield
     except UnusableRows as error:
-        told = [_told(fault, language) for fault in error.faults[:_MOST_TOLD]]
-        said = [_sentence(row, language) for row in told[:_MOST_SAID]]
+        rows = [_fault_row(fault, language) for fault in error.faults[:_MOST_ROWS]]
+        sentences = [_sentence(row, language) for row in rows[:_MOST_SENTENCES]]
         raise InvalidInput(
-            str(error), code=error.code, count=len(error.faults), rows=told, said="\n".join(said)
+            str(error), code=error.code, count=len(error.faults), rows=rows, said="\n".join(sentences)
         ) from None
 
 
-def _told(fault: Fault, language: Language) -> dict[str, Any]:
+def _fault_row(fault: Fault, language: Language) -> dict[str, Any]:
     return {
         "row": fault.row,
         "column": fault.column,

@@ -115,7 +115,7 @@ def token_expiry_ms(cookie: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def told(check: Check, language: Language) -> tuple[str, str]:
+def sentences_of(check: Check, language: Language) -> tuple[str, str]:
     """Return the finding and what to do about it; the latter is empty when nothing needs to be done."""
     params = dict(check.params)
     if "why" in params:
@@ -126,5 +126,5 @@ def told(check: Check, language: Language) -> tuple[str, str]:
 
 
 def _shape(check: Check, language: Language) -> CheckShape:
-    detail, do = told(check, language)
+    detail, do = sentences_of(check, language)
     return CheckShape(name=check.name, ok=check.ok, detail=detail, do=do)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from shoal.api.http.caller import SessionToken, TheServer, WhoReads
-from shoal.api.http.event_feed import Told, account_events
+from shoal.api.http.event_feed import PublishedEvent, account_events
 from shoal.api.http.openapi_errors import READING, Responses
 from shoal.api.http.problems import answer_to
 from shoal.api.http.refusals import note_refusal
@@ -123,15 +123,15 @@ async def _chunks(server: Server, who: Principal, token: str, cursor: int | None
     yield _OPENING
     feed = account_events(server, who, cursor, beat_seconds=BEAT_SECONDS)
     async with aclosing(while_signed_in(server, who.id, token, feed)) as events:
-        async for told in events:
-            if told is not None:
-                yield _chunk(told)
+        async for event in events:
+            if event is not None:
+                yield _chunk(event)
             elif await is_over(server, token):
                 return
             else:
                 yield _BEAT
 
 
-def _chunk(told: Told) -> bytes:
-    identity = "" if told.rev is None else f"id: {told.rev}\n"
-    return f"{identity}data: {json.dumps(told.body, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+def _chunk(event: PublishedEvent) -> bytes:
+    identity = "" if event.rev is None else f"id: {event.rev}\n"
+    return f"{identity}data: {json.dumps(event.body, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()

@@ -23,7 +23,7 @@ from shoal.auth.login_throttle import Guess
 from shoal.auth.users import Role
 from shoal.errors import UnknownUser
 
-routes = Routes(tags=["people"])
+routes = Routes(tags=["users"])
 
 JOIN_PATH = "/console/join"
 """The console page of a link. The token follows ``#``, so no server and no log receives it."""

@@ -17,7 +17,7 @@ from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.http.table_files import TABLE, check_name, table_answer, telling_rows
+from shoal.api.http.table_files import TABLE, check_name, row_errors, table_answer
 from shoal.api.schemas.account_requests import KeywordRowsBody, KeywordsBody
 from shoal.api.schemas.request_texts import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
@@ -194,7 +194,7 @@ async def import_keywords(
     """
     check_name(file)
     data = await file.read()
-    with telling_rows(language):
+    with row_errors(language):
         table = await while_here(request, server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
         rows = await beside(rows_of_table, table, account.keywords)
     edit = await beside(edits.text_keywords, rows)

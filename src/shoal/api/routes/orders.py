@@ -193,8 +193,8 @@ async def settle_order(
     await require_current(server, account, caller)
     await _known(server, account, order_id)
     action, state = Action(body.action), ActionState(OwnersWord(body.outcome).value)
-    told = await server.order_store.owner_settles(account.id, order_id, action, state, actor=caller.actor)
-    if not told and not caller.repeats:
+    settled = await server.order_store.owner_settles(account.id, order_id, action, state, actor=caller.actor)
+    if not settled and not caller.repeats:
         order_actions = await server.order_store.order_actions(account.id, order_id)
         if action not in {order_action.action for order_action in order_actions}:
             raise InvalidInput("that act was never due", code="unknown_act", action=action.value)

@@ -85,14 +85,14 @@ async def reload_cache(
     response.status_code = 207 if failed else 200
     who, language = Principal(user=me), language_of(accept_language)
     return ReloadAnswer(
-        **_told(failed, dry_run=dry_run),
+        **_old_message(failed, dry_run=dry_run),
         dry_run=dry_run,
         differed=len(found),
         differences=[_row(server, who, one, language, dry_run=dry_run) for one in found[:MOST_LISTED]],
     )
 
 
-def _told(failed: int, *, dry_run: bool) -> dict[str, Any]:
+def _old_message(failed: int, *, dry_run: bool) -> dict[str, Any]:
     """Return the message that old scripts look for, when it is true."""
     if failed:
         return {"message": f"{failed} 个账号未能刷新", "success": False}

@@ -20,7 +20,7 @@ from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.sliced_bodies import SlicedRoute, checked
-from shoal.api.http.table_files import TABLE, file_headers, table_answer, telling_rows
+from shoal.api.http.table_files import TABLE, file_headers, row_errors, table_answer
 from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about
 from shoal.api.schemas.responses import etag_of, example, rfc3339
 from shoal.api.schemas.rules import (
@@ -185,7 +185,7 @@ async def read_rules(
 ) -> Response:
     """Read a file and return its rules; nothing is changed. If a row cannot be used, `params.rows` gives the reason."""
     data = await file.read()
-    with telling_rows(language):
+    with row_errors(language):
         if _is_json(file, data):
             found = await while_here(request, beside(_read_json, data))
         else:

@@ -15,7 +15,7 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.large_responses import has_many_rules
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.routes.diagnosis import facts_of, told
+from shoal.api.routes.diagnosis import facts_of, sentences_of
 from shoal.api.schemas.chat_requests import TryBody
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
@@ -140,19 +140,19 @@ async def _blocked(
 ) -> tuple[str, str, str]:
     """Return the code of the first obstacle, its meaning and what to do; empty texts without one."""
     if not asked.text:
-        return _verdict(Decision.NOTHING_SAID, language)
+        return _decision(Decision.NOTHING_SAID, language)
     if is_system_text(asked.text):
-        return _verdict(Decision.SYSTEM_TEXT, language)
+        return _decision(Decision.SYSTEM_TEXT, language)
     if found.answer is None:
-        return _verdict(Decision.NO_RULE, language)
+        return _decision(Decision.NO_RULE, language)
     if found.answer.is_silent:
-        return _verdict(Decision.SILENT_RULE, language)
+        return _decision(Decision.SILENT_RULE, language)
     facts = await facts_of(server, account)
     for check in diagnose(facts):
         if check.blocks and not check.ok and check.name is not CheckName.ANSWERS:
-            return check.finding, *told(check, language)
+            return check.finding, *sentences_of(check, language)
     decision = await server.database.read(lambda connection: _held_back_by(connection, account, asked, found, facts))
-    return _verdict(decision, language) if decision is not None else ("", "", "")
+    return _decision(decision, language) if decision is not None else ("", "", "")
 
 
 def _held_back_by(
@@ -181,7 +181,7 @@ def _held_back_by(
     return held
 
 
-def _verdict(decision: Decision, language: Language) -> tuple[str, str, str]:
+def _decision(decision: Decision, language: Language) -> tuple[str, str, str]:
     return decision.value, say(f"rule_trial.blocked.{decision.value}", language), ""
 
 

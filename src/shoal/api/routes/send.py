@@ -164,7 +164,9 @@ async def _send_old(server: Server, who: Principal, values: Mapping[str, str], l
     )
     sendings, seen = server.message_log.outbox, server.manager.observation(account.id)
     try:
-        return _told(await send_by_hand(server.live_connections, sendings, account, seen, outgoing, repeats=False))
+        return _old_answer(
+            await send_by_hand(server.live_connections, sendings, account, seen, outgoing, repeats=False)
+        )
     except NotConnected as failure:
         return OldSendAnswer(success=False, message=NOT_THERE if failure.code == "account_disabled" else GONE)
     except ShoalError as failure:
@@ -172,7 +174,7 @@ async def _send_old(server: Server, who: Principal, values: Mapping[str, str], l
         return OldSendAnswer(success=False, message=FAILED.format(why=why))
 
 
-def _told(sent: Sent) -> OldSendAnswer:
+def _old_answer(sent: Sent) -> OldSendAnswer:
     if sent.outcome is SendOutcome.SENT:
         return OldSendAnswer(success=True, message=SENT)
     why = {

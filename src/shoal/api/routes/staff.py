@@ -64,9 +64,9 @@ class StaffRemoved(BaseModel):
 )
 async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
     """List the users with whom the account is shared, and their permissions. For its owner."""
-    people = {user.id: user for user in await server.users.list_users()}
+    users = {user.id: user for user in await server.users.list_users()}
     grants = server.authorization.staff_of(account)
-    return StaffList(items=[_shape(grant, people[grant.user_id]) for grant in grants if grant.user_id in people])
+    return StaffList(items=[_shape(grant, users[grant.user_id]) for grant in grants if grant.user_id in users])
 
 
 @routes.put(
@@ -82,7 +82,7 @@ async def put_staff(
     `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
     switches, rules and settings. Only the owner can change the cookie, the proxy and this list, or delete the account.
     """
-    user = await _person(server, username)
+    user = await _user(server, username)
     permission = Permission.of(body.permission)
     changed = await server.authorization.give(account, user.id, permission, given_by=actor_of(me))
     if changed:
@@ -100,21 +100,21 @@ async def delete_staff(
     username: Username, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffRemoved:
     """Take all permissions on the account from a user. Their live streams of it end at once. For its owner."""
-    user = await _person(server, username)
+    user = await _user(server, username)
     changed = await server.authorization.take(account.id, user.id)
     if changed:
         await _note(server, AuditEvent.PERMISSION_TAKEN, me, user, account, origin)
     return StaffRemoved(username=user.username, changed=changed)
 
 
-async def _person(server: Server, username: str) -> User:
+async def _user(server: Server, username: str) -> User:
     """Return the user of that name.
 
     Only an account's owner can ask. An unknown name is not hidden from owners, because they name their colleagues.
     """
     user = await server.users.by_name(username)
     if user is None:
-        raise UnknownUser("there is no such person")
+        raise UnknownUser("there is no such user")
     return user
 
 

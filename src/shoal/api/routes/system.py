@@ -61,7 +61,7 @@ class SystemStatus(BaseModel):
             "free": 20_000_000_000, "waiting": 0, "degraded": False,
         },
         process={"memory": 90_000_000, "cpu_percent": 1.5, "threads": 9, "tasks": 40},
-        kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "security_log": 180},
+        kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "audit_log": 180},
         accounts={"running": 3, "stopped": 1},
         readers=2,
     )  # fmt: skip

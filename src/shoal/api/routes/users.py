@@ -22,7 +22,7 @@ from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, UnknownUser
 
-routes = Routes(tags=["people"])
+routes = Routes(tags=["users"])
 
 DryRun = Annotated[bool, Query(description="Only report what would change; change nothing.")]
 UserId = Annotated[int, Path(description="The user's id.", ge=1, le=2**63 - 1, examples=[2])]
@@ -157,7 +157,7 @@ async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, ori
         raise Conflict("one's own is taken away by the password and a code", code="own_totp")
     user = await server.users.get(user_id)
     if user is None:
-        raise UnknownUser("there is no such person")
+        raise UnknownUser("there is no such user")
     await server.totp.take_away(user_id)
     await server.sessions.end_all(user_id)
     await _note(server, AuditEvent.TOTP_OFF, me, user_id, origin)

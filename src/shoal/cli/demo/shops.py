@@ -20,7 +20,7 @@ _EVERYDAY: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoShop:
-    """One shop: its id, its name on the site, a note, its rules, and the settings that differ from the defaults."""
+    """One shop: its id, its name on the site, a remark, its rules, and the settings that differ from the defaults."""
 
     id: str
     name: str
