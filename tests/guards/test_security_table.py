@@ -113,11 +113,11 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
     for sentence in (
         f"have {passwords.MIN_PASSWORD_CHARACTERS} to {passwords.MAX_PASSWORD_CHARACTERS} characters",
         f"the words {', '.join(f'`{word}`' for word in passwords._OURS)}",
-        f"who finds {passwords.WAITING_LIMIT} waiting is asked to come again",
+        f"with {passwords.WAITING_LIMIT} waiting further sign-ins are refused",
         f"{totp.STEP_SECONDS} s, {['no step', 'one step'][totp.STEPS_ASIDE]} aside",
         f"codes of {_bits(totp._ALPHABET, letters)} random bits",
         "after {} failures of an address in a minute, {} in ten or {} in an hour".format(*_limits(windows.address)),
-        "after {} for a person in a minute, {} in ten or {} in an hour".format(*_limits(windows.user)),
+        "after {} for a user in a minute, {} in ten or {} in an hour".format(*_limits(windows.user)),
         "{}, {} in an hour and {} a day for codes".format(*_limits(windows.code)),
         f"Sessions** end after {settings['session_hours'].default:g} h at most",
         f"and {settings['session_idle_hours'].default:g} h without use",
@@ -127,19 +127,19 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"Excel tables of {sheets.MAX_UNPACKED_BYTES // mib} MiB unpacked in {sheets.MAX_PARTS} parts",
         f"{sheets.MAX_ROWS} rows, {sheets.MAX_COLUMNS} columns and {sheets.MAX_CELLS} cells",
         f"{fair_threads.WAITING_EACH} checks, {searches.SEARCHES_WAITING_EACH} searches and",
-        f"and {xlsx_processes.WAITING_EACH} files of a person may wait",
+        f"and {xlsx_processes.WAITING_EACH} files of a user may wait",
         f"ended after {sheet_worker.CPU_SECONDS} s of a processor",
         f"search is ended after {searches.SEARCH_SECONDS:g} s",
         f"pictures of {picture_formats.MAX_SIDE_PIXELS} pixels a side",
         f"a client has {settings['client_silence_seconds'].default:g} s",
         f"{settings['connections_per_address'].default} connections from one address",
         f"{connections.MOST_CONNECTIONS} at most (`max_connections`)",
-        f"A person holds {settings['streams_per_user'].default} pages and streams open",
+        f"A user holds {settings['streams_per_user'].default} pages and streams open",
         f"{MAX_PATTERNS} regular expressions",
         f"{request_texts.MAX_BATCH} accounts in a batch",
-        f"{access.MOST_STAFF} people for a shop",
-        f"{qr_logins.MOST_OF_ONE_OWNER} QR logins of a person",
-        f"{settings['session_calls_per_minute'].default} calls of a sign-in",
+        f"{access.MOST_STAFF} users for a shop",
+        f"{qr_logins.MOST_OF_ONE_OWNER} QR logins of a user",
+        f"{settings['session_calls_per_minute'].default} calls of a session",
         f"{settings['api_token_calls_per_minute'].default} of an API token in a minute",
         f"over after {api_tokens.DEFAULT_DAYS} days unless set otherwise",
         f"{settings['message_days'].default} days messages, {settings['security_log_days'].default} the log",
@@ -196,9 +196,9 @@ def test_every_address_that_is_configured_stands_on_the_page() -> None:
 
 ABOUT_THE_SERVER = re.compile(r"^\| ((?:`[A-Z]+ /(?:health|system)[^|]*)) \| ([^|]+) \|", re.MULTILINE)
 CALLERS = {
-    Asks.NOTHING: "anybody",
-    Asks.PERMISSION: "who is signed in, by a token too",
-    Asks.ADMINISTRATOR: "administrators, by a sign-in",
+    Asks.NOTHING: "anyone",
+    Asks.PERMISSION: "signed-in users, also by token",
+    Asks.ADMINISTRATOR: "administrators, by session",
 }
 
 
