@@ -136,14 +136,14 @@ class ItemSetting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """One immutable snapshot of everything an owner wants of one account.
+    """One immutable snapshot of all settings of an account.
 
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
     last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
     ``browser`` is the browser of the cookie in the form of ``shoal.xianyu.browser``; ``None`` when it is not known.
     ``name`` and ``picture`` (an address) are those of the seller on the site; ``remark`` is a note of the owner's.
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
-    ``timezone`` (empty: that of Shanghai) is the one in which the hours of rules are meant. ``matcher`` is ``keywords``
+    ``timezone`` (empty: Shanghai) applies to the hours of rules. ``matcher`` is ``keywords``
     compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
     """
 
@@ -223,7 +223,7 @@ class Account:
         return Answers.ORDERS if serves else Answers.NOTHING
 
     def evolve(self, **changes: Any) -> Self:
-        """A copy with some fields replaced."""
+        """Return a copy with some fields replaced."""
         return replace(self, **changes)
 
     def item(self, item_id: str | None) -> ItemSetting | None:
@@ -232,7 +232,7 @@ class Account:
 
 
 RunKey = tuple[int, int, str, str | None]
-"""Restart nonce, cookie version, proxy and browser. Never to be shown: the proxy carries its password."""
+"""Restart nonce, cookie version, proxy and browser. Never show it: the proxy contains its password."""
 
 SECRET_FIELDS = frozenset({"cookie", "proxy"})
 """Stored encrypted, and shown only in part."""
@@ -279,7 +279,7 @@ class Observation:
         return self.wants_check and self.parked_for is not None and self.parked_for[0] == account.cookie_version
 
     def evolve(self, **changes: Any) -> Self:
-        """A copy with some fields replaced."""
+        """Return a copy with some fields replaced."""
         return replace(self, **changes)
 
 

@@ -283,7 +283,7 @@ class AccountTask:
         self._stopping = False
         self._connected_at = None
         if self._running_for is not None and self._running_for[1:] != account.run_key[1:]:
-            self._failures_in_a_row = 0  # another cookie, proxy or browser is another hope
+            self._failures_in_a_row = 0  # another cookie, proxy or browser deserves a new attempt
         self._running_for, self._would_park_for = account.run_key, account.park_key
         turn = self._deps.numbers.turn(account)
         link = self._link = Link(self, turn)

@@ -198,15 +198,15 @@ class CookieManager:
         proxy: str | None = None,
         browser: str | None = None,
     ) -> Outcome:
-        """Create an account, enabled, and start it; with ``proxy`` its very first call goes through that.
+        """Create an account, enabled, and start it; with ``proxy`` even its first call uses the proxy.
 
-        ``browser`` is the one of the cookie in its stored form; left out, it is what the text tells.
-        One of a number that another owner's account holds is parked (``number_taken``) until that number is free.
+        ``browser`` is the browser of the cookie in its stored form; by default it is read from the text.
+        An account whose number another owner's account holds is parked (``number_taken``) until the number is free.
         Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
         """
         check_account_id(account_id)
         checked = require_cookie(cookie)
-        cookie, browser = checked.header, browser or edits.told_browser(checked)
+        cookie, browser = checked.header, browser or edits.browser_in_text(checked)
         fresh = Account(
             id=account_id, owner_id=owner_id, unb=checked.unb, cookie=cookie, browser=browser, created_at_ms=now_ms()
         )

@@ -70,26 +70,26 @@ def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) 
 
 
 def cookie(checked: CookieCheck, *, browser: str | None = None) -> Edit:
-    """Replace the cookie by another one of the same seller. Raises ``OtherUnb`` for somebody else's.
+    """Replace the cookie with another of the same seller. Raises ``OtherUnb`` for another seller's cookie.
 
-    The browser is ``browser`` (in its stored form), else the one that the text told. If neither tells, the one that is
-    known stays, since owners mostly copy from the same one, unless the old cookie came by a scanned code.
+    The browser is ``browser`` (in its stored form), or the one in the text. Without both the known one stays, because
+    owners mostly copy from the same browser, unless the old cookie came from a QR login.
     """
-    told = browser or told_browser(checked)
+    given = browser or browser_in_text(checked)
 
     def edit(account: Account) -> Account:
         if checked.unb != account.unb:
             raise OtherUnb("the cookie belongs to another seller", expected=account.unb, found=checked.unb)
         if checked.header == account.cookie:
-            return _set(account, browser=told) if told else account
+            return _set(account, browser=given) if given else account
         known = None if account.browser == OWN else account.browser
-        return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1, browser=told or known)
+        return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1, browser=given or known)
 
     return edit
 
 
-def told_browser(checked: CookieCheck) -> str | None:
-    """Return the browser that a pasted text told, in its stored form."""
+def browser_in_text(checked: CookieCheck) -> str | None:
+    """Return the browser in a pasted text, in its stored form."""
     return stored_form(checked.browser) if checked.browser is not None else None
 
 
