@@ -46,7 +46,7 @@ PAGES = {
     "settings": "/console/settings",
     "settings-me": "/console/settings/me",
     "settings-tokens": "/console/settings/tokens",
-    "settings-people": "/console/settings/people",
+    "settings-users": "/console/settings/users",
     "settings-security": "/console/settings/security",
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}

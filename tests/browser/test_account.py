@@ -21,7 +21,7 @@ async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(
     await page.wait_for_url("**/console/accounts/muzi/settings")
     await expect(page.locator("[data-tab=account-settings]")).to_have_attribute("aria-current", "page")
     await page.goto("/console/accounts/nobody")
-    await expect(page.get_by_text("没有店铺“nobody”")).to_be_visible()
+    await expect(page.get_by_text("店铺“nobody”不存在")).to_be_visible()
 
 
 async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(console: Console) -> None:

@@ -163,8 +163,8 @@ async def test_many_are_switched_with_a_preview_and_each_result_is_told(open_con
     await expect(page.locator("[data-test=batch]")).to_contain_text("已选 3 个")
     await page.locator("[data-test=batch-off]").click()
     dialog = page.locator("[data-test=dialog]")
-    await expect(dialog).to_contain_text("2 个会改变")
-    await expect(dialog).to_contain_text("1 个已经是这样")
+    await expect(dialog).to_contain_text("2 个将修改")
+    await expect(dialog).to_contain_text("1 个无变化")
     assert console.door.account("shop1").enabled
     held = await console.door.server.manager.locks.acquire("shop2", "a long operation")
     await page.locator("[data-test=go]").click()

@@ -49,7 +49,7 @@ async def test_each_reply_says_what_became_of_it_and_which_rule_gave_it(console:
         entry = log.locator(_entry(page, text))
         await expect(entry.locator("[data-test=giver]")).to_have_text(giver)
         await expect(entry.locator("[data-test=outcome]")).to_have_text(outcome)
-    await expect(log.locator(_entry(page, "好的")).locator("[data-test=remark]")).to_have_text("正在处理")
+    await expect(log.locator(_entry(page, "好的")).locator("[data-test=remark]")).to_have_text("处理中")
     await _answered(console, 4, SendOutcome.SENT, rule=rule)
     await expect(log.locator("article")).to_have_count(8)
     await console.door.call("PATCH", f"/cookies/afu/rules/{rule}", json={"words": ["还在"]})

@@ -19,7 +19,7 @@ PAGES = (
     "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",
     "/console/accounts/afu/rules", "/console/accounts/muzi", "/console/conversations/afu/c1", "/console/conversations",
     "/console/history", "/console/settings",
-    "/console/settings/me", "/console/settings/tokens", "/console/settings/people", "/console/settings/security",
+    "/console/settings/me", "/console/settings/tokens", "/console/settings/users", "/console/settings/security",
 )  # fmt: skip
 LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}

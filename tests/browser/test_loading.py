@@ -91,7 +91,7 @@ async def test_f16_a_page_that_does_not_come_from_the_same_version_is_asked_for_
     await page.route("**/assets/History-*", lambda route: route.abort())
     notice = page.locator("[data-test=version]")
     await page.get_by_role("link", name="变更记录").click()
-    await expect(notice).to_contain_text("这一页没有加载出来")
+    await expect(notice).to_contain_text("页面加载失败")
     await page.context.set_offline(True)
     await notice.locator("[data-test=reload]").click()
     await expect(page.locator("[data-account=afu]")).to_be_visible()  # it is not left for a page of the browser's
@@ -132,7 +132,7 @@ async def test_f16_a_first_page_whose_part_is_missing_offers_another_try(console
     await page.route("**/assets/History-*", lambda route: route.fulfill(status=404))
     await page.goto("/console/history")
     card = page.locator("[data-test=not-loaded]")
-    await expect(card).to_contain_text("有一部分页面没有加载出来")
+    await expect(card).to_contain_text("部分页面加载失败")
     await page.unroute("**/assets/History-*")
     await card.locator("[data-test=try-again]").click()
     await expect(page.get_by_role("heading", name="变更记录")).to_be_visible()
@@ -145,7 +145,7 @@ async def test_f16_before_any_script_there_is_a_skeleton_and_without_them_a_word
         await held.put(route)
 
     for look, ground, word, button in (
-        ({"color_scheme": "light"}, "rgb(245, 246, 248)", "页面没有加载出来", "重新加载"),
+        ({"color_scheme": "light"}, "rgb(245, 246, 248)", "页面加载失败", "重新加载"),
         ({"color_scheme": "dark", "locale": "en-US", "viewport": PHONE}, "rgb(15, 18, 24)", "not be loaded", "Reload"),
     ):
         page = await (await console.browser(**look)).new_page()

@@ -23,7 +23,7 @@ async def sign_in(page: Page, name: str, password: str) -> None:
 
 
 async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> None:
-    page = await console.page("/console/settings/people")
+    page = await console.page("/console/settings/users")
     await page.locator("[data-test=invite]").click()
     await page.get_by_role("button", name="员工", exact=True).click()
     await page.locator("[data-test=make-link]").click()
@@ -33,7 +33,7 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
 
     theirs = await (await console.browser()).new_page()
     await theirs.goto(link)
-    await expect(theirs.get_by_text("您被邀请为员工")).to_be_visible()
+    await expect(theirs.get_by_text("您受邀成为员工")).to_be_visible()
     assert theirs.url.endswith("/console/join"), "the token leaves the address at once"
     await theirs.locator("[name=username]").fill("lina")
     await choose_password(theirs, "password1")
@@ -45,7 +45,7 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     await sign_in(theirs, "lina", THEIRS)
     await theirs.goto("/console/settings/me")
     await expect(theirs.locator("[data-test=who]")).to_contain_text("员工")
-    await expect(theirs.locator("[data-tab=settings-people]")).to_have_count(0)
+    await expect(theirs.locator("[data-tab=settings-users]")).to_have_count(0)
 
     again = await (await console.browser()).new_page()
     await again.goto(link)
@@ -61,27 +61,27 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     await expect(theirs.get_by_text("密码已修改")).to_be_visible()
 
     await page.reload()
-    await expect(page.locator("[data-person=lina] [data-test=role]")).to_have_value("staff")
-    await page.locator("[data-person=lina] [data-test=menu]").click()
+    await expect(page.locator("[data-user=lina] [data-test=role]")).to_have_value("staff")
+    await page.locator("[data-user=lina] [data-test=menu]").click()
     await page.get_by_text("停用", exact=True).click()
-    await expect(page.locator("[data-person=lina]")).to_contain_text("已停用")
+    await expect(page.locator("[data-user=lina]")).to_contain_text("已停用")
     await expect(theirs.get_by_text("登录已过期")).to_be_visible()
     lina = await console.door.server.users.by_name("lina")
     assert lina is not None
     assert not lina.active
     assert not await console.door.server.sessions.of_user(lina.id)
 
-    await page.locator("[data-person=lina] [data-test=menu]").click()
+    await page.locator("[data-user=lina] [data-test=menu]").click()
     await page.get_by_text("删除…", exact=True).click()
     await expect(page.locator("[data-test=goes]")).to_contain_text("没有店铺")
-    await expect(page.locator("[data-test=remove-person]")).to_be_disabled()
+    await expect(page.locator("[data-test=remove-user]")).to_be_disabled()
     await page.locator("[name=confirm]").fill("lina")
     await page.keyboard.press("Enter")
-    await expect(page.locator("[data-person=lina]")).to_have_count(0)
+    await expect(page.locator("[data-user=lina]")).to_have_count(0)
     assert await console.door.server.users.by_name("lina") is None
 
     await page.locator("[data-tab=settings-security]").click()
-    await page.locator("[data-test=person]").fill("lina")
+    await page.locator("[data-test=user]").fill("lina")
     await page.keyboard.press("Enter")
     await expect(page.locator("[data-kind=sign_in]")).to_contain_text("lina")
     async with page.expect_download() as downloading:

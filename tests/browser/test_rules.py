@@ -56,10 +56,10 @@ async def test_a_rule_is_made_in_the_form_with_picture_and_variable_and_then_tri
     await expect(page.locator("[data-test=dialog]")).to_have_count(0)  # what lies behind it takes no words
     await page.locator("[name=try]").fill("有邮费吗")
     tried = page.locator("[data-test=tried]")
-    await expect(tried).to_contain_text("由通用规则回答")
+    await expect(tried).to_contain_text("由通用规则回复")
     await expect(tried.locator("[data-why=fires]")).to_contain_text("包邮")
     await page.locator("[name=try]").fill("今天天气")
-    await expect(tried).to_contain_text("不会回答")
+    await expect(tried).to_contain_text("不会回复")
 
 
 async def test_words_and_reply_are_edited_in_place_and_each_change_taken_back(console: Console) -> None:

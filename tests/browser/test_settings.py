@@ -17,7 +17,7 @@ async def test_the_server_its_store_and_its_licences_are_shown_and_the_look_is_c
     hold = await console.door.server.manager.locks.acquire("afu", "update_keywords")
     await expect(page.locator("[data-test=locks]")).to_contain_text("正在占用：afu", timeout=15_000)
     hold.release()
-    await expect(page.locator("[data-test=locks]")).to_contain_text("没有修改正在进行", timeout=15_000)
+    await expect(page.locator("[data-test=locks]")).to_contain_text("没有正在进行的修改", timeout=15_000)
     await page.locator("[data-test=about] summary").click()
     await expect(page.locator("[data-test=about] pre")).to_contain_text("MIT")
     await page.get_by_role("button", name="深色", exact=True).click()

@@ -20,7 +20,7 @@ async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_d
     await expect(share.get_by_role("alert")).to_be_visible()
     await share.locator("[name=colleague]").fill("lina")
     await share.locator("[data-test=give]").click()
-    await expect(share.locator("[data-colleague=lina] [data-test=right]")).to_have_value("reply")
+    await expect(share.locator("[data-colleague=lina] [data-test=permission]")).to_have_value("reply")
 
     context = await console.browser()
     token = await server.sessions.open(lina.id, kind="console")
@@ -39,7 +39,7 @@ async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_d
     await expect(theirs.locator("[data-test=settings]")).to_have_attribute("inert", "")
     await expect(theirs.locator("[data-test=share]")).to_have_count(0)
 
-    await share.locator("[data-colleague=lina] [data-test=right]").select_option("operate")
+    await share.locator("[data-colleague=lina] [data-test=permission]").select_option("operate")
     await until(lambda: server.authorization.staff_of(console.door.account("afu"))[0].permission.word == "operate")
     await theirs.reload()
     await theirs.locator("[data-account=afu] [data-test=enabled]").click()

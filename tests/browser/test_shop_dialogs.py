@@ -210,7 +210,7 @@ async def test_auto_confirm_and_tags_are_set_for_many_shops_and_taken_back(conso
     await console.door.call("PUT", "/cookies/muzi/remark", json={"remark": "木子"})
     await page.locator("[data-test=go]").click()
     await until(lambda: [shop.remark for shop in shops()] == ["#主力", "木子 #主力", "小鱼 #主力"])
-    await choose("去掉标签…")
+    await choose("移除标签…")
     await page.locator("[name=tag]").fill("#主力")
     await page.locator("[data-test=go]").click()
     await until(lambda: [shop.remark for shop in shops()] == ["", "木子", "小鱼"])

@@ -89,7 +89,7 @@ export const useChanges = defineStore('changes', () => {
   return { flag, isAsked, setFlag, resume, unchanged, undo, undoing, shown }
 })
 
-/** Why an account is as it is, for a person; empty when there is nothing to say. */
+/** Why an account is as it is, for a user; empty when there is nothing to say. */
 export function reasonOf(account: Account): string {
   if (isMute(account)) return account.answers === 'orders' ? t('mute.orders') : t('mute.nothing')
   return account.reason ? told('reason', account.reason) : ''

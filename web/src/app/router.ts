@@ -61,7 +61,8 @@ export const router = createRouter({
             { path: '', name: 'settings', component: () => import('../settings/General.vue') },
             { path: 'me', name: 'settings-me', component: () => import('../settings/Me.vue') },
             { path: 'tokens', name: 'settings-tokens', component: () => import('../settings/Tokens.vue') },
-            { path: 'people', name: 'settings-people', component: () => import('../users/Users.vue') },
+            { path: 'people', redirect: { name: 'settings-users' } },
+            { path: 'users', name: 'settings-users', component: () => import('../users/Users.vue') },
             { path: 'security', name: 'settings-security', component: () => import('../settings/SecurityLog.vue') },
           ],
         },
@@ -78,8 +79,7 @@ export const router = createRouter({
 
 router.beforeEach((to) => {
   const session = useSession()
-  if (!to.meta.open && !session.person)
-    return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
-  if (to.name === 'login' && session.person) return { path: '/' }
+  if (!to.meta.open && !session.user) return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
+  if (to.name === 'login' && session.user) return { path: '/' }
   return true
 })

@@ -5,7 +5,7 @@ const zh = {
   app: {
     name: 'Shoal',
     skip: '跳到正文',
-    plainHttp: '连接未加密：途中的人能看到您的密码和这里的一切。请改用 HTTPS 打开控制台。',
+    plainHttp: '连接未加密，密码和页面内容可能被他人看到。请改用 HTTPS 打开控制台。',
     menu: '菜单',
     language: '切换语言：English',
     theme: { auto: '外观：跟随系统', light: '外观：浅色', dark: '外观：深色' },
@@ -25,7 +25,7 @@ const zh = {
     save: '保存',
     edit: '编辑',
     loadMore: '加载更多',
-    tooManyPages: '您打开的页面太多，本页暂不更新。关闭其他页面后，本页会自动恢复。',
+    tooManyPages: '打开的页面过多，本页暂停更新。关闭其他页面后自动恢复。',
     offlineHint: '显示的是 {when} 的内容，恢复连接后会自动更新。',
   },
   nav: {
@@ -38,15 +38,15 @@ const zh = {
   },
   line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…', full: '页面过多，已暂停' },
   start: {
-    title: '控制台没有打开',
+    title: '控制台加载失败',
     patient: '每 5 秒自动重试一次。',
-    pages: '有一部分页面没有加载出来。请重试；若一直如此，请检查网络或服务器。',
+    pages: '部分页面加载失败，请重试。若仍失败，请检查网络或服务器。',
   },
   version: {
     newer: 'Shoal 已更新，刷新后使用新版本。',
     blocked: 'Shoal 已更新，刷新后才能打开这一页。',
-    failed: '这一页没有加载出来，请重试。若一直如此，请检查网络或服务器。',
-    unsaved: '这一页上还没保存的内容会丢失；会话里没发出的草稿会保留。',
+    failed: '页面加载失败，请重试。若仍失败，请检查网络或服务器。',
+    unsaved: '本页未保存的内容会丢失，会话草稿会保留。',
     reload: '刷新',
     later: '稍后',
   },

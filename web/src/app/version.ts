@@ -24,7 +24,7 @@ async function isNewer(): Promise<boolean> {
 export const useVersion = defineStore('version', () => {
   const notice = ref<Notice>('')
   const busy = ref(false)
-  /** Where the person wanted to go. */
+  /** Where the user wanted to go. */
   let goal = ''
 
   /** Part of a page did not come: find out why, and say so. */
@@ -40,7 +40,7 @@ export const useVersion = defineStore('version', () => {
     if (newer === false) dismiss()
   }
 
-  /** Load the page anew, where the person wanted to go. Nothing is left before the server answers. */
+  /** Load the page anew, where the user wanted to go. Nothing is left before the server answers. */
   async function reload(): Promise<void> {
     busy.value = true
     try {

@@ -45,7 +45,7 @@ test('an emptied box keeps nothing', () => {
   expect(places()).toEqual([])
 })
 
-test('another person of the same browser sees nothing of it, and it is gone', async () => {
+test('another user of the same browser sees nothing of it, and it is gone', async () => {
   keepDraft('afu', 'c1', 'mine')
   const page = await reloaded(2)
   expect(page.draftOf('afu', 'c1')).toBe('')

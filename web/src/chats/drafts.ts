@@ -1,5 +1,5 @@
 /**
- * What was written in a chat and not sent, kept in the browser over reloads, for one person.
+ * What was written in a chat and not sent, kept in the browser over reloads, for one user.
  *
  * Each chat has a key of its own, so that two tabs never overwrite what the other keeps of another chat. At most so many
  * are kept, and not for ever: the oldest go first. Signing out takes them all away.
@@ -17,10 +17,10 @@ interface Draft {
 
 /** What is shown of them; where the browser keeps nothing, they last as long as the page. */
 const drafts = reactive(new Map<string, Draft>())
-let person = 0
+let writer = 0
 
 const chatKey = (account: string, chat: string): string => `${account}/${chat}`
-const placeOf = (key: string): string => `${PREFIX}${person}.${key}`
+const placeOf = (key: string): string => `${PREFIX}${writer}.${key}`
 
 /** Run what may fail, as storage does where it is full or forbidden. */
 function tried(what: () => void): void {
@@ -44,10 +44,10 @@ function parsed(text: string | null): Draft | null {
   }
 }
 
-/** Begin with what this person wrote before; what another person left in this browser is taken away. */
+/** Begin with what this user wrote before; what another user left in this browser is taken away. */
 export function openDrafts(user: number): void {
-  if (user === person) return
-  person = user
+  if (user === writer) return
+  writer = user
   drafts.clear()
   tried(() => {
     const mine = placeOf('')
@@ -59,9 +59,9 @@ export function openDrafts(user: number): void {
   })
 }
 
-/** The person signed out: nothing of what they wrote stays in this browser. */
+/** The user signed out: nothing of what they wrote stays in this browser. */
 export function dropDrafts(): void {
-  person = 0
+  writer = 0
   drafts.clear()
   tried(() => {
     for (const place of storedKeys(PREFIX)) localStorage.removeItem(place)

@@ -42,7 +42,7 @@ export type Locks = Shapes['LocksAnswer']
 export type AuditEntryShape = Shapes['AuditEntryShape']
 export type Me = Shapes['MeAnswer']
 export type SignIn = Shapes['SessionShape']
-export type Someone = Shapes['UserBody']
+export type UserRow = Shapes['UserBody']
 export type Role = Shapes['Role']
 export type Invitation = Shapes['InvitationShape']
 export type NewLink = Shapes['NewLinkAnswer']
@@ -61,7 +61,7 @@ export interface Page<T> {
   next: string | null
 }
 
-/** The server said no, or said nothing. `message` is a sentence for a person. */
+/** The server said no, or said nothing. `message` is a sentence for a user. */
 export class Refusal extends Error {
   constructor(
     readonly status: number,

@@ -35,7 +35,7 @@ export function valueText(value: unknown, field = ''): string {
   return String(value)
 }
 
-/** Fields whose numbers tell a person nothing. */
+/** Fields whose numbers tell a user nothing. */
 const COUNTERS = new Set(['restart_nonce', 'cookie_version'])
 
 export interface FieldChange {

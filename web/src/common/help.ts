@@ -13,7 +13,7 @@ export const helpPages: Readonly<Record<string, string>> = {
   settings: 'howto/install/',
   'settings-me': 'howto/colleagues/',
   'settings-tokens': 'howto/colleagues/',
-  'settings-people': 'howto/colleagues/',
+  'settings-users': 'howto/colleagues/',
   'settings-security': 'howto/colleagues/',
   nothing: '',
 }

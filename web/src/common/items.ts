@@ -1,4 +1,4 @@
-/** Items of the site, as people name them. */
+/** Items of the site, as users name them. */
 
 const ID = /^[0-9A-Za-z]{1,64}$/
 const IN_A_LINK = /[?&](?:id|itemId)=([0-9A-Za-z]{1,64})(?:[&#]|$)/

@@ -27,7 +27,7 @@ export interface Talk {
   at: string
 }
 
-/** `full`: as many pages are open as one person may have. */
+/** `full`: as many pages are open as one user may have. */
 export type LineState = 'connecting' | 'live' | 'lost' | 'full'
 
 export interface Listener {

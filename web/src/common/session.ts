@@ -3,28 +3,28 @@ import { defineStore } from 'pinia'
 import { ref, watch } from 'vue'
 import { call, type Me } from './api'
 
-export interface Person {
+export interface User {
   user_id: number
   username: string
   is_admin: boolean
 }
 
-/** What the person is. Staff have no shops of their own. */
+/** What the user is. Staff have no shops of their own. */
 export type Role = Me['role']
 
 const SIGNED_IN = 'shoal.signed-in'
 
 export const useSession = defineStore('session', () => {
-  const person = ref<Person | null>(null)
+  const user = ref<User | null>(null)
   const expired = ref(false)
   // What the page shows before it knows: the frame of the pages, or a form.
-  watch(person, (one) => (one ? localStorage.setItem(SIGNED_IN, '1') : localStorage.removeItem(SIGNED_IN)))
+  watch(user, (one) => (one ? localStorage.setItem(SIGNED_IN, '1') : localStorage.removeItem(SIGNED_IN)))
   const role = ref<Role>()
 
   /** Ask whether the browser's cookie still counts. */
   async function look(): Promise<void> {
-    const found = await call<Partial<Person> & { authenticated: boolean }>('GET', '/verify')
-    person.value = found.authenticated
+    const found = await call<Partial<User> & { authenticated: boolean }>('GET', '/verify')
+    user.value = found.authenticated
       ? { user_id: found.user_id ?? 0, username: found.username ?? '', is_admin: found.is_admin ?? false }
       : null
     await learn()
@@ -33,7 +33,7 @@ export const useSession = defineStore('session', () => {
   async function learn(): Promise<void> {
     role.value = undefined
     try {
-      if (person.value) role.value = (await call<Me>('GET', '/me')).role
+      if (user.value) role.value = (await call<Me>('GET', '/me')).role
     } catch {
       // Then nothing is hidden, and the server says no where it must.
     }
@@ -41,22 +41,22 @@ export const useSession = defineStore('session', () => {
 
   async function signIn(name: string, password: string, totp?: string): Promise<void> {
     const body = { name, password, ...(totp !== undefined && { totp }) }
-    person.value = await call<Person>('POST', '/console/session', { body })
+    user.value = await call<User>('POST', '/console/session', { body })
     expired.value = false
     await learn()
   }
 
   async function signOut(): Promise<void> {
     await call('DELETE', '/console/session')
-    person.value = null
+    user.value = null
     expired.value = false // the live line may have heard of the end before us
   }
 
   /** The server says that the session is over. */
   function lapse(): void {
-    expired.value = person.value !== null
-    person.value = null
+    expired.value = user.value !== null
+    user.value = null
   }
 
-  return { person, role, expired, look, signIn, signOut, lapse }
+  return { user, role, expired, look, signIn, signOut, lapse }
 })

@@ -48,8 +48,8 @@ const zh = {
   },
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
-    unexpected: '服务器的回答无法识别（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
-    notFound: '没有这个页面',
+    unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
+    notFound: '页面不存在',
     notFoundText: '地址可能输入有误，或店铺已被删除。',
     home: '回到总览',
     load: '内容加载失败：{why}',

@@ -15,7 +15,7 @@ export interface Difference {
 
 export type Line =
   | ({ kind: 'set' } & Difference)
-  /** Something without an old and a new value that a person could read. */
+  /** Something without an old and a new value that a user could read. */
   | { kind: 'note'; name: string; text: string }
   /** A rule or an item that came, went or changed. */
   | { kind: 'added' | 'removed'; name: string; subject: string; text: string }

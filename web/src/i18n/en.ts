@@ -15,7 +15,7 @@ import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
-import { people } from '../users/texts'
+import { users } from '../users/texts'
 import type { Messages } from './messages'
 
 /** Every text of the console in English. */
@@ -31,7 +31,7 @@ export const en: Messages = {
   conversations: conversations.en,
   history: history.en,
   orders: orders.en,
-  people: people.en,
+  users: users.en,
   ruleLists: ruleLists.en,
   rules: rules.en,
   security: security.en,

@@ -25,11 +25,11 @@ test('both languages fill in the same holes, in each plural form', () => {
 
 test('a number chooses the plural form', () => {
   choose('en')
-  expect([0, 1, 2].map((n) => t('people.list.shops', { n }))).toEqual(['0 shops', '1 shop', '2 shops'])
-  expect(t('people.list.shops', { n: '1' })).toBe('1 shop')
-  expect(t('people.list.shops', { n: '1,200' })).toBe('1,200 shops')
+  expect([0, 1, 2].map((n) => t('users.list.shops', { n }))).toEqual(['0 shops', '1 shop', '2 shops'])
+  expect(t('users.list.shops', { n: '1' })).toBe('1 shop')
+  expect(t('users.list.shops', { n: '1,200' })).toBe('1,200 shops')
   choose('zh')
-  expect(t('people.list.shops', { n: 1 })).toBe('1 个店铺')
+  expect(t('users.list.shops', { n: 1 })).toBe('1 个店铺')
 })
 
 test('no text is empty, left in the other language, or holds what the formatter would take for its own', () => {

@@ -15,7 +15,7 @@ import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
-import { people } from '../users/texts'
+import { users } from '../users/texts'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
 export const zh = {
@@ -30,7 +30,7 @@ export const zh = {
   conversations: conversations.zh,
   history: history.zh,
   orders: orders.zh,
-  people: people.zh,
+  users: users.zh,
   ruleLists: ruleLists.zh,
   rules: rules.zh,
   security: security.zh,

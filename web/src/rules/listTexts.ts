@@ -1,4 +1,4 @@
-/** The texts of rules as files, of copying them to other shops, and of merging what two people did at once. */
+/** The texts of rules as files, of copying them to other shops, and of merging what two users did at once. */
 import type { Texts } from '../i18n/messages'
 
 const zh = {
@@ -22,28 +22,28 @@ const zh = {
   column: '列',
   what: '问题',
   moreRows: '还有 {n} 处',
-  mode: '怎样导入',
+  mode: '导入方式',
   merge: '合并',
   replace: '全部替换',
   mergeHint: '文件中的规则会新增，或修改匹配相同内容的规则；其他规则不变。',
   replaceHint: '导入后只有文件中的规则，顺序也与文件相同；其他规则会被删除。',
   go: '导入',
   done: '已导入：新增 {added}、修改 {edited}、删除 {removed}',
-  nothing: '没有要修改的内容',
+  nothing: '没有需要修改的内容',
 
   added: '新增 {n}',
   edited: '修改 {n}',
   removed: '删除 {n}',
   unchanged: '不变 {n}',
   warnings: '提醒 {n}',
-  list: '会有什么变化',
+  list: '变更预览',
   moreEdits: '还有 {n} 条没有列出',
   moved: '顺序',
   staleBy: '“{who}”刚刚修改了规则，下面已按最新的规则重新预览，请核对后再试一次。',
   stale: '规则刚刚被修改，下面已按最新的规则重新预览，请核对后再试一次。',
 
   copyTitle: '把 {n} 条规则复制到其他店铺',
-  shops: '复制到哪些店铺',
+  shops: '目标店铺',
   search: '搜索店铺',
   all: '全选',
   noShops: '没有其他店铺。',
@@ -52,7 +52,7 @@ const zh = {
   failed: '失败：{why}',
   details: '查看',
   copyMergeHint: '新增这些规则，或修改匹配相同内容的规则；其他规则不变。图片和变量一起复制。',
-  copyReplaceHint: '那些店铺原有的规则会全部被这些规则替换。',
+  copyReplaceHint: '目标店铺原有的规则会全部被替换。',
   copyGo: '复制到 {n} 个店铺',
   copied: '已复制到 {n} 个店铺',
   copiedOne: '已复制：新增 {added}、修改 {edited}、删除 {removed}',
@@ -61,7 +61,7 @@ const zh = {
   undoFailed: '有 {n} 个店铺未能撤销：{why}',
 
   mergeTitle: '规则同时被别人修改',
-  mergeText: '您的操作还没有执行。下面是对方改了什么、您想做什么。',
+  mergeText: '您的操作尚未执行。以下是对方的修改和您的操作。',
   mine: {
     move: '把“{word}”移到第 {place} 条',
     on: '启用 {n} 条规则',

@@ -37,7 +37,7 @@ export const useRuleNames = defineStore('ruleNames', () => {
     },
   )
 
-  /** What gave a reply, for a person; empty while nobody knows. */
+  /** What gave a reply, for a user; empty while nobody knows. */
   function name(account: string, rule: string): string {
     if (rule in SOURCES) return t(SOURCES[rule as keyof typeof SOURCES])
     const found = words.get(`${account}/${rule}`)

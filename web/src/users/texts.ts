@@ -1,15 +1,15 @@
-/** The texts about people: oneself, others, and coming in by a link. */
+/** The texts about users: oneself, others, and coming in by a link. */
 import type { Texts } from '../i18n/messages'
 
 const zh = {
-  tabs: { general: '常规', me: '我的账户', tokens: 'API 令牌', people: '用户', security: '审计日志' },
+  tabs: { general: '常规', me: '我的账户', tokens: 'API 令牌', users: '用户', security: '审计日志' },
   roles: { admin: '管理员', owner: '店主', staff: '员工' },
   rolesText: {
     admin: '管理服务器和用户，也可以有自己的店铺；看不到别人的店铺。',
     owner: '可以添加自己的店铺，并与他人共享。',
     staff: '没有自己的店铺，只处理共享给自己的。',
   },
-  rights: { read: '查看', reply: '回复', operate: '操作', manage: '管理', own: '全部' },
+  permissions: { read: '查看', reply: '回复', operate: '操作', manage: '管理', own: '全部' },
   once: {
     copy: '复制',
     copied: '已复制',
@@ -28,11 +28,11 @@ const zh = {
     next: '新密码',
     nextHint: '至少 8 个字符。几个互不相关的词连成一句，又长又好记。',
     again: '再次输入新密码',
-    differ: '两次输入的新密码不一样。',
+    differ: '两次输入的新密码不一致。',
     change: '修改密码',
     changed: '密码已修改，其他登录已结束',
     sessions: '登录设备',
-    sessionsText: '您在这些地方登录着。有不认识的，就结束它并修改密码。',
+    sessionsText: '您当前在以下设备登录。如有不认识的，请结束该登录并修改密码。',
     here: '当前',
     kinds: { console: '控制台', login: '脚本或命令行' },
     used: '最近使用 {when}',
@@ -47,7 +47,7 @@ const zh = {
   },
   list: {
     title: '用户',
-    text: '可以登录这台服务器的人。每个人只看到自己的和共享给自己的店铺。',
+    text: '可以登录本服务器的用户。每个用户只能看到自己的和共享给自己的店铺。',
     you: '您',
     shops: '{n} 个店铺',
     never: '从未登录',
@@ -69,7 +69,7 @@ const zh = {
   remove: {
     title: '删除 {name}',
     text: '立即结束其所有登录和令牌；其店铺会停止并删除，包括 Cookie、规则和设置。变更记录会保留。此操作不能撤销；只想暂停登录，请用“停用”。',
-    noShops: '没有店铺，只删除这个人。',
+    noShops: '没有店铺，仅删除该用户。',
     shops: '会一起删除的店铺：{n} 个',
     type: '请输入用户名 {name} 确认',
     submit: '删除',
@@ -77,7 +77,7 @@ const zh = {
     leaving: '{name} 正在删除：其店铺的连接结束后完成',
   },
   invite: {
-    title: '邀请一个人',
+    title: '邀请用户',
     text: '生成一个链接，对方用它选择自己的用户名和密码。链接只能用一次。',
     role: '角色',
     email: '邮箱（可选）',
@@ -99,9 +99,9 @@ const zh = {
   join: {
     title: '加入 Shoal',
     resetTitle: '设置新密码',
-    text: '您被邀请为{role}。请选择用户名和密码。',
+    text: '您受邀成为{role}，请设置用户名和密码。',
     resetText: '为用户 {name} 设置新密码。',
-    looking: '正在查看链接…',
+    looking: '正在验证链接…',
     noToken: '这个链接不完整，请从邀请消息中重新打开。',
     submit: '加入',
     resetSubmit: '设置密码',
@@ -110,14 +110,14 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
-  tabs: { general: 'General', me: 'My account', tokens: 'API tokens', people: 'Users', security: 'Audit log' },
+  tabs: { general: 'General', me: 'My account', tokens: 'API tokens', users: 'Users', security: 'Audit log' },
   roles: { admin: 'Administrator', owner: 'Owner', staff: 'Staff' },
   rolesText: {
     admin: 'Manages the server and its users, and can have shops. Does not see other users’ shops.',
     owner: 'Adds their own shops and can share them.',
     staff: 'Has no shops of their own; works in shops shared with them.',
   },
-  rights: { read: 'Read', reply: 'Reply', operate: 'Operate', manage: 'Manage', own: 'Full access' },
+  permissions: { read: 'Read', reply: 'Reply', operate: 'Operate', manage: 'Manage', own: 'Full access' },
   once: {
     copy: 'Copy',
     copied: 'Copied',
@@ -218,4 +218,4 @@ const en: Texts<typeof zh> = {
   },
 }
 
-export const people = { zh, en }
+export const users = { zh, en }
