@@ -121,7 +121,7 @@ MUTATIONS = (
         "            if isinstance(settlement, Committed):\n                self._drop(changes, holds)\n",
     ),
     _one(
-        "the lock stays after a refusal of the wish",
+        "the lock stays after a refusal of the edit",
         "accounts/change_path.py",
         "            yield hold, before\n        except BaseException:\n            hold.release()\n",
         "            yield hold, before\n        except BaseException:\n",
