@@ -42,11 +42,11 @@ def clean_environment(**values: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **values}
 
 
-async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
+async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0, every_seconds: float = 0.02) -> None:
     """Wait until a condition is true. Fail the test after the limit."""
     async with asyncio.timeout(seconds):
         while not await what():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every_seconds)
 
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -201,7 +201,7 @@ class ServerProcess(Process):
             except httpx.TransportError:
                 return False
 
-        await soon(ready, seconds=120)
+        await soon(ready, seconds=120, every_seconds=0.1)  # each question takes from the start that it waits for
         answer = (await self.http.post("/login", json={"username": "admin", "password": PASSWORD})).json()
         assert answer["success"], answer
         self.http.headers["Authorization"] = f"Bearer {answer['token']}"

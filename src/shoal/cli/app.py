@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -107,10 +108,12 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
+    settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key)
+    gc.disable()  # what is loaded stays: to look through it again and again takes an eighth of the start
     from shoal.server.listener import serve as serve_app
     from shoal.server.reply_server import build_app
 
-    settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key)
+    gc.enable()
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     log_crashes()
     serve_app(build_app(settings), settings, _announce)
