@@ -236,10 +236,11 @@ async def test_an_unchanged_value_is_success_without_a_generation(door: Door) ->
 
 
 async def test_an_answer_waits_for_the_task_only_as_long_as_told(door: Door) -> None:
-    door.site.farewell_seconds = 0.5
+    released = door.site.hold_farewells()
     body = await door.call("PUT", "/cookies/shop/status", params={"wait": 0}, json={"enabled": False})
     assert body["state"] in {"running", "stopping"}
-    body = await door.call("PUT", "/cookies/shop/status", params={"wait": 5}, json={"enabled": False})
+    released.set()
+    body = await door.call("PUT", "/cookies/shop/status", params={"wait": 60}, json={"enabled": False})
     assert body["state"] == "stopped"
     for wait in ("-1", "61", "nan", "soon"):
         await door.call("PUT", "/cookies/shop/status", 422, params={"wait": wait}, json={"enabled": False})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 
@@ -40,6 +39,12 @@ async def test_a_crash_during_an_upload_costs_no_picture_and_doubles_none(
         return len(await sandbox.seen(unb, "小鱼")) == 1
 
     await soon(shown)
-    await asyncio.sleep(1.5)
+
+    async def settled() -> bool:
+        messages = (await server.ok("GET", "/messages"))["items"]
+        outcomes = [[answer["outcome"] for answer in message.get("answers") or []] for message in messages]
+        return ["sent"] in outcomes
+
+    await soon(settled)
     (line,) = await sandbox.seen(unb, "小鱼")
     assert line.startswith("[图片]")

@@ -1,4 +1,4 @@
-"""A real server that kills itself at one step of its first answer: ``python dying_server.py POINT``."""
+"""A real server that kills itself at one step of its first answer: ``python dying_server.py POINT serve``."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ POINTS = {
 
 if __name__ == "__main__":
     POINTS[sys.argv[1]]()
-    sys.argv = ["shoal", "serve"]
+    sys.argv = ["shoal", *sys.argv[2:]]
     main()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -135,16 +133,20 @@ async def test_a_kill_between_the_sending_and_its_way_to_the_site_ends_with_one_
 
 @pytest.mark.parametrize("point", ["before_intent", "after_intent", "after_receipt", "between_parts"])
 async def test_it_dies_at_a_step_that_nobody_outside_can_hold(
-    server: ServerProcess, sandbox: SandboxProcess, point: str
+    sandbox: SandboxProcess, tmp_path: Path, point: str
 ) -> None:
-    shop = await Shop.open(server, sandbox, "一", "二")
-    await server.end()
-    dying = await asyncio.create_subprocess_exec(
-        sys.executable, str(DIES), point, env={**os.environ, **server.environment}
-    )
-    asked = await shop.say()
-    async with asyncio.timeout(60):
-        assert await dying.wait() == -SIGKILL
-    await server.start()
-    await shop.ends(asked, "sent", "sent")
-    assert await shop.seen() == ["一", "二"]
+    server = ServerProcess(tmp_path / "data", sandbox.url)
+    server.command = (str(DIES), point)
+    try:
+        await server.start()
+        shop = await Shop.open(server, sandbox, "一", "二")
+        asked = await shop.say()
+        async with asyncio.timeout(60):
+            assert await server.child.wait() == -SIGKILL
+        await server.end()
+        server.command = ServerProcess.command
+        await server.start()
+        await shop.ends(asked, "sent", "sent")
+        assert await shop.seen() == ["一", "二"]
+    finally:
+        await server.close()

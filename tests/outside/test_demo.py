@@ -213,7 +213,11 @@ def test_watching_prints_each_change_as_it_happens(demo: Demo) -> None:
         demo.http.put("/cookies/afu/status", json={"enabled": True}).raise_for_status()
     finally:
         watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=60)
+        try:
+            watching.communicate(timeout=60)
+        finally:
+            watching.kill()
+            watching.communicate()
     assert watching.returncode == 0
 
 
