@@ -11,19 +11,24 @@ HELP := src/shoal/console/help_site/script-hashes.txt
 DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs -type f)
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
-# Two workers for two cores: with three, some tests with browsers and real time-outs fail.
-WORKERS ?= 2
+# Twice as many workers as two cores: half of the tests' time is waiting for processes, disks and pages.
+WORKERS ?= 4
 
 CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick quick-tests quick-types lint types unit console docs console-types screenshots prove soak bench sbom audit pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench sbom audit pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
 
-test: lint types unit
+# The checks run beside the tests. What each prints is held back until it has ended; what pytest prints is not.
+test: $(READY) $(MODULES) $(CONSOLE) $(HELP)
+	@$(MAKE) --no-print-directory -j4 checks pytest
+
+checks:
+	@$(MAKE) --no-print-directory --output-sync=target lint types console-tests
 
 # What to run while working: unit tests, contract tests on SQLite, types and lint, all beside each other. The console is
 # checked when one of its sources is newer than its last check.
@@ -31,7 +36,7 @@ quick: $(READY) $(MODULES)
 	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint $(CHECKED)
 
 quick-tests:
-	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not postgresql" tests/unit tests/contract
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not postgresql" tests/unit tests/contract
 
 quick-types:
 	$(BIN)/mypy
@@ -52,8 +57,12 @@ types: $(READY) $(MODULES)
 	$(BIN)/mypy
 	@$(NPM) run --silent types
 
-unit: $(READY) $(CONSOLE) $(HELP)
+unit: console-tests pytest
+
+console-tests: $(READY) $(MODULES)
 	@$(NPM) run --silent test
+
+pytest: $(READY) $(CONSOLE) $(HELP)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 console: $(CONSOLE)
