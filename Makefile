@@ -36,7 +36,7 @@ quick: $(READY) $(MODULES)
 	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint $(CHECKED)
 
 quick-tests:
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not postgresql" tests/unit tests/contract
+	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not postgresql" tests/unit tests/contract
 
 quick-types:
 	$(BIN)/mypy

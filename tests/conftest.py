@@ -13,6 +13,8 @@ from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hoo
 
 settings.register_profile("any machine", deadline=None)
 """However slow the machine is: a timing fails no test."""
+settings.register_profile("quick", deadline=None, max_examples=20)
+"""For ``make quick``."""
 settings.load_profile("any machine")
 
 share_compiled_statements()

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import Connection
 
+from quick_start import cheap_hasher
 from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, EventBus
 from shoal.auth.authorization import Authorization, Principal
@@ -27,7 +28,7 @@ from store_steps import Place, an_account, created
 async def owned(database: Database, manager: DBManager) -> AsyncIterator[tuple[Account, Principal]]:
     """An account, and somebody who does not own it."""
     account, *_ = await created(manager, an_account())
-    users = Users(database, passwords := Passwords())
+    users = Users(database, passwords := Passwords(cheap_hasher()))
     await users.create("ann", "a password of theirs")  # the owner
     bob = await users.create("bob", "a password of theirs")
     yield account, Principal(user=bob)
