@@ -126,7 +126,7 @@ class SandboxProcess(Process):
         options = ["--shops", str(shops), "--seed", str(seed), "--quiet", *(["--tls", str(tls)] if tls else [])]
         child = await self.spawn("-m", "shoal.sandbox", *options, environment=clean_environment())
         assert child.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(START_SECONDS):
             line = (await child.stdout.readline()).decode()
         assert line.startswith("SANDBOX "), line
         told = json.loads(line.removeprefix("SANDBOX "))
@@ -201,7 +201,7 @@ class ServerProcess(Process):
             except httpx.TransportError:
                 return False
 
-        await soon(ready, seconds=120, every_seconds=0.1)  # each question takes from the start that it waits for
+        await soon(ready, seconds=START_SECONDS, every_seconds=0.1)  # each question slows the start
         answer = (await self.http.post("/login", json={"username": "admin", "password": PASSWORD})).json()
         assert answer["success"], answer
         self.http.headers["Authorization"] = f"Bearer {answer['token']}"

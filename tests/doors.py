@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from benchmarks.processes import START_SECONDS
 from quick_start import blank_database, cheap_hasher
 from shoal.accounts.account import Account
 from shoal.api.server import Server
@@ -143,7 +144,7 @@ async def in_shell(url: str, token: str, *words: str, typed: str = "") -> tuple[
         env={**plain, "SHOAL_URL": url, "SHOAL_TOKEN": token},
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(START_SECONDS):
         said, _ = await child.communicate(typed.encode())
     assert child.returncode is not None
     return child.returncode, said.decode()

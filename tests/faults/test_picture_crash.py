@@ -10,7 +10,7 @@ import pytest
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
 from picture_files import a_png
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
 
 async def test_a_crash_during_an_upload_costs_no_picture_and_doubles_none(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import START_SECONDS
+
 
 @pytest.fixture(autouse=True)
 def _english_and_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,7 +34,7 @@ def shoal(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
     return subprocess.run(
         [sys.executable, "-m", "shoal", *words],
-        env=plain | environment, capture_output=True, text=True, timeout=60, check=False,
+        env=plain | environment, capture_output=True, text=True, timeout=START_SECONDS, check=False,
     )  # fmt: skip
 
 
@@ -58,7 +60,7 @@ walk(typer.main.get_command(app), "root")
 def test_the_whole_help_is_in_the_persons_language(language: str, chinese: str) -> None:
     environment = {**os.environ, "LANG": language}
     told = subprocess.run(
-        [sys.executable, "-c", HELP], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", HELP], env=environment, capture_output=True, text=True, timeout=START_SECONDS, check=True
     ).stdout.split("\n")
     rows = [line.split("\t") for line in told if line]
     assert len(rows) > 30

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.processes import SandboxProcess, ServerProcess, soon
+from benchmarks.processes import START_SECONDS, SandboxProcess, ServerProcess, soon
 
 pytestmark = pytest.mark.outside
 
@@ -141,7 +141,7 @@ async def test_it_dies_at_a_step_that_nobody_outside_can_hold(
         await server.start()
         shop = await Shop.open(server, sandbox, "一", "二")
         asked = await shop.say()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(START_SECONDS):
             assert await server.child.wait() == -SIGKILL
         await server.end()
         server.command = ServerProcess.command

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import Process, clean_environment
+from benchmarks.processes import START_SECONDS, Process, clean_environment
 from shoal.rules.xlsx_worker import LENGTH_BYTES, WriteRequest, decode_answer, encode
 
 pytestmark = [
@@ -30,7 +30,11 @@ _LOOK = "import sys; open(f'/proc/{sys.argv[1]}/environ', 'rb').read(); open(f'/
 def look_into(pid: int) -> str:
     """What another process of the same user hears when it looks into that one."""
     looked = subprocess.run(
-        [sys.executable, "-c", _RUN, "-c", _LOOK, str(pid)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _RUN, "-c", _LOOK, str(pid)],
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
     )
     return looked.stderr.strip().rpartition("\n")[2]
 

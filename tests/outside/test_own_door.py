@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from benchmarks.processes import PASSWORD, ServerProcess, soon
 from certificates import certificate
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -13,7 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, clean_environment, free_port, soon
+from benchmarks.processes import (
+    PASSWORD,
+    START_SECONDS,
+    SandboxProcess,
+    ServerProcess,
+    clean_environment,
+    free_port,
+    soon,
+)
 
 pytestmark = pytest.mark.outside
 
@@ -173,7 +181,7 @@ async def _serve_once(environment: dict[str, str]) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(90):  # a busy machine takes half a minute
+        async with asyncio.timeout(START_SECONDS):
             out, _ = await child.communicate()
     except TimeoutError:
         child.kill()
