@@ -121,6 +121,7 @@ async def test_a_version_that_there_is_not_is_refused() -> None:
     async with strict() as box:
         assert code(await Page(box).call(USER_API, {}, version="9.9")) == "FAIL_SYS_API_NOT_FOUNDED"
         assert await bitten(box) == ["api"]
+        assert (await Page(box).call("mtop.taobao.idlemessage.pc.session.sync", {}, version="3.0"))["ret"] == OK
 
 
 @pytest.mark.parametrize("key", ["jsv", "type", "accountSite", "dataType", "timeout", "sessionOption"])

@@ -17,6 +17,8 @@ VALIDATE: Final = ("FAIL_SYS_USER_VALIDATE", "RGV587_ERROR::SM::哎哟喂,被挤
 ILLEGAL: Final = ("FAIL_SYS_ILLEGAL_ACCESS::非法请求",)
 NOT_FOUND: Final = ("FAIL_SYS_API_NOT_FOUNDED::请求API不存在",)
 TEN_MINUTES_MS: Final = 600_000
+_VERSIONS: Final = {"mtop.taobao.idlemessage.pc.session.sync": ("1.0", "3.0")}
+"""of the apis that are not at 1.0"""
 KEYS: Final = (
     "jsv", "appKey", "t", "sign", "v", "type", "accountSite", "dataType", "timeout", "api", "sessionOption",
 )  # fmt: skip
@@ -67,7 +69,7 @@ def _time(call: StrictCall) -> str:
 
 def _api(call: StrictCall) -> str:
     query = call.request.query_params
-    if call.version != "1.0":
+    if call.version not in _VERSIONS.get(call.api, ("1.0",)):
         return f"version {call.version}"
     if call.is_signed and (query.get("api"), query.get("v")) != (call.api, call.version):
         return f"{query.get('api')} {query.get('v')} in the query of {call.api} {call.version}"

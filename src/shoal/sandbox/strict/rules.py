@@ -32,7 +32,7 @@ RULES: Final[dict[str, Rule]] = {
     "time": Rule("mtop", "a `t` more than ten minutes off", "`FAIL_SYS_ILLEGAL_ACCESS`"),
     "api": Rule(
         "mtop",
-        "a version other than 1.0; an api or version that differs in path and query",
+        "a version that the api does not have; an api or version that differs in path and query",
         "`FAIL_SYS_API_NOT_FOUNDED`",
     ),
     "query_keys": Rule("mtop", "one of the eleven keys of the query missing", "`FAIL_SYS_ILLEGAL_ACCESS`"),
