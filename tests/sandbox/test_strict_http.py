@@ -78,6 +78,16 @@ async def test_requests_without_fetch_metadata_are_recorded() -> None:
         assert await bitten(box) == ["fetch_metadata"]
 
 
+async def test_a_page_that_is_opened_by_its_address_has_no_referer() -> None:
+    opened = {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
+    async with strict() as box:
+        page = Page(box)
+        headers = {name: value for name, value in page.headers.items() if name not in ("Origin", "Referer")}
+        async with box.http.get(f"{box.url}/im", headers=headers | opened) as reply:
+            assert reply.status == 200
+        assert await bitten(box) == []
+
+
 async def test_one_login_has_one_browser_at_every_door() -> None:
     other = {"User-Agent": FIREFOX, **HINTS}
     async with strict() as box:

@@ -35,7 +35,8 @@ def look(request: Request, door: str, cookies: Mapping[str, str], *, refuses: bo
 def _broken(request: Request, site: Site, cookies: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     headers = request.headers
     own_host = headers.get("host", "")
-    if not is_of_the_site(headers.get("referer", ""), own_host):
+    is_typed = headers.get("sec-fetch-mode") == "navigate" and "referer" not in headers
+    if not is_typed and not is_of_the_site(headers.get("referer", ""), own_host):
         yield "page_headers", f"Referer {headers.get('referer', '')!r}"
     if request.method == "POST" and not is_of_the_site(headers.get("origin", ""), own_host):
         yield "page_headers", f"Origin {headers.get('origin', '')!r}"
