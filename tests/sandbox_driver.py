@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # ships neither stubs nor a marker
 
-from shoal.sandbox import Clock, Policy, Script, World, build_sandbox, serve_sandbox
+from served import served
+from shoal.sandbox import Clock, Policy, Script, World, build_sandbox
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Seller
 
@@ -87,12 +88,10 @@ class Im:
         headers = {name: push["headers"][name] for name in ("mid", "sid")}
         await self.websocket.send_json({"code": 200, "headers": headers})
 
-    async def silence(self, seconds: float = 0.3) -> bool:
-        try:
-            self.unread.append(await self.frame(seconds))
-        except TimeoutError:
-            return True
-        return False
+    async def silence(self, lwp: str = "/!") -> bool:
+        """Whether nothing comes before the answer to a request: frames leave in the order in which they are made."""
+        await self.ask(lwp, [{"topic": "sync"}])
+        return not self.unread
 
     async def write(self, cid: str, buyer_id: str, text: str, uuid: str = "-17500000000001") -> Json:
         data = base64.b64encode(json.dumps({"contentType": 1, "text": {"text": text}}).encode()).decode()
@@ -194,13 +193,9 @@ async def sandbox(
     """Run a sandbox whose clock stands still unless another is given."""
     world = World(seed=seed, shops=shops, clock=clock or Clock(START_MS), policy=policy)
     app = build_sandbox(world, script=script)
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))
-    try:
-        url = await asyncio.wait_for(ready, 60)
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
-            yield Box(url, app.state.site, http)
-    finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        served(app) as url,
+        aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,
+    ):
+        yield Box(url, app.state.site, http)

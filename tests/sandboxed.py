@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from served import served
 from shoal import clock
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
@@ -30,7 +31,7 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
-from shoal.sandbox import World, build_sandbox, serve_sandbox, strict_policy
+from shoal.sandbox import World, build_sandbox, strict_policy
 from shoal.sandbox.site import Site
 from shoal.sandbox.strict.rules import NOT_YET
 from shoal.storage.credentials import Credentials
@@ -193,14 +194,10 @@ async def standing_sandbox(*without: str, shops: int = 3, **levers: Any) -> Asyn
     """A strict sandbox in this process, without some rules; nothing may break one of the others meanwhile."""
     world = World(seed=5, shops=shops, policy=strict_policy(*NOT_YET, *without, **levers))
     app = build_sandbox(world)
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))
-    async with aiohttp.ClientSession() as http:
-        sandbox = Sandbox(await ready, world, http)
+    async with served(app) as url, aiohttp.ClientSession() as http:
+        sandbox = Sandbox(url, world, http)
         sandbox.site = app.state.site
         yield sandbox
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
     lines = app.state.site.strict.lines.after(0)
     broken = {(line["rule"], line["door"], line["why"]) for line in lines if line["rule"] not in sandbox.expected}
     assert not broken, sorted(broken)

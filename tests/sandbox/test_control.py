@@ -14,10 +14,11 @@ import aiohttp
 import pytest
 
 import shoal.sandbox as sandbox_package
-from sandbox_driver import START_MS, sandbox
-from shoal.sandbox import Clock, Script, serve_sandbox
+from sandbox_driver import START_MS, Box, sandbox
+from shoal.sandbox import Clock, Script, World, build_sandbox, serve_sandbox
 from shoal.sandbox.faults import KINDS, Faults
 from shoal.sandbox.journal import Journal
+from standins import until
 
 BUYER = "豆豆妈"
 
@@ -106,16 +107,17 @@ async def test_two_sandboxes_know_nothing_of_each_other() -> None:
 
 
 async def test_it_stops_with_sockets_open_and_readers_waiting() -> None:
-    async with sandbox() as box, box.shop().online():
+    app = build_sandbox(World(shops=2, clock=Clock(START_MS)))
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))
+    async with aiohttp.ClientSession() as http, (box := Box(await ready, app.state.site, http)).shop().online():
         await box.fault("hold", which="token")
         held = asyncio.create_task(box.shop(1).token())
         waiting = asyncio.create_task(box.get("events?after=99&wait=60"))
-        await asyncio.sleep(0.1)
-        (serving,) = [task for task in asyncio.all_tasks() if task.get_coro().__name__ == "serve_sandbox"]  # type: ignore[union-attr]
-        began = time.monotonic()
+        await until(lambda: bool(box.site.events._waiting) and box.site.faults.all()[0].view()["held"])
         serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        assert time.monotonic() - began < 2
+        async with asyncio.timeout(30):  # not until the reader has waited
+            await asyncio.gather(serving, return_exceptions=True)
         await asyncio.gather(held, waiting, return_exceptions=True)
 
 
