@@ -21,8 +21,9 @@ async def served(app: Starlette) -> AsyncIterator[str]:
     make, made = site_protocols(app), list[Any]()
 
     def protocol() -> asyncio.Protocol:
-        made.append(make())
-        return made[-1]
+        connection = make()
+        made.append(connection)
+        return connection
 
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     try:
