@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connection.test_pictures import give_picture
+from order_steps import held
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.change_path import Caller
@@ -129,6 +130,7 @@ async def test_several_calls_in_flight_that_all_meet_it_make_one_incident(shoal:
     await shoal.sandbox.do("fault", account=unb, kind="session_expired", which="haslogin")
     with shoal.manager.events.subscribe() as events:
         await be_paid(shoal, unb)
+        await held(shoal, "consign")  # what the order has to say in the chat is said: the picture would hold it up
         await be_asked_for_a_picture(shoal, unb)
         async with asyncio.timeout(60):
             while not all([await shoal.sandbox.calls(api, unb) for api in met.values()]):
