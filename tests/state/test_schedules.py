@@ -253,7 +253,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-@pytest.mark.timeout(0 if PROVE else 120)
+@pytest.mark.timeout(0 if PROVE else 300)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_schedules(name: str) -> None:
     figures = Figures()
@@ -329,7 +329,7 @@ def beside(surroundings: Callable[[World], list[Call]], call: Call) -> Scenario:
     return scenario
 
 
-@pytest.mark.timeout(0 if PROVE else 120)
+@pytest.mark.timeout(0 if PROVE else 300)
 @pytest.mark.parametrize("around", SURROUNDINGS)
 def test_a_caller_may_go_at_any_moment(around: str) -> None:
     figures = Figures()

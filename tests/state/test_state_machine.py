@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, ClassVar
 
 import pytest
@@ -188,15 +186,12 @@ def explore(machine: type[OnMemory], examples: int, steps: int) -> None:
         print(f"\n{machine.__name__}: {examples} runs of at most {steps} rules: {machine.figures}")  # noqa: T201
 
 
-@pytest.mark.timeout(0 if PROVE else 120)
+@pytest.mark.timeout(0 if PROVE else 300)
 def test_on_memory() -> None:
     explore(OnMemory, *((4000, 30) if PROVE else (250, 20)))
 
 
-@pytest.mark.timeout(0 if PROVE else 120)
-def test_on_sqlite() -> None:
-    OnSqlite.places = Path(mkdtemp())
-    try:
-        explore(OnSqlite, *((250, 20) if PROVE else (15, 10)))
-    finally:
-        shutil.rmtree(OnSqlite.places)
+@pytest.mark.timeout(0 if PROVE else 300)
+def test_on_sqlite(tmp_path: Path) -> None:
+    OnSqlite.places = tmp_path
+    explore(OnSqlite, *((250, 20) if PROVE else (15, 10)))

@@ -25,10 +25,12 @@ async def test_a_connection_registers_agrees_on_its_place_and_beats_before_it_ru
 async def test_a_push_is_acknowledged_only_once_it_is_stored(shop: OneShop) -> None:
     await shop.add()
     may_go_on = threading.Event()
-    held = asyncio.create_task(shop.database.write(lambda _: may_go_on.wait(20)))  # the writer's one thread
-    await asyncio.sleep(0.05)
+    writer = shop.database.group_writer
+    held = asyncio.create_task(shop.database.write(lambda _: may_go_on.wait(60)))  # the writer's one thread
+    await asyncio.sleep(0)
+    await until(lambda: writer.waiting == 0)
     asked = shop.site.says("在吗")
-    await asyncio.sleep(0.1)
+    await until(lambda: writer.waiting > 0)  # the message waits for its turn to be stored
     assert shop.site.acknowledged() == 0
     may_go_on.set()
     assert await held
