@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from shoal.cli.app import main
 from shoal.messages.outbox import Outbox
-from shoal.messages.sender import Sender
+from shoal.xianyu.live_socket import LiveSocket
 
 
 def die() -> NoReturn:
@@ -41,7 +41,7 @@ def after(owner: Any, name: str) -> None:
 POINTS = {
     "before_intent": lambda: before(Outbox, "queue"),
     "after_intent": lambda: after(Outbox, "queue"),
-    "after_receipt": lambda: after(Sender, "_hand_over"),
+    "after_receipt": lambda: after(LiveSocket, "send"),
     "between_parts": lambda: before(Outbox, "begin"),
 }
 

@@ -113,6 +113,8 @@ class Sender:
         self._timeout = send_timeout_seconds
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
+        self._own_uuids: set[str] | None = set()
+        """This connection's messages, until ``take_up`` has read those that the last one left."""
 
     def on_echo(self, listener: Callable[[Sending], Awaitable[None]]) -> None:
         """Call ``listener`` with every row whose echo comes back, after that is stored."""
@@ -133,7 +135,7 @@ class Sender:
         async with self._turn(outgoing.chat_id):
             if is_still_due is not None and not await is_still_due():
                 return Sent(SendOutcome.DROPPED, "not_due")
-            queued = await self._outbox.queue([self._row_of(outgoing)])
+            queued = await self._outbox.queue(self._owned([self._row_of(outgoing)]))
             if queued.before is not None:
                 return Sent.of(queued.before)
             (sending,) = queued.sendings
@@ -155,7 +157,7 @@ class Sender:
         ``dropped``: ``guard`` returned a decision, which is stored for the messages. Raise like ``send``; then the
         messages wait for an answer again. Raise ``DecidedBefore``.
         """
-        rows = self._rows(reply)
+        rows = self._owned(self._rows(reply))
         async with self._turn(reply.chat_id):
             queued = await self._outbox.queue(rows, answers=reply.answers, guard=guard)
             if queued.decided:
@@ -249,6 +251,11 @@ class Sender:
             for place, part in enumerate(reply.parts)
         ]
 
+    def _owned(self, rows: list[OutboxRow]) -> list[OutboxRow]:
+        if self._own_uuids is not None:
+            self._own_uuids.update(row.uuid for row in rows)
+        return rows
+
     async def drop(self, reply: Reply, decision: Decision, *, is_decided: bool = False) -> None:
         """Record that an answer was not given, because of a decision during its delay."""
         answers = () if is_decided else reply.answers
@@ -312,7 +319,9 @@ class Sender:
 
         Messages older than ``newer_than_ms`` are left alone; waiting parts that old are dropped. Raise like ``answer``.
         """
-        unfinished = await self._outbox.unfinished(self._account_id, newer_than_ms)
+        found = await self._outbox.unfinished(self._account_id, newer_than_ms)
+        own_uuids, self._own_uuids = self._own_uuids or set(), None
+        unfinished = [sending for sending in found if sending.row.uuid not in own_uuids]
         old = [sending.id for sending in unfinished if sending.created_at_ms <= newer_than_ms]
         await self._outbox.drop_waiting(old, Decision.TOO_OLD.value)
         fresh = [sending for sending in unfinished if sending.created_at_ms > newer_than_ms]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from shoal.errors import TemporaryFailure
 from shoal.messages import sender as sender_module
-from shoal.messages.outbox_rows import OutboxKind, SendOutcome
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.sender import OutgoingMessage, Reply
 from shoal.rules.rule import Part
 from standins import ANN, until
@@ -34,6 +36,30 @@ async def test_a_letter_is_stored_before_it_leaves_and_settled_by_the_answer(sho
 async def test_the_parts_of_an_answer_leave_in_their_order(shop: OneShop) -> None:
     await shop.add()
     await shop.sender.answer(TWO, lambda _: None)
+    await shop.sendings("sent", "sent")
+    assert shop.site.said == ["一", "二"]
+
+
+async def test_an_answer_that_begins_while_the_last_connections_rest_is_read_is_no_part_of_it(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, unfinished = asyncio.Event(), Outbox.unfinished
+
+    async def late(*values: Any) -> list[Sending]:
+        await until(lambda: bool(shop.site.held))
+        found = await unfinished(*values)
+        read.set()
+        return found
+
+    monkeypatch.setattr(Outbox, "unfinished", late)
+    shop.site.held = []
+    await shop.add()
+    answering = asyncio.create_task(shop.sender.answer(TWO, lambda _: None))
+    await read.wait()
+    await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name().startswith("outbox:")])
+    assert shop.site.said == ["一"]
+    shop.site.release()
+    await answering
     await shop.sendings("sent", "sent")
     assert shop.site.said == ["一", "二"]
 
