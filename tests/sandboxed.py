@@ -23,6 +23,7 @@ from shoal.accounts.cookie_manager import CookieManager, Outcome
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection import xianyu_live
+from shoal.connection.heard import HeardCounts
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.messages import conversations
 from shoal.messages.live_connections import LiveConnections
@@ -259,6 +260,7 @@ class Shoal:
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)
+        self.heard = HeardCounts()
         self.log, self.book, self.credentials = MessageLog(database), OrderStore(database), Credentials(database, vault)
         self.pictures = Pictures(self.data_dir / "uploads/images")
         session = self.make_session()
@@ -269,6 +271,7 @@ class Shoal:
             credentials=self.credentials,
             message_log=self.log,
             order_store=self.book,
+            heard=self.heard,
             pictures=self.pictures,
             uploaded=UploadedPictures(database),
             positions=SyncCursors(database),

@@ -38,6 +38,7 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.sync_cursors import SyncCursors
+from shoal.xianyu.wire_bytes import encode_entry
 from standins import ANN, QUICK, cookie_of, unb_of, until
 
 ME, BUYER, CHAT, ITEM = unb_of(1), unb_of(77), "51000000001", "800000000001"
@@ -120,11 +121,19 @@ class StandInSite:
         """Push a message; returns its id."""
         return self.pushes(codec.text_content(text), summary=text, chat=chat, by=by, message_id=message_id, at_ms=at_ms)
 
-    def pays(self, order_id: str) -> str:
-        """Push the card that says that the buyer has paid; returns the message's id."""
-        extra = codec.card_extra("paid", order_id, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
-        content = codec.card_content("paid", order_id)
-        return self.pushes(content, summary="[我已付款，等待你发货]", content_type=codec.TRADE_CARD, extra=extra)
+    def pays(self, order_id: str, kind: str = "paid") -> str:
+        """Push the card that says that the buyer has paid, or another one; returns the message's id."""
+        extra = codec.card_extra(kind, order_id, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
+        content, summary = codec.card_content(kind, order_id), codec.CARDS[kind].reminder
+        return self.pushes(content, summary=summary, content_type=codec.TRADE_CARD, extra=extra)
+
+    def payload(self, payload: dict[str, Any]) -> None:
+        """Push one entry as it is: a payload with text keys."""
+        number = next(self._numbers)
+        package = {"maxPts": now_ms() * 1000 + number, "data": [{"data": encode_entry(payload)}]}
+        self._put(
+            json.dumps({"lwp": "/s/sync", "headers": {"mid": f"p{number} 0"}, "body": {"syncPushPackage": package}})
+        )
 
     def pushes(
         self, content: str, *, summary: str, chat: str = CHAT, by: str = BUYER, message_id: str = "",

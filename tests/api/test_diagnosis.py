@@ -15,6 +15,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import OrderUpdate
+from shoal.xianyu.push_events import UnknownEvent
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -140,3 +141,24 @@ async def test_orders_that_wait_for_their_owner_are_told(door: Door) -> None:
     _, checks = await _checks(door, **EN)
     assert checks["orders"]["detail"].startswith("1 order needs your attention")
     assert checks["orders"]["do"]
+
+
+async def test_what_the_site_sends_is_counted_by_kind_and_a_new_form_is_told(door: Door) -> None:
+    assert (await door.call("GET", PATH))["heard"] == []
+    door.server.heard.note("shop", [UnknownEvent("keys 1,7"), UnknownEvent("keys bizType", is_expected=True)])
+    body = await door.call("GET", PATH, headers=EN)
+    assert [(row["kind"], row["count"]) for row in body["heard"]] == [("other", 1), ("unreadable", 1)]
+    _, checks = await _checks(door, **EN)
+    assert not checks["readable"]["ok"]
+    assert "keys 1,7" in checks["readable"]["detail"]
+
+
+async def test_a_payment_that_names_no_order_is_told(door: Door) -> None:
+    told = IncomingMessage(
+        message_id="77.PNM", chat_id="c1", direction=Direction.SITE, text="[已付款，待发货]", created_at_ms=now_ms(),
+        handled=True, decision=Decision.PAID_UNKNOWN,
+    )  # fmt: skip
+    await door.server.message_log.store_incoming("shop", [told])
+    _, checks = await _checks(door, **EN)
+    assert not checks["orders"]["ok"]
+    assert "1 payment " in checks["orders"]["detail"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
-from browser.conftest import Console
+from browser.conftest import Console, hangs_over
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
+from shoal.xianyu.push_events import UnknownEvent
 from standins import cookie_of, until
+from wire.frames import all_frames
 
 
 async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(console: Console) -> None:
@@ -37,6 +39,19 @@ async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(con
     await card.get_by_role("button", name="启用").click()
     await until(lambda: console.door.account("afu").enabled)
     await expect(card.locator("[data-check=enabled]")).to_have_count(0)
+
+
+async def test_what_the_site_sends_is_counted_and_what_nobody_can_read_is_said(console: Console) -> None:
+    said = [frame.pushed() for frame in all_frames()]
+    console.door.server.heard.note("afu", [*said, UnknownEvent("keys 1,7,9")])
+    page = await console.page("/console/accounts/afu")
+    card = page.locator("[data-test=diagnosis]")
+    await expect(card.locator("[data-check=readable]")).to_contain_text("keys 1,7,9")
+    heard = card.locator("[data-test=heard]")
+    await heard.locator("summary").click()
+    await expect(heard.locator("[data-kind=unreadable]")).to_contain_text("无法识别")
+    await expect(heard.locator("[data-kind=person] dd")).to_contain_text("11")
+    assert not await hangs_over(page)
 
 
 async def test_a_parked_shop_shows_its_next_step_and_what_it_cost_in_uptime(console: Console) -> None:

@@ -69,6 +69,30 @@ async def test_a_refused_message_is_sent_again_by_its_owner(wired: WiredConsole)
     await expect(page.get_by_text("没有需要您处理的订单")).to_be_visible()
 
 
+async def test_a_parcel_waits_for_its_owner_and_one_text_for_several_pieces_is_seen(console: Console) -> None:
+    await console.door.call("PUT", "/cookies/afu/status", json={"enabled": False})
+    await _paid(console, parcel="yes")
+    await _became(console, ActionState.DONE)
+    store = console.door.server.order_store
+    await store.settle_action("afu", ID, Action.CONFIRM, ActionState.FAILED, "needs_parcel")
+    await _paid(console, "4500000000000000002", chat_id="c2", quantity="3", parcel="no")
+    await _became(console, ActionState.DONE, order_id="4500000000000000002")
+    await store.settle_action("afu", "4500000000000000002", Action.CONFIRM, ActionState.DONE)
+    page = await console.page("/console/orders?filter=hand")
+    await page.locator(f"[data-order='afu/{ID}']").click()
+    order = page.locator("[data-test=order]")
+    await expect(order.locator("[data-problem=needs_parcel]")).to_contain_text("要寄快递")
+    await expect(order.locator("[data-act=confirm]")).to_contain_text("没有说明不用寄")
+    await page.locator("[data-order='afu/4500000000000000002']").click()
+    await expect(order.locator("[data-problem=one_text]")).to_contain_text("共 3 件")
+    await order.locator("[data-test=settle]").click()
+    await page.locator("[data-test=order-go]").click()
+    await expect(order.locator("[data-problem]")).to_have_count(0)
+    await expect(page.locator("[data-order]")).to_have_count(1)
+    await order.locator("[data-test=to-chat]").click()  # its buyer never wrote
+    await page.wait_for_url("**/console/conversations/afu/c2*")
+
+
 async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console: Console) -> None:
     await console.door.call("PUT", "/cookies/afu/status", json={"enabled": False})
     await said(console, 1, "在吗")

@@ -38,7 +38,7 @@ async def test_every_message_says_why_it_was_answered_or_was_not(shoal: Shoal) -
     await verdict(shoal, await ask(shoal, unb, "多少钱"), Decision.NO_RULE)
     assert (await verdict(shoal, await ask(shoal, unb, "谢谢"), Decision.SILENT_RULE)).rule_id == "quiet"
     await verdict(shoal, await ask(shoal, unb, "发来一条新消息"), Decision.SYSTEM_TEXT)
-    await verdict(shoal, await ask(shoal, unb, "在吗", tip=True), Decision.SYSTEM_TEXT)
+    await verdict(shoal, await ask(shoal, unb, "在吗", tip=True), Decision.SITE_TIP)
     await verdict(shoal, await ask(shoal, unb, "在吗", system=True), Decision.SYSTEM_TEXT)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
     (echo,) = [found for found in await shoal.log.list_messages(["shop"]) if found.message.direction == "out"]
@@ -70,7 +70,6 @@ async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal, monkeypatch:
     assert [entry.joined_to for entry in found] == [ids[2], ids[2], None]
 
 
-@pytest.mark.lenient(real_shapes=False)  # until receipts of one message are read
 async def test_what_the_buyer_has_read_is_shown(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     asked = await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)

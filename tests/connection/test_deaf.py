@@ -14,6 +14,7 @@ from shoal.accounts.events import AccountStateChanged
 from shoal.clock import reading
 from shoal.connection import keepalive
 from shoal.errors import StoreError
+from shoal.sandbox import codec
 from standins import until
 
 LOOKS: dict[str, Any] = {"probe_seconds": 0.3, "heartbeat_seconds": 0.1}
@@ -85,6 +86,20 @@ async def test_a_deaf_line_says_so_and_its_token_gets_a_second_chance_but_no_thi
             await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING, seconds=60)
             assert len(await shoal.sandbox.seen_soon(unb, "小鱼", heard)) == heard
             assert len(await shoal.sandbox.calls("login.token", unb)) == calls, "a young token is never blamed"
+
+
+async def test_a_line_that_hears_only_what_it_cannot_read_asks_the_history_and_stays(shoal: Shoal) -> None:
+    await reopened(shoal)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    world = shoal.sandbox.world
+    buyer = world.buyer("小鱼")
+    chat = world.chat(world.seller(unb), buyer)
+    for number in (1, 2):
+        world.write(chat, buyer.id, "在吗", codec.text_content("在吗"), codec.TEXT)  # the history has it
+        await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="raw", data="nobody reads this")
+        assert await shoal.sandbox.seen_soon(unb, "小鱼", number) == ["hi"] * number
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1, "the line is kept"
+    assert shoal.heard.of("shop").unreadable_since(0) == 2
 
 
 async def test_a_line_that_is_deaf_and_has_still_to_catch_up_is_found_deaf(

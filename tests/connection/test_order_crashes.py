@@ -163,6 +163,7 @@ async def test_it_dies_while_a_group_price_is_completed_and_the_page_tells_the_r
 
 async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
     unb = await paying_shop(shoal, free_shipping=True)
+    await shoal.sandbox.do("policy", also=["ready_card"], ready_seconds=-1)
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="freeshipping")
     order_id = await pay(shoal, unb, card="group")
     await held(shoal, "freeshipping")
@@ -173,6 +174,7 @@ async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: 
     assert await calls(heir, FREE, unb) == 1
     assert await words(heir, unb) == []
     assert await heir.book.owner_settles("shop", order_id, Action.FREE_SHIPPING, ActionState.DONE, actor="user:ann")
+    await pay(heir, unb, card="group_ready", order_id=order_id)
     await order_action(heir, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(heir, unb)) == 1
 

@@ -24,7 +24,6 @@ from shoal.sandbox import codec
 from standins import ANN, until
 
 
-@pytest.mark.lenient(real_shapes=False)  # until a card of ours with the role "Seller" is read as a sale
 async def test_an_orders_time_line_holds_every_card_with_its_time(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     order_id = await pay(shoal, unb, mark=False)
@@ -213,7 +212,6 @@ async def test_a_card_from_before_the_account_was_added_is_left_alone(shoal: Sho
 # ── group prices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.lenient("ready_card")  # until a bargain waits for its ready card
 async def test_a_group_price_is_completed_then_served_each_once(shoal: Shoal) -> None:
     unb = await paying_shop(shoal, free_shipping=True)
     order_id = await pay(shoal, unb, card="group")

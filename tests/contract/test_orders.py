@@ -200,6 +200,9 @@ async def test_each_act_makes_the_next_one_due_in_the_same_moment(book: OrderSto
     assert order.group_price
     assert await states(book) == {Action.FREE_SHIPPING: ActionState.PENDING}
     for act in Action:
+        if act is Action.PAID_MESSAGE:
+            assert await book.next_due("shop", "o1") is None, "the site has not said that it is ready"
+            await book.receive("shop", OrderUpdate(order_id="o1", status="pending_ship", source="card", paid=True))
         due = await book.next_due("shop", "o1")
         assert due is not None
         assert due[1].action == act

@@ -8,6 +8,7 @@ from state.mutants.mutations import Edit, Mutation
 _BURSTS = "tests/connection/test_bursts.py::"
 _CRASHES = "tests/connection/test_order_crashes.py::"
 _PACKETS = "tests/unit/xianyu/test_packets.py::"
+_SHAPES = "tests/unit/orders/test_order_shapes.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
@@ -85,25 +86,61 @@ NOTICED: tuple[Noticed, ...] = (
         "tests/connection/test_doubtful_cards.py::test_f4_the_page_names_no_other_buyer_than_the_card_did",
     ),
     one(
-        "our own act's card counts as a sale",
-        "xianyu/packets.py",
-        "order_id is not None and sender_id != me and is_sites",
-        "order_id is not None and is_sites",
-        f"{_PACKETS}test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale",
-    ),
-    one(
         "our own act's card without a role counts as a sale",
-        "xianyu/packets.py",
-        'return "role=seller" in target_url or sender_id != me',
-        "return True",
+        "xianyu/trade_cards.py",
+        'return tasks[-1] == "卖家" if tasks else sender_id != me',
+        'return tasks[-1] == "卖家" if tasks else True',
         f"{_PACKETS}test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale",
     ),
     one(
-        "a group price that stands in an update's title only is missed",
-        "xianyu/packets.py",
-        "(is_group_price_text(reminder) or is_group_price_text(title))",
-        "is_group_price_text(reminder)",
-        f"{_PACKETS}test_f4_an_update_tells_a_group_price_by_its_title_or_its_words",
+        "a purchase of ours counts as a sale",
+        "xianyu/trade_cards.py",
+        'return "buyer" not in roles',
+        "return True",
+        "tests/wire/test_frames.py::test_a_pushed_frame_becomes_what_it_must",
+    ),
+    one(
+        "a notice under a buyer's id is a buyer's question",
+        "xianyu/speakers.py",
+        "if content_type in CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):",
+        "if mark == _CARD_MARK:",
+        "tests/wire/test_frames.py::test_a_pushed_frame_becomes_what_it_must",
+    ),
+    one(
+        "an update tells a group price by a name that the buyer chose",
+        "xianyu/trade_cards.py",
+        "says_group_price=is_group_price_text(reminder),",
+        'says_group_price=is_group_price_text(reminder + text_of(around.extension.get("reminderTitle"))),',
+        f"{_PACKETS}test_f4_an_update_tells_a_group_price_by_its_words_and_not_by_a_name",
+    ),
+    one(
+        "a parcel is confirmed as none",
+        "orders/orders.py",
+        "if order.parcel != NO_PARCEL and order_action.detail != Why.ASKED:",
+        "if False:",
+        f"{_SHAPES}test_a_parcel_or_an_order_of_unknown_kind_is_never_confirmed_by_itself",
+    ),
+    one(
+        "a completed group price is served before it is ready",
+        "orders/order_rows.py",
+        "            self.seed(Action.CONFIRM)\n        elif",
+        "            self.seed(Action.CONFIRM)\n        elif action is Action.FREE_SHIPPING:\n"
+        "            self.seed(Action.PAID_MESSAGE)\n        elif",
+        f"{_SHAPES}test_a_completed_group_price_gets_nothing_before_its_ready_card",
+    ),
+    one(
+        "a payment that names no order is that of any order of its chat",
+        "orders/order_updates.py",
+        "if len(found) == 1:",
+        "if found:",
+        f"{_SHAPES}test_a_payment_whose_order_nothing_tells_is_told_to_the_owner",
+    ),
+    one(
+        "a line that hears what it cannot read is taken for deaf",
+        "connection/keepalive.py",
+        "        if has_unreadable and overlooked:  # not deaf",
+        "        if False:  # not deaf",
+        "tests/connection/test_deaf.py::test_a_line_that_hears_only_what_it_cannot_read_asks_the_history_and_stays",
     ),
     one(
         "a message is acknowledged before it is stored",

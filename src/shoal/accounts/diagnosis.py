@@ -31,6 +31,7 @@ class CheckName(StrEnum):
     PROXY = "proxy"
     STARTING = "starting"
     CONNECTED = "connected"
+    READABLE = "readable"
     COOKIE = "cookie"
     ANSWERS = "answers"
     PAUSE = "pause"
@@ -76,6 +77,8 @@ class ReplyStats:
     last_failure: str = ""
     last_failure_reason: str = ""
     overdue: int = 0
+    paid_unknown: int = 0
+    """Payments for an order that nothing names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,9 @@ class Facts:
     busy_seconds: float = 0.0
     token_expires_at_ms: int | None = None
     figures: ReplyStats = field(default_factory=ReplyStats)
+    unreadable: int = 0
+    """Events of the site that could not be read since the server started, if one came lately; else 0."""
+    unreadable_forms: tuple[str, ...] = ()
     orders_in_need: int = 0
     """Orders that wait for their owner."""
     buyer_replies_per_hour: int = 0
@@ -195,6 +201,14 @@ def _connected(facts: Facts) -> Check:
     return Check(name=CheckName.CONNECTED, finding=finding, ok=alive, blocks=True, params={"seconds": age_ms // 1000})
 
 
+def _readable(facts: Facts) -> Check:
+    """Events in a new form are the first sign that the site has changed."""
+    if not facts.unreadable:
+        return Check(name=CheckName.READABLE, finding="readable")
+    params = {"count": facts.unreadable, "forms": "; ".join(facts.unreadable_forms)}
+    return Check(name=CheckName.READABLE, finding="unreadable", ok=False, params=params)
+
+
 def _cookie(facts: Facts) -> Check:
     if not facts.account.cookie:
         return Check(name=CheckName.COOKIE, finding="cookie_missing", ok=False, blocks=True)
@@ -273,12 +287,14 @@ def _overdue(facts: Facts) -> Check:
 
 
 def _orders(facts: Facts) -> Check:
-    count = facts.orders_in_need
+    count, unknown = facts.orders_in_need, facts.figures.paid_unknown
+    if unknown and not count:
+        return Check(name=CheckName.ORDERS, finding="orders_paid_unknown", ok=False, params={"count": unknown})
     finding = "orders_need_owner" if count else "orders_well"
     return Check(name=CheckName.ORDERS, finding=finding, ok=not count, params={"count": count})
 
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders,
+    _connected, _readable, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders,
 )  # fmt: skip

@@ -22,6 +22,7 @@ from shoal.auth.user_removal import UserRemoval
 from shoal.auth.users import Users
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
+from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
@@ -67,6 +68,7 @@ class Server:
     chats: Chats
     live_connections: LiveConnections
     order_store: OrderStore
+    heard: HeardCounts
     credentials: Credentials
     idempotency_keys: IdempotencyKeys
     pictures: Pictures

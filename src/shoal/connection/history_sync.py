@@ -12,6 +12,7 @@ from shoal.xianyu import frames
 from shoal.xianyu.chat_history import ChatHead, ChatPage, read_chats, read_history
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.push_events import ChatMessage, Event
+from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.wire_bytes import UndecodableFrame
 
 log = structlog.get_logger("shoal.catch_up")
@@ -60,7 +61,7 @@ class HistorySync:
         last = {
             head.last.message_id
             for head in await self._moved(since_ms)
-            if isinstance(head.last, ChatMessage) and not head.last.is_own and not head.last.is_system
+            if isinstance(head.last, ChatMessage) and head.last.speaker is Speaker.PERSON
         }
         return await self.unknown(last - {""})
 

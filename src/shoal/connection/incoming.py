@@ -10,6 +10,7 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
+from shoal.connection.heard import HeardCounts
 from shoal.messages.conversations import Conversations
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
@@ -19,12 +20,23 @@ from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
 from shoal.xianyu import frames
 from shoal.xianyu.packets import read_event
-from shoal.xianyu.push_events import ChatMessage, Event, ReadReceipt
+from shoal.xianyu.push_events import Card, ChatMessage, Event, ReadReceipt, UnknownEvent
+from shoal.xianyu.speakers import Speaker
+from shoal.xianyu.trade_texts import GREETING_IN_OUR_NAME
 from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry
 
 log = structlog.get_logger("shoal.incoming")
 
 _DAY_MS = 24 * 3600_000
+_DIRECTIONS = {Speaker.PERSON: Direction.IN, Speaker.GROUP: Direction.IN, Speaker.OWN: Direction.OUT}
+_LEFT_ASIDE = {
+    Speaker.CARD: Decision.SITE_CARD,
+    Speaker.TIP: Decision.SITE_TIP,
+    Speaker.OFFICIAL: Decision.OFFICIAL,
+    Speaker.GROUP: Decision.GROUP_CHAT,
+    Speaker.SITE: Decision.SYSTEM_TEXT,
+}
+"""The decision about what no buyer asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +59,12 @@ class Incoming:
         orders: Orders,
         work: TaskDrain,
         *,
+        heard: HeardCounts,
         site_clock: SiteClock,
     ) -> None:
+        self.is_unreadable = False
+        """Whether the last push had an event that could not be read."""
+        self._heard = heard
         self._account = account
         self._site_clock = site_clock
         self._log = message_log
@@ -58,13 +74,15 @@ class Incoming:
         self._work = work
 
     def read(self, push: frames.Frame) -> list[Event]:
-        """Return all events of a push, in order. An entry that cannot be read is logged and left out."""
-        events = []
+        """Return all events of a push, in order, and count them. What cannot be decoded is an unknown event."""
+        events: list[Event] = []
         for entry in frames.entries_of(push):
             try:
                 events.append(read_event(decode_entry(entry), self._account.unb))
             except UndecodableFrame as error:
-                log.warning("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
+                log.debug("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
+                events.append(UnknownEvent(raw_kind="undecodable"))
+        self.is_unreadable = self._heard.note(self._account.id, events)
         return events
 
     async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Received:
@@ -79,12 +97,15 @@ class Incoming:
             if isinstance(receipt, ReadReceipt):
                 read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
                 await self._log.mark_read(self._account.id, receipt.chat_id, read_at_ms)
-        return Received(list(new.values()), await self._order_news.store(events))
+        stored = await self._order_news.store(events)
+        without_order = [_without_order(card) for card in stored.without_order]
+        await self._log.store_incoming(self._account.id, without_order, pulled=pulled)
+        return Received(list(new.values()), stored.due)
 
     def action(self, received: Received) -> None:
         """Answer new messages and serve paid orders. After a crash the next connection continues."""
         for message in received.new:
-            if message.direction is Direction.OUT:
+            if message.direction is Direction.OUT and not message.handled:
                 self._conversations.said_by_us(message)
         self._conversations.received(
             [message for message in received.new if message.direction is Direction.IN and not message.handled]
@@ -100,7 +121,7 @@ class Incoming:
             item_id=message.item_id,
             sender_id=message.sender_id,
             sender_name=message.sender_name,
-            direction=Direction.OUT if message.is_own else Direction.IN,
+            direction=_DIRECTIONS.get(message.speaker, Direction.SITE),
             content_type=str(message.content_type),
             text=message.text,
             created_at_ms=self._said_at_ms(message),
@@ -113,6 +134,22 @@ class Incoming:
         now = now_ms()
         said_at = self._site_clock.ours(message.created_at_ms) if message.created_at_ms else now
         return said_at if said_at < now + _DAY_MS else now
+
+
+def _without_order(card: Card) -> IncomingMessage:
+    """Return the entry of the chat that tells its owner of a payment for an order that nothing names."""
+    return IncomingMessage(
+        message_id=f"paid-{card.message_id or card.chat_id}",
+        chat_id=card.chat_id,
+        item_id=card.item_id,
+        sender_id=card.buyer_id or "",
+        direction=Direction.SITE,
+        content_type=str(card.content_type or ""),
+        text=card.title or card.reminder,
+        created_at_ms=now_ms(),
+        handled=True,
+        decision=Decision.PAID_UNKNOWN,
+    )
 
 
 def _named(message: ChatMessage) -> ChatMessage:
@@ -129,8 +166,8 @@ def _named(message: ChatMessage) -> ChatMessage:
 
 def _decision_at_once(message: ChatMessage) -> Decision:
     """Return the decision that needs no rule; own messages are checked for echoes first."""
-    if message.is_own:
-        return Decision.PENDING
-    if message.is_system:
+    if message.speaker is Speaker.OWN and message.text == GREETING_IN_OUR_NAME:
         return Decision.SYSTEM_TEXT
-    return Decision.PENDING if message.text else Decision.NOTHING_SAID
+    decision = _LEFT_ASIDE.get(message.speaker, Decision.PENDING)
+    is_empty = message.speaker is Speaker.PERSON and not message.text
+    return Decision.NOTHING_SAID if is_empty else decision

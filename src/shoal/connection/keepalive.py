@@ -74,9 +74,11 @@ class Keepalive:
         self._away = away
         self._site_clock = site_clock
         self._rng = rng
-        self._connected_site_ms = site_clock.now_ms()
+        self._connected_site_ms = self._pulled_site_ms = site_clock.now_ms()
         self._under_way: set[str] = set()
         self._heard_at: float | None = None
+        self._has_unreadable = False
+        """Whether pushes came since the last check that could not be read: the history may say what they said."""
         self._pull_at = 0.0
         self.looked_back = asyncio.Event()
         """Set once messages received and sent while the account was away are known, as far as the site has them."""
@@ -86,9 +88,12 @@ class Keepalive:
         await self._socket.heartbeat(self._settings.heartbeat_timeout_seconds)
         self._link.received()
 
-    def received(self) -> None:
-        """Record a push: the socket receives messages."""
-        self._heard_at = asyncio.get_running_loop().time()
+    def received(self, *, is_unreadable: bool = False) -> None:
+        """Record a push: the socket receives messages. What cannot be read does not put off the next check."""
+        if is_unreadable:
+            self._has_unreadable = True
+        else:
+            self._heard_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Run until an error ends the connection. First pull what arrived while the account was away."""
@@ -116,7 +121,8 @@ class Keepalive:
     def _look_or_wait(self, now: float) -> float:
         """Start a missed-message check unless a push came recently. Return the time of the next call."""
         look_seconds = self._settings.look_seconds
-        if self._away is None and self._heard_at is not None and now < self._heard_at + look_seconds:
+        is_quiet = self._heard_at is None or now >= self._heard_at + look_seconds
+        if self._away is None and not is_quiet and not self._has_unreadable and self._heard_at is not None:
             return self._heard_at + look_seconds
         self._beside("look", self._look)
         return now + look_seconds
@@ -182,9 +188,24 @@ class Keepalive:
         except (TemporaryFailure, StoreError) as failure:
             log.warning("could not look", account=self._account_id, why=failure.code)
             return
+        has_unreadable, self._has_unreadable = self._has_unreadable, False
+        if has_unreadable and overlooked:  # not deaf: the messages were pushed in a form that is not known
+            await self._pull_unreadable(len(overlooked))
+            return
         if overlooked:
             raise DeafConnection("messages were not pushed although heartbeats were answered")
         await self._catch_up_once()
+
+    async def _pull_unreadable(self, overlooked: int) -> None:
+        """Pull what was said since the last such pull, also in pushes that could not be read."""
+        log.warning("pushes not readable, history pulled", account=self._account_id, overlooked=overlooked)
+        since_ms, now_ms = self._pulled_site_ms - BEFORE_MS, self._site_clock.now_ms()
+        try:
+            await self._history_sync.pull(since_ms)
+            self._pulled_site_ms = now_ms
+        except (TemporaryFailure, StoreError) as failure:
+            self._has_unreadable = True
+            log.warning("could not pull", account=self._account_id, why=failure.code)
 
     async def _ask_login(self) -> None:
         try:

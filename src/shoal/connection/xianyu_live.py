@@ -14,6 +14,7 @@ from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.config import Settings
+from shoal.connection.heard import HeardCounts
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
 from shoal.connection.keepalive import DeafConnection, Keepalive
@@ -77,6 +78,7 @@ class ConnectionDeps:
     """Checks the address of a proxy."""
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
+    heard: HeardCounts = field(default_factory=HeardCounts)
     rng: Random = field(default_factory=Random)
     """Spreads periodic work of many connections in time, and sets the delay of replies."""
 
@@ -232,7 +234,7 @@ class XianyuLive:
                     rng=self._deps.rng,
                     clock_set_ms=clock_set_ms,
                 )
-                orders = self._orders(authorization.mtop, sender, clock_set_ms)
+                orders = self._orders(authorization.mtop, sender, tasks, clock_set_ms)
                 incoming = Incoming(
                     self._account,
                     self._deps.message_log,
@@ -240,6 +242,7 @@ class XianyuLive:
                     conversations,
                     orders,
                     work,
+                    heard=self._deps.heard,
                     site_clock=site_clock,
                 )
                 keepalive = self._keepalive(
@@ -264,12 +267,13 @@ class XianyuLive:
             await self._part(work, grace_seconds)
             await position.keep()
 
-    def _orders(self, mtop: MtopClient, sender: Sender, clock_set_ms: int) -> Orders:
+    def _orders(self, mtop: MtopClient, sender: Sender, tasks: asyncio.TaskGroup, clock_set_ms: int) -> Orders:
         return Orders(
             self._link,
             sender,
             mtop,
             self._deps.order_store,
+            tasks,
             account_id=self._account.id,
             pace=FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE),
             clock_set_ms=clock_set_ms,
@@ -317,7 +321,7 @@ class XianyuLive:
         if frames.wants_position(push):
             keepalive.passed_over(await position.follow())
         if events:
-            keepalive.received()
+            keepalive.received(is_unreadable=incoming.is_unreadable)
             self._link.received(message=any(isinstance(event, ChatMessage) for event in events))
         incoming.action(received)
 

@@ -59,6 +59,8 @@ class Chat:
 _PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
 _IDS = (chats.c.chat_id, chats.c.buyer_id, chats.c.item_id)
 _FROM_BUYER = "in"
+FROM_SITE = "site"
+"""The direction of what the site says itself: it takes neither the buyer's turn nor the owner's."""
 
 
 class Chats:
@@ -195,11 +197,27 @@ def note(connection: Connection, spoken: Iterable[Chat]) -> None:
         ),
         "last_at_ms": newest("last_at_ms"),
         "last_text": newest("last_text"),
-        "last_direction": newest("last_direction"),
+        "last_direction": case(
+            (and_(later, new.last_direction != FROM_SITE), new.last_direction), else_=chats.c.last_direction
+        ),
     }
     statement = statement.on_conflict_do_update(index_elements=[chats.c.account_id, chats.c.chat_id], set_=merged)
     for row in rows:
         connection.execute(statement, row)
+
+
+def make_known(connection: Connection, chat: Chat) -> None:
+    """Add a chat in which nobody has written, or fill in what is not known of it. Keeps its last message."""
+    statement = insert_or(connection, chats).values(**_row(chat))
+    new = statement.excluded
+    merged = {
+        "buyer_id": case((chats.c.buyer_id == "", new.buyer_id), else_=chats.c.buyer_id),
+        "buyer_name": case((chats.c.buyer_name == "", new.buyer_name), else_=chats.c.buyer_name),
+        "item_id": func.coalesce(chats.c.item_id, new.item_id),
+    }
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[chats.c.account_id, chats.c.chat_id], set_=merged)
+    )
 
 
 def _row(chat: Chat) -> dict[str, Any]:

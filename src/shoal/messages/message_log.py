@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages import chats
-from shoal.messages.chats import Chat
+from shoal.messages.chats import FROM_SITE, Chat
 from shoal.messages.decisions import Decision, decide, decision_events
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
@@ -31,6 +31,8 @@ class Direction(StrEnum):
     """This server (the echo of its own message)."""
     HUMAN = "human"
     """The seller, in the site's own client."""
+    SITE = FROM_SITE
+    """The site: a card, a hint, one of its accounts, or its own words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,7 +310,7 @@ def _count_repeats(connection: Connection, account_id: str, message_ids: Collect
 
 
 def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
-    from_buyer = message.direction is Direction.IN
+    from_buyer = message.direction is not Direction.OUT
     return Chat(
         account_id=account_id,
         chat_id=message.chat_id,

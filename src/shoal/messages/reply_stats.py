@@ -29,6 +29,8 @@ async def reply_stats(
     lately = and_(mine, messages.c.direction == Direction.IN.value, messages.c.received_at_ms >= since_ms)
     unheard = and_(not_(messages.c.handled), messages.c.created_at_ms < too_old_before_ms)
     overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Decision.TOO_OLD.value))
+    told = and_(mine, messages.c.received_at_ms >= since_ms, messages.c.verdict == Decision.PAID_UNKNOWN.value)
+    paid_unknown = select(func.count()).where(told)
     failed = _failed(account_id, since_ms)
 
     def job(connection: Connection) -> ReplyStats:
@@ -54,6 +56,7 @@ async def reply_stats(
             last_failure=last.outcome if last else "",
             last_failure_reason=last.reason if last else "",
             overdue=connection.scalar(overdue) or 0,
+            paid_unknown=connection.scalar(paid_unknown) or 0,
         )
 
     return await database.read(job)

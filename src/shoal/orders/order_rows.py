@@ -3,90 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
-from shoal.orders.order_status import BLOCKED, ENDS, REFUND_CANCELLED, OrderStatus, problem_of, status_after
+from shoal.orders.order_records import Order, OrderUpdate, order_action_of, order_of
+from shoal.orders.order_status import (
+    BLOCKED,
+    ENDS,
+    NOTHING_DUE,
+    REFUND_CANCELLED,
+    OrderStatus,
+    problem_of,
+    status_after,
+)
 from shoal.storage.schema import insert_or, order_actions, order_events, orders, outbox
 
 PAGE = "detail"
 """The ``source`` of an update read from the order's page on the site."""
 
 _UNKNOWN = frozenset({ActionState.UNCERTAIN})
-_KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """One order as last known. ``amount`` is in yuan and, like ``quantity``, the site's own text."""
-
-    account_id: str
-    order_id: str
-    item_id: str | None = None
-    buyer_id: str = ""
-    chat_id: str = ""
-    status: str = ""
-    amount: str = ""
-    quantity: str = ""
-    spec_name: str = ""
-    spec_value: str = ""
-    group_price: bool = False
-    problem: str = ""
-    created_at_ms: int = 0
-    updated_at_ms: int = 0
-
-    @property
-    def cursor(self) -> tuple[int, str, str]:
-        """Return this order's place in a list, newest first."""
-        return (self.created_at_ms, self.account_id, self.order_id)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderEvent:
-    """One line of an order's timeline: an order update (``status``, in the site's ``words``), or an action's outcome.
-
-    ``site_at_ms`` is the site's own time, if it sent one; ``at_ms`` is when this server received it.
-    """
-
-    account_id: str
-    order_id: str
-    status: str
-    source: str
-    action: str = ""
-    outcome: str = ""
-    words: str = ""
-    message_id: str = ""
-    site_at_ms: int | None = None
-    at_ms: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderUpdate:
-    """An update of one order from the site. Empty values mean unknown.
-
-    ``paid`` and ``group_price`` make the first action due unless it was due before; ``withheld`` says why it must not
-    be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
-    """
-
-    order_id: str
-    status: str = ""
-    source: str
-    item_id: str | None = None
-    buyer_id: str = ""
-    chat_id: str = ""
-    amount: str = ""
-    quantity: str = ""
-    spec_name: str = ""
-    spec_value: str = ""
-    paid: bool = False
-    group_price: bool = False
-    withheld: str = ""
-    message_id: str = ""
-    site_at_ms: int | None = None
-    words: str = ""
+_KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value", "parcel")
+NO_PARCEL = "no"
+"""``parcel`` of an order whose goods go in none; "yes": they do; empty: nobody has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +105,7 @@ class OrderRow:
         )
         if doubted is not None and doubted.detail == Why.NOT_PAID:  # another card: check the page again
             self.move(Action.PAID_MESSAGE, (ActionState.FAILED,), ActionState.PENDING)
+        self._confirm_after_all(order_update, is_new_card=is_new_card)
         state = {"": ActionState.PENDING, Why.TOO_LATE: ActionState.FAILED}.get(
             order_update.withheld, ActionState.NOT_NEEDED
         )
@@ -173,6 +115,16 @@ class OrderRow:
             self.move(Action.FREE_SHIPPING, before, ActionState.NOT_NEEDED, Why.PAID_ALREADY)
         elif order_update.group_price and self.order_action(Action.PAID_MESSAGE) is None:
             self.seed(Action.FREE_SHIPPING, state, order_update.withheld)
+
+    def _confirm_after_all(self, order_update: OrderUpdate, *, is_new_card: bool) -> None:
+        """Make a confirmation due again that waited for what this update says."""
+        waiting = self.order_action(Action.CONFIRM)
+        if waiting is None or waiting.state is not ActionState.FAILED:
+            return
+        needs_no_parcel = waiting.detail == Why.NEEDS_PARCEL and order_update.parcel == NO_PARCEL
+        is_ready = waiting.detail == Why.NOT_READY and order_update.paid and is_new_card
+        if needs_no_parcel or is_ready:
+            self.move(Action.CONFIRM, (ActionState.FAILED,), ActionState.PENDING)
 
     def _settle_by_status(self, status: OrderStatus) -> None:
         """Settle actions by the order's status: uncertain ones are done, unstarted ones not needed."""
@@ -189,10 +141,15 @@ class OrderRow:
             self.seed(Action.CONFIRM, ActionState.NOT_NEEDED, why)
 
     def _settle_by_page(self) -> None:
-        """Settle an uncertain completion as done, because the page shows the order as paid and complete."""
+        """Make the paid message of a completed group price due, because the page shows the order as paid.
+
+        An uncertain completion is settled by that as done.
+        """
         free_shipping = self.order_action(Action.FREE_SHIPPING)
         if free_shipping is not None and free_shipping.state is ActionState.UNCERTAIN:
             self.settle(Action.FREE_SHIPPING, ActionState.DONE, Why.SEEN_COMPLETED, "site")
+        if free_shipping is not None and free_shipping.state in {ActionState.UNCERTAIN, ActionState.DONE}:
+            self.seed(Action.PAID_MESSAGE)
 
     def look_at(self) -> Order:
         """Update the order's problem. Return the order."""
@@ -200,9 +157,8 @@ class OrderRow:
         if row is None:
             return Order(account_id=self.account_id, order_id=self.order_id)
         order = order_of(row)
-        problem = str(
-            problem_of(order.status, {order_action.action: order_action for order_action in self.order_actions()}) or ""
-        )
+        actions = {order_action.action: order_action for order_action in self.order_actions()}
+        problem = str(problem_of(order.status, actions, now_ms=self.now_ms, one_text=order.one_text) or "")
         if problem == order.problem:
             return order
         values = {"problem": problem, "updated_at_ms": self.now_ms}
@@ -298,21 +254,70 @@ class OrderRow:
             before.append(ActionState.FAILED)
         if not self.move(action, before, state, detail, source):
             return False
+        if action is Action.PAID_MESSAGE and state is ActionState.DONE and detail != Why.BY_OWNER:
+            self._note_one_text()
         order_action = self.order_action(action)
         if order_action is not None and order_action.leads_on:
             self._lead_on(action, is_done=state is ActionState.DONE)
         self._settle_by_status(OrderStatus(self.look_at().status))
         return True
 
+    def _note_one_text(self) -> None:
+        """Note when the one text may be too little: for several pieces, or an item that is sold in several specs."""
+        row = self.connection.execute(select(orders).where(self._me)).mappings().one()
+        order = order_of(row)
+        other = orders.alias()
+        same_item = and_(other.c.account_id == self.account_id, other.c.item_id == order.item_id)
+        another_spec = and_(other.c.spec_value != order.spec_value, other.c.spec_value != "")
+        why = ""
+        if order.quantity.isdigit() and int(order.quantity) > 1:
+            why = "pieces"
+        elif order.item_id and order.spec_value:
+            query = select(other.c.order_id).where(same_item, another_spec).limit(1)
+            why = "specs" if self.connection.scalar(query) is not None else ""
+        if why:
+            self.connection.execute(update(orders).where(self._me).values(one_text=why))
+
+    def see_one_text(self) -> bool:
+        """Record that the owner has seen what ``one_text`` notes. Return whether it noted anything."""
+        noted = update(orders).where(self._me, orders.c.one_text != "").values(one_text="", updated_at_ms=self.now_ms)
+        return self.connection.execute(noted).rowcount == 1
+
     def _lead_on(self, action: Action, *, is_done: bool) -> None:
         """Start what follows an action: the next action, or the status "shipped"."""
         if action is Action.PAID_MESSAGE:
             self.seed(Action.CONFIRM)
-        elif action is Action.FREE_SHIPPING and is_done:
-            self.receive(OrderUpdate(order_id=self.order_id, status=OrderStatus.PENDING_SHIP, source="auto"))
-            self.seed(Action.PAID_MESSAGE)
         elif action is Action.CONFIRM and is_done:
             self.receive(OrderUpdate(order_id=self.order_id, status=OrderStatus.SHIPPED, source="auto"))
+
+    def confirm_again(self) -> bool:
+        """Make a confirmation due again that waited for the group price. Return whether it waited."""
+        refused = self.order_action(Action.CONFIRM)
+        is_waiting = refused is not None and refused.detail == Why.NOT_READY
+        return is_waiting and self.move(Action.CONFIRM, (ActionState.FAILED,), ActionState.PENDING)
+
+    def ask_again(self, action: Action, actor: str) -> bool:
+        """Make an action due again for its owner. Return ``False`` when it was done or the status forbids it."""
+        order = self.look_at()
+        if not order.created_at_ms or order.status in NOTHING_DUE:
+            return False
+        self.seed(action)
+        known = self.order_action(action)
+        if known is None or known.detail == Why.SERVED_BEFORE:
+            return False
+        before = (ActionState.PENDING, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN)
+        return self.move(action, before, ActionState.PENDING, Why.ASKED, actor)
+
+    def owner_settles(self, action: Action, state: ActionState, actor: str) -> bool:
+        """Settle an action as its owner says. Return ``False`` if it is done, unless one text was noted about it."""
+        known = self.order_action(action)
+        if known is None:
+            return False
+        if known.state is ActionState.DONE and action is Action.PAID_MESSAGE:
+            return self.see_one_text()
+        if known.state not in {ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN}:
+            return False
+        return self.settle(action, state, Why.BY_OWNER, actor, also_failed=True)
 
     def settle_interrupted(self, order_action: OrderAction) -> bool:
         """Settle an action that was interrupted. Return whether its result is unknown.
@@ -362,14 +367,3 @@ class OrderRow:
     def _my_action(self, action: Action) -> ColumnElement[bool]:
         mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)
         return and_(mine, order_actions.c.action == action.value)
-
-
-def order_of(row: RowMapping | dict[str, Any]) -> Order:
-    """Return a row as an order."""
-    return Order(**{entry.name: row[entry.name] for entry in fields(Order)})
-
-
-def order_action_of(row: RowMapping) -> OrderAction:
-    """Return a row as an action."""
-    values = {entry.name: row[entry.name] for entry in fields(OrderAction)}
-    return OrderAction(**{**values, "state": ActionState(row["state"])})

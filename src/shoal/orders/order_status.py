@@ -83,6 +83,20 @@ class OrderProblem(StrEnum):
     MESSAGE_UNCERTAIN = "message_uncertain"
     CONFIRM_REFUSED = "confirm_refused"
     CONFIRM_UNCERTAIN = "confirm_uncertain"
+    NEEDS_PARCEL = "needs_parcel"
+    """The goods go in a parcel, or nothing says that they do not: Shoal confirms only what needs none."""
+    GROUP_WAITING = "group_waiting"
+    """A group price (小刀) waits for its seller, and the shop does not complete it automatically."""
+    GROUP_NOT_READY = "group_not_ready"
+    """A group price was completed, and the site has not said since that the order may be served."""
+    ONE_TEXT = "one_text"
+    """One text was sent for several pieces, or for an item that is sold in several specs."""
+
+
+GROUP_PATIENCE_MS = 5 * 60_000
+"""How long a group price may wait, or take to be ready, before its owner is told."""
+FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
+"""The detail of an action that a switch of the shop leaves undone."""
 
 
 _BY_DETAIL = {
@@ -91,6 +105,8 @@ _BY_DETAIL = {
     Why.UNKNOWN_ITEM.value: OrderProblem.UNKNOWN_ITEM,
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
+    Why.NEEDS_PARCEL.value: OrderProblem.NEEDS_PARCEL,
+    Why.NOT_READY.value: OrderProblem.GROUP_NOT_READY,
 }
 _REFUSED = {
     Action.FREE_SHIPPING: OrderProblem.FREE_SHIPPING_REFUSED,
@@ -104,22 +120,50 @@ _UNCERTAIN = {
 }
 
 
-def problem_of(status: str, order_actions: Mapping[str, OrderAction]) -> OrderProblem | None:
-    """Return what the owner must look at, by the order's status and its actions (by name)."""
-    if status in ENDS or status == OrderStatus.SHIPPED:
-        return None  # a shipped order is settled with its buyer, regardless of who shipped it
+def problem_of(
+    status: str, order_actions: Mapping[str, OrderAction], *, now_ms: int = 0, one_text: str = ""
+) -> OrderProblem | None:
+    """Return what the owner must look at, by the order's status and its actions (by name).
+
+    ``one_text``: why the text that was sent may be too little, while the owner has not seen that.
+    """
+    if status in ENDS:
+        return None
+    seen_later = OrderProblem.ONE_TEXT if one_text else None
+    if status == OrderStatus.SHIPPED:
+        return seen_later  # a shipped order is settled with its buyer, regardless of who shipped it
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED
     completion = order_actions.get(Action.FREE_SHIPPING)
-    is_completing = completion is not None and completion.state is ActionState.UNCERTAIN
-    if status == OrderStatus.PENDING_SHIP and Action.PAID_MESSAGE not in order_actions and not is_completing:
-        return OrderProblem.PAID_WITHOUT_CARD
-    for action in Action:
-        order_action = order_actions.get(action)
-        if order_action is None:
-            continue
-        if order_action.state is ActionState.UNCERTAIN:
-            return _UNCERTAIN[action]
-        if order_action.state is ActionState.FAILED:
-            return _BY_DETAIL.get(order_action.detail, _REFUSED[action])
-    return None
+    if Action.PAID_MESSAGE not in order_actions and (completion is not None or status == OrderStatus.PENDING_SHIP):
+        return _problem_before_message(status, completion, now_ms)
+    stuck = (_problem_of_action(order_actions[action], now_ms) for action in Action if action in order_actions)
+    return next((problem for problem in stuck if problem is not None), seen_later)
+
+
+def _problem_of_action(order_action: OrderAction, now_ms: int) -> OrderProblem | None:
+    action = Action(order_action.action)
+    if order_action.state is ActionState.UNCERTAIN:
+        return _UNCERTAIN[action]
+    if order_action.state is not ActionState.FAILED:
+        return None
+    if order_action.detail == Why.NOT_READY and not _has_waited(order_action, now_ms):
+        return None
+    return _BY_DETAIL.get(order_action.detail, _REFUSED[action])
+
+
+def _problem_before_message(status: str, completion: OrderAction | None, now_ms: int) -> OrderProblem | None:
+    """Return the problem of an order whose message was never due: only its group price can be in the way."""
+    is_paid = status == OrderStatus.PENDING_SHIP
+    if completion is not None and completion.state is ActionState.DONE:
+        return OrderProblem.GROUP_NOT_READY if _has_waited(completion, now_ms) else None
+    if completion is not None and (not is_paid or completion.state is ActionState.UNCERTAIN):
+        is_left = completion.state is ActionState.NOT_NEEDED and completion.detail == FREE_SHIPPING_OFF
+        is_late = is_left and status == OrderStatus.GROUP_PENDING and _has_waited(completion, now_ms)
+        return OrderProblem.GROUP_WAITING if is_late else _problem_of_action(completion, now_ms)
+    return OrderProblem.PAID_WITHOUT_CARD if is_paid else None
+
+
+def _has_waited(order_action: OrderAction, now_ms: int) -> bool:
+    settled_at_ms = order_action.settled_at_ms
+    return settled_at_ms is not None and now_ms - settled_at_ms >= GROUP_PATIENCE_MS

@@ -11,9 +11,11 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
+from shoal.orders.chat_orders import make_chat_known, marked_order, unserved_in, waiting_groups
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
-from shoal.orders.order_rows import Order, OrderEvent, OrderRow, OrderUpdate, order_action_of, order_of
-from shoal.orders.order_status import BLOCKED, ENDS, NOTHING_DUE
+from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_of
+from shoal.orders.order_rows import OrderRow
+from shoal.orders.order_status import BLOCKED
 from shoal.storage.database import Database
 from shoal.storage.schema import chats, order_actions, order_events, orders
 
@@ -92,9 +94,13 @@ class OrderStore:
         A completed or cancelled order stays so, and an old card never resets a shipped order. A paid order makes the
         paid message due, in the same transaction, unless it was due before.
         """
-        order, changed = await self._database.write(
-            lambda connection: OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
-        )
+
+        def job(connection: Connection) -> tuple[Order, bool]:
+            order, changed = OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
+            make_chat_known(connection, order, update, self._now_ms())
+            return order, changed
+
+        order, changed = await self._database.write(job)
         self._changed(order)
         return order, changed
 
@@ -103,23 +109,10 @@ class OrderStore:
 
         A mark older than the newest entry of that order's timeline is ignored. Return whether a status changed.
         """
-        query = select(orders).where(
-            orders.c.account_id == account_id,
-            orders.c.chat_id == chat_id,
-            orders.c.status.not_in([end.value for end in ENDS]),
-        )
 
         def job(connection: Connection) -> tuple[Order, bool] | None:
-            found = [order_of(row) for row in connection.execute(query).mappings()]
-            if len(found) != 1:
-                return None
-            order_id = found[0].order_id
-            newest = select(order_events.c.site_at_ms).where(
-                order_events.c.account_id == account_id,
-                order_events.c.order_id == order_id,
-                order_events.c.site_at_ms > site_at_ms,
-            )
-            if connection.scalar(newest.limit(1)) is not None:
+            order_id = marked_order(connection, account_id, chat_id, site_at_ms)
+            if order_id is None:
                 return None
             update = OrderUpdate(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
             return OrderRow(connection, account_id, order_id, self._now_ms()).receive(update)
@@ -131,6 +124,23 @@ class OrderStore:
         if changed:
             self._changed(order)
         return changed
+
+    async def unserved_in(self, account_id: str, chat_id: str) -> list[Order]:
+        """Return the orders of a chat that may have been paid just now: open, and their message was never due."""
+        return await self._database.read(lambda connection: unserved_in(connection, account_id, chat_id))
+
+    async def waiting_groups(self, account_id: str) -> list[Order]:
+        """Return the orders whose group price is not complete, or not ready yet."""
+        return await self._database.read(lambda connection: waiting_groups(connection, account_id))
+
+    async def confirm_again(self, account_id: str, order_id: str) -> None:
+        """Make a confirmation due again that the site refused because the group price was not complete."""
+        await self._write(account_id, order_id, lambda row: row.confirm_again())
+
+    async def look_again(self, account_id: str, order_id: str) -> None:
+        """Compute an order's problem anew: time has passed."""
+        before = await self.order(account_id, order_id)
+        await self._write(account_id, order_id, lambda row: before is not None and row.look_at() != before)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,19 +310,7 @@ class OrderStore:
 
         Return ``False`` when it was done, is in progress, or the order's status forbids it.
         """
-        before = (ActionState.PENDING, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN)
-
-        def job(row: OrderRow) -> bool:
-            order = row.look_at()
-            if not order.created_at_ms or order.status in NOTHING_DUE:
-                return False
-            row.seed(action)
-            known = row.order_action(action)
-            if known is None or known.detail == Why.SERVED_BEFORE:
-                return False
-            return row.move(action, before, ActionState.PENDING, Why.ASKED, actor)
-
-        asked = await self._write(account_id, order_id, job)
+        asked = await self._write(account_id, order_id, lambda row: row.ask_again(action, actor))
         if asked:
             self.look(account_id)
         return asked
@@ -321,15 +319,7 @@ class OrderStore:
         self, account_id: str, order_id: str, action: Action, state: ActionState, *, actor: str
     ) -> bool:
         """Settle an action as its owner says (``DONE`` or ``NOT_NEEDED``). Return ``False`` if done or in progress."""
-        before = {ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN}
-
-        def job(row: OrderRow) -> bool:
-            known = row.order_action(action)
-            if known is None or known.state not in before:
-                return False
-            return row.settle(action, state, Why.BY_OWNER, actor, also_failed=True)
-
-        settled = await self._write(account_id, order_id, job)
+        settled = await self._write(account_id, order_id, lambda row: row.owner_settles(action, state, actor))
         if settled:
             self.look(account_id)
         return settled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -10,7 +11,7 @@ from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
-from shoal.xianyu.push_events import CardUpdate, Event, OrderMark, TradeCard
+from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, TradeCard
 from shoal.xianyu.trade_texts import status_named
 
 log = structlog.get_logger("shoal.order_news")
@@ -23,6 +24,14 @@ CLOCKS_DIFFER_MS = 5 * 60_000
 """How much the site's clock may differ from ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The orders that may be served now, and the cards that say "paid" and name no order that is known."""
+
+    due: Sequence[Order]
+    without_order: Sequence[Card]
+
+
 class OrderUpdates:
     """Stores order updates from one account's pushes."""
 
@@ -31,24 +40,50 @@ class OrderUpdates:
         self._store = order_store
         self._site_clock = site_clock
 
-    async def store(self, events: Iterable[Event]) -> list[Order]:
-        """Store the order updates of events, in their order. Return the orders that may be served now.
-
-        Raise ``StoreError``.
-        """
+    async def store(self, events: Iterable[Event]) -> Stored:
+        """Store the order updates of events, in their order. Raise ``StoreError``."""
         due: dict[str, Order] = {}
+        without_order: list[Card] = []
         for event in events:
             if isinstance(event, OrderMark):
                 await self._mark(event)
-            elif isinstance(event, TradeCard | CardUpdate) and event.is_sale and event.order_id is not None:
-                update = self._news(event, event.order_id)
-                order, _ = await self._store.receive(self._account.id, update)
-                if update.paid or update.group_price or update.status == REFUND_CANCELLED:
-                    due[order.order_id] = order
-        return list(due.values())
+            elif isinstance(event, OrderContext):
+                await self._context(event)
+            elif isinstance(event, Card) and event.we_sell:
+                order_id = event.order_id or await self._looked_up(event)
+                if order_id is not None:
+                    update = self._update(event, order_id)
+                    order, _ = await self._store.receive(self._account.id, update)
+                    if update.paid or update.group_price or update.parcel or update.status == REFUND_CANCELLED:
+                        due[order.order_id] = order
+                elif event.says_paid:
+                    without_order.append(event)
+        return Stored(list(due.values()), without_order)
 
-    def _news(self, card: TradeCard | CardUpdate, order_id: str) -> OrderUpdate:
-        status = "pending_ship" if card.paid else "group_pending" if card.group_price else ""
+    async def _looked_up(self, card: Card) -> str | None:
+        """Return the order that a card without an order id can only mean; ``None`` without one, or with several."""
+        if not card.says_paid:
+            return None
+        found = await self._store.unserved_in(self._account.id, card.chat_id)
+        if len(found) == 1:
+            return found[0].order_id
+        log.warning("paid card names no order", account=self._account.id, chat=card.chat_id, open_orders=len(found))
+        return None
+
+    async def _context(self, context: OrderContext) -> None:
+        if context.we_sell:
+            update = OrderUpdate(
+                order_id=context.order_id,
+                source="context",
+                item_id=context.item_id,
+                buyer_id=context.buyer_id,
+                chat_id=context.chat_id,
+                site_at_ms=context.at_ms or None,
+            )
+            await self._store.receive(self._account.id, update)
+
+    def _update(self, card: Card, order_id: str) -> OrderUpdate:
+        status = "pending_ship" if card.says_paid else "group_pending" if card.says_group_price else ""
         words = (card.title or card.reminder)[:LONGEST_WORDS]
         return OrderUpdate(
             order_id=order_id,
@@ -56,16 +91,18 @@ class OrderUpdates:
             source="card" if isinstance(card, TradeCard) else "card_update",
             item_id=card.item_id,
             buyer_id=card.buyer_id or "",
+            buyer_name=card.buyer_name,
             chat_id=card.chat_id,
-            paid=card.paid,
-            group_price=card.group_price,
+            parcel=card.parcel.value,
+            paid=card.says_paid,
+            group_price=card.says_group_price,
             withheld=self._withheld(card),
             message_id=card.message_id,
             site_at_ms=card.created_at_ms or None,
             words=words,
         )
 
-    def _withheld(self, card: TradeCard | CardUpdate) -> str:
+    def _withheld(self, card: Card) -> str:
         """Return why an old card must not start automatic service; empty when it may."""
         if not card.created_at_ms:
             return ""

@@ -1,8 +1,9 @@
 """Serves paid orders: first the paid message, and only then the confirmation of the shipment.
 
-A group price is completed before both. The order's page is checked before the first action: it may say that the order
-is unpaid, and it names the item. Each action is stored before it is done, so that it is done at most once per order. An
-action interrupted by a crash is ``uncertain`` and not repeated without an answer of the site or the owner.
+A group price is completed before both, and the site must have said since that it is ready. The order's page is checked
+before the first action: it may say that the order is unpaid, and it names the item. Each action is stored before it is
+done, so that it is done at most once per order. An action interrupted by a crash is ``uncertain`` and not repeated
+without an answer of the site or the owner.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, 
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
 from shoal.messages.sender import OutgoingMessage, Sender
-from shoal.orders.order_rows import PAGE
-from shoal.orders.order_status import NOTHING_DUE, OrderStatus
+from shoal.orders.group_prices import GroupPrices
+from shoal.orders.order_rows import NO_PARCEL, PAGE
+from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, NOTHING_DUE, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, OrderUpdate, Why
 from shoal.orders.order_updates import TAKE_UP_MS
 from shoal.xianyu.mtop import MtopClient, MtopRefused
@@ -50,12 +52,13 @@ class Orders:
         sender: Sender,
         mtop: MtopClient,
         order_store: OrderStore,
+        tasks: asyncio.TaskGroup,
         *,
         account_id: str,
         pace: FairLimiter,
         clock_set_ms: int = 0,
     ) -> None:
-        """``pace`` limits the calls to the site.
+        """``tasks`` are those of the connection; ``pace`` limits the calls to the site.
 
         ``clock_set_ms``: how far our clock was set forward since the stored orders were written.
         """
@@ -70,6 +73,9 @@ class Orders:
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unpaid: dict[str, bool] = {}
         """For each order checked over this connection: whether its page says that it is unpaid."""
+        self._not_ready: set[str] = set()
+        """The orders whose shipment the site does not confirm before their group price is complete."""
+        self._groups = GroupPrices(order_store, tasks, self._ask_group, account_id=account_id)
         sender.on_echo(self._echoed)
 
     async def take_up(self) -> None:
@@ -106,6 +112,7 @@ class Orders:
         """Serve all orders with a due action. Raise like ``serve``."""
         for order in await self._store.unfinished(self._account_id):
             await self.serve(order)
+        await self._groups.look()
 
     async def serve(self, order: Order) -> None:
         """Do the due actions of an order: complete its group price, send the paid message, confirm.
@@ -120,6 +127,22 @@ class Orders:
                 await self._look_up(order)
             async with self._turn:
                 await self._do_what_is_due(order)
+        if order.group_price or order.order_id in self._not_ready:
+            self._not_ready.discard(order.order_id)
+            await self._groups.look()
+
+    async def _ask_group(self, order: Order, *, is_last: bool) -> None:
+        """Ask the site about an order whose group price waits, and serve it when it is ready."""
+        actions = {one.action: one for one in await self._store.order_actions(self._account_id, order.order_id)}
+        confirmation = actions.get(Action.CONFIRM)
+        completion = actions.get(Action.FREE_SHIPPING)
+        if confirmation is not None and confirmation.detail == Why.NOT_READY:
+            if is_last:
+                await self._store.confirm_again(self._account_id, order.order_id)
+        elif completion is None or completion.state is not ActionState.DONE:
+            return
+        await self._look_up(order)
+        await self.serve(order)
 
     async def _do_what_is_due(self, order: Order) -> None:
         while (due := await self._store.next_due(self._account_id, order.order_id)) is not None:
@@ -149,7 +172,7 @@ class Orders:
     async def _complete_group(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         """Complete a group price, only if there is something to send afterwards: it is a promise to the buyer."""
         if not account.free_shipping and order_action.detail != Why.ASKED:
-            return await self._settle(order, Action.FREE_SHIPPING, ActionState.NOT_NEEDED, "free_shipping_off")
+            return await self._settle(order, Action.FREE_SHIPPING, ActionState.NOT_NEEDED, FREE_SHIPPING_OFF)
         order = await self._filled_in(account, order)
         item_id, why_not = order.item_id, self._cannot_say(account, order)
         if why_not:
@@ -213,7 +236,9 @@ class Orders:
 
     async def _confirm(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         if not account.auto_confirm and order_action.detail != Why.ASKED:
-            return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, "auto_confirm_off")
+            return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, AUTO_CONFIRM_OFF)
+        if order.parcel != NO_PARCEL and order_action.detail != Why.ASKED:  # it would be a false shipment
+            return await self._settle(order, Action.CONFIRM, ActionState.FAILED, Why.NEEDS_PARCEL)
 
         def still_wanted() -> bool:
             now = self._link.current()
@@ -237,7 +262,9 @@ class Orders:
         try:
             await call()
         except MtopRefused as refusal:
-            state, detail = ActionState.FAILED, refusal.ret_code
+            state, detail = _refused(action, refusal.ret_code)
+            if detail == Why.NOT_READY:
+                self._not_ready.add(order.order_id)
         except InvalidInput as refusal:  # an id that is not a number: the call was not made
             state, detail = ActionState.FAILED, refusal.code
         except CallUnknown:
@@ -308,6 +335,15 @@ class Orders:
             words=seen.status_words,
         )
         return (await self._store.receive(self._account_id, update))[0]
+
+
+def _refused(action: Action, ret_code: str) -> tuple[ActionState, str]:
+    """Return what a refusal of the site means for an action."""
+    if action is Action.CONFIRM and ret_code == "ORDER_ALREADY_DELIVERY":
+        return ActionState.DONE, Why.ALREADY_SHIPPED
+    if action is Action.CONFIRM and ret_code == "BUYER_CONFIRM_INFO":
+        return ActionState.FAILED, Why.NOT_READY
+    return ActionState.FAILED, ret_code
 
 
 def _depends_on_item(account: Account) -> bool:

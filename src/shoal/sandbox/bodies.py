@@ -18,6 +18,7 @@ CardKind = Literal[
     "not_paid",
     "paid",
     "paid_parcel",
+    "paid_unsaid",
     "group",
     "group_ready",
     "shipped",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import msgpack  # type: ignore[import-untyped]  # ships neither stubs nor a marker
@@ -166,6 +166,10 @@ class Card:
     from_seller: bool = False
 
 
+_SERVICE: Final = "https://h5.m.goofish.com/wow/moyu/moyu-project/idle-logistics/pages"
+NO_PARCEL_PAGE: Final = f"{_SERVICE}/noPostageRequired?kun=true&opaque=false&orderId={{order}}"
+PARCEL_PAGE: Final = f"{_SERVICE}/idleDeliver?kun=true&titleVisible=false&useCusFont='true'&orderId={{order}}"
+
 CARDS: Final[dict[str, Card]] = {
     "not_paid": Card(
         "我已拍下，待付款",
@@ -182,8 +186,18 @@ CARDS: Final[dict[str, Card]] = {
         "[我已付款，等待你发货]",
         "买家已付款，待发货",
         "等待卖家发货",
-        "2_pay_seller",
-        "已付款_待发货_卖家",
+        "64:TRADE_PAID_DONE_SELLER:26",
+        "付款完成待发货_卖家",
+        "去发货",
+        NO_PARCEL_PAGE,
+    ),
+    "paid_unsaid": Card(
+        "我已付款，等待你发货",
+        "[我已付款，等待你发货]",
+        "买家已付款，待发货",
+        "等待卖家发货",
+        "10:TRADE_PAID:26",
+        "付款完成待发货_卖家",
         "去发货",
         "fleamarket://order_detail?id={order}&role=seller",
     ),
@@ -202,10 +216,10 @@ CARDS: Final[dict[str, Card]] = {
         "[卡片消息]",
         "买家已成功小刀，待发货",
         "等待卖家发货",
-        "2_group_ready_seller",
+        "1:G:26",
         "小刀成功_待发货_卖家",
         "去发货",
-        "fleamarket://order_detail?id={order}&role=seller",
+        NO_PARCEL_PAGE,
     ),
     "shipped": Card(
         "你已发货",
@@ -272,12 +286,13 @@ CARDS: Final[dict[str, Card]] = {
 }
 
 
-CARDS["paid_parcel"] = CARDS["paid"]
+CARDS["paid_parcel"] = replace(CARDS["paid"], update_key="63:TRADE_PAID_DONE_SELLER:26", button_url=PARCEL_PAGE)
 
 STATUS_AFTER: Final[dict[str, OrderStatus]] = {
     "not_paid": "processing",
     "paid": "pending_ship",
     "paid_parcel": "pending_ship",
+    "paid_unsaid": "pending_ship",
     "group_ready": "pending_ship",
     "group": "group_pending",
     "shipped": "shipped",

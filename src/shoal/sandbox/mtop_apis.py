@@ -163,6 +163,7 @@ def _free_shipping(call: Call, session: Session) -> dict[str, Any]:
         call.site.ready_soon(order)
     else:
         call.site.move_order(order, "pending_ship")
+        call.site.card(order, "group_ready")
     return {}
 
 

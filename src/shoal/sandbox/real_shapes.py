@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shoal.sandbox import codec
-from shoal.sandbox.codec import CARDS, TRADE_CARD, Payload, address, compact
+from shoal.sandbox.codec import CARDS, NO_PARCEL_PAGE, PARCEL_PAGE, TRADE_CARD, Payload, address, compact
 
-_SERVICE: Final = "https://h5.m.goofish.com/wow/moyu/moyu-project/idle-logistics/pages"
-_NO_PARCEL: Final = f"{_SERVICE}/noPostageRequired?kun=true&opaque=false&orderId={{order}}"
-_PARCEL: Final = f"{_SERVICE}/idleDeliver?kun=true&titleVisible=false&useCusFont='true'&orderId={{order}}"
 _NOTIFY: Final = {
     "huawei": "EXPRESS",
     "xiaomi": "108000",
@@ -48,12 +45,13 @@ REAL_CARDS: Final[dict[str, RealCard]] = {
         "fleamarket://adjust_price?flutter=true&bizOrderId={order}",
         waits=True,
     ),
-    "paid": RealCard("付款完成待发货_卖家-正向升级", "64:TRADE_PAID_DONE_SELLER:26", button_url=_NO_PARCEL),
+    "paid": RealCard("付款完成待发货_卖家-正向升级", "64:TRADE_PAID_DONE_SELLER:26", button_url=NO_PARCEL_PAGE),
     "paid_parcel": RealCard(
-        "付款完成待发货_卖家-正向升级", "63:TRADE_PAID_DONE_SELLER:26", button_url=_PARCEL, waits=True
+        "付款完成待发货_卖家-正向升级", "63:TRADE_PAID_DONE_SELLER:26", button_url=PARCEL_PAGE, waits=True
     ),
+    "paid_unsaid": RealCard("付款完成待发货_卖家", "10:TRADE_PAID:26"),
     "group": RealCard("已小刀_待刀成_卖家", "1:G:26", "seller"),
-    "group_ready": RealCard("小刀成功_待发货_卖家", "1:G:26", "seller", _NO_PARCEL),
+    "group_ready": RealCard("小刀成功_待发货_卖家", "1:G:26", "seller", NO_PARCEL_PAGE),
     "shipped": RealCard("已发货_卖家", "3:SHIPPED:26"),
     "completed": RealCard("交易成功_卖家", "4:DONE:26"),
     "closed": RealCard("交易关闭_卖家", "5:CLOSED:26"),

@@ -195,6 +195,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         chats=Chats(storage.database),
         live_connections=shared.live_connections,
         order_store=shared.order_store,
+        heard=shared.heard,
         credentials=shared.credentials,
         idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,

@@ -271,6 +271,8 @@ orders = Table(
     text_column("spec_name"),
     text_column("spec_value"),
     flag_column("group_price"),
+    text_column("parcel"),
+    text_column("one_text"),
     text_column("problem"),
     time_column("created_at_ms"),
     time_column("updated_at_ms"),

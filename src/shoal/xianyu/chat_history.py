@@ -107,7 +107,7 @@ def _line(row: dict[str, object], me: str) -> tuple[int, Event] | None:
             "2": message.get("cid"),
             "3": message.get("messageId"),
             "5": message.get("createAt"),
-            "6": {"3": {"2": custom.get("summary"), "5": content}},
+            "6": {"3": {"2": custom.get("summary"), "4": None if content else custom.get("type"), "5": content}},
             "10": message.get("extension"),
         },
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 _MAX_CHARACTERS = 200
+_BETWEEN_GROUPS = re.compile("[;；]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,14 @@ def _parts(components: object) -> dict[str, Mapping[str, object]]:
 
 
 def _spec(text: str) -> tuple[str, str]:
-    """Split ``尺码:大`` in two; a text without a colon is a value."""
-    name, colon, value = text.replace("：", ":").partition(":")
-    return (name.strip(), value.strip()) if colon else ("", text.strip())
+    """Split ``尺码:大`` in two; a text without a colon is a value. Names and values of several groups are joined."""
+    groups = [group.strip() for group in _BETWEEN_GROUPS.split(text) if group.strip()]
+    names, values = [], []
+    for group in groups:
+        name, colon, value = group.replace("：", ":").partition(":")
+        names.append(name.strip() if colon else "")
+        values.append(value.strip() if colon else group)
+    return "; ".join(name for name in names if name), "; ".join(values)
 
 
 def _object(value: object) -> Mapping[str, object]:

@@ -2,55 +2,51 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from dataclasses import dataclass
 
-from shoal.xianyu.identity import ADDRESS_SUFFIX, strip_address
+from shoal.xianyu.identity import strip_address
 from shoal.xianyu.push_events import (
-    CardUpdate,
     ChatImage,
     ChatMessage,
     Event,
     NewMessageMark,
+    OrderContext,
     OrderMark,
     ReadReceipt,
     SessionArouse,
-    TradeCard,
     Typing,
     UnknownEvent,
 )
-from shoal.xianyu.trade_texts import is_group_price_text, is_paid_text, is_system_text
-from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
-
-TEXT, IMAGE, SESSION_AROUSE, TIPS, TRADE_CARD, CUSTOM = 1, 2, 8, 14, 26, 101
-"""The content types that we distinguish."""
-
-_NO_OBJECT: dict[str, object] = {}
-_MS_LIMIT = 2**53
-_MAX_ID_CHARACTERS = 128
-_MAX_IMAGES = 32
-
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
-_ITEM_ID = re.compile(r"[?&]itemId=([0-9]+)")
-_PEER_ID = re.compile(r"[?&]peerUserId=([0-9]+)")
-_UPDATE_KEY_ORDER = re.compile(r":([0-9]{10,32}):")
-_BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})(?![0-9])")
-_TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})(?![0-9])")
-_ANYWHERE_ORDER = (
-    re.compile(r"orderId[\"']?[=:][\"']?([0-9]{10,32})(?![0-9])"),
-    re.compile(r"order_detail\?id=([0-9]{10,32})(?![0-9])"),
-    re.compile(r"\"id\"\s*:\s*\"?([0-9]{10,32})(?![0-9])"),
-    re.compile(r"bizOrderId=([0-9]{10,32})(?![0-9])"),
+from shoal.xianyu.speakers import CARD_TYPES, Speaker, who_speaks
+from shoal.xianyu.trade_cards import TRADE_CARD, Surroundings, card_update, names_order, trade_card
+from shoal.xianyu.trade_texts import is_system_text
+from shoal.xianyu.wire_bytes import MAX_DEPTH
+from shoal.xianyu.wire_values import (
+    base64_text,
+    first_number,
+    id_of,
+    is_address,
+    json_object,
+    ms_of,
+    number_of,
+    object_at,
+    object_in,
+    text_of,
 )
+
+TEXT, IMAGE, SESSION_AROUSE, CUSTOM = 1, 2, 8, 101
+"""The content types that we distinguish, besides those of cards and tips."""
+
+_MAX_IMAGES = 32
+_NOT_A_NAME = frozenset({Speaker.CARD, Speaker.TIP})
+"""Who speaks under a headline, such as ``交易消息``, where a message has its sender's name."""
 
 
 def read_event(payload: object, me: str) -> Event:
     """Return the meaning of a decoded payload for the user ``me`` (the bare id). Never raises."""
     if not isinstance(payload, dict):
         return UnknownEvent(raw_kind=type(payload).__name__)
-    body = _object_at({"payload": payload}, "payload")
+    body = _unwrapped(object_at({"payload": payload}, "payload"))
     first = body.get("1")
     if isinstance(first, dict):
         return _read_chat(body, me)
@@ -63,6 +59,17 @@ def read_event(payload: object, me: str) -> Event:
     return _unknown(body)
 
 
+def _unwrapped(body: dict[str, object]) -> dict[str, object]:
+    """Return the chat-shaped payload that is inside others; the payload itself when nothing is."""
+    outer = body
+    for _ in range(MAX_DEPTH):
+        first = object_at(body, "1")
+        if "2" in first or "1" not in first:
+            return body if "2" in first else outer
+        body = first
+    return outer
+
+
 # ── chat-shaped payloads ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -73,197 +80,120 @@ class _Chat:
     chat_id: str
     message_id: str
     sender_id: str
-    extension: dict[str, object]
+    around: Surroundings
     content: dict[str, object]
     content_text: str
     summary: str
     content_type: int
     created_at_ms: int
-    is_marked_silent: bool
+    is_silent: bool
+    beside: str
 
 
 def _read_chat(body: dict[str, object], me: str) -> Event:
     chat = _chat_of(body)
     if chat is None:
         return _unknown(body)
-    if chat.content_type == TRADE_CARD:
-        return _trade_card(chat, me)
+    is_card = chat.content_type in CARD_TYPES
+    if chat.content_type == TRADE_CARD or (is_card and names_order(chat.around, chat.content)):
+        return trade_card(
+            chat.around,
+            chat.content,
+            chat.content_text,
+            chat_id=chat.chat_id,
+            message_id=chat.message_id,
+            sender_id=chat.sender_id,
+            summary=chat.summary,
+            content_type=chat.content_type,
+            created_at_ms=chat.created_at_ms,
+            me=me,
+            beside=chat.beside,
+        )
     return _chat_message(chat, me)
 
 
 def _chat_of(body: dict[str, object]) -> _Chat | None:
-    message = _object_at(body, "1")
-    extension = _object_at(message, "10")
-    chat_id = strip_address(_id(message.get("2")))
-    if not chat_id or not extension:
+    message = object_at(body, "1")
+    extension = object_at(message, "10")
+    chat_id = strip_address(id_of(message.get("2")))
+    custom = object_in(message, "6", "3")
+    content_text = text_of(custom.get("5")) or base64_text(custom.get("1"))
+    content = json_object(content_text)
+    around = Surroundings.of(extension)
+    content_type = first_number(custom.get("4"), content.get("contentType"), around.ext_json.get("contentType"))
+    if not chat_id or not (extension or (content_type in CARD_TYPES and content)):
         return None
-    custom = _object_at(_object_at(message, "6"), "3")
-    content_text = _text(custom.get("5"))
-    content = _json_object(content_text)
-    ext_json = _json_object(_text(extension.get("extJson")))
     return _Chat(
         chat_id=chat_id,
-        message_id=_id(message.get("3")) or _inner_message_id(extension, ext_json),
-        sender_id=_id(extension.get("senderUserId")) or _sender_address(message),
-        extension=extension,
+        message_id=id_of(message.get("3")) or _inner_message_id(around),
+        sender_id=strip_address(id_of(extension.get("senderUserId"))) or _sender_address(message),
+        around=around,
         content=content,
         content_text=content_text,
-        summary=_text(custom.get("2")),
-        content_type=_first_number(custom.get("4"), content.get("contentType"), ext_json.get("contentType")),
-        created_at_ms=_ms(message.get("5")),
-        is_marked_silent=(
-            _text(_object_at(body, "3").get("needPush")) == "false" or ext_json.get("msgArg1") == "MsgTips"
-        ),
+        summary=text_of(custom.get("2")),
+        content_type=content_type,
+        created_at_ms=ms_of(message.get("5")),
+        is_silent=text_of(object_at(body, "3").get("needPush")) == "false",
+        beside=text_of(object_at(message, "8").get("extra")),
     )
 
 
-def _inner_message_id(extension: dict[str, object], ext_json: dict[str, object]) -> str:
-    biz_tag = _json_object(_text(extension.get("bizTag")))
-    return _id(biz_tag.get("messageId")) or _id(ext_json.get("messageId"))
+def _inner_message_id(around: Surroundings) -> str:
+    return id_of(around.biz_tag.get("messageId")) or id_of(around.ext_json.get("messageId"))
 
 
 def _sender_address(message: dict[str, object]) -> str:
     sender = message.get("1")
-    return strip_address(_id(sender.get("1") if isinstance(sender, dict) else sender))
+    return strip_address(id_of(sender.get("1") if isinstance(sender, dict) else sender))
 
 
 def _chat_message(chat: _Chat, me: str) -> ChatMessage:
-    text = _typed_text(chat.content) or _text(chat.extension.get("reminderContent")) or chat.summary
+    extension = chat.around.extension
+    text = _typed_text(chat.content) or text_of(extension.get("reminderContent")) or chat.summary
+    speaker = who_speaks(
+        content_type=chat.content_type,
+        session_type=id_of(extension.get("sessionType")),
+        mark=text_of(chat.around.ext_json.get("msgArg1")),
+        source_id=chat.around.source_id,
+        sender_id=chat.sender_id,
+        me=me,
+        is_silent=chat.is_silent,
+        is_known_phrase=is_system_text(text),
+    )
+    is_headed = speaker in _NOT_A_NAME
+    name = text_of(extension.get("senderNick")) or text_of(extension.get("reminderTitle"))
     return ChatMessage(
         chat_id=chat.chat_id,
         message_id=chat.message_id,
-        sender_id=chat.sender_id,
-        sender_name=_text(chat.extension.get("senderNick")) or _text(chat.extension.get("reminderTitle")),
+        sender_id=(chat.around.peer(chat.sender_id, me) or "") if is_headed else chat.sender_id,
+        sender_name="" if is_headed else name,
         text=text,
         content_type=chat.content_type,
-        item_id=_found(_ITEM_ID, _text(chat.extension.get("reminderUrl"))),
+        item_id=chat.around.item_id,
         created_at_ms=chat.created_at_ms,
-        is_own=chat.sender_id == me,
-        is_system=chat.is_marked_silent or chat.content_type == TIPS or is_system_text(text),
+        speaker=speaker,
         images=_images(chat.content),
     )
 
 
 def _typed_text(content: dict[str, object]) -> str:
-    if _number(content.get("contentType")) != TEXT:
+    if number_of(content.get("contentType")) != TEXT:
         return ""
-    return _text(_object_at(content, "text").get("text"))
+    return text_of(object_at(content, "text").get("text"))
 
 
 def _images(content: dict[str, object]) -> tuple[ChatImage, ...]:
-    if _number(content.get("contentType")) != IMAGE:
+    if number_of(content.get("contentType")) != IMAGE:
         return ()
-    pictures = _object_at(content, "image").get("pics")
+    pictures = object_at(content, "image").get("pics")
     if not isinstance(pictures, list):
         return ()
     return tuple(
-        ChatImage(_text(picture.get("url")), _number(picture.get("width")) or 0, _number(picture.get("height")) or 0)
+        ChatImage(
+            text_of(picture.get("url")), number_of(picture.get("width")) or 0, number_of(picture.get("height")) or 0
+        )
         for picture in pictures[:_MAX_IMAGES]
-        if isinstance(picture, dict) and _text(picture.get("url"))
-    )
-
-
-# ── cards ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _trade_card(chat: _Chat, me: str) -> TradeCard:
-    main = _card_main(chat.content)
-    title = _text(_object_at(main, "exContent").get("title"))
-    reminder = _text(chat.extension.get("reminderContent")) or chat.summary
-    order_id = _order_id(chat.content, chat.content_text)
-    biz_tag = _json_object(_text(chat.extension.get("bizTag")))
-    as_seller = (
-        order_id is not None
-        and not _was_sent_by_hand(biz_tag)
-        and _we_sell(_text(main.get("targetUrl")), chat.sender_id, me)
-    )
-    return TradeCard(
-        chat_id=chat.chat_id,
-        message_id=chat.message_id,
-        order_id=order_id,
-        title=title,
-        reminder=reminder,
-        buyer_id=_peer(chat.sender_id, chat.extension, me),
-        item_id=_found(_ITEM_ID, _text(chat.extension.get("reminderUrl"))),
-        paid=as_seller and (is_paid_text(reminder) or is_paid_text(title)),
-        group_price=as_seller and is_group_price_text(title),
-        created_at_ms=chat.created_at_ms,
-        content_type=chat.content_type,
-        task_name=_text(biz_tag.get("taskName")),
-        is_sale=as_seller,
-    )
-
-
-def _card_main(content: dict[str, object]) -> dict[str, object]:
-    return _object_at(_object_at(_object_at(content, "dxCard"), "item"), "main")
-
-
-def _we_sell(target_url: str, sender_id: str, me: str) -> bool:
-    """Return whether a card is the seller's: by the role in its link, otherwise because another user's action caused
-    it.
-    """
-    if "role=buyer" in target_url:
-        return False
-    return "role=seller" in target_url or sender_id != me
-
-
-def _was_sent_by_hand(biz_tag: dict[str, object]) -> bool:
-    """Return whether the site tags it as a user's message; the site's own cards come from a task (§3.8)."""
-    return _text(biz_tag.get("sourceId")).startswith("S:")
-
-
-def _peer(sender_id: str, extension: dict[str, object], me: str) -> str | None:
-    if sender_id and sender_id != me:
-        return sender_id
-    linked = _found(_PEER_ID, _text(extension.get("reminderUrl")))
-    return linked if linked != me else None
-
-
-def _order_id(content: dict[str, object], content_text: str) -> str | None:
-    """Find a card's order id, the most reliable place first (§3.8)."""
-    main = _card_main(content)
-    changed = _card_main(_object_at(_object_at(content, "dynamicOperation"), "changeContent"))
-    return (
-        _found(_BUTTON_ORDER, _button_url(main))
-        or _found(_TARGET_ORDER, _text(main.get("targetUrl")))
-        or _found(_BUTTON_ORDER, _button_url(changed))
-        or _found(_TARGET_ORDER, _button_url(changed))
-        or _order_id_anywhere(content_text)
-    )
-
-
-def _button_url(main: dict[str, object]) -> str:
-    return _text(_object_at(_object_at(main, "exContent"), "button").get("targetUrl"))
-
-
-def _order_id_anywhere(content_text: str) -> str | None:
-    return next((found for pattern in _ANYWHERE_ORDER if (found := _found(pattern, content_text))), None)
-
-
-def _card_update(body: dict[str, object], me: str) -> CardUpdate:
-    extension = _object_at(body, "4")
-    ext_json = _json_object(_text(extension.get("extJson")))
-    sender_id = _id(extension.get("senderUserId"))
-    reminder = _text(extension.get("reminderContent"))
-    title = _text(extension.get("reminderTitle"))
-    order_id = _found(_UPDATE_KEY_ORDER, _text(ext_json.get("updateKey")))
-    content_type = _number(ext_json.get("contentType"))
-    biz_tag = _json_object(_text(extension.get("bizTag")))
-    is_sites = not _was_sent_by_hand(biz_tag)
-    counts = content_type == TRADE_CARD and order_id is not None and sender_id != me and is_sites
-    return CardUpdate(
-        chat_id=strip_address(_id(body.get("2"))),
-        message_id=_id(body.get("1")),
-        order_id=order_id,
-        title=title,
-        reminder=reminder,
-        buyer_id=_peer(sender_id, extension, me),
-        item_id=_found(_ITEM_ID, _text(extension.get("reminderUrl"))),
-        paid=counts and is_paid_text(reminder),
-        group_price=counts and (is_group_price_text(reminder) or is_group_price_text(title)),
-        created_at_ms=_ms(body.get("5")),
-        content_type=content_type,
-        is_sale=counts,
+        if isinstance(picture, dict) and text_of(picture.get("url"))
     )
 
 
@@ -271,31 +201,53 @@ def _card_update(body: dict[str, object], me: str) -> CardUpdate:
 
 
 def _read_mark(body: dict[str, object], me: str) -> Event:
-    third = body.get("3")
-    if isinstance(body.get("4"), dict) and _is_address(body.get("2")):
-        return _card_update(body, me)
-    if not _is_address(body.get("1")):
-        return _unknown(body)
-    chat_id = strip_address(_id(body.get("1")))
-    if isinstance(third, dict) and isinstance(third.get("redReminder"), str):
-        return OrderMark(chat_id=chat_id, mark=_text(third.get("redReminder")), at_ms=_ms(body.get("4")))
-    if isinstance(third, str) and third.endswith(".PNM"):
-        return NewMessageMark(chat_id=chat_id, message_id=_id(third), at_ms=_ms(body.get("4")))
-    return _unknown(body)
+    if isinstance(body.get("4"), dict) and is_address(body.get("2")):
+        return card_update(body, me)
+    if is_address(body.get("4")) and number_of(body.get("2")) is not None:
+        return _receipt(body.get("4"), [body.get("1")], body.get("6"))
+    told = _told_of_chat(strip_address(id_of(body.get("1"))), body, me) if is_address(body.get("1")) else None
+    return told or _unknown(body)
+
+
+def _told_of_chat(chat_id: str, body: dict[str, object], me: str) -> Event | None:
+    third, at_ms = body.get("3"), ms_of(body.get("4"))
+    if isinstance(third, str):
+        is_mark = third.endswith(".PNM")
+        return NewMessageMark(chat_id=chat_id, message_id=id_of(third), at_ms=at_ms) if is_mark else None
+    told = object_at(body, "3")
+    if isinstance(told.get("redReminder"), str):
+        return OrderMark(chat_id=chat_id, mark=text_of(told.get("redReminder")), at_ms=at_ms)
+    return _order_context(chat_id, told, at_ms, me) if id_of(told.get("orderId")) else None
+
+
+def _order_context(chat_id: str, told: dict[str, object], at_ms: int, me: str) -> OrderContext:
+    seller = id_of(told.get("itemSellerId"))
+    users = [id_of(told.get(name)) for name in ("extUserId", "ownerUserId")]
+    return OrderContext(
+        chat_id=chat_id,
+        order_id=id_of(told.get("orderId")),
+        item_id=id_of(told.get("itemId")) or None,
+        buyer_id=next((user for user in users if user and user != (seller or me)), ""),
+        we_sell=seller == me,
+        at_ms=at_ms,
+    )
+
+
+def _receipt(chat: object, message_ids: list[object], at: object) -> ReadReceipt:
+    return ReadReceipt(
+        chat_id=strip_address(id_of(chat)), message_ids=tuple(id_of(one) for one in message_ids), at_ms=ms_of(at)
+    )
 
 
 def _read_list_event(body: dict[str, object]) -> Event:
     first = body.get("1")
     items: list[object] = first if isinstance(first, list) else []
     head = items[0] if items else None
-    if isinstance(head, dict) and _is_address(head.get("1")):
-        return Typing(chat_id=strip_address(_id(head.get("1"))), user_id=strip_address(_id(head.get("3"))))
-    if _is_address(body.get("3")) and items and all(isinstance(item, str) for item in items):
-        return ReadReceipt(
-            chat_id=strip_address(_id(body.get("3"))),
-            message_ids=tuple(_id(item) for item in items),
-            at_ms=_ms(body.get("5")),
-        )
+    if isinstance(head, dict) and is_address(head.get("1")):
+        writer = next((head.get(key) for key in ("4", "3") if is_address(head.get(key))), "")
+        return Typing(chat_id=strip_address(id_of(head.get("1"))), user_id=strip_address(id_of(writer)))
+    if is_address(body.get("3")) and items and all(isinstance(item, str) for item in items):
+        return _receipt(body.get("3"), items, body.get("5"))
     return _unknown(body)
 
 
@@ -303,95 +255,44 @@ def _read_list_event(body: dict[str, object]) -> Event:
 
 
 def _read_operation(body: dict[str, object], me: str) -> Event:
-    operation = _object_at(body, "operation")
-    content = _object_at(operation, "content")
-    session = _object_at(operation, "sessionInfo")
-    chat_id = strip_address(_id(body.get("sessionId")) or _id(session.get("sessionId")))
-    kind = _number(content.get("contentType"))
+    operation = object_at(body, "operation")
+    content = object_at(operation, "content")
+    session = object_at(operation, "sessionInfo")
+    chat_id = strip_address(id_of(body.get("sessionId")) or id_of(session.get("sessionId")))
+    kind = number_of(content.get("contentType"))
     if kind == SESSION_AROUSE:
         return SessionArouse(chat_id=chat_id)
     if kind == CUSTOM:
-        content = _json_object(_base64_text(_object_at(content, "custom").get("data")))
+        content = json_object(base64_text(object_at(content, "custom").get("data")))
     text = _typed_text(content)
     images = _images(content)
     if not chat_id or not (text or images):
         return _unknown(body)
-    sender = _object_at(operation, "senderInfo")
-    sender_id = strip_address(_id(sender.get("senderUserId")))
+    sender = object_at(operation, "senderInfo")
+    sender_id = strip_address(id_of(sender.get("senderUserId")))
+    content_type = number_of(content.get("contentType")) or 0
     return ChatMessage(
         chat_id=chat_id,
-        message_id=_id(operation.get("messageId")) or _id(body.get("messageId")),
+        message_id=id_of(operation.get("messageId")) or id_of(body.get("messageId")),
         sender_id=sender_id,
-        sender_name=_text(sender.get("senderNick")),
+        sender_name=text_of(sender.get("senderNick")),
         text=text,
-        content_type=_number(content.get("contentType")) or 0,
-        item_id=_id(_object_at(session, "extensions").get("itemId")) or None,
+        content_type=content_type,
+        item_id=id_of(object_at(session, "extensions").get("itemId")) or None,
         created_at_ms=0,
-        is_own=sender_id == me,
-        is_system=is_system_text(text),
+        speaker=who_speaks(
+            content_type=content_type,
+            session_type=id_of(session.get("sessionType")),
+            mark="",
+            source_id="",
+            sender_id=sender_id,
+            me=me,
+            is_known_phrase=is_system_text(text),
+        ),
         images=images,
     )
 
 
-def _base64_text(value: object) -> str:
-    try:
-        return base64.b64decode(_text(value).encode(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        return ""
-
-
-# ── reading values of uncertain type ──────────────────────────────────────────────────────────────────────
-
-
 def _unknown(body: dict[str, object]) -> UnknownEvent:
-    return UnknownEvent(raw_kind="keys " + ",".join(sorted(str(key)[:16] for key in list(body)[:8])))
-
-
-def _object_at(parent: dict[str, object], key: str) -> dict[str, object]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else _NO_OBJECT
-
-
-def _json_object(text: str) -> dict[str, object]:
-    if not text.startswith("{"):
-        return _NO_OBJECT
-    try:
-        return parse_json_object(text)
-    except UndecodableFrame:
-        return _NO_OBJECT
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _id(value: object) -> str:
-    """Return an id as text. Whole numbers are converted; a text longer than an id can be becomes empty."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64:
-        return str(value)
-    return value if isinstance(value, str) and len(value) <= _MAX_ID_CHARACTERS else ""
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MS_LIMIT:
-        return value
-    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-        return _number(int(value))
-    return None
-
-
-def _first_number(*values: object) -> int:
-    return next((number for value in values if (number := _number(value)) is not None), 0)
-
-
-def _ms(value: object) -> int:
-    return _number(value) or 0
-
-
-def _is_address(value: object) -> bool:
-    return isinstance(value, str) and value.endswith(ADDRESS_SUFFIX)
-
-
-def _found(pattern: re.Pattern[str], text: str) -> str | None:
-    match = pattern.search(text)
-    return match[1] if match and len(match[1]) <= _MAX_ID_CHARACTERS else None
+    keys = ",".join(sorted(str(key)[:16] for key in list(body)[:8]))
+    return UnknownEvent(raw_kind="keys " + keys, is_expected=isinstance(body.get("bizType"), str) and "1" not in body)

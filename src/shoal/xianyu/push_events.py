@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+from shoal.xianyu.speakers import Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +19,9 @@ class ChatImage:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """A message in a chat, by the buyer, by us (``is_own``) or by the site (``is_system``).
+    """A message in a chat. ``speaker`` says whose: only a person's may be answered.
 
-    ``message_id`` is empty only when the payload has no id at all; ``created_at_ms`` is 0 when it has no time. Check
-    ``is_own`` before ``is_system``: an owner may type a text that the site uses too.
+    ``message_id`` is empty only when the payload has no id at all; ``created_at_ms`` is 0 when it has no time.
     """
 
     chat_id: str
@@ -30,17 +32,25 @@ class ChatMessage:
     content_type: int
     item_id: str | None
     created_at_ms: int
-    is_own: bool
-    is_system: bool
+    speaker: Speaker
     images: tuple[ChatImage, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TradeCard:
-    """A card about an order (content type 26); only such a card may lead to a delivery.
+class Parcel(StrEnum):
+    """Whether the goods of an order go in a parcel."""
 
-    ``is_sale``: it has an order id, and we are the seller. ``paid`` and ``group_price`` are true only then.
-    ``task_name`` is the site's name of the step, such as ``已拍下_未付款_卖家``; empty when the card has none.
+    UNKNOWN = ""
+    NO = "no"
+    YES = "yes"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """What a card or its update says about an order. Only the site's own cards of a sale may lead to a delivery.
+
+    ``we_sell``: the site sent it to us as the seller. ``says_paid`` and ``says_group_price`` are what its words say,
+    whoever sells. ``task_name`` is the site's name of the step, such as ``已拍下_未付款_卖家``; empty without one.
+    ``content_type`` is ``None`` when unknown.
     """
 
     chat_id: str
@@ -50,33 +60,52 @@ class TradeCard:
     reminder: str
     buyer_id: str | None
     item_id: str | None
-    paid: bool
-    group_price: bool
-    created_at_ms: int
-    content_type: int
-    task_name: str = ""
-    is_sale: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CardUpdate:
-    """An earlier card has changed, for example when a buyer pays later. ``content_type`` is None when unknown.
-
-    ``is_sale``, ``paid`` and ``group_price`` as in ``TradeCard``.
-    """
-
-    chat_id: str
-    message_id: str
-    order_id: str | None
-    title: str
-    reminder: str
-    buyer_id: str | None
-    item_id: str | None
-    paid: bool
-    group_price: bool
     created_at_ms: int
     content_type: int | None
-    is_sale: bool = False
+    task_name: str
+    we_sell: bool
+    says_paid: bool
+    says_group_price: bool
+    parcel: Parcel = Parcel.UNKNOWN
+    buyer_name: str = ""
+    """The buyer's masked name, such as ``t***1``; empty when the card has none."""
+
+    @property
+    def is_sale(self) -> bool:
+        """Return whether it is about a known order that we sell."""
+        return self.we_sell and self.order_id is not None
+
+    @property
+    def paid(self) -> bool:
+        """Return whether it says that an order of ours is paid."""
+        return self.is_sale and self.says_paid
+
+    @property
+    def group_price(self) -> bool:
+        """Return whether it says that an order of ours waits for its group price."""
+        return self.is_sale and self.says_group_price
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TradeCard(Card):
+    """A card about an order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardUpdate(Card):
+    """An earlier card has changed, for example when a buyer pays later. It has no title."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderContext:
+    """Which order, item and buyer a chat is about. It says nothing about payment."""
+
+    chat_id: str
+    order_id: str
+    item_id: str | None
+    buyer_id: str
+    we_sell: bool
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +137,7 @@ class ReadReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """A user is typing."""
+    """A user begins or ends typing."""
 
     chat_id: str
     user_id: str
@@ -123,15 +152,20 @@ class SessionArouse:
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """A payload of unknown form. ``raw_kind`` lists its outer keys and no content."""
+    """A payload of unknown form. ``raw_kind`` lists its outer keys and no content.
+
+    ``is_expected``: a notice of the site that is none of our business, not a sign that the site has changed.
+    """
 
     raw_kind: str
+    is_expected: bool = False
 
 
 Event = (
     ChatMessage
     | TradeCard
     | CardUpdate
+    | OrderContext
     | OrderMark
     | NewMessageMark
     | ReadReceipt

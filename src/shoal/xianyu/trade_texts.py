@@ -1,11 +1,28 @@
-"""The site's own phrases: those about an order's status, and those that need no reply (docs/protocol.md §3.8)."""
+"""The site's own phrases: those about an order's status, and those that need no reply (docs/protocol.md §3.9)."""
 
 from __future__ import annotations
 
-PAID_TEXTS = ("我已付款，等待你发货", "我已付款，等待您发货", "[已付款，待发货]", "[记得及时发货]")
-"""A card whose reminder or title contains one of these means: paid, not yet shipped."""
+PAID_TEXTS = (
+    "我已付款，等待你发货",
+    "我已付款，等待您发货",
+    "已付款，待发货",
+    "记得及时发货",
+    "我已成功小刀，待发货",
+)
+"""A card whose reminder or title contains one of these means: paid, not yet shipped; the last, at a group price."""
 
 GROUP_PRICE_TEXT = "我已小刀，待刀成"
+
+_SAME = str.maketrans({",": "，", "~": "～", "[": None, "]": None, "【": None, "】": None})
+
+
+def comparable(text: str) -> str:
+    """Return a text without brackets and blanks, with the site's own punctuation: it writes a phrase in many ways."""
+    return "".join(text.translate(_SAME).split())
+
+
+GREETING_IN_OUR_NAME = "AI正在帮你回复消息，不错过每笔订单"
+"""What the site writes to a buyer under the seller's own id. The owner has not written then."""
 
 SYSTEM_TEXTS = frozenset({
     "[我已拍下，待付款]",
@@ -23,7 +40,7 @@ SYSTEM_TEXTS = frozenset({
     "[退款成功，钱款已原路退返]",
     "[你关闭了订单，钱款已原路退返]",
     "[不想宝贝被砍价?设置不砍价回复  ]",
-    "AI正在帮你回复消息，不错过每笔订单",
+    GREETING_IN_OUR_NAME,
     "发来一条消息",
     "发来一条新消息",
     "快给ta一个评价吧~",
@@ -46,12 +63,13 @@ _SYSTEM_TEXTS_BARE = frozenset(_without_blanks(text) for text in SYSTEM_TEXTS)
 
 def is_paid_text(text: str) -> bool:
     """Return whether a card's reminder or title reports that the buyer has paid. Not for typed text."""
-    return any(phrase in text for phrase in PAID_TEXTS)
+    words = comparable(text)
+    return any(phrase in words for phrase in PAID_TEXTS)
 
 
 def is_group_price_text(text: str) -> bool:
     """Return whether a card's title reports that a group price waits for the seller."""
-    return GROUP_PRICE_TEXT in text
+    return GROUP_PRICE_TEXT in comparable(text)
 
 
 _STATUS_WORDS = (
@@ -63,9 +81,9 @@ _STATUS_WORDS = (
     (("已发货", "等待买家收货"), "shipped"),
     ((GROUP_PRICE_TEXT,), "group_pending"),
     ((*PAID_TEXTS, "买家已付款", "付款完成", "等待卖家发货"), "pending_ship"),
-    (("待付款", "等待买家付款"), "processing"),
+    (("待付款", "等待买家付款", "等待你付款", "等待您付款"), "processing"),
 )
-"""The site's phrases and the order status they report, the most specific first (§3.8)."""
+"""The site's phrases and the order status they report, the most specific first (§3.9)."""
 
 
 def status_named(*words: str) -> str:
@@ -74,8 +92,7 @@ def status_named(*words: str) -> str:
     One of ``processing``, ``group_pending``, ``pending_ship``, ``shipped``, ``completed``, ``refunding``,
     ``refund_cancelled`` and ``cancelled``. Only a card's own flags make a delivery due.
     """
-    return next((status for phrases, status in _STATUS_WORDS if _any_in(phrases, words)), "")
-
-
-def _any_in(phrases: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    return any(phrase in text for phrase in phrases for text in words)
+    texts = [comparable(text) for text in words]
+    return next(
+        (status for phrases, status in _STATUS_WORDS if any(one in text for one in phrases for text in texts)), ""
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 from shoal.api.advice import advice_on
 from shoal.language.choice import Language
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
-from shoal.orders.order_status import ENDS, REFUND_CANCELLED, OrderProblem, OrderStatus, problem_of, status_after
+from shoal.orders.order_status import (
+    ENDS,
+    FREE_SHIPPING_OFF,
+    GROUP_PATIENCE_MS,
+    REFUND_CANCELLED,
+    OrderProblem,
+    OrderStatus,
+    problem_of,
+    status_after,
+)
 
 STATUSES = [status.value for status in OrderStatus]
 NEWS = [*STATUSES, REFUND_CANCELLED]
@@ -53,7 +63,8 @@ def test_an_owner_is_called_for_what_failed_or_is_unknown_and_nothing_else(
     problem = problem_of(status, {act: an_intent(act, state)})
     settled = status in ENDS or status == OrderStatus.SHIPPED
     called = state in {ActionState.FAILED, ActionState.UNCERTAIN} or status == OrderStatus.REFUNDING
-    called = called or (status == OrderStatus.PENDING_SHIP and act is not Action.PAID_MESSAGE)
+    is_completed = act is Action.FREE_SHIPPING and state is ActionState.DONE  # a moment ago: the site may yet answer
+    called = called or (status == OrderStatus.PENDING_SHIP and act is not Action.PAID_MESSAGE and not is_completed)
     if state is ActionState.UNCERTAIN and act is Action.FREE_SHIPPING and status == OrderStatus.PENDING_SHIP:
         assert problem is OrderProblem.FREE_SHIPPING_UNCERTAIN
     assert (problem is not None) == (called and not settled)
@@ -70,6 +81,47 @@ def test_the_first_act_in_the_way_is_the_problem() -> None:
 def test_a_payment_that_only_a_mark_tells_of_is_for_the_owner() -> None:
     assert problem_of("pending_ship", {}) is OrderProblem.PAID_WITHOUT_CARD
     assert problem_of("processing", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "problem"),
+    [
+        (ActionState.NOT_NEEDED, FREE_SHIPPING_OFF, OrderProblem.GROUP_WAITING),
+        (ActionState.NOT_NEEDED, Why.BEFORE_ACCOUNT, None),
+        (ActionState.DONE, "", OrderProblem.GROUP_NOT_READY),
+    ],
+)
+def test_a_group_price_that_waits_for_minutes_is_for_the_owner(
+    state: ActionState, detail: str, problem: OrderProblem | None
+) -> None:
+    completion = replace(an_intent(Action.FREE_SHIPPING, state, detail), settled_at_ms=1_000)
+    order_actions = {Action.FREE_SHIPPING.value: completion}
+    late = 1_000 + GROUP_PATIENCE_MS
+    assert problem_of("group_pending", order_actions, now_ms=late - 1) is None
+    assert problem_of("group_pending", order_actions, now_ms=late) is problem
+    served = {**order_actions, Action.PAID_MESSAGE.value: an_intent(Action.PAID_MESSAGE, ActionState.PENDING)}
+    assert problem_of("pending_ship", served, now_ms=late) is None
+
+
+def test_a_shipment_that_the_site_does_not_confirm_yet_is_for_the_owner_after_a_while() -> None:
+    refused = replace(an_intent(Action.CONFIRM, ActionState.FAILED, Why.NOT_READY), settled_at_ms=1_000)
+    order_actions = {Action.CONFIRM.value: refused}
+    order_actions[Action.PAID_MESSAGE.value] = an_intent(Action.PAID_MESSAGE, ActionState.DONE)
+    assert problem_of("pending_ship", order_actions, now_ms=2_000) is None
+    late = 1_000 + GROUP_PATIENCE_MS
+    assert problem_of("pending_ship", order_actions, now_ms=late) is OrderProblem.GROUP_NOT_READY
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_one_text_for_several_pieces_is_for_the_owner_until_the_order_has_ended(status: str) -> None:
+    order_actions = {Action.PAID_MESSAGE.value: an_intent(Action.PAID_MESSAGE, ActionState.DONE)}
+    problem = problem_of(status, order_actions, one_text="pieces")
+    if status in ENDS:
+        assert problem is None
+    elif status == OrderStatus.REFUNDING:
+        assert problem is OrderProblem.REFUND_ASKED
+    else:
+        assert problem is OrderProblem.ONE_TEXT
 
 
 def is_chinese(text: str) -> bool:

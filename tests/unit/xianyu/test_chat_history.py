@@ -5,6 +5,7 @@ import pytest
 
 from shoal.xianyu.chat_history import read_chats, read_history
 from shoal.xianyu.push_events import ChatMessage, TradeCard
+from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.wire_bytes import UndecodableFrame
 
 ME, BUYER, CHAT = "2200000000002", "2200000000001", "51000000001"
@@ -49,7 +50,7 @@ def test_what_was_said_reads_as_if_it_were_pushed() -> None:
     assert at_ms == 1750000000123
     assert isinstance(event, ChatMessage)
     assert (event.message_id, event.chat_id, event.sender_id, event.text) == ("35.PNM", CHAT, BUYER, "在吗")
-    assert (event.item_id, event.created_at_ms, event.content_type, event.is_own) == (
+    assert (event.item_id, event.created_at_ms, event.content_type, event.speaker is Speaker.OWN) == (
         "800000000001",
         1750000000123,
         1,
@@ -60,7 +61,7 @@ def test_what_was_said_reads_as_if_it_were_pushed() -> None:
 def test_our_own_words_are_known_as_ours() -> None:
     ((_, event),) = read_history(history(message("36.PNM", 1, text("有的"), sender=ME)), ME).lines
     assert isinstance(event, ChatMessage)
-    assert event.is_own
+    assert event.speaker is Speaker.OWN
 
 
 def test_a_trade_card_in_the_history_is_a_trade_card() -> None:

@@ -40,6 +40,12 @@ def test_a_spec_without_a_name_is_a_value() -> None:
     assert (seen.spec_name, seen.spec_value) == ("", "红色")
 
 
+def test_several_groups_of_specs_are_joined() -> None:
+    item = ITEM | {"skuInfo": "颜色:红;尺码：大；现货"}
+    seen = read_order_detail({"components": [{"render": "orderInfoVO", "data": INFO | {"itemInfo": item}}]})
+    assert (seen.spec_name, seen.spec_value) == ("颜色; 尺码", "红; 大; 现货")
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
     lambda inner: (

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shoal.xianyu import push_events
 from shoal.xianyu.packets import read_event
+from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.trade_texts import is_system_text
 from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry, encode_entry, pack
 
@@ -230,15 +231,14 @@ def test_a_captured_text_message_is_read() -> None:
         content_type=1,
         item_id="800000000001",
         created_at_ms=AT,
-        is_own=False,
-        is_system=False,
+        speaker=Speaker.PERSON,
     )
 
 
 def test_the_echo_of_an_own_message_is_own() -> None:
     echo = read_event(decode_entry(TEXT), BUYER)
     assert isinstance(echo, push_events.ChatMessage)
-    assert echo.is_own
+    assert echo.speaker is Speaker.OWN
 
 
 def test_a_message_without_id_takes_the_inner_one_and_none_is_invented() -> None:
@@ -259,11 +259,12 @@ def test_a_trigger_that_somebody_typed_is_only_a_message(phrase: str) -> None:
 
 
 def test_system_texts_and_silent_messages_are_the_sites() -> None:
-    assert message(chat_payload("发来一条消息")).is_system
-    assert message(chat_payload("hi", need_push="false")).is_system
-    assert message(chat_payload("hi", ext_json={"msgArg1": "MsgTips"})).is_system
-    assert message(chat_payload("tip", content_type=14, content={"contentType": 14})).is_system
-    assert not message(chat_payload("你好")).is_system
+    assert message(chat_payload("发来一条消息")).speaker is Speaker.SITE
+    assert message(chat_payload("hi", need_push="false")).speaker is Speaker.SITE
+    assert message(chat_payload("hi", ext_json={"msgArg1": "MsgTips"})).speaker is Speaker.TIP
+    assert message(chat_payload("hi", ext_json={"msgArg1": "MsgCard"})).speaker is Speaker.CARD
+    assert message(chat_payload("tip", content_type=14, content={"contentType": 14})).speaker is Speaker.TIP
+    assert message(chat_payload("你好")).speaker is Speaker.PERSON
     assert is_system_text("[不想宝贝被砍价?设置不砍价回复]")
     assert is_system_text(" 快给ta一个评价吧~ ")
     assert not is_system_text("你已发货了吗")
@@ -325,7 +326,8 @@ CHANGED = {
         (card("t", target="x://order_detail?id=2222222222", dynamicOperation=CHANGED), "2222222222"),
         (card("t", dynamicOperation=CHANGED, note="x?orderId=4444444444"), "3333333333"),
         (card("t", note='orderId:4444444444 "id":"5555555555"'), "4444444444"),
-        (card("t", id="5555555555", note="bizOrderId=6666666666"), "5555555555"),
+        (card("t", id="5555555555", note="bizOrderId=6666666666"), "6666666666"),
+        (card("t", id="5555555555"), "5555555555"),
         (card("t", note="bizOrderId=6666666666"), "6666666666"),
         (card("t", note="orderId=123"), None),
         (card("t", button="x://y?orderId=" + "1" * 33, target="x://order_detail?id=" + "2" * 400), None),
@@ -383,12 +385,12 @@ def test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale() -> None:
     assert not trade_card(card_payload("[你已发货]", no_role, sender=ME)).is_sale
 
 
-@pytest.mark.parametrize("place", ["reminderTitle", "reminderContent"])
-def test_f4_an_update_tells_a_group_price_by_its_title_or_its_words(place: str) -> None:
-    texts = {"reminderTitle": "买家", "reminderContent": "[卡片消息]"}
+def test_f4_an_update_tells_a_group_price_by_its_words_and_not_by_a_name() -> None:
+    """``reminderTitle`` is a headline or the buyer's name, which he chooses."""
+    texts = {"reminderTitle": "我已小刀，待刀成", "reminderContent": "[卡片消息]"}
     assert not updated(**texts).group_price
     assert updated(**texts).is_sale
-    assert updated(**{**texts, place: "我已小刀，待刀成"}).group_price
+    assert updated(reminderContent="[我已小刀，待刀成]").group_price
 
 
 # ── marks and the rest ──

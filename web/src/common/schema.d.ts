@@ -2455,7 +2455,7 @@ export interface components {
         };
         /**
          * AccountState
-         * @description What is happening to an account. Each member says what comes next and who must act.
+         * @description The observed state of an account. Each member says what comes next and who must act.
          * @enum {string}
          */
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
@@ -2527,7 +2527,7 @@ export interface components {
         AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply";
         /**
          * Answers
-         * @description What a shop can answer at all while it runs, by what its owner has set.
+         * @description What an account can answer while it runs, by its settings.
          * @enum {string}
          */
         Answers: "messages" | "orders" | "nothing";
@@ -2881,10 +2881,10 @@ export interface components {
         };
         /**
          * CheckName
-         * @description What is looked at, in order.
+         * @description The checks, in order.
          * @enum {string}
          */
-        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders";
+        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders";
         /**
          * CheckShape
          * @description One check. ``do`` is empty when nothing needs to be done.
@@ -3083,7 +3083,7 @@ export interface components {
          * @description Why a message was answered or not. Stored with it; ``is_final`` tells whether it may still be answered.
          * @enum {string}
          */
-        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "nothing_said" | "echo" | "human";
+        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
         /**
          * DefaultReplies
          * @description The default reply of each account, by id.
@@ -3287,6 +3287,9 @@ export interface components {
         /**
          * Diagnosis
          * @description Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them.
+         *
+         *     ``heard`` counts what the site pushed, by kind: `person` may get a reply; `card`, `tip`, `official`, `group` and
+         *     `site` are left aside; `unreadable` is what Shoal does not know.
          * @example {
          *       "checks": [
          *         {
@@ -3302,6 +3305,13 @@ export interface components {
          *           "ok": false
          *         }
          *       ],
+         *       "heard": [
+         *         {
+         *           "count": 12,
+         *           "kind": "person",
+         *           "last_at": "2026-01-02T03:04:05.120Z"
+         *         }
+         *       ],
          *       "replying": false
          *     }
          */
@@ -3310,6 +3320,8 @@ export interface components {
             replying: boolean;
             /** Checks */
             checks: components["schemas"]["CheckShape"][];
+            /** Heard */
+            heard: components["schemas"]["HeardShape"][];
         };
         /**
          * DifferenceRow
@@ -3349,7 +3361,7 @@ export interface components {
          * @description Who wrote a message.
          * @enum {string}
          */
-        Direction: "in" | "out" | "human";
+        Direction: "in" | "out" | "human" | "site";
         /**
          * EndedAnswer
          * @description How many sessions were ended.
@@ -3389,6 +3401,7 @@ export interface components {
          *       "group_price": false,
          *       "item_id": "700000000001",
          *       "order_id": "4500000000000000001",
+         *       "parcel": "no",
          *       "problem": {
          *         "code": "message_refused",
          *         "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
@@ -3437,6 +3450,7 @@ export interface components {
             spec_value: string;
             /** Group Price */
             group_price: boolean;
+            parcel: components["schemas"]["Parcel"];
             problem: components["schemas"]["ProblemShape"] | null;
             /** Created At */
             created_at: string;
@@ -3532,6 +3546,23 @@ export interface components {
             timestamp: number;
             services: components["schemas"]["Services"];
             system: components["schemas"]["SystemFigures"];
+        };
+        /**
+         * Heard
+         * @description What an event is, for counting.
+         * @enum {string}
+         */
+        Heard: "person" | "own" | "card" | "tip" | "official" | "group" | "site" | "trade_card" | "card_update" | "order_mark" | "order_context" | "other" | "unreadable";
+        /**
+         * HeardShape
+         * @description How often the site pushed one kind of thing since this server started, and when last.
+         */
+        HeardShape: {
+            kind: components["schemas"]["Heard"];
+            /** Count */
+            count: number;
+            /** Last At */
+            last_at: string;
         };
         /**
          * HistoryList
@@ -5250,6 +5281,7 @@ export interface components {
          *           "group_price": false,
          *           "item_id": "700000000001",
          *           "order_id": "4500000000000000001",
+         *           "parcel": "no",
          *           "problem": {
          *             "code": "message_refused",
          *             "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
@@ -5275,12 +5307,13 @@ export interface components {
          * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_not_ready" | "one_text";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
          *
-         *     ``buyer_name`` is the name in the chat; empty when the chat has no message.
+         *     ``buyer_name`` is the name in the chat; empty when it is not known. ``parcel``: whether the goods go in a parcel;
+         *     empty when the site has not said.
          */
         OrderShape: {
             /** Account */
@@ -5306,6 +5339,7 @@ export interface components {
             spec_value: string;
             /** Group Price */
             group_price: boolean;
+            parcel: components["schemas"]["Parcel"];
             problem: components["schemas"]["ProblemShape"] | null;
             /** Created At */
             created_at: string;
@@ -5324,6 +5358,12 @@ export interface components {
          * @enum {string}
          */
         OutboxKind: "reply" | "paid" | "manual";
+        /**
+         * Parcel
+         * @description Whether the goods of an order go in a parcel.
+         * @enum {string}
+         */
+        Parcel: "" | "no" | "yes";
         /**
          * PartBody
          * @description One message: a text (with variables in braces) or the URL of a picture.
@@ -7218,10 +7258,10 @@ export interface components {
          *         "stopped": 1
          *       },
          *       "kept_days": {
+         *         "audit_log": 180,
          *         "changes": 180,
          *         "messages": 90,
          *         "outcomes": 180,
-         *         "security_log": 180,
          *         "states": 30
          *       },
          *       "process": {

@@ -8,21 +8,30 @@ const SETTLED = new Set(['shipped', 'refunding', 'completed', 'cancelled'])
 /** What a switch left undone. */
 const SWITCHED_OFF = new Set(['auto_confirm_off', 'free_shipping_off', 'before_account'])
 
+/** The step that "serve again" means where none is in the way, by what is so. */
+const SERVED_BY: Record<string, Act[]> = {
+  paid_without_card: ['paid_message'],
+  group_not_ready: ['paid_message'],
+  group_waiting: ['free_shipping'],
+}
+
 /** Whether anything may still be done for it. */
 export const isOpen = (order: FullOrder): boolean => !SETTLED.has(order.status)
 
 const inTheWay = (act: OrderAct): boolean => act.state === 'failed' || act.state === 'uncertain'
 
 /** The step that is in the way: its owner may say what became of it. */
-export const stuckAct = (order: FullOrder): OrderAct | undefined =>
-  isOpen(order) ? order.actions.find(inTheWay) : undefined
+export function stuckAct(order: FullOrder): OrderAct | undefined {
+  if (order.problem?.code === 'one_text') return order.actions.find((act) => act.action === 'paid_message')
+  return isOpen(order) ? order.actions.find(inTheWay) : undefined
+}
 
 /** The steps that "serve again" means; none where there is nothing to serve. */
 export function actsToServe(order: FullOrder): Act[] {
   if (!isOpen(order)) return []
   const stuck = order.actions.filter(inTheWay).map((act) => act.action)
   if (stuck.length) return stuck
-  return order.problem?.code === 'paid_without_card' ? ['paid_message'] : []
+  return SERVED_BY[order.problem?.code ?? ''] ?? []
 }
 
 /** Whether a step was left undone by a switch, and can be had all the same. */

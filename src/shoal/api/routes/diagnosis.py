@@ -16,9 +16,10 @@ from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.retry_reasons import park_words, retry_words
-from shoal.api.schemas.responses import example
+from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.clock import now_ms
+from shoal.connection.heard import HOUR_MS, Heard, HeardByAccount
 from shoal.errors import StoreError
 from shoal.language.choice import Language, language_of
 from shoal.messages.reply_stats import reply_stats
@@ -40,8 +41,20 @@ class CheckShape(BaseModel):
     do: str
 
 
+class HeardShape(BaseModel):
+    """How often the site pushed one kind of thing since this server started, and when last."""
+
+    kind: Heard
+    count: int
+    last_at: str
+
+
 class Diagnosis(BaseModel):
-    """Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them."""
+    """Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them.
+
+    ``heard`` counts what the site pushed, by kind: `person` may get a reply; `card`, `tip`, `official`, `group` and
+    `site` are left aside; `unreadable` is what Shoal does not know.
+    """
 
     model_config = example(
         replying=False,
@@ -52,9 +65,11 @@ class Diagnosis(BaseModel):
                 "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该店铺。",
             },
         ],
+        heard=[{"kind": "person", "count": 12, "last_at": "2026-01-02T03:04:05.120Z"}],
     )  # fmt: skip
     replying: bool
     checks: list[CheckShape]
+    heard: list[HeardShape]
 
 
 @routes.get("/cookies/{cid}/diagnosis", summary="Diagnose why an account does not reply", responses=READING_ONE)
@@ -67,7 +82,20 @@ async def get_diagnosis(
     """
     checks = diagnose(await facts_of(server, account))
     language = language_of(accept_language)
-    return Diagnosis(replying=is_replying(checks), checks=[_shape(check, language) for check in checks])
+    return Diagnosis(
+        replying=is_replying(checks),
+        checks=[_shape(check, language) for check in checks],
+        heard=_heard(server.heard.of(account.id)),
+    )
+
+
+def _heard(by_account: HeardByAccount) -> list[HeardShape]:
+    counts = by_account.counts
+    return [
+        HeardShape(kind=kind, count=counts[kind].times, last_at=rfc3339(counts[kind].last_at_ms))
+        for kind in Heard
+        if kind in counts
+    ]
 
 
 async def facts_of(server: Server, account: Account) -> Facts:
@@ -87,6 +115,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
         in_need = await server.order_store.in_need(account.id)
         jar = await server.credentials.jar(account)
     holder = server.manager.locks.holder(account.id)
+    heard = server.heard.of(account.id)
     return Facts(
         account=account,
         seen=seen,
@@ -99,6 +128,8 @@ async def facts_of(server: Server, account: Account) -> Facts:
         busy_seconds=holder.held_seconds if holder else 0.0,
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
+        unreadable=heard.unreadable_since(now - HOUR_MS),
+        unreadable_forms=tuple(heard.forms),
         orders_in_need=in_need,
         buyer_replies_per_hour=_own_or(account.buyer_replies_per_hour, settings.buyer_replies_per_hour),
         shop_replies_per_minute=_own_or(account.shop_replies_per_minute, settings.shop_replies_per_minute),

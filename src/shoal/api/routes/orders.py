@@ -37,7 +37,7 @@ from shoal.api.schemas.orders import (
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
 from shoal.language.choice import Language, language_of
-from shoal.orders.order_status import ENDS, OrderStatus
+from shoal.orders.order_status import AUTO_CONFIRM_OFF, ENDS, FREE_SHIPPING_OFF, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why
 
 routes = Routes(tags=["orders"], route_class=ChangingRoute)
@@ -47,7 +47,7 @@ SERVE_WAIT_SECONDS = 5.0
 LONGEST_SERVE_WAIT_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
 _NO_NUL = r"^[^\x00]*$"
-_LEFT_ALONE = frozenset({"auto_confirm_off", "free_shipping_off", Why.BEFORE_ACCOUNT.value})
+_LEFT_ALONE = frozenset({AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, Why.BEFORE_ACCOUNT.value})
 
 Spoken = Annotated[str | None, Header()]
 OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,32}$", description="The order's id on the site.")]
@@ -253,12 +253,8 @@ def _to_serve(order: Order, order_actions: Sequence[OrderAction]) -> list[Action
     actions = actions or [
         Action(order_action.action) for order_action in order_actions if order_action.state is ActionState.PENDING
     ]
-    if (
-        not actions
-        and order.status == OrderStatus.PENDING_SHIP
-        and Action.PAID_MESSAGE not in {i.action for i in order_actions}
-    ):
-        return [Action.PAID_MESSAGE]  # paid, but no order card was received
+    if not actions and order.problem in {OrderProblem.PAID_WITHOUT_CARD, OrderProblem.GROUP_NOT_READY}:
+        return [Action.PAID_MESSAGE]  # the card that would make it due was not received
     return actions or [
         Action(order_action.action) for order_action in order_actions if order_action.detail in _LEFT_ALONE
     ]

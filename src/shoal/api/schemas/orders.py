@@ -15,6 +15,7 @@ from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
 from shoal.orders.order_status import OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
+from shoal.xianyu.push_events import Parcel
 
 PAGE_OF_ORDER = "https://www.goofish.com/order-detail?orderId={}&role=seller"
 """The order's page on the site, for its seller."""
@@ -26,7 +27,7 @@ _LINE = {
 ORDER_EXAMPLE: dict[str, Any] = {
     "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "buyer_id": "2200000000099",
     "buyer_name": "buyer", "chat_id": "59000001", "status": "pending_ship", "amount": "19.90", "quantity": "1",
-    "spec_name": "", "spec_value": "", "group_price": False,
+    "spec_name": "", "spec_value": "", "group_price": False, "parcel": "no",
     "problem": {
         "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
@@ -75,7 +76,8 @@ class ProblemShape(BaseModel):
 class OrderShape(BaseModel):
     """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
 
-    ``buyer_name`` is the name in the chat; empty when the chat has no message.
+    ``buyer_name`` is the name in the chat; empty when it is not known. ``parcel``: whether the goods go in a parcel;
+    empty when the site has not said.
     """
 
     account: str
@@ -90,6 +92,7 @@ class OrderShape(BaseModel):
     spec_name: str
     spec_value: str
     group_price: bool
+    parcel: Parcel
     problem: ProblemShape | None
     created_at: str
     updated_at: str
@@ -246,6 +249,7 @@ def _facts(order: Order, buyer_name: str, reason: str, language: Language) -> di
         "spec_name": order.spec_name,
         "spec_value": order.spec_value,
         "group_price": order.group_price,
+        "parcel": Parcel(order.parcel),
         "problem": _problem(order, reason, language),
         "created_at": rfc3339(order.created_at_ms),
         "updated_at": rfc3339(order.updated_at_ms),
@@ -256,7 +260,13 @@ def _problem(order: Order, reason: str, language: Language) -> ProblemShape | No
     if not order.problem:
         return None
     code = OrderProblem(order.problem)
-    params = {"reason": reason, "item": order.item_id or "?", "url": PAGE_OF_ORDER.format(order.order_id)}
+    params = {
+        "reason": reason,
+        "item": order.item_id or "?",
+        "url": PAGE_OF_ORDER.format(order.order_id),
+        "quantity": order.quantity or "?",
+        "spec": order.spec_value or "–",
+    }
     detail, do = advice_on(f"order_advice.{code.value}", language, params)
     return ProblemShape(code=code, detail=detail, do=do)
 

@@ -1,0 +1,87 @@
+"""Follows the group prices (小刀) of one connection that wait: for the site to say that they are ready, or too long."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from shoal.errors import StoreError
+from shoal.messages.task_drain import begin
+from shoal.orders.order_records import Order
+from shoal.orders.order_store import OrderStore
+
+log = structlog.get_logger("shoal.orders")
+
+WAITS_SECONDS = (2.0, 8.0, 20.0, 60.0, 90.0, 130.0)
+"""The waits between two looks at an order. All together exceed ``GROUP_PATIENCE_MS``: the last tells the owner."""
+
+
+class Ask(Protocol):
+    """Asks the site about an order and serves it when it is ready. ``is_last``: nobody looks after this time."""
+
+    def __call__(self, order: Order, *, is_last: bool) -> Awaitable[None]:
+        """Ask about one order."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    looks: int
+    at: float
+
+
+class GroupPrices:
+    """Looks at the waiting group prices of one account, each at growing intervals, until they are ready or too late.
+
+    It runs only while one waits.
+    """
+
+    def __init__(self, order_store: OrderStore, tasks: asyncio.TaskGroup, ask: Ask, *, account_id: str) -> None:
+        self._store = order_store
+        self._tasks = tasks
+        self._ask = ask
+        self._account_id = account_id
+        self._waits: dict[str, _Wait] = {}
+        self._is_looking = False
+
+    async def look(self) -> None:
+        """Follow the group prices that wait now, besides those that are followed. Raise ``StoreError``."""
+        now = asyncio.get_running_loop().time()
+        for order in await self._store.waiting_groups(self._account_id):
+            self._waits.setdefault(order.order_id, _Wait(0, now + WAITS_SECONDS[0]))
+        if not self._is_looking and self._next_at() < math.inf:
+            self._is_looking = begin(self._tasks, self._until_none_waits(), name=f"groups:{self._account_id}")
+
+    def _next_at(self) -> float:
+        return min((wait.at for wait in self._waits.values()), default=math.inf)
+
+    async def _until_none_waits(self) -> None:
+        try:
+            while (at := self._next_at()) < math.inf:
+                await asyncio.sleep(at - asyncio.get_running_loop().time())
+                try:
+                    await self._look_at_those_due()
+                except StoreError as error:
+                    log.warning("group prices not looked at", account=self._account_id, why=error.code)
+        finally:
+            self._is_looking = False
+
+    async def _look_at_those_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = [order_id for order_id, wait in self._waits.items() if wait.at <= now]
+        for order_id in due:
+            wait = self._waits[order_id]
+            wait.looks += 1
+            is_last = wait.looks == len(WAITS_SECONDS)
+            wait.at = math.inf if is_last else now + WAITS_SECONDS[wait.looks]
+        waiting = {order.order_id: order for order in await self._store.waiting_groups(self._account_id)}
+        for order_id in due:
+            if order_id not in waiting:
+                del self._waits[order_id]
+                continue
+            await self._ask(waiting[order_id], is_last=self._waits[order_id].at == math.inf)
+            await self._store.look_again(self._account_id, order_id)

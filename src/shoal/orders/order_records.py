@@ -1,0 +1,98 @@
+"""Orders, the lines of their timelines and updates of them, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from shoal.orders.order_actions import ActionState, OrderAction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """One order as last known. ``amount`` is in yuan and, like ``quantity``, the site's own text.
+
+    ``one_text`` says why the one text that was sent may be too little, until its owner has seen it.
+    """
+
+    account_id: str
+    order_id: str
+    item_id: str | None = None
+    buyer_id: str = ""
+    chat_id: str = ""
+    status: str = ""
+    amount: str = ""
+    quantity: str = ""
+    spec_name: str = ""
+    spec_value: str = ""
+    group_price: bool = False
+    parcel: str = ""
+    one_text: str = ""
+    problem: str = ""
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+    @property
+    def cursor(self) -> tuple[int, str, str]:
+        """Return this order's place in a list, newest first."""
+        return (self.created_at_ms, self.account_id, self.order_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderEvent:
+    """One line of an order's timeline: an order update (``status``, in the site's ``words``), or an action's outcome.
+
+    ``site_at_ms`` is the site's own time, if it sent one; ``at_ms`` is when this server received it.
+    """
+
+    account_id: str
+    order_id: str
+    status: str
+    source: str
+    action: str = ""
+    outcome: str = ""
+    words: str = ""
+    message_id: str = ""
+    site_at_ms: int | None = None
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderUpdate:
+    """An update of one order from the site. Empty values mean unknown.
+
+    ``paid`` and ``group_price`` make the first action due unless it was due before; ``withheld`` says why it must not
+    be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
+    """
+
+    order_id: str
+    status: str = ""
+    source: str
+    item_id: str | None = None
+    buyer_id: str = ""
+    buyer_name: str = ""
+    chat_id: str = ""
+    amount: str = ""
+    quantity: str = ""
+    spec_name: str = ""
+    spec_value: str = ""
+    parcel: str = ""
+    paid: bool = False
+    group_price: bool = False
+    withheld: str = ""
+    message_id: str = ""
+    site_at_ms: int | None = None
+    words: str = ""
+
+
+def order_of(row: RowMapping | dict[str, Any]) -> Order:
+    """Return a row as an order."""
+    return Order(**{entry.name: row[entry.name] for entry in fields(Order)})
+
+
+def order_action_of(row: RowMapping) -> OrderAction:
+    """Return a row as an action."""
+    values = {entry.name: row[entry.name] for entry in fields(OrderAction)}
+    return OrderAction(**{**values, "state": ActionState(row["state"])})

@@ -1,0 +1,64 @@
+"""Tells who speaks in a chat: a person, or one of the voices of the site that look like one (docs/protocol.md §3.8)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+CARD_TYPES: Final = frozenset({6, 25, 26, 28, 32})
+"""The content types of the site's cards and notices."""
+
+TIPS: Final = 14
+"""The content type of a hint between two messages."""
+
+_OFFICIAL_SESSIONS: Final = frozenset({"3", "53"})
+_SHORTEST_PERSON_ID: Final = 6
+_CARD_MARK, _TIP_MARK = "MsgCard", "MsgTips"
+_SITE_SOURCE: Final = "C2C:"
+
+
+class Speaker(StrEnum):
+    """Who says a message. Only what a ``person`` says may be answered."""
+
+    PERSON = "person"
+    OWN = "own"
+    """The account itself: the echo of a message of ours, or its owner in the site's own client."""
+    CARD = "card"
+    """A card or notice of the site. It carries a buyer's id as its sender."""
+    TIP = "tip"
+    """A hint or an advertisement of the site."""
+    OFFICIAL = "official"
+    """An account of the site."""
+    GROUP = "group"
+    """A chat that is not with one person: a group, or a kind of session that is not known."""
+    SITE = "site"
+    """The site: words that are its own, or a message that it marks as silent."""
+
+
+def who_speaks(
+    *,
+    content_type: int,
+    session_type: str,
+    mark: str,
+    source_id: str,
+    sender_id: str,
+    me: str,
+    is_silent: bool = False,
+    is_known_phrase: bool = False,
+) -> Speaker:
+    """Return who says a message, by what its frame or its line of the history says about it.
+
+    ``mark`` is ``msgArg1`` of ``extJson``, ``source_id`` that of ``bizTag``; both and ``session_type`` may be empty.
+    ``is_silent``: pushed with ``needPush`` "false". ``is_known_phrase``: its text is one of the site's own.
+    """
+    if content_type == TIPS or mark == _TIP_MARK:
+        return Speaker.TIP
+    if content_type in CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):
+        return Speaker.CARD
+    if sender_id == me:  # before "silent": the site pushes the echo of our own words so
+        return Speaker.OWN
+    if session_type in _OFFICIAL_SESSIONS or (sender_id.isdigit() and len(sender_id) < _SHORTEST_PERSON_ID):
+        return Speaker.OFFICIAL
+    if session_type not in {"", "1"}:
+        return Speaker.GROUP
+    return Speaker.SITE if is_silent or is_known_phrase else Speaker.PERSON

@@ -1,0 +1,228 @@
+"""Reads trade cards and their updates: which order, whose, paid or not, with a parcel or without (protocol.md §3.9)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from shoal.xianyu.identity import strip_address
+from shoal.xianyu.push_events import CardUpdate, Parcel, TradeCard
+from shoal.xianyu.speakers import CARD_TYPES
+from shoal.xianyu.trade_texts import is_group_price_text, is_paid_text
+from shoal.xianyu.wire_values import found, id_of, json_object, ms_of, number_of, object_at, object_in, text_of
+
+TRADE_CARD = 26
+
+ITEM_ID = re.compile(r"[?&]itemId=([0-9]+)")
+_PEER_ID = re.compile(r"[?&]peerUserId=([0-9]+)")
+_PEER_NAME = re.compile(r"[?&]peerUserNick=([^&]{1,64})")
+_BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})(?![0-9])")
+_TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})(?![0-9])")
+_ANYWHERE_ORDER = (
+    re.compile(r"(?:orderId|bizOrderId)[\"']?\s?[=:]\s?[\"']?([0-9]{10,32})(?![0-9])"),
+    re.compile(r"order_detail\?id=([0-9]{10,32})(?![0-9])"),
+)
+_ANY_ID = re.compile(r"\"id\"\s?:\s?\"?([0-9]{10,32})(?![0-9])")
+_UPDATE_KEY = re.compile(r"[^:]{0,128}:([0-9]{10,32}):(?:([0-9]{1,4}):([A-Za-z_]{1,64}))?")
+_ROLE = re.compile(r"[?&]role=(buyer|seller)\b", re.IGNORECASE)
+_TASK_ROLE = re.compile(r"[_-](买家|卖家)")
+_CHANGED_BUTTON = "_CONTENT_MAP_UPDATE_PRE_dxCard.item.main.exContent.button"
+
+_PAGE_PARCELS = (("noPostageRequired", Parcel.NO), ("idleDeliver", Parcel.YES))
+"""The page that a card's button opens for the shipment, and what it says about a parcel."""
+_PAID_STEPS = {"64": Parcel.NO, "63": Parcel.YES}
+"""The number of the step of a payment in ``updateKey``, and what it says about a parcel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Map 10 of a message (``extension``) with its two inner objects."""
+
+    extension: dict[str, object]
+    ext_json: dict[str, object]
+    biz_tag: dict[str, object]
+
+    @classmethod
+    def of(cls, extension: dict[str, object]) -> Surroundings:
+        """Read the two inner objects of map 10."""
+        ext_json, biz_tag = text_of(extension.get("extJson")), text_of(extension.get("bizTag"))
+        return cls(extension, json_object(ext_json), json_object(biz_tag))
+
+    @property
+    def source_id(self) -> str:
+        """Return what sent the message: ``S:…`` for a person's client, ``C2C:…`` for the site."""
+        return text_of(self.biz_tag.get("sourceId"))
+
+    @property
+    def task_name(self) -> str:
+        """Return the site's name of the step, such as ``已拍下_未付款_卖家``."""
+        return text_of(self.biz_tag.get("taskName"))
+
+    @property
+    def update_key(self) -> str:
+        """Return ``<chat>:<order>:<step>…``, of ``extJson`` or from beside it."""
+        return text_of(self.ext_json.get("updateKey")) or text_of(self.extension.get("updateKey"))
+
+    @property
+    def item_id(self) -> str | None:
+        """Return the item that the chat was about."""
+        return found(ITEM_ID, text_of(self.extension.get("reminderUrl")))
+
+    @property
+    def peer_name(self) -> str:
+        """Return the masked name of the user on the other side; empty when it is not told."""
+        return found(_PEER_NAME, text_of(self.extension.get("reminderUrl"))) or ""
+
+    def peer(self, sender_id: str, me: str) -> str | None:
+        """Return the id of the user on the other side, as far as it is known."""
+        if sender_id and sender_id != me:
+            return sender_id
+        linked = found(_PEER_ID, text_of(self.extension.get("reminderUrl")))
+        return linked if linked != me else None
+
+    def we_sell(self, links: list[str], sender_id: str, me: str) -> bool:
+        """Return whether a card is the seller's: by the roles in its links, by its task, by whose act caused it.
+
+        Not a card that a user sent: the site's own cards come from a task.
+        """
+        if self.source_id.startswith("S:"):
+            return False
+        roles = {role.lower() for link in links for role in _ROLE.findall(link)}
+        if roles:
+            return "buyer" not in roles
+        tasks = _TASK_ROLE.findall(self.task_name)
+        return tasks[-1] == "卖家" if tasks else sender_id != me
+
+
+def trade_card(
+    around: Surroundings,
+    content: dict[str, object],
+    content_text: str,
+    *,
+    chat_id: str,
+    message_id: str,
+    sender_id: str,
+    summary: str,
+    content_type: int,
+    created_at_ms: int,
+    me: str,
+    beside: str = "",
+) -> TradeCard:
+    """Read a card. ``beside``: other text of the message in which its order id may stand."""
+    main, changed = card_main(content), _changed_main(content)
+    links = _links(content)
+    title = text_of(object_at(main, "exContent").get("title")) or text_of(object_at(changed, "exContent").get("title"))
+    reminder = _told(around.extension) or summary
+    order_id = (
+        _linked_order(links)
+        or _order_anywhere(content_text, beside)
+        or _keyed_order(around.update_key)
+        or found(_ANY_ID, content_text)
+    )
+    return TradeCard(
+        chat_id=chat_id,
+        message_id=message_id,
+        order_id=order_id,
+        title=title,
+        reminder=reminder,
+        buyer_id=around.peer(sender_id, me),
+        item_id=around.item_id,
+        created_at_ms=created_at_ms,
+        content_type=content_type,
+        task_name=around.task_name,
+        we_sell=around.we_sell(links, sender_id, me),
+        says_paid=is_paid_text(reminder) or is_paid_text(title),
+        says_group_price=is_group_price_text(title),
+        parcel=_parcel(links, around.update_key),
+        buyer_name=around.peer_name,
+    )
+
+
+def names_order(around: Surroundings, content: dict[str, object]) -> bool:
+    """Return whether the links of a card, or what is said around it, name an order."""
+    return _linked_order(_links(content)) is not None or _keyed_order(around.update_key) is not None
+
+
+def card_update(body: dict[str, object], me: str) -> CardUpdate:
+    """Read the update of an earlier card. Only its reminder and its changed button are sure to be new."""
+    around = Surroundings.of(object_at(body, "4"))
+    button = text_of(json_object(text_of(around.extension.get(_CHANGED_BUTTON))).get("targetUrl"))
+    sender_id = id_of(around.extension.get("senderUserId"))
+    reminder = _told(around.extension)
+    content_type = number_of(around.ext_json.get("contentType"))
+    is_card = content_type is None or content_type in CARD_TYPES
+    return CardUpdate(
+        chat_id=strip_address(id_of(body.get("2"))),
+        message_id=id_of(body.get("1")),
+        order_id=_linked_order([button]) or _keyed_order(around.update_key),
+        title="",
+        reminder=reminder,
+        buyer_id=around.peer(sender_id, me),
+        item_id=around.item_id,
+        created_at_ms=ms_of(body.get("5")),
+        content_type=content_type,
+        task_name=around.task_name,
+        we_sell=is_card and around.we_sell([button], sender_id, me),
+        says_paid=is_paid_text(reminder),
+        says_group_price=is_group_price_text(reminder),
+        parcel=_parcel([button], around.update_key),
+        buyer_name=around.peer_name,
+    )
+
+
+def card_main(content: dict[str, object]) -> dict[str, object]:
+    """Return the part of a card that its reader sees."""
+    return object_in(content, "dxCard", "item", "main")
+
+
+def _changed_main(content: dict[str, object]) -> dict[str, object]:
+    return card_main(object_in(content, "dynamicOperation", "changeContent"))
+
+
+def _links(content: dict[str, object]) -> list[str]:
+    """Return the links of a card and of its buttons, the changed ones last."""
+    mains = (card_main(content), _changed_main(content))
+    return [link for main in mains for link in (_button_url(main), text_of(main.get("targetUrl")))]
+
+
+def _button_url(main: dict[str, object]) -> str:
+    return text_of(object_in(main, "exContent", "button").get("targetUrl"))
+
+
+def _told(extension: dict[str, object]) -> str:
+    """Return the words that say how the order stands: the notice is older than the reminder where both are there."""
+    return text_of(extension.get("reminderContent")) or text_of(extension.get("detailNotice"))
+
+
+def _linked_order(links: list[str]) -> str | None:
+    """Return the order that the links name, those of the card before those of the changed one."""
+    for two in (links[:2], links[2:]):
+        for pattern in (_BUTTON_ORDER, _TARGET_ORDER):
+            for link in two:
+                if (order_id := found(pattern, link)) is not None:
+                    return order_id
+    return None
+
+
+def _order_anywhere(*texts: str) -> str | None:
+    for text in texts:
+        for pattern in _ANYWHERE_ORDER:
+            if (order_id := found(pattern, text)) is not None:
+                return order_id
+    return None
+
+
+def _keyed_order(update_key: str) -> str | None:
+    match = _UPDATE_KEY.match(update_key)
+    return match[1] if match else None
+
+
+def _parcel(links: list[str], update_key: str) -> Parcel:
+    """Return whether the goods go in a parcel, as far as the card says; a link outweighs the key."""
+    for page, parcel in _PAGE_PARCELS:
+        if any(page in link for link in links):
+            return parcel
+    match = _UPDATE_KEY.match(update_key)
+    if match and (match[3] or "").upper() == "TRADE_PAID_DONE_SELLER":
+        return _PAID_STEPS.get(match[2], Parcel.UNKNOWN)
+    return Parcel.UNKNOWN
