@@ -1,4 +1,4 @@
-/** One wish for many shops: what it would do to each, and what became of it in each. */
+/** One edit of many shops: the preview and the result for each. */
 import {
   type Account,
   type AccountState,
@@ -12,7 +12,7 @@ import {
 import { useAccounts } from './store'
 import { tagged } from './tags'
 
-export type BatchWish = { kind: 'enabled' | 'auto_confirm'; on: boolean } | { kind: 'tag'; on: boolean; tag: string }
+export type BatchEdit = { kind: 'enabled' | 'auto_confirm'; on: boolean } | { kind: 'tag'; on: boolean; tag: string }
 
 export interface BatchLine {
   id: string
@@ -26,29 +26,29 @@ export interface BatchLine {
 /** So many shops are changed at a time, where the server has no batch of its own. */
 const AT_ONCE = 6
 
-const isSo = (account: Account, wish: BatchWish): boolean =>
-  wish.kind === 'tag'
-    ? tagged(account.desired.remark, wish.tag, wish.on) === account.desired.remark
-    : account.desired[wish.kind] === wish.on
+const isSo = (account: Account, edit: BatchEdit): boolean =>
+  edit.kind === 'tag'
+    ? tagged(account.desired.remark, edit.tag, edit.on) === account.desired.remark
+    : account.desired[edit.kind] === edit.on
 
 /** What would become of each shop. */
-export async function previewed(ids: string[], wish: BatchWish): Promise<BatchLine[]> {
-  if (wish.kind === 'enabled') return await switched(ids, wish.on, true)
+export async function previewed(ids: string[], edit: BatchEdit): Promise<BatchLine[]> {
+  if (edit.kind === 'enabled') return await switched(ids, edit.on, true)
   const accounts = useAccounts()
   return ids.map((id) => {
     const account = accounts.get(id)
     if (!account) return { id, outcome: 'failed', detail: '', state: null }
-    return { id, outcome: isSo(account, wish) ? 'unchanged' : 'would_change', detail: '', state: account.state }
+    return { id, outcome: isSo(account, edit) ? 'unchanged' : 'would_change', detail: '', state: account.state }
   })
 }
 
 /** Make it so in each shop, whatever becomes of the others. */
-export async function carriedOut(ids: string[], wish: BatchWish): Promise<BatchLine[]> {
-  if (wish.kind === 'enabled') return await switched(ids, wish.on, false)
+export async function carriedOut(ids: string[], edit: BatchEdit): Promise<BatchLine[]> {
+  if (edit.kind === 'enabled') return await switched(ids, edit.on, false)
   const lines: BatchLine[] = []
   const queue = ids.entries()
   const work = async (): Promise<void> => {
-    for (const [at, id] of queue) lines[at] = await one(id, wish)
+    for (const [at, id] of queue) lines[at] = await one(id, edit)
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
   return lines
@@ -60,13 +60,13 @@ async function switched(ids: string[], on: boolean, dry: boolean): Promise<Batch
   return (await call<{ results: BatchRow[] }>('PUT', '/cookies/status', { body: { updates }, query })).results
 }
 
-async function one(id: string, wish: Exclude<BatchWish, { kind: 'enabled' }>): Promise<BatchLine> {
+async function one(id: string, edit: Exclude<BatchEdit, { kind: 'enabled' }>): Promise<BatchLine> {
   const state = useAccounts().get(id)?.state ?? null
   try {
     const facts =
-      wish.kind === 'tag'
-        ? await tag(id, wish.tag, wish.on)
-        : await call<ChangeFacts>('PUT', path('cookies', id, 'auto-confirm'), { body: { auto_confirm: wish.on } })
+      edit.kind === 'tag'
+        ? await tag(id, edit.tag, edit.on)
+        : await call<ChangeFacts>('PUT', path('cookies', id, 'auto-confirm'), { body: { auto_confirm: edit.on } })
     if (!facts?.changed) return { id, outcome: 'unchanged', detail: '', state }
     return { id, outcome: 'changed', detail: '', state, rev: facts.rev }
   } catch (error) {
@@ -74,7 +74,7 @@ async function one(id: string, wish: Exclude<BatchWish, { kind: 'enabled' }>): P
   }
 }
 
-/** A remark is changed only as it was seen: what another wrote into it meanwhile stays. */
+/** A remark is changed only if it is still as shown: another user's change stays. */
 async function tag(id: string, name: string, on: boolean): Promise<ChangeFacts | null> {
   let account = useAccounts().get(id) ?? (await call<Account>('GET', path('cookies', id)))
   for (let last = false; ; last = true) {
@@ -94,12 +94,12 @@ async function tag(id: string, name: string, on: boolean): Promise<ChangeFacts |
 }
 
 /** Take it back where it was made; answers with why it could not be, for each shop in which it could not. */
-export async function takenBack(lines: BatchLine[], wish: BatchWish): Promise<string[]> {
+export async function takenBack(lines: BatchLine[], edit: BatchEdit): Promise<string[]> {
   const made = lines.filter((line) => line.outcome === 'changed')
-  if (wish.kind === 'enabled') {
+  if (edit.kind === 'enabled') {
     const back = await switched(
       made.map((line) => line.id),
-      !wish.on,
+      !edit.on,
       false,
     )
     return back.filter((line) => line.outcome === 'failed').map((line) => line.detail)

@@ -3,7 +3,7 @@ import { defineStore } from 'pinia'
 import { reactive, ref } from 'vue'
 import { type Account, type ChangeFacts, call, path, Refusal, why } from '../common/api'
 import { useToasts } from '../common/toasts'
-import { t, told } from '../i18n'
+import { labelOf, t } from '../i18n'
 import { isMute } from './arrange'
 import { useAccounts } from './store'
 
@@ -47,7 +47,7 @@ export const useChanges = defineStore('changes', () => {
     }
   }
 
-  /** Wait until the line has told what was changed, so that a switch never flickers back; not longer than 2 s. */
+  /** Wait until the line has delivered the change, so that a switch never flickers back; at most 2 s. */
   async function shown(id: string, generation: number): Promise<void> {
     for (let waited = 0; waited < 2000; waited += 25) {
       if ((accounts.get(id)?.generation ?? Number.POSITIVE_INFINITY) >= generation) return
@@ -92,5 +92,5 @@ export const useChanges = defineStore('changes', () => {
 /** Why an account is as it is, for a user; empty when there is nothing to say. */
 export function reasonOf(account: Account): string {
   if (isMute(account)) return account.answers === 'orders' ? t('mute.orders') : t('mute.nothing')
-  return account.reason ? told('reason', account.reason) : ''
+  return account.reason ? labelOf('reason', account.reason) : ''
 }

@@ -1,4 +1,4 @@
-/** Every account as the server last told it, kept up to date by the line. */
+/** Every account as the server last sent it, kept up to date by the line. */
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, triggerRef } from 'vue'
 import type { Account } from '../common/api'

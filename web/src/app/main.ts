@@ -31,7 +31,7 @@ function excuse(words: string, again: () => Promise<string>, patient: boolean): 
   standIn.mount(PLACE)
 }
 
-/** Ask who is signed in. Answers with why that cannot be told. */
+/** Ask who is signed in. Returns why that is not known. */
 async function look(): Promise<string> {
   try {
     await session.look()

@@ -129,7 +129,7 @@ const en: Texts<typeof zh> = {
 export const conversations = { zh, en }
 
 /** Why a message was answered, or was not. */
-const verdictZh = {
+const decisionZh = {
   pending: '处理中',
   answered: '已回复',
   silent_rule: '规则设定为不回复',
@@ -153,7 +153,7 @@ const verdictZh = {
   human: '您在闲鱼中发送',
 }
 
-const verdictEn: Texts<typeof verdictZh> = {
+const decisionEn: Texts<typeof decisionZh> = {
   pending: 'processing',
   answered: 'answered',
   silent_rule: 'rule set to no reply',
@@ -177,4 +177,4 @@ const verdictEn: Texts<typeof verdictZh> = {
   human: 'you, on Xianyu',
 }
 
-export const verdict = { zh: verdictZh, en: verdictEn }
+export const decision = { zh: decisionZh, en: decisionEn }

@@ -5,7 +5,7 @@ export type Entry =
   | { kind: 'said'; key: string; at: number; message: Message }
   | { kind: 'sent'; key: string; at: number; sending: Sending }
 
-/** Echoes of our own sendings: the sending itself stands in the thread. Of those without a decision nobody knows yet. */
+/** Echoes of our own sendings: the sending itself is in the thread. An echo without a decision is not recognised yet. */
 const isEcho = (message: Message): boolean =>
   message.direction === 'out' && (message.decision === 'echo' || message.decision === '')
 

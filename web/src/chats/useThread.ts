@@ -161,7 +161,7 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
       else if (sent.outcome === 'dropped') toasts.refused(t('conversations.wasDropped'))
     } catch (error) {
       toasts.refused(t('conversations.notSent', { why: why(error) }))
-      if (!draftOf(account, chat)) keepDraft(account, chat, text) // also when another chat is looked at meanwhile
+      if (!draftOf(account, chat)) keepDraft(account, chat, text) // also when another chat is open by now
     }
     if (place().chat === chat && place().account === account) await load()
     leaving.value = leaving.value.filter((one) => one.key !== key)

@@ -90,11 +90,11 @@ export interface Asking {
 }
 
 const REPEATS_MS = [400, 1200, 3000]
-/** Nobody was signed in when these were told. */
+/** Codes of a failed sign-in, when no session can have ended. */
 const AT_SIGN_IN = new Set(['wrong_login', 'totp_needed', 'wrong_totp'])
 const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
-/** Called when the server says that nobody is signed in. */
+/** Called when the server answers that the session has ended. */
 export const onSignedOut: { run: () => void } = { run: () => {} }
 
 /** A path whose parts may hold anything. */
@@ -171,21 +171,22 @@ async function once<T>(method: string, where: string, asking: Asking, packed: Pa
 /** The language that is read here, as a header. */
 export const languageHeader = (): Record<string, string> => ({ 'Accept-Language': languageTag.value })
 
-/** The refusal that a response tells. */
+/** The refusal in a response. */
 export const refusalOf = async (response: Response): Promise<Refusal> =>
   refusal(response, await response.json().catch(() => null))
 
 function refusal(response: Response, body: unknown): Refusal {
-  const told = (body ?? {}) as Partial<{
+  const problem = (body ?? {}) as Partial<{
     detail: unknown
     code: string
     params: Record<string, unknown>
     current: unknown
   }>
-  const code = told.code ?? ''
+  const code = problem.code ?? ''
   if (response.status === 401 && !AT_SIGN_IN.has(code)) onSignedOut.run()
-  const detail = typeof told.detail === 'string' ? told.detail : t('errors.unexpected', { status: response.status })
-  return new Refusal(response.status, code, detail, told.params, told.current, response.headers.get('ETag') ?? '')
+  const detail =
+    typeof problem.detail === 'string' ? problem.detail : t('errors.unexpected', { status: response.status })
+  return new Refusal(response.status, code, detail, problem.params, problem.current, response.headers.get('ETag') ?? '')
 }
 
 function withQuery(where: string, query: Asking['query']): string {

@@ -1,6 +1,6 @@
 /** A clock for the texts that tell how long ago something was. */
 import { computed, onScopeDispose, ref } from 'vue'
-import { languageTag } from '../i18n'
+import { languageTag, t } from '../i18n'
 
 /** A moment that is renewed every so many milliseconds while anybody looks. */
 function ticking(every: number) {
@@ -38,8 +38,11 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['second', 1],
 ]
 
-/** "3 minutes ago". The clock of this page is renewed in steps: what just happened is not in the future. */
-export const ago = (moment: string, at: number): string => distance(Math.min(0, Date.parse(moment) - at) / 1000)
+/** "3 minutes ago" or "just now". The page's clock is updated in steps, so a new event can seem to be in the future. */
+export function ago(moment: string, at: number): string {
+  const seconds = (Date.parse(moment) - at) / 1000
+  return seconds > -1 ? t('time.justNow') : distance(seconds)
+}
 
 /** "in 20 seconds", or "now" for what is overdue. */
 export const until = (moment: string, at: number): string => distance(Math.max(0, Date.parse(moment) - at) / 1000)

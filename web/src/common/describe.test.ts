@@ -9,7 +9,7 @@ test('who did it is a user by name, or another program in words', () => {
   expect(actorName('server')).toBe('server')
 })
 
-test('the origin is told in words, and whatever else it is as it is', () => {
+test('the origin is shown in words, and an unknown one unchanged', () => {
   expect(originText('console 192.0.2.7')).toBe('console 192.0.2.7')
   expect(originText('shell ::1')).toBe('command line ::1')
   expect(originText('robot')).toBe('robot')

@@ -76,7 +76,7 @@ export function actorName(actor: string): string {
 
 const BY = { console: 'history.by.console', shell: 'history.by.shell', api: 'history.by.api' } as const
 
-/** From where a change was asked for: "console 192.0.2.7"; empty when nobody knows. */
+/** The origin of a change: "console 192.0.2.7"; empty when unknown. */
 export function originText(origin: string): string {
   const [by = '', address = ''] = origin.split(' ', 2)
   const way = by in BY ? t(BY[by as keyof typeof BY]) : by

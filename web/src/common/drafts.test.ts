@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { nextTick, ref } from 'vue'
 import { useDraft } from './drafts'
 
-test('a field that nobody touched follows, one that was typed in keeps what was typed', async () => {
+test('an untouched field follows, an edited one keeps what was typed', async () => {
   const living = ref({ name: 'old', minutes: 1 })
   const draft = useDraft(() => living.value)
   draft.mine.name = 'mine'
@@ -14,7 +14,7 @@ test('a field that nobody touched follows, one that was typed in keeps what was 
   expect(draft.changes.value).toEqual({ name: 'mine' })
 })
 
-test('a field that others changed meanwhile is in conflict until somebody chooses', async () => {
+test('a field that others changed too is in conflict until the user chooses', async () => {
   const living = ref({ name: 'old', minutes: 1 })
   const draft = useDraft(() => living.value)
   draft.mine.name = 'mine'

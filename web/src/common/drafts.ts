@@ -1,4 +1,4 @@
-/** A form over values that others may change meanwhile: what is mine, what is theirs, and where they clash. */
+/** A form over values that others may change too: my values, their values, and conflicts. */
 import { computed, type Ref, reactive, ref, watch } from 'vue'
 
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
@@ -7,7 +7,7 @@ const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 /**
  * Values to be edited, field by field, beside the living ones.
  *
- * A field that nobody touched here follows the living value. One that was touched keeps what was typed; when the living
+ * An untouched field follows the live value. One that was touched keeps what was typed; when the living
  * value moves away from what the typing began with, the field is in conflict until somebody chooses. Nothing is followed
  * while it is `held`.
  */

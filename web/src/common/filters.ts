@@ -16,12 +16,12 @@ export function useFilters<Name extends string>(...names: Name[]) {
   const page = route.name
   type Values = Record<Name, string>
 
-  const told = (): Values =>
+  const fromQuery = (): Values =>
     Object.fromEntries(
       names.map((name) => [name, typeof route.query[name] === 'string' ? route.query[name] : '']),
     ) as Values
-  const values = reactive(told()) as Values
-  const sought = shallowRef(told())
+  const values = reactive(fromQuery()) as Values
+  const sought = shallowRef(fromQuery())
   const queryOf = (from: Values): Partial<Values> =>
     Object.fromEntries(
       names.filter((name) => from[name].trim()).map((name) => [name, from[name].trim()]),
@@ -51,8 +51,8 @@ export function useFilters<Name extends string>(...names: Name[]) {
   watch(
     () => route.query,
     () => {
-      if (route.name !== page || same(queryOf(told()), query.value)) return
-      Object.assign(values, told())
+      if (route.name !== page || same(queryOf(fromQuery()), query.value)) return
+      Object.assign(values, fromQuery())
     },
   )
   onScopeDispose(() => clearTimeout(timer))

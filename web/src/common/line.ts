@@ -16,7 +16,7 @@ export interface Receiver {
 export const useLine = defineStore('line', () => {
   const state = ref<LineState>('connecting')
   const recent = shallowRef<Change[]>([])
-  /** The last things that happened in chats: whoever shows chats watches it. */
+  /** The latest events of chats, watched by pages that show chats. */
   const talked = shallowRef<Talk[]>([])
   /** When the server last said anything, in milliseconds. */
   let heard = 0

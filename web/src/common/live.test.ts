@@ -12,8 +12,8 @@ class FakeSocket {
   close(): void {
     this.closed = true
   }
-  say(told: unknown): void {
-    this.onmessage?.({ data: JSON.stringify(told) })
+  say(message: unknown): void {
+    this.onmessage?.({ data: JSON.stringify(message) })
   }
   break(code = 1006): void {
     this.onclose?.({ code })
@@ -81,7 +81,7 @@ test('a line that says nothing for 15 s counts as dead', () => {
   expect(states).toEqual(['live', 'lost'])
 })
 
-test('who is signed out is told so and not tried again', () => {
+test('a signed-out page is notified and does not retry', () => {
   new Line(heard)
   last().break(4401)
   vi.advanceTimersByTime(60_000)

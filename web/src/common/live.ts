@@ -11,7 +11,7 @@ export interface Change {
   at: string
 }
 
-type Told =
+type LiveMessage =
   | { type: 'snapshot'; rev: number; accounts: Account[] }
   | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[]; talks: Talk[] }
   | { type: 'reset' }
@@ -99,7 +99,7 @@ export class Line {
     socket.onmessage = (event: MessageEvent<string>) => {
       this.listen()
       this.listener.heard()
-      this.hear(JSON.parse(event.data) as Told)
+      this.hear(JSON.parse(event.data) as LiveMessage)
     }
     socket.onclose = (event) => this.ended(socket, event.code)
   }
@@ -113,18 +113,18 @@ export class Line {
     }, silence)
   }
 
-  private hear(told: Told): void {
-    switch (told.type) {
+  private hear(message: LiveMessage): void {
+    switch (message.type) {
       case 'snapshot':
         this.failures = 0
-        this.rev = told.rev
-        this.listener.snapshot(told.accounts)
+        this.rev = message.rev
+        this.listener.snapshot(message.accounts)
         this.listener.state('live')
         break
       case 'batch':
-        if (told.rev !== null) this.rev = told.rev
-        this.listener.batch(told.accounts, told.removed, told.changes)
-        if (told.talks.length) this.listener.talks(told.talks)
+        if (message.rev !== null) this.rev = message.rev
+        this.listener.batch(message.accounts, message.removed, message.changes)
+        if (message.talks.length) this.listener.talks(message.talks)
         break
       case 'reset':
         this.rev = null

@@ -40,7 +40,7 @@ test('an answer that a newer question has overtaken is not shown', async () => {
   expect(shown).toEqual(['new'])
 })
 
-test('a failure is told, and gone with the next answer', async () => {
+test('a failure is shown, and gone with the next answer', async () => {
   const { live, questions } = watched()
   const first = live.load()
   questions[0]?.reject(new Error('no way'))

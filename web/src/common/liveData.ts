@@ -8,7 +8,7 @@ import type { Talk } from './live'
 interface Options {
   /** Whether something that the line tells of concerns the page, which is then loaded again. */
   mine?: (talk: Talk) => boolean
-  /** How long after that, in milliseconds: what is told within this time costs no second load. */
+  /** How long after that, in milliseconds: events within this time cause no second load. */
   after?: number
   /** Shows an error in its own way and answers `true`, or leaves it to `problem`. */
   failed?: (error: unknown) => boolean

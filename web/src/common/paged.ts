@@ -53,7 +53,7 @@ export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Ki
     return load()
   }
 
-  /** Load again: at once, but not twice within so many milliseconds, whatever happens meanwhile. */
+  /** Load again: at once, but not twice within this many milliseconds. */
   function soon(apart: number): void {
     live.soon(Math.max(0, askedAt + apart - Date.now()))
   }

@@ -46,6 +46,7 @@ const zh = {
     wasAdded: '添加了店铺',
     wasRemoved: '删除了店铺',
   },
+  time: { justNow: '刚刚' },
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
@@ -101,6 +102,7 @@ const en: Texts<typeof zh> = {
     wasAdded: 'Shop added',
     wasRemoved: 'Shop removed',
   },
+  time: { justNow: 'just now' },
   errors: {
     network:
       'The server can’t be reached. Check your network. Unanswered changes are retried safely and never applied twice.',

@@ -7,7 +7,7 @@ const RULE = { id: 'r', words: ['shipping'], parts: [{ text: 'free' }] }
 
 beforeEach(() => vi.stubGlobal('localStorage', { getItem: () => 'en' }))
 
-test('a setting is told by its name, with what it was and is', () => {
+test('a setting is shown by its name, with the old and the new value', () => {
   expect(linesOf({ enabled: [true, false], remark: ['', 'Books'] })).toEqual([
     { kind: 'set', name: 'On', old: 'on', new: 'off' },
     { kind: 'set', name: 'Remark', old: '(empty)', new: 'Books' },
@@ -16,7 +16,7 @@ test('a setting is told by its name, with what it was and is', () => {
   expect(linesOf({ timezone: ['', 'Asia/Tokyo'] })).toMatchObject([{ old: 'Default (Asia/Shanghai)' }])
 })
 
-test('secrets are told as replaced, and what only counts is left out', () => {
+test('secrets are shown as replaced, and counters are left out', () => {
   const [cookie, ...rest] = linesOf({ cookie: ['1f0e9a3c', '77aa0011'], cookie_version: [1, 2], restart_nonce: [0, 1] })
   expect(cookie).toMatchObject({ kind: 'note', text: 'replaced (fingerprint 1f0e9a3c → 77aa0011)' })
   expect(rest).toEqual([])
@@ -34,7 +34,7 @@ test('a shop that was added or removed is one line, with the rules that it broug
   expect(linesOf({ deleted: [false, true] })).toHaveLength(1)
 })
 
-test('rules are told by their words: what came, what went, and what of them changed', () => {
+test('rules are shown by their keywords: added, removed, and edited', () => {
   const slower = { ...RULE, words: ['shipping', 'postage'], delay_seconds: [1, 2] }
   expect(
     linesOf({ keywords: { added: [RULE], removed: [{ id: 'x', words: ['old'] }], edited: [[RULE, slower]] } }),
@@ -58,7 +58,7 @@ test('a thousand rules that were only moved are one line', () => {
   expect(linesOf({ keywords: { edited } })).toEqual([{ kind: 'note', name: 'Rules', text: 'reordered' }])
 })
 
-test('items are told with what is set for them', () => {
+test('items are shown with their settings', () => {
   const item = { item_id: '7001', reply: 'yes', paid_message: '', nothing_to_send: false }
   expect(linesOf({ items: { added: [item], edited: [[item, { ...item, nothing_to_send: true }]] } })).toEqual([
     { kind: 'added', name: 'Item settings', subject: '7001', text: 'Reply: yes' },

@@ -3,7 +3,7 @@ import { dialogs } from '../accounts/dialogTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
-import { conversations, verdict } from '../chats/texts'
+import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
@@ -38,5 +38,5 @@ export const en: Messages = {
   system: system.en,
   tokens: tokens.en,
   totp: totp.en,
-  verdict: verdict.en,
+  decision: decision.en,
 }

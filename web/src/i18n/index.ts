@@ -38,14 +38,14 @@ export function t(key: Key, params: Record<string, string | number> = {}): strin
   return Number.isNaN(count) ? i18n.global.t(key, params) : i18n.global.t(key, params, count)
 }
 
-/** A text whose name comes from the server, or what to show when there is none of that name. */
-export function told(
+/** The text for a name from the server; `otherwise` when there is no text of that name. */
+export function labelOf(
   group:
     | 'reason'
     | 'state'
     | 'outcome'
     | 'content'
-    | 'verdict'
+    | 'decision'
     | `security.${'kinds' | 'outcomes' | 'facts'}`
     | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,
   name: string,

@@ -20,7 +20,7 @@ function asked(): { plain: Set<string>; built: RegExp[] } {
   const built = new Set<string>()
   for (const source of sources) {
     for (const [, name] of source.matchAll(/['"`]([\w.]+)['"`]/g)) plain.add(name ?? '')
-    for (const [, group] of source.matchAll(/\btold\(\s*['"]([\w.]+)['"]/g)) built.add(`${group}.\${name}`)
+    for (const [, group] of source.matchAll(/\blabelOf\(\s*['"]([\w.]+)['"]/g)) built.add(`${group}.\${name}`)
     for (const [, template] of source.matchAll(/`([\w.]+\.\w*\$\{[^`]*)`/g)) built.add(template ?? '')
   }
   const pattern = (template: string) =>

@@ -3,7 +3,7 @@ import { dialogs } from '../accounts/dialogTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
-import { conversations, verdict } from '../chats/texts'
+import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
@@ -37,5 +37,5 @@ export const zh = {
   system: system.zh,
   tokens: tokens.zh,
   totp: totp.zh,
-  verdict: verdict.zh,
+  decision: decision.zh,
 }

@@ -12,7 +12,7 @@ const act = (name: OrderAct['action'], state: OrderAct['state'], detail = ''): O
 const order = (status: FullOrder['status'], acts: OrderAct[], code?: string): FullOrder =>
   ({ status, actions: acts, problem: code ? { code, detail: '', do: '' } : null }) as FullOrder
 
-test('what failed and what nobody knows of is served again, as long as the order is open', () => {
+test('failed and uncertain steps are retried, as long as the order is open', () => {
   const acts = [act('free_shipping', 'done'), act('paid_message', 'uncertain')]
   expect(actsToServe(order('pending_ship', acts, 'message_uncertain'))).toEqual(['paid_message'])
   expect(stuckAct(order('pending_ship', acts))?.action).toBe('paid_message')
@@ -36,7 +36,7 @@ test('what a switch left undone can be had; what the site made needless cannot',
   expect(canBeHad(order('pending_ship', [needless]), needless)).toBe(false)
 })
 
-test('the next step is told as the switches stand', () => {
+test('the next step is shown by the current switches', () => {
   const open = order('pending_ship', [act('paid_message', 'failed')])
   expect(nextAct(open, 'paid_message', { auto_confirm: true })).toBe('confirm')
   expect(nextAct(open, 'paid_message', { auto_confirm: false })).toBeUndefined()

@@ -7,7 +7,7 @@ describe('the fewest that must have moved', () => {
     return values.filter((_, at) => !stayed.has(at))
   }
 
-  it('is nobody when the order is the same', () => {
+  it('is empty when the order is the same', () => {
     expect(moved([])).toEqual([])
     expect(moved([0, 1, 2, 3])).toEqual([])
   })

@@ -37,7 +37,7 @@ export const useRuleNames = defineStore('ruleNames', () => {
     },
   )
 
-  /** What gave a reply, for a user; empty while nobody knows. */
+  /** The source of a reply, for a user; empty while unknown. */
   function name(account: string, rule: string): string {
     if (rule in SOURCES) return t(SOURCES[rule as keyof typeof SOURCES])
     const found = words.get(`${account}/${rule}`)

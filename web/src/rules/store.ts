@@ -49,7 +49,7 @@ export async function readRules(id: string): Promise<{ rules: Rule[]; warnings: 
   }
 }
 
-/** Who changed the rules of an account last; empty when nobody can say. */
+/** The user who changed the rules of an account last; empty when unknown. */
 export async function lastEditor(id: string): Promise<{ actor: string; at: string } | null> {
   try {
     const { items } = await call<Page<HistoryRow>>('GET', path('cookies', id, 'history'), { query: { limit: 20 } })

@@ -1,4 +1,4 @@
-/** Changes of the rules of one shop, as a page makes them: told when done, and asked about when somebody was faster. */
+/** Changes of the rules of one shop by a page: reported when done, and confirmed again when another user was faster. */
 import { computed, ref, shallowRef } from 'vue'
 import { useChanges } from '../accounts/changes'
 import { type Account, Refusal, type Rule, why } from '../common/api'
@@ -20,7 +20,7 @@ interface Clash {
 
 type Facts = { changed: boolean; rev: number } & Parameters<ReturnType<typeof useChanges>['undoing']>[0]
 
-/** `removed` is told the rules that are gone. */
+/** `removed` gets the deleted rules. */
 export function useRuleChanges(account: () => Account, store: Rules, removed: (ids: string[]) => void) {
   const changes = useChanges()
   const toasts = useToasts()

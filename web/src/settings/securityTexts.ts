@@ -8,7 +8,7 @@ const zh = {
   kind: '事件',
   anyKind: '所有事件',
   user: '用户',
-  anyUser: '所有人',
+  anyUser: '所有用户',
   outcome: '结果',
   outcomesOf: { any: '所有结果', ok: '成功', refused: '被拒绝' },
   export: '导出 JSON',

@@ -90,7 +90,7 @@ const zh = {
     resetText: '把这个链接发给 {name}，对方用它设置新密码。使用后，其所有登录都会结束；两步验证保持不变。',
     open: '未使用的邀请',
     none: '没有未使用的邀请。',
-    until: '{when} 到期',
+    until: '{when}到期',
     forReset: '为 {name} 重设密码',
     revoke: '撤销',
     revokeOf: '撤销{what}',
