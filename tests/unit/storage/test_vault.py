@@ -66,7 +66,7 @@ def test_the_servers_own_secret_is_nobody_elses() -> None:
 
 
 def test_a_secret_of_an_account_and_a_person_at_once_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="of an account or of a person"):
+    with pytest.raises(ValueError, match="of an account or of a user"):
         Vault([NEW]).seal("x", account_id="shop", user_id=1, column="c")
 
 
