@@ -14,7 +14,7 @@ from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
-from shoal.connection.qr_logins import QrLoginState
+from shoal.connection.qr_steps import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OrderProblem

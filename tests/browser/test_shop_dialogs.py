@@ -13,7 +13,7 @@ from proxies import small_proxy
 from sandboxed import Sandbox, standing_sandbox
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from shoal.connection.qr_logins import QrLoginState
+from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import TemporaryFailure
 from standins import until
 

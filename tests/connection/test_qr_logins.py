@@ -15,7 +15,8 @@ from order_steps import held
 from proxies import SITE, small_proxy, tripwire
 from sandboxed import Machine, Sandbox, Shoal
 from shoal.accounts.account import AccountState
-from shoal.connection.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
+from shoal.connection.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginView
+from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import ActionRequired, Conflict, InvalidInput, NotApplied, TemporaryFailure, UnknownAccount
 from shoal.network.outbound import Outbound
 from shoal.xianyu.site_session import open_site_session

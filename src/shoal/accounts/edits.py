@@ -32,6 +32,7 @@ from shoal.xianyu.proxy import parse_proxy
 Edit = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 100
+MAX_ADDRESS_CHARACTERS = 2_000
 MANY_RULES = 300
 """With more rules than this, checking and compiling would block the event loop for too long."""
 
@@ -240,6 +241,10 @@ def _name(value: Any, name: str) -> str:
     return _text(value, name, MAX_NAME_CHARACTERS)
 
 
+def _picture(value: Any, name: str) -> str:
+    return _text(value, name, MAX_ADDRESS_CHARACTERS)
+
+
 def _reply(value: Any, name: str) -> str:
     return _text(value, name, MAX_REPLY_CHARACTERS)
 
@@ -288,6 +293,7 @@ def _replies(value: Any, name: str) -> int | None:
 
 SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "name": _name,
+    "picture": _picture,
     "remark": _remark,
     "pause_duration": _pause,
     "debounce_seconds": _debounce,

@@ -17,7 +17,7 @@ from shoal.errors import ShoalError
 from shoal.xianyu.site_pages import SITE_URL
 
 LOOK_SECONDS = 1.0
-_UNDER_WAY = {"waiting", "scanned"}
+_UNDER_WAY = {"waiting", "scanned", "face_check"}
 
 
 class LoginEnded(ShoalError):
@@ -51,6 +51,8 @@ async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
     while True:
         if login["state"] != state:
             state = login["state"]
+            if state == "face_check":
+                typer.echo(terminal_picture(login["content"]))
             if say := _PROGRESS.get(state):
                 typer.echo(say())
         if state not in _UNDER_WAY:
@@ -69,6 +71,7 @@ def terminal_picture(content: str) -> str:
 _PROGRESS: dict[str, Callable[[], str]] = {
     "waiting": lambda: words("cli.qr_login.waiting"),
     "scanned": lambda: words("cli.qr_login.scanned"),
+    "face_check": lambda: words("cli.qr_login.face_check"),
 }
 
 

@@ -7,7 +7,6 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 import aiohttp
@@ -17,8 +16,9 @@ from shoal.accounts.account import Account, check_account_id
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.new_cookies import add_or_renew
-from shoal.clock import now_ms, steady_ms
+from shoal.clock import now_ms
 from shoal.config import Settings
+from shoal.connection.qr_steps import QrLoginState, confirmed
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.errors import (
     AccountExists,
@@ -27,7 +27,6 @@ from shoal.errors import (
     InvalidInput,
     ShoalError,
     StoreError,
-    TemporaryFailure,
     UnknownAccount,
 )
 from shoal.network.outbound import Outbound
@@ -35,7 +34,7 @@ from shoal.xianyu.browser import OWN, browser_of, chrome
 from shoal.xianyu.cookie_string import require_cookie
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.proxy import parse_proxy
-from shoal.xianyu.qr_login import QrLogin, QrStatus
+from shoal.xianyu.qr_login import QrLogin
 
 log = structlog.get_logger("shoal.qr_login")
 
@@ -46,33 +45,7 @@ MOST_OF_ONE_OWNER = 3
 MOST_AT_ONCE = 50
 KEPT_SECONDS = 600.0
 """How long the result of a login can be read."""
-MOST_FAILURES = 5
-"""This many failed polls in a row end a login."""
 MOST_STORE_TRIES = 5
-
-
-class QrLoginState(StrEnum):
-    """The state of a login. Each member says what happens next."""
-
-    WAITING = "waiting"
-    """The code is shown and not scanned yet."""
-    SCANNED = "scanned"
-    """Scanned; the seller must confirm in the app."""
-    DONE = "done"
-    """The account has the new cookie."""
-    EXPIRED = "expired"
-    """Not confirmed in time. Begin another login."""
-    CANCELLED = "cancelled"
-    """The seller or the owner cancelled it."""
-    NEEDS_OWNER = "needs_owner"
-    """The site wants more than a scan: see ``action_url``. Then begin another login."""
-    FAILED = "failed"
-    """Failed: see the error."""
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether the state is final."""
-        return self not in {QrLoginState.WAITING, QrLoginState.SCANNED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +78,7 @@ class _Running:
     proxy: str | None = field(repr=False)
     browser: str
     """The browser that the login presents, in its stored form."""
+    keep_signed_in: bool
     shown: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -145,13 +119,14 @@ class QrLogins:
         account_id: str = "",
         proxy: str | None = None,
         most_shops: int | None = None,
+        keep_signed_in: bool = False,
     ) -> QrLoginView:
         """Begin a login and return it with its code.
 
         ``account_id`` names the account to add, or the owner's account to renew. If it is empty, the seller who scans
         decides: the owner's account of that seller is renewed, or a new one is added under the seller's number.
         ``proxy`` is for an account that is added; an account that is renewed uses its own. ``most_shops``: see
-        ``Caller``.
+        ``Caller``. With ``keep_signed_in`` the site is asked to keep the login for long.
 
         Raise ``InvalidInput`` (id, proxy), ``Conflict`` (``too_many_qr_logins``), ``UnknownAccount`` for another
         owner's account, ``ActionRequired`` or ``TemporaryFailure`` when the site gives no code.
@@ -171,7 +146,7 @@ class QrLogins:
             actor=actor, owner_id=owner_id, most_shops=most_shops, op_id=op_id, origin=origin, wait_seconds=0
         )
         browser = (known.browser if known is not None else None) or OWN
-        running = self._logins[view.id] = _Running(view, caller, proxy, browser)
+        running = self._logins[view.id] = _Running(view, caller, proxy, browser, keep_signed_in)
         running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
         try:
             await running.shown.wait()
@@ -277,43 +252,21 @@ class QrLogins:
             site = QrLogin(
                 session,
                 settings.site_passport_url,
+                mtop_url=settings.site_mtop_url,
+                page_url=settings.site_page_url,
                 browser=browser_of(running.browser, chrome(settings.chrome_version)),
                 timeout_seconds=settings.site_timeout_seconds,
             )
             running.view = replace(running.view, content=await site.begin())
             running.shown.set()
-            if await self._confirmed(running, site):
+
+            def tell(state: QrLoginState, *, content: str = "", seconds: float = 0.0) -> None:
+                shown = {"content": content, "expires_at_ms": self._now_ms() + round(seconds * 1000)} if content else {}
+                self._move(running, state, **shown)
+
+            if await confirmed(site, tell, poll_seconds=self._poll_seconds, lifetime_seconds=self._lifetime_seconds):
+                await site.finish(keep_signed_in=running.keep_signed_in)
                 await self._take_in(running, site.cookie)
-
-    async def _confirmed(self, running: _Running, site: QrLogin) -> bool:
-        """Poll until the seller confirms. Return ``False`` when the login ended in another way.
-
-        The site reports "confirmed" only once. When it reports "expired" after a lost answer, the lost answer may have
-        been "confirmed": then raise ``TemporaryFailure`` (``qr_answer_lost``). Also raise what ``QrLogin.ask`` raises.
-        """
-        failures = 0
-        ends_at = steady_ms() + round(self._lifetime_seconds * 1000)  # the machine's clock may be set in the meantime
-        while steady_ms() < ends_at:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                status = await site.ask()
-            except TemporaryFailure:
-                if site.is_logged_in:
-                    return True
-                failures += 1
-                if failures >= MOST_FAILURES:
-                    raise
-                continue
-            if status is QrStatus.CONFIRMED:
-                return True
-            if failures and status is QrStatus.EXPIRED:
-                raise TemporaryFailure("the answer before the code's end was lost", code="qr_answer_lost")
-            failures = 0
-            self._move(running, _STATES[status])
-            if running.view.state.is_over:
-                return False
-        self._move(running, QrLoginState.EXPIRED)
-        return False
 
     async def _take_in(self, running: _Running, cookie: str) -> None:
         """Store the cookie in its account. The seller confirmed it by hand, so a database error is retried."""
@@ -358,14 +311,6 @@ class QrLogins:
         mine = (one.id for one in self._manager.accounts_of_number(unb) if one.owner_id == owner_id)
         free = (name for name in _names(unb) if name not in self._manager.accounts)
         return next(mine, "") or next(free)
-
-
-_STATES = {
-    QrStatus.NEW: QrLoginState.WAITING,
-    QrStatus.SCANNED: QrLoginState.SCANNED,
-    QrStatus.EXPIRED: QrLoginState.EXPIRED,
-    QrStatus.CANCELLED: QrLoginState.CANCELLED,
-}
 
 
 def _names(number: str) -> Iterator[str]:

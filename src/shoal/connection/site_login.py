@@ -12,7 +12,8 @@ from shoal.clock import now_ms, steady_ms
 from shoal.errors import StoreError
 from shoal.storage.credentials import Credentials
 from shoal.storage.token_cache import SocketToken, TokenSlot
-from shoal.xianyu.cookie_string import merge
+from shoal.xianyu.cookie_jar import pairs_for
+from shoal.xianyu.cookie_string import SITE_DOMAIN, merge
 from shoal.xianyu.identity import device_id as make_device_id
 
 log = structlog.get_logger("shoal.login")
@@ -37,15 +38,17 @@ class SiteLogin:
         """Return the id of the login's account."""
         return self._account.id
 
-    def header(self) -> str:
-        """Return the owner's cookie with the site's later updates."""
-        return merge(self._account.cookie, self._jar)
+    def header(self, host: str = SITE_DOMAIN) -> str:
+        """Return the owner's cookie with the site's later updates, as a request to that host carries it."""
+        return merge(self._account.cookie, pairs_for(self._jar, host))
 
     async def rotated(self, updates: dict[str, str]) -> None:
         """Use cookies that the site set, and store them unless the owner has set a newer cookie.
 
         Never raises: a jar that could not be stored must not hide the result of the call that brought it.
         """
+        if all(self._jar.get(key) == value for key, value in updates.items()):
+            return  # such as a deletion for one host that comes with every answer
         self._jar.update(updates)
         self._slot.unkept_jar = dict(self._jar)
         log.debug("cookies rotated", account=self._account.id, names=sorted(updates))

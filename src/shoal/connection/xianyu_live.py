@@ -18,6 +18,8 @@ from shoal.connection.heard import HeardCounts
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
 from shoal.connection.keepalive import DeafConnection, Keepalive
+from shoal.connection.seller_names import SellerNames
+from shoal.connection.silent_renewal import SilentRenewal
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
 from shoal.connection.sync_cursor import SyncCursor
@@ -41,8 +43,8 @@ from shoal.storage.token_cache import SocketToken
 from shoal.xianyu import frames
 from shoal.xianyu.browser import browser_of, chrome
 from shoal.xianyu.live_socket import LiveSocket, connect
-from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
+from shoal.xianyu.passport import Passport
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.push_events import ChatMessage
 from shoal.xianyu.socket_errors import TokenRefused
@@ -79,6 +81,7 @@ class ConnectionDeps:
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     heard: HeardCounts = field(default_factory=HeardCounts)
+    names: SellerNames = field(default_factory=SellerNames)
     rng: Random = field(default_factory=Random)
     """Spreads periodic work of many connections in time, and sets the delay of replies."""
 
@@ -90,6 +93,8 @@ class _Access:
     session: aiohttp.ClientSession
     login: SiteLogin
     stop_switch: StopSwitch
+    passport: Passport
+    renewal: SilentRenewal
     mtop: MtopClient
     tokens: SocketTokens
 
@@ -131,6 +136,14 @@ class XianyuLive:
     async def _live(self, session: aiohttp.ClientSession, stop_switch: StopSwitch) -> None:
         """Run the connection over ``session``; nothing is sent once ``stop_switch`` is pulled."""
         login = await SiteLogin.open(self._account, self._deps.credentials)
+        passport = Passport(
+            session,
+            self._settings.site_passport_url,
+            login,
+            self._browser,
+            timeout_seconds=self._settings.site_timeout_seconds,
+        )
+        renewal = SilentRenewal(self._account.id, passport.renew_login)
         mtop = MtopClient(
             session,
             self._settings.site_mtop_url,
@@ -139,10 +152,11 @@ class XianyuLive:
             timeout_seconds=self._settings.site_timeout_seconds,
             stop_switch=stop_switch,
             allows=self._link.allows,
+            renewal=renewal,
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
         tokens = SocketTokens(login, mtop, self._turn_to_ask, renewal_ms=renewal_ms)
-        authorization = _Access(session, login, stop_switch, mtop, tokens)
+        authorization = _Access(session, login, stop_switch, passport, renewal, mtop, tokens)
         while True:
             token = await tokens.current()
             try:
@@ -255,6 +269,9 @@ class XianyuLive:
                 tasks.create_task(keepalive.run(), name=f"keepalive:{self._account.id}")
                 name = f"orders:{self._account.id}"
                 work.start(orders.take_up(), name=name)
+                if not self._account.name:
+                    learning = self._deps.names.learn(self._account.id, authorization.mtop)
+                    work.start(learning, name=f"name:{self._account.id}")
                 with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):
                     await conversations.take_up()
                     tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")
@@ -326,18 +343,28 @@ class XianyuLive:
         incoming.action(received)
 
     def _site_pictures(self, authorization: _Access) -> SitePictures:
+        async def once(picture: Picture) -> UploadedPicture:
+            return await upload_picture(
+                authorization.session,
+                self._settings.site_upload_url,
+                authorization.login,
+                picture.data,
+                media_type=picture.measured.format.media_type,
+                extension=picture.measured.format.extension,
+                browser=self._browser,
+                timeout_seconds=self._settings.site_timeout_seconds,
+            )
+
         async def upload(picture: Picture) -> UploadedPicture:
+            count = authorization.renewal.count
             with authorization.stop_switch.guarding():
-                return await upload_picture(
-                    authorization.session,
-                    self._settings.site_upload_url,
-                    authorization.login,
-                    picture.data,
-                    media_type=picture.measured.format.media_type,
-                    extension=picture.measured.format.extension,
-                    browser=self._browser,
-                    timeout_seconds=self._settings.site_timeout_seconds,
-                )
+                try:
+                    return await once(picture)
+                except ActionRequired as why:
+                    if why.reason != "login_expired" or not await authorization.renewal.renewed(count):
+                        raise
+                authorization.stop_switch.check()
+                return await once(picture)
 
         deps = self._deps
         return SitePictures(self._account.id, deps.pictures, deps.uploaded, upload, allows=self._link.allows)
@@ -345,13 +372,7 @@ class XianyuLive:
     async def _check_login(self, authorization: _Access) -> None:
         """Keep the login alive. Raise ``ActionRequired`` when it has ended."""
         with authorization.stop_switch.guarding():
-            alive = await has_login(
-                authorization.session,
-                self._settings.site_passport_url,
-                authorization.login,
-                browser=self._browser,
-                timeout_seconds=self._settings.site_timeout_seconds,
-            )
+            alive = await authorization.passport.has_login()
         if not alive:
             await authorization.mtop.login_user()  # a negative answer of the passport alone is not reliable
 

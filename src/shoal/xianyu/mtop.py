@@ -18,13 +18,14 @@ import structlog
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, CallUnknown, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
-from shoal.xianyu.cookie_string import parse_cookie
+from shoal.xianyu.cookie_jar import GATEWAY, cookies_set_by
+from shoal.xianyu.cookie_string import SITE_DOMAIN, parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
-from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
+from shoal.xianyu.site_answer import bounded_body, without_secrets
 from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
@@ -36,7 +37,8 @@ OBSERVED_TOKEN_SECONDS = 7200.0
 """The observed lifetime of a socket token; used when the site does not report one."""
 
 _NO_ROOM = "rate_limited"
-_MESSAGES, _ITEM, _ORDER = ("a21ybx.im.0.0", "a21ybx.item.0.0", "a21ybx.order-detail.0.0")
+_MESSAGES, _HOME = "a21ybx.im.0.0", "a21ybx.home.0.0"
+_ITEM, _ORDER = "a21ybx.item.0.0", "a21ybx.order-detail.0.0"
 """The site's pages that make these calls: ``spm_cnt`` in the query."""
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _JSON_TYPES = frozenset({"application/json", "text/json"})
@@ -45,16 +47,29 @@ _JSON_TYPES = frozenset({"application/json", "text/json"})
 class CookieSource(Protocol):
     """Where a client reads its cookie, and reports what the site changed in it."""
 
-    def header(self) -> str:
-        """Return the cookie as one header line."""
+    def header(self, host: str = SITE_DOMAIN) -> str:
+        """Return the cookies for a host of the site as one header line."""
         ...
 
     async def rotated(self, updates: dict[str, str]) -> None:
-        """Store cookies that the site has set; an empty value deletes.
+        """Store cookies that the site has set, by the keys of ``cookie_jar``; an empty value deletes.
 
         ``header()`` returns them afterwards. Must not raise when they cannot be stored: the call that brought them may
         have had an effect, and its caller must get the answer.
         """
+        ...
+
+
+class Renewal(Protocol):
+    """Renews a login that has ended, once for all calls that met its end."""
+
+    @property
+    def count(self) -> int:
+        """Return how many renewals have ended."""
+        ...
+
+    async def renewed(self, count: int) -> bool:
+        """Renew the login unless that was done since ``count``; return whether it is renewed."""
         ...
 
 
@@ -140,10 +155,12 @@ class MtopClient:
         clock_ms: Callable[[], int] = now_ms,
         stop_switch: StopSwitch | None = None,
         allows: Callable[[], bool] = _always,
+        renewal: Renewal | None = None,
     ) -> None:
         """``stop_switch`` is shared with everything else that talks to the site for the same account.
 
         ``allows`` is called before a call is repeated: the account may have been disabled since the first try.
+        ``renewal`` is asked once when the login has ended, before the call is repeated.
         """
         require_no_cookie_jar(session)
         self._session = session
@@ -154,6 +171,7 @@ class MtopClient:
         self._clock_ms = clock_ms
         self._stop_switch = stop_switch or StopSwitch()
         self._allows = allows
+        self._renewal = renewal
 
     async def call(
         self,
@@ -167,7 +185,8 @@ class MtopClient:
         """Make one call and return its ``data``, an empty object when the reply has none.
 
         A stale signing token is renewed from the reply and the call is repeated once: the site did not carry out the
-        first one. Cookies that any reply sets go to ``CookieSource.rotated``. After an answer that requires the owner's
+        first one. When the login has ended, the site is asked to renew it and the call is repeated once. Cookies that
+        any reply sets go to ``CookieSource.rotated``. After an answer that requires the owner's
         action, this client makes no further calls.
 
         Raises ``ActionRequired`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
@@ -178,15 +197,27 @@ class MtopClient:
             return await self._answered(_Call(api, version, data_text, extra_query or {}, irreversible))
 
     async def _answered(self, call: _Call) -> dict[str, object]:
-        reply, verdict = await self._ask(call)
-        if verdict.meaning is Meaning.TOKEN:
-            if not self._allows():
-                raise call.unanswered("the account was disabled during the call", TemporaryFailure.code)
-            reply, verdict = await self._ask(call)
+        count = self._renewal.count if self._renewal is not None else 0
+        reply, verdict = await self._asked(call)
+        if verdict.meaning is Meaning.SESSION and self._renewal is not None and await self._renewal.renewed(count):
+            self._require_on(call)
+            reply, verdict = await self._asked(call)
         if verdict.meaning is not Meaning.OK:
             self._raise_for(call, verdict)
         data = reply.get("data")
         return data if isinstance(data, dict) else {}
+
+    async def _asked(self, call: _Call) -> tuple[dict[str, object], Verdict]:
+        """Make a call, and once more when its signing token was stale."""
+        reply, verdict = await self._ask(call)
+        if verdict.meaning is Meaning.TOKEN:
+            self._require_on(call)
+            reply, verdict = await self._ask(call)
+        return reply, verdict
+
+    def _require_on(self, call: _Call) -> None:
+        if not self._allows():
+            raise call.unanswered("the account was disabled during the call", TemporaryFailure.code)
 
     async def im_token(self, device_id: str) -> ImToken:
         """Get a message socket token: the most risk-sensitive call, so keep the answer (§2.4)."""
@@ -205,6 +236,15 @@ class MtopClient:
     async def login_user(self) -> dict[str, object]:
         """Ask which user is logged in: a cheap check (§2.5)."""
         return await self.call("mtop.taobao.idlemessage.pc.loginuser.get", "{}", extra_query=_on(_MESSAGES))
+
+    async def profile(self) -> tuple[str, str]:
+        """Return the seller's name on the site and the address of the picture, empty where the site tells none."""
+        data = await self.call("mtop.idle.web.user.page.nav", "{}", extra_query=_on(_HOME))
+        module = data.get("module")
+        base = module.get("base") if isinstance(module, dict) else None
+        told = base if isinstance(base, dict) else {}
+        name, picture = (str(told.get(key) or "").strip() for key in ("displayName", "avatar"))
+        return name, picture
 
     async def item_detail(self, item_id: str) -> dict[str, object]:
         """Return an item's page; its facts are under ``itemDO`` (§2.5)."""
@@ -242,7 +282,7 @@ class MtopClient:
         return reply, judge(reply)
 
     async def _exchange(self, call: _Call) -> _Answer:
-        header = self._cookies.header()
+        header = self._cookies.header(GATEWAY)
         before = parse_cookie(header) if header.strip() else {}
         changed: dict[str, str] = {}
         try:

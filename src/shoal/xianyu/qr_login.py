@@ -6,25 +6,25 @@ site.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import aiohttp
 
 from shoal.errors import ActionRequired, TemporaryFailure
-from shoal.xianyu.browser import Browser
+from shoal.xianyu.browser import SITE, Browser
+from shoal.xianyu.cookie_jar import all_pairs
 from shoal.xianyu.cookie_string import format_cookie
-from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
-from shoal.xianyu.proxied_session import ProxyFailed
-from shoal.xianyu.site_answer import bounded_body, cookies_set_by
-from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.mtop import MtopClient, MtopRefused
+from shoal.xianyu.mtop_reply import require_good, risk_in_page
+from shoal.xianyu.passport import Passport
+from shoal.xianyu.qr_session import Answer, QrSession, failed, risk
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
-DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
 _VIEW_DATA = re.compile(rb"window\.viewData\s*=\s*")
 _MAX_CONTENT_CHARACTERS = 1_000
 """A longer code could not be scanned from a screen."""
@@ -41,6 +41,9 @@ _FIRST_PAGE = {
     "stie": "77",
 }
 """``stie`` is the site's spelling."""
+_HOME_CALL = "mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"
+"""What the home page asks before anything else; its answers bring ``cookie2`` and the signing token."""
+_BIZ_PARAMS = f"taobaoBizLoginFrom=web&renderRefer={SITE}/"
 
 
 class QrStatus(StrEnum):
@@ -52,10 +55,14 @@ class QrStatus(StrEnum):
     """Scanned; the app asks for a confirmation."""
     CONFIRMED = "confirmed"
     """Logged in."""
+    FACE = "face"
+    """Confirmed, and the site wants to see the seller's face: see ``FaceCheck``."""
     EXPIRED = "expired"
     """The site does not know the code any more."""
     CANCELLED = "cancelled"
     """The seller declined."""
+    ERROR = "error"
+    """The site gave the login up."""
 
 
 _STATUSES = {
@@ -66,108 +73,142 @@ _STATUSES = {
     "EXPIRED": QrStatus.EXPIRED,
     "CANCELED": QrStatus.CANCELLED,
     "CANCELLED": QrStatus.CANCELLED,
+    "ERROR": QrStatus.ERROR,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    location: str = field(repr=False)
-    body: bytes | None = field(repr=False)
 
 
 class QrLogin:
     """One login, from the code to the cookie, over a session without a cookie jar."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, *, browser: Browser, timeout_seconds: float = 20.0
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        mtop_url: str,
+        page_url: str,
+        browser: Browser,
+        timeout_seconds: float = 20.0,
     ) -> None:
-        require_no_cookie_jar(session)
-        self._session = session
-        self._base_url = base_url.rstrip("/")
-        self._browser = browser
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._cookies: dict[str, str] = {}
+        """``base_url`` is that of the passport, ``page_url`` that of the site's own pages."""
+        self.site = QrSession(session, base_url, browser, timeout_seconds)
+        """The requests of this login, and the cookies that they set."""
+        self._page_url = page_url.rstrip("/")
+        self._mtop_url = mtop_url.rstrip("/")
         self._form: dict[str, str] = {}
+        self._token = ""
+        self.face_url = ""
+        """Where the site's check of the face begins, after ``QrStatus.FACE``."""
 
     async def begin(self) -> str:
         """Request a code and return its content. Show it to the owner only: the user who scans it logs in *here*.
 
         Raises as ``ask``.
         """
-        page = await self._call("GET", "/mini_login.htm", params={**_FIRST_PAGE, "rnd": str(random.random())})  # noqa: S311
-        self._form = {**_login_form(page), "umidTag": "SERVER"}
-        content = _content(await self._call("GET", "/newlogin/qrcode/generate.do", params=self._form))
+        await self._visit_home()
+        page = await self.site.frame("/mini_login.htm", {**_FIRST_PAGE, "rnd": str(random.random())})  # noqa: S311
+        self._form = {"bizParams": _BIZ_PARAMS, **_login_form(page), "umidTag": "SERVER"}
+        if visitor := self.site.cookie("cookie2"):
+            self._form["hsiz"] = visitor
+        content = _content(await self.site.call("GET", "/newlogin/qrcode/generate.do", params=self._form))
         data = content.get("data")
         names = ("t", "ck", "codeContent")
         found = {name: str(data.get(name) or "") for name in names} if isinstance(data, dict) else {}
         code = found.get("codeContent", "")
         if not all(found.values()) or not found or len(code) > _MAX_CONTENT_CHARACTERS or not code.isprintable():
-            raise _failed("the site gives no code")
-        self._form |= {"t": found["t"], "ck": found["ck"]}
+            raise failed("the site gives no code")
+        self._form |= {"t": found["t"], "ck": found["ck"], **self._as_a_frame()}
         return code
 
     async def ask(self) -> QrStatus:
-        """Ask for the status of the login. After ``CONFIRMED`` ``cookie`` is the login.
+        """Ask for the status of the login. After ``CONFIRMED`` call ``finish``, and ``cookie`` is the login.
 
         Raises ``ActionRequired`` (``risk_control`` with the address to open, if the site gave one) when the site wants
         more than a scan from the seller, or ``TemporaryFailure`` (``qr_login_failed``, or a proxy's reason).
         """
-        content = _content(await self._call("POST", "/newlogin/qrcode/query.do", form=self._form))
+        query = {"appName": "xianyu", "fromSite": "77"}
+        content = _content(await self.site.call("POST", "/newlogin/qrcode/query.do", params=query, form=self._form))
         data = content.get("data")
         if not isinstance(data, dict):
-            raise _failed("the answer has no status")
+            raise failed("the answer has no status")
         if data.get("iframeRedirect") is True:
-            raise _risk(data.get("iframeRedirectUrl"))
+            url = data.get("iframeRedirectUrl")
+            if not isinstance(url, str) or not self.site.is_ours(url):
+                raise risk(url)
+            self.face_url = url
+            return QrStatus.FACE
         status = _STATUSES.get(str(data.get("qrCodeStatus")))
         if status is None:
-            raise _failed("the answer has an unknown status")
+            raise failed("the answer has an unknown status")
+        if status is QrStatus.CONFIRMED:
+            self._token = str(data.get("token") or data.get("lgToken") or "")
         return status
+
+    async def finish(self, *, keep_signed_in: bool = False) -> None:
+        """Make what was confirmed a login that lasts: trade in its token, visit the message page.
+
+        Whatever fails here leaves the login as it is. ``keep_signed_in`` is the owner's wish.
+        """
+        if self._token and not self.site.cookie("unb"):
+            query = {
+                "token": self._token, "subFlow": "DIALOG_CHECK_LOGIN_RPC", "nextCode": "0018", "bizScene": "qrcode",
+                "confirm": "true",
+            }  # fmt: skip
+            await self.site.call(
+                "POST", "/login_token/login.do", params=query, form={"deviceId": self.site.cookie("cna")}
+            )
+        with contextlib.suppress(TemporaryFailure, ActionRequired):
+            await self.site.visit(f"{self._page_url}/im")
+        if keep_signed_in:
+            with contextlib.suppress(TemporaryFailure, ActionRequired):
+                site = self.site
+                await Passport(site.session, site.base_url, site, site.browser, site.timeout_seconds).keep_signed_in()
 
     @property
     def is_logged_in(self) -> bool:
         """Whether the site has set a login: its cookies may have arrived although its answer was lost."""
-        return bool(self._cookies.get("unb") and self._cookies.get("cookie2"))
+        return bool(self.site.cookie("unb") and self.site.cookie("cookie2"))
 
     @property
     def cookie(self) -> str:
         """Every cookie that the site has set, as one header line. A secret."""
-        return format_cookie(self._cookies)
+        return format_cookie(all_pairs(self.site.jar))
 
-    async def _call(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
-    ) -> _Answer:
-        accept = "application/json, text/plain, */*"
-        headers = self._browser.call_headers(accept, site="same-origin", referer=f"{self._base_url}/")
-        if self._cookies:
-            headers["Cookie"] = self.cookie
-        try:
-            async with self._session.request(
-                method, self._base_url + path, params=params, data=form, headers=headers,
-                allow_redirects=False, timeout=self._timeout,
-            ) as response:  # fmt: skip
-                self._take(cookies_set_by(response))
-                answer = _Answer(response.status, response.headers.get("Location", ""), await bounded_body(response))
-        except ProxyFailed as failure:
-            raise TemporaryFailure(f"QR login: {failure}", code=failure.code) from None
-        except (aiohttp.ClientError, OSError) as failure:
-            # "from None": aiohttp's errors refer to the request, and so to the cookie.
-            raise _failed(f"no answer ({type(failure).__name__})") from None
-        if 300 <= answer.status < 400 and is_risk_url(answer.location):
-            raise _risk(answer.location)
-        if answer.status != 200 or answer.body is None:
-            raise _failed(f"HTTP {answer.status}")
-        return answer
+    async def _visit_home(self) -> None:
+        """Make the calls of the home page: ``cookie2`` comes with them, not with the confirmation.
 
-    def _take(self, changed: Mapping[str, str]) -> None:
-        for name, value in changed.items():
-            if value:
-                self._cookies[name] = value
-            else:
-                self._cookies.pop(name, None)
+        The first one is unsigned and brings the token that signs the second. Without an answer the login goes on: what
+        is missing then is told at its end.
+        """
+        mtop = MtopClient(
+            self.site.session,
+            self._mtop_url,
+            self.site,
+            browser=self.site.browser,
+            timeout_seconds=self.site.timeout_seconds,
+        )
+        with contextlib.suppress(MtopRefused):
+            try:
+                await self.site.get_json(f"{self._mtop_url}/h5/{_HOME_CALL}/1.0/")
+                await mtop.call(_HOME_CALL, '{"bizScene":"home"}', extra_query={"spm_cnt": "a21ybx.home.0.0"})
+            except TemporaryFailure as failure:
+                if failure.code.startswith("proxy_"):
+                    raise
+
+    def _as_a_frame(self) -> dict[str, str]:
+        """Return what the login frame of a browser tells of itself with each question."""
+        return {
+            "isIframe": "true",
+            "documentReferer": f"{SITE}/",
+            "defaultView": "sms",
+            "deviceId": self.site.cookie("cna"),
+            "navlanguage": self.site.browser.language.partition(",")[0],
+            "navUserAgent": self.site.browser.user_agent,
+            "navPlatform": self.site.browser.navigator_platform,
+        }
 
 
-def _login_form(page: _Answer) -> dict[str, str]:
+def _login_form(page: Answer) -> dict[str, str]:
     """Return the form in the page's ``window.viewData``."""
     found = _VIEW_DATA.search(page.body or b"")
     try:
@@ -176,7 +217,7 @@ def _login_form(page: _Answer) -> dict[str, str]:
         form = view["loginFormData"]
         return {str(name): _field(value) for name, value in form.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _failed("the site's page has no form") from None
+        raise failed("the site's page has no form") from None
 
 
 def _field(value: object) -> str:
@@ -188,26 +229,16 @@ def _field(value: object) -> str:
     return str(value)
 
 
-def _content(answer: _Answer) -> dict[str, object]:
+def _content(answer: Answer) -> Mapping[str, object]:
     try:
         reply = parse_json_object(answer.body or b"")
     except UndecodableFrame:
         url = risk_in_page(answer.body or b"")
         if url is not None:
-            raise _risk(url) from None
-        raise _failed("the answer is not JSON") from None
+            raise risk(url) from None
+        raise failed("the answer is not JSON") from None
     require_good(reply, "QR login")
     content = reply.get("content")
-    if not isinstance(content, dict) or content.get("success") is not True:
-        raise _failed("the site says no")
+    if not isinstance(content, dict) or content.get("success") is not True or reply.get("hasError") is True:
+        raise failed("the site says no")
     return content
-
-
-def _risk(url: object) -> ActionRequired:
-    """Return the error for a verification by the seller; it contains only an address that can be opened."""
-    usable = isinstance(url, str) and url.startswith(("https://", "http://")) and len(url) <= 8192 and url.isprintable()
-    return ActionRequired("risk_control", action_url=str(url) if usable else "")
-
-
-def _failed(why: str) -> TemporaryFailure:
-    return TemporaryFailure(f"QR login: {why}", code="qr_login_failed", why=why)

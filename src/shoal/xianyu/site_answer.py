@@ -1,25 +1,13 @@
-"""Reads every HTTP answer of the site: the cookies it sets, and its body, within bounds."""
+"""Reads every HTTP answer of the site: its body, within bounds, and its words, without secrets."""
 
 from __future__ import annotations
 
 import aiohttp
 
-from shoal.xianyu.cookie_string import is_pair
-
 MAX_REPLY_BYTES = 2 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _MAX_SITE_TEXT = 200
 _SHORTEST_SECRET = 6
-
-
-def cookies_set_by(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Return the cookies that a reply sets, a deleted one with an empty value."""
-    changed: dict[str, str] = {}
-    for name, morsel in response.cookies.items():
-        value = "" if morsel["max-age"] in {"0", 0} else morsel.coded_value
-        if is_pair(name, value):
-            changed[name] = value
-    return changed
 
 
 def without_secrets(text: str, cookie_header: str) -> str:

@@ -9,11 +9,12 @@ import aiohttp
 
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
+from shoal.xianyu.cookie_jar import UPLOADS, cookies_set_by
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
 from shoal.xianyu.proxied_session import ProxyFailed
-from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
+from shoal.xianyu.site_answer import bounded_body, without_secrets
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_UPLOAD_URL = "https://stream-upload.goofish.com"
@@ -66,7 +67,7 @@ async def upload_picture(
     Raises ``ActionRequired`` (``risk_control`` with the address to open), ``UploadRefused``, or ``TemporaryFailure``
     (``upload_failed``, or a proxy's reason). A failed upload has no other effect, so it may be tried again.
     """
-    header = cookies.header()
+    header = cookies.header(UPLOADS)
     before = parse_cookie(header) if header.strip() else {}
     form = aiohttp.FormData()
     form.add_field("file", data, filename=f"picture.{extension}", content_type=media_type)

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from shoal.errors import ActionRequired, ShoalError
 from shoal.xianyu.browser import Browser
-from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
+from shoal.xianyu.passport import Passport
 from shoal.xianyu.qr_login import QrLogin
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.uploads import upload_picture
@@ -24,7 +24,7 @@ Told = str | bool
 
 
 class Jar:
-    def header(self) -> str:
+    def header(self, host: str = "") -> str:
         return "unb=2200000000002; cookie2=secret; _m_h5_tk=0123_1"
 
     async def rotated(self, updates: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ async def mtop(site: Site) -> object:
 
 
 async def login_check(site: Site) -> object:
-    return await has_login(site.session, site.url, Jar(), browser=BROWSER)
+    return await Passport(site.session, site.url, Jar(), BROWSER).has_login()
 
 
 async def upload(site: Site) -> object:
@@ -72,7 +72,7 @@ async def upload(site: Site) -> object:
 
 
 async def qr_login(site: Site) -> object:
-    return await QrLogin(site.session, site.url, browser=BROWSER).begin()
+    return await QrLogin(site.session, site.url, mtop_url=site.url, page_url=site.url, browser=BROWSER).begin()
 
 
 DOORS: tuple[Callable[[Site], Awaitable[object]], ...] = (mtop, login_check, upload, qr_login)

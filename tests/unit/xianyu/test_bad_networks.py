@@ -280,7 +280,7 @@ async def test_who_stands_in_for_the_site_is_told_nothing_and_named(tmp_path: Pa
 
 
 class _Cookies:
-    def header(self) -> str:
+    def header(self, host: str = "") -> str:
         return COOKIE
 
     async def rotated(self, updates: dict[str, str]) -> None:

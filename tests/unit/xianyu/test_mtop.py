@@ -28,7 +28,7 @@ class Jar:
         self.text = text
         self.updates: list[dict[str, str]] = []
 
-    def header(self) -> str:
+    def header(self, host: str = "") -> str:
         return self.text
 
     async def rotated(self, updates: dict[str, str]) -> None:

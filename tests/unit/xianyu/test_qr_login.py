@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
-from shoal.xianyu.qr_login import QrLogin, QrStatus, _Answer, _content, _login_form
+from shoal.xianyu.qr_login import QrLogin, QrStatus, _content, _login_form
+from shoal.xianyu.qr_session import Answer
 from shoal.xianyu.site_session import open_site_session
 
 FORM = {"appName": "xianyu", "_csrf_token": "secretcsrf", "isMobile": False, "fromSite": 77, "returnUrl": ""}
@@ -64,8 +65,10 @@ async def site(
     app.router.add_get("/mini_login.htm", first or page())
     app.router.add_get("/newlogin/qrcode/generate.do", code or says(CODE))
     app.router.add_post("/newlogin/qrcode/query.do", query or says({"qrCodeStatus": "NEW"}))
+    app.router.add_route("*", "/h5/{api}/1.0/", says(whole={"ret": ["FAIL_SYS_TOKEN_EMPTY::令牌为空"]}))
     async with TestServer(app) as server, open_site_session() as session:
-        yield QrLogin(session, str(server.make_url("/")), browser=Browser("browser"), timeout_seconds=0.5)
+        url = str(server.make_url("/"))
+        yield QrLogin(session, url, mtop_url=url, page_url=url, browser=Browser("browser"), timeout_seconds=0.5)
 
 
 async def test_the_whole_way_as_the_site_wants_it() -> None:
@@ -90,15 +93,24 @@ async def test_the_whole_way_as_the_site_wants_it() -> None:
         assert login.cookie == "XSRF-TOKEN=secretxsrf; unb=2200000000001; cookie2=secretcookie2"
     form = {
         "appName": "xianyu", "_csrf_token": "secretcsrf", "isMobile": "false", "fromSite": "77", "returnUrl": "",
-        "umidTag": "SERVER",
+        "umidTag": "SERVER", "bizParams": "taobaoBizLoginFrom=web&renderRefer=https://www.goofish.com/",
     }  # fmt: skip
     assert asked[0] == {"query": form, "cookie": "XSRF-TOKEN=secretxsrf"}
-    assert asked[1]["form"] == {**form, "t": "1750000000123", "ck": "secretck"}
+    browser = {
+        "isIframe": "true", "documentReferer": "https://www.goofish.com/", "defaultView": "sms", "deviceId": "",
+        "navlanguage": "zh-CN", "navUserAgent": "browser", "navPlatform": "Linux x86_64",
+    }  # fmt: skip
+    assert asked[1]["form"] == {**form, "t": "1750000000123", "ck": "secretck", **browser}
 
 
 @pytest.mark.parametrize(
     ("word", "status"),
-    [("SCANNED", QrStatus.SCANNED), ("EXPIRED", QrStatus.EXPIRED), ("CANCELED", QrStatus.CANCELLED)],
+    [
+        ("SCANNED", QrStatus.SCANNED),
+        ("EXPIRED", QrStatus.EXPIRED),
+        ("CANCELED", QrStatus.CANCELLED),
+        ("ERROR", QrStatus.ERROR),
+    ],
 )
 async def test_every_word_of_the_site_is_known(word: str, status: QrStatus) -> None:
     async with site(query=says({"qrCodeStatus": word})) as login:
@@ -209,10 +221,10 @@ _bodies = st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).en
 def test_no_page_and_no_answer_raises_anything_else(body: bytes) -> None:
     for read, given_body in ((_content, body), (_login_form, body), (_login_form, b"window.viewData = " + body)):
         with suppress(ActionRequired, TemporaryFailure):
-            read(_Answer(200, "", given_body))
+            read(Answer(200, "", "", given_body))
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"loginFormData":' * 50_000, b"\xff" * 1000])
 def test_a_page_that_is_nested_without_end_is_refused(body: bytes) -> None:
     with pytest.raises(TemporaryFailure):
-        _login_form(_Answer(200, "", b"window.viewData = " + body))
+        _login_form(Answer(200, "", "", b"window.viewData = " + body))

@@ -31,7 +31,7 @@ class Jar:
     def __init__(self) -> None:
         self.text = COOKIE
 
-    def header(self) -> str:
+    def header(self, host: str = "") -> str:
         return self.text
 
     async def rotated(self, updates: dict[str, str]) -> None:

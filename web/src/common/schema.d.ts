@@ -2207,8 +2207,10 @@ export interface paths {
          * @description Ask the site for a code that the seller scans with the app.
          *
          *     `account` names the account to add or renew. Left out: the caller's account of the seller who scans is renewed, or a
-         *     new one is added under the seller's number. The server follows the login by itself; poll until `state` is neither
-         *     `waiting` nor `scanned`. A user can have at most three logins in progress.
+         *     new one is added under the seller's number. The server follows the login by itself; poll until `state` is none of
+         *     `waiting`, `scanned` and `face_check`. In `face_check` the site wants to see the seller's face: `content` and
+         *     `picture` are then its second code, to be scanned with the same app. A user can have at most three
+         *     logins in progress.
          */
         post: operations["begin_qr_login"];
         delete?: never;
@@ -2226,7 +2228,7 @@ export interface paths {
         };
         /**
          * Get a QR login
-         * @description Return the state of a QR login. `needs_owner`: the site wants more than a scan.
+         * @description Return the state of a QR login. `needs_owner`: the site wants a check that Shoal cannot show.
          *
          *     Then open `action_url` and begin another login.
          */
@@ -2335,6 +2337,7 @@ export interface components {
          *       "observed_generation": 7,
          *       "owner_id": 1,
          *       "permission": "own",
+         *       "picture": "",
          *       "reason": "",
          *       "remark": "",
          *       "rev": 120,
@@ -2353,6 +2356,8 @@ export interface components {
             unb: string;
             /** Name */
             name: string;
+            /** Picture */
+            picture: string;
             /** Remark */
             remark: string;
             browser: components["schemas"]["BrowserBody"];
@@ -5751,8 +5756,10 @@ export interface components {
          * @description The account to add or renew. Left out: the account of the seller who scans.
          *
          *     ``proxy`` is used for the login and connection of an account that is added. An account that is renewed uses its own.
+         *     ``keep_signed_in`` asks the site to keep the login for long (about 30 days), as its own page offers.
          * @example {
-         *       "account": "my-shop"
+         *       "account": "my-shop",
+         *       "keep_signed_in": true
          *     }
          */
         QrLoginBody: {
@@ -5760,6 +5767,11 @@ export interface components {
             account?: string | null;
             /** Proxy */
             proxy?: string | null;
+            /**
+             * Keep Signed In
+             * @default false
+             */
+            keep_signed_in: boolean;
         };
         /**
          * QrLoginList
@@ -5776,7 +5788,7 @@ export interface components {
          * @description The state of a login. Each member says what happens next.
          * @enum {string}
          */
-        QrLoginState: "waiting" | "scanned" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
+        QrLoginState: "waiting" | "scanned" | "face_check" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
         /**
          * ReadyAnswer
          * @description Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner.

@@ -18,7 +18,8 @@ from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.connection.qr_logins import QrLoginState, QrLoginView, unknown_qr_login
+from shoal.connection.qr_logins import QrLoginView, unknown_qr_login
+from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import ShoalError
 from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
@@ -94,8 +95,10 @@ async def begin_qr_login(
     """Ask the site for a code that the seller scans with the app.
 
     `account` names the account to add or renew. Left out: the caller's account of the seller who scans is renewed, or a
-    new one is added under the seller's number. The server follows the login by itself; poll until `state` is neither
-    `waiting` nor `scanned`. A user can have at most three logins in progress.
+    new one is added under the seller's number. The server follows the login by itself; poll until `state` is none of
+    `waiting`, `scanned` and `face_check`. In `face_check` the site wants to see the seller's face: `content` and
+    `picture` are then its second code, to be scanned with the same app. A user can have at most three
+    logins in progress.
     """
     require_all_shops(who) if body.account is None else require_own(server, who, body.account)
     view = await server.qr_logins.begin(
@@ -106,6 +109,7 @@ async def begin_qr_login(
         most_shops=most_shops(server, who),
         account_id=body.account or "",
         proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
+        keep_signed_in=body.keep_signed_in,
     )
     return _answer(server, view, language_of(accept_language))
 
@@ -121,7 +125,7 @@ async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: Ac
 async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
-    """Return the state of a QR login. `needs_owner`: the site wants more than a scan.
+    """Return the state of a QR login. `needs_owner`: the site wants a check that Shoal cannot show.
 
     Then open `action_url` and begin another login.
     """
@@ -188,6 +192,7 @@ async def check_qr_code(
 _OLD_WORDS = {
     QrLoginState.WAITING: "waiting",
     QrLoginState.SCANNED: "scanned",
+    QrLoginState.FACE_CHECK: "scanned",
     QrLoginState.DONE: "success",
     QrLoginState.EXPIRED: "expired",
     QrLoginState.CANCELLED: "cancelled",

@@ -46,11 +46,13 @@ class QrLoginBody(BaseModel):
     """The account to add or renew. Left out: the account of the seller who scans.
 
     ``proxy`` is used for the login and connection of an account that is added. An account that is renewed uses its own.
+    ``keep_signed_in`` asks the site to keep the login for long (about 30 days), as its own page offers.
     """
 
-    model_config = body_example(account="my-shop")
+    model_config = body_example(account="my-shop", keep_signed_in=True)
     account: Text | None = None
     proxy: Secret | None = None
+    keep_signed_in: bool = False
 
 
 class StatusBody(BaseModel):

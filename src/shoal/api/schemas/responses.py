@@ -122,7 +122,7 @@ class AccountBody(BaseModel):
     """One account: desired and observed state."""
 
     model_config = example(
-        id="my-shop", owner_id=1, unb="2200000000001", name="小鱼杂货铺", remark="",
+        id="my-shop", owner_id=1, unb="2200000000001", name="小鱼杂货铺", picture="", remark="",
         fingerprint="1f0e9a3c", enabled=True,
         browser={"source": "pasted", "name": "Chrome 151, Windows", "user_agent": "Mozilla/5.0 …"},
         cookie_expires_at="2026-02-01T00:00:00.000Z",
@@ -149,6 +149,8 @@ class AccountBody(BaseModel):
     unb: str
     name: str
     """The name of the seller on the site, unless the owner changed it."""
+    picture: str
+    """The address of the seller's picture on the site."""
     remark: str
     browser: BrowserBody
     fingerprint: str
@@ -195,6 +197,7 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
         owner_id=account.owner_id,
         unb=account.unb,
         name=account.name,
+        picture=account.picture,
         remark=account.remark,
         browser=_browser_body(manager, account),
         fingerprint=account.fingerprint,

@@ -6,9 +6,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.xianyu import passport as the_passport
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import merge
-from shoal.xianyu.login_check import has_login
 from shoal.xianyu.site_session import open_site_session
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2; XSRF-TOKEN=x-s-r-f; cna=CNA1; _tb_token_=old"
@@ -25,7 +25,7 @@ class Passport:
         self.answer: web.StreamResponse = web.json_response({"content": {"success": True}})
         self.url = ""
 
-    def header(self) -> str:
+    def header(self, host: str = "") -> str:
         return self.text
 
     async def rotated(self, updates: dict[str, str]) -> None:
@@ -39,9 +39,8 @@ class Passport:
 
     async def ask(self, timeout_seconds: float = 30.0) -> bool:
         async with open_site_session() as session:
-            return await has_login(
-                session, self.url, self, browser=Browser("Shoal-Test/1"), timeout_seconds=timeout_seconds
-            )
+            browser = Browser("Shoal-Test/1")
+            return await the_passport.Passport(session, self.url, self, browser, timeout_seconds).has_login()
 
 
 @pytest.fixture
