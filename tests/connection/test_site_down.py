@@ -100,12 +100,16 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
         await everybody_asks()
         await each_is(lambda seen: seen.reason == "handshake_refused")
         await asyncio.sleep(0.5)  # in which they might storm
-        told = [event.observation for event in await events.take() if isinstance(event, AccountStateChanged)]
+        waits: set[int] = set()
+        async with asyncio.timeout(60):  # what fell together does not rise together: no few waits are those of all
+            while len(waits) <= SHOPS:
+                told = [event.observation for event in await events.take() if isinstance(event, AccountStateChanged)]
+                waits |= {
+                    round(seen.next_attempt_at_ms - seen.since_ms, -1) for seen in told if seen.next_attempt_at_ms
+                }
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
     assert token_calls == [0] * SHOPS, "the token is not to blame"
-    waits = {seen.next_attempt_at_ms - seen.since_ms for seen in told if seen.next_attempt_at_ms is not None}
-    assert len(waits) > SHOPS // 2, "what fell together does not rise together"
     await all_back(1)
 
     counted = await Counted(sandbox, unbs).begin()
@@ -133,6 +137,7 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
     assert {(await sandbox.sockets(unb))["max"] for unb in unbs} == {1}
 
 
+@pytest.mark.timeout(300, method="thread")  # a loop of uvloop that does not close hears no signal
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_the_sites_bad_hours_make_no_storm_and_lose_nothing(
     tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
