@@ -28,7 +28,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def door(tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[Door]:
     """A server whose passport is the sandbox's; its connections are invented."""
-    async with open_door(tmp_path / "data", site_passport_url=sandbox.url) as opened:
+    async with open_door(tmp_path / "data", site_passport_url=sandbox.url, site_mtop_url=sandbox.url) as opened:
         opened.server.qr_logins._poll_seconds = 0.05
         yield opened
 
