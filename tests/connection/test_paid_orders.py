@@ -11,7 +11,7 @@ from shoal.connection.xianyu_live import ORDER_CALLS_AT_ONCE
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
 
-CALLS_PER_SECOND, SLACK_SECONDS = 20.0, 0.05
+CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.05
 
 
 async def test_a_paid_order_gets_its_message_first_and_is_confirmed_once(shoal: Shoal) -> None:
