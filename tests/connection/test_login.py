@@ -70,7 +70,6 @@ async def test_a6_a_rotated_cookie_survives_off_and_on(shoal: Shoal) -> None:
     assert shoal.manager.account("shop").cookie_version == 1
 
 
-@pytest.mark.settings(site_timeout_seconds=3.0)
 async def test_a7_an_old_reply_cannot_write_over_the_owners_new_cookie(shoal: Shoal) -> None:
     """The owner's cookie and, behind it, what the old connection's reply rotated wait for the database together."""
     unb = await shoal.add()
