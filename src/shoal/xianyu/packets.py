@@ -17,7 +17,7 @@ from shoal.xianyu.push_events import (
     Typing,
     UnknownEvent,
 )
-from shoal.xianyu.speakers import CARD_TYPES, Speaker, who_speaks
+from shoal.xianyu.speakers import CARD_TYPES, Speaker, is_in_a_persons_chat, who_speaks
 from shoal.xianyu.trade_cards import TRADE_CARD, Surroundings, card_update, names_order, trade_card
 from shoal.xianyu.trade_texts import is_system_text
 from shoal.xianyu.wire_bytes import MAX_DEPTH
@@ -94,8 +94,8 @@ def _read_chat(body: dict[str, object], me: str) -> Event:
     chat = _chat_of(body)
     if chat is None:
         return _unknown(body)
-    is_card = chat.content_type in CARD_TYPES
-    if chat.content_type == TRADE_CARD or (is_card and names_order(chat.around, chat.content)):
+    is_card = chat.content_type in CARD_TYPES and is_in_a_persons_chat(chat.around.session_type, chat.sender_id)
+    if is_card and (chat.content_type == TRADE_CARD or names_order(chat.around, chat.content)):
         return trade_card(
             chat.around,
             chat.content,
@@ -152,7 +152,7 @@ def _chat_message(chat: _Chat, me: str) -> ChatMessage:
     text = _typed_text(chat.content) or text_of(extension.get("reminderContent")) or chat.summary
     speaker = who_speaks(
         content_type=chat.content_type,
-        session_type=id_of(extension.get("sessionType")),
+        session_type=chat.around.session_type,
         mark=text_of(chat.around.ext_json.get("msgArg1")),
         source_id=chat.around.source_id,
         sender_id=chat.sender_id,

@@ -12,6 +12,7 @@ TIPS: Final = 14
 """The content type of a hint between two messages."""
 
 _OFFICIAL_SESSIONS: Final = frozenset({"3", "53"})
+_PERSON_SESSIONS: Final = frozenset({"", "1"})
 _SHORTEST_PERSON_ID: Final = 6
 _CARD_MARK, _TIP_MARK = "MsgCard", "MsgTips"
 _SITE_SOURCE: Final = "C2C:"
@@ -33,6 +34,16 @@ class Speaker(StrEnum):
     """A chat that is not with one person: a group, or a kind of session that is not known."""
     SITE = "site"
     """The site: words that are its own, or a message that it marks as silent."""
+
+
+def is_official(session_type: str, sender_id: str) -> bool:
+    """Return whether an account of the site speaks, by the kind of its chat or by its short id."""
+    return session_type in _OFFICIAL_SESSIONS or (sender_id.isdigit() and len(sender_id) < _SHORTEST_PERSON_ID)
+
+
+def is_in_a_persons_chat(session_type: str, sender_id: str) -> bool:
+    """Return whether a card stands in a chat with one person: only there does the site tell of an order's steps."""
+    return session_type in _PERSON_SESSIONS and not is_official(session_type, sender_id)
 
 
 def who_speaks(
@@ -57,8 +68,8 @@ def who_speaks(
         return Speaker.CARD
     if sender_id == me:  # before "silent": the site pushes the echo of our own words so
         return Speaker.OWN
-    if session_type in _OFFICIAL_SESSIONS or (sender_id.isdigit() and len(sender_id) < _SHORTEST_PERSON_ID):
+    if is_official(session_type, sender_id):
         return Speaker.OFFICIAL
-    if session_type not in {"", "1"}:
+    if session_type not in _PERSON_SESSIONS:
         return Speaker.GROUP
     return Speaker.SITE if is_silent or is_known_phrase else Speaker.PERSON

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shoal.xianyu.identity import strip_address
 from shoal.xianyu.push_events import CardUpdate, Parcel, TradeCard
-from shoal.xianyu.speakers import CARD_TYPES
+from shoal.xianyu.speakers import CARD_TYPES, is_in_a_persons_chat
 from shoal.xianyu.trade_texts import is_group_price_text, is_paid_text
 from shoal.xianyu.wire_values import found, id_of, json_object, ms_of, number_of, object_at, object_in, text_of
 
@@ -52,6 +52,11 @@ class Surroundings:
     def source_id(self) -> str:
         """Return what sent the message: ``S:…`` for a person's client, ``C2C:…`` for the site."""
         return text_of(self.biz_tag.get("sourceId"))
+
+    @property
+    def session_type(self) -> str:
+        """Return the kind of chat: ``1`` with one person; empty when it is not told."""
+        return id_of(self.extension.get("sessionType"))
 
     @property
     def task_name(self) -> str:
@@ -132,7 +137,7 @@ def trade_card(
         task_name=around.task_name,
         we_sell=around.we_sell(links, sender_id, me),
         says_paid=is_paid_text(reminder) or is_paid_text(title),
-        says_group_price=is_group_price_text(title),
+        says_group_price=is_group_price_text(reminder) or is_group_price_text(title),
         parcel=_parcel(links, around.update_key),
         buyer_name=around.peer_name,
     )
@@ -147,10 +152,11 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
     """Read the update of an earlier card. Only its reminder and its changed button are sure to be new."""
     around = Surroundings.of(object_at(body, "4"))
     button = text_of(json_object(text_of(around.extension.get(_CHANGED_BUTTON))).get("targetUrl"))
-    sender_id = id_of(around.extension.get("senderUserId"))
+    sender_id = strip_address(id_of(around.extension.get("senderUserId")))
     reminder = _told(around.extension)
     content_type = number_of(around.ext_json.get("contentType"))
     is_card = content_type is None or content_type in CARD_TYPES
+    is_card = is_card and is_in_a_persons_chat(around.session_type, sender_id)
     return CardUpdate(
         chat_id=strip_address(id_of(body.get("2"))),
         message_id=id_of(body.get("1")),
