@@ -102,7 +102,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a notice under a buyer's id is a buyer's question",
         "xianyu/speakers.py",
-        "if content_type in CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):",
+        "if is_card or content_types & CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):",
         "if mark == _CARD_MARK:",
         "tests/wire/test_frames.py::test_a_pushed_frame_becomes_what_it_must",
     ),

@@ -11,7 +11,9 @@ from shoal.xianyu import frames
 from shoal.xianyu.identity import strip_address
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.push_events import Event
+from shoal.xianyu.speakers import CARD_TYPES
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
+from shoal.xianyu.wire_values import json_object, number_of
 
 _MS_LIMIT = 2**53
 _CHAT_PATHS = ("singleChatUserConversation", "singleChatConversation")
@@ -107,11 +109,16 @@ def _line(row: dict[str, object], me: str) -> tuple[int, Event] | None:
             "2": message.get("cid"),
             "3": message.get("messageId"),
             "5": message.get("createAt"),
-            "6": {"3": {"2": custom.get("summary"), "4": None if content else custom.get("type"), "5": content}},
+            "6": {"3": {"2": custom.get("summary"), "4": _content_type(custom.get("type"), content), "5": content}},
             "10": message.get("extension"),
         },
     }
     return _ms(message.get("createAt")), read_event(payload, me)
+
+
+def _content_type(told: object, content: str) -> object:
+    """Return the content type told beside a content; ``None`` where the content's own decides, for want of a card."""
+    return told if number_of(told) in CARD_TYPES or "contentType" not in json_object(content) else None
 
 
 def _inner(parent: Mapping[str, object], name: str) -> dict[str, object]:

@@ -18,12 +18,11 @@ from shoal.xianyu.push_events import (
     UnknownEvent,
 )
 from shoal.xianyu.speakers import CARD_TYPES, Speaker, is_in_a_persons_chat, who_speaks
-from shoal.xianyu.trade_cards import TRADE_CARD, Surroundings, card_update, names_order, trade_card
+from shoal.xianyu.trade_cards import TRADE_CARD, Surroundings, card_update, holds_card, names_order, trade_card
 from shoal.xianyu.trade_texts import is_system_text
 from shoal.xianyu.wire_bytes import MAX_DEPTH
 from shoal.xianyu.wire_values import (
     base64_text,
-    first_number,
     id_of,
     is_address,
     json_object,
@@ -85,6 +84,7 @@ class _Chat:
     content_text: str
     summary: str
     content_type: int
+    content_types: frozenset[int]
     created_at_ms: int
     is_silent: bool
     beside: str
@@ -120,7 +120,9 @@ def _chat_of(body: dict[str, object]) -> _Chat | None:
     content_text = text_of(custom.get("5")) or base64_text(custom.get("1"))
     content = json_object(content_text)
     around = Surroundings.of(extension)
-    content_type = first_number(custom.get("4"), content.get("contentType"), around.ext_json.get("contentType"))
+    places = (custom.get("4"), content.get("contentType"), around.ext_json.get("contentType"))
+    content_types = [number for value in places if (number := number_of(value))]
+    content_type = next(iter(content_types), 0)
     if not chat_id or not (extension or (content_type in CARD_TYPES and content)):
         return None
     return _Chat(
@@ -132,6 +134,7 @@ def _chat_of(body: dict[str, object]) -> _Chat | None:
         content_text=content_text,
         summary=text_of(custom.get("2")),
         content_type=content_type,
+        content_types=frozenset(content_types),
         created_at_ms=ms_of(message.get("5")),
         is_silent=text_of(object_at(body, "3").get("needPush")) == "false",
         beside=text_of(object_at(message, "8").get("extra")),
@@ -151,13 +154,14 @@ def _chat_message(chat: _Chat, me: str) -> ChatMessage:
     extension = chat.around.extension
     text = _typed_text(chat.content) or text_of(extension.get("reminderContent")) or chat.summary
     speaker = who_speaks(
-        content_type=chat.content_type,
+        content_types=chat.content_types,
         session_type=chat.around.session_type,
         mark=text_of(chat.around.ext_json.get("msgArg1")),
         source_id=chat.around.source_id,
         sender_id=chat.sender_id,
         me=me,
         is_silent=chat.is_silent,
+        is_card=holds_card(chat.content),
         is_known_phrase=is_system_text(text),
     )
     is_headed = speaker in _NOT_A_NAME
@@ -281,7 +285,7 @@ def _read_operation(body: dict[str, object], me: str) -> Event:
         item_id=id_of(object_at(session, "extensions").get("itemId")) or None,
         created_at_ms=0,
         speaker=who_speaks(
-            content_type=content_type,
+            content_types={content_type},
             session_type=id_of(session.get("sessionType")),
             mark="",
             source_id="",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from enum import StrEnum
 from typing import Final
 
@@ -48,23 +49,26 @@ def is_in_a_persons_chat(session_type: str, sender_id: str) -> bool:
 
 def who_speaks(
     *,
-    content_type: int,
+    content_types: Set[int],
     session_type: str,
     mark: str,
     source_id: str,
     sender_id: str,
     me: str,
     is_silent: bool = False,
+    is_card: bool = False,
     is_known_phrase: bool = False,
 ) -> Speaker:
     """Return who says a message, by what its frame or its line of the history says about it.
 
     ``mark`` is ``msgArg1`` of ``extJson``, ``source_id`` that of ``bizTag``; both and ``session_type`` may be empty.
-    ``is_silent``: pushed with ``needPush`` "false". ``is_known_phrase``: its text is one of the site's own.
+    ``content_types``: what each place says; they differ, and one that tells of a card is enough. ``is_card``: its
+    content is a card. ``is_silent``: pushed with ``needPush`` "false". ``is_known_phrase``: its text is one of the
+    site's own.
     """
-    if content_type == TIPS or mark == _TIP_MARK:
+    if TIPS in content_types or mark == _TIP_MARK:
         return Speaker.TIP
-    if content_type in CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):
+    if is_card or content_types & CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):
         return Speaker.CARD
     if sender_id == me:  # before "silent": the site pushes the echo of our own words so
         return Speaker.OWN

@@ -176,6 +176,11 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
     )
 
 
+def holds_card(content: dict[str, object]) -> bool:
+    """Return whether a content is a card, whatever its content type says."""
+    return "dxCard" in content or "dxCard" in object_in(content, "dynamicOperation", "changeContent")
+
+
 def card_main(content: dict[str, object]) -> dict[str, object]:
     """Return the part of a card that its reader sees."""
     return object_in(content, "dxCard", "item", "main")
@@ -224,11 +229,9 @@ def _keyed_order(update_key: str) -> str | None:
 
 
 def _parcel(links: list[str], update_key: str) -> Parcel:
-    """Return whether the goods go in a parcel, as far as the card says; a link outweighs the key."""
-    for page, parcel in _PAGE_PARCELS:
-        if any(page in link for link in links):
-            return parcel
+    """Return whether the goods go in a parcel, as far as the card says: one place that says so outweighs the others."""
+    told = {parcel for page, parcel in _PAGE_PARCELS if any(page in link for link in links)}
     match = _UPDATE_KEY.match(update_key)
     if match and (match[3] or "").upper() == "TRADE_PAID_DONE_SELLER":
-        return _PAID_STEPS.get(match[2], Parcel.UNKNOWN)
-    return Parcel.UNKNOWN
+        told.add(_PAID_STEPS.get(match[2], Parcel.UNKNOWN))
+    return Parcel.YES if Parcel.YES in told else Parcel.NO if Parcel.NO in told else Parcel.UNKNOWN

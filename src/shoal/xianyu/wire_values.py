@@ -67,11 +67,6 @@ def number_of(value: object) -> int | None:
     return None
 
 
-def first_number(*values: object) -> int:
-    """Return the first value that is a number; 0 without one."""
-    return next((number for value in values if (number := number_of(value)) is not None), 0)
-
-
 def ms_of(value: object) -> int:
     """Return a time in milliseconds; 0 when there is none."""
     return number_of(value) or 0

@@ -73,6 +73,15 @@ def test_a_trade_card_in_the_history_is_a_trade_card() -> None:
     assert (event.order_id, event.paid) == ("4500000000000000001", True)
 
 
+@pytest.mark.parametrize("content", [{"dxCard": {}}, text("给个评价吧")])
+def test_a_line_that_its_type_calls_a_card_is_no_persons(content: Json) -> None:
+    row = message("37.PNM", 1, content)
+    row["message"]["content"]["custom"]["type"] = 25
+    ((_, event),) = read_history(history(row), ME).lines
+    assert isinstance(event, ChatMessage)
+    assert (event.speaker, event.content_type) == (Speaker.CARD, 25)
+
+
 def test_a_row_that_cannot_be_read_is_left_out_and_the_rest_is_read() -> None:
     broken: Json = {"message": "none"}
     assert len(read_history(history(broken, message("38.PNM", 1, text("x"))), ME).lines) == 1
