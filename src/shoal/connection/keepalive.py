@@ -189,10 +189,9 @@ class Keepalive:
             log.warning("could not look", account=self._account_id, why=failure.code)
             return
         has_unreadable, self._has_unreadable = self._has_unreadable, False
-        if has_unreadable and overlooked:  # not deaf: the messages were pushed in a form that is not known
+        if has_unreadable:  # not deaf: what is missing, also cards, was pushed in a form that is not known
             await self._pull_unreadable(len(overlooked))
-            return
-        if overlooked:
+        elif overlooked:
             raise DeafConnection("messages were not pushed although heartbeats were answered")
         await self._catch_up_once()
 

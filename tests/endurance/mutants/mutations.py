@@ -38,8 +38,8 @@ MUTATIONS = (
     _one(
         "a line that is deaf is kept",
         "connection/keepalive.py",
-        "        if overlooked:\n            raise",
-        "        if False:\n            raise",
+        "        elif overlooked:\n            raise",
+        "        elif False:\n            raise",
     ),
     _one(
         "what was cut off is forgotten",

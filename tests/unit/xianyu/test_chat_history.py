@@ -12,7 +12,9 @@ ME, BUYER, CHAT = "2200000000002", "2200000000001", "51000000001"
 Json = dict[str, object]
 
 
-def message(message_id: str, at_ms: object, content: Json, *, sender: str = BUYER, **extension: str) -> Json:
+def message(
+    message_id: str, at_ms: object, content: Json, *, sender: str = BUYER, told: int = 1, **extension: str
+) -> Json:
     """One row of a history, as the site gives it."""
     data = base64.b64encode(json.dumps(content).encode()).decode()
     return {
@@ -21,7 +23,7 @@ def message(message_id: str, at_ms: object, content: Json, *, sender: str = BUYE
             "cid": f"{CHAT}@goofish",
             "createAt": at_ms,
             "sender": {"uid": f"{sender}@goofish"},
-            "content": {"contentType": 101, "custom": {"type": 1, "summary": "…", "data": data}},
+            "content": {"contentType": 101, "custom": {"type": told, "summary": "…", "data": data}},
             "extension": {"senderUserId": sender, "reminderTitle": "买家", **extension},
         }
     }
@@ -75,8 +77,7 @@ def test_a_trade_card_in_the_history_is_a_trade_card() -> None:
 
 @pytest.mark.parametrize("content", [{"dxCard": {}}, text("给个评价吧")])
 def test_a_line_that_its_type_calls_a_card_is_no_persons(content: Json) -> None:
-    row = message("37.PNM", 1, content)
-    row["message"]["content"]["custom"]["type"] = 25
+    row = message("37.PNM", 1, content, told=25)
     ((_, event),) = read_history(history(row), ME).lines
     assert isinstance(event, ChatMessage)
     assert (event.speaker, event.content_type) == (Speaker.CARD, 25)
