@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from shoal.xianyu.identity import strip_address
@@ -37,6 +38,7 @@ TEXT, IMAGE, SESSION_AROUSE, CUSTOM = 1, 2, 8, 101
 """The content types that we distinguish, besides those of cards and tips."""
 
 _MAX_IMAGES = 32
+_ORDER_ID = re.compile(r"[0-9]{1,32}")
 _NOT_A_NAME = frozenset({Speaker.CARD, Speaker.TIP})
 """Who speaks under a headline, such as ``交易消息``, where a message has its sender's name."""
 
@@ -95,7 +97,10 @@ def _read_chat(body: dict[str, object], me: str) -> Event:
     if chat is None:
         return _unknown(body)
     is_card = chat.content_type in CARD_TYPES and is_in_a_persons_chat(chat.around.session_type, chat.sender_id)
-    if is_card and (chat.content_type == TRADE_CARD or names_order(chat.around, chat.content)):
+    is_about_order = chat.content_type == TRADE_CARD or (
+        is_card and names_order(chat.around, chat.content, chat.content_text, chat.beside)
+    )
+    if is_card and is_about_order:
         return trade_card(
             chat.around,
             chat.content,
@@ -221,12 +226,12 @@ def _told_of_chat(chat_id: str, body: dict[str, object], me: str) -> Event | Non
     told = object_at(body, "3")
     if isinstance(told.get("redReminder"), str):
         return OrderMark(chat_id=chat_id, mark=text_of(told.get("redReminder")), at_ms=at_ms)
-    return _order_context(chat_id, told, at_ms, me) if id_of(told.get("orderId")) else None
+    return _order_context(chat_id, told, at_ms, me) if _ORDER_ID.fullmatch(id_of(told.get("orderId"))) else None
 
 
 def _order_context(chat_id: str, told: dict[str, object], at_ms: int, me: str) -> OrderContext:
-    seller = id_of(told.get("itemSellerId"))
-    users = [id_of(told.get(name)) for name in ("extUserId", "ownerUserId")]
+    seller = strip_address(id_of(told.get("itemSellerId")))
+    users = [strip_address(id_of(told.get(name))) for name in ("extUserId", "ownerUserId")]
     return OrderContext(
         chat_id=chat_id,
         order_id=id_of(told.get("orderId")),

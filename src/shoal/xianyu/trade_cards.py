@@ -18,11 +18,11 @@ _PEER_ID = re.compile(r"[?&]peerUserId=([0-9]+)")
 _PEER_NAME = re.compile(r"[?&]peerUserNick=([^&]{1,64})")
 _BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})(?![0-9])")
 _TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})(?![0-9])")
+_ORDER_FIELD = re.compile(r"(?:orderId|bizOrderId)[\"']?\s?[=:]\s?[\"']?([0-9]{10,32})(?![0-9])")
 _ANYWHERE_ORDER = (
-    re.compile(r"(?:orderId|bizOrderId)[\"']?\s?[=:]\s?[\"']?([0-9]{10,32})(?![0-9])"),
+    _ORDER_FIELD,
     re.compile(r"order_detail\?id=([0-9]{10,32})(?![0-9])"),
 )
-_ANY_ID = re.compile(r"\"id\"\s?:\s?\"?([0-9]{10,32})(?![0-9])")
 _UPDATE_KEY = re.compile(r"[^:]{0,128}:([0-9]{10,32}):(?:([0-9]{1,4}):([A-Za-z_]{1,64}))?")
 _ROLE = re.compile(r"[?&]role=(buyer|seller)\b", re.IGNORECASE)
 _TASK_ROLE = re.compile(r"[_-](买家|卖家)")
@@ -118,12 +118,7 @@ def trade_card(
     links = _links(content)
     title = text_of(object_at(main, "exContent").get("title")) or text_of(object_at(changed, "exContent").get("title"))
     reminder = _told(around.extension) or summary
-    order_id = (
-        _linked_order(links)
-        or _order_anywhere(content_text, beside)
-        or _keyed_order(around.update_key)
-        or found(_ANY_ID, content_text)
-    )
+    order_id = _linked_order(links) or _order_anywhere(content_text, beside) or _keyed_order(around.update_key)
     return TradeCard(
         chat_id=chat_id,
         message_id=message_id,
@@ -135,7 +130,7 @@ def trade_card(
         created_at_ms=created_at_ms,
         content_type=content_type,
         task_name=around.task_name,
-        we_sell=around.we_sell(links, sender_id, me),
+        we_sell=around.we_sell(links if any(map(_ROLE.search, links)) else [content_text], sender_id, me),
         says_paid=is_paid_text(reminder) or is_paid_text(title),
         says_group_price=is_group_price_text(reminder) or is_group_price_text(title),
         parcel=_parcel(links, around.update_key),
@@ -143,9 +138,10 @@ def trade_card(
     )
 
 
-def names_order(around: Surroundings, content: dict[str, object]) -> bool:
-    """Return whether the links of a card, or what is said around it, name an order."""
-    return _linked_order(_links(content)) is not None or _keyed_order(around.update_key) is not None
+def names_order(around: Surroundings, content: dict[str, object], content_text: str, beside: str) -> bool:
+    """Return whether a card's links or fields, or what is said around it, name an order. A link in words does not."""
+    named = _linked_order(_links(content)) or _keyed_order(around.update_key)
+    return named is not None or any(found(_ORDER_FIELD, text) for text in (content_text, beside))
 
 
 def card_update(body: dict[str, object], me: str) -> CardUpdate:
@@ -155,7 +151,7 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
     sender_id = strip_address(id_of(around.extension.get("senderUserId")))
     reminder = _told(around.extension)
     content_type = number_of(around.ext_json.get("contentType"))
-    is_card = content_type is None or content_type in CARD_TYPES
+    is_card = _is_marked(around, content_type, has_button=bool(button))
     is_card = is_card and is_in_a_persons_chat(around.session_type, sender_id)
     return CardUpdate(
         chat_id=strip_address(id_of(body.get("2"))),
@@ -169,11 +165,19 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
         content_type=content_type,
         task_name=around.task_name,
         we_sell=is_card and around.we_sell([button], sender_id, me),
-        says_paid=is_paid_text(reminder),
-        says_group_price=is_group_price_text(reminder),
+        says_paid=is_card and is_paid_text(reminder),
+        says_group_price=is_card and is_group_price_text(reminder),
         parcel=_parcel([button], around.update_key),
         buyer_name=around.peer_name,
     )
+
+
+def _is_marked(around: Surroundings, content_type: int | None, *, has_button: bool) -> bool:
+    """Return whether an update bears the mark of a card: what a person wrote can be updated too."""
+    if content_type is not None:
+        return content_type in CARD_TYPES
+    has_key = _keyed_order(around.update_key) is not None
+    return has_button or has_key or bool(around.task_name) or around.source_id.startswith("C2C:")
 
 
 def holds_card(content: dict[str, object]) -> bool:

@@ -327,7 +327,7 @@ CHANGED = {
         (card("t", dynamicOperation=CHANGED, note="x?orderId=4444444444"), "3333333333"),
         (card("t", note='orderId:4444444444 "id":"5555555555"'), "4444444444"),
         (card("t", id="5555555555", note="bizOrderId=6666666666"), "6666666666"),
-        (card("t", id="5555555555"), "5555555555"),
+        (card("t", id="5555555555"), None),
         (card("t", note="bizOrderId=6666666666"), "6666666666"),
         (card("t", note="orderId=123"), None),
         (card("t", button="x://y?orderId=" + "1" * 33, target="x://order_detail?id=" + "2" * 400), None),
@@ -444,3 +444,17 @@ def test_long_texts_are_searched_in_linear_time(long: str) -> None:
     read_event(card_payload(long, card(long, button=long, target=long)), ME)
     read_event(chat_payload(long, url=long), ME)
     is_system_text(long)
+
+
+@pytest.mark.parametrize("order_id", ["abc", "", "1" * 33, "12 34"])
+def test_a_context_whose_order_is_no_number_is_not_read(order_id: str) -> None:
+    told = {"orderId": order_id, "itemSellerId": ME, "extUserId": BUYER}
+    event = read_event(decode_entry(encode_entry({"1": f"{CHAT}@goofish", "2": 1, "3": told, "4": AT})), ME)
+    assert isinstance(event, push_events.UnknownEvent)
+
+
+def test_a_role_in_the_words_of_a_text_card_tells_whose_order_it_is() -> None:
+    content = {"contentType": 6, "textCard": {"content": f"order_detail?id={ORDER}&role=Buyer x?orderId={ORDER}"}}
+    event = read_event(decode_entry(encode_entry(chat_payload("x", content_type=6, content=content))), ME)
+    assert isinstance(event, push_events.TradeCard)
+    assert (event.order_id, event.we_sell) == (ORDER, False)
