@@ -17,6 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
 
 from quick_start import blank_database
 from shoal.accounts.account import Account
@@ -111,7 +113,9 @@ class StandInSite:
             yield json.dumps({"ret": [ret], "data": data}).encode()
 
         body = SimpleNamespace(iter_chunked=chunks)
-        yield SimpleNamespace(status=200, content_type="application/json", headers={}, cookies={}, content=body)
+        yield SimpleNamespace(
+            status=200, content_type="application/json", headers=CIMultiDict(), url=URL(url), content=body
+        )
 
     # ── what a test does and sees ───────────────────────────────────────────────────────────────────────────────
 
