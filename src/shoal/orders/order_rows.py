@@ -74,7 +74,7 @@ class OrderRow:
         self._settle_by_status(status)
         if changes:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
-        if order_update.source == PAGE and status is OrderStatus.PENDING_SHIP:
+        if order_update.source == PAGE and order_update.status == status == OrderStatus.PENDING_SHIP:
             self._settle_by_page()
         return self.look_at(), changed
 

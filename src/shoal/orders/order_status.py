@@ -147,8 +147,8 @@ def _problem_of_action(order_action: OrderAction, now_ms: int) -> OrderProblem |
         return _UNCERTAIN[action]
     if order_action.state is not ActionState.FAILED:
         return None
-    if order_action.detail == Why.NOT_READY and not _has_waited(order_action, now_ms):
-        return None
+    if order_action.detail == Why.NOT_READY and now_ms - order_action.created_at_ms < GROUP_PATIENCE_MS:
+        return None  # since it was due: a second refusal does not begin the wait again
     return _BY_DETAIL.get(order_action.detail, _REFUSED[action])
 
 

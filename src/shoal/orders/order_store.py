@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
-from shoal.orders.chat_orders import make_chat_known, marked_order, unserved_in, waiting_groups
+from shoal.orders.chat_orders import make_chat_known, marked_order, told_by, unserved_in, waiting_groups
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_of
 from shoal.orders.order_rows import OrderRow
@@ -124,6 +124,10 @@ class OrderStore:
         if changed:
             self._changed(order)
         return changed
+
+    async def told_by(self, account_id: str, chat_id: str, message_id: str) -> str | None:
+        """Return the id of a chat's order of which this message told before; ``None`` without one, or with several."""
+        return await self._database.read(lambda connection: told_by(connection, account_id, chat_id, message_id))
 
     async def unserved_in(self, account_id: str, chat_id: str) -> list[Order]:
         """Return the orders of a chat that may have been paid just now: open, and their message was never due."""

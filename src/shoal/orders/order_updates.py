@@ -61,9 +61,15 @@ class OrderUpdates:
         return Stored(list(due.values()), without_order)
 
     async def _looked_up(self, card: Card) -> str | None:
-        """Return the order that a card without an order id can only mean; ``None`` without one, or with several."""
+        """Return the order that a card without an order id can only mean; ``None`` without one, or with several.
+
+        An update has the id of the card that it changes, and a repeat that of the first: its order is known by it.
+        """
         if not card.says_paid:
             return None
+        told = card.message_id and await self._store.told_by(self._account.id, card.chat_id, card.message_id)
+        if told:
+            return told
         found = await self._store.unserved_in(self._account.id, card.chat_id)
         if len(found) == 1:
             return found[0].order_id

@@ -127,7 +127,8 @@ async def test_a_confirmation_that_the_buyer_holds_up_is_made_again_when_the_ord
 async def test_a_confirmation_that_stays_held_up_is_tried_once_more_and_then_for_the_owner(
     shop: OneShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status_module, "GROUP_PATIENCE_MS", 0)
+    monkeypatch.setattr(status_module, "GROUP_PATIENCE_MS", 100)
+    monkeypatch.setattr(group_prices, "WAITS_SECONDS", (0.02,) * 6)
     await shop.add(paid_message="货", auto_confirm=True)
     shop.site.refused_calls[CONFIRM] = "BUYER_CONFIRM_INFO::买家确认信息后才能发货"
     shop.site.pays(ORDER)
@@ -184,6 +185,25 @@ async def test_a_group_price_that_waits_too_long_is_for_its_owner_also_after_a_r
     assert shop.site.said == []
 
 
+@pytest.mark.parametrize("words", ["等待刀成", ""])
+async def test_only_a_page_that_says_paid_makes_a_completed_group_price_ready(shop: OneShop, words: str) -> None:
+    await shop.add(paid_message="货", auto_confirm=True, free_shipping=True)
+    page(shop, words)
+    shop.site.pays(ORDER, "group")
+    await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)
+    told = {"redReminder": "等待卖家发货", "redReminderStyle": "1"}
+    shop.site.payload({"1": f"{CHAT}@goofish", "2": 1, "3": told, "4": now_ms() + 1000})
+    await order_soon(shop, status="pending_ship")
+    await shop.reopen()  # asks about it anew
+    looks = calls(shop, PAGE)
+    await until(lambda: calls(shop, PAGE) >= looks + 2)
+    assert (shop.site.said, calls(shop, CONFIRM)) == ([], 0)
+    page(shop, "等待卖家发货")
+    await shop.reopen()
+    await order_soon(shop, problem="needs_parcel")
+    assert shop.site.said == ["货"]
+
+
 async def test_a_group_price_that_was_opened_by_its_buyer_is_served_when_it_is_ready(shop: OneShop) -> None:
     await shop.add(paid_message="货", auto_confirm=True)
     shop.site.pays(ORDER, "group")
@@ -231,6 +251,37 @@ async def test_a_payment_whose_order_nothing_tells_is_told_to_the_owner(shop: On
     told = await shop.decided("paid-77.PNM", Decision.PAID_UNKNOWN)
     assert (told.message.direction, told.message.text) == ("site", "[已付款，待发货]")
     assert shop.site.said == []
+
+
+async def test_a_repeated_payment_without_an_order_pays_no_other_order_and_tells_nothing_false(shop: OneShop) -> None:
+    other = "4000000000000000002"
+    await shop.add(paid_message="货 {order_id}", auto_confirm=True)
+    shop.site.pays(ORDER, "not_paid")
+    await order_soon(shop, status="processing")
+    shop.site.payload(paid_update())
+    await order_soon(shop, problem="needs_parcel")
+    shop.site.payload(paid_update())
+    shop.site.pays(other, "not_paid")
+    await order_soon(shop, other, status="processing")
+    shop.site.payload(paid_update())
+    await shop.decided(shop.site.says("好"), Decision.NO_RULE)
+    order = await order_soon(shop, other)
+    assert (order.status, await shop.orders.order_actions("shop", other)) == ("processing", [])
+    assert shop.site.said == [f"货 {ORDER}"]
+    logged = await shop.log.list_messages(["shop"])
+    assert all(one.message.decision != Decision.PAID_UNKNOWN for one in logged)
+
+
+async def test_a_changed_card_that_names_no_order_is_about_that_of_the_card(shop: OneShop) -> None:
+    other = "4000000000000000002"
+    await shop.add(paid_message="货 {order_id}", auto_confirm=True)
+    for number in (ORDER, other):
+        card = shop.site.pays(number, "not_paid")
+        await order_soon(shop, number, status="processing")
+    shop.site.payload({**paid_update(), "1": card})
+    await order_soon(shop, other, status="pending_ship", problem="needs_parcel")
+    assert shop.site.said == [f"货 {other}"]
+    assert (await order_soon(shop)).status == "processing"
 
 
 # ── buyers who pay without writing ──

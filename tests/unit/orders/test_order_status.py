@@ -104,11 +104,12 @@ def test_a_group_price_that_waits_for_minutes_is_for_the_owner(
 
 
 def test_a_shipment_that_the_site_does_not_confirm_yet_is_for_the_owner_after_a_while() -> None:
-    refused = replace(an_intent(Action.CONFIRM, ActionState.FAILED, Why.NOT_READY), settled_at_ms=1_000)
+    refused = replace(an_intent(Action.CONFIRM, ActionState.FAILED, Why.NOT_READY), created_at_ms=1_000)
     order_actions = {Action.CONFIRM.value: refused}
     order_actions[Action.PAID_MESSAGE.value] = an_intent(Action.PAID_MESSAGE, ActionState.DONE)
     assert problem_of("pending_ship", order_actions, now_ms=2_000) is None
     late = 1_000 + GROUP_PATIENCE_MS
+    order_actions[Action.CONFIRM.value] = replace(refused, settled_at_ms=late - 1)  # refused a second time
     assert problem_of("pending_ship", order_actions, now_ms=late) is OrderProblem.GROUP_NOT_READY
 
 
