@@ -39,7 +39,6 @@ async def test_every_message_says_why_it_was_answered_or_was_not(shoal: Shoal) -
     assert (await verdict(shoal, await ask(shoal, unb, "谢谢"), Decision.SILENT_RULE)).rule_id == "quiet"
     await verdict(shoal, await ask(shoal, unb, "发来一条新消息"), Decision.SYSTEM_TEXT)
     await verdict(shoal, await ask(shoal, unb, "在吗", tip=True), Decision.SITE_TIP)
-    await verdict(shoal, await ask(shoal, unb, "在吗", system=True), Decision.SYSTEM_TEXT)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
     (echo,) = [found for found in await shoal.log.list_messages(["shop"]) if found.message.direction == "out"]
     await verdict(shoal, echo.message.message_id, Decision.ECHO)

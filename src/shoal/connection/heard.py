@@ -24,7 +24,7 @@ log = structlog.get_logger("shoal.heard")
 
 HOUR_MS = 3600_000
 MOST_FORMS = 5
-"""How many forms of unreadable events are named; the others only count."""
+"""How many forms of unreadable events are named: those heard last. The others only count."""
 
 
 class Heard(StrEnum):
@@ -76,7 +76,8 @@ class Count:
 
 @dataclass(slots=True)
 class HeardByAccount:
-    """What one account has heard since this server started. ``forms``: how often each unreadable form came."""
+    """What one account has heard since this server started. ``forms``: how often each unreadable form came,
+    the last heard at the end."""
 
     counts: dict[Heard, Count] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
@@ -111,8 +112,10 @@ class HeardCounts:
             count.times += 1
             count.last_at_ms = self._now_ms()
             form = event.raw_kind if kind is Heard.UNREADABLE and isinstance(event, UnknownEvent) else ""
-            if form and (form in mine.forms or len(mine.forms) < MOST_FORMS):
-                mine.forms[form] = mine.forms.get(form, 0) + 1
+            if form:
+                mine.forms[form] = mine.forms.pop(form, 0) + 1
+                if len(mine.forms) > MOST_FORMS:
+                    del mine.forms[next(iter(mine.forms))]
             unreadable = unreadable or bool(form)
             self._tell(account_id, kind, count, form)
         return unreadable

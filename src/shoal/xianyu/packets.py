@@ -38,6 +38,8 @@ TEXT, IMAGE, SESSION_AROUSE, CUSTOM = 1, 2, 8, 101
 """The content types that we distinguish, besides those of cards and tips."""
 
 _MAX_IMAGES = 32
+_ADVERTISEMENTS = frozenset({"IDLE_SPACE_PRICING"})
+"""The plain JSON pushes that are none of our business, by ``bizType``. Any other may be a new form of a message."""
 _ORDER_ID = re.compile(r"[0-9]{1,32}")
 _NOT_A_NAME = frozenset({Speaker.CARD, Speaker.TIP})
 """Who speaks under a headline, such as ``交易消息``, where a message has its sender's name."""
@@ -88,7 +90,6 @@ class _Chat:
     content_type: int
     content_types: frozenset[int]
     created_at_ms: int
-    is_silent: bool
     beside: str
 
 
@@ -141,7 +142,6 @@ def _chat_of(body: dict[str, object]) -> _Chat | None:
         content_type=content_type,
         content_types=frozenset(content_types),
         created_at_ms=ms_of(message.get("5")),
-        is_silent=text_of(object_at(body, "3").get("needPush")) == "false",
         beside=text_of(object_at(message, "8").get("extra")),
     )
 
@@ -165,7 +165,6 @@ def _chat_message(chat: _Chat, me: str) -> ChatMessage:
         source_id=chat.around.source_id,
         sender_id=chat.sender_id,
         me=me,
-        is_silent=chat.is_silent,
         is_card=holds_card(chat.content),
         is_known_phrase=is_system_text(text),
     )
@@ -304,4 +303,4 @@ def _read_operation(body: dict[str, object], me: str) -> Event:
 
 def _unknown(body: dict[str, object]) -> UnknownEvent:
     keys = ",".join(sorted(str(key)[:16] for key in list(body)[:8]))
-    return UnknownEvent(raw_kind="keys " + keys, is_expected=isinstance(body.get("bizType"), str) and "1" not in body)
+    return UnknownEvent(raw_kind="keys " + keys, is_expected=text_of(body.get("bizType")) in _ADVERTISEMENTS)

@@ -34,7 +34,7 @@ class Speaker(StrEnum):
     GROUP = "group"
     """A chat that is not with one person: a group, or a kind of session that is not known."""
     SITE = "site"
-    """The site: words that are its own, or a message that it marks as silent."""
+    """The site: words that are its own."""
 
 
 def is_official(session_type: str, sender_id: str) -> bool:
@@ -55,7 +55,6 @@ def who_speaks(
     source_id: str,
     sender_id: str,
     me: str,
-    is_silent: bool = False,
     is_card: bool = False,
     is_known_phrase: bool = False,
 ) -> Speaker:
@@ -63,17 +62,17 @@ def who_speaks(
 
     ``mark`` is ``msgArg1`` of ``extJson``, ``source_id`` that of ``bizTag``; both and ``session_type`` may be empty.
     ``content_types``: what each place says; they differ, and one that tells of a card is enough. ``is_card``: its
-    content is a card. ``is_silent``: pushed with ``needPush`` "false". ``is_known_phrase``: its text is one of the
-    site's own.
+    content is a card. ``is_known_phrase``: its text is one of the site's own. ``needPush`` tells nothing: it is "false"
+    on buyers' lines too.
     """
     if TIPS in content_types or mark == _TIP_MARK:
         return Speaker.TIP
     if is_card or content_types & CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):
         return Speaker.CARD
-    if sender_id == me:  # before "silent": the site pushes the echo of our own words so
+    if sender_id == me:
         return Speaker.OWN
     if is_official(session_type, sender_id):
         return Speaker.OFFICIAL
     if session_type not in _PERSON_SESSIONS:
         return Speaker.GROUP
-    return Speaker.SITE if is_silent or is_known_phrase else Speaker.PERSON
+    return Speaker.SITE if is_known_phrase else Speaker.PERSON

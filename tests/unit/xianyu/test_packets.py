@@ -258,9 +258,9 @@ def test_a_trigger_that_somebody_typed_is_only_a_message(phrase: str) -> None:
     assert isinstance(message(chat_payload(phrase, content=PAID)), push_events.ChatMessage)
 
 
-def test_system_texts_and_silent_messages_are_the_sites() -> None:
+def test_system_texts_are_the_sites_and_need_push_tells_nothing() -> None:
     assert message(chat_payload("发来一条消息")).speaker is Speaker.SITE
-    assert message(chat_payload("hi", need_push="false")).speaker is Speaker.SITE
+    assert message(chat_payload("hi", need_push="false")).speaker is Speaker.PERSON
     assert message(chat_payload("hi", ext_json={"msgArg1": "MsgTips"})).speaker is Speaker.TIP
     assert message(chat_payload("hi", ext_json={"msgArg1": "MsgCard"})).speaker is Speaker.CARD
     assert message(chat_payload("tip", content_type=14, content={"contentType": 14})).speaker is Speaker.TIP
@@ -458,3 +458,10 @@ def test_a_role_in_the_words_of_a_text_card_tells_whose_order_it_is() -> None:
     event = read_event(decode_entry(encode_entry(chat_payload("x", content_type=6, content=content))), ME)
     assert isinstance(event, push_events.TradeCard)
     assert (event.order_id, event.we_sell) == (ORDER, False)
+
+
+def test_a_plain_json_push_of_another_name_is_not_expected() -> None:
+    assert read_event({"bizType": "IDLE_SPACE_PRICING", "x": 1}, ME) == push_events.UnknownEvent(
+        "keys bizType,x", is_expected=True
+    )
+    assert read_event({"bizType": "IDLE_NEW_MESSAGE", "x": 1}, ME) == push_events.UnknownEvent("keys bizType,x")
