@@ -248,7 +248,7 @@ class XianyuLive:
                     rng=self._deps.rng,
                     clock_set_ms=clock_set_ms,
                 )
-                orders = self._orders(authorization.mtop, sender, tasks, clock_set_ms)
+                orders = self._orders(authorization.mtop, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(
                     self._account,
                     self._deps.message_log,
@@ -284,16 +284,13 @@ class XianyuLive:
             await self._part(work, grace_seconds)
             await position.keep()
 
-    def _orders(self, mtop: MtopClient, sender: Sender, tasks: asyncio.TaskGroup, clock_set_ms: int) -> Orders:
+    def _orders(
+        self, mtop: MtopClient, sender: Sender, tasks: asyncio.TaskGroup, work: TaskDrain, clock_set_ms: int
+    ) -> Orders:
+        pace = FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE)
+        store, account_id = self._deps.order_store, self._account.id
         return Orders(
-            self._link,
-            sender,
-            mtop,
-            self._deps.order_store,
-            tasks,
-            account_id=self._account.id,
-            pace=FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE),
-            clock_set_ms=clock_set_ms,
+            self._link, sender, mtop, store, tasks, work, account_id=account_id, pace=pace, clock_set_ms=clock_set_ms
         )
 
     def _keepalive(

@@ -81,6 +81,7 @@ def unserved_in(connection: Connection, account_id: str, chat_id: str) -> list[O
 def waiting_groups(connection: Connection, account_id: str) -> list[Order]:
     """Return the orders at a group price that are not served: not complete, not ready, or not confirmed yet."""
     is_open = orders.c.status.in_([OrderStatus.GROUP_PENDING.value, OrderStatus.PENDING_SHIP.value])
-    waits = or_(and_(orders.c.group_price, ~_HAS_MESSAGE), _CONFIRM_WAITS)
+    is_group = or_(orders.c.group_price, orders.c.status == OrderStatus.GROUP_PENDING.value)
+    waits = or_(and_(is_group, ~_HAS_MESSAGE), _CONFIRM_WAITS)
     query = select(orders).where(orders.c.account_id == account_id, is_open, waits)
     return [order_of(row) for row in connection.execute(query).mappings()]

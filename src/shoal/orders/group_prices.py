@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,12 +48,18 @@ class GroupPrices:
         self._account_id = account_id
         self._waits: dict[str, _Wait] = {}
         self._is_looking = False
+        self._changed = asyncio.Event()
+
+    def forget(self, order_id: str) -> None:
+        """Follow an order from the beginning again if it still waits: its completion has just been settled."""
+        self._waits.pop(order_id, None)
 
     async def look(self) -> None:
         """Follow the group prices that wait now, besides those that are followed. Raise ``StoreError``."""
         now = asyncio.get_running_loop().time()
         for order in await self._store.waiting_groups(self._account_id):
             self._waits.setdefault(order.order_id, _Wait(0, now + WAITS_SECONDS[0]))
+        self._changed.set()
         if not self._is_looking and self._next_at() < math.inf:
             self._is_looking = begin(self._tasks, self._until_none_waits(), name=f"groups:{self._account_id}")
 
@@ -62,7 +69,10 @@ class GroupPrices:
     async def _until_none_waits(self) -> None:
         try:
             while (at := self._next_at()) < math.inf:
-                await asyncio.sleep(at - asyncio.get_running_loop().time())
+                self._changed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(at):
+                        await self._changed.wait()  # another order may be due earlier
                 try:
                     await self._look_at_those_due()
                 except StoreError as error:
@@ -81,7 +91,8 @@ class GroupPrices:
         waiting = {order.order_id: order for order in await self._store.waiting_groups(self._account_id)}
         for order_id in due:
             if order_id not in waiting:
-                del self._waits[order_id]
+                self.forget(order_id)
                 continue
-            await self._ask(waiting[order_id], is_last=self._waits[order_id].at == math.inf)
+            followed = self._waits.get(order_id)
+            await self._ask(waiting[order_id], is_last=followed is not None and followed.at == math.inf)
             await self._store.look_again(self._account_id, order_id)

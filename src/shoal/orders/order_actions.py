@@ -57,6 +57,8 @@ class Why(StrEnum):
     """It was due for so long that the owner must check it first."""
     BEFORE_ACCOUNT = "before_account"
     """The card is older than the account: the owner has handled it."""
+    OWN_PURCHASE = "own_purchase"
+    """The order's page names this account as the buyer."""
     SERVED_BEFORE = "served_before"
     """It was done for this order under another account id."""
     ALREADY_SHIPPED = "already_shipped"

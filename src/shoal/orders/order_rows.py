@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import Order, OrderUpdate, order_action_of, order_of
@@ -158,12 +158,22 @@ class OrderRow:
             return Order(account_id=self.account_id, order_id=self.order_id)
         order = order_of(row)
         actions = {order_action.action: order_action for order_action in self.order_actions()}
-        problem = str(problem_of(order.status, actions, now_ms=self.now_ms, one_text=order.one_text) or "")
+        since = None if actions or order.status != OrderStatus.GROUP_PENDING else self._group_since_ms()
+        found = problem_of(order.status, actions, now_ms=self.now_ms, one_text=order.one_text, group_since_ms=since)
+        problem = str(found or "")
         if problem == order.problem:
             return order
         values = {"problem": problem, "updated_at_ms": self.now_ms}
         self.connection.execute(update(orders).where(self._me).values(**values))
         return order_of({**row, **values})
+
+    def _group_since_ms(self) -> int | None:
+        """Return when the order was first known to wait at a group price."""
+        told = order_events.c.status == OrderStatus.GROUP_PENDING.value
+        since_ms: int | None = self.connection.scalar(
+            select(func.min(order_events.c.at_ms)).where(self._my_events, told)
+        )
+        return since_ms
 
     # ── order actions ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -295,6 +305,11 @@ class OrderRow:
         refused = self.order_action(Action.CONFIRM)
         is_waiting = refused is not None and refused.detail == Why.NOT_READY
         return is_waiting and self.move(Action.CONFIRM, (ActionState.FAILED,), ActionState.PENDING)
+
+    def is_purchase(self) -> bool:
+        """Drop what is due: the account bought this order, so there is nothing to serve. Return whether it was due."""
+        before = (ActionState.PENDING, ActionState.FAILED)
+        return bool([one for one in Action if self.move(one, before, ActionState.NOT_NEEDED, Why.OWN_PURCHASE)])
 
     def ask_again(self, action: Action, actor: str) -> bool:
         """Make an action due again for its owner. Return ``False`` when it was done or the status forbids it."""

@@ -121,11 +121,17 @@ _UNCERTAIN = {
 
 
 def problem_of(
-    status: str, order_actions: Mapping[str, OrderAction], *, now_ms: int = 0, one_text: str = ""
+    status: str,
+    order_actions: Mapping[str, OrderAction],
+    *,
+    now_ms: int = 0,
+    one_text: str = "",
+    group_since_ms: int | None = None,
 ) -> OrderProblem | None:
     """Return what the owner must look at, by the order's status and its actions (by name).
 
-    ``one_text``: why the text that was sent may be too little, while the owner has not seen that.
+    ``one_text``: why the text that was sent may be too little, while the owner has not seen that. ``group_since_ms``:
+    since when the order is known to be at a group price that waits.
     """
     if status in ENDS:
         return None
@@ -137,6 +143,8 @@ def problem_of(
     completion = order_actions.get(Action.FREE_SHIPPING)
     if Action.PAID_MESSAGE not in order_actions and (completion is not None or status == OrderStatus.PENDING_SHIP):
         return _problem_before_message(status, completion, now_ms)
+    if not order_actions and status == OrderStatus.GROUP_PENDING and _is_over(group_since_ms, now_ms):
+        return OrderProblem.GROUP_WAITING  # only a mark or a card's reminder told of it
     stuck = (_problem_of_action(order_actions[action], now_ms) for action in Action if action in order_actions)
     return next((problem for problem in stuck if problem is not None), seen_later)
 
@@ -165,5 +173,8 @@ def _problem_before_message(status: str, completion: OrderAction | None, now_ms:
 
 
 def _has_waited(order_action: OrderAction, now_ms: int) -> bool:
-    settled_at_ms = order_action.settled_at_ms
-    return settled_at_ms is not None and now_ms - settled_at_ms >= GROUP_PATIENCE_MS
+    return _is_over(order_action.settled_at_ms, now_ms)
+
+
+def _is_over(since_ms: int | None, now_ms: int) -> bool:
+    return since_ms is not None and now_ms - since_ms >= GROUP_PATIENCE_MS

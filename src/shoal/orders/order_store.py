@@ -104,10 +104,12 @@ class OrderStore:
         self._changed(order)
         return order, changed
 
-    async def receive_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
+    async def receive_mark(
+        self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int
+    ) -> Order | None:
         """Store the status that a chat's mark gives its order. A mark names no order: it counts if one order is open.
 
-        A mark older than the newest entry of that order's timeline is ignored. Return whether a status changed.
+        A mark older than the newest entry of that order's timeline is ignored. Return the order if its status changed.
         """
 
         def job(connection: Connection) -> tuple[Order, bool] | None:
@@ -119,11 +121,11 @@ class OrderStore:
 
         received = await self._database.write(job)
         if received is None:
-            return False
+            return None
         order, changed = received
         if changed:
             self._changed(order)
-        return changed
+        return order if changed else None
 
     async def told_by(self, account_id: str, chat_id: str, message_id: str) -> str | None:
         """Return the id of a chat's order of which this message told before; ``None`` without one, or with several."""
@@ -140,6 +142,10 @@ class OrderStore:
     async def confirm_again(self, account_id: str, order_id: str) -> None:
         """Make a confirmation due again that the site refused because the group price was not complete."""
         await self._write(account_id, order_id, lambda row: row.confirm_again())
+
+    async def is_purchase(self, account_id: str, order_id: str) -> None:
+        """Drop what is due for an order that the account bought."""
+        await self._write(account_id, order_id, lambda row: row.is_purchase())
 
     async def look_again(self, account_id: str, order_id: str) -> None:
         """Compute an order's problem anew: time has passed."""

@@ -9,7 +9,7 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
-from shoal.orders.order_status import REFUND_CANCELLED
+from shoal.orders.order_status import REFUND_CANCELLED, OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
 from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, TradeCard
 from shoal.xianyu.trade_texts import status_named
@@ -46,7 +46,9 @@ class OrderUpdates:
         without_order: list[Card] = []
         for event in events:
             if isinstance(event, OrderMark):
-                await self._mark(event)
+                marked = await self._mark(event)
+                if marked is not None and marked.status == OrderStatus.GROUP_PENDING:
+                    due[marked.order_id] = marked
             elif isinstance(event, OrderContext):
                 await self._context(event)
             elif isinstance(event, Card) and event.we_sell:
@@ -54,7 +56,8 @@ class OrderUpdates:
                 if order_id is not None:
                     update = self._update(event, order_id)
                     order, _ = await self._store.receive(self._account.id, update)
-                    if update.paid or update.group_price or update.parcel or update.status == REFUND_CANCELLED:
+                    is_group = update.group_price or order.status == OrderStatus.GROUP_PENDING
+                    if update.paid or is_group or update.parcel or update.status == REFUND_CANCELLED:
                         due[order.order_id] = order
                 elif event.says_paid:
                     without_order.append(event)
@@ -118,9 +121,14 @@ class OrderUpdates:
             return Why.BEFORE_ACCOUNT
         return Why.TOO_LATE if at < now - TAKE_UP_MS else ""
 
-    async def _mark(self, mark: OrderMark) -> None:
+    async def _mark(self, mark: OrderMark) -> Order | None:
+        """Store a mark's status. Return the order if it changed."""
         status = status_named(mark.mark)
-        if status and await self._store.receive_mark(
+        if not status:
+            return None
+        order = await self._store.receive_mark(
             self._account.id, mark.chat_id, status, words=mark.mark[:LONGEST_WORDS], site_at_ms=mark.at_ms
-        ):
+        )
+        if order is not None:
             log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)
+        return order

@@ -22,6 +22,7 @@ from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, 
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
 from shoal.messages.sender import OutgoingMessage, Sender
+from shoal.messages.task_drain import TaskDrain
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_rows import NO_PARCEL, PAGE
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, NOTHING_DUE, OrderStatus
@@ -53,12 +54,15 @@ class Orders:
         mtop: MtopClient,
         order_store: OrderStore,
         tasks: asyncio.TaskGroup,
+        work: TaskDrain,
         *,
         account_id: str,
         pace: FairLimiter,
         clock_set_ms: int = 0,
     ) -> None:
-        """``tasks`` are those of the connection; ``pace`` limits the calls to the site.
+        """``tasks`` are those of the connection, ``work`` those that may finish when it ends.
+
+        ``pace`` limits the calls to the site.
 
         ``clock_set_ms``: how far our clock was set forward since the stored orders were written.
         """
@@ -68,6 +72,7 @@ class Orders:
         self._store = order_store
         self._account_id = account_id
         self._pace = pace
+        self._work = work
         self._clock_set_ms = clock_set_ms
         self._turn = asyncio.Lock()
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -127,7 +132,8 @@ class Orders:
                 await self._look_up(order)
             async with self._turn:
                 await self._do_what_is_due(order)
-        if order.group_price or order.order_id in self._not_ready:
+        is_group = order.group_price or order.status == OrderStatus.GROUP_PENDING
+        if is_group or order.order_id in self._not_ready:
             self._not_ready.discard(order.order_id)
             await self._groups.look()
 
@@ -141,6 +147,11 @@ class Orders:
                 await self._store.confirm_again(self._account_id, order.order_id)
         elif completion is None or completion.state is not ActionState.DONE:
             return
+        serving = self._work.start(self._looked_up_and_served(order), name=f"order:{self._account_id}:{order.order_id}")
+        if serving is not None:
+            await asyncio.wait({serving})  # it may finish when the connection ends, and reports its own error
+
+    async def _looked_up_and_served(self, order: Order) -> None:
         await self._look_up(order)
         await self.serve(order)
 
@@ -284,6 +295,8 @@ class Orders:
 
     async def _settle(self, order: Order, action: Action, state: ActionState, detail: str = "") -> bool:
         await self._store.settle_action(self._account_id, order.order_id, action, state, detail)
+        if action is Action.FREE_SHIPPING:
+            self._groups.forget(order.order_id)
         return True
 
     # ── required facts ──────────────────────────────────────────────────────────────────────────────────────────
@@ -319,6 +332,12 @@ class Orders:
         except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
             self._unpaid[order.order_id] = isinstance(failure, MtopRefused) and failure.denies_existence
             log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
+            return None
+        account = self._link.current()
+        if account is not None and account.unb and seen.buyer_id == account.unb:
+            self._unpaid[order.order_id] = False
+            await self._store.is_purchase(self._account_id, order.order_id)
+            log.info("order is a purchase of ours", account=self._account_id, order=order.order_id)
             return None
         status = status_named(seen.status_words)
         self._unpaid[order.order_id] = status == OrderStatus.PROCESSING

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
 from order_steps import action_state
 from shoal.clock import now_ms
 from shoal.messages.chats import Chats
@@ -14,57 +15,15 @@ from shoal.messages.decisions import Decision
 from shoal.orders import group_prices
 from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
-from shoal.orders.order_store import Action, ActionState, Order, Why
+from shoal.orders.order_store import Action, ActionState, Why
 from standins import ANN, until
 from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
-
-ORDER = "4000000000000000001"
-CONFIRM, COMPLETE, PAGE = "consign.dummy", "seller.freeshipping", "order.detail"
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
     monkeypatch.setattr(group_prices, "WAITS_SECONDS", (0.01,) * 6)
-
-
-async def order_soon(shop: OneShop, order_id: str = ORDER, **wanted: object) -> Order:
-    """Return the order once it has these values."""
-    order: Order | None = None
-    try:
-        async with asyncio.timeout(60):
-            while True:
-                order = await shop.orders.order("shop", order_id)
-                if order is not None and all(getattr(order, name) == value for name, value in wanted.items()):
-                    return order
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"{order}, {await shop.orders.order_actions('shop', order_id)}") from None
-
-
-async def came_to(shop: OneShop, action: Action, state: ActionState, detail: str | None = None) -> None:
-    """Wait until an action of the order has come so far."""
-    async with asyncio.timeout(60):
-        while True:
-            found = {one.action: one for one in await shop.orders.order_actions("shop", ORDER)}
-            if action in found and found[action].state is state and detail in (None, found[action].detail):
-                return
-            await asyncio.sleep(0.005)
-
-
-def page(shop: OneShop, title: str, **item: object) -> None:
-    """Let the order's page say this."""
-    info = {"itemInfo": {"itemId": ITEM, **item}}
-    shop.site.answers[PAGE] = {
-        "components": [
-            {"render": "orderStatusVO", "data": {"orderStatusInfo": {"title": title}}},
-            {"render": "orderInfoVO", "data": info},
-        ]
-    }
-
-
-def calls(shop: OneShop, api: str) -> int:
-    return sum(name.endswith(api) for name in shop.site.calls)
 
 
 # ── parcels ──

@@ -1,0 +1,106 @@
+"""Group prices that wait: which are looked at, when, and by which task. No socket."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
+from shoal.clock import now_ms
+from shoal.messages.task_drain import TaskDrain
+from shoal.orders import group_prices
+from shoal.orders import order_status as status_module
+from shoal.orders import orders as orders_module
+from shoal.orders.order_store import Action, ActionState, Why
+from shoal.sandbox import codec
+from standins import until
+from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
+
+OTHER = "4000000000000000002"
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
+    monkeypatch.setattr(group_prices, "WAITS_SECONDS", (0.02,) * 6)
+    monkeypatch.setattr(status_module, "GROUP_PATIENCE_MS", 100)
+
+
+@pytest.mark.parametrize("told_by", ["mark", "reminder"])
+async def test_a_group_price_without_its_card_is_for_the_owner_who_can_complete_it(shop: OneShop, told_by: str) -> None:
+    await shop.add(paid_message="货", free_shipping=True)
+    if told_by == "mark":
+        shop.site.pays(ORDER, "not_paid")
+        await order_soon(shop, status="processing")
+        told = {"redReminder": "我已小刀，待刀成", "redReminderStyle": "1"}
+        shop.site.payload({"1": f"{CHAT}@goofish", "2": 1, "3": told, "4": now_ms() + 1000})
+    else:
+        main = {"exContent": {}, "targetUrl": f"fleamarket://order_detail?id={ORDER}&role=Seller"}
+        content = json.dumps({"contentType": 26, "dxCard": {"item": {"main": main}}})
+        extra = codec.card_extra("group", ORDER, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
+        extra["reminderContent"] = "[我已小刀，待刀成]"
+        shop.site.pushes(content, summary="[我已小刀，待刀成]", content_type=26, extra=extra)
+    await order_soon(shop, status="group_pending", problem="group_waiting")
+    page(shop, "等待刀成")
+    assert await shop.orders.ask_again("shop", ORDER, Action.FREE_SHIPPING, actor="user:ann")
+    await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)
+    assert calls(shop, COMPLETE) == 1
+
+
+async def test_a_completion_that_its_owner_asked_for_late_is_followed(shop: OneShop) -> None:
+    await shop.add(paid_message="货", free_shipping=False)
+    page(shop, "等待刀成")
+    shop.site.pays(ORDER, "group")
+    await order_soon(shop, problem="group_waiting")
+    assert await shop.orders.ask_again("shop", ORDER, Action.FREE_SHIPPING, actor="user:ann")
+    await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)
+    page(shop, "等待卖家发货")
+    await until(lambda: shop.site.said == ["货"], seconds=20)
+
+
+async def test_a_second_bargain_does_not_wait_behind_the_first(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_prices, "WAITS_SECONDS", (3600.0,) * 6)
+    await shop.add(paid_message="货", free_shipping=True)
+    page(shop, "等待刀成")
+    shop.site.pays(ORDER, "group")
+    await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)
+    monkeypatch.setattr(group_prices, "WAITS_SECONDS", (0.02,) * 6)
+    page(shop, "等待卖家发货")
+    shop.site.pays(OTHER, "group")
+    await order_soon(shop, OTHER, status="pending_ship")
+    assert (await order_soon(shop)).status == "group_pending"
+
+
+async def test_what_the_page_lets_be_served_may_finish_when_the_connection_ends(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = TaskDrain.finish
+
+    async def answered_at_the_end(work: TaskDrain, grace_seconds: float) -> bool:
+        shop.site.release()
+        return await finish(work, grace_seconds + 60)
+
+    await shop.add(paid_message="货", free_shipping=True)
+    monkeypatch.setattr(TaskDrain, "finish", answered_at_the_end)
+    page(shop, "等待刀成")
+    shop.site.pays(ORDER, "group")
+    await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)
+    shop.site.held = []
+    page(shop, "等待卖家发货")
+    await until(lambda: shop.site.held != [])
+    await shop.stop()
+    await came_to(shop, Action.PAID_MESSAGE, ActionState.DONE)
+
+
+async def test_an_order_whose_page_names_us_as_the_buyer_is_no_sale(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    page(shop, "等待卖家发货")
+    shop.site.answers[PAGE]["components"][1]["data"]["buyerUserId"] = ME
+    link = f"fleamarket://message_chat?itemId={ITEM}&peerUserId={BUYER}"
+    key = json.dumps({"updateKey": f"{CHAT}:{ORDER}:64:TRADE_PAID_DONE_BUYER:26", "contentType": "26"})
+    told = {"reminderContent": "[已付款，待发货]", "reminderUrl": link, "extJson": key}
+    shop.site.payload({"1": "77.PNM", "2": f"{CHAT}@goofish", "3": 1, "4": told, "5": now_ms()})
+    await came_to(shop, Action.PAID_MESSAGE, ActionState.NOT_NEEDED, Why.OWN_PURCHASE)
+    assert (await order_soon(shop)).problem == ""
+    assert (shop.site.said, calls(shop, CONFIRM)) == ([], 0)
