@@ -15,6 +15,7 @@ from shoal.orders.order_status import (
     ENDS,
     NOTHING_DUE,
     REFUND_CANCELLED,
+    TAKE_UP_MS,
     OrderStatus,
     problem_of,
     status_after,
@@ -26,8 +27,8 @@ PAGE = "detail"
 
 _UNKNOWN = frozenset({ActionState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value", "parcel")
-NO_PARCEL = "no"
-"""``parcel`` of an order whose goods go in none; "yes": they do; empty: nobody has said."""
+PARCEL, NO_PARCEL = "yes", "no"
+"""``parcel`` of an order whose goods go in one, or in none; empty: nobody has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,15 @@ class OrderRow:
     def _settle_by_page(self) -> None:
         """Make the paid message of a completed group price due, because the page shows the order as paid.
 
-        An uncertain completion is settled by that as done.
+        An uncertain completion is settled by that as done. An old one is for the owner, who may have served the order.
         """
         free_shipping = self.order_action(Action.FREE_SHIPPING)
         if free_shipping is not None and free_shipping.state is ActionState.UNCERTAIN:
             self.settle(Action.FREE_SHIPPING, ActionState.DONE, Why.SEEN_COMPLETED, "site")
         if free_shipping is not None and free_shipping.state in {ActionState.UNCERTAIN, ActionState.DONE}:
-            self.seed(Action.PAID_MESSAGE)
+            is_late = self.now_ms - (free_shipping.settled_at_ms or self.now_ms) > TAKE_UP_MS
+            late = (ActionState.FAILED, Why.TOO_LATE)
+            self.seed(Action.PAID_MESSAGE, *(late if is_late else ()))
 
     def look_at(self) -> Order:
         """Update the order's problem. Return the order."""
@@ -315,6 +318,8 @@ class OrderRow:
         """Make an action due again for its owner. Return ``False`` when it was done or the status forbids it."""
         order = self.look_at()
         if not order.created_at_ms or order.status in NOTHING_DUE:
+            return False
+        if action is Action.CONFIRM and order.parcel == PARCEL:
             return False
         self.seed(action)
         known = self.order_action(action)

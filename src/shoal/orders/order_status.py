@@ -93,6 +93,8 @@ class OrderProblem(StrEnum):
     """One text was sent for several pieces, or for an item that is sold in several specs."""
 
 
+TAKE_UP_MS = 24 * 3600_000
+"""How long after the payment an order is still served automatically."""
 GROUP_PATIENCE_MS = 5 * 60_000
 """How long a group price may wait, or take to be ready, before its owner is told."""
 FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
@@ -133,10 +135,10 @@ def problem_of(
     ``one_text``: why the text that was sent may be too little, while the owner has not seen that. ``group_since_ms``:
     since when the order is known to be at a group price that waits.
     """
-    if status in ENDS:
+    if status == OrderStatus.CANCELLED:
         return None
     seen_later = OrderProblem.ONE_TEXT if one_text else None
-    if status == OrderStatus.SHIPPED:
+    if status in {OrderStatus.SHIPPED, OrderStatus.COMPLETED}:
         return seen_later  # a shipped order is settled with its buyer, regardless of who shipped it
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED

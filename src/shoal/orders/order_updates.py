@@ -9,15 +9,13 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
-from shoal.orders.order_status import REFUND_CANCELLED, OrderStatus
+from shoal.orders.order_status import REFUND_CANCELLED, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
 from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, TradeCard
 from shoal.xianyu.trade_texts import status_named
 
 log = structlog.get_logger("shoal.order_news")
 
-TAKE_UP_MS = 24 * 3600_000
-"""How long after the payment an order is still served automatically."""
 LONGEST_WORDS = 200
 """How many characters of a card's text the timeline keeps."""
 CLOCKS_DIFFER_MS = 5 * 60_000

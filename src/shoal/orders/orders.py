@@ -25,9 +25,8 @@ from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_rows import NO_PARCEL, PAGE
-from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, NOTHING_DUE, OrderStatus
+from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, NOTHING_DUE, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, OrderUpdate, Why
-from shoal.orders.order_updates import TAKE_UP_MS
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 from shoal.xianyu.trade_texts import status_named
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from sqlalchemy import update
 
 from order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
 from shoal.clock import now_ms
@@ -12,9 +13,11 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.orders import group_prices
 from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
+from shoal.orders.order_status import TAKE_UP_MS
 from shoal.orders.order_store import Action, ActionState, Why
 from shoal.sandbox import codec
-from standins import until
+from shoal.storage.schema import order_actions
+from standins import ANN, until
 from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
 
 OTHER = "4000000000000000002"
@@ -104,3 +107,17 @@ async def test_an_order_whose_page_names_us_as_the_buyer_is_no_sale(shop: OneSho
     await came_to(shop, Action.PAID_MESSAGE, ActionState.NOT_NEEDED, Why.OWN_PURCHASE)
     assert (await order_soon(shop)).problem == ""
     assert (shop.site.said, calls(shop, CONFIRM)) == ([], 0)
+
+
+async def test_a_group_price_that_was_completed_long_ago_is_not_served_by_its_page(shop: OneShop) -> None:
+    await shop.add(paid_message="货", free_shipping=True)
+    page(shop, "等待刀成")
+    shop.site.pays(ORDER, "group")
+    await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)
+    await shop.stop()
+    old = now_ms() - TAKE_UP_MS - 60_000
+    await shop.database.write(lambda connection: connection.execute(update(order_actions).values(settled_at_ms=old)))
+    page(shop, "等待卖家发货")
+    await shop.manager.update_cookie_status("shop", True, caller=ANN)
+    await order_soon(shop, problem="not_served_in_time")
+    assert shop.site.said == []

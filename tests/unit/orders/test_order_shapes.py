@@ -57,6 +57,15 @@ async def test_the_owner_can_have_an_order_confirmed_that_nothing_says_the_kind_
     assert calls(shop, CONFIRM) == 1
 
 
+async def test_an_order_that_goes_in_a_parcel_is_not_confirmed_at_its_owners_word_either(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.pays(ORDER, "paid_parcel")
+    await order_soon(shop, problem="needs_parcel")
+    assert not await shop.orders.ask_again("shop", ORDER, Action.CONFIRM, actor="user:ann")
+    assert await action_state(shop.orders, "shop", ORDER, Action.CONFIRM) is ActionState.FAILED
+    assert calls(shop, CONFIRM) == 0
+
+
 # ── answers to a confirmation ──
 
 

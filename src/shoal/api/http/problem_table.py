@@ -227,6 +227,7 @@ _ROWS = (
     Problem("order_settled", 409, ("status",), codes="order_status"),
     Problem("order_refunding", 409),
     Problem("nothing_to_serve", 409, ("status",), codes="order_status"),
+    Problem("goes_in_parcel", 409),
     Problem("act_done", 409, ("action",), codes="order_step"),
     Problem("act_under_way", 409, ("action",), codes="order_step"),
     Problem("act_settled", 409, ("action",), codes="order_step"),

@@ -37,6 +37,7 @@ from shoal.api.schemas.orders import (
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
 from shoal.language.choice import Language, language_of
+from shoal.orders.order_rows import PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, ENDS, FREE_SHIPPING_OFF, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why
 
@@ -272,6 +273,8 @@ def _refuse(order: Order, order_actions: Sequence[OrderAction], actions: Sequenc
         raise Conflict("there is nothing to serve", code="nothing_to_serve", status=order.status or "unknown")
     for action in actions:
         _refuse_action(order_actions, action)
+    if Action.CONFIRM in actions and order.parcel == PARCEL:
+        raise Conflict("the goods go in a parcel", code="goes_in_parcel")
 
 
 def _refuse_action(order_actions: Sequence[OrderAction], action: Action) -> None:
