@@ -182,6 +182,15 @@ async def test_an_order_that_nobody_paid_is_not_served(door: Door) -> None:
     assert (await door.call("POST", f"{PATH}/serve", 409, json={}))["code"] == "nothing_to_serve"
 
 
+async def test_an_order_that_goes_in_a_parcel_is_not_confirmed_by_a_click_which_says_what_to_do(door: Door) -> None:
+    await paid(door, parcel="yes")
+    await door.server.order_store.settle_action("shop", ID, Action.PAID_MESSAGE, ActionState.DONE)
+    await failed(door, Action.CONFIRM, "needs_parcel")
+    refused = await door.call("POST", f"{PATH}/serve", 409, json={})
+    assert refused["code"] == "goes_in_parcel"
+    assert (await states(door))["confirm"] == "failed"
+
+
 async def test_an_order_whose_paid_card_never_came_is_served_by_the_owners_word(door: Door) -> None:
     await paid(door, paid=False)
     assert (await door.call("GET", PATH))["problem"]["code"] == "paid_without_card"

@@ -129,6 +129,13 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_SHAPES}test_a_completed_group_price_gets_nothing_before_its_ready_card",
     ),
     one(
+        "a completed group price is served because a mark said that it is paid",
+        "orders/order_rows.py",
+        "order_update.status == status == OrderStatus.PENDING_SHIP",
+        "status == OrderStatus.PENDING_SHIP",
+        f"{_SHAPES}test_only_a_page_that_says_paid_makes_a_completed_group_price_ready",
+    ),
+    one(
         "a payment that names no order is that of any order of its chat",
         "orders/order_updates.py",
         "if len(found) == 1:",

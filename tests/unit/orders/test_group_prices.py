@@ -15,7 +15,6 @@ from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_status import TAKE_UP_MS
 from shoal.orders.order_store import Action, ActionState, Why
-from shoal.sandbox import codec
 from shoal.storage.schema import order_actions
 from standins import ANN, until
 from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
@@ -30,20 +29,12 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_module, "GROUP_PATIENCE_MS", 100)
 
 
-@pytest.mark.parametrize("told_by", ["mark", "reminder"])
-async def test_a_group_price_without_its_card_is_for_the_owner_who_can_complete_it(shop: OneShop, told_by: str) -> None:
+async def test_a_group_price_without_its_card_is_for_the_owner_who_can_complete_it(shop: OneShop) -> None:
     await shop.add(paid_message="货", free_shipping=True)
-    if told_by == "mark":
-        shop.site.pays(ORDER, "not_paid")
-        await order_soon(shop, status="processing")
-        told = {"redReminder": "我已小刀，待刀成", "redReminderStyle": "1"}
-        shop.site.payload({"1": f"{CHAT}@goofish", "2": 1, "3": told, "4": now_ms() + 1000})
-    else:
-        main = {"exContent": {}, "targetUrl": f"fleamarket://order_detail?id={ORDER}&role=Seller"}
-        content = json.dumps({"contentType": 26, "dxCard": {"item": {"main": main}}})
-        extra = codec.card_extra("group", ORDER, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
-        extra["reminderContent"] = "[我已小刀，待刀成]"
-        shop.site.pushes(content, summary="[我已小刀，待刀成]", content_type=26, extra=extra)
+    shop.site.pays(ORDER, "not_paid")
+    await order_soon(shop, status="processing")
+    told = {"redReminder": "我已小刀，待刀成", "redReminderStyle": "1"}
+    shop.site.payload({"1": f"{CHAT}@goofish", "2": 1, "3": told, "4": now_ms() + 1000})
     await order_soon(shop, status="group_pending", problem="group_waiting")
     page(shop, "等待刀成")
     assert await shop.orders.ask_again("shop", ORDER, Action.FREE_SHIPPING, actor="user:ann")
