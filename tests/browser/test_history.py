@@ -29,7 +29,7 @@ async def test_a_change_appears_at_once_with_old_new_who_and_from_where(console:
     rev = await _remark(console, "<b>阿福</b>")
     await expect(rows.first).to_have_attribute("data-rev", str(rev))
     await expect(rows.first).to_contain_text("备注")
-    await expect(rows.first.locator(".turn")).to_have_text("改前（空）改后<b>阿福</b>")
+    await expect(rows.first.locator(".turn")).to_have_text("修改前（空）修改后<b>阿福</b>")
     await expect(rows.first.locator("[data-test=by]")).to_have_text("adminAPI 127.0.0.1")
     rule = {"words": ["包邮", "邮费"], "parts": [{"text": "包邮的"}], "priority": 5}
     await console.door.call("POST", "/cookies/afu/rules", json=rule)
@@ -86,13 +86,13 @@ async def test_an_undo_is_previewed_made_and_undone(console: Console) -> None:
     await page.locator(f"{_row(page, rev)} [data-test=undo]").focus()
     await page.keyboard.press("Enter")
     dialog = page.locator("[data-test=dialog]")
-    await expect(dialog.locator("[data-test=preview] .turn")).to_have_text("改前新名改后旧名")
+    await expect(dialog.locator("[data-test=preview] .turn")).to_have_text("修改前新名修改后旧名")
     assert console.door.account("afu").remark == "新名", "a preview changes nothing"
     # Somebody changes something else of the shop between the preview and the press.
     await console.door.call("PUT", "/cookies/afu/pause-duration", json={"pause_duration": 3})
     await dialog.locator("[data-test=undo-go]").click()
     await expect(dialog.locator("[data-test=moved]")).to_be_visible()
-    await expect(dialog.locator("[data-test=preview] .turn")).to_have_text("改前新名改后旧名")
+    await expect(dialog.locator("[data-test=preview] .turn")).to_have_text("修改前新名修改后旧名")
     assert console.door.account("afu").remark == "新名"
     await dialog.locator("[data-test=undo-go]").click()
     await expect(dialog).to_have_count(0)
@@ -103,7 +103,7 @@ async def test_an_undo_is_previewed_made_and_undone(console: Console) -> None:
     await expect(dialog.locator("[data-test=needless]")).to_be_visible()
     await page.keyboard.press("Escape")
     await page.locator("[data-test=toast]", has_text="已撤销对 afu").get_by_role("button", name="撤销").click()
-    await expect(page.locator("[data-rev]").first.locator(".turn")).to_have_text("改前旧名改后新名")
+    await expect(page.locator("[data-rev]").first.locator(".turn")).to_have_text("修改前旧名修改后新名")
 
 
 async def test_what_was_changed_again_since_is_told_plainly_with_the_way_on(console: Console) -> None:
@@ -118,7 +118,7 @@ async def test_what_was_changed_again_since_is_told_plainly_with_the_way_on(cons
     await dialog.locator("[data-test=later]").click()
     await expect(page).to_have_url(f"{console.url}/console/history?cid=afu&field=keywords")
     await expect(page.locator("[data-rev]")).to_have_count(2)
-    await expect(page.locator("[data-rev]").first).to_contain_text("修改包邮回复改前包改后不包")
+    await expect(page.locator("[data-rev]").first).to_contain_text("修改包邮回复修改前包修改后不包")
     await page.locator(f"{_row(page, rev)} [data-test=undo]").click()
     await dialog.locator("[data-test=by-hand]").click()
     await expect(page).to_have_url(f"{console.url}/console/accounts/afu/rules")
