@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from sqlalchemy import Connection
 
 from order_steps import action_state
 from sandboxed import Shoal
@@ -83,14 +84,20 @@ async def test_a7_an_old_reply_cannot_write_over_the_owners_new_cookie(shoal: Sh
     async with asyncio.timeout(60):
         while not any(fault["held"] for fault in (await shoal.sandbox.get("state"))["faults"]):
             await asyncio.sleep(0.02)
-    go_on = threading.Event()
+    stands, go_on = threading.Event(), threading.Event()
     writer = shoal.database.group_writer
-    stuck = asyncio.create_task(shoal.database.write(lambda _: go_on.wait(60)))
-    await until(lambda: writer.waiting == 0)
+
+    def stand(_: Connection) -> None:
+        stands.set()
+        go_on.wait(60)
+
+    stuck = asyncio.create_task(shoal.database.write(stand))
+    await until(stands.is_set)
+    before = writer.waiting
     renewing = asyncio.create_task(shoal.manager.update_cookie("shop", cookie, caller=QUICK))
-    await until(lambda: writer.waiting == 1)
+    await until(lambda: writer.waiting > before)
     await shoal.sandbox.do("fault/release")
-    await until(lambda: writer.waiting > 1)
+    await until(lambda: writer.waiting > before + 1)
     go_on.set()
     await stuck
     await renewing
