@@ -84,15 +84,15 @@ class GroupPrices:
         now = asyncio.get_running_loop().time()
         due = [order_id for order_id, wait in self._waits.items() if wait.at <= now]
         for order_id in due:
-            wait = self._waits[order_id]
-            wait.looks += 1
-            is_last = wait.looks == len(WAITS_SECONDS)
-            wait.at = math.inf if is_last else now + WAITS_SECONDS[wait.looks]
+            self._waits[order_id].at = now + WAITS_SECONDS[0]  # a look that the database cuts short does not count
         waiting = {order.order_id: order for order in await self._store.waiting_groups(self._account_id)}
         for order_id in due:
-            if order_id not in waiting:
+            wait = self._waits.get(order_id)
+            if order_id not in waiting or wait is None:
                 self.forget(order_id)
                 continue
-            followed = self._waits.get(order_id)
-            await self._ask(waiting[order_id], is_last=followed is not None and followed.at == math.inf)
+            looks = wait.looks + 1
+            is_last = looks == len(WAITS_SECONDS)
+            await self._ask(waiting[order_id], is_last=is_last)
             await self._store.look_again(self._account_id, order_id)
+            wait.looks, wait.at = looks, math.inf if is_last else now + WAITS_SECONDS[looks]

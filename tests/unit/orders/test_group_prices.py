@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from unittest import mock
 
 import pytest
 from sqlalchemy import update
 
 from order_shapes import COMPLETE, CONFIRM, ORDER, PAGE, calls, came_to, order_soon, page
 from shoal.clock import now_ms
+from shoal.errors import StoreError
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders import group_prices
 from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
+from shoal.orders.order_records import Order
 from shoal.orders.order_status import TAKE_UP_MS
-from shoal.orders.order_store import Action, ActionState, Why
+from shoal.orders.order_store import Action, ActionState, OrderStore, Why
 from shoal.storage.schema import order_actions
 from standins import ANN, until
 from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
@@ -47,6 +50,20 @@ def is_paid_once_completed(shop: OneShop) -> None:
     """Let the page say that the order is paid from its next completion on."""
     page(shop, "等待刀成")
     shop.site.on_call = lambda api: page(shop, "等待卖家发货") if api.endswith(COMPLETE) else None
+
+
+async def test_a_look_that_the_database_cuts_short_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_prices, "WAITS_SECONDS", (0.02,))  # the first look is the last
+    store, asked = mock.create_autospec(OrderStore, instance=True), list[bool]()
+    waiting = [mock.Mock(order_id=ORDER)]
+    store.waiting_groups.side_effect = [waiting, StoreError("the disk is full"), waiting]
+
+    async def ask(order: Order, *, is_last: bool) -> None:
+        asked.append(is_last)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        await group_prices.GroupPrices(store, tasks, ask, account_id="shop").look()
+    assert asked == [True]
 
 
 async def test_a_completion_that_its_owner_asked_for_late_is_followed(
