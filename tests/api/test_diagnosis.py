@@ -16,6 +16,7 @@ from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import OrderUpdate
 from shoal.xianyu.push_events import UnknownEvent
+from standins import cookie_of
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -151,6 +152,13 @@ async def test_what_the_site_sends_is_counted_by_kind_and_a_new_form_is_told(doo
     _, checks = await _checks(door, **EN)
     assert not checks["readable"]["ok"]
     assert "keys 1,7" in checks["readable"]["detail"]
+
+
+async def test_a_new_account_of_the_same_id_does_not_show_what_the_deleted_one_heard(door: Door) -> None:
+    door.server.heard.note("shop", [UnknownEvent("keys 1,7")])
+    await door.call("DELETE", "/cookies/shop")
+    await door.call("POST", "/cookies", json={"id": "shop", "value": cookie_of(1)})
+    assert (await door.call("GET", PATH))["heard"] == []
 
 
 async def test_a_payment_that_names_no_order_is_told(door: Door) -> None:

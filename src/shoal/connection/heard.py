@@ -47,7 +47,7 @@ class Heard(StrEnum):
     """An event in a form that is not known."""
 
 
-_LEFT_ASIDE = frozenset({Heard.CARD, Heard.TIP, Heard.OFFICIAL, Heard.GROUP, Heard.SITE})
+_LOGGED = frozenset({Heard.CARD, Heard.TIP, Heard.OFFICIAL, Heard.GROUP, Heard.SITE, Heard.UNREADABLE})
 _KINDS: dict[type[Event], Heard] = {
     TradeCard: Heard.TRADE_CARD,
     CardUpdate: Heard.CARD_UPDATE,
@@ -99,6 +99,10 @@ class HeardCounts:
         """Return the counts of an account; without any when it heard nothing."""
         return self._by_account.get(account_id) or HeardByAccount()
 
+    def forget(self, account_id: str) -> None:
+        """Forget a deleted account: a new one of the same id may have another owner."""
+        self._by_account.pop(account_id, None)
+
     def note(self, account_id: str, events: Sequence[Event]) -> bool:
         """Count the events of a push. Return whether one of them could not be read.
 
@@ -117,11 +121,11 @@ class HeardCounts:
                 if len(mine.forms) > MOST_FORMS:
                     del mine.forms[next(iter(mine.forms))]
             unreadable = unreadable or bool(form)
-            self._tell(account_id, kind, count, form)
+            self._log(account_id, kind, count, form)
         return unreadable
 
-    def _tell(self, account_id: str, kind: Heard, count: Count, form: str) -> None:
-        if kind not in _LEFT_ASIDE | {Heard.UNREADABLE} or count.last_at_ms < count.logged_at_ms + HOUR_MS:
+    def _log(self, account_id: str, kind: Heard, count: Count, form: str) -> None:
+        if kind not in _LOGGED or count.last_at_ms < count.logged_at_ms + HOUR_MS:
             return
         count.logged_at_ms = count.last_at_ms
         if kind is Heard.UNREADABLE:

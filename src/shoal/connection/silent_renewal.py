@@ -32,7 +32,7 @@ class SilentRenewal:
             return self._has_worked
         if self._under_way is None:
             self._under_way = asyncio.create_task(self._ask(), name=f"silent renewal:{self._account_id}")
-            # Whoever asked may have been told to stop.
+            # The caller may have been told to stop.
             self._under_way.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(self._under_way)
 

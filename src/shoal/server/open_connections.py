@@ -69,6 +69,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             outbound=Outbound.of(settings.allow_private_targets, refused=note_refused),
         )
 
+        published.subscribe(lambda account_id, account: None if account else deps.heard.forget(account_id))
+
         async def connect_to_site(account: Account, link: Link) -> None:
             await XianyuLive(account, link, deps).main()
 
