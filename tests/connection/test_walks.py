@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 
+from chat_steps import sendings
 from doors import open_door
 from order_steps import order_action, paying_shop
 from sandboxed import Shoal
@@ -77,7 +78,7 @@ async def test_a_message_takes_the_way_that_is_written_down(shoal: Shoal) -> Non
     async def act() -> None:
         await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
         await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-        await shoal.database.settled()
+        await sendings(shoal, "sent")
 
     trace = await followed(shoal.database, act)
     steps = walk("The way of a message")

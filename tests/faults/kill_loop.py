@@ -399,8 +399,7 @@ async def kill_loop(
     """
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
-    # A name that the site gives is a change of its own, between a look at the file and one at the API.
-    await sandbox.do("fault", kind="http_500", which="nav", times=1_000_000)
+    await sandbox.tell_no_names()
     try:
         figures = await KillLoop(directory, sandbox, seed=seed, program=program, postgres=postgres).run(
             cycles, seconds=seconds, at_least=at_least
