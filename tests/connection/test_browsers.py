@@ -97,16 +97,46 @@ async def test_a_new_cookie_brings_its_browser_and_a_bare_one_keeps_it(shoal: Sh
     cookie = shoal.manager.account("shop").cookie
     assert shoal.manager.account("shop").browser is None
     outcome = await shoal.manager.update_cookie("shop", pasted(cookie, OWNERS), caller=ANN)
-    assert (outcome.changed, outcome.account.cookie_version) == (True, 1), "the cookie is the same"
+    assert (outcome.changed, outcome.account.cookie_version) == (True, 2), "the login of another browser is another"
     assert read_browser(outcome.account.browser or "") == OWNERS
     assert (await shoal.sandbox.sockets(unb))["total"] == sockets + 1, "and connects as that browser"
     outcome = await shoal.manager.update_cookie("shop", f"{cookie}; extra=1", caller=ANN)
-    assert (outcome.account.cookie_version, read_browser(outcome.account.browser or "")) == (2, OWNERS)
+    assert (outcome.account.cookie_version, read_browser(outcome.account.browser or "")) == (3, OWNERS)
     [*_, entry, _] = await shoal.store.journal()
-    assert set(entry.changes) == {"browser"}
+    assert set(entry.changes) == {"browser", "cookie_version"}
     undone = await shoal.manager.undo(entry, caller=ANN)
-    assert undone.account.browser is None
+    assert (undone.account.browser, undone.account.cookie_version) == (None, 4)
     assert (await shoal.store.get_cookie_details("shop")) == undone.account
+
+
+@pytest.mark.lenient("one_browser")  # the first browser counts as the cookie's
+async def test_a_token_that_another_browser_fetched_is_used_by_none(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    cookie = shoal.manager.account("shop").cookie
+    await shoal.manager.update_cookie("shop", pasted(cookie, OWNERS), caller=ANN)
+    await shoal.runs()
+    await shoal.manager.update_cookie("shop", pasted(cookie, OWNERS), caller=ANN)
+    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
+    registered = [line["frame"]["headers"] for line in frames if line["frame"].get("lwp") == "/reg"]
+    assert [headers["ua"].startswith(OWNERS.user_agent) for headers in registered] == [False, True]
+    assert registered[0]["token"] != registered[1]["token"]
+    assert registered[0]["did"] == registered[1]["did"]
+
+
+@pytest.mark.lenient("one_browser", "reg_agent")
+async def test_the_browser_that_passed_the_check_runs_also_when_it_is_told_after_its_cookie(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    await shoal.sandbox.do("fault", account=unb, kind="risk_control", times=1)
+    shoal.sandbox.expected.add("proof")
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    passed = await shoal.sandbox.do("check", account=unb, user_agent=OWNERS.user_agent)
+    bare = await shoal.manager.update_cookie("shop", passed["cookie"], caller=ANN)
+    assert bare.observation.state is AccountState.PARKED, "the proof is of another browser"
+    whole = await shoal.manager.update_cookie("shop", pasted(passed["cookie"], OWNERS), caller=ANN)
+    assert whole.account.cookie == bare.account.cookie
+    assert whole.observation.state is AccountState.RUNNING
 
 
 @pytest.mark.lenient("one_browser", "reg_agent")

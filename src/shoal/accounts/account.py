@@ -139,7 +139,8 @@ class Account:
     """One immutable snapshot of all settings of an account.
 
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
-    last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
+    last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie or its
+    browser.
     ``browser`` is the browser of the cookie in the form of ``shoal.xianyu.browser``; ``None`` when it is not known.
     ``name`` and ``picture`` (an address) are those of the seller on the site; ``remark`` is a note of the owner's.
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
@@ -195,7 +196,7 @@ class Account:
     @property
     def run_key(self) -> RunKey:
         """The values that a running connection was started with: it must reconnect when, and only when, they change."""
-        return (self.restart_nonce, self.cookie_version, self.proxy, self.browser)
+        return (self.restart_nonce, self.cookie_version, self.proxy)
 
     @property
     def park_key(self) -> tuple[int, int]:
@@ -231,8 +232,9 @@ class Account:
         return next((item for item in self.items if item.item_id == item_id), None)
 
 
-RunKey = tuple[int, int, str, str | None]
-"""Restart nonce, cookie version, proxy and browser. Never show it: the proxy contains its password."""
+RunKey = tuple[int, int, str]
+"""Restart nonce, cookie version (which stands for the browser too) and proxy. Never show it: the proxy contains its
+password."""
 
 SECRET_FIELDS = frozenset({"cookie", "proxy"})
 """Stored encrypted, and shown only in part."""

@@ -114,8 +114,9 @@ def taken_over(published: Account | None, glimpse: Glimpse, op: Op) -> Change:
 
 
 def _cookie_version(published: Account | None, stored: Account) -> int:
-    """Return the row with a newer cookie version if its cookie differs: connections and cookie jars depend on it."""
-    if published is None or published.cookie == stored.cookie:
+    """Return a newer cookie version if the row has another cookie or browser: connections and cookie jars depend on
+    it."""
+    if published is None or (published.cookie, published.browser) == (stored.cookie, stored.browser):
         return stored.cookie_version
     return max(stored.cookie_version, published.cookie_version + 1)
 

@@ -74,15 +74,16 @@ def cookie(checked: CookieCheck, *, browser: str | None = None) -> Edit:
     """Replace the cookie with another of the same seller. Raises ``OtherUnb`` for another seller's cookie.
 
     The browser is ``browser`` (in its stored form), or the one in the text. Without both the known one stays, because
-    owners mostly copy from the same browser, unless the old cookie came from a QR login.
+    owners mostly copy from the same browser, unless the old cookie came from a QR login. The same cookie of another
+    browser is another version too: what the site gave to the old browser (a token, later cookies, a refusal) is void.
     """
     given = browser or browser_in_text(checked)
 
     def edit(account: Account) -> Account:
         if checked.unb != account.unb:
             raise OtherUnb("the cookie belongs to another seller", expected=account.unb, found=checked.unb)
-        if checked.header == account.cookie:
-            return _set(account, browser=given) if given else account
+        if checked.header == account.cookie and given in {None, account.browser}:
+            return account
         known = None if account.browser == OWN else account.browser
         return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1, browser=given or known)
 

@@ -69,6 +69,8 @@ def undo(entry: JournalEntry) -> Edit:
             raise Conflict("it was changed again since", code="undo_conflict", fields=conflicts)
         if all(getattr(account, name) == value for name, value in values.items()):
             return account
+        if "browser" in values:  # what the site gave to the browser that leaves is void, as after a new cookie
+            values["cookie_version"] = account.cookie_version + 1
         return account.evolve(**values)
 
     return RuleEdit(edit, _count(changes["keywords"])) if "keywords" in changes else edit
