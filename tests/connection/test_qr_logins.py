@@ -236,6 +236,38 @@ async def test_a_confirmation_whose_answer_is_lost_is_told_unless_its_cookies_ca
         await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
 
 
+async def test_what_fails_for_a_moment_after_the_confirmation_costs_no_second_scan(shoal: Shoal) -> None:
+    await shoal.sandbox.do("policy", qr_token=True)
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="http_500", which="qr_token", times=2)
+        await shoal.sandbox.do("fault", kind="html_answer", which="message_page", times=1)
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "CONFIRMED")
+        assert (await ended(logins, login)).state is QrLoginState.DONE
+    await shoal.runs()
+
+
+async def test_a_check_whose_page_fails_for_a_moment_is_shown_all_the_same(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="http_500", which="face_page", times=2)
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "FACE")
+        await until(lambda: logins.get(OWNER, login.id).state is not QrLoginState.WAITING)
+        assert logins.get(OWNER, login.id).state is QrLoginState.FACE_CHECK
+        await scan(shoal, login, "FACE_PASSED")
+        assert (await ended(logins, login)).state is QrLoginState.DONE
+
+
+async def test_a_token_that_the_site_does_not_take_is_told_with_its_reason(shoal: Shoal) -> None:
+    await shoal.sandbox.do("policy", qr_token=True)
+    async with qr_logins(shoal) as logins:
+        body = {"ret": ["FAIL_SYS_USER_VALIDATE::x"]}
+        await shoal.sandbox.do("fault", kind="answer", which="qr_token", body=body, times=1)
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "CONFIRMED")
+        assert (await ended(logins, login)).state is QrLoginState.NEEDS_OWNER
+
+
 async def test_a_restart_ends_a_login_and_its_code_is_worth_nothing_any_more(shoal: Shoal) -> None:
     async with qr_logins(shoal) as before:
         login = await begin(before, "shop")

@@ -7,6 +7,7 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,7 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.new_cookies import add_or_renew
 from shoal.clock import now_ms
 from shoal.config import Settings
-from shoal.connection.qr_steps import QrLoginState, confirmed
+from shoal.connection.qr_steps import QrLoginState, confirmed, persistently
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.errors import (
     AccountExists,
@@ -265,7 +266,8 @@ class QrLogins:
                 self._move(running, state, **shown)
 
             if await confirmed(site, tell, poll_seconds=self._poll_seconds, lifetime_seconds=self._lifetime_seconds):
-                await site.finish(keep_signed_in=running.keep_signed_in)
+                finish = partial(site.finish, keep_signed_in=running.keep_signed_in)
+                await persistently(finish, poll_seconds=self._poll_seconds)
                 await self._take_in(running, site.cookie)
 
     async def _take_in(self, running: _Running, cookie: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from shoal.clock import steady_ms
 from shoal.errors import TemporaryFailure
@@ -12,11 +13,14 @@ from shoal.xianyu.face_check import FaceCheck
 from shoal.xianyu.qr_login import QrLogin, QrStatus
 
 MOST_FAILURES = 5
-"""This many failed polls in a row end a login."""
+"""This many failed polls, or tries of a step, in a row end a login."""
 FACE_SECONDS = 300.0
 """How long a login waits for the check of the face after its confirmation."""
 FACE_POLL_FACTOR = 4 / 3
 """The check is asked about every 2 s when the code is asked about every 1.5 s, as the site's pages do."""
+
+
+_T = TypeVar("_T")
 
 
 class QrLoginState(StrEnum):
@@ -89,10 +93,23 @@ async def confirmed(site: QrLogin, tell: Tell, *, poll_seconds: float, lifetime_
     return False
 
 
+async def persistently(step: Callable[[], Awaitable[_T]], *, poll_seconds: float) -> _T:
+    """Take a step after the seller's confirmation, which comes once: again while its failure may pass."""
+    for tries_left in reversed(range(MOST_FAILURES)):
+        try:
+            return await step()
+        except TemporaryFailure:
+            if not tries_left:
+                raise
+            await asyncio.sleep(poll_seconds)
+    raise AssertionError("the last try returns or raises")
+
+
 async def _face_passed(site: QrLogin, tell: Tell, *, poll_seconds: float) -> bool:
     """Show the second code and poll until the seller passed the check. Return ``False`` when the time is over."""
     check = FaceCheck(site.site, site.face_url)
-    tell(QrLoginState.FACE_CHECK, content=await check.code(), seconds=FACE_SECONDS)
+    code = await persistently(check.code, poll_seconds=poll_seconds)
+    tell(QrLoginState.FACE_CHECK, content=code, seconds=FACE_SECONDS)
     failures = 0
     ends_at = steady_ms() + round(FACE_SECONDS * 1000)
     while steady_ms() < ends_at:

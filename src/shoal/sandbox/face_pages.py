@@ -38,6 +38,8 @@ def _page(body: str) -> Response:
 async def normal_validate_endpoint(request: Request) -> Response:
     """Lead to the choice of checks by a script."""
     site: Site = request.app.state.site
+    if broken := broken_answer(site, "", "face_page"):
+        return broken
     login = _login(request)
     log_call(site, "normal_validate.htm", {}, "SUCCESS" if login else "FAIL")
     if login is None:

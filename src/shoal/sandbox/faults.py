@@ -23,6 +23,7 @@ API_NAMES: Final[dict[str, str]] = {
     "qrcode/generate.do": "qr_generate",
     "qrcode/query.do": "qr_query",
     "login_token/login.do": "qr_token",
+    "normal_validate.htm": "face_page",
     "photoVerify/check.do": "face_check",
     "silentHasLogin.do": "silent",
     "setLoginSettings.do": "set_login",

@@ -36,6 +36,8 @@ class FaceCheck:
         url = self._url
         for _ in range(_MOST_PAGES):
             answer = await self._site.visit(url, dest="iframe")
+            if answer.status >= 500:
+                raise failed(f"HTTP {answer.status}")
             body = answer.body or b""
             shown = _text_in(_CODE.search(body))
             if shown:

@@ -6,9 +6,9 @@ import asyncio
 
 import aiohttp
 
-from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.errors import TemporaryFailure
 from shoal.xianyu.browser import Browser
-from shoal.xianyu.mtop_reply import is_risk_url
+from shoal.xianyu.mtop_reply import stop_in
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_session import Redirected, code_of_failure
 
@@ -48,8 +48,9 @@ async def open_socket(
             status=refusal.status,
         ) from None
     except Redirected as elsewhere:
-        if is_risk_url(elsewhere.location):
-            raise ActionRequired("risk_control", action_url=elsewhere.location) from None
+        stop = stop_in(elsewhere.status, elsewhere.location, None)
+        if stop is not None:
+            raise stop from None
         raise TemporaryFailure(
             f"the message socket refused the handshake: {elsewhere}", code="handshake_refused", status=elsewhere.status
         ) from None

@@ -21,7 +21,7 @@ from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_jar import GATEWAY, cookies_set_by
 from shoal.xianyu.cookie_string import SITE_DOMAIN, parse_cookie
 from shoal.xianyu.identity import APP_KEY
-from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
+from shoal.xianyu.mtop_reply import Meaning, Verdict, judge, risk_in_page, stop_in
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
@@ -41,7 +41,6 @@ _MESSAGES, _HOME = "a21ybx.im.0.0", "a21ybx.home.0.0"
 _ITEM, _ORDER = "a21ybx.item.0.0", "a21ybx.order-detail.0.0"
 """The site's pages that make these calls: ``spm_cnt`` in the query."""
 _DIGITS = re.compile(r"[0-9]{1,32}")
-_JSON_TYPES = frozenset({"application/json", "text/json"})
 
 
 class CookieSource(Protocol):
@@ -132,7 +131,6 @@ class _Answer:
     """An HTTP answer before it is interpreted. ``body`` is None when it was too large."""
 
     status: int
-    content_type: str
     location: str = field(repr=False)
     body: bytes | None = field(repr=False)
 
@@ -312,7 +310,6 @@ class MtopClient:
             changed.update(cookies_set_by(response))
             return _Answer(
                 status=response.status,
-                content_type=response.content_type,
                 location=response.headers.get("Location", ""),
                 body=await bounded_body(response),
             )
@@ -366,20 +363,21 @@ def _query(call: _Call, t: str, signature: str) -> dict[str, str]:
 
 def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
     """Return the reply's object. Raises for an answer that is not one."""
-    if 300 <= answer.status < 400 and is_risk_url(answer.location):
-        raise ActionRequired("risk_control", action_url=answer.location)
+    stop = stop_in(answer.status, answer.location, answer.body)
+    if stop is not None and stop.reason == "risk_control":  # a login that is gone may be renewed
+        raise stop
     if answer.status == 429:
         raise call.unanswered("the site has no room (HTTP 429)", _NO_ROOM)
     if answer.status >= 500 or answer.status < 200 or 300 <= answer.status < 400:
         raise call.broken_off(f"HTTP {answer.status}")
-    if answer.content_type not in _JSON_TYPES or answer.body is None:
-        url = risk_in_page(answer.body or b"")
-        if url is not None:
-            raise ActionRequired("risk_control", action_url=url)
-        raise call.broken_off("the answer is too large" if answer.body is None else "the answer is not JSON")
+    if answer.body is None:
+        raise call.broken_off("the answer is too large")
     try:
         return parse_json_object(answer.body)
     except UndecodableFrame:
+        url = risk_in_page(answer.body)
+        if url is not None:
+            raise ActionRequired("risk_control", action_url=url) from None
         raise call.broken_off("the answer is not JSON") from None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 
 class Meaning(enum.Enum):
@@ -113,6 +114,25 @@ def require_good(reply: Mapping[str, object], where: str) -> None:
             raise TemporaryFailure(f"{where}: the signing token is stale", code="token_rejected")
         case Meaning.GONE:
             raise TemporaryFailure(f"{where}: the site no longer offers this", code="api_gone")
+
+
+def stop_in(status: int, location: str, body: bytes | None) -> ActionRequired | None:
+    """Return what an answer says instead of a reply: a check, or that the login is gone; ``None`` for any other answer.
+
+    The gateway may put itself before any door: by a redirect, or with any HTTP status by a page or an object.
+    """
+    if 300 <= status < 400 and is_risk_url(location):
+        return ActionRequired("risk_control", action_url=_web_address(location))
+    if status == 200 or not body:
+        return None
+    try:
+        verdict = judge(parse_json_object(body))
+    except UndecodableFrame:
+        url = risk_in_page(body)
+        return None if url is None else ActionRequired("risk_control", action_url=url)
+    if verdict.meaning is Meaning.RISK:
+        return ActionRequired("risk_control", action_url=verdict.url)
+    return ActionRequired("login_expired") if verdict.meaning is Meaning.SESSION else None
 
 
 def risk_in_refusal(body: Mapping[str, object]) -> str | None:

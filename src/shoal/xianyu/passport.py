@@ -14,7 +14,7 @@ from shoal.xianyu.browser import SITE, Browser
 from shoal.xianyu.cookie_jar import PASSPORT, cookies_set_by
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
-from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
+from shoal.xianyu.mtop_reply import require_good, risk_in_page, stop_in
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
@@ -148,8 +148,9 @@ def _has_login_form(pairs: Mapping[str, str]) -> dict[str, str]:
 
 
 def _content(status: int, location: str, body: bytes | None) -> dict[str, object]:
-    if 300 <= status < 400 and is_risk_url(location):
-        raise ActionRequired("risk_control", action_url=location)
+    stop = stop_in(status, location, body)
+    if stop is not None:
+        raise stop
     if status != 200 or body is None:
         raise _no_answer(f"HTTP {status}")
     try:

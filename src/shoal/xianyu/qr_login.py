@@ -147,16 +147,20 @@ class QrLogin:
     async def finish(self, *, keep_signed_in: bool = False) -> None:
         """Make what was confirmed a login that lasts: trade in its token, visit the message page.
 
-        Whatever fails here leaves the login as it is. ``keep_signed_in`` is the owner's wish.
+        Raises as ``ask`` when the token brings no login; it may be called again. Whatever else fails leaves the login
+        as it is. ``keep_signed_in`` is the owner's wish.
         """
         if self._token and not self.site.cookie("unb"):
             query = {
                 "token": self._token, "subFlow": "DIALOG_CHECK_LOGIN_RPC", "nextCode": "0018", "bizScene": "qrcode",
                 "confirm": "true",
             }  # fmt: skip
-            await self.site.call(
-                "POST", "/login_token/login.do", params=query, form={"deviceId": self.site.cookie("cna")}
-            )
+            form = {"deviceId": self.site.cookie("cna")}
+            try:
+                _content(await self.site.call("POST", "/login_token/login.do", params=query, form=form))
+            except TemporaryFailure:
+                if not self.site.cookie("unb"):
+                    raise
         with contextlib.suppress(TemporaryFailure, ActionRequired):
             await self.site.visit(f"{self._page_url}/im")
         if keep_signed_in:
@@ -217,7 +221,8 @@ def _login_form(page: Answer) -> dict[str, str]:
         form = view["loginFormData"]
         return {str(name): _field(value) for name, value in form.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise failed("the site's page has no form") from None
+        url = risk_in_page(page.body or b"")
+        raise (failed("the site's page has no form") if url is None else risk(url)) from None
 
 
 def _field(value: object) -> str:

@@ -12,7 +12,7 @@ from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.browser import SITE, Browser
 from shoal.xianyu.cookie_jar import GATEWAY, PAGES, PASSPORT, add, cookies_set_by, pairs_for
 from shoal.xianyu.cookie_string import SITE_DOMAIN, format_cookie
-from shoal.xianyu.mtop_reply import is_risk_url, require_good
+from shoal.xianyu.mtop_reply import require_good, stop_in
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
 from shoal.xianyu.site_session import require_no_cookie_jar
@@ -104,8 +104,9 @@ class QrSession:
         Raises ``ActionRequired`` (``risk_control``), or ``TemporaryFailure`` without a readable answer.
         """
         answer = await self._send("GET", url, GATEWAY, self.browser.call_headers("application/json"))
-        if 300 <= answer.status < 400 and is_risk_url(answer.location):
-            raise risk(answer.location)
+        stop = stop_in(answer.status, answer.location, answer.body)
+        if stop is not None:
+            raise stop
         try:
             require_good(parse_json_object(answer.body or b""), "home page")
         except TemporaryFailure as expected:
@@ -173,8 +174,9 @@ def failed(why: str) -> TemporaryFailure:
 
 
 def _good(answer: Answer) -> Answer:
-    if 300 <= answer.status < 400 and is_risk_url(answer.location):
-        raise risk(answer.location)
+    stop = stop_in(answer.status, answer.location, answer.body)
+    if stop is not None:
+        raise stop
     if answer.status != 200 or answer.body is None:
         raise failed(f"HTTP {answer.status}")
     return answer

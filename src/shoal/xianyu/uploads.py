@@ -12,7 +12,7 @@ from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_jar import UPLOADS, cookies_set_by
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
-from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
+from shoal.xianyu.mtop_reply import require_good, risk_in_page, stop_in
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, without_secrets
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
@@ -100,8 +100,9 @@ async def upload_picture(
 
 
 def _understood(answer: _Answer, header: str) -> UploadedPicture:
-    if 300 <= answer.status < 400 and is_risk_url(answer.location):
-        raise ActionRequired("risk_control", action_url=answer.location)
+    stop = stop_in(answer.status, answer.location, answer.body)
+    if stop is not None:
+        raise stop
     if answer.status == 413:
         raise UploadRefused("too large")
     if answer.status != 200 or answer.body is None:

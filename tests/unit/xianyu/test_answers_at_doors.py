@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from shoal.clock import now_ms
 from shoal.errors import ActionRequired, ShoalError
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.mtop import MtopClient
@@ -36,12 +37,16 @@ class Site:
 
     def __init__(self) -> None:
         self.answer: Mapping[str, object] = {}
+        self.make: Callable[[], web.Response] | None = None
+        """What answers in place of ``answer``."""
         self.asked = 0
         self.url = ""
         self.session: aiohttp.ClientSession
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked += 1
+        if self.make is not None:
+            return self.make()
         if request.path == "/mini_login.htm":
             return web.Response(text='<script>window.viewData = {"loginFormData": {}}</script>')
         return web.json_response(self.answer)
@@ -123,3 +128,42 @@ async def test_a_stale_token_is_tried_once_more_and_a_gone_call_is_not(site: Sit
     site.answer = {"ret": [ret]}
     await told(mtop, site)
     assert site.asked == calls
+
+
+CHECK = {"ret": ["FAIL_SYS_USER_VALIDATE::x"], "data": {"url": URL}}
+PAGE = f"<script>location = '{URL}'</script>"
+FORMS: dict[str, tuple[Callable[[], web.Response], str]] = {
+    "with another status": (lambda: web.json_response(CHECK, status=403), f"risk_control {URL}"),
+    "with a status of a broken site": (lambda: web.json_response(CHECK, status=503), f"risk_control {URL}"),
+    "not called JSON": (lambda: web.json_response(CHECK, content_type="text/html"), f"risk_control {URL}"),
+    "only a flag, not called JSON": (lambda: web.Response(text='{"rgv587_flag":"sm"}'), "risk_control "),
+    "a page with another status": (lambda: web.Response(text=PAGE, status=405), f"risk_control {URL}"),
+    "a redirect without a scheme": (
+        lambda: web.Response(status=302, headers={"Location": URL.removeprefix("https:")}),
+        f"risk_control {URL}",
+    ),
+}
+
+
+async def silent_renewal(site: Site) -> object:
+    jar = Jar()
+    jar.header = lambda host="": f"unb=2; cookie2=x; havana_lgc_exp={now_ms() + 60_000}"  # type: ignore[method-assign]
+    return await Passport(site.session, site.url, jar, BROWSER).renew_login()
+
+
+async def qr_question(site: Site) -> object:
+    return await QrLogin(site.session, site.url, mtop_url=site.url, page_url=site.url, browser=BROWSER).ask()
+
+
+@pytest.mark.parametrize(("make", "wanted"), [pytest.param(*row, id=name) for name, row in FORMS.items()])
+async def test_a_check_is_known_in_whatever_form_it_comes(
+    site: Site, make: Callable[[], web.Response], wanted: str
+) -> None:
+    site.make = make
+    doors = (*DOORS, silent_renewal, qr_question)
+    assert [await told(door, site) for door in doors] == [wanted] * len(doors)
+
+
+async def test_a_login_that_is_gone_is_known_with_another_status_too(site: Site) -> None:
+    site.make = lambda: web.json_response({"ret": ["FAIL_SYS_SESSION_EXPIRED::x"]}, status=401)
+    assert [await told(door, site) for door in DOORS] == list(NOT_LOGGED_IN)
