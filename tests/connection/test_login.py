@@ -6,6 +6,8 @@ import asyncio
 import threading
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from sqlalchemy import Connection
 
 from order_steps import action_state
@@ -14,7 +16,13 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.events import AccountStateChanged
 from shoal.accounts.task_manager import TaskManager
+from shoal.connection.site_login import SiteLogin
 from shoal.orders.order_store import Action, ActionState
+from shoal.xianyu.browser import chrome
+from shoal.xianyu.cookie_jar import GATEWAY
+from shoal.xianyu.cookie_string import parse_cookie
+from shoal.xianyu.mtop import MtopClient
+from shoal.xianyu.site_session import open_site_session
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
@@ -276,3 +284,35 @@ async def test_b13_an_ordinary_error_that_asks_for_patience_is_no_risk_control(s
             await asyncio.sleep(0.02)
     assert shoal.manager.observation("shop").state is AccountState.RUNNING
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
+
+
+async def test_a_cookie_of_one_host_that_the_site_deletes_lets_the_sites_own_through(shoal: Shoal) -> None:
+    """As the site does: `_m_h5_tk` is set for all of it and deleted for `m.goofish.com`, in one answer."""
+    await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    lines: list[str] = []
+
+    async def answer(_: web.Request) -> web.Response:
+        response = web.json_response({"ret": ["SUCCESS::x"]})
+        for line in lines:
+            response.headers.add("Set-Cookie", line)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", answer)
+    account = shoal.manager.account("shop")
+    login = await SiteLogin.open(account, shoal.credentials)
+    async with TestServer(app) as server, open_site_session() as session:
+        mtop = MtopClient(session, str(server.make_url("/")), login, browser=chrome(151))
+        lines += ["_m_h5_tk=narrow_1; Domain=m.goofish.com; Path=/", "cna=; Path=/; Max-Age=0"]
+        await mtop.login_user()
+        sent = parse_cookie(login.header(GATEWAY))
+        assert (sent["_m_h5_tk"], "cna" in sent) == ("narrow_1", False)
+        lines[:] = [
+            "_m_h5_tk=fresh_1; Domain=.goofish.com; Path=/",
+            "_m_h5_tk=; Domain=m.goofish.com; Path=/; Max-Age=0",
+        ]
+        await mtop.login_user()
+        assert parse_cookie(login.header(GATEWAY))["_m_h5_tk"] == "fresh_1"
+    again = await SiteLogin.open(account, shoal.credentials)
+    assert (parse_cookie(again.header(GATEWAY))["_m_h5_tk"], "cna=" in again.header()) == ("fresh_1", False)

@@ -12,8 +12,8 @@ from shoal.clock import now_ms, steady_ms
 from shoal.errors import StoreError
 from shoal.storage.credentials import Credentials
 from shoal.storage.token_cache import SocketToken, TokenSlot
-from shoal.xianyu.cookie_jar import pairs_for
-from shoal.xianyu.cookie_string import SITE_DOMAIN, merge
+from shoal.xianyu.cookie_jar import pairs_for, take_over
+from shoal.xianyu.cookie_string import SITE_DOMAIN, merge, parse_cookie
 from shoal.xianyu.identity import device_id as make_device_id
 
 log = structlog.get_logger("shoal.login")
@@ -47,9 +47,10 @@ class SiteLogin:
 
         Never raises: a jar that could not be stored must not hide the result of the call that brought it.
         """
-        if all(self._jar.get(key) == value for key, value in updates.items()):
+        before = dict(self._jar)
+        take_over(self._jar, updates, parse_cookie(self._account.cookie))
+        if self._jar == before:
             return  # such as a deletion for one host that comes with every answer
-        self._jar.update(updates)
         self._slot.unkept_jar = dict(self._jar)
         log.debug("cookies rotated", account=self._account.id, names=sorted(updates))
         await self.keep_jar()

@@ -61,6 +61,19 @@ def add(jar: dict[str, str], changed: Mapping[str, str]) -> None:
             jar.pop(key, None)
 
 
+def take_over(jar: dict[str, str], changed: Mapping[str, str], pasted: Mapping[str, str]) -> None:
+    """Do the same for a jar beside what an owner pasted: a deleted cookie that stands there stays, with an empty value.
+
+    What is as it was pasted, and what is deleted without having been there, adds nothing.
+    """
+    for key, value in changed.items():
+        if value or key in pasted:
+            if jar.get(key, pasted.get(key)) != value:
+                jar[key] = value
+        else:
+            jar.pop(key, None)
+
+
 def _entries(jar: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
     for key, value in jar.items():
         name, _, place = key.partition(_MARK)

@@ -53,6 +53,7 @@ class CookieSource(Protocol):
     async def rotated(self, updates: dict[str, str]) -> None:
         """Store cookies that the site has set, by the keys of ``cookie_jar``; an empty value deletes.
 
+        Some of them may be known, or be deletions of unknown ones: the site repeats itself.
         ``header()`` returns them afterwards. Must not raise when they cannot be stored: the call that brought them may
         have had an effect, and its caller must get the answer.
         """
@@ -281,10 +282,10 @@ class MtopClient:
 
     async def _exchange(self, call: _Call) -> _Answer:
         header = self._cookies.header(GATEWAY)
-        before = parse_cookie(header) if header.strip() else {}
+        token = token_of(parse_cookie(header) if header.strip() else {})
         changed: dict[str, str] = {}
         try:
-            return await self._post(call, header, token_of(before), changed)
+            return await self._post(call, header, token, changed)
         except ProxyFailed as failure:
             raise call.unanswered(str(failure), failure.code) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
@@ -293,9 +294,8 @@ class MtopClient:
         except (aiohttp.ClientError, OSError) as failure:
             raise call.broken_off(f"no answer ({type(failure).__name__})") from None
         finally:
-            updates = {name: value for name, value in changed.items() if before.get(name, "") != value}
-            if updates:
-                await self._cookies.rotated(updates)
+            if changed:
+                await self._cookies.rotated(changed)
 
     async def _post(self, call: _Call, header: str, token: str, changed: dict[str, str]) -> _Answer:
         t = str(self._clock_ms())

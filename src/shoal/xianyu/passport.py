@@ -100,7 +100,7 @@ class Passport:
 
     async def _ask(self, path: str, query: Mapping[str, str], form: Mapping[str, str] | None) -> dict[str, object]:
         """Return the ``content`` of the answer."""
-        pairs, changed = self._pairs(), dict[str, str]()
+        changed: dict[str, str] = {}
         accept = "*/*" if form is None else "application/json, text/plain, */*"
         headers = {**self.browser.call_headers(accept), "Cookie": self.cookies.header(PASSPORT)}
         try:
@@ -117,9 +117,8 @@ class Passport:
             # "from None": aiohttp's errors refer to the request, and so to the cookie.
             raise _no_answer(f"no answer ({type(failure).__name__})") from None
         finally:
-            updates = {name: value for name, value in changed.items() if pairs.get(name, "") != value}
-            if updates:
-                await self.cookies.rotated(updates)
+            if changed:
+                await self.cookies.rotated(changed)
         return _content(status, location, body)
 
 

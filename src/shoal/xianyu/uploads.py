@@ -10,7 +10,6 @@ import aiohttp
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_jar import UPLOADS, cookies_set_by
-from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import require_good, risk_in_page, stop_in
 from shoal.xianyu.proxied_session import ProxyFailed
@@ -68,7 +67,6 @@ async def upload_picture(
     (``upload_failed``, or a proxy's reason). A failed upload has no other effect, so it may be tried again.
     """
     header = cookies.header(UPLOADS)
-    before = parse_cookie(header) if header.strip() else {}
     form = aiohttp.FormData()
     form.add_field("file", data, filename=f"picture.{extension}", content_type=media_type)
     changed: dict[str, str] = {}
@@ -93,9 +91,8 @@ async def upload_picture(
         # "from None": aiohttp's errors refer to the request, and so to the cookie.
         raise _failed(f"no answer ({type(failure).__name__})") from None
     finally:
-        updates = {name: value for name, value in changed.items() if before.get(name, "") != value}
-        if updates:
-            await cookies.rotated(updates)
+        if changed:
+            await cookies.rotated(changed)
     return _understood(answer, header)
 
 

@@ -139,7 +139,7 @@ async def test_cookies_of_every_reply_are_handed_over_even_of_a_refusal(site: Si
     site.will_say("FAIL_BIZ_X::no", cookies=cookies)
     with pytest.raises(MtopRefused):
         await site.client().call("mtop.x", "{}")
-    assert site.jar.updates == [{"x": "1", "q": '"a b"', "cookie2": ""}]
+    assert site.jar.updates == [{"x": "1", "q": '"a b"', "cookie2": "", "unb": "2200000000002"}]
     site.will_say("boom", status=500, cookies=("y=2",))
     with pytest.raises(TemporaryFailure):
         await site.client().call("mtop.x", "{}")
