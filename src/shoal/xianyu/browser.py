@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from shoal.errors import StoreError
-from shoal.xianyu.pasted_text import curl_headers, curl_words, header_block, is_curl
+from shoal.xianyu.pasted_text import request_in
 
 SITE = "https://www.goofish.com"
 DEFAULT_LANGUAGE = "zh-CN,zh;q=0.9"
@@ -119,23 +119,17 @@ def chrome(version: int) -> Browser:
 def browser_in(text: str) -> Browser | None:
     """Return the browser of a pasted text, or ``None`` when the text does not tell all of it.
 
-    A command for cURL and a block of headers tell it; so does an export in JSON with ``userAgent`` and, for a browser
-    that has them, its client hints under the names of their headers. A Chromium without its client hints is not told
-    whole: they are never made up.
+    A request that was copied in any way tells it (``pasted_text``); so does an export in JSON with ``userAgent`` and,
+    for a browser that has them, its client hints under the names of their headers. A Chromium without its client hints
+    is not told whole: they are never made up.
     """
     text = text.strip().removeprefix("\ufeff")
-    address = ""
-    if is_curl(text):
-        try:
-            words = curl_words(text)
-        except ValueError:
-            return None
-        headers = dict(curl_headers(words))
-        address = next((word for word in words[1:] if word.startswith("https://")), "")
-    elif text.startswith("{"):
-        headers = _exported(text)
-    else:
-        headers = dict(header_block(text))
+    try:
+        request = None if text.startswith("{") else request_in(text)
+    except ValueError:
+        return None
+    headers = dict(request.headers) if request else _exported(text)
+    address = request.address if request else ""
     user_agent = _value(headers, "user-agent")
     version = _CHROMIUM.search(user_agent)
     brands = _value(headers, "sec-ch-ua")

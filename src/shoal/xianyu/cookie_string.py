@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from shoal.errors import InvalidInput
 from shoal.xianyu.browser import Browser, browser_in
-from shoal.xianyu.pasted_text import Headers, curl_headers, curl_words, header_block, is_curl
+from shoal.xianyu.pasted_text import Headers, request_in
 
 MAX_COOKIE_BYTES = 64 * 1024
 """The longest text that is parsed, in bytes of UTF-8."""
@@ -74,25 +74,26 @@ class _Found:
 def parse_cookie(text: str) -> dict[str, str]:
     """Read the pairs of a cookie in any form that browsers and their extensions export.
 
-    Accepted: a header line with or without ``Cookie:``, a block of request headers, Copy-as-cURL (bash and Windows
-    cmd), the JSON of the usual extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and
-    a Netscape cookie file. When there are several domains, only the site's own count. The last of two equal names wins,
-    but two different ``unb`` mean two sellers.
+    Accepted: a header line with or without ``Cookie:``, a block of request headers, a copied request (cURL for bash and
+    Windows cmd, PowerShell, fetch for Node.js), the JSON of the usual extensions (a list of ``{name, value}``,
+    ``{"cookies": […]}`` or an object of names) and a Netscape cookie file. When there are several domains, only the
+    site's own count. Of two equal names that of the wider domain wins, else the last, but two different ``unb`` mean
+    two sellers.
 
     Raises ``InvalidInput`` with code ``malformed_cookie`` and a ``reason`` (a ``Flaw``) for anything else.
     """
     if len(text) > MAX_COOKIE_BYTES or len(text.encode(errors="surrogatepass")) > MAX_COOKIE_BYTES:
         raise _malformed(Flaw.TOO_LONG)
     found = _read(text.strip().removeprefix("\ufeff"))
-    pairs: dict[str, str] = {}
-    for item in _of_the_site(found):
+    items = _of_the_site(found)
+    for item in items:
         _check_pair(item.name, item.value)
-        if item.name == "unb" and pairs.get("unb", item.value) != item.value:
-            raise _malformed(Flaw.TWO_SELLERS)
-        pairs[item.name] = item.value
-    if not pairs:
+    if len({item.value for item in items if item.name == "unb"}) > 1:
+        raise _malformed(Flaw.TWO_SELLERS)
+    if not items:
         raise _malformed(Flaw.NO_PAIR)
-    return pairs
+    values = {item.name: item.value for item in sorted(items, key=lambda item: -len(item.domain.lstrip(".")))}
+    return {item.name: values[item.name] for item in items}
 
 
 def format_cookie(pairs: Mapping[str, str]) -> str:
@@ -187,12 +188,18 @@ def _check_pair(name: str, value: str) -> None:
 def _read(text: str) -> Iterable[_Found]:
     if text.startswith(("{", "[")):
         return _read_json(text)
-    if is_curl(text):
-        return _read_curl(text)
     if text.startswith(("# Netscape", "# HTTP Cookie File")) or _netscape_lines(text):
         return _read_netscape(text)
-    headers = header_block(text)
-    return _read_cookie_headers(headers) if headers else _read_header(text)
+    try:
+        request = request_in(text)
+    except ValueError:
+        raise _malformed(Flaw.OPEN_QUOTE) from None
+    if request is None:
+        return _read_header(text)
+    found = [_Found(*cookie) for cookie in request.cookies] or _read_cookie_headers(request.headers)
+    if not found:
+        raise _malformed(Flaw.CURL_WITHOUT_COOKIE)
+    return found
 
 
 def _of_the_site(found: Iterable[_Found]) -> list[_Found]:
@@ -208,15 +215,17 @@ def _is_site_domain(domain: str) -> bool:
 
 def _read_header(text: str) -> list[_Found]:
     prefix = _HEADER_PREFIX.match(text)
-    body = text[prefix.end() :] if prefix else text
+    body = text[prefix.end() :].strip() if prefix else text
+    if len(body) > 1 and body[0] == body[-1] and body[0] in "\"'":
+        body = body[1:-1]
     found = []
     for part in body.split(";"):
-        if not part.strip(" "):
+        if not part.strip():
             continue
         name, equals, value = part.partition("=")
         if not equals:
             raise _malformed(Flaw.NO_EQUALS_SIGN)
-        found.append(_Found(name.strip(" "), value.strip(" ")))
+        found.append(_Found(name.strip(), value.strip()))
     return found
 
 
@@ -257,17 +266,6 @@ def _netscape_lines(text: str) -> list[list[str]]:
 
 def _read_netscape(text: str) -> list[_Found]:
     return [_Found(name=row[5], value=row[6].strip(" "), domain=row[0]) for row in _netscape_lines(text)]
-
-
-def _read_curl(text: str) -> list[_Found]:
-    try:
-        words = curl_words(text)
-    except ValueError:
-        raise _malformed(Flaw.OPEN_QUOTE) from None
-    found = _read_cookie_headers(curl_headers(words))
-    if not found:
-        raise _malformed(Flaw.CURL_WITHOUT_COOKIE)
-    return found
 
 
 def _read_cookie_headers(headers: Headers) -> list[_Found]:

@@ -1,11 +1,26 @@
-"""Reads what browsers put on the clipboard: a command for cURL (bash or cmd), or a block of request headers."""
+"""Reads what browsers put on the clipboard: a request as a command (cURL for bash or cmd, PowerShell), as a call of
+``fetch``, or as a block of headers."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from dataclasses import dataclass, field
 
-_CURL = re.compile(r"curl(\.exe)?\s", re.IGNORECASE)
+_CURL = re.compile(r"(?:[$>]\s+)?curl(\.exe)?\s", re.IGNORECASE)
+_FETCH = re.compile(r"(?:await\s+)?fetch\(")
+_FETCH_HEADERS = re.compile(r"\"headers\"\s*:\s*")
+_POWERSHELL = re.compile(r"\bInvoke-WebRequest\b|\bWebRequestSession\b")
+_TEXT = r"\"((?:`.|[^\"`])*)\""
+_POWERSHELL_COOKIE = re.compile(rf"System\.Net\.Cookie\({_TEXT}, *{_TEXT}(?:, *{_TEXT})?(?:, *{_TEXT})?\)")
+_POWERSHELL_HEADER = re.compile(rf"^\s*{_TEXT}\s*=\s*{_TEXT}\s*$", re.MULTILINE)
+_POWERSHELL_AGENT = re.compile(rf"\.UserAgent\s*=\s*{_TEXT}")
+_ADDRESS = re.compile(r"\"(https://[^\"\s]+)\"")
+_OPTIONS = {
+    "-b": "cookie", "--cookie": "cookie", "-A": "user-agent", "--user-agent": "user-agent", "-H": "", "--header": "",
+}  # fmt: skip
+"""Options of cURL that tell a header, with its name; empty where the name stands in the value."""
 _ANSI_QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'", re.DOTALL)
 _ANSI_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ANSI_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
@@ -18,9 +33,26 @@ Headers = list[tuple[str, str]]
 """Pairs of a name in lower case and a value, in the order of the text."""
 
 
-def is_curl(text: str) -> bool:
-    """Return whether a text is a command for cURL."""
-    return bool(_CURL.match(text))
+@dataclass(frozen=True, slots=True)
+class PastedRequest:
+    """A request as it was copied. ``cookies`` are names, values and domains where the text has them apart."""
+
+    headers: Headers = field(repr=False)
+    address: str = field(default="", repr=False)
+    cookies: list[tuple[str, str, str]] = field(default_factory=list, repr=False)
+
+
+def request_in(text: str) -> PastedRequest | None:
+    """Return the request in a text, ``None`` when it is none. Raises ``ValueError`` for an open quote."""
+    if _CURL.match(text):
+        words = curl_words(text)
+        return PastedRequest(_curl_headers(words), next((word for word in words if word.startswith("https://")), ""))
+    if _FETCH.match(text):
+        return PastedRequest(_fetch_headers(text), _address_in(text))
+    if _POWERSHELL.search(text):
+        return _powershell_request(text)
+    headers = header_block(text)
+    return PastedRequest(headers, dict(headers).get(":path", "")) if headers else None
 
 
 def curl_words(text: str) -> list[str]:
@@ -30,22 +62,47 @@ def curl_words(text: str) -> list[str]:
     return shlex.split(re.sub(r"\^\r?\n", " ", quoted))
 
 
-def curl_headers(words: list[str]) -> Headers:
-    """Return the headers of a command, and its cookies as a header."""
+def _curl_headers(words: list[str]) -> Headers:
+    """Return the headers of a command, and its cookies as a header. A value may be in one word with its option."""
     found: Headers = []
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else ""
-        if word in {"-b", "--cookie"}:
-            found.append(("cookie", following))
-        elif word.startswith("--cookie="):
-            found.append(("cookie", word.removeprefix("--cookie=")))
-        elif word in {"-A", "--user-agent"}:
-            found.append(("user-agent", following))
-        elif word in {"-H", "--header"}:
-            name, colon, value = following.partition(":")
-            if colon:
-                found.append((name.strip().lower(), value.strip()))
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option = next((one for one in _OPTIONS if word == one or word.startswith(f"{one}=")), word[:2])
+        if option not in _OPTIONS:
+            continue
+        told = following if word == option else word.removeprefix(option).removeprefix("=" if option[1] == "-" else "")
+        name, colon, value = (_OPTIONS[option], ":", told) if _OPTIONS[option] else told.partition(":")
+        if colon:
+            found.append((name.strip().lower(), value.strip()))
     return found
+
+
+def _fetch_headers(text: str) -> Headers:
+    found = _FETCH_HEADERS.search(text)
+    try:
+        told, _ = json.JSONDecoder().raw_decode(text, found.end()) if found else ({}, 0)
+    except (ValueError, RecursionError):
+        return []
+    pairs = told.items() if isinstance(told, dict) else ()
+    return [(name.lower(), value) for name, value in pairs if isinstance(value, str)]
+
+
+def _powershell_request(text: str) -> PastedRequest:
+    headers = [
+        (_undo_powershell(name).lower(), _undo_powershell(value)) for name, value in _POWERSHELL_HEADER.findall(text)
+    ]
+    agent = _POWERSHELL_AGENT.search(text)
+    if agent:
+        headers.append(("user-agent", _undo_powershell(agent[1])))
+    cookies = [
+        (_undo_powershell(name), _undo_powershell(value), domain)
+        for name, value, _path, domain in _POWERSHELL_COOKIE.findall(text)
+    ]
+    return PastedRequest(headers, _address_in(text), cookies)
+
+
+def _address_in(text: str) -> str:
+    found = _ADDRESS.search(text)
+    return found[1] if found else ""
 
 
 def header_block(text: str) -> Headers:
@@ -71,6 +128,10 @@ def _undo_cmd(text: str) -> str:
     """Undo the escaping of the Windows command prompt: a caret before each special character."""
     joined = re.sub(r"\^\r?\n", " ", text)
     return re.sub(r"\^(.)", r"\1", joined, flags=re.DOTALL)
+
+
+def _undo_powershell(text: str) -> str:
+    return re.sub(r"`(.)", r"\1", text, flags=re.DOTALL)
 
 
 def _undo_ansi(body: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from shoal.errors import StoreError
 from shoal.xianyu.browser import OWN, Browser, browser_in, browser_of, chrome, read_browser, stored_form
 from shoal.xianyu.cookie_string import check_cookie
-from unit.xianyu.test_cookie_string import cmd_quote
+from unit.xianyu.test_cookie_string import cmd_quote, powershell_quote
 
 COOKIE = "unb=2200000000001; cookie2=1f0e-secret; _m_h5_tk=0123abcd_1760000000000"
 EDGE = (
@@ -43,9 +43,26 @@ CMD = f'curl ^"{ADDRESS.replace("&", "^&")}^" ^\r\n' + " ^\r\n".join(
     "  -H " + cmd_quote(f"{name}: {value}".replace('"', '\\^"')) for name, value in HEADERS.items()
 )
 LINES = [f"{name}: {value}" for name, value in HEADERS.items()]
+POWERSHELL = (
+    "$session = New-Object Microsoft.PowerShell.Commands.WebRequestSession\n"
+    f"$session.UserAgent = {powershell_quote(EDGE)}\n"
+    + "".join(
+        f'$session.Cookies.Add((New-Object System.Net.Cookie("{name}", "{value}", "/", ".goofish.com")))\n'
+        for name, _, value in (pair.partition("=") for pair in COOKIE.split("; "))
+    )
+    + f'Invoke-WebRequest -UseBasicParsing -Uri "{ADDRESS}" `\n-WebSession $session `\n-Headers @{{\n'
+    + "\n".join(
+        f"  {powershell_quote(name)}={powershell_quote(value)}"
+        for name, value in HEADERS.items()
+        if name not in {"cookie", "user-agent"}
+    )
+    + "\n}"
+)
 PASTED = {
     "curl for bash": CURL,
     "curl for cmd": CMD,
+    "PowerShell": POWERSHELL,
+    "fetch for Node.js": f'fetch("{ADDRESS}", {{\n  "headers": {json.dumps(HEADERS)},\n  "method": "POST"\n}});',
     "curl with -A and -b": f"curl '{ADDRESS}' -A {shlex.quote(EDGE)} -b {shlex.quote(COOKIE)} "
     + " ".join(f"-H {shlex.quote(line)}" for line in LINES if not line.startswith(("user-agent", "cookie"))),
     "block of headers": "\n".join(LINES),
@@ -71,7 +88,7 @@ def test_every_form_that_tells_a_browser_gives_cookie_and_browser(text: str) -> 
     assert found.header == COOKIE
     assert found.browser is not None
     assert (found.browser.headers, found.browser.name) == (WANTED.headers, "Edge 146, Mac OS")
-    came_from = ("a21ybx.item.want.1.4f1c", "4f1c") if "curl" in text else ("", "")
+    came_from = ("a21ybx.item.want.1.4f1c", "4f1c") if "log_id" in text else ("", "")
     assert (found.browser.spm_pre, found.browser.log_id) == came_from
     assert "secret" not in stored_form(found.browser)
 
@@ -131,5 +148,5 @@ def test_a_stored_browser_is_read_back_and_damage_is_told() -> None:
 
 
 def test_a_block_of_headers_without_a_cookie_is_refused() -> None:
-    with pytest.raises(Exception, match="no pair"):
+    with pytest.raises(Exception, match="without cookie"):
         check_cookie("\n".join(line for line in LINES if not line.startswith("cookie")))

@@ -31,7 +31,28 @@ def cmd_quote(text: str) -> str:
     return f'^"{escaped}^"'
 
 
+def powershell_quote(text: str) -> str:
+    return '"' + "".join(f"`{character}" if character in '`$"' else character for character in text) + '"'
+
+
 WRITTEN: dict[str, str] = {
+    "header in quotes": f"'{HEADER}'",
+    "header with its name, in quotes": f'Cookie: "{HEADER}"',
+    "header over several lines": HEADER.replace("; ", ";\n  "),
+    "curl for bash with -H and its value in one": f"curl https://a.example -H{shlex.quote('Cookie: ' + HEADER)}",
+    "curl for bash with -b and its value in one": f"curl https://www.goofish.com/ -b{shlex.quote(HEADER)}",
+    "curl for bash with --header=": f"curl https://a.example --header={shlex.quote('Cookie: ' + HEADER)}",
+    "curl behind a prompt": f"$ curl https://a.example --header {shlex.quote('Cookie: ' + HEADER)}",
+    "PowerShell": "$session = New-Object Microsoft.PowerShell.Commands.WebRequestSession\r\n"
+    + "".join(
+        f"$session.Cookies.Add((New-Object System.Net.Cookie({powershell_quote(name)}, {powershell_quote(value)}, "
+        '"/", ".goofish.com")))\r\n'
+        for name, value in PAIRS.items()
+    )
+    + 'Invoke-WebRequest -UseBasicParsing -Uri "https://www.goofish.com/im" `\r\n-WebSession $session',
+    "fetch for Node.js": 'fetch("https://www.goofish.com/im", {\n  "headers": '
+    + json.dumps({"accept": "*/*", "cookie": HEADER}, indent=4)
+    + ',\n  "body": null,\n  "method": "GET"\n});',
     "header": HEADER,
     "header with blanks and a last semicolon": f"  {HEADER.replace('; ', ' ;')};\n",
     "header with its name": f"Cookie: {HEADER}",
@@ -90,6 +111,9 @@ def test_numbers_in_json_become_text() -> None:
         "curl 'https://www.goofish.com/'",
         "curl 'https://www.goofish.com/",
         "curl https://www.goofish.com/ -b cookies.txt",
+        'fetch("https://www.goofish.com/im", {"headers": {"accept": "*/*"}, "method": "GET"});',
+        'fetch("https://www.goofish.com/im", {"headers": {"accept": ',
+        'Invoke-WebRequest -UseBasicParsing -Uri "https://www.goofish.com/im"',
         "a=" + "b" * (64 * 1024),
         "a=" + "鱼" * (22 * 1024),
     ],
@@ -120,6 +144,24 @@ def test_cookies_of_other_domains_give_way_to_the_sites_own() -> None:
 
 def test_the_last_of_two_equal_names_wins() -> None:
     assert parse_cookie("a=1; a=2") == {"a": "2"}
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_of_two_domains_of_the_site_the_cookie_of_the_whole_site_wins(step: int) -> None:
+    """It goes to every host, in whatever order an extension lists the two."""
+    narrow = [{"name": name, "value": "narrow", "domain": "m.goofish.com"} for name in ("_m_h5_tk", "only")]
+    found = parse_cookie(json.dumps([*ENTRIES, *narrow][::step]))
+    assert found == {**PAIRS, "only": "narrow"}
+
+
+def test_a_request_that_was_copied_without_its_cookies_is_told_as_such() -> None:
+    for text in (
+        'fetch("https://www.goofish.com/im", {"headers": {"accept": "*/*"}});',
+        "curl https://www.goofish.com",
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            parse_cookie(text)
+        assert refused.value.params["reason"] == "curl_without_cookie"
 
 
 def test_two_sellers_in_one_cookie_are_refused_and_one_named_twice_is_not() -> None:
