@@ -143,10 +143,6 @@ class SandboxProcess(Process):
         answer: dict[str, Any] = response.json()
         return answer
 
-    async def tell_no_names(self) -> None:
-        """Refuse to name the sellers. A name is a change that the site makes, at any time after a start."""
-        await self.do("fault", kind="http_500", which="nav", times=1_000_000)
-
     async def get(self, what: str, **query: str) -> dict[str, Any]:
         """GET a control route."""
         response = await self._http.get(what, params=query)

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.processes import SandboxProcess
 from doors import Door, open_door
 from sandboxed import QUICK_SITE
+from shoal.accounts.observed_state import ObservedState
 from standins import until
 
 
@@ -23,6 +24,10 @@ class AtTheSite:
 
     async def is_in(self, state: str, account: str = "shop") -> None:
         await until(lambda: self.door.server.manager.observation(account).state == state, seconds=60)
+
+    async def is_named(self, account: str = "shop") -> None:
+        """Wait until the site has told what it calls the seller."""
+        await until(lambda: bool(self.door.server.manager.observation(account).seller_name), seconds=60)
 
     async def reaches(self, login: dict[str, Any], *states: str) -> dict[str, Any]:
         """The login once it is in one of these states."""
@@ -62,15 +67,24 @@ async def test_a_code_whose_confirmation_brings_no_cookie2_ends_running(site: At
     cookie = site.door.server.manager.account("shop").cookie
     assert all(f"{name}=" in cookie for name in ("cookie2", "_m_h5_tk", "cookie3_bak_exp", "havana_lgc2_77"))
     assert len(await site.calls("setLoginSettings.do")) == 1
-    await until(lambda: bool(site.door.server.manager.account("shop").name), seconds=60)
-    account = await site.door.call("GET", "/cookies/shop")
-    assert (account["browser"]["source"], account["picture"][:8]) == ("qr_login", "https://")
-    [*_, entry] = await site.door.server.store.journal()
-    assert (entry.actor, set(entry.changes)) == ("site", {"name", "picture"})
-    await site.door.call("PATCH", "/cookies/shop/settings", json={"name": "鱼铺"})
-    await site.door.call("POST", "/cookies/shop/resume")
-    await site.is_in("running")
-    assert site.door.server.manager.account("shop").name == "鱼铺", "the owner's name stays"
+    assert (await site.door.call("GET", "/cookies/shop"))["browser"]["source"] == "qr_login"
+
+
+async def test_the_name_that_the_site_tells_raises_no_generation_and_stays(site: AtTheSite) -> None:
+    added = await site.door.client.post("/cookies", json={"id": "shop", "value": site.cookie})
+    await site.is_named()
+    shown = await site.door.call("GET", "/cookies/shop")
+    assert (bool(shown["name"]), shown["picture"][:8], shown["desired"]["name"]) == (True, "https://", "")
+    assert len(await site.door.server.store.journal()) == shown["generation"] == 1
+    headers = {"If-Match": added.headers["ETag"]}
+    await site.door.call("PATCH", "/cookies/shop/settings", json={"name": "鱼铺"}, headers=headers)
+    await site.door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    assert (await site.door.call("GET", "/cookies/shop"))["name"] == "鱼铺", "the owner's name goes first"
+    await site.door.call("PATCH", "/cookies/shop/settings", json={"name": ""})
+    assert (await site.door.call("GET", "/cookies/shop"))["name"] == shown["name"]
+    await site.door.server.manager.close()  # stores what was observed
+    seen = (await site.door.server.store.load()).observations["shop"]
+    assert ObservedState("shop", seen, lambda *_: None).now.seller_name == shown["name"], "after a restart too"
 
 
 async def test_a_face_check_is_shown_in_the_same_session_and_ends_running(site: AtTheSite) -> None:
@@ -112,7 +126,7 @@ async def add_kept(site: AtTheSite) -> None:
     seller = await site.sandbox.do("sellers", unb=site.unb, kept=True)
     await site.door.call("POST", "/cookies", json={"id": "shop", "value": seller["cookie"]})
     await site.is_in("running")
-    await until(lambda: bool(site.door.server.manager.account("shop").name), seconds=60)
+    await site.is_named()
 
 
 async def off_and_on(site: AtTheSite) -> None:
@@ -145,7 +159,7 @@ async def test_a_login_that_is_over_parks_after_one_renewal_in_vain(site: AtTheS
 
 async def test_a_login_that_cannot_be_renewed_is_not_asked_about(site: AtTheSite) -> None:
     await site.door.call("POST", "/cookies", json={"id": "shop", "value": site.cookie})
-    await until(lambda: bool(site.door.server.manager.account("shop").name), seconds=60)
+    await site.is_named()
     await site.sandbox.do("expire", account=site.unb, what="session")
     await off_and_on(site)
     await site.is_in("parked")

@@ -333,6 +333,8 @@ async def test_changes_of_one_account_that_follow_each_other_are_all_applied(sto
 async def test_observations_are_kept_for_accounts_that_exist(store: AccountStore) -> None:
     await created(store, an_account("one"), an_account("two"))
     parked = Observation(
+        seller_name="小鱼杂货铺",
+        seller_picture="https://gw.example.test/face.jpg",
         state=AccountState.PARKED, reason="risk_control", detail="滑块", since_ms=1, observed_generation=1,
         parked_reason="risk_control", parked_for=(1, 0), parked_since_ms=2, action_url="https://example.com/x",
         crash_loop=True, next_attempt_at_ms=3, connected_at_ms=4, last_heartbeat_at_ms=5, last_message_at_ms=6,

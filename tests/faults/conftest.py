@@ -14,7 +14,6 @@ from benchmarks.processes import SandboxProcess, ServerProcess
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
     """A sandbox process."""
     process = await SandboxProcess(tmp_path / "sandbox.log").start(shops=2)
-    await process.tell_no_names()
     yield process
     await process.end()
 

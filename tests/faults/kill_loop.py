@@ -399,7 +399,6 @@ async def kill_loop(
     """
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
-    await sandbox.tell_no_names()
     try:
         figures = await KillLoop(directory, sandbox, seed=seed, program=program, postgres=postgres).run(
             cycles, seconds=seconds, at_least=at_least

@@ -108,7 +108,9 @@ def site_of(settings: Settings) -> str:
 
 
 async def silent(account: Any, link: Any) -> None:
-    """A connection that says nothing and stays."""
+    """A connection that sends nothing and stays. It knows its seller's name, where that can be stored."""
+    if hasattr(link, "named"):
+        link.named("小鱼杂货铺", "https://gw.example.test/face.jpg")
     await asyncio.Event().wait()
 
 

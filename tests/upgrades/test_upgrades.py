@@ -67,6 +67,8 @@ async def test_f2_data_of_an_older_version_opens_with_all_that_it_held(name: str
         shop = server.manager.account("shop")
         browser = '{"user_agent":"Firefox/145.0","language":"zh-CN"}'
         assert (shop.browser, shop.name) == ((browser, "鱼铺") if migration_of(name) >= "0010" else (None, ""))
+        told = server.manager.observation("shop").seller_name
+        assert told == ("小鱼杂货铺" if migration_of(name) >= "0012" else "")
         await holds_the_past(server)
         await holds_the_numbers(server, name)
         await lets_users_in(server, app, name)

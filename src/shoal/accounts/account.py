@@ -142,7 +142,8 @@ class Account:
     last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie or its
     browser.
     ``browser`` is the browser of the cookie in the form of ``shoal.xianyu.browser``; ``None`` when it is not known.
-    ``name`` and ``picture`` (an address) are those of the seller on the site; ``remark`` is a note of the owner's.
+    ``name`` and ``picture`` (an address) are the owner's; empty means those on the site (see ``Observation``).
+    ``remark`` is a note of the owner's.
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
     ``timezone`` (empty: Shanghai) applies to the hours of rules. ``matcher`` is ``keywords``
     compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
@@ -270,6 +271,10 @@ class Observation:
     connected_at_ms: int | None = None
     last_heartbeat_at_ms: int | None = None
     last_message_at_ms: int | None = None
+    seller_name: str = ""
+    """What the site calls the seller. It is observed, so learning it raises no generation."""
+    seller_picture: str = ""
+    """The address of the seller's picture on the site."""
 
     @property
     def wants_check(self) -> bool:

@@ -87,6 +87,16 @@ class Link:
             self._task.link_heard(message=message)
 
     @property
+    def knows_seller(self) -> bool:
+        """Whether the site has told the seller's name."""
+        return bool(self._task.observation.seller_name)
+
+    def named(self, name: str, picture: str) -> None:
+        """Report what the site calls the seller, and the address of the seller's picture."""
+        if not self._closed:
+            self._task.link_named(name, picture)
+
+    @property
     def keeps_failing(self) -> bool:
         """Whether the last attempts failed, so that this one queues behind other accounts of its owner."""
         return self._task.keeps_failing
@@ -340,6 +350,10 @@ class AccountTask:
     def link_heard(self, *, message: bool) -> None:
         """Record when the site was last heard."""
         self._observed.heard(message=message)
+
+    def link_named(self, name: str, picture: str) -> None:
+        """Record what the site calls the seller."""
+        self._observed.named(name, picture)
 
     def _connection_ended(self, connection: asyncio.Task[None]) -> None:
         self._connection = self._link = None

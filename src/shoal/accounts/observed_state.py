@@ -15,7 +15,7 @@ from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 log = structlog.get_logger("shoal.task")
 
 Report = Callable[[str, Observation, bool], None]
-"""``(account id, observation, whether the state is new)``."""
+"""``(account id, observation, whether readers are told)``."""
 
 _AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
 """States without failures, whatever happened before."""
@@ -41,6 +41,7 @@ def is_of_the_site(error: BaseException | None) -> bool:
 
 LONGEST_DETAIL = 500
 LONGEST_URL = 8_000
+LONGEST_NAME = 100
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -53,7 +54,7 @@ class ObservedState:
     """Holds the newest observation of an account, and reports each new one."""
 
     def __init__(self, account_id: str, seen: Observation | None, report: Report) -> None:
-        """``seen``: the last observation before a restart. Only its park reason and last message are still valid."""
+        """``seen``: the last observation before a restart. What it says of a connection is no longer valid."""
         before = seen or Observation()
         self._account_id = account_id
         self._report = report
@@ -64,6 +65,8 @@ class ObservedState:
             parked_since_ms=before.parked_since_ms,
             action_url=before.action_url,
             last_message_at_ms=before.last_message_at_ms,
+            seller_name=before.seller_name,
+            seller_picture=before.seller_picture,
         )
 
     def moved(self, state: AccountState, account: Account | None, *, crash_loop: bool, **facts: Any) -> None:
@@ -100,6 +103,12 @@ class ObservedState:
         account."""
         seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
         self.now = self.now.evolve(**seen)
+
+    def named(self, name: str, picture: str) -> None:
+        """Record what the site calls the seller, and tell readers."""
+        told = {"seller_name": storable(name, LONGEST_NAME), "seller_picture": storable(picture, LONGEST_URL)}
+        self.now = self.now.evolve(**told)
+        self._report(self._account_id, self.now, True)
 
     def park(self, park_key: tuple[int, int] | None, error: ActionRequired) -> None:
         """Record what the owner must do before this cookie is tried again."""

@@ -18,7 +18,7 @@ from shoal.connection.heard import HeardCounts
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
 from shoal.connection.keepalive import DeafConnection, Keepalive
-from shoal.connection.seller_names import SellerNames
+from shoal.connection.seller_names import learn_name
 from shoal.connection.silent_renewal import SilentRenewal
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
@@ -81,7 +81,8 @@ class ConnectionDeps:
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     heard: HeardCounts = field(default_factory=HeardCounts)
-    names: SellerNames = field(default_factory=SellerNames)
+    learns_names: bool = False
+    """Whether a connection asks what the site calls its seller."""
     rng: Random = field(default_factory=Random)
     """Spreads periodic work of many connections in time, and sets the delay of replies."""
 
@@ -269,8 +270,8 @@ class XianyuLive:
                 tasks.create_task(keepalive.run(), name=f"keepalive:{self._account.id}")
                 name = f"orders:{self._account.id}"
                 work.start(orders.take_up(), name=name)
-                if not self._account.name:
-                    learning = self._deps.names.learn(self._account.id, authorization.mtop)
+                if self._deps.learns_names and not self._link.knows_seller:
+                    learning = learn_name(self._account.id, self._link, authorization.mtop)
                     work.start(learning, name=f"name:{self._account.id}")
                 with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):
                     await conversations.take_up()

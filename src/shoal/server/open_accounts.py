@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.ownership import LocalOwnership
-from shoal.accounts.profiles import learn_profile
 from shoal.accounts.reload import Reload
 from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
@@ -57,7 +55,6 @@ async def open_accounts(
         closing.later("manager", manager.close)
         with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
             await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
-        connections.deps.names.keep_with(partial(learn_profile, manager))
         await manager.open()
         if storage.lease is not None:
             storage.lease.keep(manager.ownership_changed)

@@ -67,6 +67,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             token_calls=evenly(settings.token_calls_per_second),
             live_connections=LiveConnections(),
             outbound=Outbound.of(settings.allow_private_targets, refused=note_refused),
+            learns_names=True,
         )
 
         published.subscribe(lambda account_id, account: None if account else deps.heard.forget(account_id))

@@ -105,6 +105,8 @@ observed = Table(
     maybe_time_column("connected_at_ms"),
     maybe_time_column("last_heartbeat_at_ms"),
     maybe_time_column("last_message_at_ms"),
+    text_column("seller_name"),
+    text_column("seller_picture"),
     text_column("owner"),
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
 )

@@ -98,7 +98,7 @@ const zh = {
 
   browserHow:
     '不知道 Cookie 来自哪个浏览器，暂以 {name} 连接，容易触发平台验证。请在登录闲鱼的浏览器中按 F12，打开“网络”，右键一个发往 goofish.com 的请求，选择“复制为 cURL”，再用“更换 Cookie”粘贴整段。',
-  nameHint: '闲鱼上的昵称，可以修改；留空则在下次连接时重新获取。',
+  nameHint: '留空则使用闲鱼上的昵称。',
 
   basics: '基本',
   replies: '自动回复',
@@ -257,7 +257,7 @@ const en: Texts<typeof zh> = {
 
   browserHow:
     'It is not known which browser the cookie came from. The shop connects as {name}, which is more often stopped for verification. In the browser that is signed in to Xianyu press F12, open “Network”, right-click a request to goofish.com, choose “Copy as cURL”, and paste all of it with “Replace cookie”.',
-  nameHint: 'The nickname on Xianyu; you can change it. If you leave it empty, the next connection fetches it again.',
+  nameHint: 'If empty, the nickname on Xianyu is used.',
 
   basics: 'Basics',
   replies: 'Automatic replies',

@@ -109,7 +109,7 @@ class SettingsBody(BaseModel):
     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
     Answers never show its user name and password.
 
-    ``name`` is the shop's name, at first that of the seller on the site; ``remark`` is a note.
+    ``name`` is the shop's name; empty means that of the seller on the site. ``remark`` is a note.
 
     ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
     """

@@ -148,7 +148,7 @@ class AccountBody(BaseModel):
     owner_id: int
     unb: str
     name: str
-    """The name of the seller on the site, unless the owner changed it."""
+    """The name that the owner gave the shop, else that of the seller on the site."""
     picture: str
     """The address of the seller's picture on the site."""
     remark: str
@@ -196,8 +196,8 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
         id=account.id,
         owner_id=account.owner_id,
         unb=account.unb,
-        name=account.name,
-        picture=account.picture,
+        name=account.name or seen.seller_name,
+        picture=account.picture or seen.seller_picture,
         remark=account.remark,
         browser=_browser_body(manager, account),
         fingerprint=account.fingerprint,
