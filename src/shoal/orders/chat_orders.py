@@ -55,7 +55,7 @@ def marked_order(connection: Connection, account_id: str, chat_id: str, site_at_
     return None if connection.scalar(newer.limit(1)) is not None else found[0]
 
 
-def told_by(connection: Connection, account_id: str, chat_id: str, message_id: str) -> str | None:
+def told_by(connection: Connection, account_id: str, chat_id: str, message_id: str) -> Order | None:
     """Return the only order of a chat whose timeline has an entry of this message; ``None`` without one."""
     in_chat = and_(orders.c.account_id == account_id, orders.c.chat_id == chat_id)
     told = exists().where(
@@ -63,8 +63,8 @@ def told_by(connection: Connection, account_id: str, chat_id: str, message_id: s
         order_events.c.order_id == orders.c.order_id,
         order_events.c.message_id == message_id,
     )
-    found = connection.scalars(select(orders.c.order_id).where(in_chat, told)).all()
-    return found[0] if len(found) == 1 else None
+    found = connection.execute(select(orders).where(in_chat, told)).mappings().all()
+    return order_of(found[0]) if len(found) == 1 else None
 
 
 def unserved_in(connection: Connection, account_id: str, chat_id: str) -> list[Order]:

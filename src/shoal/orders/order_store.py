@@ -127,8 +127,8 @@ class OrderStore:
             self._changed(order)
         return order if changed else None
 
-    async def told_by(self, account_id: str, chat_id: str, message_id: str) -> str | None:
-        """Return the id of a chat's order of which this message told before; ``None`` without one, or with several."""
+    async def told_by(self, account_id: str, chat_id: str, message_id: str) -> Order | None:
+        """Return the chat's order of which this message told before; ``None`` without one, or with several."""
         return await self._database.read(lambda connection: told_by(connection, account_id, chat_id, message_id))
 
     async def unserved_in(self, account_id: str, chat_id: str) -> list[Order]:

@@ -64,18 +64,23 @@ class OrderUpdates:
     async def _looked_up(self, card: Card) -> str | None:
         """Return the order that a card without an order id can only mean; ``None`` without one, or with several.
 
-        An update has the id of the card that it changes, and a repeat that of the first: its order is known by it.
+        An update has the id of the card that it changes, and a repeat that of the first: its order is known by it. A
+        closed order is paid no more: unless the card said so before, its owner must look.
         """
         if not card.says_paid:
             return None
-        told = card.message_id and await self._store.told_by(self._account.id, card.chat_id, card.message_id)
-        if told:
-            return told
+        if card.message_id and (told := await self._store.told_by(self._account.id, card.chat_id, card.message_id)):
+            is_news = told.status == OrderStatus.CANCELLED and not await self._is_repeated(told, card)
+            return None if is_news else told.order_id
         found = await self._store.unserved_in(self._account.id, card.chat_id)
         if len(found) == 1:
             return found[0].order_id
         log.warning("paid card names no order", account=self._account.id, chat=card.chat_id, open_orders=len(found))
         return None
+
+    async def _is_repeated(self, order: Order, card: Card) -> bool:
+        told = await self._store.events(self._account.id, order.order_id)
+        return any((line.message_id, line.words) == (card.message_id, _words_of(card)) for line in told)
 
     async def _context(self, context: OrderContext) -> None:
         if context.we_sell:
@@ -91,7 +96,6 @@ class OrderUpdates:
 
     def _update(self, card: Card, order_id: str) -> OrderUpdate:
         status = "pending_ship" if card.says_paid else "group_pending" if card.says_group_price else ""
-        words = (card.title or card.reminder)[:LONGEST_WORDS]
         return OrderUpdate(
             order_id=order_id,
             status=status or status_named(card.reminder, card.title),
@@ -106,7 +110,7 @@ class OrderUpdates:
             withheld=self._withheld(card),
             message_id=card.message_id,
             site_at_ms=card.created_at_ms or None,
-            words=words,
+            words=_words_of(card),
         )
 
     def _withheld(self, card: Card) -> str:
@@ -130,3 +134,8 @@ class OrderUpdates:
         if order is not None:
             log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)
         return order
+
+
+def _words_of(card: Card) -> str:
+    """Return a card's words as the timeline keeps them."""
+    return (card.title or card.reminder)[:LONGEST_WORDS]

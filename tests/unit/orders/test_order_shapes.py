@@ -252,6 +252,34 @@ async def test_a_changed_card_that_names_no_order_is_about_that_of_the_card(shop
     assert (await order_soon(shop)).status == "processing"
 
 
+@pytest.mark.parametrize("end", ["closed", "refunded"])
+async def test_a_payment_of_an_order_that_is_closed_is_told_to_the_owner_and_serves_nothing(
+    shop: OneShop, end: str
+) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    card = shop.site.pays(ORDER, "not_paid")
+    shop.site.pays(ORDER, end)
+    await order_soon(shop, status="cancelled")
+    shop.site.payload({**paid_update(), "1": card})
+    told = await shop.decided(f"paid-{card}", Decision.PAID_UNKNOWN)
+    assert (told.message.direction, told.message.text) == ("site", "[已付款，待发货]")
+    assert (shop.site.said, calls(shop, CONFIRM), await shop.orders.order_actions("shop", ORDER)) == ([], 0, [])
+
+
+async def test_a_payment_that_an_order_had_before_it_was_closed_is_told_to_nobody_again(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    card = shop.site.pays(ORDER, "not_paid")
+    await order_soon(shop, status="processing")
+    shop.site.payload({**paid_update(), "1": card})
+    await order_soon(shop, problem="needs_parcel")
+    shop.site.pays(ORDER, "refunded")
+    await order_soon(shop, status="cancelled")
+    shop.site.payload({**paid_update(), "1": card})
+    await shop.decided(shop.site.says("好"), Decision.NO_RULE)
+    logged = await shop.log.list_messages(["shop"])
+    assert all(one.message.decision != Decision.PAID_UNKNOWN for one in logged)
+
+
 # ── buyers who pay without writing ──
 
 
