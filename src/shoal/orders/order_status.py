@@ -87,6 +87,8 @@ class OrderProblem(StrEnum):
     """The goods go in a parcel, or nothing says that they do not: Shoal confirms only what needs none."""
     GROUP_WAITING = "group_waiting"
     """A group price (小刀) waits for its seller, and the shop does not complete it automatically."""
+    GROUP_WITHOUT_CARD = "group_without_card"
+    """Only a mark of its chat says that it waits at a group price (小刀). A mark names no order: nothing follows it."""
     GROUP_NOT_READY = "group_not_ready"
     """A group price was completed, and the site has not said since that the order may be served."""
     ONE_TEXT = "one_text"
@@ -146,7 +148,7 @@ def problem_of(
     if Action.PAID_MESSAGE not in order_actions and (completion is not None or status == OrderStatus.PENDING_SHIP):
         return _problem_before_message(status, completion, now_ms)
     if not order_actions and status == OrderStatus.GROUP_PENDING and _is_over(group_since_ms, now_ms):
-        return OrderProblem.GROUP_WAITING  # only a mark or a card's reminder told of it
+        return OrderProblem.GROUP_WITHOUT_CARD
     stuck = (_problem_of_action(order_actions[action], now_ms) for action in Action if action in order_actions)
     return next((problem for problem in stuck if problem is not None), seen_later)
 

@@ -39,7 +39,8 @@ async def test_a_group_price_without_its_card_is_for_the_owner_who_can_complete_
     await order_soon(shop, status="processing")
     told = {"redReminder": "我已小刀，待刀成", "redReminderStyle": "1"}
     shop.site.payload({"1": f"{CHAT}@goofish", "2": 1, "3": told, "4": now_ms() + 1000})
-    await order_soon(shop, status="group_pending", problem="group_waiting")
+    await order_soon(shop, status="group_pending", problem="group_without_card")
+    assert calls(shop, COMPLETE) == 0
     page(shop, "等待刀成")
     assert await shop.orders.ask_again("shop", ORDER, Action.FREE_SHIPPING, actor="user:ann")
     await came_to(shop, Action.FREE_SHIPPING, ActionState.DONE)

@@ -81,7 +81,7 @@ def test_the_first_act_in_the_way_is_the_problem() -> None:
 def test_a_group_price_that_only_a_mark_tells_of_is_for_the_owner_after_a_while() -> None:
     late = 1_000 + GROUP_PATIENCE_MS
     assert problem_of("group_pending", {}, now_ms=late - 1, group_since_ms=1_000) is None
-    assert problem_of("group_pending", {}, now_ms=late, group_since_ms=1_000) is OrderProblem.GROUP_WAITING
+    assert problem_of("group_pending", {}, now_ms=late, group_since_ms=1_000) is OrderProblem.GROUP_WITHOUT_CARD
 
 
 def test_a_payment_that_only_a_mark_tells_of_is_for_the_owner() -> None:

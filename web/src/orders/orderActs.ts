@@ -13,6 +13,7 @@ const SERVED_BY: Record<string, Act[]> = {
   paid_without_card: ['paid_message'],
   group_not_ready: ['paid_message'],
   group_waiting: ['free_shipping'],
+  group_without_card: ['free_shipping'],
 }
 
 /** Whether anything may still be done for it. */

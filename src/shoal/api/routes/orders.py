@@ -256,8 +256,8 @@ def _to_serve(order: Order, order_actions: Sequence[OrderAction]) -> list[Action
     ]
     if not actions and order.problem in {OrderProblem.PAID_WITHOUT_CARD, OrderProblem.GROUP_NOT_READY}:
         return [Action.PAID_MESSAGE]  # the card that would make it due was not received
-    if not actions and order.problem == OrderProblem.GROUP_WAITING and not order_actions:
-        return [Action.FREE_SHIPPING]  # only a mark or a reminder told of it
+    if not actions and order.problem == OrderProblem.GROUP_WITHOUT_CARD:
+        return [Action.FREE_SHIPPING]
     return actions or [
         Action(order_action.action) for order_action in order_actions if order_action.detail in _LEFT_ALONE
     ]
