@@ -80,7 +80,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "the page overwrites a known buyer",
-        "orders/orders.py",
+        "orders/order_pages.py",
         'buyer_id="" if order.buyer_id else seen.buyer_id',
         "buyer_id=seen.buyer_id",
         "tests/connection/test_doubtful_cards.py::test_f4_the_page_names_no_other_buyer_than_the_card_did",
@@ -193,7 +193,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "an unpaid order's page holds nothing back",
         "orders/orders.py",
-        "        if self._unpaid.get(order.order_id) and order_action.detail != Why.ASKED:\n            why_not",
+        "        if self._pages.is_unpaid(order.order_id) and order_action.detail != Why.ASKED:\n            why_not",
         "        if False:\n            why_not",
         "tests/unit/orders/test_orders.py::test_an_order_whose_page_says_that_nobody_paid_gets_nothing",
     ),

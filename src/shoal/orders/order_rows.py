@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 
+from shoal.orders.one_text import why_too_little
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import Order, OrderUpdate, order_action_of, order_of
 from shoal.orders.order_status import (
@@ -27,6 +28,7 @@ PAGE = "detail"
 
 _UNKNOWN = frozenset({ActionState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value", "parcel")
+_WHAT_WAS_BOUGHT = ("quantity", "spec_value")
 PARCEL, NO_PARCEL = "yes", "no"
 """``parcel`` of an order whose goods go in one, or in none; empty: nobody has said."""
 
@@ -75,6 +77,8 @@ class OrderRow:
         self._settle_by_status(status)
         if changes:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
+        if any(name in changes and not getattr(before, name) for name in _WHAT_WAS_BOUGHT):
+            self._note_one_text()  # the text was sent before its page could be read
         if order_update.source == PAGE and order_update.status == status == OrderStatus.PENDING_SHIP:
             self._settle_by_page()
         return self.look_at(), changed
@@ -267,7 +271,7 @@ class OrderRow:
             before.append(ActionState.FAILED)
         if not self.move(action, before, state, detail, source):
             return False
-        if action is Action.PAID_MESSAGE and state is ActionState.DONE and detail != Why.BY_OWNER:
+        if action is Action.PAID_MESSAGE:
             self._note_one_text()
         order_action = self.order_action(action)
         if order_action is not None and order_action.leads_on:
@@ -276,19 +280,12 @@ class OrderRow:
         return True
 
     def _note_one_text(self) -> None:
-        """Note when the one text may be too little: for several pieces, or an item that is sold in several specs."""
+        """Note when the one text that was sent may be too little, as far as that is known by now."""
+        sent = self.order_action(Action.PAID_MESSAGE)
+        if sent is None or sent.state is not ActionState.DONE or sent.detail == Why.BY_OWNER:
+            return
         row = self.connection.execute(select(orders).where(self._me)).mappings().one()
-        order = order_of(row)
-        other = orders.alias()
-        same_item = and_(other.c.account_id == self.account_id, other.c.item_id == order.item_id)
-        another_spec = and_(other.c.spec_value != order.spec_value, other.c.spec_value != "")
-        why = ""
-        if order.quantity.isdigit() and int(order.quantity) > 1:
-            why = "pieces"
-        elif order.item_id and order.spec_value:
-            query = select(other.c.order_id).where(same_item, another_spec).limit(1)
-            why = "specs" if self.connection.scalar(query) is not None else ""
-        if why:
+        if why := why_too_little(self.connection, order_of(row)):
             self.connection.execute(update(orders).where(self._me).values(one_text=why))
 
     def see_one_text(self) -> bool:

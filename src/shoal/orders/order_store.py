@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
-from shoal.orders.chat_orders import make_chat_known, marked_order, told_by, unserved_in, waiting_groups
+from shoal.orders.chat_orders import make_chat_known, marked_order, told_by, unread, unserved_in, waiting_groups
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_of
 from shoal.orders.order_rows import OrderRow
@@ -138,6 +138,10 @@ class OrderStore:
     async def waiting_groups(self, account_id: str) -> list[Order]:
         """Return the orders whose group price is not complete, or not ready yet."""
         return await self._database.read(lambda connection: waiting_groups(connection, account_id))
+
+    async def unread(self, account_id: str, newer_than_ms: int) -> list[Order]:
+        """Return the orders whose message was sent since then, and whose page was never read; the newest of them."""
+        return await self._database.read(lambda connection: unread(connection, account_id, newer_than_ms))
 
     async def confirm_again(self, account_id: str, order_id: str) -> None:
         """Make a confirmation due again that the site refused because the group price was not complete."""

@@ -24,11 +24,11 @@ from shoal.messages.replies import Asked, fill, variables
 from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders.group_prices import GroupPrices
-from shoal.orders.order_rows import NO_PARCEL, PAGE
+from shoal.orders.order_pages import OrderPages
+from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, NOTHING_DUE, TAKE_UP_MS, OrderStatus
-from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, OrderUpdate, Why
+from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, Why
 from shoal.xianyu.mtop import MtopClient, MtopRefused
-from shoal.xianyu.trade_texts import status_named
 
 log = structlog.get_logger("shoal.orders")
 
@@ -71,12 +71,11 @@ class Orders:
         self._store = order_store
         self._account_id = account_id
         self._pace = pace
+        self._pages = OrderPages(link, mtop, order_store, tasks, account_id=account_id, pace=pace)
         self._work = work
         self._clock_set_ms = clock_set_ms
         self._turn = asyncio.Lock()
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._unpaid: dict[str, bool] = {}
-        """For each order checked over this connection: whether its page says that it is unpaid."""
         self._not_ready: set[str] = set()
         """The orders whose shipment the site does not confirm before their group price is complete."""
         self._groups = GroupPrices(order_store, tasks, self._ask_group, account_id=account_id)
@@ -103,8 +102,11 @@ class Orders:
         for order in await self._store.give_up(self._account_id, older_than_ms=horizon):
             log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
         unfinished = await self._store.unfinished(self._account_id)
-        for order in [*unfinished, *await self._store.unsettled(self._account_id, newer_than_ms=horizon)]:
-            await self._look_up(order)  # cancelled or served by its owner in the meantime, perhaps
+        unsettled = await self._store.unsettled(self._account_id, newer_than_ms=horizon)
+        unread = await self._store.unread(self._account_id, newer_than_ms=horizon)
+        for order in {one.order_id: one for one in (*unfinished, *unsettled, *unread)}.values():
+            await self._pages.look_up(order)  # cancelled or served by its owner in the meantime, perhaps
+            self._pages.follow(order)
 
     async def _echoed(self, sending: Sending) -> None:
         """Continue the order of an unanswered message whose echo came back."""
@@ -124,13 +126,14 @@ class Orders:
         Raise ``ActionRequired`` when the owner must act on the site, or the error that ended the socket.
         """
         async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
-            if order.order_id not in self._unpaid:
-                await self._look_up(order)
-            if self._unpaid.get(order.order_id) and await self._is_due_by_its_card(order):
+            if not self._pages.was_asked(order.order_id):
+                await self._pages.look_up(order)
+            if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
                 await asyncio.sleep(PAGE_LAG_SECONDS)
-                await self._look_up(order)
+                await self._pages.look_up(order)
             async with self._turn:
                 await self._do_what_is_due(order)
+        self._pages.follow(order)
         is_group = order.group_price or order.status == OrderStatus.GROUP_PENDING
         if is_group or order.order_id in self._not_ready:
             self._not_ready.discard(order.order_id)
@@ -151,7 +154,7 @@ class Orders:
             await asyncio.wait({serving})  # it may finish when the connection ends, and reports its own error
 
     async def _looked_up_and_served(self, order: Order) -> None:
-        await self._look_up(order)
+        await self._pages.look_up(order)
         await self.serve(order)
 
     async def _do_what_is_due(self, order: Order) -> None:
@@ -204,7 +207,7 @@ class Orders:
     async def _say(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         order = await self._filled_in(account, order)
         why_not = self._cannot_say(account, order)
-        if self._unpaid.get(order.order_id) and order_action.detail != Why.ASKED:
+        if self._pages.is_unpaid(order.order_id) and order_action.detail != Why.ASKED:
             why_not = Why.NOT_PAID
         if why_not:
             log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
@@ -287,9 +290,9 @@ class Orders:
             "order served", account=self._account_id, order=order.order_id, action=action.value, outcome=state.value
         )
         if action is Action.FREE_SHIPPING:
-            self._unpaid.pop(order.order_id, None)  # the page's payment status has changed
+            self._pages.outdated(order.order_id)
         if state is not ActionState.DONE:
-            await self._look_up(order)  # it may be shipped anyway
+            await self._pages.look_up(order)  # it may be shipped anyway
         return True
 
     async def _settle(self, order: Order, action: Action, state: ActionState, detail: str = "") -> bool:
@@ -316,43 +319,7 @@ class Orders:
         knows_item = order.item_id is not None or (not order.group_price and not _depends_on_item(account))
         if order.buyer_id and knows_item:
             return order
-        return await self._look_up(order) or order
-
-    async def _look_up(self, order: Order) -> Order | None:
-        """Ask the site about an order and store the answer. Return ``None`` when it does not answer.
-
-        Raise ``ActionRequired``.
-        """
-        await self._pace.acquire()
-        if not self._link.allows():
-            return None
-        try:
-            seen = await self._mtop.order_detail(order.order_id)
-        except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
-            self._unpaid[order.order_id] = isinstance(failure, MtopRefused) and failure.denies_existence
-            log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
-            return None
-        account = self._link.current()
-        if account is not None and account.unb and seen.buyer_id == account.unb:
-            self._unpaid[order.order_id] = False
-            await self._store.is_purchase(self._account_id, order.order_id)
-            log.info("order is a purchase of ours", account=self._account_id, order=order.order_id)
-            return None
-        status = status_named(seen.status_words)
-        self._unpaid[order.order_id] = status == OrderStatus.PROCESSING
-        update = OrderUpdate(
-            order_id=order.order_id,
-            status=status,
-            source=PAGE,
-            item_id=seen.item_id or None,
-            buyer_id="" if order.buyer_id else seen.buyer_id,
-            amount=seen.amount,
-            quantity=seen.quantity,
-            spec_name=seen.spec_name,
-            spec_value=seen.spec_value,
-            words=seen.status_words,
-        )
-        return (await self._store.receive(self._account_id, update))[0]
+        return await self._pages.look_up(order) or order
 
 
 def _refused(action: Action, ret_code: str) -> tuple[ActionState, str]:

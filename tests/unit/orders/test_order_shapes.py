@@ -12,7 +12,7 @@ from order_steps import action_state
 from shoal.clock import now_ms
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
-from shoal.orders import group_prices
+from shoal.orders import group_prices, order_pages
 from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_store import Action, ActionState, Why
@@ -319,3 +319,43 @@ async def test_one_text_for_an_item_that_is_sold_in_two_specs_is_marked(shop: On
     page(shop, "等待卖家发货", buyAmount=1, skuInfo="版本:两年")
     shop.site.pays("4000000000000000002")
     await order_soon(shop, "4000000000000000002", status="shipped", problem="one_text", one_text="specs")
+
+
+def unreadable_page(shop: OneShop) -> None:
+    """Let the order's page be broken."""
+    shop.site.answers.pop(PAGE, None)
+    shop.site.refused_calls[PAGE] = "FAIL_SYS_SERVICE_TIMEOUT::服务超时"
+
+
+async def test_one_text_is_marked_once_a_page_that_could_not_be_read_says_how_many_were_bought(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_pages, "AGAIN_SECONDS", (0.02,) * 100_000)
+    await shop.add(paid_message="货", auto_confirm=True)
+    unreadable_page(shop)
+    shop.site.pays(ORDER)
+    order = await order_soon(shop, status="shipped")
+    assert (order.quantity, order.problem, shop.site.said) == ("", "", ["货"])
+    page(shop, "等待买家收货", buyAmount=3)
+    shop.site.refused_calls.clear()
+    order = await order_soon(shop, quantity="3", one_text="pieces", problem="one_text")
+    assert (order.status, shop.site.said, calls(shop, CONFIRM)) == ("shipped", ["货"], 1)
+    looks = calls(shop, PAGE)
+    await shop.decided(shop.site.says("好"), Decision.NO_RULE)
+    assert calls(shop, PAGE) == looks
+
+
+async def test_one_text_is_marked_when_a_later_connection_reads_the_page(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    unreadable_page(shop)
+    shop.site.pays(ORDER)
+    await order_soon(shop, status="shipped", problem="")
+    page(shop, "等待买家收货", buyAmount=3)
+    shop.site.refused_calls.clear()
+    await shop.reopen()
+    await order_soon(shop, quantity="3", one_text="pieces", problem="one_text")
+    assert await shop.orders.owner_settles("shop", ORDER, Action.PAID_MESSAGE, ActionState.DONE, actor=str(ANN))
+    await shop.reopen()
+    await shop.running()
+    assert (await order_soon(shop)).problem == ""
+    assert shop.site.said == ["货"]
