@@ -162,6 +162,7 @@ DELETE /cookies/{cid}/chats/{chat}/pause
 POST /cookies/{cid}/send
 POST /cookies/{cid}/orders/{order_id}/serve
 POST /cookies/{cid}/orders/{order_id}/settle
+POST /cookies/{cid}/messages/{message_id}/settle
 
 ## the same, named in the body          u      --- y-- -y- y-- --- r-- y-- y-- r   y-- y-- y-- --- y--
 POST /xianyu/reply

@@ -132,7 +132,7 @@ async def _world(data_dir: Path) -> AsyncIterator[World]:
 
 NAMES: dict[str, str] = {
     "chat": "59000001", "index": "0", "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
-    "number": "1",
+    "message_id": "x", "number": "1",
     "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
     "user_id": "999", "username": "not-there",
 }  # fmt: skip

@@ -161,12 +161,50 @@ async def test_a_new_account_of_the_same_id_does_not_show_what_the_deleted_one_h
     assert (await door.call("GET", PATH))["heard"] == []
 
 
-async def test_a_payment_that_names_no_order_is_told(door: Door) -> None:
-    told = IncomingMessage(
-        message_id="77.PNM", chat_id="c1", direction=Direction.SITE, text="[已付款，待发货]", created_at_ms=now_ms(),
-        handled=True, decision=Decision.PAID_UNKNOWN,
+def a_payment(number: int, chat_id: str = "c1") -> IncomingMessage:
+    return IncomingMessage(
+        message_id=f"paid-{number}.PNM", chat_id=chat_id, direction=Direction.SITE, text="[已付款，待发货]",
+        created_at_ms=now_ms(), decision=Decision.PAID_UNKNOWN,
     )  # fmt: skip
-    await door.server.message_log.store_incoming("shop", [told])
+
+
+async def test_a_payment_that_names_no_order_is_told_beside_the_orders_until_it_is_handled(door: Door) -> None:
+    said = IncomingMessage(message_id="1.PNM", chat_id="c1", sender_id="22", sender_name="小鱼", text="在吗")
+    payments = [a_payment(77), a_payment(78), a_payment(79, "c2")]
+    await door.server.message_log.store_incoming("shop", [said, *payments])
+    await door.server.order_store.receive("shop", OrderUpdate(order_id="1", status="refunding", source="card"))
     _, checks = await _checks(door, **EN)
     assert not checks["orders"]["ok"]
-    assert "1 payment " in checks["orders"]["detail"]
+    assert not checks["payments"]["ok"]
+    detail = checks["payments"]["detail"]
+    assert "3 payments " in detail
+    assert "小鱼" in detail
+    assert "c2" in detail
+    for number in (77, 78):
+        path = f"/cookies/shop/messages/paid-{number}.PNM/settle"
+        assert (await door.call("POST", path))["settled"]
+        assert not (await door.call("POST", path))["settled"]
+    _, checks = await _checks(door, **EN)
+    assert "1 payment " in checks["payments"]["detail"]
+    still_open = await door.call("GET", "/messages", params={"decision": "paid_unknown", "handled": False})
+    assert [row["message_id"] for row in still_open["items"]] == ["paid-79.PNM"]
+    await door.call("POST", "/cookies/shop/messages/paid-79.PNM/settle")
+    _, checks = await _checks(door, **EN)
+    assert checks["payments"] == {
+        "name": "payments", "ok": True, "do": "",
+        "detail": "Every payment that Xianyu reported belongs to a known order.",
+    }  # fmt: skip
+
+
+async def test_only_a_payment_can_be_marked_as_handled(door: Door) -> None:
+    said = IncomingMessage(message_id="1.PNM", chat_id="c1", sender_id="22", text="在吗", created_at_ms=now_ms())
+    await door.server.message_log.store_incoming("shop", [said])
+    for unknown in ("1.PNM", "2.PNM"):
+        refused = await door.call("POST", f"/cookies/shop/messages/{unknown}/settle", 404)
+        assert refused["code"] == "unknown_payment"
+    assert [row.message.message_id for row in await door.server.message_log.unhandled("shop", 0)] == ["1.PNM"]
+
+
+async def test_a_payment_that_waits_for_its_owner_is_no_message_to_take_up(door: Door) -> None:
+    await door.server.message_log.store_incoming("shop", [a_payment(77)])
+    assert await door.server.message_log.unhandled("shop", 0) == []

@@ -9,6 +9,9 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
+from shoal.clock import now_ms
+from shoal.messages.decisions import Decision
+from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 
 ID = "4500000000000000001"
@@ -162,3 +165,45 @@ async def test_axe_finds_nothing_in_the_orders(console: Console, width: int, sch
     if width == 390:
         await page.get_by_role("button", name="返回").click()
         await expect(page.locator("[data-order]")).to_be_focused()
+
+
+async def test_a_payment_that_names_no_order_is_shown_with_the_orders_until_it_is_handled(console: Console) -> None:
+    payment = IncomingMessage(
+        message_id="paid-77.PNM", chat_id="c1", direction=Direction.SITE, text="[已付款，待发货]",
+        created_at_ms=now_ms(), decision=Decision.PAID_UNKNOWN,
+    )  # fmt: skip
+    await console.door.server.message_log.store_incoming("afu", [payment])
+    page = await console.page("/console/orders")
+    box, badge = page.locator("[data-test=payments]"), page.locator("nav a[href='/console/orders'] .badge")
+    await expect(badge).to_have_text("1")
+    await expect(box).to_contain_text("已付款，订单不明")
+    assert await findings(page) == []
+    await box.get_by_role("link").click()
+    await expect(page.get_by_role("log")).to_contain_text("已付款，订单不明")
+    await page.go_back()
+    await box.get_by_role("button", name="已处理").click()
+    await expect(box).to_have_count(0)
+    await expect(badge).to_have_count(0)
+    await page.goto("/console/conversations/afu/c1")
+    await expect(page.locator("[data-test=remark]")).to_have_text("已付款，订单不明 · 已处理")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_an_order_leads_to_the_chat_of_a_buyer_who_never_wrote_and_who_can_be_written_to(
+    wired: WiredConsole, width: int
+) -> None:
+    (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
+    page = await wired.page("/console/orders", viewport={"width": width, "height": 800})
+    paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
+    await page.locator(f"[data-order='muzi/{paid['order_id']}']").click()
+    await page.locator("[data-test=to-chat]").click()
+    await page.wait_for_url("**/console/conversations/muzi/*")
+    await expect(page.locator("[data-test=thread]")).to_be_visible()
+    await expect(page.locator("[data-test=thread] h2")).not_to_have_text("…")
+    await page.get_by_role("textbox", name="回复").fill("您好，货已备好")
+    await page.get_by_role("textbox", name="回复").press("Enter")
+    await expect(page.get_by_role("log").locator("[data-test=outcome]", has_text="已发送")).to_be_visible()
+    await expect(page.get_by_role("log")).to_contain_text("您好，货已备好")
+    if width < 760:
+        await page.locator("[data-test=thread] .back").click()
+    await expect(page.locator("[data-chat]")).to_have_count(1)

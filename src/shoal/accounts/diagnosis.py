@@ -40,6 +40,7 @@ class CheckName(StrEnum):
     SENDINGS = "sendings"
     OVERDUE = "overdue"
     ORDERS = "orders"
+    PAYMENTS = "payments"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,9 @@ class ReplyStats:
     last_failure_reason: str = ""
     overdue: int = 0
     paid_unknown: int = 0
-    """Payments for an order that nothing names."""
+    """Payments for an order that nothing names, and that their owner has not handled."""
+    payers: tuple[str, ...] = ()
+    """The names (or chat ids) of some of those who made them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,14 +290,19 @@ def _overdue(facts: Facts) -> Check:
 
 
 def _orders(facts: Facts) -> Check:
-    count, unknown = facts.orders_in_need, facts.figures.paid_unknown
-    if unknown and not count:
-        return Check(name=CheckName.ORDERS, finding="orders_paid_unknown", ok=False, params={"count": unknown})
+    count = facts.orders_in_need
     finding = "orders_need_owner" if count else "orders_well"
     return Check(name=CheckName.ORDERS, finding=finding, ok=not count, params={"count": count})
 
 
+def _payments(facts: Facts) -> Check:
+    count = facts.figures.paid_unknown
+    params = {"count": count, "buyers": ", ".join(facts.figures.payers)}
+    finding = "payments_unknown" if count else "payments_known"
+    return Check(name=CheckName.PAYMENTS, finding=finding, ok=not count, params=params)
+
+
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _readable, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders,
+    _connected, _readable, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders, _payments,
 )  # fmt: skip

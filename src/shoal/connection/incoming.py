@@ -147,7 +147,7 @@ def _without_order(card: Card) -> IncomingMessage:
         content_type=str(card.content_type or ""),
         text=card.title or card.reminder,
         created_at_ms=now_ms(),
-        handled=True,
+        handled=False,
         decision=Decision.PAID_UNKNOWN,
     )
 

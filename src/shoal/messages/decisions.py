@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, delete, func, not_, select, update
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
@@ -56,7 +56,7 @@ class Decision(StrEnum):
     GROUP_CHAT = "group_chat"
     """It was said in a group: only a chat with one buyer gets automatic replies."""
     PAID_UNKNOWN = "paid_unknown"
-    """The site says that an order of the chat is paid, and not which: its owner must look."""
+    """The site says that an order of the chat is paid, and not which: it is not handled until its owner says so."""
     NOTHING_SAID = "nothing_said"
     """No text and no picture that a rule could match."""
     ECHO = "echo"
@@ -112,6 +112,15 @@ def decide(
         connection.execute(
             update(messages).where(mine, messages.c.message_id.in_(others)).values(**values, joined_to=joined)
         )
+
+
+def settle_payment(connection: Connection, account_id: str, message_id: str) -> bool | None:
+    """Mark a payment that names no order as handled. Return whether it was open, or ``None`` without such a payment."""
+    mine = and_(messages.c.account_id == account_id, messages.c.message_id == message_id)
+    payment = and_(mine, messages.c.verdict == Decision.PAID_UNKNOWN.value)
+    if connection.execute(update(messages).where(payment, not_(messages.c.handled)).values(handled=True)).rowcount:
+        return True
+    return None if connection.scalar(select(messages.c.id).where(payment)) is None else False
 
 
 def decided_before(connection: Connection, account_id: str, message_ids: Sequence[str]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages import chats
 from shoal.messages.chats import FROM_SITE, Chat
-from shoal.messages.decisions import Decision, decide, decision_events
+from shoal.messages.decisions import Decision, decide, decision_events, settle_payment
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
@@ -190,7 +190,8 @@ class MessageLog:
     async def unhandled(self, account_id: str, newer_than_ms: int) -> list[LoggedMessage]:
         """Return unhandled messages written after ``newer_than_ms``, oldest first.
 
-        A buyer's message waits for an answer; an own message is not yet checked for being an echo.
+        A buyer's message waits for an answer; an own message is not yet checked for being an echo. What the site said
+        and its owner has not handled is left out: it waits for nothing else.
         """
         query = (
             select(messages)
@@ -198,6 +199,7 @@ class MessageLog:
                 messages.c.account_id == account_id,
                 not_(messages.c.handled),
                 messages.c.created_at_ms > newer_than_ms,
+                messages.c.direction != Direction.SITE.value,
             )
             .order_by(messages.c.created_at_ms, messages.c.id)
         )
@@ -227,6 +229,17 @@ class MessageLog:
             self._publish(event)
         return len(aged)
 
+    async def settle_payment(self, account_id: str, message_id: str) -> bool | None:
+        """Record that the owner has handled a payment that names no order. Return whether it was open.
+
+        ``None``: no such payment is known.
+        """
+        was_open = await self._database.write(lambda connection: settle_payment(connection, account_id, message_id))
+        if was_open:
+            for event in decision_events(account_id, [message_id], Decision.PAID_UNKNOWN, "", self._now_ms()):
+                self._publish(event)
+        return was_open
+
     # ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_messages(
@@ -236,6 +249,7 @@ class MessageLog:
         chat_id: str | None = None,
         direction: Direction | None = None,
         decision: Decision | None = None,
+        handled: bool | None = None,
         since_ms: int | None = None,
         until_ms: int | None = None,
         before: tuple[int, int] | None = None,
@@ -254,6 +268,8 @@ class MessageLog:
             statement = statement.where(messages.c.direction == direction.value)
         if decision is not None:
             statement = statement.where(messages.c.verdict == decision.value)
+        if handled is not None:
+            statement = statement.where(messages.c.handled if handled else not_(messages.c.handled))
         if since_ms is not None:
             statement = statement.where(messages.c.created_at_ms >= since_ms)
         if until_ms is not None:

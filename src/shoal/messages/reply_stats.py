@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Select, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
 
 from shoal.accounts.diagnosis import ReplyStats
 from shoal.messages.decisions import Decision
@@ -29,8 +29,7 @@ async def reply_stats(
     lately = and_(mine, messages.c.direction == Direction.IN.value, messages.c.received_at_ms >= since_ms)
     unheard = and_(not_(messages.c.handled), messages.c.created_at_ms < too_old_before_ms)
     overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Decision.TOO_OLD.value))
-    told = and_(mine, messages.c.received_at_ms >= since_ms, messages.c.verdict == Decision.PAID_UNKNOWN.value)
-    paid_unknown = select(func.count()).where(told)
+    paid_unknown = and_(mine, not_(messages.c.handled), messages.c.verdict == Decision.PAID_UNKNOWN.value)
     failed = _failed(account_id, since_ms)
 
     def job(connection: Connection) -> ReplyStats:
@@ -43,6 +42,7 @@ async def reply_stats(
             or 0
             for decision in _HELD_BACK
         }
+        payers = connection.execute(_payers(account_id, paid_unknown)).all()
         cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Decision.COOLDOWN.value).distinct()
         return ReplyStats(
             paused_chats=len(pauses),
@@ -56,7 +56,8 @@ async def reply_stats(
             last_failure=last.outcome if last else "",
             last_failure_reason=last.reason if last else "",
             overdue=connection.scalar(overdue) or 0,
-            paid_unknown=connection.scalar(paid_unknown) or 0,
+            paid_unknown=sum(row.payments for row in payers),
+            payers=tuple(row.buyer_name or row.chat_id for row in payers[:MOST_NAMES]),
         )
 
     return await database.read(job)
@@ -69,6 +70,18 @@ def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
         .outerjoin(chats, same_chat)
         .where(takeovers.c.account_id == account_id, takeovers.c.until_ms > now_ms)
         .order_by(takeovers.c.until_ms, takeovers.c.chat_id)
+    )
+
+
+def _payers(account_id: str, paid_unknown: ColumnElement[bool]) -> Select[tuple[str, str, int]]:
+    same_chat = and_(chats.c.account_id == account_id, chats.c.chat_id == messages.c.chat_id)
+    name = func.coalesce(chats.c.buyer_name, "")
+    return (
+        select(messages.c.chat_id, name.label("buyer_name"), func.count().label("payments"))
+        .outerjoin(chats, same_chat)
+        .where(paid_unknown)
+        .group_by(messages.c.chat_id, name)
+        .order_by(func.max(messages.c.received_at_ms).desc(), messages.c.chat_id)
     )
 
 

@@ -218,6 +218,7 @@ async def test_a_payment_whose_order_nothing_tells_is_told_to_the_owner(shop: On
     shop.site.payload(paid_update())
     told = await shop.decided("paid-77.PNM", Decision.PAID_UNKNOWN)
     assert (told.message.direction, told.message.text) == ("site", "[已付款，待发货]")
+    assert not told.message.handled
     assert shop.site.said == []
 
 

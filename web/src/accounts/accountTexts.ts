@@ -40,6 +40,7 @@ const zh = {
     sendings: '发送结果',
     overdue: '未答消息',
     orders: '订单',
+    payments: '付款',
   },
   heard: '收到的推送（自服务器启动）',
   kinds: {
@@ -198,6 +199,7 @@ const en: Texts<typeof zh> = {
     sendings: 'Sendings',
     overdue: 'Unanswered',
     orders: 'Orders',
+    payments: 'Payments',
   },
   heard: 'Received from Xianyu (since the server started)',
   kinds: {

@@ -60,6 +60,7 @@ const zh = {
   resent: '重发 {n} 次',
   repeated: '闲鱼重复投递 {n} 次，未重复回复',
   joined: '与下一条合并处理',
+  handled: '已处理',
 }
 
 const en: Texts<typeof zh> = {
@@ -124,6 +125,7 @@ const en: Texts<typeof zh> = {
   repeated:
     'Xianyu delivered it once more; it was not answered again | Xianyu delivered it {n} more times; it was not answered again',
   joined: 'Answered together with the next message',
+  handled: 'marked as handled',
 }
 
 export const conversations = { zh, en }

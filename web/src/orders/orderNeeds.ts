@@ -1,33 +1,46 @@
-/** How many orders wait for their owner, as far as a badge tells. */
+/** What waits for its owner: how many orders, as far as a badge tells, and the payments that name no order. */
 import { defineStore } from 'pinia'
-import { ref, watch } from 'vue'
+import { ref, shallowRef, watch } from 'vue'
 import { useAccounts } from '../accounts/store'
-import { call, type Order, type Page } from '../common/api'
+import { call, type Message, type Order, type Page, path } from '../common/api'
 import { useLine } from '../common/line'
 
 const MOST = 20
 const SOON_MS = 1_000
+/** Messages come all the time; few of them tell of a payment. */
+const LATER_MS = 5_000
 
 export const useOrderNeeds = defineStore('orderNeeds', () => {
   const accounts = useAccounts()
   const line = useLine()
   /** "3", or "20+" where there are more; empty when none waits. */
   const badge = ref('')
+  const payments = shallowRef<Message[]>([])
   let timer = 0
+  let due = 0
 
   async function look(): Promise<void> {
     timer = 0
     if (!accounts.loaded) return
     try {
-      const { items, next } = await call<Page<Order>>('GET', '/orders', { query: { problem: true, limit: MOST } })
-      badge.value = items.length ? `${items.length}${next ? '+' : ''}` : ''
+      const [orders, unknown] = await Promise.all([
+        call<Page<Order>>('GET', '/orders', { query: { problem: true, limit: MOST } }),
+        call<Page<Message>>('GET', '/messages', { query: { decision: 'paid_unknown', handled: false, limit: MOST } }),
+      ])
+      payments.value = unknown.items
+      const count = orders.items.length + unknown.items.length
+      badge.value = count ? `${count}${orders.next || unknown.next ? '+' : ''}` : ''
     } catch {
       // The badge stays as it was: the page of the orders tells what is wrong.
     }
   }
 
   function soon(after: number): void {
-    if (!timer) timer = window.setTimeout(look, after)
+    const at = Date.now() + after
+    if (timer && due <= at) return
+    clearTimeout(timer)
+    due = at
+    timer = window.setTimeout(look, after)
   }
 
   watch(
@@ -39,8 +52,17 @@ export const useOrderNeeds = defineStore('orderNeeds', () => {
   )
   watch(
     () => line.talked,
-    (talks) => talks.some((talk) => talk.type === 'order') && soon(SOON_MS),
+    (talks) => {
+      if (talks.some((talk) => talk.type === 'order')) soon(SOON_MS)
+      else if (talks.some((talk) => talk.type === 'message' || talk.type === 'decision')) soon(LATER_MS)
+    },
   )
 
-  return { badge }
+  /** Record that a payment is handled. */
+  async function settle({ account, message_id }: Message): Promise<void> {
+    await call('POST', path('cookies', account, 'messages', message_id, 'settle'))
+    soon(0)
+  }
+
+  return { badge, payments, settle }
 })

@@ -46,6 +46,10 @@ const zh = {
   openItem: '在闲鱼查看商品 {id}',
   chat: '查看会话',
 
+  payments: '已付款，订单不明',
+  paymentsText: '闲鱼没有说明是哪个订单，没有发送任何内容。请在闲鱼核对，需要时自行处理。',
+  paymentSettle: '已处理',
+
   need: '需要您处理',
   serve: '重新处理…',
   settle: '已处理…',
@@ -166,6 +170,11 @@ const en: Texts<typeof zh> = {
   openSite: 'Open on Xianyu',
   openItem: 'View item {id} on Xianyu',
   chat: 'Open chat',
+
+  payments: 'Paid; order not known',
+  paymentsText:
+    'Xianyu did not say for which order, so nothing was sent. Check on Xianyu and process it yourself if needed.',
+  paymentSettle: 'Mark as handled',
 
   need: 'Action needed',
   serve: 'Retry…',

@@ -223,6 +223,7 @@ _ROWS = (
     Problem("idempotency_mismatch", 422),
     # ── orders ──
     Problem("unknown_order", 404),
+    Problem("unknown_payment", 404),
     Problem("unknown_act", 404, ("action",), codes="order_step"),
     Problem("order_settled", 409, ("status",), codes="order_status"),
     Problem("order_refunding", 409),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
-from shoal.api.http.caller import TheServer, WhoReadsNamed
+from shoal.api.http.caller import ReplyAccount, TheCaller, TheServer, WhoReadsNamed
+from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
-from shoal.api.http.openapi_errors import READING_ONE
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
@@ -18,11 +20,12 @@ from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
+from shoal.errors import InvalidInput
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, LoggedMessage
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 
-routes = Routes(tags=["messages"])
+routes = Routes(tags=["messages"], route_class=ChangingRoute)
 
 _SENDING = {
     "id": 9, "kind": "reply", "part": 0, "text": "在的", "image_url": "", "rule_id": "5f2b9c0d1e3a4b6c",
@@ -33,6 +36,20 @@ _WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "220000000009
 
 OfAccount = Annotated[str | None, Query(description="Only for this account.", examples=["my-shop"])]
 OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")]
+
+
+MessageId = Annotated[
+    str,
+    Path(pattern=r"^[0-9A-Za-z._-]{1,160}$", description="The `message_id` of a message.", examples=["paid-31.PNM"]),
+]
+
+
+class PaymentSettled(BaseModel):
+    """The payment is handled. ``settled``: it was open before."""
+
+    model_config = example(msg="handled", settled=True)
+    msg: str = "handled"
+    settled: bool
 
 
 class SendingShape(BaseModel):
@@ -131,6 +148,7 @@ async def list_messages(
         ),
     ] = None,
     decision: Annotated[Decision | None, Query(description="Only messages with this decision.")] = None,
+    handled: Annotated[bool | None, Query(description="Only messages that need nothing (or something) more.")] = None,
     since: Annotated[
         Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
     ] = None,
@@ -157,6 +175,7 @@ async def list_messages(
             chat_id=chat,
             direction=direction,
             decision=decision,
+            handled=handled,
             since_ms=ms_of(since),
             until_ms=ms_of(until),
             before=(before[0], before[1]) if before else None,
@@ -168,6 +187,21 @@ async def list_messages(
     page = found[:limit]
     following = cursor_of(*page[-1].cursor) if len(found) > limit else None
     return MessageList(items=[_message(message) for message in page], next=following)
+
+
+@routes.post("/cookies/{cid}/messages/{message_id}/settle", summary="Mark a payment as handled", responses=CHANGING)
+async def settle_message(
+    message_id: MessageId, account: ReplyAccount, server: TheServer, caller: TheCaller
+) -> PaymentSettled:
+    """Record that the owner has handled a payment that names no order (`paid_unknown`).
+
+    Answers 404 when there is no such payment.
+    """
+    await require_current(server, account, caller)
+    was_open = await server.message_log.settle_payment(account.id, message_id)
+    if was_open is None:
+        raise InvalidInput("there is no such payment", code="unknown_payment")
+    return PaymentSettled(settled=was_open)
 
 
 @routes.get("/sendings", summary="List sent messages", responses=READING_ONE)
