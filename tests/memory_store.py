@@ -24,6 +24,7 @@ from shoal.errors import (
     AccountExists,
     AccountVanishing,
     DuplicateUnb,
+    NotApplied,
     ShoalError,
     StaleGeneration,
     UnknownAccount,
@@ -228,3 +229,16 @@ class MemoryStore:
             self._moves[name] = [move for place, move in enumerate(known) if place not in gone]
             moves += len(gone)
         return Pruned(entries=cut, ops=len(old_ops), moves=moves)
+
+
+class RefusingStore(MemoryStore):
+    """Refuses as many writes as it is told to."""
+
+    refusals = 0
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            asyncio.get_running_loop().call_soon(settle, Refused(NotApplied("database is locked")))
+        else:
+            super().submit(changes, settle)

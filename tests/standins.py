@@ -14,6 +14,7 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.journal import fold, projection
 from shoal.accounts.store import AccountStore
 from shoal.config import Settings
 
@@ -109,3 +110,12 @@ async def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def in_step(store: MemoryStore, manager: CookieManager) -> None:
+    """Published, stored and folded are the same for every account."""
+    contents = await store.load()
+    assert dict(manager.accounts) == dict(contents.accounts)
+    assert fold(await store.journal()) == {name: projection(account) for name, account in manager.accounts.items()}
+    assert not manager.pending
+    assert len(manager.locks) == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from shoal.accounts.account import Account
-from shoal.accounts.journal import Baseline, JournalEntry
-from shoal.accounts.store import AccountStore, Change, Committed, Op, Settlement, Unsettled
+from shoal.accounts.journal import Baseline, JournalEntry, fold, projection
+from shoal.accounts.store import AccountStore, Change, Committed, Op, Refused, Settlement, Unsettled
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_rows import read_baselines
@@ -147,3 +147,15 @@ class Clock:
 
     def __call__(self) -> int:
         return self.now
+
+
+async def refusal(store: AccountStore, *changes: Change) -> Exception:
+    settlement = await settled(store, *changes)
+    assert isinstance(settlement, Refused), settlement
+    return settlement.error
+
+
+async def assert_fold_equals_rows(store: AccountStore) -> None:
+    contents = await store.load()
+    folded = fold(await store.journal())
+    assert folded == {name: projection(account) for name, account in contents.accounts.items()}

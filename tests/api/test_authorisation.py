@@ -8,274 +8,31 @@ given here, or its content names a shop, the test asks for it.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.types import Message, Scope
 
-from api.authorisation_table import ALLOWED, CALLERS, REFUSED, Route, outcome_of, read_table
-from doors import Door, open_door
-from picture_files import a_png
+from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world
+from api.authorisation_calls import BODIES, NAMES, RECIPES, UNREPEATED, Recipe, ask, example_of, multipart_of, told
+from api.authorisation_table import ALLOWED, CALLERS, Route, outcome_of, read_table
 from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of
 from shoal.auth.authorization import Authorization
 from shoal.auth.permission import Permission
-from shoal.auth.users import Role
 from shoal.errors import UnknownAccount
 from shoal.server.reply_server import _ROUTES, build_app
-from standins import cookie_of, quick_settings
+from standins import quick_settings
 
-UNKNOWN = "unknown_account"
-MINE, THEIRS, NOBODYS = "shop", "foreign", "nowhere"
-"""A shop of the owner's, shared with staff; one of a stranger's; one that is not there."""
-STALE = {"if-match": '"g999999"'}
-"""With it a change that is allowed goes all the way, and is refused as stale in the account's turn."""
 TRY_ALL = {"administrator", "owner", "staff-read", "token-own", "token-for-others"}
 """Who asks about the shop that is not there, too: the answer is that about a shop of somebody else."""
-REFUSALS = {code for _, code in REFUSED.values()}
+
 TABLE = read_table()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Somebody:
-    """One kind of caller. ``permissions``: what they have on which shop."""
-
-    name: str
-    token: str = ""
-    user_id: int = 0
-    by_token: bool = False
-    scope: Permission = Permission.OWN
-    role: Role = Role.OWNER
-    permissions: dict[str, Permission] = field(default_factory=dict)
-    only: frozenset[str] | None = None
-
-    def permission(self, account_id: str) -> Permission | None:
-        given = self.permissions.get(account_id)
-        return None if given is None else min(given, self.scope)
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """The server with its callers; ``revs``: a change of each shop."""
-
-    door: Door
-    callers: list[Somebody]
-    revs: dict[str, int]
-
-
-@asynccontextmanager
-async def _world(data_dir: Path) -> AsyncIterator[World]:
-    nowhere = {f"site_{name}_url": "http://127.0.0.1:9" for name in ("mtop", "passport", "upload")}
-    settings: dict[str, Any] = {"session_calls_per_minute": 0, "api_token_calls_per_minute": 0, **nowhere}
-    async with open_door(data_dir, **settings) as door:
-        server = door.server
-        callers = [
-            Somebody(name="nobody"),
-            Somebody(name="administrator", token=await server.sessions.open(1, 3600), user_id=1, role=Role.ADMIN),
-        ]
-
-        async def person(name: str, role: Role, permissions: dict[str, Permission]) -> Somebody:
-            user = await server.users.create(name, "a password of theirs", role=role)
-            token = await server.sessions.open(user.id, 3600)
-            one = Somebody(name=name, token=token, user_id=user.id, role=role, permissions=permissions)
-            callers.append(one)
-            return one
-
-        owner = await person("owner", Role.OWNER, {MINE: Permission.OWN})
-        stranger = await person("stranger", Role.OWNER, {THEIRS: Permission.OWN})
-        revs: dict[str, int] = {}
-        for number, (one, account_id) in enumerate([(owner, MINE), (stranger, THEIRS)], 1):
-            headers = {"Authorization": f"Bearer {one.token}"}
-            await door.call("POST", "/cookies", json={"id": account_id, "value": cookie_of(number)}, headers=headers)
-            body = {"remark": f"canary of {account_id}"}
-            await door.call("PUT", f"/cookies/{account_id}/remark", json=body, headers=headers)
-            revs[account_id] = door.account(account_id).rev
-        partner = await person("partner", Role.OWNER, {MINE: Permission.OPERATE})
-        await person("staff-none", Role.STAFF, {})
-        given = (Permission.READ, Permission.REPLY, Permission.OPERATE)
-        staff = [await person(f"staff-{permission.word}", Role.STAFF, {MINE: permission}) for permission in given]
-        for one in [partner, *staff]:
-            await server.authorization.give(door.account(MINE), one.user_id, one.permissions[MINE], given_by="test")
-        for scope in Permission:
-            token, _ = await server.api_tokens.make(owner.user_id, "x", scope, days=1)
-            callers.append(
-                Somebody(
-                    name=f"token-{scope.word}", token=token, user_id=owner.user_id, by_token=True, scope=scope,
-                    permissions=owner.permissions,
-                )
-            )  # fmt: skip
-        token, _ = await server.api_tokens.make(owner.user_id, "x", Permission.OWN, days=1, only_accounts=[THEIRS])
-        callers.append(
-            Somebody(
-                name="token-for-others", token=token, user_id=owner.user_id, by_token=True, only=frozenset({THEIRS})
-            )
-        )
-        token, _ = await server.api_tokens.make(staff[-1].user_id, "x", Permission.OWN, days=1)
-        callers.append(
-            Somebody(
-                name="token-of-staff", token=token, user_id=staff[-1].user_id, by_token=True, role=Role.STAFF,
-                permissions=staff[-1].permissions,
-            )
-        )  # fmt: skip
-        yield World(door=door, callers=callers, revs={**revs, NOBODYS: 999_999})
-
-
-# ── how each is called ──────────────────────────────────────────────────────────────────────────────────────────────
-
-NAMES: dict[str, str] = {
-    "chat": "59000001", "index": "0", "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
-    "message_id": "x", "number": "1",
-    "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
-    "user_id": "999", "username": "not-there",
-}  # fmt: skip
-"""What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a route is called about a shop, where its content names it, and how the answer is read."""
-
-    body: Callable[[str], Any] | None = None
-    query: Callable[[str], dict[str, Any]] | None = None
-    headers: dict[str, str] = field(default_factory=lambda: STALE)
-    outcome: Callable[[int, Any], str | None] = lambda _status, _answer: None
-
-
-def _of_first_row(_: int, answer: Any) -> str | None:
-    return answer["results"][0]["code"] or ALLOWED if isinstance(answer, dict) and "results" in answer else None
-
-
-def _of_a_list(status: int, answer: Any) -> str | None:
-    return UNKNOWN if status == 200 and not answer["items"] else None
-
-
-def _of_an_entry(_: int, answer: Any) -> str | None:
-    return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_entry" else None
-
-
-def _named(account_id: str) -> dict[str, Any]:
-    return {"cid": account_id}
-
-
-_HOOK = ("msg_time", "user_url", "send_user_id", "send_user_name", "item_id", "send_message", "chat_id")
-RECIPES: dict[tuple[str, str], Recipe] = {
-    ("PUT", "/cookies/status"): Recipe(
-        body=lambda cid: {"updates": {cid: False}}, query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_first_row
-    ),
-    ("POST", "/cookies"): Recipe(body=lambda cid: {"id": cid, "value": cookie_of({MINE: 1, THEIRS: 2}.get(cid, 3))}),
-    ("POST", "/qr-logins"): Recipe(body=lambda cid: {"account": cid}),
-    ("POST", "/console/proxy-check"): Recipe(body=lambda cid: {"account": cid}),
-    ("POST", "/xianyu/reply"): Recipe(body=lambda cid: {"cookie_id": cid, **dict.fromkeys(_HOOK, "1")}),
-    ("DELETE", "/item-reply/batch"): Recipe(
-        body=lambda cid: {"items": [{"cookie_id": cid, "item_id": "1"}]}, headers={}
-    ),
-    ("GET", "/history"): Recipe(query=_named, outcome=_of_a_list),
-    ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
-    **{("GET", path): Recipe(query=_named) for path in ("/messages", "/sendings", "/chats", "/activity", "/orders")},
-}  # fmt: skip
-BODIES: dict[tuple[str, str], Any] = {
-    ("POST", "/tokens"): {"name": "x"},
-    ("POST", "/console/cookie-check"): {"value": cookie_of(3)},
-    ("POST", "/users"): {"username": "somebody", "password": "correct horse battery staple"},
-}
-"""Where the example of the document would not do."""
-_FILES = {
-    "/pictures": ("image", a_png()),
-    "/rules-file": ("file", b'{"rules":[]}'),
-    "/keywords-import/{cid}": ("file", b"x"),
-    "/keywords/{cid}/image": ("image", a_png()),
-}
-UNREPEATED = {"/system/keys/rotate", "/logout"}
-"""What is done once only, by the first who may: all else can be done again and again."""
-
-
-def _example(document: dict[str, Any], route: APIRoute, method: str) -> Any:
-    operation = document["paths"].get(route.path, {}).get(method.lower(), {})
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    if content is None:
-        return None
-    schema = content["schema"]
-    named = schema.get("$ref", "").rpartition("/")[2]
-    return document["components"]["schemas"][named]["examples"][0]
-
-
-def _multipart(path: str) -> tuple[bytes, str] | None:
-    if path not in _FILES:
-        return None
-    name, data = _FILES[path]
-    head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="x.xlsx"\r\n\r\n'.encode()
-    word = b'\r\n--b\r\nContent-Disposition: form-data; name="keyword"\r\n\r\nk'
-    return head + data + word + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
-
-
-async def ask(
-    door: Door, method: str, path: str, token: str, *, query: str = "", body: bytes = b"", headers: dict[str, str]
-) -> tuple[int, bytes]:
-    """One call, straight to the application: status and body. Of an endless answer its beginning."""
-    sent = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
-    scope: Scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in {"host": "shoal.test", **sent}.items()],
-        "client": ("127.0.0.1", 5), "server": ("shoal.test", 80), "state": {},
-    }  # fmt: skip
-    messages: asyncio.Queue[Message] = asyncio.Queue()
-    asked = False
-
-    async def receive() -> Message:
-        nonlocal asked
-        if asked:
-            await asyncio.Event().wait()
-        asked = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    calling = asyncio.create_task(door.app(scope, receive, messages.put))
-    try:
-        start = await _next(messages, calling)
-        assert (b"x-content-type-options", b"nosniff") in start["headers"], path
-        if (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]:
-            return start["status"], b""
-        content = b""
-        while True:
-            part = await _next(messages, calling)
-            content += part.get("body", b"")
-            if not part.get("more_body"):
-                return start["status"], content
-    finally:
-        calling.cancel()
-        with suppress(asyncio.CancelledError):
-            await calling
-
-
-async def _next(messages: asyncio.Queue[Message], calling: asyncio.Task[Any]) -> Message:
-    waiting = asyncio.create_task(messages.get())
-    await asyncio.wait({waiting, calling}, return_when=asyncio.FIRST_COMPLETED)
-    if not waiting.done() and messages.empty():
-        waiting.cancel()
-        calling.result()
-        raise AssertionError("no answer")
-    return await waiting
-
-
-def told(status: int, content: bytes) -> tuple[str, Any]:
-    """How it ended: a refusal by its code, else ``allowed``; and the answer."""
-    with suppress(ValueError):
-        answer = json.loads(content)
-        if status >= 400 and isinstance(answer, dict) and answer.get("code") in REFUSALS:
-            return answer["code"], answer
-        return ALLOWED, answer
-    return ALLOWED, None
-
-
-# ── the matrix ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,7 +64,7 @@ def calls_of(world: World, route: APIRoute, method: str, document: dict[str, Any
     about_shops = len(cells["nobody"]) == 3
     assert not about_shops or "{cid}" in route.path or at in RECIPES, f"say in RECIPES what names a shop: {at}"
     recipe = RECIPES.get(at, Recipe())
-    multipart, example = _multipart(route.path), _example(document, route, method)
+    multipart, example = multipart_of(route.path), example_of(document, route, method)
     for who in world.callers if set(cells.values()) != {"y"} else world.callers[:1]:
         about: list[str | None] = [MINE, THEIRS, NOBODYS] if about_shops else [None]
         for account_id, letter in zip(about, cells[who.name], strict=True):
@@ -370,7 +127,7 @@ async def _problem(world: World, call: Call) -> str:
 
 @pytest.mark.timeout(300)
 async def test_f15_every_route_answers_everybody_as_the_table_says(tmp_path: Path) -> None:
-    async with _world(tmp_path) as world:
+    async with open_world(tmp_path) as world:
         assert [who.name for who in world.callers] == list(CALLERS)
         routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute)]
         calls, found = await mismatches(world, routes)
@@ -390,7 +147,7 @@ async def test_f15_a_route_that_declares_too_little_is_found_though_its_own_rule
     async def keys_for_everybody() -> dict[str, Any]:
         return {"keys": []}
 
-    async with _world(tmp_path) as world:
+    async with open_world(tmp_path) as world:
         wrong = APIRoute("/system/keys", keys_for_everybody, methods=["GET"], dependencies=[ANYBODY])
         world.door.app.router.routes.insert(0, wrong)
         calls, found = await mismatches(world, [wrong])
@@ -407,7 +164,7 @@ async def test_the_matrix_bites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             raise UnknownAccount(account_id)
         return self._accounts[account_id]
 
-    async with _world(tmp_path) as world:
+    async with open_world(tmp_path) as world:
         paths = {"/cookies/{cid}/remark", "/messages", "/system/keys"}
         routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute) and route.path in paths]
         calls, found = await mismatches(world, routes)

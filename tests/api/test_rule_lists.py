@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from api.test_rules import FULL, add, listed
+from api.rule_steps import FULL, add, listed
 from doors import Door
 from picture_files import a_png
 from shoal.api.http import sliced_bodies

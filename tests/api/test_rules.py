@@ -9,25 +9,10 @@ from typing import Any
 
 import pytest
 
+from api.rule_steps import FULL, add, listed
 from doors import Door, another_person
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.rules.matcher import Matcher
-
-FULL: dict[str, Any] = {
-    "words": [" 包邮 ", "邮费"], "word_mode": "all", "match_mode": "whole_word", "item_ids": ["7001", "7002"],
-    "priority": 5, "schedule": [{"weekdays": [7, 6], "start": "22:00", "end": "06:00"}],
-    "parts": [{"text": "包邮的"}, {"image_url": "https://example.com/a.png"}], "delay_seconds": [0.5, 2],
-    "cooldown_seconds": 60, "active": False,
-}  # fmt: skip
-
-
-async def add(door: Door, **body: Any) -> Any:
-    return (await door.call("POST", "/cookies/shop/rules", json=body))["rule"]
-
-
-async def listed(door: Door, **query: Any) -> list[Any]:
-    items: list[Any] = (await door.call("GET", "/cookies/shop/rules", params=query))["items"]
-    return items
 
 
 async def test_a_rule_is_made_with_all_that_it_can_be(door: Door) -> None:
@@ -149,50 +134,6 @@ async def test_two_rules_that_differ_in_nothing_but_their_answer_are_refused(doo
     path = f"/cookies/shop/rules/{night['id']}"
     assert (await door.call("PATCH", path, 409, json={"schedule": []}))["code"] == "rule_exists"
     assert [rule["id"] for rule in await listed(door)] == [first["id"], night["id"]]
-
-
-async def test_an_order_asks_the_rules_in_that_order_and_every_list_shows_it(door: Door) -> None:
-    a, b, c = [(await add(door, words=[word]))["id"] for word in "abc"]
-    body = await door.call("PUT", "/cookies/shop/rules/order", json={"ids": [c, a, b]})
-    assert body["ids"] == [c, a, b] == [rule["id"] for rule in await listed(door)]
-    assert [row["keyword"] for row in await door.call("GET", "/keywords/shop")] == ["c", "a", "b"]
-    edited = (await door.call("GET", "/cookies/shop/history", params={"limit": 1}))["items"][0]["changes"]["keywords"]
-    assert set(edited) == {"edited"}
-    swapped = await door.call("PUT", "/cookies/shop/rules/order", json={"ids": [c, b, a]})
-    (entry,) = (await door.call("GET", "/cookies/shop/history", params={"limit": 1}))["items"]
-    assert swapped["changed"]
-    assert len(entry["changes"]["keywords"]["edited"]) == 2, "only what moved"
-    assert (await door.call("PUT", "/cookies/shop/rules/order", json={"ids": [c, b, a]}))["changed"] is False
-
-
-async def test_an_order_names_every_rule_once_and_heeds_the_priorities(door: Door) -> None:
-    a, b = [(await add(door, words=[word]))["id"] for word in "ab"]
-    high = (await add(door, words=["h"], priority=3))["id"]
-    path = "/cookies/shop/rules/order"
-    for ids in ([a, b], [high, a, a], [high, a, b, "x"], []):
-        assert (await door.call("PUT", path, 422, json={"ids": ids}))["code"] == "order_incomplete"
-    body = await door.call("PUT", path, 422, json={"ids": [a, high, b]})
-    assert (body["code"], body["params"]["keyword"], body["params"]["other"]) == ("order_against_priority", "a", "h")
-    await door.call("PUT", path, json={"ids": [high, b, a]})
-
-
-async def test_a_rule_moves_past_another_priority_in_one_change(door: Door) -> None:
-    low = (await add(door, words=["low"]))["id"]
-    high = (await add(door, words=["high"], priority=3))["id"]
-    path, generation = "/cookies/shop/rules/order", door.account().generation
-    body = await door.call("PUT", path, json={"ids": [low, high], "priorities": {low: 3}})
-    assert (body["ids"], body["generation"]) == ([low, high], generation + 1)
-    assert [rule["priority"] for rule in await listed(door)] == [3, 3]
-    await door.call("POST", f"/history/{body['rev']}/undo")
-    assert [(rule["id"], rule["priority"]) for rule in await listed(door)] == [(high, 3), (low, 0)]
-    for priorities, code, status in (
-        ({low: 1_001}, "bad_priority", 422),
-        ({"nobody": 1}, "unknown_rule", 404),
-        ({low: 1}, "order_against_priority", 422),
-    ):
-        refused = await door.call("PUT", path, status, json={"ids": [low, high], "priorities": priorities})
-        assert refused["code"] == code
-    assert [rule["id"] for rule in await listed(door)] == [high, low]
 
 
 async def test_replacing_says_before_and_after_what_it_does(door: Door) -> None:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
+from connection.qr_steps import begin, ended, qr_logins, scan
 from connection.test_pictures import give_picture
-from connection.test_qr_logins import begin, ended, qr_logins, scan
 from quick_start import blank_database
 from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import AccountState

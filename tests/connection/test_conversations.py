@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from chat_steps import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, stored, verdict
-from sandboxed import Machine, Shoal, Waits
-from shoal.accounts.change_path import Caller
+from chat_steps import ask, give_rule, reopen, sendings, verdict
+from sandboxed import Shoal, Waits
 from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.messages.outbox import Outbox
-from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.takeovers import TakeoverReason, Takeovers
-from shoal.rules.keywords import KeywordRow
-from standins import ANN, until
-
-QUICK = Caller(actor="user:ann", wait_seconds=0)
-
-# ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+from standins import ANN
 
 
 async def test_every_message_says_why_it_was_answered_or_was_not(shoal: Shoal) -> None:
@@ -192,250 +184,6 @@ async def test_what_is_heard_while_the_last_connections_rest_is_read_is_answered
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
 
 
-# ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) -> None:
-    unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"buyer_replies_per_hour": 2}, caller=ANN)
-    for _ in range(2):
-        await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
-    await reopen(shoal)
-    await verdict(shoal, await ask(shoal, unb), Decision.BUYER_LIMIT)
-    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
-
-
-@pytest.mark.parametrize("restart", [False, True])
-async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_there_is_room(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, restart: bool
-) -> None:
-    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
-    refused: list[str] = []
-    queue = Outbox.queue
-
-    async def queued(self: Outbox, *values: Any, **named: Any) -> Any:
-        found = await queue(self, *values, **named)
-        if found.decision is Decision.SHOP_LIMIT:
-            refused.append(found.decision)
-        return found
-
-    monkeypatch.setattr(Outbox, "queue", queued)
-    machine = Machine(monkeypatch)
-    await shoal.close()
-    await shoal.open()
-    unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 2}, caller=ANN)
-    for number in range(5):
-        asked = await ask(shoal, unb, buyer=f"买家{number}")
-        if number < 2:
-            await verdict(shoal, asked, Decision.ANSWERED)
-    await held_up(shoal, 3)
-    await ask(shoal, unb, buyer="买家2")
-    await held_up(shoal, 4)
-    if restart:
-        await reopen(shoal)
-    for seconds, answered in ((61, 4), (61, 5)):
-        await pass_by(shoal, machine, seconds)
-        async with asyncio.timeout(60):
-            while len(await shoal.log.outbox.list_sendings(["shop"], outcome=SendOutcome.SENT)) < answered:
-                await asyncio.sleep(0.02)
-        if answered == 5:
-            await shoal.is_done()
-        else:
-            refused.clear()
-            await until(lambda: len(refused) > 1)
-        assert len(await shoal.log.outbox.list_sendings(["shop"])) == answered, "no more than there is room for"
-    assert [await shoal.sandbox.seen(unb, f"买家{number}") for number in range(5)] == [["hi"]] * 5
-    found = await shoal.log.list_messages(["shop"])
-    assert {entry.message.decision for entry in found if entry.message.direction is Direction.IN} == {Decision.ANSWERED}
-
-
-async def test_what_waited_for_room_until_it_was_too_old_says_what_it_waited_for(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
-    machine = Machine(monkeypatch)
-    await shoal.close()
-    await shoal.open(message_age_seconds=30)
-    unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 1}, caller=ANN)
-    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
-    late = await ask(shoal, unb, buyer="小虾")
-    await held_up(shoal, 1)
-    await pass_by(shoal, machine, 31)
-    async with asyncio.timeout(60):
-        while not [
-            entry
-            for entry in await shoal.log.list_messages(["shop"], decision=Decision.SHOP_LIMIT)
-            if entry.message.message_id == late and entry.message.handled
-        ]:
-            await asyncio.sleep(0.02)
-    await pass_by(shoal, machine, 61)
-    await verdict(shoal, await ask(shoal, unb, buyer="小蟹"), Decision.ANSWERED)
-    assert await shoal.sandbox.seen(unb, "小虾") == []
-
-
-async def test_a_delay_counts_from_the_buyers_word_over_a_restart_and_makes_nothing_too_old(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine = Machine(monkeypatch)
-    await shoal.close()
-    await shoal.open(message_age_seconds=60)
-    unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=[100, 100])
-    first = await ask(shoal, unb)
-    await shoal.sandbox.do("policy", replays_missed=False)
-    await stored(shoal, first)
-    await shoal.close()
-    await pass_by(shoal, machine, 110)
-    await shoal.open(message_age_seconds=60)
-    await verdict(shoal, first, Decision.ANSWERED)
-    second = await ask(shoal, unb, buyer="小虾")
-    await stored(shoal, second)
-    await shoal.close()
-    await pass_by(shoal, machine, 170)
-    await shoal.open(message_age_seconds=60)
-    await verdict(shoal, second, Decision.TOO_OLD)
-
-
-async def test_a_rule_rests_for_the_buyer_it_has_just_answered(shoal: Shoal) -> None:
-    unb = await shoal.add()
-    await give_rule(shoal, cooldown_seconds=60)
-    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
-    cooling = await verdict(shoal, await ask(shoal, unb), Decision.COOLDOWN)
-    assert cooling.rule_id == "r"
-    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
-
-
-# ── parts and delays ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.lenient("picture_host")
-async def test_the_parts_of_an_answer_arrive_in_order_pictures_with_their_size(shoal: Shoal) -> None:
-    unb = await shoal.add()
-    picture = {"image_url": "https://img.example/a.jpg", "width": 30, "height": 20}
-    await give_rule(shoal, parts=[{"text": "一"}, picture, {"text": "三"}])
-    asked = await ask(shoal, unb)
-    seen = await shoal.sandbox.seen_soon(unb, "小鱼", 3)
-    assert [line for line in seen if "图片" not in line] == ["一", "三"]
-    assert "图片" in seen[1]
-    first, second, third = await sendings(shoal, "sent", "sent", "sent")
-    assert [sending.row.part for sending in (first, second, third)] == [0, 1, 2]
-    assert {sending.row.message_id for sending in (first, second, third)} == {asked}
-    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
-    await shoal.sandbox.seen_soon(unb, "小鱼", 6)
-
-
-async def test_a_refused_part_keeps_the_later_ones_back(shoal: Shoal) -> None:
-    unb = await shoal.add()
-    await give_rule(shoal, parts=PAIR)
-    await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
-    await ask(shoal, unb)
-    first, second = await sendings(shoal, "refused", "dropped")
-    assert (first.reason, second.reason) == ("CSI_FORBID", "earlier_part_refused")
-
-
-async def test_a_disable_between_two_parts_drops_the_later_one(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 60.0)
-    unb = await shoal.add()
-    await give_rule(shoal, parts=PAIR)
-    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
-    await ask(shoal, unb)
-    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
-    await shoal.sandbox.do("fault/release")
-    _, second = await sendings(shoal, "sent", "dropped")
-    assert second.reason == "disabled"
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["一"]
-
-
-@pytest.mark.parametrize("echoed", [True, False])
-async def test_a_line_that_drops_between_two_parts_costs_neither(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, echoed: bool
-) -> None:
-    waits = Waits(monkeypatch)
-    unb = await shoal.add()
-    await give_rule(shoal, parts=PAIR, delay_seconds=Waits.DELAY)
-    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
-    await ask(shoal, unb)
-    await waits.begin()
-    if not echoed:
-        await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
-    waits.end()
-    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    await shoal.has_taken_all()
-    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
-    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["一", "二"]
-    await sendings(shoal, "sent", "sent")
-    await shoal.is_done()
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["一", "二"]
-
-
-async def test_an_answer_waits_its_delay(shoal: Shoal) -> None:
-    unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=[0.4, 0.4])
-    began = time.monotonic()
-    await ask(shoal, unb)
-    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
-    assert time.monotonic() - began > 0.39  # the site tells its time in milliseconds
-
-
-async def test_an_answer_that_waits_takes_in_what_is_said_meanwhile(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits = Waits(monkeypatch)
-    unb = await shoal.add()
-    await give_rule(shoal, parts=[{"text": "{send_message}"}], delay_seconds=Waits.DELAY)
-    await ask(shoal, unb)
-    await waits.begin()
-    await ask(shoal, unb, "？")
-    await shoal.has_taken_all()
-    assert await shoal.sandbox.seen(unb, "小鱼") == []
-    waits.end()
-    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["在吗\n？"]
-
-
-@pytest.mark.parametrize(
-    ("meanwhile", "found"), [("spoken", Decision.PAUSED), ("spoken, no pause", Decision.HUMAN_ANSWERED)]
-)
-async def test_a_delayed_answer_that_the_owner_overtakes_is_dropped(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, meanwhile: str, found: Decision
-) -> None:
-    waits = Waits(monkeypatch)
-    unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=Waits.DELAY)
-    if found is Decision.HUMAN_ANSWERED:
-        await shoal.manager.update_settings("shop", {"pause_duration": 0}, caller=ANN)
-    asked = await ask(shoal, unb)
-    await waits.begin()
-    said = await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
-    await verdict(shoal, said["message_id"], Decision.HUMAN)
-    waits.end()
-    await verdict(shoal, asked, found)
-    (dropped,) = await sendings(shoal, "dropped")
-    assert (dropped.reason, dropped.row.text) == (found.value, "hi")
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["我来了"]
-
-
-async def test_a_delayed_answer_is_that_of_the_rules_at_its_moment(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits = Waits(monkeypatch)
-    unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=Waits.DELAY)
-    asked = await ask(shoal, unb)
-    await waits.begin()
-    await shoal.manager.update_rules("shop", lambda account: account.evolve(keywords=()), caller=ANN)
-    waits.end()
-    await verdict(shoal, asked, Decision.NO_RULE)
-    (dropped,) = await sendings(shoal, "dropped")
-    assert dropped.reason == "no_rule"
-
-
-# ── people ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_c5_a_pause_outlives_a_restart_and_ends_when_it_is_handed_back(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     pauses = Takeovers(shoal.database)
@@ -486,12 +234,3 @@ async def test_c4_a_word_of_ours_that_a_crash_left_undecided_is_told_apart_by_th
     await reopen(shoal)
     await verdict(shoal, "word", Decision.HUMAN)
     await verdict(shoal, await ask(shoal, unb), Decision.PAUSED)
-
-
-async def test_an_item_rule_of_several_messages_answers_before_a_general_one(shoal: Shoal) -> None:
-    unb = await shoal.add()
-    item = shoal.item_of(unb)
-    await shoal.manager.update_text_keywords("shop", [KeywordRow(keyword="在吗", reply="general")], caller=ANN)
-    await give_rule(shoal, item_ids=[item], parts=PAIR)
-    await ask(shoal, unb, item=item)
-    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["一", "二"]

@@ -13,11 +13,16 @@ import pytest
 from memory_store import MemoryStore
 from postgres_server import INSTALLED, Postgres, shared_server
 from quick_start import blank_database
+from shoal.accounts.events import MessageEvent
 from shoal.accounts.store import AccountStore
+from shoal.messages.message_log import MessageLog
+from shoal.messages.outbox import Outbox
+from shoal.messages.takeovers import Takeovers
+from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.vault import Vault
-from store_steps import Place
+from store_steps import Clock, Place, an_account, created
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,3 +107,35 @@ async def _new_database(
     if migrated:
         await blank_database(directory)
     return ""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def told() -> list[MessageEvent]:
+    return []
+
+
+@pytest.fixture
+async def log(database: Database, manager: DBManager, clock: Clock, told: list[MessageEvent]) -> MessageLog:
+    await created(manager, an_account("shop"), an_account("other"))
+    return MessageLog(database, now_ms=clock, publish=told.append)
+
+
+@pytest.fixture
+def sendings(log: MessageLog) -> Outbox:
+    return log.outbox
+
+
+@pytest.fixture
+def pauses(database: Database, log: MessageLog, clock: Clock, told: list[MessageEvent]) -> Takeovers:
+    return Takeovers(database, now_ms=clock, publish=told.append)
+
+
+@pytest.fixture
+async def book(database: Database, manager: DBManager, clock: Clock) -> OrderStore:
+    await created(manager, an_account("shop"), an_account("other"))
+    return OrderStore(database, now_ms=clock)

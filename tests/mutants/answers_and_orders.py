@@ -7,7 +7,7 @@ from state.mutants.mutations import Edit, Mutation
 
 _BURSTS = "tests/connection/test_bursts.py::"
 _CRASHES = "tests/connection/test_order_crashes.py::"
-_PACKETS = "tests/unit/xianyu/test_packets.py::"
+_TRADE_CARDS = "tests/unit/xianyu/test_trade_cards.py::"
 _SHAPES = "tests/unit/orders/test_order_shapes.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -90,7 +90,7 @@ NOTICED: tuple[Noticed, ...] = (
         "xianyu/trade_cards.py",
         'return tasks[-1] == "卖家" if tasks else sender_id != me',
         'return tasks[-1] == "卖家" if tasks else True',
-        f"{_PACKETS}test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale",
+        f"{_TRADE_CARDS}test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale",
     ),
     one(
         "a purchase of ours counts as a sale",
@@ -111,7 +111,7 @@ NOTICED: tuple[Noticed, ...] = (
         "xianyu/trade_cards.py",
         "says_group_price=is_card and is_group_price_text(reminder),",
         'says_group_price=is_card and is_group_price_text(reminder + text_of(around.extension.get("reminderTitle"))),',
-        f"{_PACKETS}test_f4_an_update_tells_a_group_price_by_its_words_and_not_by_a_name",
+        f"{_TRADE_CARDS}test_f4_an_update_tells_a_group_price_by_its_words_and_not_by_a_name",
     ),
     one(
         "a parcel is confirmed as none",

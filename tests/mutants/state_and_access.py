@@ -6,7 +6,7 @@ from mutants.catalogue import Noticed, one
 from state.mutants.mutations import Edit, Mutation
 
 _ACCESS = "tests/api/test_access.py::"
-_MANAGER = "tests/unit/accounts/test_cookie_manager.py::"
+_ACCOUNT_TASK = "tests/unit/accounts/test_account_task.py::"
 _TOTP = "tests/api/test_second_factor.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -57,50 +57,50 @@ NOTICED: tuple[Noticed, ...] = (
         "api/http/event_feed.py",
         "if event.rev not in sent_revs]",
         "if event]",
-        "tests/api/test_events.py::test_f4_a_change_that_the_resumed_reader_was_told_from_the_journal_is_not_told_again",
+        "tests/api/test_event_cursors.py::test_f4_a_change_that_the_resumed_reader_was_told_from_the_journal_is_not_told_again",
     ),
     one(
         "a new cookie sits out the back-off of the old one",
         "accounts/account_task.py",
         "        if self._failed_for is not None and self._failed_for != account.run_key:\n",
         "        if False:\n",
-        f"{_MANAGER}test_f4_a_new_cookie_does_not_sit_out_the_back_off_of_the_old_one",
+        f"{_ACCOUNT_TASK}test_f4_a_new_cookie_does_not_sit_out_the_back_off_of_the_old_one",
     ),
     one(
         "saying enabled again does not skip the back-off",
         "accounts/task_manager.py",
         "self.wake(account_id, skip_backoff=True)",
         "self.wake(account_id)",
-        f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
+        f"{_ACCOUNT_TASK}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
     ),
     one(
         "every change skips the back-off",
         "accounts/account_task.py",
         "        if skip_backoff:\n",
         "        if True:\n",
-        f"{_MANAGER}test_f4_a_change_that_has_nothing_to_do_with_the_connection_leaves_the_back_off_alone",
+        f"{_ACCOUNT_TASK}test_f4_a_change_that_has_nothing_to_do_with_the_connection_leaves_the_back_off_alone",
     ),
     one(
         "an ended connection counts as running",
         "accounts/account_task.py",
         "        self._connection = self._link = None\n        error =",
         "        self._link = None\n        error =",
-        f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
-        f"{_MANAGER}test_a2_switching_off_and_on_an_ended_connection_starts_a_live_one",
+        f"{_ACCOUNT_TASK}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
+        f"{_ACCOUNT_TASK}test_a2_switching_off_and_on_an_ended_connection_starts_a_live_one",
     ),
     one(
         "only the first account of an atomic batch is read again after a stale write",
         "accounts/change_path.py",
         "            for change in changes:\n                await self.drift.refresh(change.account_id)\n",
         "            for change in changes[:1]:\n                await self.drift.refresh(change.account_id)\n",
-        f"{_MANAGER}test_f4_after_a_stale_write_every_account_of_an_atomic_batch_is_read_again",
+        "tests/unit/accounts/test_status_batch.py::test_f4_after_a_stale_write_every_account_of_an_atomic_batch_is_read_again",
     ),
     one(
         "what another writer did is told in another order",
         "accounts/published.py",
         "        for entry in entries:\n",
         "        for entry in reversed(entries):\n",
-        f"{_MANAGER}test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done",
+        "tests/unit/accounts/test_other_writers.py::test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done",
     ),
     Noticed(
         Mutation(
@@ -115,7 +115,7 @@ NOTICED: tuple[Noticed, ...] = (
             ),
         ),
         (
-            "tests/unit/storage/test_group_writer.py::test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once",
+            "tests/unit/storage/test_unknown_commits.py::test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once",
         ),
     ),
     one(

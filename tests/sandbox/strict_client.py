@@ -14,6 +14,7 @@ import aiohttp
 from sandbox_driver import IM_APP_KEY, TOKEN_API, Box, Json, sandbox
 from shoal.sandbox import strict_policy
 
+BUYER = "豆豆妈"
 AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/146.0.0.0 Safari/537.36"
 )

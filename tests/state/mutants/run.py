@@ -22,8 +22,22 @@ from state.mutants.mutations import MUTATIONS, Mutation  # noqa: E402
 
 SUITES = {
     "state machine": ["tests/state/test_state_machine.py"],
-    "schedules": ["tests/state/test_schedules.py", "tests/state/test_found.py"],
-    "unit": ["tests/unit/accounts/test_cookie_manager.py"],
+    "schedules": [
+        f"tests/state/test_{name}.py"
+        for name in ("schedules", "virtual_loop", "cancellation", "sick_accounts", "found")
+    ],
+    "unit": [
+        f"tests/unit/accounts/test_{name}.py"
+        for name in (
+            "cookie_manager",
+            "account",
+            "account_task",
+            "change_path",
+            "status_batch",
+            "other_writers",
+            "task_manager",
+        )
+    ],
 }
 LONGEST_SUITE_SECONDS = 300.0
 

@@ -1,0 +1,174 @@
+"""How each route is called about a shop, and how its answer is read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.types import Message, Scope
+
+from api.authorisation_callers import MINE, THEIRS
+from api.authorisation_table import ALLOWED, REFUSED
+from doors import Door
+from picture_files import a_png
+from standins import cookie_of
+
+UNKNOWN = "unknown_account"
+
+STALE = {"if-match": '"g999999"'}
+"""With it a change that is allowed goes all the way, and is refused as stale in the account's turn."""
+
+REFUSALS = {code for _, code in REFUSED.values()}
+
+NAMES: dict[str, str] = {
+    "chat": "59000001", "index": "0", "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
+    "message_id": "x", "number": "1",
+    "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
+    "user_id": "999", "username": "not-there",
+}  # fmt: skip
+"""What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a route is called about a shop, where its content names it, and how the answer is read."""
+
+    body: Callable[[str], Any] | None = None
+    query: Callable[[str], dict[str, Any]] | None = None
+    headers: dict[str, str] = field(default_factory=lambda: STALE)
+    outcome: Callable[[int, Any], str | None] = lambda _status, _answer: None
+
+
+def _of_first_row(_: int, answer: Any) -> str | None:
+    return answer["results"][0]["code"] or ALLOWED if isinstance(answer, dict) and "results" in answer else None
+
+
+def _of_a_list(status: int, answer: Any) -> str | None:
+    return UNKNOWN if status == 200 and not answer["items"] else None
+
+
+def _of_an_entry(_: int, answer: Any) -> str | None:
+    return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_entry" else None
+
+
+def _named(account_id: str) -> dict[str, Any]:
+    return {"cid": account_id}
+
+
+_HOOK = ("msg_time", "user_url", "send_user_id", "send_user_name", "item_id", "send_message", "chat_id")
+
+RECIPES: dict[tuple[str, str], Recipe] = {
+    ("PUT", "/cookies/status"): Recipe(
+        body=lambda cid: {"updates": {cid: False}}, query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_first_row
+    ),
+    ("POST", "/cookies"): Recipe(body=lambda cid: {"id": cid, "value": cookie_of({MINE: 1, THEIRS: 2}.get(cid, 3))}),
+    ("POST", "/qr-logins"): Recipe(body=lambda cid: {"account": cid}),
+    ("POST", "/console/proxy-check"): Recipe(body=lambda cid: {"account": cid}),
+    ("POST", "/xianyu/reply"): Recipe(body=lambda cid: {"cookie_id": cid, **dict.fromkeys(_HOOK, "1")}),
+    ("DELETE", "/item-reply/batch"): Recipe(
+        body=lambda cid: {"items": [{"cookie_id": cid, "item_id": "1"}]}, headers={}
+    ),
+    ("GET", "/history"): Recipe(query=_named, outcome=_of_a_list),
+    ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
+    **{("GET", path): Recipe(query=_named) for path in ("/messages", "/sendings", "/chats", "/activity", "/orders")},
+}  # fmt: skip
+
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/tokens"): {"name": "x"},
+    ("POST", "/console/cookie-check"): {"value": cookie_of(3)},
+    ("POST", "/users"): {"username": "somebody", "password": "correct horse battery staple"},
+}
+"""Where the example of the document would not do."""
+
+_FILES = {
+    "/pictures": ("image", a_png()),
+    "/rules-file": ("file", b'{"rules":[]}'),
+    "/keywords-import/{cid}": ("file", b"x"),
+    "/keywords/{cid}/image": ("image", a_png()),
+}
+
+UNREPEATED = {"/system/keys/rotate", "/logout"}
+"""What is done once only, by the first who may: all else can be done again and again."""
+
+
+def example_of(document: dict[str, Any], route: APIRoute, method: str) -> Any:
+    operation = document["paths"].get(route.path, {}).get(method.lower(), {})
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if content is None:
+        return None
+    schema = content["schema"]
+    named = schema.get("$ref", "").rpartition("/")[2]
+    return document["components"]["schemas"][named]["examples"][0]
+
+
+def multipart_of(path: str) -> tuple[bytes, str] | None:
+    if path not in _FILES:
+        return None
+    name, data = _FILES[path]
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="x.xlsx"\r\n\r\n'.encode()
+    word = b'\r\n--b\r\nContent-Disposition: form-data; name="keyword"\r\n\r\nk'
+    return head + data + word + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
+
+
+async def ask(
+    door: Door, method: str, path: str, token: str, *, query: str = "", body: bytes = b"", headers: dict[str, str]
+) -> tuple[int, bytes]:
+    """One call, straight to the application: status and body. Of an endless answer its beginning."""
+    sent = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
+    scope: Scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in {"host": "shoal.test", **sent}.items()],
+        "client": ("127.0.0.1", 5), "server": ("shoal.test", 80), "state": {},
+    }  # fmt: skip
+    messages: asyncio.Queue[Message] = asyncio.Queue()
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    calling = asyncio.create_task(door.app(scope, receive, messages.put))
+    try:
+        start = await _next(messages, calling)
+        assert (b"x-content-type-options", b"nosniff") in start["headers"], path
+        if (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]:
+            return start["status"], b""
+        content = b""
+        while True:
+            part = await _next(messages, calling)
+            content += part.get("body", b"")
+            if not part.get("more_body"):
+                return start["status"], content
+    finally:
+        calling.cancel()
+        with suppress(asyncio.CancelledError):
+            await calling
+
+
+async def _next(messages: asyncio.Queue[Message], calling: asyncio.Task[Any]) -> Message:
+    waiting = asyncio.create_task(messages.get())
+    await asyncio.wait({waiting, calling}, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done() and messages.empty():
+        waiting.cancel()
+        calling.result()
+        raise AssertionError("no answer")
+    return await waiting
+
+
+def told(status: int, content: bytes) -> tuple[str, Any]:
+    """How it ended: a refusal by its code, else ``allowed``; and the answer."""
+    with suppress(ValueError):
+        answer = json.loads(content)
+        if status >= 400 and isinstance(answer, dict) and answer.get("code") in REFUSALS:
+            return answer["code"], answer
+        return ALLOWED, answer
+    return ALLOWED, None

@@ -1,0 +1,57 @@
+"""Automatic replies of a chat pause while its owner writes."""
+
+from __future__ import annotations
+
+from contract.message_steps import held, intended, ours
+from shoal.accounts.events import MessageEvent
+from shoal.messages.decisions import Decision
+from shoal.messages.message_log import MessageLog
+from shoal.messages.send_guards import MINUTE_MS, not_taken_over_since
+from shoal.messages.takeovers import TakeoverReason, Takeovers
+from shoal.storage.database import Database
+from store_steps import Clock
+
+
+async def test_the_owners_word_pauses_the_chat_from_when_it_was_said(
+    database: Database, log: MessageLog, pauses: Takeovers, clock: Clock, told: list[MessageEvent]
+) -> None:
+    word = ours("s1", clock.now - MINUTE_MS)
+    await log.store_incoming("shop", [word])
+    assert await log.mark_human("shop", word, pause_minutes=10)
+    (pause,) = await pauses.active(["shop", "other"])
+    assert (pause.reason, pause.until_ms) == (TakeoverReason.HUMAN, clock.now + 9 * MINUTE_MS)
+    assert told[-1].kind == "pause"
+    assert await held(database, intended(clock)) is Decision.PAUSED
+    clock.now += 9 * MINUTE_MS
+    assert await held(database, intended(clock)) is None
+    assert await pauses.active(["shop"]) == []
+    old = ours("s2", clock.now - 10 * MINUTE_MS)
+    assert not await log.mark_human("shop", old, pause_minutes=10), "learnt of too late to matter"
+    assert not await log.mark_human("shop", ours("s3", clock.now), pause_minutes=0), "the shop never pauses"
+
+
+async def test_a_chat_is_taken_over_and_handed_back_by_hand(log: MessageLog, pauses: Takeovers, clock: Clock) -> None:
+    taken = await pauses.take_over("shop", "c", minutes=60, actor="user:ann")
+    assert await pauses.active(["shop"]) == [taken]
+    word = ours("s1", clock.now)
+    assert not await log.mark_human("shop", word, pause_minutes=10), "a longer pause holds already"
+    assert await pauses.active(["shop"]) == [taken]
+    clock.now += 5
+    assert await pauses.hand_back("shop", "c", actor="user:ann")
+    assert not await pauses.hand_back("shop", "c", actor="user:ann")
+    assert await pauses.active(["shop"]) == []
+    assert not await log.mark_human("shop", word, pause_minutes=10), "said before the chat was handed back"
+    clock.now += 5
+    assert await log.mark_human("shop", ours("s2", clock.now), pause_minutes=10)
+
+
+async def test_what_the_owner_answered_is_not_answered_again(database: Database, log: MessageLog, clock: Clock) -> None:
+    word = ours("s1", clock.now)
+    await log.store_incoming("shop", [word])
+    assert await held(database, intended(clock)) is None, "nobody knows yet whose word it is"
+    await log.mark_human("shop", word, pause_minutes=0)
+    assert await held(database, intended(clock)) is Decision.HUMAN_ANSWERED
+    assert await held(database, intended(clock, asked_at_ms=clock.now + 1)) is None
+    guard = not_taken_over_since("shop", "c", clock.now, clock.now)
+    assert await database.write(guard) is Decision.HUMAN_ANSWERED
+    assert await database.write(not_taken_over_since("shop", "d", 0, clock.now)) is None

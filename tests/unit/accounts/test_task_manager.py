@@ -1,0 +1,120 @@
+"""What is observed of accounts is stored, also while the server closes or the store refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from memory_store import MemoryStore
+from shoal.accounts.account import Account, AccountState, Observation, StateMove
+from shoal.accounts.account_task import Link
+from shoal.accounts.change_path import Caller
+from shoal.errors import (
+    ActionRequired,
+    NotApplied,
+    TemporaryFailure,
+)
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from standins import ANN, FakeSite, cookie_of, managing, until
+
+
+async def test_a_purge_that_ends_during_the_close_disturbs_nothing() -> None:
+    site, store = FakeSite(), MemoryStore()
+    site.farewell_seconds = 0.05
+    async with managing(site, store) as manager:
+        for number in range(3):
+            await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
+        await manager.remove_cookie("shop1", caller=Caller(actor="ann", wait_seconds=0))
+    assert site.live == {"shop0": 0, "shop1": 0, "shop2": 0}
+
+
+class HesitantStore(MemoryStore):
+    """Its first write of a parked account is under way when the server closes, and comes to nothing."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        super().__init__()
+        self.under_way = asyncio.Event()
+        self.hesitate = True
+        self.refusals = refusals
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        if self.hesitate and any(seen.parked_for for seen in observations.values()):
+            self.hesitate = False
+            self.under_way.set()
+            await asyncio.Event().wait()
+        if self.under_way.is_set() and self.refusals:
+            self.refusals -= 1
+            raise NotApplied("database is locked")
+        await super().observe(observations, moves)
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+async def test_a_park_whose_write_was_under_way_at_the_close_is_not_lost(refusals: int) -> None:
+    site, store = FakeSite(), HesitantStore(refusals)
+
+    async def refuse(account: Account, link: Link) -> None:
+        raise ActionRequired("risk_control")
+
+    site.behave = refuse
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await store.under_way.wait()
+    async with managing(site, store) as manager:
+        await until(lambda: manager.observation("shop").state is AccountState.PARKED)
+    assert site.ever["shop"] == 1, "a risk-controlled login must not be tried again by itself"
+
+
+async def test_what_the_site_says_is_kept_whatever_characters_it_has(tmp_path: Path) -> None:
+    """Databases refuse half a surrogate pair, and NUL: a park that could not be stored would be tried again."""
+    site = FakeSite()
+
+    async def refuse(account: Account, link: Link) -> None:
+        if account.id == "shop":
+            raise ActionRequired("risk_control", action_url="https://site.example/verify?\ud800\x00")
+        raise TemporaryFailure("half \ud800 and \x00 " + "x" * 10_000)
+
+    site.behave = refuse
+    for _ in range(2):
+        async with Database(tmp_path) as database:
+            store = DBManager(database, await open_vault(database, tmp_path / "secret.key"))
+            async with managing(site, store) as manager:
+                if not manager.accounts:
+                    await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+                    await manager.add_cookie("other", cookie_of(2), owner_id=1, caller=ANN)
+                await until(lambda: manager.observation("shop").state is AccountState.PARKED)
+                assert manager.observation("shop").action_url == "https://site.example/verify?\ufffd\ufffd"
+            seen = (await store.load()).observations
+            assert (seen["shop"].state, seen["shop"].parked_reason) == (AccountState.PARKED, "risk_control")
+            assert seen["other"].state is AccountState.STOPPED
+    assert site.ever["shop"] == 1
+
+
+class FastidiousStore(MemoryStore):
+    """Cannot store what is observed of one account, and says so as no store should."""
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        if "bad" in observations:
+            raise ValueError("no such character")
+        await super().observe(observations, moves)
+
+    def seen(self, account_id: str) -> AccountState | None:
+        found = self._observations.get(account_id)
+        return found.state if found else None
+
+
+async def test_one_observation_that_cannot_be_stored_keeps_no_other_from_it() -> None:
+    site, store = FakeSite(), FastidiousStore()
+    async with managing(site, store) as manager:
+        for number, name in enumerate(("bad", "good")):
+            await manager.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
+            await until(lambda: manager.observation("bad").state is AccountState.RUNNING)
+        await manager.update_cookie_status("bad", False, caller=ANN)
+        await manager.update_cookie_status("good", False, caller=ANN)
+        await until(lambda: store.seen("good") is AccountState.STOPPED)
+        await asyncio.gather(*(manager.update_cookie_status(name, True, caller=ANN) for name in ("good", "bad")))
+    assert store.seen("good") is AccountState.STOPPED
+    assert [move.reason for move in await store.timeline("good")][-1] == "server_stopped"
