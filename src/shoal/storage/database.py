@@ -112,6 +112,7 @@ class Database:
         except BaseException:
             await self.close()
             raise
+        self._engine_of_readers()  # now: each of several threads would make one, and only one would ever be closed
         name = "local" if self.is_sqlite else secrets.token_hex(8)
         self._group_writer = GroupWriter(
             self._engine_of_writer(), name=name, fault_point=self._fault_point, **self._timing

@@ -9,11 +9,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from shoal.accounts.account import AccountState, Observation
@@ -22,7 +24,7 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.engines import DATABASE_FILE, open_engine
 from store_steps import an_account, committed, created, edit
 
 
@@ -75,6 +77,25 @@ async def test_readers_cannot_write(tmp_path: Path) -> None:
             await database.read(lambda connection: connection.execute(text("DELETE FROM store_meta")))
         assert not isinstance(caught.value, NotApplied)
         assert caught.value.params["reason"] == "SQLITE_READONLY"
+
+
+async def test_readers_that_begin_at_the_same_time_share_one_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two engines only one would be closed: the other's connection stays open until it is collected."""
+    engines: list[Engine] = []
+
+    def slowly(*values: Any, **named: Any) -> Engine:
+        time.sleep(0.2)  # all of them look before one is made
+        engines.append(open_engine(*values, **named))
+        return engines[-1]
+
+    async with Database(tmp_path / "data") as database:
+        pass
+    monkeypatch.setattr("shoal.storage.database.open_engine", slowly)
+    async with Database(tmp_path / "data") as database:
+        await asyncio.gather(*(database.fact("marker") for _ in range(4)))
+        assert len(engines) == 2, "one to write, one to read"
 
 
 async def test_a_second_server_is_refused_by_name(tmp_path: Path) -> None:
