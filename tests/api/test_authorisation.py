@@ -125,7 +125,6 @@ async def _problem(world: World, call: Call) -> str:
     return f"it tells of {leaked}" if leaked else ""
 
 
-@pytest.mark.timeout(300)
 async def test_f15_every_route_answers_everybody_as_the_table_says(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         assert [who.name for who in world.callers] == list(CALLERS)

@@ -7,13 +7,10 @@ from contextlib import suppress
 
 import httpx
 import psutil
-import pytest
 
 from doors import Door, another_person, served
 from standins import until
 from table_files import a_bomb
-
-pytestmark = pytest.mark.timeout(180)
 
 
 def workers() -> int:

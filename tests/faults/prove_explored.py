@@ -54,7 +54,7 @@ def _said_by(*words: str) -> tuple[int, str]:
 
 
 def _explore(file: Path, run: str) -> bool:
-    code, said = _said_by("pytest", *EXPLORING, "-n", "2", "-rP", "-q")
+    code, said = _said_by("pytest", *EXPLORING, "-n", "2", "-rP", "-q", "-o", "faulthandler_timeout=0")
     outcome = {word: int(number) for number, word in _SUMMARY.findall(said.splitlines()[-1] if said else "")}
     for found in _EXPLORED.finditer(said):
         counted = {name: int(number) for number, name in _FIGURE.findall(found["figures"])}

@@ -19,7 +19,7 @@ import pytest
 from benchmarks.processes import PASSWORD, ServerProcess
 from certificates import certificate
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.outside
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -173,7 +173,7 @@ def names_are_checked(server: ServerProcess) -> None:
 
 def asked(server: ServerProcess, *headers: str, path: str = "/health/live") -> bytes:
     """What a request with just those headers is answered."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as one:
         one.sendall("\r\n".join([f"GET {path} HTTP/1.1", *headers, "Connection: close", "", ""]).encode())
         return b"".join(iter(lambda: one.recv(65536), b""))
 

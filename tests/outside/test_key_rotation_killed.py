@@ -19,7 +19,7 @@ from shoal.storage.vault import key_id, read_key_file
 from standins import cookie_of, unb_of
 from store_steps import an_account, created
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.outside
 SHOPS = 400
 NOWHERE = "http://127.0.0.1:9"
 

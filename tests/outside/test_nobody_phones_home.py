@@ -14,7 +14,7 @@ import pytest
 from outside.watched_network import NOT_ALLOWED, PROXY
 from standins import quick_settings
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.outside
 _SETTINGS = quick_settings()
 SITE = {
     urlsplit(url).hostname
