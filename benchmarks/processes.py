@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -28,12 +29,26 @@ QUICK_ENVIRONMENT = {
 }
 
 
+SOON_STALE = httpx.Limits(keepalive_expiry=1.0)
+"""For every client: sandbox and server close idle connections after five seconds, perhaps as one is used again."""
+_TAKEN_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_OURS = 12_000
+"""So many ports below those of the kernel are tried."""
+
+
 def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free now, and that the kernel gives to no connection and to no other listener.
+
+    Between the choice and the start of the server, which takes seconds, every connection of the machine takes a port.
+    """
+    lowest = int(_TAKEN_BY_THE_KERNEL.read_text().split()[0]) if _TAKEN_BY_THE_KERNEL.exists() else 0
+    for _ in range(100):
+        port = random.randrange(max(lowest - _OURS, 1024), lowest) if lowest > _OURS else 0  # noqa: S311  (no secret)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            chosen: int = probe.getsockname()[1]
+            return chosen
+    raise OSError("no port is free")
 
 
 def clean_environment(**values: str) -> dict[str, str]:
@@ -132,8 +147,7 @@ class SandboxProcess(Process):
         told = json.loads(line.removeprefix("SANDBOX "))
         self.url, self.authority = told["url"], told.get("authority", "")
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.authority) if tls else True
-        soon_stale = httpx.Limits(keepalive_expiry=2)  # the sandbox closes idle connections after five seconds
-        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=soon_stale)
+        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=SOON_STALE)
         return self
 
     async def do(self, action: str, **body: Any) -> dict[str, Any]:
@@ -188,7 +202,7 @@ class ServerProcess(Process):
             SHOAL_SITE_WS_URL=sandbox_url.replace("http", "ws", 1) + "/",
             **{**QUICK_ENVIRONMENT, **environment},
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=120, limits=SOON_STALE)
 
     async def start(self) -> Self:
         """Start it, wait until it is ready, sign in."""
@@ -212,7 +226,7 @@ class ServerProcess(Process):
         await self.http.aclose()
         await self.end()
 
-    async def add(self, account_id: str, cookie: str, *, wait: float = 5) -> dict[str, Any]:
+    async def add(self, account_id: str, cookie: str, *, wait: float = 60) -> dict[str, Any]:
         """Add an account."""
         answer: dict[str, Any] = await self.ok("POST", f"/cookies?wait={wait}", {"id": account_id, "value": cookie})
         return answer

@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
+from benchmarks.processes import PASSWORD, SOON_STALE, SandboxProcess, ServerProcess
 from faults.durable import KEY_FILE, Durable
 from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.storm import REFUSALS, Book, Storm, made_by
@@ -96,7 +96,7 @@ class KillLoop:
         self._program = program
         self.postgres = postgres
         self._chance = random.Random(seed)
-        self._http = httpx.AsyncClient(timeout=60, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=60, trust_env=False, limits=SOON_STALE)
         self._lives = 0
         self.warm = WarmStart()
         self.figures = Figures()
@@ -143,7 +143,7 @@ class _Life:
             FilePlace(data_dir) if loop.postgres is None else PostgresPlace(data_dir, loop.postgres, loop._chance)
         )
         self._server = ServerProcess(data_dir, loop._sandbox.url, **self._place.environment)
-        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False)
+        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=SOON_STALE)
         self._book = Book()
         self._usual_start = 1.5
         self._durable: Durable | None = None

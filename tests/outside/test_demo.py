@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.processes import START_SECONDS
+from benchmarks.processes import SOON_STALE, START_SECONDS
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
@@ -39,13 +39,10 @@ class Demo:
             )  # fmt: skip
         self.ready: dict[str, str] = json.loads(self._first_line().removeprefix("READY "))
         self.children = psutil.Process(self.process.pid).children(recursive=True)
-        answer = httpx.post(
-            f"{self.ready['url']}/login", json={"username": self.ready["user"], "password": self.ready["password"]}
-        )
-        self.http = httpx.Client(
-            base_url=self.ready["url"], headers={"Authorization": f"Bearer {answer.json()['token']}"}, timeout=30
-        )
-        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=60)
+        self.http = httpx.Client(base_url=self.ready["url"], timeout=60, limits=SOON_STALE)
+        answer = self.http.post("/login", json={"username": self.ready["user"], "password": self.ready["password"]})
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=60, limits=SOON_STALE)
 
     def lines(self) -> list[str]:
         """What it printed so far."""

@@ -153,9 +153,13 @@ def _asked_name(question: bytes) -> str:
     return ".".join(labels)
 
 
+SOON_STALE = httpx.Limits(keepalive_expiry=1.0)
+"""Sandbox and server close idle connections after five seconds, perhaps as one is used again."""
+
+
 async def soon(what: Callable[[], Awaitable[bool]]) -> None:
     """Wait until it holds."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(180):
         while not await what():
             await asyncio.sleep(0.2)
 
@@ -190,8 +194,12 @@ async def live_in_the_demo(directory: Path) -> list[str]:
             return bool(ready)
 
         await soon(begun)
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=ready["url"], timeout=60, trust_env=False))
-        site = httpx.AsyncClient(base_url=f"{ready['sandbox']}/_sandbox", timeout=60, trust_env=False)
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=ready["url"], timeout=60, trust_env=False, limits=SOON_STALE)
+        )
+        site = httpx.AsyncClient(
+            base_url=f"{ready['sandbox']}/_sandbox", timeout=60, trust_env=False, limits=SOON_STALE
+        )
         await stack.enter_async_context(site)
         await sign_in(http, ready["user"], ready["password"])
         unb = (await http.get("/cookies/xiaoyu")).json()["unb"]
@@ -222,7 +230,9 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
             SHOAL_PORT=str(port), SHOAL_DATA_DIR=str(directory / "data"), SHOAL_ADMIN_PASSWORD="correct horse 9 staple",
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60, trust_env=False))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=SOON_STALE)
+        )
 
         async def ready() -> bool:
             try:
