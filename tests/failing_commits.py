@@ -23,7 +23,7 @@ class Faults:
 
     def __call__(self, point: str) -> None:
         if point == "begin" and self.hold is not None:
-            self.hold.wait(10)
+            self.hold.wait(60)
         if self.left.get(point, 0) > 0:
             self.left[point] -= 1
             raise sqlite3.OperationalError(f"disk I/O error at {point}")

@@ -50,6 +50,8 @@ QUICK_SITE: dict[str, Any] = {
     "heartbeat_timeout_seconds": 30.0,
     "site_timeout_seconds": 30.0,
     "send_timeout_seconds": 30.0,
+    "start_wait_seconds": 60.0,
+    "stop_wait_seconds": 60.0,
     "token_calls_per_second": 100.0,
     "order_calls_per_second": 100.0,
 }
@@ -188,6 +190,12 @@ class Sandbox:
         """Socket counts of an account."""
         counts: dict[str, Any] = (await self.get("sockets", account=account)).get(account, {})
         return {"now": 0, "max": 0, "total": 0, **counts}
+
+    async def left(self, account: str) -> None:
+        """Wait until the site has noticed that an account has no socket any more: it has read all that was sent."""
+        async with asyncio.timeout(60):
+            while (await self.sockets(account))["now"]:
+                await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -67,7 +67,7 @@ class Site:
     async def until_got(self, lwp: str) -> None:
         while not any(frame.get("lwp") == lwp for frame in self.got):
             self.arrived.clear()
-            await asyncio.wait_for(self.arrived.wait(), 20)
+            await asyncio.wait_for(self.arrived.wait(), 60)
 
     def cut(self) -> None:
         """Break the link without a farewell."""
@@ -93,7 +93,7 @@ def push_frame(number: int) -> Frame:
 
 
 async def next_push(socket: LiveSocket) -> Frame:
-    return await asyncio.wait_for(anext(socket.pushes()), 20)
+    return await asyncio.wait_for(anext(socket.pushes()), 60)
 
 
 def say(

@@ -292,7 +292,7 @@ class OneShop:
     async def decided(self, message_id: str, decision: str) -> LoggedMessage:
         """A message, once that is decided about it."""
         found: list[LoggedMessage] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 found = [one for one in await self.log.list_messages(["shop"]) if one.message.message_id == message_id]
                 if found and found[0].message.decision == decision:
@@ -301,7 +301,7 @@ class OneShop:
 
     async def sendings(self, *outcomes: str) -> list[Sending]:
         """The sendings, oldest first, once their outcomes are these."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 found = (await self.log.outbox.list_sendings(["shop"]))[::-1]
                 if [one.outcome.value for one in found] == list(outcomes):

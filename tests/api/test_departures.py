@@ -64,7 +64,7 @@ async def test_a22_a_departure_that_a_death_cut_in_two_goes_on_at_the_next_start
         await door.server.users.begin_leaving(2)  # and here the process dies
     async with open_door(data) as door:
         await until(lambda: "bobs" not in door.server.manager.tasks and "bobs2" not in door.server.manager.tasks)
-        await door.server.user_removal.gone(2, within_seconds=30)
+        await door.server.user_removal.gone(2, within_seconds=60)
         assert await door.server.users.get(2) is None
         assert door.site.live.get("bobs", 0) == 0
         assert [name for name, _, deleted in await _owners(door) if not deleted] == []
@@ -132,6 +132,6 @@ async def test_a_shop_that_takes_its_time_to_end_is_waited_for_by_asking_again(t
         assert (await door.call("PATCH", "/users/2", 409, json={"active": True}))["code"] == "person_leaving"
         assert (await door.call("DELETE", "/users/2"))["leaving"]
         may_end.set()
-        assert await door.server.user_removal.gone(2, within_seconds=30)
+        assert await door.server.user_removal.gone(2, within_seconds=60)
         assert await door.server.users.get(2) is None
         assert door.site.live["bobs"] == 0

@@ -104,7 +104,7 @@ async def test_a_killed_server_is_told_and_what_changed_meanwhile_is_caught_up(
         await expect(line).to_contain_text("Disconnected")
         await server.start()
         await server.ok("PUT", "/cookies/shop/remark", {"remark": "changed meanwhile"})
-        await expect(line).to_have_text("Live", timeout=15_000)
+        await expect(line).to_have_text("Live")
         await expect(page.locator("[data-account=shop]")).to_contain_text("changed meanwhile")
     finally:
         await context.close()

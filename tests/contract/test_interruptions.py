@@ -22,7 +22,7 @@ async def test_f1_what_a_connection_left_is_settled_although_the_next_is_stopped
     log, book, interruptions = MessageLog(database), OrderStore(database), Interruptions()
     (row_id,) = (await log.outbox.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u", buyer_id="b")])).ids
     goes_on = threading.Event()
-    standing = asyncio.create_task(database.write(lambda _: goes_on.wait(10)))
+    standing = asyncio.create_task(database.write(lambda _: goes_on.wait(60)))
     await asyncio.sleep(0.05)
     interruptions.settle_soon(log, book, "shop")
     await asyncio.sleep(0.05)

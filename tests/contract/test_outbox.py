@@ -170,7 +170,7 @@ async def test_f1_what_is_under_way_is_settled_behind_what_is_still_to_be_writte
     database: Database, sendings: Outbox
 ) -> None:
     goes_on = threading.Event()
-    standing = asyncio.create_task(database.write(lambda _: goes_on.wait(10)))
+    standing = asyncio.create_task(database.write(lambda _: goes_on.wait(60)))
     await asyncio.sleep(0.05)
     queueing = [asyncio.create_task(queued(sendings, a_row(number, account))) for number, account in _TWO]
     await asyncio.sleep(0.05)

@@ -169,7 +169,7 @@ async def test_f3_a_renewal_that_takes_until_the_lease_has_run_out_lets_accounts
 
     def hold(connection: Connection) -> None:
         connection.execute(row).one()
-        goes_on.wait(10)
+        goes_on.wait(60)
 
     async with Database(tmp_path / "data", url=url, guard=lease.take), Database(url=url) as beside:
         await asyncio.to_thread(lease._renew)

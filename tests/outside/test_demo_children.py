@@ -17,7 +17,7 @@ READY = r'^SANDBOX \{"url": "([^"]+)"'
 
 async def test_a_child_says_when_it_is_ready_and_ends_when_it_is_told(tmp_path: Path) -> None:
     child = ChildProcess("sandbox", tmp_path / "sandbox.log")
-    url = await child.start("shoal.sandbox", "--quiet", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=30)
+    url = await child.start("shoal.sandbox", "--quiet", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=180)
     assert url.startswith("http://127.0.0.1:")
     assert child.pid is not None
     await child.stop()
@@ -28,7 +28,7 @@ async def test_a_child_says_when_it_is_ready_and_ends_when_it_is_told(tmp_path: 
 async def test_a_child_that_dies_at_once_is_told_with_its_last_lines(tmp_path: Path) -> None:
     child = ChildProcess("sandbox", tmp_path / "sandbox.log")
     with pytest.raises(ChildDied, match="exit code 2"):
-        await child.start("shoal.sandbox", "--nope", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=30)
+        await child.start("shoal.sandbox", "--nope", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=180)
     await child.stop()
     assert "--nope" in child.last_lines()[-1]
 
@@ -54,7 +54,7 @@ from shoal.cli.demo.child_process import ChildProcess
 async def main():
     child = ChildProcess("sandbox", pathlib.Path("sandbox.log"))
     here = pathlib.Path.cwd()
-    await child.start("shoal.sandbox", "--quiet", env=os.environ, cwd=here, ready={READY!r}, ready_seconds=30)
+    await child.start("shoal.sandbox", "--quiet", env=os.environ, cwd=here, ready={READY!r}, ready_seconds=180)
     print(child.pid, flush=True)
     await child.wait()
 

@@ -21,7 +21,7 @@ async def test_sockets_and_calls_go_over_tls_and_only_for_who_trusts_the_authori
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve_sandbox(app=app, ready=ready, certificate=certificate))
     try:
-        url = await asyncio.wait_for(ready, 10)
+        url = await asyncio.wait_for(ready, 60)
         assert url.startswith("https://127.0.0.1:")
         trust = ssl.create_default_context(cafile=str(certificate.authority))
         trust.verify_flags |= ssl.VERIFY_X509_STRICT

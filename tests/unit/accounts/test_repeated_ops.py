@@ -102,7 +102,7 @@ async def test_an_op_that_a_twin_applied_meanwhile_is_found() -> None:
     store = TwinStore()
     async with managing(FakeSite(), store) as manager:
         await _prepared(manager)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             outcome = await manager.resume("shop", caller=FIRST)
         assert (outcome.changed, outcome.generation, outcome.account.restart_nonce) == (True, 3, 1)
         assert len(await store.journal()) == 3

@@ -56,7 +56,7 @@ def stranger() -> Iterator[str]:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(5)
+        thread.join(60)
 
 
 def shell(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

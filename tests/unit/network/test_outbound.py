@@ -75,7 +75,7 @@ async def test_a_proxy_whose_name_changes_its_answer_is_reached_only_where_it_wa
         resolve = Fickle("127.0.0.1", "127.0.0.2")  # the second one is not allowed
         outbound = Outbound.of("127.0.0.1", resolve=resolve, refused=tell)
         url = proxy.url.replace("127.0.0.1", "proxy.example.com")
-        async with session_through(url, direct, connect_timeout_seconds=10, outbound=outbound) as session:
+        async with session_through(url, direct, connect_timeout_seconds=60, outbound=outbound) as session:
             with pytest.raises(aiohttp.ClientError):
                 await session.post(f"http://{SITE}:{site.port}/")  # it hangs up
             assert (resolve.asked, proxy.knocks, site.touched) == (1, 1, 1)
@@ -88,7 +88,7 @@ async def test_a_proxy_whose_name_changes_its_answer_is_reached_only_where_it_wa
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 async def test_a_proxy_inside_is_not_even_knocked_at_unless_it_is_allowed(kind: Kind) -> None:
     async with small_proxy(kind) as proxy, open_site_session() as direct:
-        async with session_through(proxy.url, direct, connect_timeout_seconds=10, outbound=Outbound()) as session:
+        async with session_through(proxy.url, direct, connect_timeout_seconds=60, outbound=Outbound()) as session:
             with pytest.raises(ProxyFailed) as caught:
                 await session.post(f"http://{SITE}:9/")
         assert (caught.value.code, proxy.knocks) == ("proxy_not_allowed", 0)
@@ -101,7 +101,7 @@ async def test_a_proxy_whose_first_address_does_not_answer_is_reached_at_the_nex
     async with small_proxy("http") as proxy, tripwire() as site, open_site_session() as direct:
         url = proxy.url.replace("127.0.0.1", "proxy.example.com")
         outbound = Outbound.of("127.0.0.0/8", resolve=two)
-        async with session_through(url, direct, connect_timeout_seconds=10, outbound=outbound) as session:
+        async with session_through(url, direct, connect_timeout_seconds=60, outbound=outbound) as session:
             with pytest.raises(aiohttp.ClientError):
                 await session.post(f"http://{SITE}:{site.port}/")
         assert (proxy.knocks, site.touched) == (1, 1)
@@ -113,7 +113,7 @@ async def test_a_proxy_that_no_resolver_knows_is_unreachable() -> None:
 
     async with open_site_session() as direct:
         outbound = Outbound(resolve=nobody)
-        way = session_through("http://nowhere.invalid:1", direct, connect_timeout_seconds=10, outbound=outbound)
+        way = session_through("http://nowhere.invalid:1", direct, connect_timeout_seconds=60, outbound=outbound)
         async with way as session:
             with pytest.raises(ProxyFailed) as caught:
                 await session.post(f"http://{SITE}:9/")

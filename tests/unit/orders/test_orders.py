@@ -25,7 +25,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def came_to(shop: OneShop, action: Action, state: ActionState) -> Order:
     """Wait until an action of the order has come so far."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await action_state(shop.orders, "shop", ORDER, action) is not state:
             await asyncio.sleep(0.005)
     order = await shop.orders.order("shop", ORDER)

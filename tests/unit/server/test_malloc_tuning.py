@@ -29,7 +29,7 @@ print(libc.mallinfo2().hblks - before)
 @pytest.mark.parametrize(("apart", "mapped"), [(True, "1"), (False, "0")])
 def test_a_buffer_of_a_connection_is_mapped_by_itself(*, apart: bool, mapped: str) -> None:
     program = PROGRAM.format(apart=apart)
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert told.stdout.strip() == mapped
 
 
@@ -38,5 +38,5 @@ def test_what_is_loaded_is_out_of_the_collectors_sight() -> None:
         "import gc; from shoal.server.malloc_tuning import set_apart_what_is_loaded; "
         "set_apart_what_is_loaded(); print(len(gc.get_objects()))"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert int(told.stdout) < 200

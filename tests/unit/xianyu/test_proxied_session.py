@@ -60,7 +60,7 @@ async def test_calls_and_sockets_go_through_with_the_site_s_own_tls(tmp_path: Pa
         tls_site(server) as (port, given),
         small_proxy(kind, "ann:pass") as proxy,
         open_site_session() as direct,
-        session_through(proxy.url, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session,
+        session_through(proxy.url, direct, connect_timeout_seconds=60, outbound=LOOPBACK) as session,
     ):
         async with session.get(f"https://{SITE}:{port}/", ssl=client, headers={"Cookie": "a=1"}) as answer:
             assert await answer.text() == "well"
@@ -79,7 +79,7 @@ async def test_a_proxy_that_stands_in_for_the_site_is_told_nothing(tmp_path: Pat
         tls_site(server) as (port, given),
         small_proxy(kind) as proxy,
         open_site_session() as direct,
-        session_through(proxy.url, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session,
+        session_through(proxy.url, direct, connect_timeout_seconds=60, outbound=LOOPBACK) as session,
     ):
         for path, scheme in (("/", "https"), ("/socket", "wss")):
             with pytest.raises(ProxyFailed) as caught:
@@ -94,7 +94,7 @@ async def test_a_certificate_of_another_name_is_refused(tmp_path: Path) -> None:
         tls_site(server) as (port, given),
         small_proxy("socks5") as proxy,
         open_site_session() as direct,
-        session_through(proxy.url, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session,
+        session_through(proxy.url, direct, connect_timeout_seconds=60, outbound=LOOPBACK) as session,
     ):
         with pytest.raises(ProxyFailed) as caught:
             await session.get(f"https://{SITE}:{port}/", ssl=client)
