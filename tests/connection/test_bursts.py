@@ -78,7 +78,7 @@ async def test_f4_a_default_reply_that_is_given_once_stops_no_rule(shoal: Shoal)
     said = [("包邮吗", answered), ("在吗", answered), ("在吗", answered), ("包邮吗", once), ("在吗", answered)]
     for text, wanted in said:
         await verdict(shoal, await ask(shoal, unb, text), wanted)
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["稍等", "hi", "hi", "hi"]
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 4) == ["稍等", "hi", "hi", "hi"]
 
 
 @pytest.mark.parametrize(("pause", "reason"), [(10, Decision.PAUSED), (0, Decision.HUMAN_ANSWERED)])

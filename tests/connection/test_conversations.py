@@ -46,7 +46,7 @@ async def test_c1_a_repeated_id_is_counted_and_left_aside(shoal: Shoal) -> None:
             await asyncio.sleep(0.02)
     again = await ask(shoal, unb)
     await verdict(shoal, again, Decision.ANSWERED)
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"], "the same words again are answered again"
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"], "the same words again are answered again"
 
 
 async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ async def test_c5_a_pause_outlives_a_restart_and_ends_when_it_is_handed_back(sho
     await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
     assert await pauses.hand_back("shop", pause.chat_id, actor="user:ann")
     await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
-    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "我来了", "hi"]
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 3) == ["hi", "我来了", "hi"]
 
 
 async def test_c5_what_the_owner_said_while_the_shop_was_away_pauses_the_chat_too(shoal: Shoal) -> None:

@@ -181,10 +181,13 @@ async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: 
 
 async def test_what_is_under_way_when_the_server_closes_is_finished_or_told(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
-    await shoal.sandbox.do("fault", account=unb, kind="delay", which="consign", seconds=0.3)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="consign", times=1)
     order_id = await pay(shoal, unb)
-    await order_action(shoal, order_id, Action.CONFIRM, ActionState.INTENDED)
-    await shoal.close()
+    await held(shoal, "consign")
+    closing = asyncio.create_task(shoal.close())
+    await until(lambda: shoal.live_connections.sender("shop") is None)
+    await shoal.sandbox.do("fault/release")
+    await closing
     await shoal.open()
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert await calls(shoal, CONSIGN, unb) == 1

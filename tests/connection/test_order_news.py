@@ -7,7 +7,6 @@ import pytest
 from order_steps import (
     CONSIGN,
     FREE,
-    action_state,
     calls,
     order_action,
     order_soon,
@@ -31,6 +30,7 @@ async def test_an_orders_time_line_holds_every_card_with_its_time(shoal: Shoal) 
     await pay(shoal, unb, card="completed", order_id=order_id, mark=False)
     order = await order_soon(shoal, order_id, status="completed")
     assert (order.item_id, order.buyer_id) == (shoal.item_of(unb), shoal.sandbox.world.buyer("小鱼").id)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)  # its answer may come after the card
     lines = await shoal.book.events("shop", order_id)
     cards = [event for event in lines if event.source == "card"]
     assert [(event.words, event.status) for event in cards] == [
@@ -260,7 +260,7 @@ async def test_risk_control_at_the_confirmation_parks_and_confirms_after_the_own
     await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign", times=1)
     order_id = await pay(shoal, unb)
     await until(lambda: shoal.manager.observation("shop").reason == "risk_control")
-    assert await action_state(shoal.book, "shop", order_id, Action.CONFIRM) is ActionState.PENDING
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.PENDING)
     await shoal.pass_check(unb)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1

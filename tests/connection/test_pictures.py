@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from order_steps import held
 from picture_files import a_png
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
@@ -178,9 +179,7 @@ async def test_an_account_that_is_switched_off_during_an_upload_sends_nothing(
     await give_picture(shoal)
     fault = await shoal.sandbox.do("fault", account=unb, kind="hold", which="upload")
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="图")
-    async with asyncio.timeout(60):
-        while not (await shoal.sandbox.get("state"))["faults"][0]["held"]:
-            await asyncio.sleep(0.02)
+    await held(shoal, "upload")
     await shoal.manager.update_cookie_status("shop", False, caller=Caller(actor="user:ann", wait_seconds=0))
     await shoal.sandbox.do("fault/release", id=fault["id"])
     await shoal.is_out()
@@ -193,4 +192,6 @@ async def test_cookies_that_an_upload_rotates_are_kept(shoal: Shoal) -> None:
     await shoal.sandbox.do("fault", account=unb, kind="rotate_cookie", which="upload", name="sgcookie", value="fresh1")
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="图")
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    assert (await shoal.credentials.jar(shoal.manager.account("shop")) or {})["sgcookie"] == "fresh1"
+    async with asyncio.timeout(60):
+        while (await shoal.credentials.jar(shoal.manager.account("shop")) or {}).get("sgcookie") != "fresh1":
+            await asyncio.sleep(0.02)

@@ -85,15 +85,13 @@ async def test_a_proxy_that_fails_has_a_reason_of_its_own_and_nothing_goes_direc
         site = f"http://127.0.0.1:{wire.port}"
         await shoal.open(
             site_mtop_url=site, site_passport_url=site, site_upload_url=site, site_ws_url=f"ws://127.0.0.1:{wire.port}/",
-            site_timeout_seconds=0.4,
+            site_timeout_seconds=0.4 if failing == "is_silent" else 60.0,
         )  # fmt: skip
         try:
             await shoal.manager.add_cookie("shop", cookie, owner_id=1, caller=NOW, proxy=proxy.url)
             await until(lambda: proxy.knocks >= 3)
-            await until(lambda: shoal.manager.observation("shop").state is AccountState.RETRYING)
-            seen = shoal.manager.observation("shop")
-            assert seen.reason == reason, seen
-            assert "canarypass" not in repr(seen)
+            await until(lambda: shoal.manager.observation("shop").reason == reason)
+            assert "canarypass" not in repr(shoal.manager.observation("shop"))
         finally:
             await shoal.close()
         assert (wire.touched, proxy.passed) == (0, [])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest import mock
 
+import aiohttp
 import pytest
 
 from connection.test_pictures import give_picture
@@ -94,11 +96,21 @@ async def asked_so_far(shoal: Shoal, unb: str) -> tuple[int, int]:
 
 
 async def is_silent(shoal: Shoal, unb: str) -> None:
-    before = await asked_so_far(shoal, unb)
-    await shoal.is_out()
-    await asyncio.sleep(0.1)  # longer than the back-off of a shop that would be tried again
-    assert (await shoal.sandbox.sockets(unb))["now"] == 0
-    assert await asked_so_far(shoal, unb) == before, "nothing leaves before the owner has acted"
+    sent: list[Any] = []
+    send = aiohttp.ClientWebSocketResponse.send_str
+
+    async def watched(line: aiohttp.ClientWebSocketResponse, *values: Any) -> None:
+        sent.append(values)
+        await send(line, *values)
+
+    with mock.patch.object(aiohttp.ClientWebSocketResponse, "send_str", watched):
+        before, _ = await asked_so_far(shoal, unb)
+        await shoal.is_out()
+        await shoal.sandbox.left(unb)
+        frames = await asked_so_far(shoal, unb)  # what had left before may have come to the site after
+        await asyncio.sleep(0.1)  # longer than the back-off of a shop that would be tried again
+    assert sent == [], "nothing leaves before the owner has acted"
+    assert await asked_so_far(shoal, unb) == (before, frames[1])
 
 
 @pytest.mark.parametrize(("which", "provoke"), DOORS, ids=[which for which, _ in DOORS])

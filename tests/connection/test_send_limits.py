@@ -25,6 +25,7 @@ async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) 
     await reopen(shoal)
     await verdict(shoal, await ask(shoal, unb), Decision.BUYER_LIMIT)
     await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
+    await shoal.is_done()
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 

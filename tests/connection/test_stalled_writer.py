@@ -17,7 +17,8 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.events import AccountStateChanged
 from shoal.connection import xianyu_live
 from shoal.messages.message_log import Direction
-from shoal.messages.outbox_rows import SendOutcome
+from shoal.messages.outbox import Outbox, Queued
+from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
@@ -69,6 +70,25 @@ def beginning(shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Action, place:
     return begins
 
 
+def answering(monkeypatch: pytest.MonkeyPatch, place: str) -> threading.Event:
+    """Set when an answer is given to the writer, or, at "commit", within the transaction that queues it."""
+    begins, queue, insert = threading.Event(), Outbox.queue, Outbox._insert
+
+    async def asked_to_queue(outbox: Outbox, *values: Any, **named: Any) -> Queued:
+        if place == "statement":
+            begins.set()
+        return await queue(outbox, *values, **named)
+
+    def written(outbox: Outbox, connection: Connection, row: OutboxRow) -> Sending:
+        if place == "commit":
+            begins.set()
+        return insert(outbox, connection, row)
+
+    monkeypatch.setattr(Outbox, "queue", asked_to_queue)
+    monkeypatch.setattr(Outbox, "_insert", written)
+    return begins
+
+
 async def look_forward_only(shoal: Shoal) -> None:
     """Connect anew, with the look into the past held back: it would write more than the test is about."""
     await shoal.close()
@@ -94,19 +114,6 @@ async def outcomes(shoal: Shoal) -> list[str]:
     return [one.outcome for one in await shoal.log.outbox.list_sendings(["shop"])]
 
 
-async def asked(shoal: Shoal, unb: str) -> None:
-    """A buyer asks, and the question is stored."""
-    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    async with asyncio.timeout(PATIENCE):
-        while not await shoal.log.list_messages(["shop"]):
-            await asyncio.sleep(0.01)
-
-
-async def answer_waits(stands: Callable[[], bool]) -> None:
-    """Wait until the burst has ended, its answer is to be queued, and the writer stands."""
-    await until(lambda: stands() and any(task.get_name().startswith("reply:") for task in asyncio.all_tasks()))
-
-
 async def is_at_rest(shoal: Shoal, unb: str) -> None:
     """Nothing is said any more, also not by the next connection, and no row waits for a sender that is gone."""
     await shoal.sandbox.do("faults/clear")
@@ -122,14 +129,14 @@ async def is_at_rest(shoal: Shoal, unb: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_f1_an_answer_that_waits_for_the_writer_when_the_line_drops_is_given_once(
-    shoal: Shoal, place: str
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.2}, caller=ANN)
     await look_forward_only(shoal)
-    await asked(shoal, unb)
-    async with standing(shoal, place) as stands:
-        await answer_waits(stands)
+    begins = answering(monkeypatch, place)
+    async with standing(shoal, place, begins.is_set) as stands:
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        await until(stands)
         await dropped(shoal, unb)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
     await is_at_rest(shoal, unb)
@@ -138,12 +145,14 @@ async def test_f1_an_answer_that_waits_for_the_writer_when_the_line_drops_is_giv
     assert (logged.message.decision, logged.sendings[-1].outcome) == ("answered", SendOutcome.SENT)
 
 
-async def test_f1_an_answer_that_waits_for_the_writer_is_given_once_when_the_site_lets_in_late(shoal: Shoal) -> None:
+async def test_f1_an_answer_that_waits_for_the_writer_is_given_once_when_the_site_lets_in_late(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.2}, caller=ANN)
-    await asked(shoal, unb)
-    async with standing(shoal, "statement") as stands:
-        await answer_waits(stands)
+    begins = answering(monkeypatch, "statement")
+    async with standing(shoal, "statement", begins.is_set) as stands:
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        await until(stands)
         await shoal.sandbox.do("fault", account=unb, kind="hold", which="reg")
         await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
         await until(lambda: shoal.live_connections.sender("shop") is None)
