@@ -39,6 +39,7 @@ async def _page(
     async with connect(
         f"{url.replace('http', 'ws')}/console/live{query}",
         additional_headers={"Cookie": f"shoal_session={token}", "Origin": origin or url},
+        open_timeout=60,
     ) as socket:
         yield socket
 
@@ -172,7 +173,9 @@ async def test_a_foreign_pages_handshake_is_refused(door: Door, origin: str) -> 
 async def test_without_a_session_the_socket_closes_with_a_code_of_its_own(door: Door) -> None:
     async with (
         served(door) as url,
-        connect(f"{url.replace('http', 'ws')}/console/live", additional_headers={"Origin": url}) as socket,
+        connect(
+            f"{url.replace('http', 'ws')}/console/live", additional_headers={"Origin": url}, open_timeout=60
+        ) as socket,
     ):
         with pytest.raises(websockets.ConnectionClosed):
             await socket.recv()
@@ -187,6 +190,7 @@ async def test_a_session_that_ends_closes_its_sockets(door: Door, monkeypatch: p
         connect(
             f"{url.replace('http', 'ws')}/console/live",
             additional_headers={"Cookie": f"shoal_session={token}", "Origin": url},
+            open_timeout=60,
         ) as socket,
     ):
         await socket.recv()

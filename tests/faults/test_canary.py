@@ -129,7 +129,7 @@ async def follow(server: ServerProcess, token: str, evidence: Evidence) -> None:
     """Keep all that the console's socket tells, until the server or the sign-in goes."""
     headers = {"Cookie": f"shoal_session={token}"}
     where = server.url.replace("http", "ws", 1) + "/console/live"
-    async with connect(where, origin=Origin(server.url), additional_headers=headers) as socket:
+    async with connect(where, origin=Origin(server.url), additional_headers=headers, open_timeout=60) as socket:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 told = await socket.recv()

@@ -56,7 +56,7 @@ async def test_c18_a_kill_just_after_the_acknowledgement_loses_no_message(
     server: ServerProcess, sandbox: SandboxProcess
 ) -> None:
     shop = await Shop.open(server, sandbox, "在的")
-    await server.ok("PATCH", "/cookies/shop/settings", {"debounce_seconds": 5.0})
+    await server.ok("PATCH", "/cookies/shop/settings", {"debounce_seconds": 30.0})
     asked = await shop.say()
 
     async def is_acknowledged() -> bool:

@@ -40,7 +40,12 @@ async def test_tls_of_our_own_serves_a_renewed_certificate_after_sighup_and_forw
     first = renewed(tmp_path)
     pem = str(tmp_path / "localhost.pem")
     server = ServerProcess(
-        tmp_path / "data", NOWHERE, SHOAL_TLS_CERT=pem, SHOAL_TLS_KEY=pem, SHOAL_TRUSTED_PROXIES="192.0.2.9"
+        tmp_path / "data",
+        NOWHERE,
+        SHOAL_TLS_CERT=pem,
+        SHOAL_TLS_KEY=pem,
+        SHOAL_TRUSTED_PROXIES="192.0.2.9",
+        SHOAL_CLIENT_SILENCE_SECONDS="300",
     )
     await server.http.aclose()
     url = f"https://localhost:{server.port}"
@@ -50,6 +55,8 @@ async def test_tls_of_our_own_serves_a_renewed_certificate_after_sighup_and_forw
         answer = await server.http.get("/health/live")
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         assert await believed(server.http, "203.0.113.5") == "127.0.0.1"  # who says so is no proxy of ours
+        reader, writer = await asyncio.open_connection("localhost", server.port, ssl=first)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n")  # an idle line would be closed after a while
         second = renewed(tmp_path)
         server.child.send_signal(signal.SIGHUP)
 
@@ -64,7 +71,9 @@ async def test_tls_of_our_own_serves_a_renewed_certificate_after_sighup_and_forw
         with pytest.raises(httpx.ConnectError):
             async with httpx.AsyncClient(base_url=url, verify=first, timeout=60) as old:
                 await old.get("/health/live")
-        assert (await server.http.get("/health/live")).status_code == 200  # a line that was open goes on
+        writer.write(b"Connection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")  # a line that was open goes on
+        writer.close()
         spoil(tmp_path)
         server.child.send_signal(signal.SIGHUP)
         await soon(lambda: said_in(server.log_file, "was not read again"))
@@ -108,7 +117,9 @@ async def closed_after_a_large_frame(server: ServerProcess) -> int | None:
         assert signed_in.status_code == 200, signed_in.text
         cookie = f"shoal_session={page.cookies['shoal_session']}"
     address = f"{server.url.replace('http', 'ws')}/console/live"
-    async with connect(address, additional_headers={**own, "Cookie": cookie}, compression=None) as socket:
+    async with connect(
+        address, additional_headers={**own, "Cookie": cookie}, compression=None, open_timeout=60
+    ) as socket:
         assert json.loads(await socket.recv())["type"] == "snapshot"
         await socket.send("x" * 100_000)
         await socket.wait_closed()
