@@ -48,7 +48,7 @@ async def test_each_change_can_be_taken_back_from_its_toast(console: Console) ->
 
 
 async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole) -> None:
-    console = await open_console(lock_wait_seconds=1.5)
+    console = await open_console(lock_wait_seconds=5.0)
     await console.door.add("afu", 1)
     page = await console.page(SHOPS)
     held = await console.door.server.manager.locks.acquire("afu", "a long operation")

@@ -28,7 +28,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def shops(open_console: OpenConsole, sandbox: Sandbox) -> Console:
     """A server whose site is the sandbox; its connections are invented."""
-    console = await open_console(site_passport_url=sandbox.url, site_mtop_url=sandbox.url, site_timeout_seconds=2.0)
+    console = await open_console(site_passport_url=sandbox.url, site_mtop_url=sandbox.url, site_timeout_seconds=60.0)
     console.door.server.qr_logins._poll_seconds = 0.05
     return console
 

@@ -16,12 +16,14 @@ EN = {"Accept-Language": "en"}
 
 
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    """A server whose site is a sandbox."""
+async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Door]:
+    """A server whose site is a sandbox. It waits a second only for what never answers."""
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     app = build_sandbox(World(seed=5, shops=1))
     serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))
-    async with open_door(tmp_path / "data", site_mtop_url=await ready, site_timeout_seconds=1.0) as opened:
+    never_answers = "is_silent" in request.node.name
+    seconds = 1.0 if never_answers else 60.0
+    async with open_door(tmp_path / "data", site_mtop_url=await ready, site_timeout_seconds=seconds) as opened:
         yield opened
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
