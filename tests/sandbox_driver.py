@@ -43,7 +43,7 @@ class Im:
         self.unread: list[Json] = []
         self.number = 0
 
-    async def frame(self, seconds: float = 30) -> Json:
+    async def frame(self, seconds: float = 60) -> Json:
         if self.unread:
             return self.unread.pop(0)
         async with asyncio.timeout(seconds):
@@ -71,7 +71,7 @@ class Im:
     async def position(self, pts: int) -> Json:
         return await self.ask("/r/SyncStatus/ackDiff", [{"pipeline": "sync", "pts": pts}])
 
-    async def push(self, seconds: float = 30) -> Json:
+    async def push(self, seconds: float = 60) -> Json:
         """Return the next sync push that holds something."""
         while not (frame := await self.frame(seconds))["body"].get("syncPushPackage", {}).get("data"):
             pass

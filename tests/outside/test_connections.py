@@ -103,7 +103,7 @@ async def test_f13_3000_silent_connections_are_gone_within_the_limit_while_the_o
             b"Content-Length: 1000\r\n\r\n{",
         )
         try:
-            closing = asyncio.create_task(all_closed([*quiet, *begun, *bodies], within=60))
+            closing = asyncio.create_task(all_closed([*quiet, *begun, *bodies], within=120))
             while not closing.done():
                 await owner_works(server)
             await closing
@@ -227,7 +227,7 @@ async def an_answer_that_is_not_read_ends(
     reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusting, limit=1024)
     try:
         writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40)
-        await all_closed(quiet, within=30)
+        await all_closed(quiet, within=120)
         await owner_works(server)
         async with asyncio.timeout(60):
             with suppress(OSError):

@@ -113,7 +113,7 @@ async def test_f1_the_barrier_waits_for_what_was_sent_before_and_for_nothing_els
 
 async def test_f1_the_barrier_waits_until_an_unknown_commit_is_known(tmp_path: Path, faults: Faults) -> None:
     async with opened(tmp_path, faults) as (database, _):
-        faults.left |= {"commit": 1, "barrier": 20}
+        faults.left |= {"commit": 1, "barrier": 10**6}
         with pytest.raises(CommitUnknown):
             await database.write(lambda _: None)
         barriers = [asyncio.create_task(database.settled()) for _ in range(3)]
