@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.auth.permission import Permission
+from shoal.auth.recent_reads import RecentReads
 from shoal.auth.sessions import token_hash
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
@@ -58,6 +59,7 @@ class ApiTokens:
     def __init__(self, database: UserReplica, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
+        self._recent: RecentReads[tuple[User, ApiToken]] = RecentReads(database)
         self._used: dict[str, int] = {}
         self._touching: set[asyncio.Task[None]] = set()
 
@@ -101,6 +103,15 @@ class ApiTokens:
         ``in_use``: a script calls. False for a check that the token still exists; it does not count as a use.
         """
         now, hashed = self._now_ms(), token_hash(token)
+        found = await self._recent.get(hashed, lambda: self._read(hashed, now))
+        if found is None or found[1].expires_at_ms <= now:
+            return None
+        used = max(found[1].last_used_ms or 0, self._used.get(hashed, 0))
+        if in_use and now - used >= _LAST_USED_STEP_MS and not self._database.degraded:
+            self._touch(hashed, now)
+        return found
+
+    async def _read(self, hashed: str, now: int) -> tuple[User, ApiToken] | None:
         columns = [column.label(f"token_{column.name}") for column in api_tokens.c]
         query = (
             select(*columns, *USER_COLUMNS)
@@ -108,12 +119,7 @@ class ApiTokens:
             .where(api_tokens.c.token_hash == hashed, api_tokens.c.expires_at_ms > now, users.c.active)
         )
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        if row is None:
-            return None
-        used = max(row["token_last_used_ms"] or 0, self._used.get(hashed, 0))
-        if in_use and now - used >= _LAST_USED_STEP_MS and not self._database.degraded:
-            self._touch(hashed, now)
-        return user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS})
+        return None if row is None else (user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS}))
 
     def _touch(self, hashed: str, now: int) -> None:
         """Store the last use in the background: a store that takes no writes must not stop a script from reading."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
 
+from shoal.auth.recent_reads import RecentReads
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
@@ -61,6 +62,7 @@ class Sessions:
         self._database = database
         self._idle_ms = int(idle_hours * HOUR_MS)
         self._now_ms = now_ms
+        self._recent: RecentReads[Session] = RecentReads(database)
         self._used: dict[str, int] = {}
         self._touching: set[asyncio.Task[None]] = set()
         self._watchers: dict[asyncio.Event, int] = {}
@@ -125,13 +127,12 @@ class Sessions:
         """
         now = self._now_ms()
         hashed = token_hash(token)
-        query = _session_query().where(sessions.c.token_hash == hashed, users.c.active, *self._alive(now))
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        if row is None:
+        session = await self._recent.get(hashed, lambda: self._read(hashed, now))
+        if session is None or not self._is_alive(session, now):
             return None
-        if in_use and now - max(row["last_used_ms"], self._used.get(hashed, 0)) >= LAST_USED_STEP_MS:
+        if in_use and now - max(session.last_used_ms, self._used.get(hashed, 0)) >= LAST_USED_STEP_MS:
             self._touch(hashed, now)
-        return _session(row)
+        return session
 
     async def of_user(self, user_id: int) -> list[Session]:
         """Return a user's sessions, newest first."""
@@ -182,6 +183,14 @@ class Sessions:
                 event.set()
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self, hashed: str, now: int) -> Session | None:
+        query = _session_query().where(sessions.c.token_hash == hashed, users.c.active, *self._alive(now))
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        return None if row is None else _session(row)
+
+    def _is_alive(self, session: Session, now: int) -> bool:
+        return session.expires_at_ms > now and not (self._idle_ms and session.last_used_ms <= now - self._idle_ms)
 
     def _alive(self, now: int) -> list[Any]:
         idle_since = now - self._idle_ms if self._idle_ms else -1

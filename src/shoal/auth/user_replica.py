@@ -70,6 +70,8 @@ class UserReplica:
         """Whether the replica contains every change that was made here."""
         self._away = False
         self._kept: list[Job[Any]] = []
+        self.version = 0
+        """Rises whenever the rows may have changed, before the writer hears of it."""
         self._changes = self._changing = self._passed = 0
         """How many durable writes have ended, how many are under way, and how many were written through."""
         self._turn = asyncio.Lock()
@@ -146,6 +148,7 @@ class UserReplica:
         finally:
             self._changing -= 1
             self._changes += 1
+            self.version += 1
         with suppress(StoreError, TimeoutError):
             await self._refresh(within_seconds=self._times.write_seconds)
         return result
@@ -163,6 +166,7 @@ class UserReplica:
                 failure = error
             else:
                 self._passed += 1
+                self.version += 1
                 if self._engine is not None:
                     with self._engine.begin() as connection:
                         job(connection)
@@ -174,6 +178,7 @@ class UserReplica:
         if not (result := self._replicated(job, failure)):
             return result
         self._kept.append(job)
+        self.version += 1
         self._wake.set()
         log.warning("kept in memory until the database takes it", why=failure.code, waiting=len(self._kept))
         return result
@@ -247,6 +252,7 @@ class UserReplica:
                 with suppress(Exception), fresh.begin() as connection:  # the database decides later which of them hold
                     job(connection)
             before, self._engine = self._engine, fresh
+            self.version += 1
             self._drop(before)
             if self._away:
                 log.info("the database answers again")
