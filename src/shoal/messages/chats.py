@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -19,10 +20,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.messages.takeovers import TakeoverReason
 from shoal.storage.database import Database
-from shoal.storage.schema import chats, insert_or, messages, takeovers
+from shoal.storage.schema import chats, insert_for, insert_or, messages, takeovers
 
 LONGEST_EXCERPT = 200
 """How many characters of the last message the list keeps."""
@@ -176,10 +178,14 @@ def forget_older_than(connection: Connection, moment_ms: int) -> None:
 
 def note(connection: Connection, spoken: Iterable[Chat]) -> None:
     """Update the list with messages, in any order of arrival."""
-    rows = [_row(chat) for chat in spoken]
-    if not rows:
-        return
-    statement = insert_or(connection, chats)
+    for chat in spoken:
+        connection.execute(_merge(connection.dialect.name), _row(chat))
+
+
+@cache
+def _merge(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """Return the statement that adds a chat or merges a message into it."""
+    statement = insert_for(dialect, chats)
     new = statement.excluded
     later = new.last_at_ms >= chats.c.last_at_ms
 
@@ -201,9 +207,7 @@ def note(connection: Connection, spoken: Iterable[Chat]) -> None:
             (and_(later, new.last_direction != FROM_SITE), new.last_direction), else_=chats.c.last_direction
         ),
     }
-    statement = statement.on_conflict_do_update(index_elements=[chats.c.account_id, chats.c.chat_id], set_=merged)
-    for row in rows:
-        connection.execute(statement, row)
+    return statement.on_conflict_do_update(index_elements=[chats.c.account_id, chats.c.chat_id], set_=merged)
 
 
 def make_known(connection: Connection, chat: Chat) -> None:

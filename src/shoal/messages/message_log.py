@@ -19,7 +19,7 @@ from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, messages, outbox
+from shoal.storage.schema import insert_new, messages, outbox
 
 
 class Direction(StrEnum):
@@ -106,12 +106,8 @@ class MessageLog:
         rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in said]
 
         def job(connection: Connection) -> set[str]:
-            statement = (
-                insert_or(connection, messages)
-                .on_conflict_do_nothing(index_elements=[messages.c.account_id, messages.c.message_id])
-                .returning(messages.c.message_id)
-            )
-            new = set(connection.scalars(statement, rows))
+            added = insert_new(connection, messages, "account_id", "message_id")
+            new = set(connection.scalars(added.returning(messages.c.message_id), rows))
             chats.note(connection, (_chat_of(account_id, message) for message in said if message.message_id in new))
             _count_repeats(connection, account_id, [name for name in again if name not in new])
             return new

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select
 
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, uploads
+from shoal.storage.schema import insert_or_renew, uploads
 from shoal.xianyu.uploads import UploadedPicture
 
 GOOD_FOR_DAYS = 7
@@ -43,13 +43,8 @@ class UploadedPictures:
                     uploads.c.account_id == account_id, uploads.c.uploaded_at_ms <= now - GOOD_FOR_DAYS * _DAY_MS
                 )
             )
-            statement = insert_or(connection, uploads)
-            names = ("url", "width", "height", "uploaded_at_ms")
             connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[uploads.c.account_id, uploads.c.digest],
-                    set_={name: statement.excluded[name] for name in names},
-                ),
+                insert_or_renew(connection, uploads, ("url", "width", "height", "uploaded_at_ms")),
                 [
                     {
                         "account_id": account_id,

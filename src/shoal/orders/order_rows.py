@@ -21,7 +21,7 @@ from shoal.orders.order_status import (
     problem_of,
     status_after,
 )
-from shoal.storage.schema import insert_or, order_actions, order_events, orders, outbox
+from shoal.storage.schema import insert_new, order_actions, order_events, orders, outbox
 
 PAGE = "detail"
 """The ``source`` of an update read from the order's page on the site."""
@@ -87,10 +87,7 @@ class OrderRow:
         """Return the order, locked; create it if it is not known."""
         row = {"account_id": self.account_id, "order_id": self.order_id}
         times = {"created_at_ms": self.now_ms, "updated_at_ms": self.now_ms}
-        added = insert_or(self.connection, orders).on_conflict_do_nothing(
-            index_elements=[orders.c.account_id, orders.c.order_id]
-        )
-        self.connection.execute(added, [{**row, **times}])
+        self.connection.execute(insert_new(self.connection, orders), [{**row, **times}])
         found = self.connection.execute(select(orders).where(self._me).with_for_update())
         return order_of(found.mappings().one())
 
@@ -216,9 +213,7 @@ class OrderRow:
             "created_at_ms": self.now_ms,
             "settled_at_ms": None if state is ActionState.PENDING else self.now_ms,
         }
-        columns = [order_actions.c.account_id, order_actions.c.order_id, order_actions.c.action]
-        added = insert_or(self.connection, order_actions).on_conflict_do_nothing(index_elements=columns)
-        self.connection.execute(added, [row])
+        self.connection.execute(insert_new(self.connection, order_actions), [row])
 
     def move(
         self,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, not_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
 from shoal.accounts.journal import JournalEntry
@@ -25,7 +27,7 @@ from shoal.errors import (
 from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import rule_of, rule_row
 from shoal.storage.history_tables import journal, ops
-from shoal.storage.schema import Row, accounts, insert_or, item_settings, rules, shard_of
+from shoal.storage.schema import Row, accounts, insert_for, item_settings, rules, shard_of
 from shoal.storage.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"
@@ -373,12 +375,14 @@ def _write_ops(connection: Connection, rows: list[Row]) -> None:
     if not rows:
         return
     firsts = {row["op_id"]: row for row in reversed(rows)}
-    statement = insert_or(connection, ops)
+    connection.execute(_store_op(connection.dialect.name), list(firsts.values()))
+
+
+@cache
+def _store_op(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    statement = insert_for(dialect, ops)
     filled = {name: statement.excluded[name] for name in ("account_id", "generation", "rev", "changed", "at_ms")}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=[ops.c.op_id], set_=filled, where=ops.c.account_id.is_(None)),
-        list(firsts.values()),
-    )
+    return statement.on_conflict_do_update(index_elements=[ops.c.op_id], set_=filled, where=ops.c.account_id.is_(None))
 
 
 def read_op(connection: Connection, op_id: str) -> OpRecord | None:

@@ -12,7 +12,7 @@ from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.errors import NotApplied, StoreError
 from shoal.storage.database import Database
-from shoal.storage.schema import accounts, cookie_jars, insert_or, tokens
+from shoal.storage.schema import accounts, cookie_jars, insert_new, insert_or_renew, tokens
 from shoal.storage.token_cache import TokenCache
 from shoal.storage.vault import Vault
 
@@ -67,13 +67,8 @@ class Credentials:
         def job(connection: Connection) -> bool:
             if not _still_based_on(connection, account_id, based_on):
                 return False
-            statement = insert_or(connection, cookie_jars)
-            names = ("sealed", "based_on", "updated_at_ms")
             connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[cookie_jars.c.account_id],
-                    set_={name: statement.excluded[name] for name in names},
-                ),
+                insert_or_renew(connection, cookie_jars, ("sealed", "based_on", "updated_at_ms")),
                 [
                     {
                         "account_id": account_id,
@@ -125,12 +120,9 @@ class Credentials:
         def job(connection: Connection) -> bool:
             if not _still_based_on(connection, account_id, based_on):
                 return False
-            statement = insert_or(connection, tokens)
             names = ("device_id", "sealed", "based_on", "obtained_at_ms", "expires_at_ms")
             connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[tokens.c.account_id], set_={name: statement.excluded[name] for name in names}
-                ),
+                insert_or_renew(connection, tokens, names),
                 [
                     {
                         "account_id": account_id,
@@ -166,7 +158,7 @@ class Credentials:
 
         def job(connection: Connection) -> str:
             connection.execute(
-                insert_or(connection, tokens).on_conflict_do_nothing(index_elements=[tokens.c.account_id]),
+                insert_new(connection, tokens),
                 [{"account_id": account_id, "device_id": made}],
             )
             device: str | None = connection.scalar(query)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, RowMapping, delete, exists, func, not_, or_, select, text
+from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, not_, or_, select, text
 
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import Baseline, JournalEntry, advance
 from shoal.errors import StoreError
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
-from shoal.storage.schema import accounts, insert_or
+from shoal.storage.schema import accounts, insert_new, insert_or_renew
 
 STEP_ROWS = 2_000
 """How many rows a step of pruning deletes at most."""
@@ -165,9 +165,7 @@ def _write_baselines(connection: Connection, ends: Sequence[Baseline]) -> None:
         }
         for end in ends
     ]
-    statement = insert_or(connection, baselines)
-    renewed = {name: statement.excluded[name] for name in rows[0] if name != "account_id"}
-    connection.execute(statement.on_conflict_do_update(index_elements=[baselines.c.account_id], set_=renewed), rows)
+    connection.execute(insert_or_renew(connection, baselines, ("rev", "generation", "projection", "deleted")), rows)
 
 
 def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
@@ -184,18 +182,19 @@ def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) 
 # ── the history of states ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+_LIVING = select(accounts.c.id).where(accounts.c.id.in_(bindparam("ids", expanding=True)), not_(accounts.c.deleted))
+
+
 def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
     """Store moves in the given order; moves of accounts that do not exist, and already stored ones, are ignored."""
-    named = sorted({move.account_id for move in moves})
-    living = set(connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(named), not_(accounts.c.deleted))))
+    living = set(connection.scalars(_LIVING, {"ids": sorted({move.account_id for move in moves})}))
     rows = [
         {"account_id": move.account_id, "state": move.state.value, "reason": move.reason, "at_ms": move.at_ms}
         for move in moves
         if move.account_id in living
     ]
     if rows:
-        columns = [state_moves.c.account_id, state_moves.c.at_ms, state_moves.c.state]
-        connection.execute(insert_or(connection, state_moves).on_conflict_do_nothing(index_elements=columns), rows)
+        connection.execute(insert_new(connection, state_moves, "account_id", "at_ms", "state"), rows)
 
 
 def read_timeline(connection: Connection, account_id: str, since_ms: int, limit: int | None) -> list[StateMove]:

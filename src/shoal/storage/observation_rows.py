@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, false, not_, select
+from sqlalchemy import Connection, RowMapping, bindparam, false, not_, select
 
 from shoal.accounts.account import Observation
 from shoal.errors import StoreError
 from shoal.storage.history_tables import observed
-from shoal.storage.schema import Row, accounts, insert_or
+from shoal.storage.schema import Row, accounts, insert_or_renew
 
 _SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name != "parked_for")
+_RENEWED = (*_SEEN_FIELDS, "parked_for_cookie", "parked_for_nonce")
+_LIVING = select(accounts.c.id).where(
+    accounts.c.id.in_(bindparam("ids", expanding=True)), accounts.c.deleted == false()
+)
 
 
 def read_observations(connection: Connection) -> dict[str, Observation]:
@@ -37,14 +41,11 @@ def _observation_of(row: RowMapping) -> Observation:
 
 def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
     """Store observations; those of accounts that do not exist are ignored."""
-    living = connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(seen), accounts.c.deleted == false()))
+    living = connection.scalars(_LIVING, {"ids": list(seen)})
     rows = []
     for name in sorted(living):
         cookie, nonce = seen[name].parked_for or (None, None)
         row: Row = {field: getattr(seen[name], field) for field in _SEEN_FIELDS}
         rows.append({**row, "account_id": name, "parked_for_cookie": cookie, "parked_for_nonce": nonce})
-    if not rows:
-        return
-    statement = insert_or(connection, observed)
-    renewed = {name: statement.excluded[name] for name in rows[0] if name != "account_id"}
-    connection.execute(statement.on_conflict_do_update(index_elements=[observed.c.account_id], set_=renewed), rows)
+    if rows:
+        connection.execute(insert_or_renew(connection, observed, _RENEWED), rows)

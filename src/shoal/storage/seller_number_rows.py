@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, not_, select
 
-from shoal.storage.schema import accounts, insert_or, seller_numbers
+from shoal.storage.schema import accounts, insert_new, seller_numbers
 
 
 def hold_number(connection: Connection, number: str, account_id: str, at_ms: int) -> str | None:
@@ -17,7 +17,7 @@ def hold_number(connection: Connection, number: str, account_id: str, at_ms: int
         row = {"unb": number, "account_id": account_id, "since_ms": at_ms}
         mine = seller_numbers.c.account_id == account_id
         connection.execute(delete(seller_numbers).where(mine, seller_numbers.c.unb != number))
-        connection.execute(insert_or(connection, seller_numbers).on_conflict_do_nothing(), row)
+        connection.execute(insert_new(connection, seller_numbers), row)
     holder: str | None = connection.scalar(select(seller_numbers.c.account_id).where(seller_numbers.c.unb == number))
     return holder
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, sync_positions
+from shoal.storage.schema import insert_or_renew, sync_positions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,13 +54,6 @@ class SyncCursors:
         }
 
         def job(connection: Connection) -> None:
-            statement = insert_or(connection, sync_positions)
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[sync_positions.c.account_id],
-                    set_={name: statement.excluded[name] for name in ("position", "updated_at_ms")},
-                ),
-                [row],
-            )
+            connection.execute(insert_or_renew(connection, sync_positions, ("position", "updated_at_ms")), [row])
 
         await self._database.write(job)
