@@ -93,10 +93,9 @@ class ObservedState:
         self._report(self._account_id, self.now, is_new)
 
     def saw(self, account: Account | None) -> None:
-        """Report that the account's newest generation was compared."""
+        """Record that the account's newest generation was compared. It is not reported: no start reads it."""
         if account is not None and account.generation != self.now.observed_generation:
             self.now = self.now.evolve(observed_generation=account.generation)
-            self._report(self._account_id, self.now, False)
 
     def heard(self, *, message: bool) -> None:
         """Record when the site was last heard. It is not reported: that would be an event every few seconds per

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from types import MappingProxyType
 
 import structlog
 
-from shoal.accounts.account import Account, Observation, StateMove
+from shoal.accounts.account import Account, AccountState, Observation, StateMove
 from shoal.accounts.account_task import AccountTask, Connect, TaskDeps
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged, EventBus
@@ -28,6 +29,9 @@ log = structlog.get_logger("shoal.tasks")
 FOLLOWERS = 4
 """How many accounts retry for each one that the site accepts after an outage, so that a weak site is not overloaded."""
 
+GATHER_SECONDS = 0.25
+"""How long observations are gathered before they are stored together. A park record is stored at once: if a kill lost
+it, the next start would ask the site again."""
 LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
 """The waits before the second and the third attempt to store the last observations."""
 
@@ -58,6 +62,7 @@ class TaskManager:
         self._kept_out: dict[str, None] = {}
         self._history = StateHistory()
         self._dirt = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []
         self._closed = False
         self._of_number = published.of_number
@@ -231,6 +236,8 @@ class TaskManager:
     def _report(self, account_id: str, observation: Observation, is_new: bool) -> None:
         self._dirty[account_id] = observation
         self._dirt.set()
+        if observation.state is AccountState.PARKED:
+            self._urgent.set()
         account = self._published(account_id)
         if account is not None and not self._closed:
             self._history.saw(account_id, observation, now_ms())
@@ -244,7 +251,11 @@ class TaskManager:
         """Store observations as they come, many at a time, the latest of each account, with every move."""
         while True:
             await self._dirt.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._urgent.wait()
             self._dirt.clear()
+            self._urgent.clear()
             batch, self._dirty = self._dirty, {}
             moves = self._history.take()
             try:
