@@ -18,6 +18,7 @@ from shoal.api.http.body_limit import BodyLimit
 from shoal.api.http.foreign_pages import ForeignPages
 from shoal.api.http.plain_http import PlainHttp
 from shoal.api.http.problems import answer_problems
+from shoal.api.http.routing import SECURITY_SCHEMES
 from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import (
@@ -92,7 +93,7 @@ _ROUTES = [
 
 
 class _Application(FastAPI):
-    """With the headers that every answer has, including answers to failures of the application."""
+    """With the headers that every answer has, also answers to failures, and the token in the OpenAPI document."""
 
     def __init__(self, *, hsts: bool, **options: Any) -> None:
         super().__init__(**options)
@@ -100,6 +101,11 @@ class _Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return SafetyHeaders(super().build_middleware_stack(), hsts=self._hsts)
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        return document
 
 
 def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:

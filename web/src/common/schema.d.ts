@@ -2035,7 +2035,7 @@ export interface paths {
          *     `message` is `***`. Other users do not see such a line, even if the account is shared with them. Cookies, tokens and
          *     passwords are removed from every line before it is stored. The newest 2000 lines are kept until the process ends.
          */
-        get: operations["get_logs_logs_get"];
+        get: operations["get_logs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -18159,7 +18159,7 @@ export interface operations {
             };
         };
     };
-    get_logs_logs_get: {
+    get_logs: {
         parameters: {
             query?: {
                 /** @description Maximum number of lines; the newest are returned. */

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from shoal.api.http.caller import actor_of, caller_in
+from shoal.api.http.caller import actor_of, maybe_principal
 from shoal.api.http.problems import answer_to
 from shoal.api.http.route_rules import Shop, rule_of
 from shoal.api.schemas.op_ids import check_key, new_op_id
@@ -66,7 +66,7 @@ class ChangingRoute(APIRoute):
             if key is None or request.method not in CHANGING_METHODS:
                 return await handle(request)
             server: Server = request.app.state.server
-            who = await caller_in(request)
+            who = await maybe_principal(request)
             if who is None:
                 return await handle(request)  # the route refuses it
             keyed = await _keyed(request, who, check_key(key))

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import Request
 
-from shoal.api.http.caller import actor_of, origin_of
+from shoal.api.http.caller import actor_of, origin_for
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal
@@ -31,7 +31,7 @@ async def note_refusal(request: Request, error: ShoalError) -> None:
         event,
         actor="" if who is None else actor_of(who.user),
         user_id=None if who is None else who.id,
-        origin=await origin_of(request, who),
+        origin=origin_for(request, who),
         outcome=code,
         account=None if account is None else account.id,
         method=request.method,

@@ -68,9 +68,15 @@ def ruled(rule: RouteRule) -> Callable[[Function], Function]:
 
     def carry(function: Function) -> Function:
         function.__dict__["route_rule"] = rule
-        return function
+        return reads_token(function) if rule.asks is not Asks.NOTHING else function
 
     return carry
+
+
+def reads_token(function: Function) -> Function:
+    """Mark a dependency that reads the caller's token, for the OpenAPI document."""
+    function.__dict__["reads_token"] = True
+    return function
 
 
 @ruled(RouteRule(asks=Asks.NOTHING))
@@ -90,19 +96,31 @@ SIGNED_IN_BY_ITSELF = Depends(_by_itself)
 
 
 def rule_of(route: APIRoute | APIWebSocketRoute) -> RouteRule | None:
-    """Return what the route requires; ``None`` when it declares no rule."""
-    found: RouteRule | None = None
-    for rule in _rules(route.dependant):
-        found = rule if found is None else found.with_(rule)
+    """Return what the route requires; ``None`` when it declares no rule. It is found once for each route."""
+    if "route_rule" not in route.__dict__:
+        route.__dict__["route_rule"] = _found_rule(route)
+    found: RouteRule | None = route.__dict__["route_rule"]
     return found
 
 
-def _rules(dependant: Dependant) -> Iterator[RouteRule]:
-    rule = getattr(dependant.call, "route_rule", None)
-    if rule is not None:
-        yield rule
+def _found_rule(route: APIRoute | APIWebSocketRoute) -> RouteRule | None:
+    found: RouteRule | None = None
+    for dependency in _dependencies(route.dependant):
+        rule = getattr(dependency, "route_rule", None)
+        if rule is not None:
+            found = rule if found is None else found.with_(rule)
+    return found
+
+
+def is_for_tokens(route: APIRoute) -> bool:
+    """Return whether the route reads the caller's token."""
+    return any(hasattr(dependency, "reads_token") for dependency in _dependencies(route.dependant))
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Any]:
+    yield dependant.call
     for part in dependant.dependencies:
-        yield from _rules(part)
+        yield from _dependencies(part)
 
 
 def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute | APIWebSocketRoute]:

@@ -17,7 +17,7 @@ from shoal.api.http.caller import (
     TheServer,
     actor_of,
     address_of,
-    origin_of,
+    origin_for,
     require_no_guessing,
 )
 from shoal.api.http.openapi_errors import problems
@@ -196,7 +196,7 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
             body.password.get_secret_value(),
             body.totp or body.verification_code,
             kind="login",
-            origin=await origin_of(request, None),
+            origin=origin_for(request, None),
         )
     except (Unauthenticated, TooManyAttempts) as error:
         wrong = _WRONG_NAME if body.username else _WRONG_EMAIL
@@ -274,7 +274,7 @@ async def register(body: RegisterBody, request: Request, server: TheServer) -> P
     """Create an owner, on a server with `open_registration`. On other servers an administrator invites users."""
     if not server.settings.open_registration:
         raise Forbidden("registration is closed", code="registration_closed")
-    origin = await origin_of(request, None)
+    origin = origin_for(request, None)
     server.rate_limits.check_registration(place_of(address_of(request)))
     async with server.login.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
         try:

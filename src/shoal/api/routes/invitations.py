@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel
 
-from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of, address_of, origin_of
+from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of, address_of, origin_for
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
@@ -166,7 +166,7 @@ async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) 
             email=body.email,
         )
     server.sessions.look_again(user.id)
-    origin = await origin_of(request, None)
+    origin = origin_for(request, None)
     note = partial(server.audit_log.record, actor=actor_of(user), user_id=user.id, origin=origin, invitation_id=link.id)
     await note(AuditEvent.INVITATION_USED)
     if link.for_user_id is None:

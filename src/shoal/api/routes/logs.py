@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.api.http.caller import TheServer, WhoReads
 from shoal.api.http.openapi_errors import READING
+from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -18,7 +19,7 @@ from shoal.auth.users import Role
 from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLine, Named
 from shoal.logs.redaction import HIDDEN
 
-routes = APIRouter(tags=["system"])
+routes = Routes(tags=["system"])
 
 _LINE = {
     "timestamp": "2026-01-02T03:04:05.000Z", "level": "INFO", "source": "shoal.tasks", "function": "_move",
