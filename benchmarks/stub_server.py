@@ -1,0 +1,38 @@
+"""``shoal serve`` whose accounts connect to nothing: a connection runs at once and stays until the account stops.
+
+    python -m benchmarks.stub_server
+
+Everything else is real: process, settings, listener, database. For benchmarks of what lies before the site.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.cli.app import _announce
+from shoal.config import load_settings
+from shoal.logs.logs import configure_logging
+from shoal.server.listener import serve
+from shoal.server.reply_server import build_app
+
+
+async def connect(account: Account, link: Link) -> None:  # noqa: ARG001
+    """Run until the account stops."""
+    link.running()
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serve, as the command does."""
+    gc.disable()
+    settings = load_settings()
+    gc.enable()
+    configure_logging(level=settings.log_level, json=settings.log_format == "json")
+    serve(build_app(settings, connect=connect), settings, _announce)
+
+
+if __name__ == "__main__":
+    main()
