@@ -28,15 +28,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def users(database: Database, clock: Clock) -> AsyncIterator[Users]:
+def replica(database: Database) -> UserReplica:
+    return UserReplica(database)
+
+
+@pytest.fixture
+async def users(replica: UserReplica, clock: Clock) -> AsyncIterator[Users]:
     passwords = Passwords(cheap_hasher())
-    yield Users(database, passwords, now_ms=clock)
+    yield Users(replica, passwords, now_ms=clock)
     await passwords.close()
 
 
 @pytest.fixture
-def opened(database: Database, clock: Clock) -> Sessions:
-    return Sessions(UserReplica(database), hours=24, idle_hours=0, now_ms=clock)
+def opened(replica: UserReplica, clock: Clock) -> Sessions:
+    return Sessions(replica, hours=24, idle_hours=0, now_ms=clock)
 
 
 async def test_the_first_administrator_is_made_once(users: Users) -> None:

@@ -18,6 +18,9 @@ _PLACE = "_place"
 _OURS = ("level", "logger", "timestamp", _PLACE)
 """Fields that this module makes itself; they hold no text from outside."""
 
+_ACCESS_ARGUMENTS = 5
+"""What uvicorn logs of a request: client, method, target, version, status."""
+_READING = {"GET", "HEAD", "OPTIONS"}
 
 _crashes = structlog.get_logger("shoal.crashes")
 
@@ -25,7 +28,8 @@ _crashes = structlog.get_logger("shoal.crashes")
 def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO | None = None) -> None:
     """Send everything that Shoal or a library logs through one handler on ``stream`` (default: stderr).
 
-    ``level`` is for Shoal's own loggers. Libraries log from WARNING on; each request is one line at INFO.
+    ``level`` is for Shoal's own loggers. Libraries log from WARNING on. A request is one line at INFO, but a read
+    that succeeded only at DEBUG: pages and probes read all the time, and a line costs more than such a read.
     """
     out = stream or sys.stderr
     shared: list[Processor] = [
@@ -64,7 +68,9 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
     root.setLevel(logging.WARNING)
     logging.getLogger("shoal").setLevel(level)
     requests = logging.getLogger("uvicorn.access")
-    requests.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    least = logging.getLevelNamesMapping()[level]
+    requests.setLevel(max(logging.INFO, least))
+    requests.filters[:] = [] if least <= logging.DEBUG else [_is_worth_a_line]
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
@@ -114,10 +120,17 @@ def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     return event_dict
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Return whether a request is logged at INFO: a change, or a refusal."""
+    if not isinstance(record.args, tuple) or len(record.args) != _ACCESS_ARGUMENTS:
+        return True
+    return record.args[1] not in _READING or not str(record.args[4]).startswith(("2", "3"))
+
+
 def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     """Turn uvicorn's line about a request into fields, without the query string: it may hold a secret."""
     arguments = event_dict.pop("positional_args", None)
-    if event_dict.get("logger") == "uvicorn.access" and isinstance(arguments, tuple) and len(arguments) == 5:
+    if event_dict.get("logger") == "uvicorn.access" and isinstance(arguments, tuple) and len(arguments) == _ACCESS_ARGUMENTS:
         client, method, target, _version, status = arguments
         path = redact_path(str(target).partition("?")[0])
         event_dict.update(event="request", client=client, method=method, path=path, status=status)
