@@ -130,7 +130,11 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     """Turn uvicorn's line about a request into fields, without the query string: it may hold a secret."""
     arguments = event_dict.pop("positional_args", None)
-    if event_dict.get("logger") == "uvicorn.access" and isinstance(arguments, tuple) and len(arguments) == _ACCESS_ARGUMENTS:
+    if (
+        event_dict.get("logger") == "uvicorn.access"
+        and isinstance(arguments, tuple)
+        and len(arguments) == _ACCESS_ARGUMENTS
+    ):
         client, method, target, _version, status = arguments
         path = redact_path(str(target).partition("?")[0])
         event_dict.update(event="request", client=client, method=method, path=path, status=status)

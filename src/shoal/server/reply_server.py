@@ -9,15 +9,17 @@ from typing import Any
 import psutil
 import structlog
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp
 
 from shoal import __version__
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.account_task import Connect
-from shoal.api.http.body_limit import BodyLimit
-from shoal.api.http.foreign_pages import ForeignPages
-from shoal.api.http.plain_http import PlainHttp
 from shoal.api.http.problems import answer_problems
+from shoal.api.http.request_checks import RequestChecks
+from shoal.api.http.route_branches import RouteBranches
 from shoal.api.http.routing import SECURITY_SCHEMES
 from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
@@ -95,12 +97,22 @@ _ROUTES = [
 class _Application(FastAPI):
     """With the headers that every answer has, also answers to failures, and the token in the OpenAPI document."""
 
-    def __init__(self, *, hsts: bool, **options: Any) -> None:
+    def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
-        self._hsts = hsts
+        self._settings = settings
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SafetyHeaders(super().build_middleware_stack(), hsts=self._hsts)
+        """Return the layers of FastAPI that are needed here, with ours around them."""
+        handlers = dict(self.exception_handlers)
+        last_resort: Any = handlers.pop(Exception)
+        inner = AsyncExitStackMiddleware(RouteBranches(self.router))
+        answering = ServerErrorMiddleware(
+            RequestChecks(
+                ExceptionMiddleware(inner, handlers=handlers), allow_plain_http=self._settings.allow_plain_http
+            ),
+            handler=last_resort,
+        )
+        return SafetyHeaders(answering, hsts=self._settings.tls_cert is not None)
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
@@ -126,7 +138,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
             yield
 
     app = _Application(
-        hsts=settings.tls_cert is not None,
+        settings,
         title="Shoal",
         version=__version__,
         summary="Keeps many Xianyu seller accounts connected, answering and in step.",
@@ -137,9 +149,6 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
     )
     for routes in _ROUTES:  # used as they are: including a router computes each of its routes again
         app.router.routes.extend(routes.routes)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(ForeignPages)
-    app.add_middleware(PlainHttp, allowed=settings.allow_plain_http)
     answer_problems(app)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from shoal.api.http.problems import problem_answer
 from shoal.messages.picture_formats import MAX_PICTURE_BYTES
@@ -19,59 +19,50 @@ _TAKES_RULES = re.compile(r"/cookies/[^/]+/rules|/rules-file")
 _TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image|/pictures")
 
 
-class BodyLimit:
-    """Middleware that answers 413 when the announced length, or the length received so far, exceeds the limit."""
+async def within_limit(scope: Scope, receive: Receive) -> Receive | int:
+    """Return what receives the body, or the limit that its length exceeds: announced, or received so far.
 
-    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
+    A body of unannounced length is read here; a request that announces none has none.
+    """
+    headers = dict(scope["headers"])
+    announced = headers.get(b"content-length", b"").decode("latin-1")
+    if not announced and b"transfer-encoding" not in headers:
+        return receive
+    limit = _limit(scope["path"])
+    if announced:
+        return limit if announced.isdecimal() and int(announced[:20]) > limit else receive
+    body = await _read(receive, limit)
+    return limit if body is None else _Replay(body, receive)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on unless its body is too large."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = self._limit(scope["path"])
-        headers = Headers(scope=scope)
-        announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > limit:
-            await self._refuse(scope, receive, send, limit)
-            return
-        if announced:
-            await self._app(scope, receive, send)
-            return
-        body = await self._read(receive, limit)
-        if body is None:
-            await self._refuse(scope, receive, send, limit)
-            return
-        await self._app(scope, _Replay(body, receive), send)
 
-    def _limit(self, path: str) -> int:
-        if _TAKES_A_PICTURE.fullmatch(path):
-            return MAX_PICTURE_BODY_BYTES
-        return MAX_RULES_BODY_BYTES if _TAKES_RULES.fullmatch(path) else self._max_bytes
+async def refuse_body(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 413."""
+    language = Headers(scope=scope).get("accept-language")
+    await problem_answer("body_too_large", language, {"limit": limit})(scope, receive, send)
 
-    async def _read(self, receive: Receive, limit: int) -> bytes | None:
-        """Read a body of unannounced length. Return ``None`` when it is too large."""
-        parts: list[bytes] = []
-        size = 0
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                break
-            part: bytes = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                return None
-            parts.append(part)
-            more = message.get("more_body", False)
-        return b"".join(parts)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        language = Headers(scope=scope).get("accept-language")
-        answer = problem_answer("body_too_large", language, {"limit": limit})
-        await answer(scope, receive, send)
+def _limit(path: str) -> int:
+    if _TAKES_A_PICTURE.fullmatch(path):
+        return MAX_PICTURE_BODY_BYTES
+    return MAX_RULES_BODY_BYTES if _TAKES_RULES.fullmatch(path) else MAX_BODY_BYTES
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """Read a body of unannounced length. Return ``None`` when it is too large."""
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 class _Replay:

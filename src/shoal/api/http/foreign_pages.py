@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from shoal.api.http.session_cookie import cookie_counts, cookie_token
 from shoal.auth.audit_entries import AuditEvent
@@ -13,22 +13,18 @@ _TELLS_ITSELF = "/console/session"
 """This route refuses and records foreign pages itself."""
 
 
-class ForeignPages:
-    """Middleware that removes the cookies of such a request. Browsers never add a token header by themselves."""
+async def without_foreign_cookies(scope: Scope) -> Scope:
+    """Return a request with cookies as it is, or without them when a page of another site made it; record that.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, with or without its cookies."""
-        if scope["type"] == "http":
-            connection = HTTPConnection(scope)
-            if cookie_token(connection) is not None and not cookie_counts(connection):
-                if "authorization" not in connection.headers and connection.scope["path"] != _TELLS_ITSELF:
-                    await _note(connection)
-                kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
-                scope = {**scope, "headers": kept}
-        await self._app(scope, receive, send)
+    Browsers never add a token header by themselves.
+    """
+    connection = HTTPConnection(scope)
+    if cookie_token(connection) is None or cookie_counts(connection):
+        return scope
+    if "authorization" not in connection.headers and scope["path"] != _TELLS_ITSELF:
+        await _note(connection)
+    kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+    return {**scope, "headers": kept}
 
 
 async def _note(connection: HTTPConnection) -> None:

@@ -1,0 +1,40 @@
+"""What is checked of every request before its route is found: encryption, origin of cookies, size of the body."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shoal.api.http.body_limit import refuse_body, within_limit
+from shoal.api.http.foreign_pages import without_foreign_cookies
+from shoal.api.http.plain_http import is_in_clear, refuse_in_clear
+
+
+class RequestChecks:
+    """One middleware for all checks: each layer costs every request.
+
+    Args:
+        allow_plain_http: accept secrets over plain HTTP from other machines.
+    """
+
+    def __init__(self, app: ASGIApp, *, allow_plain_http: bool) -> None:
+        self._app = app
+        self._allow_plain_http = allow_plain_http
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, perhaps without its cookies; or answer with what is wrong with it."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        names = {name for name, _ in scope["headers"]}
+        if not self._allow_plain_http and is_in_clear(scope, names):
+            await refuse_in_clear(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            if b"cookie" in names:
+                scope = await without_foreign_cookies(scope)
+            body = await within_limit(scope, receive)
+            if isinstance(body, int):
+                await refuse_body(body, scope, receive, send)
+                return
+            receive = body
+        await self._app(scope, receive, send)
