@@ -18,7 +18,7 @@ CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench sbom audit pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom audit pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -125,7 +125,13 @@ soak: $(READY)
 	$(BIN)/python -m tests.endurance.soak --hours $(HOURS) --shops $(SHOPS) --rate $(RATE) --label $(LABEL) \
 		--busy $(BUSY) --database "$(DATABASE)"
 
+# Another server with the same REST contract, by its address; BENCH_USER and BENCH_PASSWORD sign in.
+bench-compare: $(READY)
+	@test -n "$(BASE)" || { echo "Say which server: make bench-compare BASE=http://…" >&2; exit 1; }
+	$(BIN)/python -m benchmarks.http --base "$(BASE)" --accounts 50
+
 bench: $(READY)
+	$(BIN)/python -m benchmarks.http --accounts 50 --rounds 1
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console
