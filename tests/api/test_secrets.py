@@ -39,6 +39,7 @@ def _filled(path: str, account_id: str) -> str:
         "token_id": "2",
         "invitation_id": "x",
         "chat": "x",
+        "message_id": "x",
         "number": "2200000000009",
     }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
