@@ -287,7 +287,7 @@ class Shoal:
             rng=self.rng,
             outbound=Outbound.of(config.allow_private_targets),
         )
-        self.live_connections = around.live_connections
+        self.live_connections, self.site_time = around.live_connections, around.site_time
 
         async def connect(account: Account, link: Link) -> None:
             await XianyuLive(account, link, around).main()

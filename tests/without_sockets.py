@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import formatdate
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -100,6 +101,11 @@ class StandInSite:
 
     async def close(self) -> None:
         self.hangs_up()
+
+    @asynccontextmanager
+    async def get(self, url: str, **_: object) -> AsyncIterator[object]:
+        """Answer who asks for the time, which is that of this machine."""
+        yield SimpleNamespace(status=200, headers={"Date": formatdate(now_ms() / 1000, usegmt=True)}, url=URL(url))
 
     @asynccontextmanager
     async def post(self, url: str, **_: object) -> AsyncIterator[object]:

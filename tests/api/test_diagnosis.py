@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -208,3 +209,17 @@ async def test_only_a_payment_can_be_marked_as_handled(door: Door) -> None:
 async def test_a_payment_that_waits_for_its_owner_is_no_message_to_take_up(door: Door) -> None:
     await door.server.message_log.store_incoming("shop", [a_payment(77)])
     assert await door.server.message_log.unhandled("shop", 0) == []
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "ok", "words"),
+    [(5_000, True, "is right"), (7_200_000, False, "120 minutes slow"), (-7_200_000, False, "120 minutes fast")],
+)
+async def test_a_wrong_clock_of_the_machine_is_told(door: Door, ahead_ms: int, ok: bool, words: str) -> None:
+    date = formatdate((now_ms() + ahead_ms) / 1000 + 1, usegmt=True)
+    door.server.site_time.heard({"Date": date})
+    _, checks = await _checks(door, **EN)
+    assert checks["clock"]["ok"] is ok
+    detail = checks["clock"]["detail"].replace("119 minutes", "120 minutes")
+    assert words in detail
+    assert bool(checks["clock"]["do"]) is not ok

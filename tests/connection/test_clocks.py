@@ -14,7 +14,6 @@ from shoal.orders.order_store import Action, ActionState
 from standins import ANN
 
 HOUR_MS = 3600_000
-pytestmark = pytest.mark.lenient("time")
 WRONG = [-30 * HOUR_MS, 30 * HOUR_MS]
 
 
@@ -26,6 +25,22 @@ async def verdict_of(shoal: Shoal, text: str) -> str:
                 if logged.message.text == text and logged.message.handled:
                     return logged.message.decision.value
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("wrong_by_ms", WRONG)
+async def test_a_server_whose_clock_is_wrong_calls_the_site_at_the_sites_time(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, wrong_by_ms: int
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.shown_ahead_ms = wrong_by_ms
+    unb = await paying_shop(shoal)
+    order_id = await pay(shoal, unb)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
+    machine.shown_ahead_ms = -wrong_by_ms  # set again, and wrong again
+    order_id = await pay(shoal, unb)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
+    ahead_ms = shoal.site_time.ahead_ms
+    assert abs(ahead_ms - wrong_by_ms) < HOUR_MS
 
 
 @pytest.mark.parametrize("wrong_by_ms", WRONG)

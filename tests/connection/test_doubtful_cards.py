@@ -180,7 +180,6 @@ async def test_a_confirmation_that_was_refused_since_a_person_shipped_calls_nobo
     assert len(await words(shoal, unb)) == 1
 
 
-@pytest.mark.lenient("time")
 async def test_a_clock_that_is_put_back_makes_no_order_one_from_before_the_account(shoal: Shoal) -> None:
     with reading(lambda: shoal.sandbox.world.clock.now_ms() + 3600_000):
         await shoal.close()

@@ -282,7 +282,6 @@ async def test_while_no_new_token_can_be_had_the_old_one_is_used_on(shoal: Shoal
 DAY_MS = 24 * 3600_000
 
 
-@pytest.mark.lenient("time")
 @pytest.mark.parametrize("set_by_ms", [-3 * DAY_MS, 3 * DAY_MS])
 async def test_a_clock_that_is_set_makes_no_token_older_or_younger(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
@@ -299,7 +298,6 @@ async def test_a_clock_that_is_set_makes_no_token_older_or_younger(
     assert await token_calls(shoal, unb) == 2, "now it has"
 
 
-@pytest.mark.lenient("time")
 async def test_after_a_restart_with_the_clock_put_back_a_token_is_used_but_not_for_days(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ class CheckName(StrEnum):
     STARTING = "starting"
     CONNECTED = "connected"
     READABLE = "readable"
+    CLOCK = "clock"
     COOKIE = "cookie"
     ANSWERS = "answers"
     PAUSE = "pause"
@@ -104,6 +105,8 @@ class Facts:
     unreadable: int = 0
     """Events of the site that could not be read since the server started, if one came lately; else 0."""
     unreadable_forms: tuple[str, ...] = ()
+    site_ahead_ms: int = 0
+    """How far the site's clock is ahead of this machine's, as far as that is a difference."""
     orders_in_need: int = 0
     """Orders that wait for their owner."""
     buyer_replies_per_hour: int = 0
@@ -212,6 +215,13 @@ def _readable(facts: Facts) -> Check:
     return Check(name=CheckName.READABLE, finding="unreadable", ok=False, params=params)
 
 
+def _clock(facts: Facts) -> Check:
+    """A wrong clock does not stop replies: calls use the site's time. But it shows wrong times, and shifts hours."""
+    ahead_ms = facts.site_ahead_ms
+    finding = "clock_slow" if ahead_ms > 0 else "clock_fast" if ahead_ms < 0 else "clock_right"
+    return Check(name=CheckName.CLOCK, finding=finding, ok=not ahead_ms, params={"minutes": abs(ahead_ms) // 60_000})
+
+
 def _cookie(facts: Facts) -> Check:
     if not facts.account.cookie:
         return Check(name=CheckName.COOKIE, finding="cookie_missing", ok=False, blocks=True)
@@ -304,5 +314,6 @@ def _payments(facts: Facts) -> Check:
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _readable, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders, _payments,
+    _connected, _readable, _clock, _cookie, _answers, _pause, _limits, _cooldown,
+    _sendings, _overdue, _orders, _payments,
 )  # fmt: skip

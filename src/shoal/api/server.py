@@ -38,6 +38,7 @@ from shoal.storage.database_probe import DatabaseProbe
 from shoal.storage.database_stats import DatabaseStats
 from shoal.storage.idempotency_keys import IdempotencyKeys
 from shoal.storage.key_rotation import KeyRotation
+from shoal.xianyu.site_time import SiteTime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +70,7 @@ class Server:
     live_connections: LiveConnections
     order_store: OrderStore
     heard: HeardCounts
+    site_time: SiteTime
     credentials: Credentials
     idempotency_keys: IdempotencyKeys
     pictures: Pictures

@@ -47,6 +47,7 @@ from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.passport import Passport
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.push_events import ChatMessage
+from shoal.xianyu.site_time import SiteTime
 from shoal.xianyu.socket_errors import TokenRefused
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.uploads import UploadedPicture, upload_picture
@@ -83,6 +84,7 @@ class ConnectionDeps:
     heard: HeardCounts = field(default_factory=HeardCounts)
     learns_names: bool = False
     """Whether a connection asks what the site calls its seller."""
+    site_time: SiteTime = field(default_factory=SiteTime)
     rng: Random = field(default_factory=Random)
     """Spreads periodic work of many connections in time, and sets the delay of replies."""
 
@@ -154,6 +156,7 @@ class XianyuLive:
             stop_switch=stop_switch,
             allows=self._link.allows,
             renewal=renewal,
+            site_time=self._deps.site_time,
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
         tokens = SocketTokens(login, mtop, self._turn_to_ask, renewal_ms=renewal_ms)

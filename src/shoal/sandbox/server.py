@@ -8,11 +8,14 @@ import ipaddress
 import socket
 from asyncio import BaseTransport, Transport
 from collections.abc import AsyncIterator, Callable, Iterator
+from email.utils import formatdate
 from typing import Final, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -56,7 +59,7 @@ def build_sandbox(
         *control_routes(),
         WebSocketRoute("/", im_endpoint),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Dates, site.clock)])
     app.state.site = site
     app.state.world = site.world
     return app
@@ -81,6 +84,24 @@ def _login_routes() -> list[Route]:
         Route("/iv/photoVerify/check.do", face_pages.check_endpoint),
         Route("/ivCheckLogin.htm", face_pages.check_login_endpoint),
     ]
+
+
+class Dates:
+    """Puts the time of the site's clock into each answer."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app, self._clock = app, clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._clock.now_ms() / 1000, usegmt=True)
+                message["headers"] = [*message.get("headers", ()), (b"date", date.encode())]
+            await send(message)
+
+        await self._app(scope, receive, dated if scope["type"] == "http" else send)
 
 
 class _Protocol(WebSocketsSansIOProtocol):
@@ -123,6 +144,7 @@ def _config(app: Starlette, certificate: Certificate | None = None) -> uvicorn.C
         lifespan="on",
         log_config=None,
         log_level="warning",
+        date_header=False,  # the site's own clock tells it
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=certificate.site if certificate else None,

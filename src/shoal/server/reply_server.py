@@ -211,6 +211,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         live_connections=shared.live_connections,
         order_store=shared.order_store,
         heard=shared.heard,
+        site_time=shared.site_time,
         credentials=shared.credentials,
         idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,

@@ -15,7 +15,6 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from shoal.clock import now_ms
 from shoal.errors import ActionRequired, CallUnknown, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_jar import GATEWAY, cookies_set_by
@@ -27,6 +26,7 @@ from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, without_secrets
 from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
+from shoal.xianyu.site_time import SiteTime
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
@@ -151,7 +151,7 @@ class MtopClient:
         *,
         browser: Browser,
         timeout_seconds: float = 20.0,
-        clock_ms: Callable[[], int] = now_ms,
+        site_time: SiteTime | None = None,
         stop_switch: StopSwitch | None = None,
         allows: Callable[[], bool] = _always,
         renewal: Renewal | None = None,
@@ -167,7 +167,7 @@ class MtopClient:
         self._cookies = cookies
         self._browser = browser
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._clock_ms = clock_ms
+        self._site_time = site_time or SiteTime()
         self._stop_switch = stop_switch or StopSwitch()
         self._allows = allows
         self._renewal = renewal
@@ -298,7 +298,8 @@ class MtopClient:
                 await self._cookies.rotated(changed)
 
     async def _post(self, call: _Call, header: str, token: str, changed: dict[str, str]) -> _Answer:
-        t = str(self._clock_ms())
+        await self._site_time.ask(self._session, self._base_url, self._browser)
+        t = str(self._site_time.now_ms())
         async with self._session.post(
             f"{self._base_url}/h5/{quote(call.api)}/{quote(call.version)}/",
             params=_query(call, t, sign(token, t, call.data_text)),
@@ -308,6 +309,7 @@ class MtopClient:
             timeout=self._timeout,
         ) as response:
             changed.update(cookies_set_by(response))
+            self._site_time.heard(response.headers)
             return _Answer(
                 status=response.status,
                 location=response.headers.get("Location", ""),

@@ -190,6 +190,7 @@ class QrLogin:
             self.site,
             browser=self.site.browser,
             timeout_seconds=self.site.timeout_seconds,
+            site_time=self.site.site_time,
         )
         with contextlib.suppress(MtopRefused):
             try:

@@ -16,6 +16,7 @@ from shoal.xianyu.mtop_reply import require_good, stop_in
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
 from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.site_time import SiteTime
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 _MOST_HOPS = 6
@@ -42,6 +43,7 @@ class QrSession:
         self.base_url = base_url.rstrip("/")
         self.browser = browser
         self.timeout_seconds = timeout_seconds
+        self.site_time = SiteTime()
         self.jar: dict[str, str] = {}
         """The cookies, by the keys of ``cookie_jar``. Secret."""
 
@@ -153,6 +155,7 @@ class QrSession:
                 allow_redirects=False, timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
             ) as response:  # fmt: skip
                 add(self.jar, cookies_set_by(response))
+                self.site_time.heard(response.headers)
                 location = response.headers.get("Location", "")
                 return Answer(response.status, url, location, await bounded_body(response))
         except ProxyFailed as failure:

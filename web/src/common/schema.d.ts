@@ -2911,7 +2911,7 @@ export interface components {
          * @description The checks, in order.
          * @enum {string}
          */
-        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders" | "payments";
+        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders" | "payments";
         /**
          * CheckShape
          * @description One check. ``do`` is empty when nothing needs to be done.

@@ -130,6 +130,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
         figures=figures,
         unreadable=heard.unreadable_since(now - HOUR_MS),
         unreadable_forms=tuple(heard.forms),
+        site_ahead_ms=server.site_time.ahead_ms,
         orders_in_need=in_need,
         buyer_replies_per_hour=_own_or(account.buyer_replies_per_hour, settings.buyer_replies_per_hour),
         shop_replies_per_minute=_own_or(account.shop_replies_per_minute, settings.shop_replies_per_minute),

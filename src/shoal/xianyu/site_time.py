@@ -1,0 +1,100 @@
+"""The site's time, for the calls that carry one: the machine's clock may be wrong (docs/protocol.md §2.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+import structlog
+
+from shoal.clock import SiteClock, now_ms, steady_ms
+from shoal.xianyu.browser import Browser
+
+log = structlog.get_logger("shoal.site_time")
+
+TOLERANCE_MS: Final = 60_000
+"""Clocks that differ by less count as equal: the site tells whole seconds, and its answer takes time."""
+MOST_OFF_MS: Final = 366 * 24 * 3600_000
+"""A larger difference is not believed: the site's certificate would not be valid at such a time."""
+
+_HOME_CALL: Final = "mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"
+_ASK_SECONDS: Final = 10.0
+_ASK_AGAIN_MS: Final = 60_000
+
+
+class SiteTime:
+    """The time at the site, from the ``Date`` of its answers. A machine's clock that is about right is used itself."""
+
+    def __init__(self) -> None:
+        self._clock: SiteClock | None = None
+        self._wall_less_steady_ms = 0
+        self._asked_steady_ms: int | None = None
+        self._asking = asyncio.Lock()
+
+    def now_ms(self) -> int:
+        """Return the site's time in milliseconds since 1970; the machine's until an answer has told another."""
+        return now_ms() if self._clock is None else self._clock.now_ms()
+
+    @property
+    def ahead_ms(self) -> int:
+        """Return how far the site's clock is ahead of the machine's; 0 when about equal, or not known."""
+        ahead_ms = self.now_ms() - now_ms()
+        return ahead_ms if abs(ahead_ms) > TOLERANCE_MS else 0
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Compare the clocks by an answer of the site. One that was kept on its way (``Age``) tells nothing."""
+        at_ms = None if "Age" in headers else _moment_ms(headers.get("Date", ""))
+        if at_ms is None:
+            return
+        wall_ms = now_ms()
+        if abs(at_ms - wall_ms) > MOST_OFF_MS:
+            log.warning("the site's time is not believed", site_ms=at_ms, machine_ms=wall_ms)
+            at_ms = wall_ms
+        was_off = self.ahead_ms != 0
+        if abs(at_ms - wall_ms) <= TOLERANCE_MS:
+            self._clock = SiteClock(wall_ms)
+        elif self._clock is None or abs(at_ms - self.now_ms()) > TOLERANCE_MS:
+            self._clock = SiteClock(at_ms)
+        self._wall_less_steady_ms = wall_ms - steady_ms()
+        if self.ahead_ms and not was_off:
+            log.warning("the machine's clock is wrong", ahead_seconds=-self.ahead_ms // 1000)
+
+    async def ask(self, session: aiohttp.ClientSession, base_url: str, browser: Browser) -> None:
+        """Ask the site for its time before a call that needs it, unless it is known: as a visitor without a login.
+
+        It is asked again after the machine's clock was set. Without an answer the machine's time is used, and the site
+        is not asked again for a minute.
+        """
+        async with self._asking:
+            if self._is_known() or not self._may_ask():
+                return
+            self._asked_steady_ms = steady_ms()
+            try:
+                async with session.get(
+                    f"{base_url}/h5/{_HOME_CALL}/1.0/",
+                    headers=browser.call_headers("application/json"),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=_ASK_SECONDS),
+                ) as response:
+                    self.heard(response.headers)
+            except (aiohttp.ClientError, OSError) as failure:
+                log.info("the site's time is not known", why=type(failure).__name__)
+
+    def _is_known(self) -> bool:
+        set_by_ms = now_ms() - steady_ms() - self._wall_less_steady_ms
+        return self._clock is not None and abs(set_by_ms) <= TOLERANCE_MS
+
+    def _may_ask(self) -> bool:
+        return self._asked_steady_ms is None or steady_ms() - self._asked_steady_ms >= _ASK_AGAIN_MS
+
+
+def _moment_ms(date: str) -> int | None:
+    try:
+        at = parsedate_to_datetime(date)
+        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
