@@ -9,7 +9,7 @@ from doors import Door
 FULL: dict[str, Any] = {
     "words": [" 包邮 ", "邮费"], "word_mode": "all", "match_mode": "whole_word", "item_ids": ["7001", "7002"],
     "priority": 5, "schedule": [{"weekdays": [7, 6], "start": "22:00", "end": "06:00"}],
-    "parts": [{"text": "包邮的"}, {"image_url": "https://example.com/a.png"}], "delay_seconds": [0.5, 2],
+    "parts": [{"text": "包邮的"}, {"image_url": "https://img.alicdn.com/a.png"}], "delay_seconds": [0.5, 2],
     "cooldown_seconds": 60, "active": False,
 }  # fmt: skip
 

@@ -104,6 +104,13 @@ async def test_who_is_not_connected_cannot_send_and_is_told_why(door: Door) -> N
         await bob.call("POST", "/cookies/shop/send", 404, json=body)
 
 
+async def test_a_picture_that_the_site_does_not_have_is_not_sent_and_it_is_said_what_to_do(door: Door) -> None:
+    body = {"chat_id": "c1", "to_user_id": "22", "image_url": "https://example.com/a.png"}
+    refused = await door.call("POST", "/cookies/shop/send", 422, json=body, headers=EN)
+    assert (refused["code"], "Upload it first" in refused["detail"]) == ("bad_image_url", True)
+    assert (await door.call("GET", "/sendings"))["items"] == []
+
+
 async def test_the_old_sending_hook_answers_in_its_old_words(door: Door) -> None:
     full = {"api_key": "", "cookie_id": "shop", "chat_id": "c1", "to_user_id": "22", "message": "您好"}
 

@@ -20,7 +20,7 @@ RICH: list[dict[str, Any]] = [
     {"words": ["退款", "退货"], "parts": [{"text": "请说明原因"}]},
     {"words": ["在吗"], "schedule": [{"start": "22:00", "end": "08:00"}], "parts": [{"text": "已下班"}]},
     {"words": [r"\d+元"], "match_mode": "regex", "parts": [{"text": "不讲价"}]},
-    {"words": ["图"], "parts": [{"image_url": "https://example.com/a.png"}]},
+    {"words": ["图"], "parts": [{"image_url": "https://img.alicdn.com/a.png"}]},
     {"words": ["尺寸"], "item_ids": ["7001", "7002"], "parts": [{"text": "20"}]},
     {"words": ["急"], "priority": 9, "parts": [{"text": "马上"}]},
     {"words": ["关"], "active": False},

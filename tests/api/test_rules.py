@@ -23,7 +23,7 @@ async def test_a_rule_is_made_with_all_that_it_can_be(door: Door) -> None:
         **FULL,
         "words": ["包邮", "邮费"],
         "schedule": [{"weekdays": [6, 7], "start": "22:00", "end": "06:00"}],
-        "parts": [{"text": "包邮的", "image_url": ""}, {"text": "", "image_url": "https://example.com/a.png"}],
+        "parts": [{"text": "包邮的", "image_url": ""}, {"text": "", "image_url": "https://img.alicdn.com/a.png"}],
     }
     assert (rule["hits"], rule["last_hit_at"]) == (0, None)
     assert await listed(door) == [rule]
@@ -73,10 +73,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"schedule": [{"start": "25:00"}]}, "bad_schedule"),
     ({"schedule": [{"start": f"0{number}:00"} for number in range(10)] * 3}, "too_many_spans"),
     ({"parts": [{}]}, "bad_part"),
-    ({"parts": [{"text": "a", "image_url": "https://example.com/a.png"}]}, "bad_part"),
+    ({"parts": [{"text": "a", "image_url": "https://img.alicdn.com/a.png"}]}, "bad_part"),
     ({"parts": [{"text": "a"}] * 11}, "too_many_parts"),
     ({"parts": [{"text": "a" * 4001}]}, "text_too_long"),
     ({"parts": [{"image_url": "file:///etc/passwd"}]}, "bad_image_url"),
+    ({"parts": [{"image_url": "https://example.com/a.png"}]}, "bad_image_url"),
+    ({"parts": [{"image_url": "https://alicdn.com.example.com/a.png"}]}, "bad_image_url"),
+    ({"parts": [{"image_url": "https://[alicdn.com/a.png"}]}, "bad_image_url"),
     ({"parts": [{"image_url": "/static/uploads/images/nothing.png"}]}, "picture_missing"),
     ({"delay_seconds": [2, 1]}, "bad_delay"),
     ({"delay_seconds": [0, 301]}, "bad_delay"),

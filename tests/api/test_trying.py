@@ -38,14 +38,14 @@ async def running(door: Door) -> Door:
 async def test_it_names_the_rule_and_the_exact_text(running: Door) -> None:
     rule_id = await add(
         running, "包邮",
-        parts=[{"text": "{send_user_name}您好 {send_message} {item_id} {x}"}, {"image_url": "https://example.com/a.png"},
+        parts=[{"text": "{send_user_name}您好 {send_message} {item_id} {x}"}, {"image_url": "https://img.alicdn.com/a.png"},
                {"text": "再见"}],
         delay_seconds=[1, 2],
     )  # fmt: skip
     tried = await attempt(running, "包邮吗{item_id}", item_id="7001", buyer_id="22", buyer_name="小鱼")
     assert tried["rule"]["id"] == rule_id
     assert tried["text"] == "小鱼您好 包邮吗{item_id} 7001 {x}\n再见"
-    assert tried["parts"][1] == {"text": "", "image_url": "https://example.com/a.png"}
+    assert tried["parts"][1] == {"text": "", "image_url": "https://img.alicdn.com/a.png"}
     assert (tried["source"], tried["delay_seconds"]) == ("general_rule", [1.0, 2.0])
     assert (tried["would_send"], tried["blocked_by"]) == (True, None), tried["detail"]
     assert await running.server.message_log.outbox.list_sendings(["shop"]) == []

@@ -21,6 +21,7 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from shoal.messages.picture_formats import FORMATS, Measured, measure
+from shoal.xianyu.uploads import is_on_site
 
 log = structlog.get_logger("shoal.pictures")
 
@@ -133,6 +134,12 @@ async def _beside(function: Callable[_P, _T], *arguments: _P.args, **named: _P.k
 def is_kept(url: str) -> bool:
     """Return whether an address is that of a picture stored here, not on another host."""
     return url.startswith(URL_PREFIX)
+
+
+def require_showable(url: str) -> None:
+    """Raise ``InvalidInput`` for a picture that is neither stored here nor on the site."""
+    if not is_kept(url) and not is_on_site(url):
+        raise InvalidInput("the picture is neither here nor on the site", code="bad_image_url")
 
 
 def _named_by(accounts: Iterable[Account]) -> Set[str]:

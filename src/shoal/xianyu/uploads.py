@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -20,8 +21,21 @@ DEFAULT_UPLOAD_URL = "https://stream-upload.goofish.com"
 _PATH = "/api/upload.api"
 _QUERY = {"floderId": "0", "appkey": "xy_chat", "_input_charset": "utf-8"}
 """``floderId`` is the site's spelling."""
+PICTURE_DOMAINS = ("alicdn.com", "goofish.com")
+"""The domains of the site's pictures, with all their subdomains. The site may refuse a message with any other."""
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _MAX_URL_CHARACTERS = 2_048
+
+
+def is_on_site(url: str) -> bool:
+    """Return whether an address is that of a picture on the site."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        return False
+    known = any(host == domain or host.endswith(f".{domain}") for domain in PICTURE_DOMAINS)
+    return known and parts.scheme in {"https", "http"} and url.isprintable() and " " not in url
 
 
 @dataclass(frozen=True, slots=True)

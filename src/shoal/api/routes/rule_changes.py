@@ -17,9 +17,8 @@ from shoal.api.http.large_responses import has_many_rules
 from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside_if
-from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.messages.pictures import is_kept
+from shoal.messages.pictures import is_kept, require_showable
 from shoal.rules.rule_lint import warnings_of
 
 
@@ -51,13 +50,13 @@ def warnings_about(account: Account, about: Collection[str], language: Language)
 
 
 async def measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with the sizes of pictures stored here. Raise ``InvalidInput`` for a missing picture."""
+    """Return the values with the sizes of pictures stored here. Raise ``InvalidInput`` for one that cannot be sent."""
     parts: Sequence[dict[str, Any]] = values.get("parts", ())
     for part in parts:
         url = part.get("image_url", "")
         if is_kept(url):
             size = (await server.pictures.read(url)).measured
             part |= {"width": size.width, "height": size.height}
-        elif url and not url.startswith(("https://", "http://")):
-            raise InvalidInput("this is no address of a picture", code="bad_image_url")
+        elif url:
+            require_showable(url)
     return values

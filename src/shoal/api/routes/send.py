@@ -36,6 +36,7 @@ from shoal.errors import ShoalError
 from shoal.language.choice import Language, language_of
 from shoal.messages.manual_sending import NotConnected, send_by_hand
 from shoal.messages.outbox_rows import SendOutcome
+from shoal.messages.pictures import require_showable
 from shoal.messages.sender import OutgoingMessage, Sent
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
@@ -84,6 +85,8 @@ async def send_message(body: SendBody, account: ReplyAccount, server: TheServer,
     """
     if not caller.repeats or await server.message_log.outbox.by_op(account.id, caller.op_id) is None:
         await require_current(server, account, caller)
+    if body.image_url:
+        require_showable(body.image_url)
     buyer_id = body.to_user_id or await _buyer_of(server, account, body.chat_id)
     outgoing = OutgoingMessage(
         chat_id=body.chat_id,

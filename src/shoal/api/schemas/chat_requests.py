@@ -24,7 +24,7 @@ class TakeOverBody(BaseModel):
 class SendBody(BaseModel):
     """A text or a picture for a chat. ``to_user_id`` is the buyer's id; needed only in a chat without messages.
 
-    ``image_url`` is a picture uploaded here, or a URL that the site knows.
+    ``image_url`` is a picture uploaded here, or one on the site (`*.alicdn.com`, `*.goofish.com`).
     """
 
     model_config = body_example(chat_id="59000001", text="您好，今天发货")

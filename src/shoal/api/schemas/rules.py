@@ -52,7 +52,7 @@ class SpanBody(BaseModel):
 
 
 class PartBody(BaseModel):
-    """One message: a text (with variables in braces) or the URL of a picture."""
+    """One message: a text (with variables in braces), or a picture that was uploaded here or is on the site."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     text: Text = ""
