@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     allow_private_targets: str = ""
     """Private networks where proxies of shops may be, separated by commas (`127.0.0.1, 10.0.0.0/8`), or `all`. Set it
     only when a proxy runs there: every owner of a shop can then connect to these networks."""
+    official_senders: str = Field("", pattern=r"^[0-9, ]*$", max_length=4_000)
+    """User IDs of Xianyu's own accounts, separated by commas, besides those known by an ID below six digits or by the
+    kind of their chat. Their messages get no automatic reply. Add one when Shoal answers an account of Xianyu."""
     tls_cert: Path | None = None
     """File with the TLS certificate and its chain (PEM), to serve HTTPS without a reverse proxy. After a renewal,
     SIGHUP loads it again."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from order_steps import action_state
+from order_steps import action_state, pay, paying_shop
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.orders.order_store import Action, ActionState
@@ -37,6 +37,25 @@ async def test_what_the_site_says_itself_is_stored_and_not_answered(shoal: Shoal
     assert not await shoal.sandbox.seen(unb, "小鱼")
     (logged,) = await shoal.log.list_messages(["shop"])
     assert logged.message.handled
+
+
+async def test_a_listed_account_of_the_site_gets_no_answer_and_pays_for_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.manager.update_settings("shop", DEFAULT, caller=ANN)
+    world = shoal.sandbox.world
+    official = world.buyer("小鱼")
+    await shoal.close()
+    await shoal.open(official_senders=f"1,{official.id}")
+    await shoal.runs()
+    order_id = await pay(shoal, unb)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="您的店铺已升级")
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小虾", 1) == ["您好"]
+    await shoal.is_done()
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    assert await shoal.book.order("shop", order_id) is None
+    (logged,) = [one for one in await shoal.log.list_messages(["shop"]) if one.message.text == "您的店铺已升级"]
+    assert (logged.message.decision, logged.message.direction) == ("official", "site")
 
 
 async def test_every_push_is_acknowledged_once_and_no_answer_of_the_site_is(shoal: Shoal) -> None:

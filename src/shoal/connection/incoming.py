@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import structlog
@@ -61,10 +61,13 @@ class Incoming:
         *,
         heard: HeardCounts,
         site_clock: SiteClock,
+        official_senders: Set[str] = frozenset(),
     ) -> None:
+        """``official_senders``: the ids of accounts of the site that nothing else tells from buyers."""
         self.is_unreadable = False
         """Whether the last push had an event that could not be read."""
         self._heard = heard
+        self._official_senders = official_senders
         self._account = account
         self._site_clock = site_clock
         self._log = message_log
@@ -78,7 +81,7 @@ class Incoming:
         events: list[Event] = []
         for entry in frames.entries_of(push):
             try:
-                events.append(read_event(decode_entry(entry), self._account.unb))
+                events.append(self._told_apart(read_event(decode_entry(entry), self._account.unb)))
             except UndecodableFrame as error:
                 log.debug("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
                 events.append(UnknownEvent(raw_kind="undecodable"))
@@ -90,6 +93,7 @@ class Incoming:
 
         ``pulled``: the events were pulled, so known ones are not counted as repeats.
         """
+        events = [self._told_apart(event) for event in events]
         said = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
         new_ids = await self._log.store_incoming(self._account.id, said, pulled=pulled)
         new = {message.message_id: message for message in said if message.message_id in new_ids}
@@ -101,6 +105,14 @@ class Incoming:
         without_order = [_without_order(card) for card in stored.without_order]
         await self._log.store_incoming(self._account.id, without_order, pulled=pulled)
         return Received(list(new.values()), stored.due)
+
+    def _told_apart(self, event: Event) -> Event:
+        """Return an event as the site's own when a listed account of the site sent it: it asks and sells nothing."""
+        if isinstance(event, ChatMessage) and event.sender_id in self._official_senders:
+            return replace(event, speaker=Speaker.OFFICIAL) if event.speaker is Speaker.PERSON else event
+        if isinstance(event, Card) and event.buyer_id in self._official_senders:
+            return replace(event, we_sell=False)
+        return event
 
     def action(self, received: Received) -> None:
         """Answer new messages and serve paid orders. After a crash the next connection continues."""

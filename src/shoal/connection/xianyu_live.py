@@ -183,8 +183,7 @@ class XianyuLive:
 
     async def _note_interrupted(self) -> None:
         """Mark what was in progress when the program or the last socket ended as uncertain."""
-        deps = self._deps
-        await deps.interruptions.settle(deps.message_log, deps.order_store, self._account.id)
+        await self._deps.interruptions.settle(self._deps.message_log, self._deps.order_store, self._account.id)
 
     async def _part(self, work: TaskDrain, grace_seconds: float) -> None:
         """Let work finish within ``grace_seconds``, and settle the rest: the account may stay disabled or parked."""
@@ -237,8 +236,7 @@ class XianyuLive:
         pictures = self._site_pictures(authorization)
         sender = Sender(self._account, socket, self._deps.message_log, pictures, send_timeout_seconds=send_seconds)
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
-        work = TaskDrain()
-        grace_seconds = FAREWELL_SECONDS
+        work, grace_seconds = TaskDrain(), FAREWELL_SECONDS
         try:
             async with asyncio.TaskGroup() as tasks, self._deps.live_connections.connected(self._account.id, sender):
                 conversations = Conversations(
@@ -262,6 +260,7 @@ class XianyuLive:
                     work,
                     heard=self._deps.heard,
                     site_clock=site_clock,
+                    official_senders=frozenset(self._settings.official_senders.replace(",", " ").split()),
                 )
                 keepalive = self._keepalive(
                     authorization, socket, position, incoming, work, away=away, site_clock=site_clock

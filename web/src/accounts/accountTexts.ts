@@ -124,7 +124,7 @@ const zh = {
   shopLimitHint: '留空则使用服务器设置，0 表示不限。',
   serverSetting: '服务器设置',
   paidHint: '付款后自动发送，例如提取码。发送成功后才会确认发货。',
-  freeShippingHint: '小刀价成团的订单自动免拼。',
+  freeShippingHint: '买家下小刀单后自动免拼，不再等人拼单；没有可发送的内容时不执行。',
   autoConfirmHint: '付款消息送达后，自动确认发货。每个订单只做一次。',
   variables: '插入变量',
   variable: {
@@ -285,7 +285,7 @@ const en: Texts<typeof zh> = {
   shopLimitHint: 'Empty: server default. 0: no limit.',
   serverSetting: 'server default',
   paidHint: 'Sent after payment, e.g. a download code. Shipment is confirmed only after it has arrived.',
-  freeShippingHint: 'Complete group orders automatically.',
+  freeShippingHint: 'Completes an order at a group price at once, if there is something to send afterwards.',
   autoConfirmHint: 'Confirm shipment once the paid message has arrived; once per order.',
   variables: 'Insert',
   variable: {
