@@ -12,7 +12,7 @@ from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
 from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, TradeCard
-from shoal.xianyu.trade_texts import status_named
+from shoal.xianyu.trade_texts import deciding, status_named
 
 log = structlog.get_logger("shoal.order_news")
 
@@ -98,7 +98,7 @@ class OrderUpdates:
         status = "pending_ship" if card.says_paid else "group_pending" if card.says_group_price else ""
         return OrderUpdate(
             order_id=order_id,
-            status=status or status_named(card.reminder, card.title),
+            status=status or status_named(deciding(card.reminder, card.title)),
             source="card" if isinstance(card, TradeCard) else "card_update",
             item_id=card.item_id,
             buyer_id=card.buyer_id or "",

@@ -15,7 +15,7 @@ TIPS: Final = 14
 _OFFICIAL_SESSIONS: Final = frozenset({"3", "53"})
 _PERSON_SESSIONS: Final = frozenset({"", "1"})
 _SHORTEST_PERSON_ID: Final = 6
-_CARD_MARK, _TIP_MARK = "MsgCard", "MsgTips"
+_CARD_MARK, _TIP_MARK = "msgcard", "msgtips"
 _SITE_SOURCE: Final = "C2C:"
 
 
@@ -65,13 +65,14 @@ def who_speaks(
     content is a card. ``is_known_phrase``: its text is one of the site's own. ``needPush`` tells nothing: it is "false"
     on buyers' lines too.
     """
+    mark, source_id = mark.lower(), source_id.upper()
     if TIPS in content_types or mark == _TIP_MARK:
         return Speaker.TIP
     if is_card or content_types & CARD_TYPES or mark == _CARD_MARK or source_id.startswith(_SITE_SOURCE):
         return Speaker.CARD
     if sender_id == me:
         return Speaker.OWN
-    if is_official(session_type, sender_id):
+    if is_official(session_type, sender_id) or not sender_id.isdigit():  # whom nobody can answer is no buyer
         return Speaker.OFFICIAL
     if session_type not in _PERSON_SESSIONS:
         return Speaker.GROUP

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shoal.xianyu.identity import strip_address
 from shoal.xianyu.push_events import CardUpdate, Parcel, TradeCard
 from shoal.xianyu.speakers import CARD_TYPES, is_in_a_persons_chat
-from shoal.xianyu.trade_texts import is_group_price_text, is_paid_text
+from shoal.xianyu.trade_texts import deciding, is_group_price_text, is_paid_text
 from shoal.xianyu.wire_values import found, id_of, json_object, ms_of, number_of, object_at, object_in, text_of
 
 TRADE_CARD = 26
@@ -16,12 +16,12 @@ TRADE_CARD = 26
 ITEM_ID = re.compile(r"[?&]itemId=([0-9]+)")
 _PEER_ID = re.compile(r"[?&]peerUserId=([0-9]+)")
 _PEER_NAME = re.compile(r"[?&]peerUserNick=([^&]{1,64})")
-_BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})(?![0-9])")
-_TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})(?![0-9])")
+_BUTTON_ORDER = re.compile(r"orderId=([0-9]{10,32})(?![0-9])")
+_TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{10,32})(?![0-9])")
 _ORDER_FIELD = re.compile(r"(?:orderId|bizOrderId)[\"']?\s?[=:]\s?[\"']?([0-9]{10,32})(?![0-9])")
 _ANYWHERE_ORDER = (
     _ORDER_FIELD,
-    re.compile(r"order_detail\?id=([0-9]{10,32})(?![0-9])"),
+    _TARGET_ORDER,
 )
 _UPDATE_KEY = re.compile(r"[^:]{0,128}:([0-9]{10,32}):(?:([0-9]{1,4}):([A-Za-z_]{1,64}))?")
 _ROLE = re.compile(r"[?&]role=(buyer|seller)\b", re.IGNORECASE)
@@ -44,9 +44,9 @@ class Surroundings:
 
     @classmethod
     def of(cls, extension: dict[str, object]) -> Surroundings:
-        """Read the two inner objects of map 10."""
-        ext_json, biz_tag = text_of(extension.get("extJson")), text_of(extension.get("bizTag"))
-        return cls(extension, json_object(ext_json), json_object(biz_tag))
+        """Read the two inner objects of map 10: each is a text in every captured frame, and may be an object."""
+        inner = [object_at(extension, key) or json_object(text_of(extension.get(key))) for key in ("extJson", "bizTag")]
+        return cls(extension, *inner)
 
     @property
     def source_id(self) -> str:
@@ -90,7 +90,7 @@ class Surroundings:
 
         Not a card that a user sent: the site's own cards come from a task.
         """
-        if self.source_id.startswith("S:"):
+        if self.source_id.upper().startswith("S:"):
             return False
         roles = {role.lower() for link in links for role in _ROLE.findall(link)}
         if roles:
@@ -116,7 +116,7 @@ def trade_card(
     """Read a card. ``beside``: other text of the message in which its order id may stand."""
     main, changed = card_main(content), _changed_main(content)
     links = _links(content)
-    title = text_of(object_at(main, "exContent").get("title")) or text_of(object_at(changed, "exContent").get("title"))
+    title = text_of(object_at(changed, "exContent").get("title")) or text_of(object_at(main, "exContent").get("title"))
     reminder = _told(around.extension) or summary
     order_id = _linked_order(links) or _order_anywhere(content_text, beside) or _keyed_order(around.update_key)
     return TradeCard(
@@ -131,8 +131,8 @@ def trade_card(
         content_type=content_type,
         task_name=around.task_name,
         we_sell=around.we_sell(links if any(map(_ROLE.search, links)) else [content_text], sender_id, me),
-        says_paid=is_paid_text(reminder) or is_paid_text(title),
-        says_group_price=is_group_price_text(reminder) or is_group_price_text(title),
+        says_paid=is_paid_text(deciding(reminder, title)),
+        says_group_price=is_group_price_text(deciding(reminder, title)),
         parcel=_parcel(links, around.update_key),
         buyer_name=around.peer_name,
     )

@@ -62,14 +62,19 @@ _SYSTEM_TEXTS_BARE = frozenset(_without_blanks(text) for text in SYSTEM_TEXTS)
 
 
 def is_paid_text(text: str) -> bool:
-    """Return whether a card's reminder or title reports that the buyer has paid. Not for typed text."""
+    """Return whether a card's words report that the buyer has paid, and nothing that came later. Not for typed text."""
     words = comparable(text)
-    return any(phrase in words for phrase in PAID_TEXTS)
+    return any(phrase in words for phrase in PAID_TEXTS) and status_named(text) == "pending_ship"
 
 
 def is_group_price_text(text: str) -> bool:
-    """Return whether a card's title reports that a group price waits for the seller."""
-    return GROUP_PRICE_TEXT in comparable(text)
+    """Return whether a card's words report that a group price waits for the seller."""
+    return status_named(text) == "group_pending"
+
+
+def deciding(reminder: str, title: str) -> str:
+    """Return which of a card's texts says how its order stands: the reminder if it does, for the title may be old."""
+    return reminder if status_named(reminder) else title
 
 
 _STATUS_WORDS = (
