@@ -114,6 +114,14 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_TRADE_CARDS}test_f4_an_update_tells_a_group_price_by_its_words_and_not_by_a_name",
     ),
     one(
+        "a title that is out of date outweighs the reminder",
+        "xianyu/trade_texts.py",
+        "return reminder if status_named(reminder) else title",
+        "return title or reminder",
+        "tests/wire/test_frames.py::test_a_pushed_frame_becomes_what_it_must",
+        f"{_SHAPES}test_a_refund_whose_title_still_says_paid_serves_nothing",
+    ),
+    one(
         "a parcel is confirmed as none",
         "orders/orders.py",
         "if order.parcel != NO_PARCEL and order_action.detail != Why.ASKED:",
