@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import structlog
@@ -32,7 +33,8 @@ class SiteTime:
     def __init__(self) -> None:
         self._clock: SiteClock | None = None
         self._wall_less_steady_ms = 0
-        self._asked_steady_ms: int | None = None
+        self._asked_steady_ms: WeakKeyDictionary[aiohttp.ClientSession, int] = WeakKeyDictionary()
+        """When each session asked last: the proxy of one account may be dead, and another one's works."""
         self._asking = asyncio.Lock()
 
     def now_ms(self) -> int:
@@ -66,13 +68,13 @@ class SiteTime:
     async def ask(self, session: aiohttp.ClientSession, base_url: str, browser: Browser) -> None:
         """Ask the site for its time before a call that needs it, unless it is known: as a visitor without a login.
 
-        It is asked again after the machine's clock was set. Without an answer the machine's time is used, and the site
-        is not asked again for a minute.
+        It is asked again after the machine's clock was set. Without an answer the machine's time is used, and this
+        session does not ask again for a minute.
         """
         async with self._asking:
-            if self._is_known() or not self._may_ask():
+            if self._is_known() or not self._may_ask(session):
                 return
-            self._asked_steady_ms = steady_ms()
+            self._asked_steady_ms[session] = steady_ms()
             try:
                 async with session.get(
                     f"{base_url}/h5/{_HOME_CALL}/1.0/",
@@ -88,8 +90,9 @@ class SiteTime:
         set_by_ms = now_ms() - steady_ms() - self._wall_less_steady_ms
         return self._clock is not None and abs(set_by_ms) <= TOLERANCE_MS
 
-    def _may_ask(self) -> bool:
-        return self._asked_steady_ms is None or steady_ms() - self._asked_steady_ms >= _ASK_AGAIN_MS
+    def _may_ask(self, session: aiohttp.ClientSession) -> bool:
+        asked_ms = self._asked_steady_ms.get(session)
+        return asked_ms is None or steady_ms() - asked_ms >= _ASK_AGAIN_MS
 
 
 def _moment_ms(date: str) -> int | None:

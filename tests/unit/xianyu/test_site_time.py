@@ -126,3 +126,13 @@ async def test_a_site_that_does_not_answer_is_not_asked_before_each_call(
     machine.passed_ms = 61 * SECOND_MS
     await site.ask(site_time)
     assert len(site.asked) == 1
+
+
+async def test_an_account_whose_proxy_is_dead_keeps_no_other_from_asking(site: Site) -> None:
+    site_time, url = SiteTime(), site.url
+    site.url = "http://127.0.0.1:9"
+    await site.ask(site_time)
+    site.url, site.ahead_ms = url, 7 * HOUR_MS
+    async with open_site_session() as site.session:
+        await site.ask(site_time)
+    assert site_time.ahead_ms > 6 * HOUR_MS
