@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 EXPLORING = ("tests/state", "tests/faults/test_bites.py", "tests/api/test_openapi.py")
 """What does more under ``SHOAL_PROVE``."""
 _EXPLORED = re.compile(r"^(?P<name>.+): (?P<figures>\d+ \w+(?:, \d+ \w+)*); answers", re.MULTILINE)
-"""What the proofs say of themselves (``state.world.Figures``)."""
+"""What the proofs say of themselves (``state.figures.Figures``)."""
 _FIGURE = re.compile(r"(\d+) (\w+)")
 _SUMMARY = re.compile(r"(\d+) (passed|failed|error)")
 _CAUGHT = re.compile(r"^(\d+) of (\d+) mutants caught", re.MULTILINE)

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from state.faulty_stores import Fate, FaultyStore, Weather
+from state.figures import Figures
 from state.model import Call
-from state.world import ACCOUNTS, NUMBERS, Figures, World
+from state.sites import ACCOUNTS, NUMBERS
+from state.world import World
 
 PROVE = bool(os.environ.get("SHOAL_PROVE"))
 

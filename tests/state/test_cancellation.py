@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from state.faulty_stores import Fate, Weather
+from state.figures import Figures
 from state.model import Call
 from state.scenarios import PROVE, Scenario, memory, play, told
-from state.world import NUMBERS, Figures, World
+from state.sites import NUMBERS
+from state.world import World
 
 CALLS = {
     "status": Call(kind="status", account="ann", flag=False),

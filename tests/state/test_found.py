@@ -11,9 +11,11 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import ActionRequired
 from standins import ANN, cookie_of
+from state.figures import Figures
 from state.model import Call
+from state.sites import NUMBERS
 from state.virtual_loop import VirtualLoop
-from state.world import NUMBERS, Figures, World, settings
+from state.world import World, settings
 
 
 def test_an_account_that_is_added_while_it_is_being_deleted_loses_no_task() -> None:

@@ -23,10 +23,12 @@ from shoal.accounts.journal import fold, projection
 from shoal.errors import StaleGeneration
 from standins import cookie_of
 from state.faulty_stores import Fate, FaultySqlite, FaultyStore, Weather
+from state.figures import Figures
 from state.model import Call
 from state.scenarios import ADDED, PROVE, Scenario, flaps, memory, play, told, unknown
+from state.sites import Climate, Site
 from state.virtual_loop import VirtualLoop
-from state.world import Climate, Figures, Site, World, settings
+from state.world import World, settings
 
 SEEDS = 1000 if PROVE else 60
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from shoal.accounts.account import AccountState
+from state.figures import Figures
 from state.model import Call
 from state.scenarios import ADDED, flaps
-from state.world import Climate, Figures, World
+from state.sites import Climate
+from state.world import World
 
 SICK = {
     "crashes": Climate(mode="crash"),

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from state.faulty_stores import Fate, FaultySqlite, FaultyStore, Weather
+from state.figures import Figures
 from state.model import Call
-from state.world import ACCOUNTS, NUMBERS, Climate, Figures, World
+from state.sites import ACCOUNTS, NUMBERS, Climate
+from state.world import World
 
 PROVE = bool(os.environ.get("SHOAL_PROVE"))
 PHASES = [Phase.generate] if os.environ.get("SHOAL_NO_SHRINKING") else [Phase.generate, Phase.shrink]

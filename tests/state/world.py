@@ -6,25 +6,29 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
-from shoal.accounts.account import Account, AccountState, ParkReason, RunKey
-from shoal.accounts.account_task import Link
+from shoal.accounts.account import Account, AccountState, ParkReason
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager, Outcome
 from shoal.accounts.edits import all_rules
-from shoal.accounts.events import AccountChanged, Event, EventBus
-from shoal.accounts.journal import JournalEntry, fold, projection
+from shoal.accounts.events import AccountChanged, Event
+from shoal.accounts.journal import JournalEntry
 from shoal.accounts.published import PublishedAccounts
 from shoal.config import Settings, load_settings
-from shoal.errors import ActionRequired, ShoalError, StoreError, TemporaryFailure
+from shoal.errors import ShoalError
 from standins import cookie_of
+from state.answers import GONE, Said, told_twice
+from state.demands import Violation, demand
 from state.faulty_stores import FaultySqlite, FaultyStore
-from state.linearizability import Operation, linearization
-from state.model import CHANGED, FOOTPRINTS, UNCHANGED, Call, ModelAccount, Read, apply, full_rules, model_of, seen_as
+from state.figures import Figures
+from state.judge import check_stream, judge
+from state.model import CHANGED, UNCHANGED, Call, ModelAccount, full_rules
+from state.sites import ACCOUNTS, Site
+from state.streams import WatchedBus, follow
 from state.virtual_loop import VirtualLoop, interrupted
 
 T = TypeVar("T")
@@ -33,209 +37,11 @@ TEN_MINUTES = 600.0
 LONGEST_CALL_SECONDS = 120.0
 """No caller waits longer than the lock, the database and the task together may take."""
 
-ACCOUNTS = ("ann", "bob", "cyd", "dan")
-NUMBERS = {name: number for number, name in enumerate(ACCOUNTS, start=1)}
-
-
-class Violation(AssertionError):
-    """An invariant of the contract does not hold."""
-
-
-def demand(condition: object, sentence: str) -> None:
-    """Hold the contract to its word."""
-    if not condition:
-        raise Violation(sentence)
-
 
 @cache
 def settings() -> Settings:
     """The defaults: on a virtual clock nobody minds five minutes."""
     return load_settings()
-
-
-# -- the site ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Climate:
-    """How connections of one account fare."""
-
-    mode: str = "fine"
-    """``fine``, ``crash``, ``temporary``, ``owner``, ``end`` or ``hang`` (never registers)."""
-    start_seconds: float = 0.0
-    farewell_seconds: float = 0.0
-    stuck: bool = False
-    """Ignores its cancellation for as long as this holds."""
-
-
-class Site:
-    """Where connections live. It keeps count of them and of the gate."""
-
-    def __init__(self) -> None:
-        self.climates: dict[str, Climate] = {name: Climate() for name in ACCOUNTS}
-        self.live: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
-        self.started = 0
-        self.links: list[tuple[str, RunKey, Link]] = []
-        self.refused: set[tuple[str, RunKey]] = set()
-        """What only an owner can bring back: it must not come by itself."""
-        self.offences: list[str] = []
-        self.parting: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
-        """How many connections are saying farewell: their accounts are about to move."""
-        self._broken: dict[str, asyncio.Event] = {}
-        self._released: dict[str, asyncio.Event] = {}
-
-    async def connect(self, account: Account, link: Link) -> None:
-        """One connection, as its account's climate is."""
-        name = account.id
-        if (name, account.run_key) in self.refused:
-            self.offences.append(f"{name} is parked, and was tried again")
-        self.live[name] += 1
-        if self.live[name] > 1:
-            self.offences.append(f"{name} has {self.live[name]} connections")
-        self.started += 1
-        self.links.append((name, account.run_key, link))
-        try:
-            await self._converse(account, link, self.climates[name])
-        except ActionRequired:
-            self.refused.add((name, account.run_key))
-            raise
-        finally:
-            self.live[name] -= 1
-            self.links.remove((name, account.run_key, link))
-
-    async def _converse(self, account: Account, link: Link, climate: Climate) -> None:
-        broken = self._broken[account.id] = asyncio.Event()
-        try:
-            await asyncio.sleep(climate.start_seconds)
-            await self._live(link, climate.mode, broken)
-        finally:
-            self.parting[account.id] += 1
-            try:
-                await self._part(account.id, self.climates[account.id])
-            finally:
-                self.parting[account.id] -= 1
-
-    @staticmethod
-    async def _live(link: Link, mode: str, broken: asyncio.Event) -> None:
-        if mode == "owner":
-            raise ActionRequired("risk_control", action_url="https://site.example/verify")
-        if mode == "temporary":
-            raise TemporaryFailure("come back later")
-        if mode == "crash":
-            raise RuntimeError("boom")
-        if mode == "hang":
-            await broken.wait()
-        if mode != "end":
-            link.running()
-            link.received(message=True)
-            await broken.wait()
-            raise TemporaryFailure("the link was lost")
-
-    async def _part(self, name: str, climate: Climate) -> None:
-        if climate.stuck:
-            released = self._released.setdefault(name, asyncio.Event())
-            while not released.is_set():
-                try:
-                    await released.wait()
-                except asyncio.CancelledError:
-                    continue
-        if climate.farewell_seconds:
-            await asyncio.shield(asyncio.sleep(climate.farewell_seconds))
-
-    def break_link(self, name: str) -> None:
-        """The running connection of that account is lost."""
-        if name in self._broken:
-            self._broken[name].set()
-
-    def set_climate(self, name: str, climate: Climate) -> None:
-        """From now on connections fare like this. Those that hang are lost; those that were stuck part."""
-        before, self.climates[name] = self.climates[name], climate
-        if before.mode == "hang":
-            self.break_link(name)
-        if not climate.stuck and name in self._released:
-            self._released.pop(name).set()
-
-    def all_well(self) -> None:
-        """No more faults."""
-        for name in ACCOUNTS:
-            self.set_climate(name, Climate())
-
-
-# -- the stream --------------------------------------------------------------------------------------------------
-
-
-class WatchedBus(EventBus):
-    """Sees each event at the moment when it goes out."""
-
-    def __init__(self, judge: Callable[[Event], None]) -> None:
-        super().__init__()
-        self._judge = judge
-
-    def publish(self, event: Event) -> None:
-        self._judge(event)
-        super().publish(event)
-
-
-async def read_on(world: World, cursor: int) -> list[JournalEntry]:
-    """The journal beyond a cursor, however often it takes."""
-    while True:
-        try:
-            return await world.store.journal(after_rev=cursor)
-        except StoreError:
-            await asyncio.sleep(1.0)
-
-
-async def follow(world: World, bus: EventBus, cursor: int, limit: int, cuts: Random) -> None:
-    """A reader of the stream who resumes where it was after every cut and every reset, and checks what it gets."""
-    got = world.followed
-    while True:
-        with bus.subscribe(limit) as subscription:
-            for entry in await read_on(world, cursor):
-                cursor = entry.rev
-                got.append(cursor)
-            for _ in range(cuts.randint(1, 4)):
-                events = await subscription.take()
-                demand(bool(events) != subscription.lost, "a listener that lost nothing was given nothing")
-                if subscription.lost:
-                    break
-                for event in events:
-                    if isinstance(event, AccountChanged) and event.entry.rev > cursor:
-                        cursor = event.entry.rev
-                        got.append(cursor)
-
-
-# -- the world ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Said:
-    """What a caller was told, of one account."""
-
-    call: Call
-    account: str
-    op_id: str
-    answer: Hashable
-    began: int
-    ended: int
-
-
-@dataclass(slots=True)
-class Figures:
-    """What was explored."""
-
-    groups: int = 0
-    calls: int = 0
-    callbacks: int = 0
-    choices: int = 0
-    rests: int = 0
-    reads: int = 0
-    schedules: int = 0
-    cancellations: int = 0
-    answers: dict[str, int] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        counts = {name: getattr(self, name) for name in self.__slots__ if name != "answers"}
-        return ", ".join(f"{count} {name}" for name, count in counts.items() if count) + f"; answers {self.answers}"
 
 
 class World:
@@ -251,7 +57,7 @@ class World:
         self.site = Site()
         self._seed = seed or 0
         self._ids = itertools.count()
-        self._clock = itertools.count()
+        self.clock = itertools.count()
         self._calls: set[asyncio.Task[None]] = set()
         self._leaving: dict[asyncio.Task[Any], int] = {}
         self.suspensions = 0
@@ -291,10 +97,10 @@ class World:
         if isinstance(self.store, FaultySqlite) and self.store.database._threads is None:
             await self.store.database.open()
         await self.manager.open()
-        self._opened_at = self.manager.newest_rev
+        self.opened_at = self.manager.newest_rev
         self.followed = []
         cuts = Random(self._seed)
-        self._follower = asyncio.create_task(follow(self, self._bus, self._opened_at, cuts.randint(2, 40), cuts))
+        self._follower = asyncio.create_task(follow(self, self._bus, self.opened_at, cuts.randint(2, 40), cuts))
         self._last_seen = dict(self.manager.accounts)
         self.loop.after_step = self._look
 
@@ -303,11 +109,11 @@ class World:
         await self.manager.close()
         known = set(self.site.refused)  # of what a connection learns after the close nobody is left to hear
         self.site.all_well()
-        await self._until(lambda: not any(self.site.live.values()), "every connection ends when the manager closes")
+        await self.until(lambda: not any(self.site.live.values()), "every connection ends when the manager closes")
         await self._calls_end()
-        await self._until(lambda: self.store.idle, "the store comes to rest")
+        await self.until(lambda: self.store.idle, "the store comes to rest")
         self._stop_faults()
-        self._check_stream(await self.store.journal(), followed=False)
+        check_stream(self, await self.store.journal(), followed=False)
         await self._dismiss_follower()
         self.site.refused &= known
         if self.store.lost_observations:
@@ -386,14 +192,14 @@ class World:
         self.figures.calls += 1
         op_id = f"{call.kind}-{next(self._ids)}"
         caller = Caller(actor="user:ann", op_id=op_id, if_match=call.if_match)
-        began = next(self._clock)
+        began = next(self.clock)
         self._note_reads()
         answers = await self._attempt(call, caller)
         if call.again:
             again = await self._attempt(replace(call, cancel_at=0, cancel_step=0), replace(caller, repeats=True))
-            answers = {name: _told_twice(op_id, answers[name], again[name]) for name in call.accounts}
+            answers = {name: told_twice(op_id, answers[name], again[name]) for name in call.accounts}
         self._note_reads()
-        ended = next(self._clock)
+        ended = next(self.clock)
         for account, answer in answers.items():
             self.figures.answers[str(answer)] = self.figures.answers.get(str(answer), 0) + 1
             one = f"{op_id}:{account}" if call.kind in {"batch", "atomic"} else op_id
@@ -474,7 +280,7 @@ class World:
 
     def _note_reads(self) -> None:
         for name in ACCOUNTS:
-            self.reads.append((name, next(self._clock), self.manager.accounts.get(name)))
+            self.reads.append((name, next(self.clock), self.manager.accounts.get(name)))
 
     def _look(self) -> None:
         """Between any two callbacks: what any reader would see now must be right."""
@@ -487,12 +293,12 @@ class World:
         for name, account in accounts.items():
             if self._last_seen.get(name) is not account:
                 self._last_seen[name] = account
-                self.reads.append((name, next(self._clock), account))
+                self.reads.append((name, next(self.clock), account))
                 durable = (name, account.generation, account.rev) in self.store.durable.versions
                 demand(durable, f"{name} was published before it was durable")
         for name in [name for name in self._last_seen if name not in accounts]:
             del self._last_seen[name]
-            self.reads.append((name, next(self._clock), None))
+            self.reads.append((name, next(self.clock), None))
             self.site.refused = {key for key in self.site.refused if key[0] != name}
         for name, run_key, link in self.site.links:
             wanted = accounts.get(name)
@@ -527,7 +333,7 @@ class World:
             self.store.weather.clear()
             self.store.read_failures = self.store.observe_failures = 0
 
-    async def _until(
+    async def until(
         self, condition: Callable[[], bool], sentence: str | Callable[[], str], within: float = TEN_MINUTES
     ) -> None:
         ends_at = self.loop.time() + within
@@ -545,14 +351,14 @@ class World:
         self._stop_faults()
         await asyncio.sleep(1.0)
         await self._calls_end()
-        await self._until(lambda: self.store.idle and not self.manager.pending, "every change is settled")
-        await self._until(
+        await self.until(lambda: self.store.idle and not self.manager.pending, "every change is settled")
+        await self.until(
             lambda: all(map(self._is_settled, ACCOUNTS)), lambda: f"every account is settled: {self._unsettled()}"
         )
-        await self._until(
+        await self.until(
             lambda: self.store.idle and not self.manager._task_manager._dirty, "what was observed is stored"
         )
-        await self.judge()
+        await judge(self)
 
     def _unsettled(self) -> str:
         return "; ".join(
@@ -576,156 +382,3 @@ class World:
         if seen.state is AccountState.PARKED:
             return seen.reason in set(ParkReason) and bool(seen.action_url) and not self.site.live[name]
         return seen.state is AccountState.RUNNING and self.site.live[name] == 1
-
-    async def judge(self) -> None:
-        """Invariants 1 to 5, 7, 9 and 13, of everything since the last time."""
-        self.figures.rests += 1
-        demand(not self.loop.complaints, f"the loop complained: {self.loop.complaints}")
-        demand(not self.manager.pending, "a draft was left behind")
-        demand(len(self.manager.locks) == 0, "a lock is held, or was leaked")
-        demand(not any(map(self.manager.is_stale, ACCOUNTS)), "an account is stale at rest")
-        contents, journal = await self.store.load(), await self.store.journal()
-        accounts = dict(self.manager.accounts)
-        demand(accounts == dict(contents.accounts), "what is published is not what is stored")
-        folded = fold(journal)
-        demand(
-            folded == {name: projection(account) for name, account in accounts.items()},
-            "what is published is not what the journal says",
-        )
-        demand(len({entry.op_id for entry in journal}) == len(journal), "an op was carried out twice")
-        if isinstance(self.store, FaultySqlite):
-            rows = {name: (account.generation, account.rev, account.enabled) for name, account in accounts.items()}
-            demand(self.store.rows() == rows, "the rows are not what is published")
-        demand([entry.rev for entry in journal] == sorted({entry.rev for entry in journal}), "revs do not rise")
-        demand(self.manager.newest_rev == max((entry.rev for entry in journal), default=0), "the newest rev is old")
-        for name, seen in contents.observations.items():
-            task = self.manager.tasks[name].observation
-            demand((seen.state, seen.parked_for) == (task.state, task.parked_for), f"{name} is observed otherwise")
-        await self._until(
-            lambda: len(self.followed) == len(journal) - self._revs_before(journal), "readers catch up", 60
-        )
-        self._check_stream(journal, followed=True)
-        self._check_footprints(journal)
-        made = {entry.op_id: (entry.generation, entry.rev) for entry in journal}
-        demand(all(made.get(op_id) == stamp for op_id, stamp in self.stamps.items()), "an answer names another change")
-        self.stamps.clear()
-        self._check_versions(journal)
-        await self._check_answers({entry.op_id: entry for entry in journal})
-        self._check_histories(accounts, journal)
-
-    def _revs_before(self, journal: list[JournalEntry]) -> int:
-        return sum(entry.rev <= self._opened_at for entry in journal)
-
-    def _check_stream(self, journal: list[JournalEntry], *, followed: bool) -> None:
-        since = [entry for entry in journal if entry.rev > self._opened_at]
-        demand(
-            [entry.rev for entry in self.fanned_out] == [entry.rev for entry in since],
-            f"the stream is not the journal: {[entry.rev for entry in self.fanned_out]}",
-        )
-        demand(
-            [entry.op_id for entry in self.fanned_out] == [entry.op_id for entry in since],
-            "an event differs from its journal row",
-        )
-        if followed:
-            demand(self.followed == [entry.rev for entry in since], f"a reader got {self.followed}")
-
-    @staticmethod
-    def _check_footprints(journal: list[JournalEntry]) -> None:
-        for entry in journal:
-            allowed = FOOTPRINTS.get(entry.op_id.partition("-")[0])
-            demand(allowed is None or entry.changes.keys() <= allowed, f"{entry.op_id} touched {sorted(entry.changes)}")
-
-    def _check_versions(self, journal: list[JournalEntry]) -> None:
-        """Every value that was ever read, or returned, is a committed one."""
-        versions: dict[tuple[str, int], dict[str, Any]] = {}
-        histories: dict[str, list[JournalEntry]] = {}
-        for entry in journal:
-            history = histories.setdefault(entry.account_id, [])
-            history.append(entry)
-            living = fold(history).get(entry.account_id)
-            if living is not None:
-                versions[entry.account_id, entry.generation] = {**living, "rev": entry.rev}
-        for account in [*(account for _, _, account in self.reads if account is not None), *self.returned]:
-            committed = versions.get((account.id, account.generation))
-            demand(
-                committed == projection(account),
-                f"{account.id} was shown at generation {account.generation} as it never was",
-            )
-        self.returned.clear()
-
-    async def _check_answers(self, journal: dict[str, JournalEntry]) -> None:
-        """What callers were told is what became of it; who was told nothing gets the true outcome now."""
-        now = next(self._clock)
-        kept: list[Said] = []
-        fates: dict[str, set[bool]] = {}
-        for said in self.said:
-            record = await self.store.op(said.op_id)
-            applied = record is not None
-            if said.answer in UNSURE:
-                said.ended = now
-                if record is not None:
-                    said.answer = CHANGED if record.changed else UNCHANGED
-                    kept.append(said)
-            elif said.answer in {CHANGED, UNCHANGED}:
-                demand(record is not None, f"{said.op_id} was acknowledged and is not there")
-                demand(
-                    (said.op_id in journal) == (said.answer == CHANGED), f"{said.op_id}: {said.answer}, says the answer"
-                )
-                kept.append(said)
-            else:
-                demand(
-                    not applied and said.op_id not in journal, f"{said.op_id} failed ({said.answer}) and left a trace"
-                )
-                if said.answer not in _NO_VERDICT and said.call.kind != "atomic":
-                    kept.append(said)
-            if said.call.kind == "atomic":
-                fates.setdefault(said.op_id.partition(":")[0], set()).add(applied)
-        for op_id, fate in fates.items():
-            demand(len(fate) == 1, f"{op_id} was applied in part")
-        self.said = kept
-
-    def _check_histories(self, accounts: dict[str, Account], journal: list[JournalEntry]) -> None:
-        for name in ACCOUNTS:
-            operations: list[Operation[Call | Read]] = [
-                Operation(call=said.call, answer=said.answer, began=said.began, ended=said.ended)
-                for said in self.said
-                if said.account == name
-            ]
-            operations += [
-                Operation(call=Read(), answer=seen_as(account), began=at, ended=at)
-                for account_name, at, account in self.reads
-                if account_name == name
-            ]
-            found = linearization(operations, self.start[name], apply)
-            demand(found is not None, f"the history of {name} has no order: {_told(operations)}")
-            generation = max((entry.generation for entry in journal if entry.account_id == name), default=0)
-            account = accounts.get(name)
-            number = 0 if account is None else int(account.unb) - 2200000000000
-            self.start[name] = model_of(account, number, generation)
-        self.said.clear()
-        self.reads.clear()
-
-
-def _told_twice(op_id: str, first: Hashable, second: Hashable) -> Hashable:
-    """What both answers to one op come to."""
-    if first in {CHANGED, UNCHANGED}:
-        allowed = second in {first, "unknown_account"} or second in _NO_VERDICT or second in UNSURE
-        demand(allowed, f"{op_id} was answered {first}, and then {second}")
-        return first
-    if second in {CHANGED, UNCHANGED} or (first == second and first not in _NO_VERDICT):
-        return second
-    return GONE
-
-
-GONE = "gone"
-"""Nobody was told anything."""
-UNSURE = frozenset({GONE, "outcome_unknown"})
-_NO_VERDICT = {"not_applied", "lock_timeout", "store_degraded", "store_closed", "store_error"}
-"""Answers that any call may get at any time."""
-
-
-def _told(operations: list[Operation[Call | Read]]) -> str:
-    return "\n".join(
-        f"{operation.began}-{operation.ended} {operation.call} -> {operation.answer}"
-        for operation in sorted(operations, key=lambda operation: operation.began)
-    )
