@@ -71,13 +71,7 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     assert not lina.active
     assert not await console.door.server.sessions.of_user(lina.id)
 
-    await page.locator("[data-user=lina] [data-test=menu]").click()
-    await page.get_by_text("删除…", exact=True).click()
-    await expect(page.locator("[data-test=goes]")).to_contain_text("没有店铺")
-    await expect(page.locator("[data-test=remove-user]")).to_be_disabled()
-    await page.locator("[name=confirm]").fill("lina")
-    await page.keyboard.press("Enter")
-    await expect(page.locator("[data-user=lina]")).to_have_count(0)
+    await _remove_lina(page)
     assert await console.door.server.users.by_name("lina") is None
 
     await page.locator("[data-tab=settings-security]").click()
@@ -87,3 +81,13 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     async with page.expect_download() as downloading:
         await page.locator("[data-test=export]").click()
     assert '"kind":"sign_in"' in (await (await downloading.value).path()).read_text()
+
+
+async def _remove_lina(page: Page) -> None:
+    await page.locator("[data-user=lina] [data-test=menu]").click()
+    await page.get_by_text("删除…", exact=True).click()
+    await expect(page.locator("[data-test=goes]")).to_contain_text("没有店铺")
+    await expect(page.locator("[data-test=remove-user]")).to_be_disabled()
+    await page.locator("[name=confirm]").fill("lina")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-user=lina]")).to_have_count(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -64,41 +65,51 @@ async def bad_hours(data_dir: Path) -> None:
             await shoal.close()
 
 
-async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
-    unbs = [await shoal.add(f"shop{number}", number=number, keywords={"在吗": "hi"}) for number in range(SHOPS)]
+@dataclass(frozen=True)
+class Shops:
+    """The shops of one server, and what is asked of all of them."""
 
-    async def all_back(times: int) -> None:
-        await sandbox.do("faults/clear")
-        states = [shoal.manager.observation(f"shop{number}") for number in range(SHOPS)]
-        assert not [seen.reason for seen in states if seen.state is AccountState.PARKED], "nobody is to blame"
+    shoal: Shoal
+    sandbox: Sandbox
+    unbs: list[str]
+
+    async def all_back(self, times: int) -> None:
+        await self.sandbox.do("faults/clear")
+        states = [self.shoal.manager.observation(f"shop{number}") for number in range(SHOPS)]
+        assert not [seen.reason for seen in states if seen.state is AccountState.PARKED], "no shop is to blame"
         for number in range(SHOPS):
-            await until(partial(runs, f"shop{number}"))
-        for unb in unbs:
-            assert await sandbox.seen_soon(unb, "小鱼", times) == ["hi"] * times
+            await until(partial(self._runs, f"shop{number}"))
+        for unb in self.unbs:
+            assert await self.sandbox.seen_soon(unb, "小鱼", times) == ["hi"] * times
 
-    async def each_is(wanted: Callable[[Observation], bool]) -> None:
+    def _runs(self, account_id: str) -> bool:
+        return self.shoal.manager.observation(account_id).state is AccountState.RUNNING
+
+    async def each_is(self, wanted: Callable[[Observation], bool]) -> None:
         """Wait until each shop has been seen so at some time: while it tries again it is not."""
         so: set[int] = set()
 
         def all_were() -> bool:
-            so.update(n for n in range(SHOPS) if wanted(shoal.manager.observation(f"shop{n}")))
+            so.update(n for n in range(SHOPS) if wanted(self.shoal.manager.observation(f"shop{n}")))
             return len(so) == SHOPS
 
         await until(all_were)
 
-    def runs(account_id: str) -> bool:
-        return shoal.manager.observation(account_id).state is AccountState.RUNNING
+    async def are_all_asked(self) -> None:
+        for unb in self.unbs:
+            await self.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
 
-    async def everybody_asks() -> None:
-        for unb in unbs:
-            await sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+
+async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
+    unbs = [await shoal.add(f"shop{number}", number=number, keywords={"在吗": "hi"}) for number in range(SHOPS)]
+    shops = Shops(shoal, sandbox, unbs)
 
     with shoal.manager.events.subscribe() as events:
         counted = await Counted(sandbox, unbs).begin()
         await sandbox.do("fault", kind="handshake_refused")
         await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
-        await everybody_asks()
-        await each_is(lambda seen: seen.reason == "handshake_refused")
+        await shops.are_all_asked()
+        await shops.each_is(lambda seen: seen.reason == "handshake_refused")
         await asyncio.sleep(0.5)  # in which they might storm
         waits: set[int] = set()
         async with asyncio.timeout(60):  # what fell together does not rise together: no few waits are those of all
@@ -110,30 +121,30 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
     assert token_calls == [0] * SHOPS, "the token is not to blame"
-    await all_back(1)
+    await shops.all_back(1)
 
     counted = await Counted(sandbox, unbs).begin()
     await sandbox.do("fault", kind="silent_zombie", heartbeats=False, sticky=True)
-    await everybody_asks()
-    await each_is(lambda seen: seen.state is AccountState.RETRYING)
+    await shops.are_all_asked()
+    await shops.each_is(lambda seen: seen.state is AccountState.RETRYING)
     await asyncio.sleep(0.5)  # in which they might storm
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
     assert token_calls == [0] * SHOPS
-    await all_back(2)
+    await shops.all_back(2)
 
     counted = await Counted(sandbox, unbs).begin()
     for unb in unbs:
         await sandbox.do("expire", account=unb, what="im_token")
     await sandbox.do("fault", kind="http_500", which="token", times=10_000)
     await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
-    await everybody_asks()
-    await each_is(lambda seen: seen.reason == "temporary_failure")
+    await shops.are_all_asked()
+    await shops.each_is(lambda seen: seen.reason == "temporary_failure")
     await asyncio.sleep(0.5)  # in which they might storm
     handshakes, token_calls, most = await counted.end()
     assert max(token_calls) <= most
     assert max(handshakes) <= most
-    await all_back(3)
+    await shops.all_back(3)
     assert {(await sandbox.sockets(unb))["max"] for unb in unbs} == {1}
 
 

@@ -26,7 +26,6 @@ from shoal.errors import ActionRequired, ComeBackLater, NumberTaken, ShoalError
 
 log = structlog.get_logger("shoal.task")
 
-
 FAILURES_THAT_MAKE_LATE = 2
 """After this many failed attempts in a row, the next attempts queue behind the owner's other accounts."""
 
@@ -258,9 +257,7 @@ class AccountTask:
             return AccountState.STOPPED
         if not self._deps.owns(self.account_id):
             return AccountState.ELSEWHERE
-        if self._deps.numbers.is_taken(account):
-            return AccountState.PARKED
-        if self.is_parked(account):
+        if self._deps.numbers.is_taken(account) or self.is_parked(account):
             return AccountState.PARKED
         return None
 

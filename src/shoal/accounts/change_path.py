@@ -342,11 +342,7 @@ class ChangePath:
     # -- the writer's completion ---------------------------------------------------------------------------------
 
     def _settle(
-        self,
-        changes: Sequence[Change],
-        holds: Sequence[Hold],
-        settlement: Settlement,
-        missed: Sequence[JournalEntry],
+        self, changes: Sequence[Change], holds: Sequence[Hold], settlement: Settlement, missed: Sequence[JournalEntry]
     ) -> None:
         """Called by the store, on the loop, in commit order: publish or drop, then let the next caller in."""
         if isinstance(settlement, Unsettled):

@@ -79,14 +79,7 @@ class CookieManager:
         self._published = published or PublishedAccounts(EventBus())
         self.events = self._published.events
         self._task_manager = TaskManager(
-            store,
-            connect,
-            settings,
-            self.events,
-            self._published,
-            ownership=ownership,
-            rng=rng,
-            backoff=backoff,
+            store, connect, settings, self.events, self._published, ownership=ownership, rng=rng, backoff=backoff
         )
         self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
         self._path = ChangePath(
@@ -360,14 +353,7 @@ class CookieManager:
         return await self._batch.each(updates, caller, wait_seconds=wait)
 
     async def _change(
-        self,
-        account_id: str,
-        operation: str,
-        edit: Edit,
-        caller: Caller,
-        *,
-        wait: float = 0.0,
-        revive: bool = False,
+        self, account_id: str, operation: str, edit: Edit, caller: Caller, *, wait: float = 0.0, revive: bool = False
     ) -> Outcome:
         done = await self._path.change(account_id, operation, edit, caller)
         if revive and not done.changed:

@@ -232,11 +232,10 @@ class XianyuLive:
         position: SyncCursor,
         away: Position | None,
     ) -> None:
-        send_seconds = self._settings.send_timeout_seconds
-        pictures = self._site_pictures(authorization)
+        pictures, work = self._site_pictures(authorization), TaskDrain()
+        send_seconds, grace_seconds = self._settings.send_timeout_seconds, FAREWELL_SECONDS
         sender = Sender(self._account, socket, self._deps.message_log, pictures, send_timeout_seconds=send_seconds)
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
-        work, grace_seconds = TaskDrain(), FAREWELL_SECONDS
         try:
             async with asyncio.TaskGroup() as tasks, self._deps.live_connections.connected(self._account.id, sender):
                 conversations = Conversations(

@@ -153,8 +153,8 @@ MUTATIONS = (
     _one(
         "a parked account is tried again",
         "accounts/account_task.py",
-        "        if self.is_parked(account):\n            return AccountState.PARKED\n",
-        "",
+        " or self.is_parked(account):",
+        ":",
     ),
     _one(
         "what only an owner can mend is forgotten while stopping",
