@@ -115,7 +115,7 @@ async def owner(ready: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def make_trouble(ready: dict[str, Any]) -> None:
-    """Make one shop need a check, one be kicked out, one be told to wait; make the site refuse one message."""
+    """Make one shop need a check, one be kicked out, one wait as the site demands; make the site refuse one message."""
     async with owner(ready) as http:
 
         async def unb(shop: str) -> str:

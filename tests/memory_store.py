@@ -165,7 +165,7 @@ class MemoryStore:
         )  # fmt: skip
 
     async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
-        """Let an account hold a number that nobody holds."""
+        """Let an account hold a free number."""
         if account_id in self._accounts:
             self._holders = {held: holder for held, holder in self._holders.items()
                              if holder != account_id or held == number}  # fmt: skip

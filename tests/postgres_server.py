@@ -153,7 +153,7 @@ def shared_server(meeting: Path) -> Iterator[Postgres]:
 
 
 def _start_detached() -> Path:
-    """Start a server that is nobody's child. Returns its directory."""
+    """Start a server that outlives its parent process. Returns its directory."""
     directory = Path(tempfile.mkdtemp(prefix="shoal-pg-", dir="/tmp"))  # short: a socket's path is limited
     programs, everywhere = _prepare(directory, new_session=True)
     options = " ".join(word or "''" for word in ("-k", str(directory), *OPTIONS))

@@ -121,7 +121,7 @@ async def small_proxy(kind: Kind, credentials: str = "") -> AsyncIterator[SmallP
 
 @dataclass
 class Tripwire:
-    """A site that nobody may reach directly: it counts who tries."""
+    """A site that must not be reached directly: it counts attempts."""
 
     port: int = 0
     touched: int = 0

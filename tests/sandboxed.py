@@ -200,7 +200,7 @@ class Sandbox:
 
 @asynccontextmanager
 async def standing_sandbox(*without: str, shops: int = 3, **levers: Any) -> AsyncIterator[Sandbox]:
-    """A strict sandbox in this process, without some rules; nothing may break one of the others meanwhile."""
+    """A strict sandbox in this process, without some rules; nothing may break one of the others."""
     world = World(seed=5, shops=shops, policy=strict_policy(*NOT_YET, *without, **levers))
     app = build_sandbox(world)
     async with served(app) as url, aiohttp.ClientSession() as http:
@@ -231,7 +231,7 @@ _WORK = {"chat", "reply", "echo", "outbox", "order", "orders", "catch-up"}
 
 
 def is_heartbeat(line: dict[str, Any]) -> bool:
-    """Whether a line of the sandbox's frames is a heartbeat of ours."""
+    """Whether a line of the sandbox's frames is a heartbeat of the client."""
     return line["direction"] == "in" and isinstance(line["frame"], dict) and line["frame"].get("lwp") == "/!"
 
 

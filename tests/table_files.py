@@ -1,4 +1,4 @@
-"""Excel files for tests: honest ones, and ones that nobody's program would write."""
+"""Excel files for tests: usual ones, and ones that no program would write."""
 
 from __future__ import annotations
 

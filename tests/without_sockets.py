@@ -168,7 +168,7 @@ class StandInSite:
         self.held = None
 
     def garbles(self) -> None:
-        """Push an entry that nobody can read."""
+        """Push an unreadable entry."""
         package = {"maxPts": now_ms() * 1000 + next(self._numbers), "data": [{"data": "!"}]}
         self._put(json.dumps({"lwp": "/s/sync", "headers": {"mid": "g 0"}, "body": {"syncPushPackage": package}}))
 

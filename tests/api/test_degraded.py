@@ -1,4 +1,4 @@
-"""What callers hear while nobody knows what became of a commit."""
+"""What callers get while the outcome of a commit is unknown."""
 
 from __future__ import annotations
 

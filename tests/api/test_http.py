@@ -65,7 +65,7 @@ def _reading(door: Door) -> list[str]:
 
 
 OF_THE_SERVER_ITSELF = {"security_notes", "observed", "state_moves"}
-"""What is refused, and how shops fare: nobody's request is what writes them."""
+"""What is refused, and how shops fare: no request writes them."""
 
 
 async def _stored(door: Door) -> dict[str, list[str]]:
@@ -184,7 +184,7 @@ async def test_a_sign_in_that_cannot_be_looked_up_lets_nobody_in(door: Door, mon
         raise StoreError("disk I/O error")
 
     monkeypatch.setattr(door.server.database, "read", broken)
-    async with client_of(door.app, "made-up") as stranger:  # memory knows who is signed in, and nobody else
+    async with client_of(door.app, "made-up") as stranger:  # memory knows only the signed-in users
         assert (await stranger.get("/cookies")).status_code == 401
     answer = await door.client.post("/login", json={"username": "admin", "password": "whatever it may be"})
     assert (answer.status_code, answer.json()["success"]) == (200, False)

@@ -1,4 +1,4 @@
-"""Logins that come and last, over the wire: a code without ``cookie2``, a face check, a renewal that nobody sees."""
+"""Logins that come and last, over the wire: a code without ``cookie2``, a face check, a silent renewal."""
 
 from __future__ import annotations
 

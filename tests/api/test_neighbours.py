@@ -79,7 +79,7 @@ async def test_f8_an_administrator_frees_a_number_whose_owner_left(door: Door) -
         notes = (await bob.call("GET", "/security-log?kind=number_freed"))["items"]
         assert [(note["actor"], note["account"]) for note in notes] == [("user:admin", "theirs")]
         body = await bob.call("PUT", "/cookies/theirs/status", json={"enabled": True})
-        assert body["state"] == "parked", "whoever was let in meanwhile keeps it"
+        assert body["state"] == "parked", "the account that was accepted in between keeps it"
         await door.call("DELETE", "/cookies/mine")
         await until(lambda: door.server.manager.observation("theirs").state == "running")
 

@@ -18,7 +18,7 @@ EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"
 PATH = f"/cookies/shop/orders/{ID}"
 NOW = {"wait": "0"}
-"""The invented site serves no orders: nobody need wait for it."""
+"""The invented site serves no orders: no test waits for it."""
 
 
 async def paid(door: Door, order_id: str = ID, account_id: str = "shop", **news: Any) -> None:

@@ -1,4 +1,4 @@
-"""Readiness: whether a change can be stored is looked at when nobody writes, and what it tells of accounts."""
+"""Readiness: whether a change can be stored is checked when nothing is written, and what it says of accounts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_f6_however_many_ask_there_is_one_look_and_nobody_waits_long(
         _nobody_wrote_lately(door)
         before = writer.works_committed
         assert {answer.status_code for answer in await asyncio.gather(*(_ready(door) for _ in range(100)))} == {200}
-        assert writer.works_committed - before <= 2  # the look, and what a task observed meanwhile
+        assert writer.works_committed - before <= 2  # the check, and what a task observed during it
 
 
 async def test_f6_a_write_of_a_moment_ago_is_known_and_costs_no_other(door: Door) -> None:
@@ -90,7 +90,7 @@ async def test_f6_a_write_of_a_moment_ago_is_known_and_costs_no_other(door: Door
     before = writer.groups_committed
     for _ in range(20):
         assert (await _ready(door)).json()["ready"] is True
-    assert writer.groups_committed - before <= 1  # what was observed last may be stored meanwhile
+    assert writer.groups_committed - before <= 1  # what was observed last may be stored at the same time
 
 
 async def test_f6_who_asks_and_leaves_ends_the_look_of_nobody_else(

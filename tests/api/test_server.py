@@ -102,7 +102,7 @@ async def test_f7_a_shop_that_cannot_be_read_again_keeps_no_right_that_was_taken
         await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "read"})
         await bob.call("GET", "/cookies/shop")
 
-        def write(connection: Connection) -> None:  # as a commit does of which nobody heard, and another program
+        def write(connection: Connection) -> None:  # as a commit without an answer does, and another program
             connection.execute(delete(grants))
             connection.execute(delete(journal).where(journal.c.account_id == "broken", journal.c.generation == 1))
             connection.execute(update(accounts).where(accounts.c.id == "broken").values(remark="theirs"))

@@ -1,4 +1,4 @@
-"""Whoever attacks the sign-in learns nothing, wins nothing, and harms nobody who is in."""
+"""An attacker of the sign-in learns nothing, gets in nowhere, and harms no signed-in user."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_a_full_disk_throws_nobody_out_and_lets_in_by_the_same_checks(
             )
             assert (answer.status_code, answer.json()["code"]) == (503, "not_applied")
             assert "retry-after" in answer.headers
-        with monkeypatch.context() as patch:  # nobody knows what became of a commit: nothing is written at all
+        with monkeypatch.context() as patch:  # an unknown commit: nothing is written at all
             patch.setattr(Database, "degraded", property(lambda _: True))
             patch.setattr(door.server.database, "write", full)
             await bob.call("GET", "/cookies")

@@ -151,7 +151,7 @@ async def test_f16_before_any_script_there_is_a_skeleton_and_without_them_a_word
         page = await (await console.browser(**look)).new_page()
         await page.route("**/assets/index-*.js", hold)
         await page.goto("/console/", wait_until="commit")
-        await expect(page.locator("#boot .form")).to_be_visible()  # nobody is signed in here
+        await expect(page.locator("#boot .form")).to_be_visible()  # no user is signed in here
         assert await page.evaluate("getComputedStyle(document.getElementById('boot')).backgroundColor") == ground
         assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
         await (await held.get()).abort()

@@ -1,4 +1,4 @@
-"""Over the real wire: letters nobody sees, messages without end, floods, and clocks that are wrong or are set."""
+"""Over the real wire: invisible letters, messages without end, floods, and clocks that are wrong or are set."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ async def test_a_new_account_logs_in_and_connects_through_its_proxy_only(sandbox
     try:
         async with small_proxy("socks5", "ann:pass") as proxy, qr_logins(shoal) as logins:
             login = await begin(logins, "shop", proxy=proxy.url)
-            assert {host for host, _ in proxy.passed} == {SITE}, "nobody else finds this site"
+            assert {host for host, _ in proxy.passed} == {SITE}, "no other route leads to this site"
             await scan(shoal, login, "CONFIRMED")
             assert (await ended(logins, login)).state is QrLoginState.DONE
             assert shoal.manager.account("shop").proxy == proxy.url

@@ -145,7 +145,7 @@ async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
     first, _ = await sendings(shoal, "sent", "sent")
-    assert first.reason == "echo", "it settled what nobody had answered"
+    assert first.reason == "echo", "it settled what had no answer"
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 

@@ -52,7 +52,7 @@ async def opened(sandbox: Sandbox, data_dir: Path, **settings: Any) -> AsyncIter
 
 @pytest.fixture
 async def counter(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
-    """The shop, and a chat in which the buyer has said something that nobody answers."""
+    """The shop, and a chat whose buyer's message is not answered."""
     mark = request.node.get_closest_marker("settings")
     async with opened(sandbox, tmp_path / "data", **(mark.kwargs if mark else {})) as door:
         seller = next(iter(sandbox.world.sellers.values()))

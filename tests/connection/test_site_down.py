@@ -1,4 +1,4 @@
-"""The site's bad hours: refused handshakes, silence, calls that fail. No storm of ours, and everything comes back."""
+"""The site's bad hours: refused handshakes, silence, calls that fail. No storm, and everything comes back."""
 
 from __future__ import annotations
 

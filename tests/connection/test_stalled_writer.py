@@ -177,7 +177,7 @@ async def test_f1_an_act_that_waits_for_the_writer_when_the_line_drops_is_done_o
         order_id = await pay(shoal, unb)
         await until(stands)
         await dropped(shoal, unb)
-    if act is Action.CONFIRM and place == "commit":  # it stands there as begun, and nobody can know that it was not
+    if act is Action.CONFIRM and place == "commit":  # it stands there as begun, and cannot be known to have failed
         await order_soon(shoal, order_id, problem="confirm_uncertain")
     else:
         await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)

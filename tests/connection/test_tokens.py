@@ -272,7 +272,7 @@ async def test_while_no_new_token_can_be_had_the_old_one_is_used_on(shoal: Shoal
         await hours.pass_by(111 * 60)
         for _ in range(3):
             await dropped(shoal, unb)
-        assert await token_calls(shoal, unb) == 2, "one that failed, whatever the line does meanwhile"
+        assert await token_calls(shoal, unb) == 2, "one that failed, whatever the connection does during it"
         await shoal.sandbox.do("faults/clear")
         await hours.pass_by(61)
         await registered(shoal, unb, 5)

@@ -25,7 +25,7 @@ Step = tuple[str, str]
 
 
 class Trace:
-    """The functions of ours that were called, in order of their first call."""
+    """The project's functions that were called, in order of their first call."""
 
     def __init__(self) -> None:
         self.steps: dict[Step, None] = {}

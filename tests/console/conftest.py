@@ -23,7 +23,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
 
 @pytest.fixture
 async def browser(door: Door) -> AsyncIterator[httpx.AsyncClient]:
-    """A page of ours on this machine: it keeps cookies and says where it came from."""
+    """A page of the console on this machine: it keeps cookies and says where it came from."""
     async with page_of(door) as client:
         yield client
 

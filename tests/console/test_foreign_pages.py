@@ -13,7 +13,7 @@ from doors import Door, client_of
 from shoal.api.http.safety_headers import SAFE
 
 MAY_BE_NOBODY = {"/verify", "/logout", "/register", "/send-message"}
-"""They answer whoever asks, and a foreign page as nobody; the last one has its key in the body."""
+"""They answer without a sign-in, also a foreign page; the last one has its key in the body."""
 
 
 def routes_of(door: Door, *, closed: bool = False) -> list[tuple[str, str]]:
@@ -128,7 +128,7 @@ async def test_typing_an_address_changes_nothing(door: Door) -> None:
 
 
 async def test_a_token_in_the_header_counts_wherever_the_script_came_from_and_is_told_to_no_page(door: Door) -> None:
-    """Whoever holds the token may use it; a browser's page cannot read the answer, for no header allows it to."""
+    """The token alone is enough; a browser's page cannot read the answer, for no header allows it to."""
     foreign = {"Origin": "https://tool.example", "Sec-Fetch-Site": "cross-site"}
     answer = await door.client.put("/cookies/shop/remark", json={"remark": "a tool"}, headers=foreign)
     assert (answer.status_code, door.account().remark) == (200, "a tool")

@@ -1,4 +1,4 @@
-"""The console's socket: a snapshot, rows in batches, resuming, an honest reset, and nobody else's accounts."""
+"""The console's socket: a snapshot, rows in batches, resuming, a reset after lost rows, only the user's accounts."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_a_reader_who_is_too_slow_loses_its_queue_and_starts_over(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "BATCH_SECONDS", 1.0)  # as long as a page might keep us waiting
-    monkeypatch.setattr(live, "QUEUE_LIMIT", 1)  # two changes of twenty come meanwhile, however busy the machine is
+    monkeypatch.setattr(live, "QUEUE_LIMIT", 1)  # two changes of twenty come in between, however busy the machine is
     async with served(door) as url, _page(door, url) as page:
         await _next(page)
         for number in range(20):

@@ -218,7 +218,7 @@ async def test_f7_what_another_server_wrote_is_no_work_of_an_outsider(store: DBM
 async def test_f7_what_was_missed_is_told_before_what_an_outsider_wrote_also_to_who_left(
     database: Database, store: DBManager, manager: CookieManager
 ) -> None:
-    """Another server's change and an outsider's stand in one row: both are told, in order, though nobody waits."""
+    """Another server's change and an outsider's stand in one row: both are published, in order, without a caller."""
     async with managing(FakeSite(), store) as other:
         await other.update_settings("shop", {"remark": "by the other server"}, caller=ANN)
     await _by_another(database, _set(pause_duration=1))

@@ -37,7 +37,7 @@ QUICK = ReplicaTimes(read_seconds=3.0, write_seconds=1.0, refresh_seconds=10.0, 
 
 @contextlib.contextmanager
 def away(postgres: Postgres, url: str) -> Iterator[None]:
-    """A database that lets nobody in."""
+    """A database that refuses every connection."""
     name = str(make_url(url).database)
     with postgres.administrator() as connection:
         connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")

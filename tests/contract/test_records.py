@@ -88,7 +88,7 @@ async def test_people_have_names_of_their_own(users: Users) -> None:
 
 
 async def test_names_that_look_alike_are_one_name(users: Users) -> None:
-    """Case, width and composed letters make no other person, and whoever types them otherwise still comes in."""
+    """Case, width and composed letters make no other user, and a user who types them otherwise still signs in."""
     jose = await users.create("  José１ ", PASSWORD)
     assert jose.username == "José1"
     for name in ("josé1", "JOSÉ1", "Jose\u0301１", "ｊosé1"):

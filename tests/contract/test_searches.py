@@ -1,4 +1,4 @@
-"""Searches, which may look through everything: in fair turns, and ended with whoever asked."""
+"""Searches, which may look through everything: in fair turns, and ended with their caller."""
 
 from __future__ import annotations
 

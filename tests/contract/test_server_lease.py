@@ -138,7 +138,7 @@ async def test_f3_while_the_database_is_away_too_long_no_account_is_acted_for_an
 
 @contextmanager
 def away(postgres: Postgres, url: str) -> Iterator[None]:
-    """A database that lets nobody in."""
+    """A database that refuses every connection."""
     name = str(make_url(url).database)
     with postgres.administrator() as connection:
         connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")

@@ -48,7 +48,7 @@ async def test_a_chat_is_taken_over_and_handed_back_by_hand(log: MessageLog, pau
 async def test_what_the_owner_answered_is_not_answered_again(database: Database, log: MessageLog, clock: Clock) -> None:
     word = ours("s1", clock.now)
     await log.store_incoming("shop", [word])
-    assert await held(database, intended(clock)) is None, "nobody knows yet whose word it is"
+    assert await held(database, intended(clock)) is None, "it is not known yet who wrote it"
     await log.mark_human("shop", word, pause_minutes=0)
     assert await held(database, intended(clock)) is Decision.HUMAN_ANSWERED
     assert await held(database, intended(clock, asked_at_ms=clock.now + 1)) is None

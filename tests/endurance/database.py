@@ -126,7 +126,7 @@ class PacedDatabase(Database):
         self._chance = chance
 
     def writer_stands(self, seconds: float, *, when_done: bool) -> None:
-        """For so long nothing is written (``when_done``: it is written, and nobody is told so)."""
+        """For so long nothing is written (``when_done``: it is written, and reported as failed)."""
         self._writes.stand(seconds, when_done=when_done)
 
     def readers_stand(self, seconds: float) -> None:

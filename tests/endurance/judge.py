@@ -91,7 +91,7 @@ class Judge:
         self._ledger.commit()
 
     async def look_after(self, now: float) -> None:
-        """What is done once a minute: drop what is old, and look for answers that nobody is going to send."""
+        """What is done once a minute: drop what is old, and look for answers that will never be sent."""
         self._ledger.drop((now - KEEP_SECONDS) * 1000)
         before_ms = round((now - self.patience_seconds) * 1000)
         try:

@@ -61,7 +61,7 @@ class OpenOrder:
 
 
 class Ledger:
-    """The file. Opening it again closes what an interruption left open: nobody can tell any more what came of it."""
+    """The file. Opening it again closes what an interruption left open: its outcome is unknown."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ class Ledger:
         return Counter(dict(self._rows.execute("SELECT name, number FROM counts WHERE what = ?", (what,)).fetchall()))
 
     def fact(self, name: str) -> float:
-        """A number that outlives an interruption; 0 when nobody set it."""
+        """A number that outlives an interruption; 0 when it was never set."""
         row = self._rows.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return float(row[0]) if row else 0.0
 
@@ -221,7 +221,7 @@ class Ledger:
         self._rows.execute("INSERT OR REPLACE INTO facts VALUES (?,?)", (name, value))
 
     def complain(self, at: float, what: str) -> None:
-        """Note that a promise was broken, or something nobody foresaw."""
+        """Note that a promise was broken, or something unforeseen happened."""
         self._rows.execute("INSERT INTO complaints VALUES (?,?)", (at, what))
 
     def complaints(self, limit: int = 50) -> list[str]:

@@ -257,6 +257,6 @@ async def _left_over(sandbox: SandboxProcess, names: dict[str, str]) -> list[str
 
 
 def _complaints(log_file: Path) -> list[str]:
-    """What the server wrote that nobody foresaw: a trace of a failure, or a task that nobody awaited."""
+    """What the server wrote unforeseen: a trace of a failure, or a task that was never awaited."""
     lines = log_file.read_text(encoding="utf-8", errors="replace").splitlines()
     return [f"the log complains: {line}" for line in lines if "Traceback" in line or "never awaited" in line][:5]

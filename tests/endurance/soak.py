@@ -125,7 +125,7 @@ class Soak:
             await relay.close()
 
     async def _way_opened(self, relay: Relay) -> int:
-        """Listen where the run before did: a server's data belongs to one site. Such a port is nobody's by chance."""
+        """Listen where the run before did: a server's data belongs to one site. No other program has its port."""
         kept = round(self.ledger.fact("port"))
         while True:
             try:

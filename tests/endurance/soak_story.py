@@ -63,7 +63,7 @@ class SoakOwner(RealOwner):
 
     @property
     def is_gone(self) -> bool:
-        """Whether the server has ended although nobody ended it."""
+        """Whether the server has ended by itself."""
         return self._up.is_set() and self._server.child.returncode is not None
 
     async def _end(self) -> None:
@@ -135,7 +135,7 @@ class SoakStory(Story):
         except httpx.HTTPError as error:
             self.ledger.count("happened", f"a call failed: {type(error).__name__}")
         except AssertionError as error:
-            self.ledger.complain(self.now(), f"nobody foresaw this answer: {str(error)[:500]}")
+            self.ledger.complain(self.now(), f"unforeseen answer: {str(error)[:500]}")
 
     def _publish(self, what: str, *more: object) -> None:
         if what == "question":

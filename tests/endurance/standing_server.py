@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-sys.path.pop(0)  # this directory, whose modules are nobody's business here
+sys.path.pop(0)  # this directory, whose modules must not be imported here
 
 from shoal.cli.app import main
 from shoal.storage.database import Database

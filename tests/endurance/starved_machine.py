@@ -59,7 +59,7 @@ class StarvedMachine:
         self._relay.mend()
 
     async def _stand_still(self, seconds: float) -> None:
-        with suppress(ProcessLookupError, AssertionError):  # it was ended meanwhile, or is just being restarted
+        with suppress(ProcessLookupError, AssertionError):  # it has ended, or is just being restarted
             pid = self._server.child.pid
             os.kill(pid, signal.SIGSTOP)
             try:
@@ -69,7 +69,7 @@ class StarvedMachine:
 
 
 def hold_write_lock(source: Path | str, seconds: float, *, held: Callable[[], None] = lambda: None) -> None:
-    """Let nobody else write for so long, as a program does that copies or repairs; it changes nothing."""
+    """Hold the database's write lock for so long, as a program does that copies or repairs; change nothing."""
     with suppress(sqlite3.OperationalError, psycopg.OperationalError):  # it could not get it: then it does no harm
         if isinstance(source, Path):
             with closing(sqlite3.connect(source, timeout=30, isolation_level=None)) as connection:
@@ -89,7 +89,7 @@ def hold_write_lock(source: Path | str, seconds: float, *, held: Callable[[], No
 @contextmanager
 def busy_processes(number: int) -> Iterator[None]:
     """So many processes that only compute, for the time of the block; each is ended by its own id."""
-    # what ends with its parent although nobody is left to end it: it looks for who started it now and then
+    # what ends with its parent by itself: it looks for who started it now and then
     program = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(2_000_000))"
     children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(number)]
     try:

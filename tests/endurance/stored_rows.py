@@ -40,7 +40,7 @@ class StoredRows:
             )
 
     def left_sending(self, before_ms: int) -> int:
-        """How many automatic answers that old are still called ``sending``: nobody is going to send them any more."""
+        """How many automatic answers that old are still called ``sending``: they will never be sent."""
         old = select(func.count()).select_from(outbox).where(text(OUTBOX_OPEN), outbox.c.outcome == "sending")
         with self._engine.connect() as connection:
             return int(connection.scalar(old.where(outbox.c.created_at_ms < before_ms)) or 0)

@@ -91,7 +91,7 @@ class Question:
     cid: str
     at_ms: int
     kind: str
-    """``wanted``: the shop has a rule for it; ``idle``: it has none; else the site speaks, and nobody answers"""
+    """``wanted``: the shop has a rule for it; ``idle``: it has none; else the site speaks, and nothing is answered"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Story:
             running += [tasks.create_task(self._watch()), tasks.create_task(self._mend_what_is_parked())]
             await asyncio.sleep(seconds)
             self._over.set()
-            await asyncio.wait(running[:-2])  # what has been begun is ended: nobody leaves a server in mid-restart
+            await asyncio.wait(running[:-2])  # what has been begun is ended: no server is left in mid-restart
             await self._come_to_rest()
             for task in running[-2:]:
                 task.cancel()

@@ -67,7 +67,7 @@ async def test_f1_a_soak_counts_what_is_right_as_right_and_sees_what_is_planted(
     sold["chat_id"] = (await soak.sandbox.get(f"chats/{unb}/买家二"))["cid"]
     await soak.server.ok("POST", f"/cookies/{shop}/send", sold)
 
-    # a line called answered whose row nobody sends, one that was never stored, and an order that nobody is told of
+    # a line called answered whose row is never sent, one that was never stored, and an order not shown to its owner
     phantom, lost, silent = (number + 1000 for number in range(3))
     _plant(soak, shop, unb, phantom, lost, silent)
     await soak.judge.look(time.time())

@@ -50,7 +50,7 @@ async def cut_while_the_writer_stands(
 ) -> None:
     """The line breaks while answers and an act wait for the writer, which stands still for longer than the farewell.
 
-    The look into the past is held back meanwhile: what a connection then stores at its end waits for the writer too.
+    The history sync is held back: what a connection then stores at its end waits for the writer too.
     """
     site = story.site
     await site.do("fault", kind="hold", account=unb, which="conversations")

@@ -73,7 +73,7 @@ async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) 
         texts = [text for text in seen[question.unb, question.buyer] if question.token in text]
         outcome = outcome_of(story, question, texts, stored, limits)
         if question.token in story.sure and outcome == "unanswered: uncertain":
-            outcome = "!nobody knows what became of it, although nothing could leave"
+            outcome = "!unknown outcome, although nothing could leave"
         _count(reckoning, "message", outcome, question)
     attempts = {order["id"]: order["attempts"] for order in (await site.get("orders"))["items"]}
     for purchase in story.purchases:
@@ -82,7 +82,7 @@ async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) 
         outcome = outcome_of_order(purchase, times, attempts[purchase.order_id], stored)
         _count(reckoning, "order", outcome, purchase)
     reckoning.violations += [
-        f"on its way, and nobody sends it: {row}" for row in stored.sendings if row["outcome"] == "sending"
+        f"on its way, and not being sent: {row}" for row in stored.sendings if row["outcome"] == "sending"
     ]
     unknown = await _numbers_at(site) - {row["uuid"] for row in stored.sendings}
     reckoning.violations += [f"sent under a number that is not stored: {number}" for number in sorted(unknown)]
@@ -224,7 +224,7 @@ def _was_able(moments: Iterable[tuple[float, bool]], first: float, last: float) 
 
 
 def _shows_nothing(order: Row | None, message: str, confirm: str) -> bool:
-    """Whether its owner is not told of a paid order of which something failed, or of which nobody knows."""
+    """Whether its owner is not told of a paid order of which something failed, or whose outcome is unknown."""
     in_doubt = {"failed", "uncertain"} & {message, confirm}
     return bool(order and in_doubt and order["status"] == "pending_ship" and not order["problem"])
 
@@ -244,7 +244,7 @@ def outcome_of_order(purchase: Purchase, seen: int, attempts: list[Row], stored:
         (seen == 1 and message not in {"done", "uncertain"}, f"!paid message was seen, but is {message}"),
         (seen == 0 and message in {"intended", "pending", "none"}, f"!order forgotten: paid message is {message}"),
         (bool(done) and confirm not in {"done", "uncertain"}, f"!confirmed, but recorded as {confirm}"),
-        ("intended" in {message, confirm}, f"!silent: begun, and nobody goes on: {message}, {confirm}"),
+        ("intended" in {message, confirm}, f"!silent: begun, and not continued: {message}, {confirm}"),
         (_shows_nothing(stored.orders.get(key), message, confirm), f"!silent: {message}, {confirm}, and no problem"),
         (seen == 1, f"served, confirm: {confirm}"),
     ]

@@ -165,7 +165,7 @@ class VirtualWeather:
     def _stand_still(self, kind: str, rng: Random) -> None:
         """Something in the process stands still, mostly for longer than a connection says farewell.
 
-        Often the lines are cut meanwhile: then connections end, and new ones begin, while their work waits.
+        Often the lines are cut during that: then connections end, and new ones begin, while their work waits.
         """
         seconds, database = rng.uniform(*STANDING_SECONDS), self._shoal.database
         if rng.random() < 0.7:

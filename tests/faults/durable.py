@@ -64,7 +64,7 @@ async def durable_in(data_dir: Path, aside: Path) -> Durable:
 
 
 async def durable_at(place: Path, url: str = "") -> Durable:
-    """Read a database that nobody else needs: of a directory, or at a URL with its key in the directory."""
+    """Read a database that no other process uses: of a directory, or at a URL with its key in the directory."""
     async with Database(place, url=url) as database:
         store = DBManager(database, await open_vault(database, place / KEY_FILE))
         contents = await store.load()

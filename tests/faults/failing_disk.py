@@ -1,4 +1,4 @@
-"""A disk of ours beneath SQLite: it counts every call, fails at the one it is told, and knows what was synced.
+"""A simulated disk beneath SQLite: it counts every call, fails at a chosen one, and knows what was synced.
 
 SQLite gets it by ``apsw`` as a VFS. It has no shared memory, so a connection on it takes ``locking_mode=EXCLUSIVE``:
 the WAL's index stands in the heap then. What is left to prove under the real driver is proved with libfiu.
@@ -138,7 +138,7 @@ class FailingDisk(apsw.VFS):
 
 
 def _some(steps: list[Step], chance: random.Random) -> list[Step]:
-    """Each write or not, whole or its first part: a disk may write in any order what nobody told it to sync."""
+    """Each write or not, whole or its first part: a disk may write in any order what was not synced."""
     kept: list[Step] = []
     for step in steps:
         if chance.random() < 0.5:

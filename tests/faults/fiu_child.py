@@ -73,7 +73,7 @@ class Faults:
 class Gate:
     """Holds the writer at the beginning of a transaction; arms the faults at the beginning of the next one.
 
-    What is submitted meanwhile becomes one group, whatever else the machine does.
+    What is submitted during that becomes one group, however busy the machine is.
     """
 
     def __init__(self, faults: Faults) -> None:

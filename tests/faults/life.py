@@ -216,7 +216,7 @@ class Life:
         return response.json()
 
     async def _compare_ops(self, durable: Durable) -> None:
-        """Whoever got no answer can ask what became of it, and gets the truth."""
+        """A caller without an answer can ask for the outcome, and gets the true one."""
         made = made_by(durable)
         open_ones = [asked for asked in self._book.asked if asked.outcome == "unanswered"][-20:]
         others = [asked for asked in self._book.asked if asked.outcome != "unanswered"]

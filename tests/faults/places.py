@@ -59,7 +59,7 @@ class FilePlace:
         return await durable_in(self._data_dir, self._data_dir.with_name("aside"))
 
     async def strike(self, how: str) -> None:
-        """There is nobody to strike."""
+        """There is no server to strike."""
         raise NotImplementedError(how)
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class FilePlace:
 
 
 class PostgresPlace:
-    """A database of its own on a server of ours."""
+    """A database of its own on the tests' server."""
 
     def __init__(self, data_dir: Path, server: PostgresServer, chance: random.Random) -> None:
         self._data_dir = data_dir

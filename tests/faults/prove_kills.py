@@ -3,7 +3,7 @@
     python -m tests.faults.prove_kills --cycles 1000 --parts 20 [--part 2] [--postgres] [--run LABEL] [--figures FILE]
 
 Each part has a seed of its own and appends its figures when it has ended. A part whose figures stand in the file
-under the same label is not run again. With ``--postgres`` the data stand in a PostgreSQL of ours, which is killed too.
+under the same label is not run again. With ``--postgres`` the data stand in a PostgreSQL, which is killed, too.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Request:
 
     @property
     def unanswered(self) -> bool:
-        """Whether nobody knows yet what became of it."""
+        """Whether its outcome is not known yet."""
         return any(part.outcome == "unanswered" for part in self.parts.values())
 
 
@@ -101,7 +101,7 @@ class Book:
     told: list[list[dict[str, Any]]] = field(default_factory=list)
     """The changes that each event stream told, in order, one list for each connection."""
     surprises: list[str] = field(default_factory=list)
-    """Answers that nobody may get."""
+    """Answers that are always wrong."""
 
     @property
     def asked(self) -> list[Asked]:
@@ -113,7 +113,7 @@ class Book:
         return sum(asked.outcome == outcome for asked in self.asked)
 
     def broken_by(self, durable: Durable) -> list[str]:
-        """Each promise of ours that the durable state breaks, as a sentence."""
+        """Each promise that the durable state breaks, as a sentence."""
         return [*self.surprises, *self._broken_answers(durable), *self._broken_reads(durable)]
 
     def _broken_answers(self, durable: Durable) -> list[str]:

@@ -289,7 +289,7 @@ async def misuse(server: ServerProcess, cookie: str) -> None:
 
 
 async def read_everything(server: ServerProcess, item: str) -> None:
-    """GET every route that the document names, as its owner and as nobody."""
+    """GET every route that the document names, as its owner and without a sign-in."""
     document = await server.ok("GET", "/openapi.json")
     op_id = (await server.ok("GET", "/cookies/shop/history"))["items"][0]["op_id"]
     rule = (await server.ok("GET", "/cookies/shop/rules"))["items"][0]

@@ -320,7 +320,7 @@ async def test_a18_nothing_starts_on_damaged_data_and_a_sentence_says_what_to_do
         said = await serve_once({**server.environment, "SHOAL_DATA_DIR": str(place)})
         assert sentence in said, f"{what}: {said}"
         assert "backup" in said, f"{what}: {said}"
-    assert await sandbox_calls(sandbox) == calls  # nobody talked to the site
+    assert await sandbox_calls(sandbox) == calls  # no call reached the site
     await server.start()  # on the data as it was
 
     async def runs() -> bool:

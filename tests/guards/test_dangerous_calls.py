@@ -39,7 +39,7 @@ LED_TO = {
     "`https://www.goofish.com/item?id=${encodeURIComponent(facts.item_id)}`", "file", "'/console/login'",
     "href", "goal", "address",
 }  # fmt: skip
-"""What the console opens: checked pages of the site, files of ours, the login, its own pages, the help."""
+"""What the console opens: checked pages of the site, stored files, the login, its own pages, the help."""
 WRITES_HTML = re.compile(
     r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
 )
@@ -94,7 +94,7 @@ def test_no_shell_is_asked_and_only_the_demo_and_tables_start_a_process() -> Non
 
 
 def test_what_came_in_stands_in_no_text_of_sql() -> None:
-    """SQLAlchemy builds the queries. A text of SQL is always a constant of ours."""
+    """SQLAlchemy builds the queries. A text of SQL is always a constant."""
     given = 0
     for name, tree in _sources():
         speaks_sql = any(module.partition(".")[0] in {"sqlalchemy", "alembic"} for module in _imports(tree))

@@ -93,7 +93,7 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_TRADE_CARDS}test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale",
     ),
     one(
-        "a purchase of ours counts as a sale",
+        "a purchase of the account counts as a sale",
         "xianyu/trade_cards.py",
         'return "buyer" not in roles',
         "return True",

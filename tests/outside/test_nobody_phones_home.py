@@ -1,4 +1,4 @@
-"""The programs ask for nobody but the site that is configured: seen packet by packet, in a network of their own."""
+"""The programs ask only for the configured site: seen packet by packet, in a network of their own."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ async def test_c8_a_kill_while_the_message_is_answered(server: ServerProcess, sa
         assert confirmed == 0
         told = {"action": "paid_message", "outcome": "done"}
         answer = await server.http.post(f"/cookies/shop/orders/{order_id}/settle", json=told)
-        if answer.status_code != 200:  # the echo came meanwhile and settled it first
+        if answer.status_code != 200:  # the echo came first and settled it
             assert answer.json()["code"] in {"act_done", "act_settled", "act_under_way", "order_settled"}
     order = await shop.becomes(order_id, status="shipped")
     assert {row["action"]: row["state"] for row in order["actions"]} == {"paid_message": "done", "confirm": "done"}

@@ -54,7 +54,7 @@ async def test_tls_of_our_own_serves_a_renewed_certificate_after_sighup_and_forw
         await server.start()
         answer = await server.http.get("/health/live")
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
-        assert await believed(server.http, "203.0.113.5") == "127.0.0.1"  # who says so is no proxy of ours
+        assert await believed(server.http, "203.0.113.5") == "127.0.0.1"  # no trusted proxy says so
         reader, writer = await asyncio.open_connection("localhost", server.port, ssl=first)
         writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n")  # an idle line would be closed after a while
         second = renewed(tmp_path)

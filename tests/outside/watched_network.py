@@ -165,7 +165,7 @@ async def soon(what: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environment: str) -> None:
-    """A program of ours in a directory of its own, ended at the end."""
+    """One of the project's programs in a directory of its own, ended at the end."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
     quick = {"RES_OPTIONS": "timeout:1 attempts:1", "PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": str(directory)}
     with (directory / "stdout").open("wb") as output:
@@ -220,7 +220,7 @@ async def live_in_the_demo(directory: Path) -> list[str]:
 
 
 async def live_with_the_real_names(directory: Path) -> list[str]:
-    """A server as it comes, which nobody answers: an account, one behind a proxy, a QR login. Its own address."""
+    """A server with default settings, and no answers: an account, one behind a proxy, a QR login. Its own address."""
     async with AsyncExitStack() as stack:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

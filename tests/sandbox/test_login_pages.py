@@ -227,7 +227,7 @@ async def test_a_login_that_the_site_does_not_remember_is_not_renewed() -> None:
         for way in (LONG, BACKUP, {}):
             assert not await renewed(browser, **way)
         await browser.call("GET", "/im?from=login")
-        assert "cookie3_bak" not in browser.jar, "too late: the page sees nobody logged in"
+        assert "cookie3_bak" not in browser.jar, "too late: the page sees no login"
 
 
 async def test_a_renewal_ends_with_its_time_and_with_the_login() -> None:

@@ -1,4 +1,4 @@
-"""The sandbox speaks TLS with a certificate of its own, which nobody trusts by accident."""
+"""The sandbox speaks TLS with a certificate of its own, which no client trusts by default."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from state.demands import demand
 from state.model import CHANGED, UNCHANGED, Call
 
 GONE = "gone"
-"""Nobody was told anything."""
+"""The caller got no answer."""
 UNSURE = frozenset({GONE, "outcome_unknown"})
 NO_OUTCOME = {"not_applied", "lock_timeout", "store_degraded", "store_closed", "store_error"}
 """Answers that any call may get at any time."""

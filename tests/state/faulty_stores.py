@@ -97,7 +97,7 @@ class FaultyStore(MemoryStore):
         self.durable = _Durable()
         self.unsettled: set[str] = set()
         self.in_flight: set[str] = set()
-        """Accounts with a change that was handed in and whose end nobody was told yet."""
+        """Accounts with a change that was handed in and is not settled yet."""
         self._waiting: deque[_Work] = deque()
         self._deliveries: deque[list[tuple[_Work, Settlement]]] = deque()
         self._busy = self._degraded = False
@@ -320,7 +320,7 @@ class FaultySqlite(DBManager):
         return self._on_the_way == 0 and not self.database.degraded
 
     def rows(self) -> dict[str, tuple[int, int, bool]]:
-        """Generation, rev and wish of every living account, by a connection that knows nothing of ours."""
+        """Generation, rev and wish of every living account, by a connection outside the store."""
         file = self.database.file
         assert file is not None
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:

@@ -216,7 +216,7 @@ def test_f3_shops_whose_lines_were_cut_follow_the_first_that_got_in_again() -> N
 
 
 class Fickle:
-    """Owns everything, or nothing, and tells nobody when that changes."""
+    """Owns everything, or nothing, and does not report when that changes."""
 
     epoch = 1
     mine = True

@@ -40,7 +40,7 @@ LONGEST_CALL_SECONDS = 120.0
 
 @cache
 def settings() -> Settings:
-    """The defaults: on a virtual clock nobody minds five minutes."""
+    """The defaults: on a virtual clock five minutes cost nothing."""
     return load_settings()
 
 
@@ -107,7 +107,7 @@ class World:
     async def restart(self) -> None:
         """Close the manager, whatever is going on, and open another one on the same store."""
         await self.manager.close()
-        known = set(self.site.refused)  # of what a connection learns after the close nobody is left to hear
+        known = set(self.site.refused)  # what a connection learns after the close has no reader
         self.site.all_well()
         await self.until(lambda: not any(self.site.live.values()), "every connection ends when the manager closes")
         await self._calls_end()
@@ -158,7 +158,7 @@ class World:
     # -- callers -------------------------------------------------------------------------------------------------
 
     def launch(self, call: Call) -> asyncio.Task[None]:
-        """Somebody calls, beside whoever else does."""
+        """One call, beside others."""
         task = self.loop.create_task(self._perform(call), name=f"caller:{call.kind}")
         self._calls.add(task)
         return task
@@ -178,7 +178,7 @@ class World:
         await asyncio.sleep(seconds)
 
     async def pass_time(self, seconds: float) -> None:
-        """Nobody does anything."""
+        """No call is made."""
         await asyncio.sleep(seconds)
 
     async def _calls_end(self) -> None:
@@ -216,7 +216,7 @@ class World:
                 return await interrupted(work, call.cancel_at, late=call.late, suspended=self._suspended)
             return await work
         except asyncio.CancelledError:
-            demand(call.cancel_at or call.cancel_step, "a call was cancelled that nobody cancelled")
+            demand(call.cancel_at or call.cancel_step, "a call ended as cancelled without a cancellation")
             self.figures.cancellations += 1
             return dict.fromkeys(call.accounts, GONE)
         finally:
@@ -247,7 +247,7 @@ class World:
             result.account_id: result.outcome if result.error is None else result.error.code for result in results
         }
         for account in set(updates) - set(answers):
-            answers[account] = GONE  # removed meanwhile
+            answers[account] = GONE  # removed in between
         return answers
 
     def _dispatch(self, call: Call, caller: Caller) -> Coroutine[Any, Any, Outcome]:
@@ -303,10 +303,10 @@ class World:
         for name, run_key, link in self.site.links:
             wanted = accounts.get(name)
             if wanted is None or not wanted.enabled or wanted.run_key != run_key:
-                demand(not link.allows(), f"the gate of {name} is open though nobody wants this connection")
+                demand(not link.allows(), f"the gate of {name} is open for an unwanted connection")
         if isinstance(self.store, FaultyStore):
             for name in self.store.unsettled:
-                demand(self.manager.is_stale(name), f"{name} is unsettled, and nobody says so")
+                demand(self.manager.is_stale(name), f"{name} is unsettled, and not shown as stale")
             for name in self.store.in_flight:
                 demand(name in self.manager.pending, f"{name} is being written, and its draft is gone")
                 turns = self.manager.locks._turns.get(name)

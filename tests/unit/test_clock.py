@@ -52,7 +52,7 @@ def test_what_the_site_told_is_as_long_ago_by_our_clock_however_wrong_that_is(
     machine.pass_by(60_000)
     assert site.ours(site_ms + 59_000) == now_ms() - 1_000
     machine.wall_ms += HOUR_MS
-    assert site.ours(site_ms + 59_000) == now_ms() - 1_000, "also when it is set meanwhile"
+    assert site.ours(site_ms + 59_000) == now_ms() - 1_000, "also when it is set in between"
 
 
 def test_clocks_that_nearly_agree_are_taken_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ class Frame:
 
     @property
     def is_own_find(self) -> bool:
-        """Whether nobody has seen it: it was reasoned from others."""
+        """Whether it was never seen, only reasoned from others."""
         return self.name.startswith(OWN_FIND)
 
     @property
@@ -82,7 +82,7 @@ class Frame:
 
 
 def all_frames() -> list[Frame]:
-    """Return all frames by name, those that nobody has seen last."""
+    """Return all frames by name, those never seen at the end."""
     frames = [_frame(path) for path in _DIRECTORY.glob("*.json")]
     return sorted(frames, key=lambda frame: (frame.is_own_find, frame.name))
 

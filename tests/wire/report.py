@@ -23,7 +23,7 @@ def outcome(frame: Frame) -> str:
     if "speaker" in becomes:
         words.append(becomes["speaker"])
     if becomes.get("order_id"):
-        words.append("our sale" if becomes.get("is_sale", True) else "no sale of ours")
+        words.append("our sale" if becomes.get("is_sale", True) else "no sale of the account")
     words += [name for name in ("paid", "group_price") if becomes.get(name)]
     if becomes.get("status"):
         words.append(becomes["status"])

@@ -325,7 +325,7 @@ class AccountTask:
         self._transition(AccountState.STOPPING, self.published())
         self._connection.cancel()
 
-    # -- what the connection tells -------------------------------------------------------------------------------
+    # -- what the connection reports -----------------------------------------------------------------------------
 
     def link_running(self, link: Link) -> None:
         """Record that the connection is registered and its heartbeat was answered."""

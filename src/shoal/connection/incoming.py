@@ -149,7 +149,7 @@ class Incoming:
 
 
 def _without_order(card: Card) -> IncomingMessage:
-    """Return the entry of the chat that tells its owner of a payment for an order that nothing names."""
+    """Return the entry of the chat that shows its owner a payment without an order."""
     return IncomingMessage(
         message_id=f"paid-{card.message_id or card.chat_id}",
         chat_id=card.chat_id,

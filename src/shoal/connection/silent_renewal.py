@@ -13,8 +13,8 @@ log = structlog.get_logger("shoal.login")
 class SilentRenewal:
     """The renewals of one connection. Calls that meet the same end of a login share one.
 
-    A call notes ``count`` before it asks the site. When it is told that the login has ended, it calls ``renewed`` with
-    that number: a renewal that was made since is not made again.
+    A call notes ``count`` before it asks the site. When the login has ended, it calls ``renewed`` with that number: a
+    renewal that was made since is not made again.
     """
 
     def __init__(self, account_id: str, renew: Callable[[], Awaitable[bool]]) -> None:
@@ -32,7 +32,7 @@ class SilentRenewal:
             return self._has_worked
         if self._under_way is None:
             self._under_way = asyncio.create_task(self._ask(), name=f"silent renewal:{self._account_id}")
-            # The caller may have been told to stop.
+            # The caller may be stopping.
             self._under_way.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(self._under_way)
 

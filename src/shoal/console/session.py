@@ -92,7 +92,7 @@ async def close_console_session(request: Request, response: Response, server: Th
 async def _check_page(request: Request, server: Server) -> None:
     if not is_own_origin(request):
         await note_foreign_page(request, server)
-        raise Forbidden("this page is not one of ours", code=_FOREIGN)
+        raise Forbidden("this page is not part of the console", code=_FOREIGN)
 
 
 async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:

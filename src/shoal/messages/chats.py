@@ -211,7 +211,7 @@ def _merge(dialect: str) -> sqlite.Insert | postgresql.Insert:
 
 
 def make_known(connection: Connection, chat: Chat) -> None:
-    """Add a chat in which nobody has written, or fill in what is not known of it. Keeps its last message."""
+    """Add a chat without messages, or fill in what is not known of it. Keeps its last message."""
     statement = insert_or(connection, chats).values(**_row(chat))
     new = statement.excluded
     merged = {

@@ -16,7 +16,7 @@ from shoal.storage.schema import insert_or, messages, once_replies, rule_hits
 
 
 class Decision(StrEnum):
-    """Why a message was answered or not. Stored with it; ``is_final`` tells whether it may still be answered."""
+    """Why a message was answered or not. Stored with it; ``is_final``: it may not be answered any more."""
 
     PENDING = ""
     """Not decided yet."""

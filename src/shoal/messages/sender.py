@@ -346,7 +346,7 @@ class Sender:
             await self._go_on(before, waiting)
 
     async def is_ours(self, message: IncomingMessage) -> bool:
-        """Whether a message of ours was sent from here. Waits for what is on its way in its chat."""
+        """Whether a message of this account was sent from here. Waits for the chat's sendings in progress."""
         async with self._turn(message.chat_id):
             echoed = await self._outbox.claim_echo(
                 self._account_id, message.chat_id, message.message_id, message.text, message.content_type

@@ -19,11 +19,11 @@ from shoal.orders.order_store import OrderStore
 log = structlog.get_logger("shoal.orders")
 
 WAITS_SECONDS = (2.0, 8.0, 20.0, 60.0, 90.0, 130.0)
-"""The waits between two looks at an order. All together exceed ``GROUP_PATIENCE_MS``: the last tells the owner."""
+"""The waits between two looks at an order. All together exceed ``GROUP_PATIENCE_MS``: the last notifies the owner."""
 
 
 class Ask(Protocol):
-    """Asks the site about an order and serves it when it is ready. ``is_last``: nobody looks after this time."""
+    """Asks the site about an order and serves it when it is ready. ``is_last``: no check follows this one."""
 
     def __call__(self, order: Order, *, is_last: bool) -> Awaitable[None]:
         """Ask about one order."""

@@ -30,7 +30,7 @@ _UNKNOWN = frozenset({ActionState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value", "parcel")
 _WHAT_WAS_BOUGHT = ("quantity", "spec_value")
 PARCEL, NO_PARCEL = "yes", "no"
-"""``parcel`` of an order whose goods go in one, or in none; empty: nobody has said."""
+"""``parcel`` of an order whose goods go in one, or in none; empty: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class OrderProblem(StrEnum):
 TAKE_UP_MS = 24 * 3600_000
 """How long after the payment an order is still served automatically."""
 GROUP_PATIENCE_MS = 5 * 60_000
-"""How long a group price may wait, or take to be ready, before its owner is told."""
+"""How long a group price may wait, or take to be ready, before its owner is notified."""
 FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
 """The detail of an action that a switch of the shop leaves undone."""
 

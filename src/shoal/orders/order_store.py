@@ -128,7 +128,7 @@ class OrderStore:
         return order if changed else None
 
     async def told_by(self, account_id: str, chat_id: str, message_id: str) -> Order | None:
-        """Return the chat's order of which this message told before; ``None`` without one, or with several."""
+        """Return the chat's order that this message named before; ``None`` without one, or with several."""
         return await self._database.read(lambda connection: told_by(connection, account_id, chat_id, message_id))
 
     async def unserved_in(self, account_id: str, chat_id: str) -> list[Order]:

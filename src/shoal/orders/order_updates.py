@@ -19,7 +19,7 @@ log = structlog.get_logger("shoal.order_news")
 LONGEST_WORDS = 200
 """How many characters of a card's text the timeline keeps."""
 CLOCKS_DIFFER_MS = 5 * 60_000
-"""How much the site's clock may differ from ours."""
+"""How much the site's clock may differ from the server's."""
 
 
 @dataclass(frozen=True, slots=True)

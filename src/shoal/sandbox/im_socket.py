@@ -316,7 +316,7 @@ class Socket:
 
 
 def real_entries(site: Site, unb: str, now_ms: int) -> list[Entry]:
-    """Return what the first push of a socket tells: phrases for the chats of the account, or for an invented one."""
+    """Return the content of the first push of a socket: phrases for the account's chats, or for an invented one."""
     chats = [(chat.cid, chat.buyer.id, chat.item_id) for chat in site.world.chats_of(unb)[:AROUSES]]
     invented = ("59000000001", "2200000000009", next(iter(site.world.seller(unb).items), "800000000001"))
     told = [chats[number % len(chats)] if chats else invented for number in range(AROUSES)]

@@ -47,7 +47,7 @@ class Connection(Protocol):
     def push(
         self, entries: list[Entry], lwp: str = "/s/sync", package: dict[str, Any] | None = None, /, **extra: Any
     ) -> None:
-        """Send entries in one push; ``package`` changes what is told of them."""
+        """Send entries in one push; ``package`` changes its envelope."""
 
     def notify(self, lwp: str, body: dict[str, Any]) -> None:
         """Send a push that is not a sync package."""

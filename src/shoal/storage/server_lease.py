@@ -38,7 +38,7 @@ _TAKE: Final = text(f"""
     ON CONFLICT (key) DO UPDATE SET value = excluded.value, counter = excluded.counter
     WHERE store_meta.counter < {_NOW} OR store_meta.value::json ->> 'place' = :place
     RETURNING counter
-""")  # noqa: S608  no value of anybody is in it
+""")  # noqa: S608  no value from a request is in it
 _RENEW: Final = text(
     f"UPDATE store_meta SET counter = {_NOW} + :lease WHERE key = :fact AND value = :me"  # noqa: S608
 )

@@ -17,7 +17,7 @@ from shoal.storage.schema import insert_or_renew, sync_positions
 class Position:
     """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``.
 
-    ``ahead_ms``: how far the site's clock was ahead of ours then.
+    ``ahead_ms``: how far the site's clock was ahead of the server's then.
     """
 
     pts: int
@@ -42,7 +42,7 @@ class SyncCursors:
         return Position(pts=kept.get("pts", 0), known_at_ms=row.updated_at_ms, ahead_ms=kept.get("ahead_ms", 0))
 
     async def keep(self, account_id: str, pts: int, ahead_ms: int = 0) -> None:
-        """Record that everything up to ``pts`` is stored, and how far the site's clock is ahead of ours.
+        """Record that everything up to ``pts`` is stored, and how far the site's clock is ahead of the server's.
 
         Raises ``StoreError``.
         """

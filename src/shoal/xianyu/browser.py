@@ -22,7 +22,7 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _ORIGIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CHROMIUM = re.compile(r"(?:Chrome|Edg)/([0-9]+)")
 _PRODUCTS = (("Edge", "Edg"), ("Chrome", "Chrome"), ("Firefox", "Firefox"), ("Safari", "Version"))
-"""Names of browsers, with the word before the version in a user agent, the most telling first."""
+"""Names of browsers, with the word before the version in a user agent, the most specific first."""
 _GREASE = " (:-./);=?_"
 _GREASE_VERSIONS = ("8", "99", "24")
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
@@ -79,7 +79,7 @@ class Browser:
 
     @property
     def system(self) -> str:
-        """Its operating system, as the message socket is told it."""
+        """Its operating system, as the message socket names it."""
         if "Windows" in self.user_agent:
             return "Windows/10"
         return "Mac OS/10.15.7" if "Mac OS X" in self.user_agent else "Linux/other"

@@ -117,7 +117,7 @@ def _line(row: dict[str, object], me: str) -> tuple[int, Event] | None:
 
 
 def _content_type(told: object, content: str) -> object:
-    """Return the content type told beside a content; ``None`` where the content's own decides, for want of a card."""
+    """Return the content type given beside a content; ``None`` where the content's own decides, for want of a card."""
     return told if number_of(told) in CARD_TYPES or "contentType" not in json_object(content) else None
 
 

@@ -59,7 +59,7 @@ class CookieCheck:
     missing_renewable: tuple[str, ...]
     fingerprint: str
     browser: Browser | None = None
-    """The browser that the cookie came from, when the text tells."""
+    """The browser that the cookie came from, when the text names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,7 +237,7 @@ class MtopClient:
         return await self.call("mtop.taobao.idlemessage.pc.loginuser.get", "{}", extra_query=_on(_MESSAGES))
 
     async def profile(self) -> tuple[str, str]:
-        """Return the seller's name on the site and the address of the picture, empty where the site tells none."""
+        """Return the seller's name on the site and the address of the picture, empty where the site gives none."""
         data = await self.call("mtop.idle.web.user.page.nav", "{}", extra_query=_on(_HOME))
         module = data.get("module")
         base = module.get("base") if isinstance(module, dict) else None
@@ -270,7 +270,7 @@ class MtopClient:
         await self.call(api, data_text, extra_query=_on(_ORDER), irreversible=True)
 
     def _came_from(self) -> dict[str, str]:
-        """Return from where the owner came to the page, as the pasted call told it; it is never made up."""
+        """Return from where the owner came to the page, as the pasted call has it; it is never invented."""
         words = {"spm_pre": self._browser.spm_pre, "log_id": self._browser.log_id}
         return {name: word for name, word in words.items() if word}
 

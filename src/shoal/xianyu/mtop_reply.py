@@ -95,7 +95,7 @@ def is_risk_url(url: str) -> bool:
 
 
 def require_good(reply: Mapping[str, object], where: str) -> None:
-    """Raise for an answer of another service that tells what signed calls are told (docs/protocol.md §2.3).
+    """Raise for an answer of another service that says what signed calls answer (docs/protocol.md §2.3).
 
     The passport and the upload report risk control as the signed calls do, or by ``url`` alone (§2.7).
 

@@ -58,7 +58,7 @@ class Passport:
     async def renew_login(self) -> bool:
         """Ask the site to renew a login that has ended, as its pages do; return whether it did.
 
-        It is not asked when the cookie tells that the login cannot be renewed. What the answer sets is kept, whatever
+        It is not asked when the cookie shows that the login cannot be renewed. What the answer sets is kept, whatever
         else it says. Raises as ``has_login``.
         """
         pairs = self._pairs()

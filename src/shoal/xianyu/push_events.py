@@ -49,7 +49,7 @@ class Card:
     """What a card or its update says about an order. Only the site's own cards of a sale may lead to a delivery.
 
     ``we_sell``: the site sent it to us as the seller. ``says_paid`` and ``says_group_price`` are what its words say,
-    whoever sells. ``task_name`` is the site's name of the step, such as ``已拍下_未付款_卖家``; empty without one.
+    also of a purchase. ``task_name`` is the site's name of the step, such as ``已拍下_未付款_卖家``; empty without one.
     ``content_type`` is ``None`` when unknown.
     """
 
@@ -77,12 +77,12 @@ class Card:
 
     @property
     def paid(self) -> bool:
-        """Return whether it says that an order of ours is paid."""
+        """Return whether it says that an order of this account's buyers is paid."""
         return self.is_sale and self.says_paid
 
     @property
     def group_price(self) -> bool:
-        """Return whether it says that an order of ours waits for its group price."""
+        """Return whether it says that an order of this account's buyers waits for its group price."""
         return self.is_sale and self.says_group_price
 
 

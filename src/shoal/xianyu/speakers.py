@@ -1,4 +1,4 @@
-"""Tells who speaks in a chat: a person, or one of the voices of the site that look like one (docs/protocol.md §3.8)."""
+"""Recognises who writes in a chat: a user, or the site itself in the form of one (docs/protocol.md §3.8)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Speaker(StrEnum):
 
     PERSON = "person"
     OWN = "own"
-    """The account itself: the echo of a message of ours, or its owner in the site's own client."""
+    """The account itself: the echo of a message that was sent here, or its owner in the site's own client."""
     CARD = "card"
     """A card or notice of the site. It carries a buyer's id as its sender."""
     TIP = "tip"

@@ -55,7 +55,7 @@ class Surroundings:
 
     @property
     def session_type(self) -> str:
-        """Return the kind of chat: ``1`` with one person; empty when it is not told."""
+        """Return the kind of chat: ``1`` with one person; empty when the card has none."""
         return id_of(self.extension.get("sessionType"))
 
     @property
@@ -75,7 +75,7 @@ class Surroundings:
 
     @property
     def peer_name(self) -> str:
-        """Return the masked name of the user on the other side; empty when it is not told."""
+        """Return the masked name of the user on the other side; empty when the card has none."""
         return found(_PEER_NAME, text_of(self.extension.get("reminderUrl"))) or ""
 
     def peer(self, sender_id: str, me: str) -> str | None:

@@ -25,7 +25,7 @@ def _written(self: GroupWriter, connection: Any, group: list[Any]) -> list[Any]:
 
 
 def _delivered(self: GroupWriter, deliveries: list[Any]) -> None:
-    """Tell nobody twice."""
+    """Answer once."""
     _deliver(self, [delivery for delivery in deliveries if id(delivery[0]) not in _told])
     _told.clear()
 

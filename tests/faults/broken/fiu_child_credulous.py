@@ -12,7 +12,7 @@ from shoal.storage.group_writer import GroupWriter
 
 
 def believe(self: GroupWriter, group: list[Any], _: Any) -> None:
-    """Ask nobody."""
+    """Do not ask."""
     self._deliver([(work, Refused(NotApplied("the commit failed"))) for work in group])
 
 

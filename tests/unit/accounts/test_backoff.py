@@ -74,7 +74,7 @@ def test_f3_a_line_that_is_cut_again_and_again_is_no_crash_loop_and_waits_half_a
     found = [backoff.failed(30.0 * number, ran_seconds=10.0, lost_line=True) for number in range(20)]
     assert found == [1, 2, 4, 8, 16, *[30] * 15]
     assert not backoff.crash_loop
-    assert backoff.failed(600.0, ran_seconds=0.0) == 300, "nobody answers at all: it grows on"
+    assert backoff.failed(600.0, ran_seconds=0.0) == 300, "no answer at all: it grows on"
     assert not backoff.crash_loop
 
 

@@ -138,7 +138,7 @@ async def test_f12_wrong_tokens_are_counted_by_their_address_and_hold_up_no_sign
 
 
 async def test_a_right_password_alone_makes_nobody_known_here(clock: Clock) -> None:
-    """Else whoever has it would guess codes from one address after the other."""
+    """Otherwise someone who has it could guess codes from one address after the other."""
     delays = LoginThrottle()
     for address in (HERE, THERE):
         assert await _guess(delays, right=True, address=address) == 0

@@ -1,4 +1,4 @@
-"""Nothing secret reaches a log, whoever writes it and however it is written."""
+"""Nothing secret reaches a log, from any module and in any form."""
 
 from __future__ import annotations
 

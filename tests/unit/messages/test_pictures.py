@@ -1,4 +1,4 @@
-"""Pictures are known by their content, kept whole or not at all, and go when nobody has named them for a week."""
+"""Pictures are known by their content, kept whole or not at all, and deleted when nothing has named them for a week."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ async def test_f13_a_request_that_follows_at_once_is_not_taken_for_silence_when_
 
 
 class _Talks(asyncio.Protocol):
-    """Sends much to whoever comes."""
+    """Sends much on every connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast("asyncio.Transport", transport).write(bytes(24 << 20))

@@ -1,4 +1,4 @@
-"""With whom TLS is spoken: nobody older than 1.2, and nobody without forward secrecy."""
+"""TLS is spoken from 1.2 on, and only with forward secrecy."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ ROWS: dict[str, tuple[dict[str, object], tuple[Told, ...]]] = {
     "RGV587": ({"ret": ["RGV587_ERROR::SM::哎哟喂,被挤爆啦,请稍后重试"]}, RISK),
     "RRXVv": ({"ret": ["RRXVv_ERROR::SM::哎哟喂,被挤爆啦,请稍后重试"]}, RISK),
     "FAIL_SYS_RGV587, bare": ({"ret": ["FAIL_SYS_RGV587_ERROR::SM"]}, RISK),
-    "a spelling that nobody knows yet": ({"ret": ["XYZ_ERROR::SM::稍后"]}, RISK),
+    "a spelling that is not known yet": ({"ret": ["XYZ_ERROR::SM::稍后"]}, RISK),
     "illegal access": ({"ret": ["FAIL_SYS_ILLEGAL_ACCESS::非法访问"]}, RISK),
     "taken for a machine": ({"ret": ["FAIL_BIZ_WUA_IS_MACHINE::x"]}, RISK),
     "session expired": ({"ret": ["FAIL_SYS_SESSION_EXPIRED::Session过期"]}, NOT_LOGGED_IN),

@@ -76,7 +76,7 @@ async def shake_hands(reader: Reader, writer: Writer) -> None:
 
 
 async def read_frame(reader: Reader) -> dict[str, Any]:
-    """One masked text frame of ours."""
+    """One masked text frame of the client."""
     _, second = await reader.readexactly(2)
     length = second & 0x7F
     if length == 126:

@@ -289,7 +289,7 @@ def _generations(if_match: str | None) -> frozenset[int] | None:
     found = [_ETAG.fullmatch(tag.strip()) for tag in if_match.split(",")]
     tags = [tag for tag in found if tag is not None]
     if len(tags) < len(found):
-        raise InvalidInput("If-Match is an ETag of ours, or several", code="bad_if_match")
+        raise InvalidInput("If-Match holds one or several ETags of this server", code="bad_if_match")
     return frozenset(int(tag[1]) for tag in tags)
 
 

@@ -15,7 +15,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.auth import MessageAnswer, change_password, note_recovery_code
 from shoal.api.routes.invitations import NoStore
 from shoal.api.schemas.responses import example, rfc3339
-from shoal.api.schemas.user_requests import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
+from shoal.api.schemas.user_requests import ChangePasswordBody, CodeBody, ProofAndCodeBody, ProofBody
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.login_throttle import Guess
@@ -100,7 +100,7 @@ async def get_me(server: TheServer, me: Me) -> MeAnswer:
 
 @routes.put("/me/password", summary="Change your password", responses=problems(400, 401, 403, 413, 422, 429, 503))
 async def change_my_password(
-    body: PasswordBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin
+    body: ChangePasswordBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin
 ) -> MessageAnswer:
     """Replace the caller's password. All their other sessions end."""
     await change_password(

@@ -32,7 +32,7 @@ def mixed_place_of(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     except (ValueError, binascii.Error, RecursionError):
         place = None
     if not isinstance(place, list) or len(place) != len(kinds) or not all(map(_is_place, place, kinds)):
-        raise InvalidInput("this cursor is not ours", code="bad_cursor")
+        raise InvalidInput("no list gave this cursor", code="bad_cursor")
     return tuple(place)
 
 

@@ -129,17 +129,6 @@ class JoinBody(BaseModel):
     email: Text | None = None
 
 
-class PasswordBody(BaseModel):
-    """The current password and the new one."""
-
-    model_config = body_example(
-        current_password="correct horse battery",  # noqa: S106  an example
-        new_password="staple battery horse",  # noqa: S106  an example
-    )
-    current_password: Secret
-    new_password: Secret
-
-
 class ProofBody(BaseModel):
     """The caller's own password."""
 

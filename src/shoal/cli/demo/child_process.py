@@ -1,4 +1,4 @@
-"""Runs a program of ours in another process: waits until it is ready, writes its log, and ends it with this process."""
+"""Runs a program of the demo in another process: waits until it is ready, writes its log, ends it with this process."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. A ``guess`` rests on a number that nobody knows: it is off unless it is named."""
+    """One rule. A ``guess`` rests on an unknown number: it is off unless it is named."""
 
     door: str
     refuses: str

@@ -38,7 +38,7 @@ def refuse_handshake(site: Site, headers: Mapping[str, str], account: str, cooki
         known = session.browser
         seen = Browser(browser.agent, known.brands, known.mobile, known.platform, browser.language or known.language)
         if browser.version > known.version:
-            seen = known  # the handshake has no client hints: a newer version is told by the next call
+            seen = known  # the handshake has no client hints: the next call names a newer version
         if different := compare(session, seen):
             site.strict.add("one_browser", "socket", account, different, refused=False)
     return False

@@ -47,7 +47,7 @@ def _list_chats() -> None:
         FROM (SELECT DISTINCT account_id, chat_id FROM messages) AS known
         WHERE NOT EXISTS (SELECT 1 FROM chats
                           WHERE chats.account_id = known.account_id AND chats.chat_id = known.chat_id)
-    """)  # noqa: S608  no value of anybody is in it
+    """)  # noqa: S608  no value from a request is in it
 
 
 def _newest(column: str, condition: str = "1 = 1", *, missing: str = "''") -> str:

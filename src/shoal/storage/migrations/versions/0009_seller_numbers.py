@@ -23,7 +23,7 @@ WHERE NOT deleted AND unb <> '' AND (
     OR EXISTS (SELECT 1 FROM messages WHERE messages.account_id = accounts.id)
 )
 """
-"""Those of which something tells that the site let them in. A number that was only claimed is free."""
+"""Those that the site is known to have accepted. A number that was only claimed is free."""
 
 
 def upgrade() -> None:
