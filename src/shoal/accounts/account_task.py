@@ -83,7 +83,7 @@ class Link:
     def received(self, *, message: bool = False) -> None:
         """Report that the site answered a heartbeat or sent a message."""
         if not self._closed:
-            self._task.link_heard(message=message)
+            self._task.observed.heard(message=message)
 
     @property
     def knows_seller(self) -> bool:
@@ -93,7 +93,7 @@ class Link:
     def named(self, name: str, picture: str) -> None:
         """Report what the site calls the seller, and the address of the seller's picture."""
         if not self._closed:
-            self._task.link_named(name, picture)
+            self._task.observed.named(name, picture)
 
     @property
     def keeps_failing(self) -> bool:
@@ -139,12 +139,12 @@ class AccountTask:
         self._wake_up: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
-        self._observed = ObservedState(account_id, seen, deps.report)
+        self.observed = ObservedState(account_id, seen, deps.report)
 
     @property
     def observation(self) -> Observation:
         """The observed state."""
-        return self._observed.now
+        return self.observed.now
 
     def published(self) -> Account | None:
         """The desired state, as committed."""
@@ -195,13 +195,10 @@ class AccountTask:
         """Wait until the account neither starts nor stops, at most this long, and return its state."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                while self._is_about_to_move() or not self.observation.state.settled:
+                # The state is not up to date while a comparison is due, or a start has not asked for its turn yet.
+                while self._wake_up or (self.alive and not self._at_the_limiter) or not self.observation.state.settled:
                     await self._next_change()
         return self.observation
-
-    def _is_about_to_move(self) -> bool:
-        """Whether the state is not up to date: a comparison is due, or a start has not asked for its turn yet."""
-        return self._wake_up is not None or (self.alive and not self._at_the_limiter)
 
     async def ended(self) -> None:
         """Wait until no connection is left, however long that takes."""
@@ -215,8 +212,7 @@ class AccountTask:
             if handle is not None:
                 handle.cancel()
         self._wake_up = self._timer = None
-        if self._connection is not None:
-            self._stop_connection()
+        self._stop_connection()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self.ended()
@@ -244,7 +240,7 @@ class AccountTask:
         if self._connection is not None:
             if rest is not None or account is None or self._running_for != account.run_key:
                 self._stop_connection()
-            self._observed.saw(account)
+            self.observed.saw(account)
         elif rest is not None or account is None:
             self._rest(rest or AccountState.STOPPED, account)
         else:
@@ -276,16 +272,16 @@ class AccountTask:
             self._next_attempt_at = None
             self._backoff.forget()
         due_in = 0.0 if self._next_attempt_at is None else self._next_attempt_at - self._loop.time()
-        if due_in > 0:
-            self._set_timer(due_in)
-            self._observed.saw(account)
-            return
         self._cancel_timer()
-        self._start(account)
+        if due_in > 0:
+            self._timer = self._loop.call_later(due_in, self.wake)
+            self.observed.saw(account)
+        else:
+            self._start(account)
 
     def _start(self, account: Account) -> None:
         limiter = self._deps.limiters.again if self._ran_before else self._deps.limiters.first
-        self._observed.unpark()
+        self.observed.unpark()
         self._next_attempt_at = None
         self._stopping = False
         self._connected_at = None
@@ -344,14 +340,6 @@ class AccountTask:
         if account is not None and link is self._link:
             await self._deps.numbers.hold(account)
 
-    def link_heard(self, *, message: bool) -> None:
-        """Record when the site was last heard."""
-        self._observed.heard(message=message)
-
-    def link_named(self, name: str, picture: str) -> None:
-        """Record what the site calls the seller."""
-        self._observed.named(name, picture)
-
     def _connection_ended(self, connection: asyncio.Task[None]) -> None:
         self._connection = self._link = None
         error = None if connection.cancelled() else connection.exception()
@@ -364,7 +352,7 @@ class AccountTask:
         ):
             self._failures_in_a_row += 1
         if isinstance(error, ActionRequired):  # also while stopping: only the owner can end this, so do not retry
-            self._observed.park(self._would_park_for, error)
+            self.observed.park(self._would_park_for, error)
         elif stopped_by_us or isinstance(error, NumberTaken):
             if error is not None and not isinstance(error, ShoalError):
                 log.error("connection broke while stopping", account=self.account_id, exc_info=error)
@@ -401,12 +389,8 @@ class AccountTask:
 
     def _transition(self, state: AccountState, account: Account | None, **facts: Any) -> None:
         """Change the state. No other method does."""
-        self._observed.moved(state, account, crash_loop=self._backoff.crash_loop, **facts)
+        self.observed.moved(state, account, crash_loop=self._backoff.crash_loop, **facts)
         self._notify()
-
-    def _set_timer(self, seconds: float) -> None:
-        self._cancel_timer()
-        self._timer = self._loop.call_later(seconds, self.wake)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -79,7 +79,7 @@ class OrderPages:
         if account is not None and account.unb and seen.buyer_id == account.unb:
             self._unpaid[order.order_id] = False
             await self._store.is_purchase(self._account_id, order.order_id)
-            log.info("order is a purchase of ours", account=self._account_id, order=order.order_id)
+            log.info("order is a purchase of the account", account=self._account_id, order=order.order_id)
             return None
         status = status_named(seen.status_words)
         self._unpaid[order.order_id] = status == OrderStatus.PROCESSING
