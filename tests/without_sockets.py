@@ -21,6 +21,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from packed_pushes import encode_entry
 from quick_start import blank_database
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
@@ -41,7 +42,6 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.sync_cursors import SyncCursors
-from shoal.xianyu.wire_bytes import encode_entry
 from standins import ANN, QUICK, cookie_of, unb_of, until
 
 ME, BUYER, CHAT, ITEM = unb_of(1), unb_of(77), "51000000001", "800000000001"

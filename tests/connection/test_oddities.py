@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from chat_steps import ask, give_rule, sendings, verdict
+from packed_pushes import encode_entry
 from sandboxed import Machine, Shoal, Waits
 from shoal import clock
 from shoal.accounts import edits
@@ -16,7 +17,6 @@ from shoal.messages.decisions import Decision
 from shoal.messages.replies import LONGEST_HEARD
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 from shoal.rules.rule_edits import Wanted
-from shoal.xianyu.wire_bytes import encode_entry
 from standins import ANN
 
 

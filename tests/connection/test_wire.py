@@ -6,10 +6,10 @@ import asyncio
 import json
 
 from order_steps import CONSIGN, FREE, PATIENCE, calls, order_soon, pay, paying_shop, words
+from packed_pushes import encode_entry
 from sandboxed import Shoal
 from shoal.connection.heard import Heard
 from shoal.messages.decisions import Decision
-from shoal.xianyu.wire_bytes import encode_entry
 from standins import ANN
 from wire.frames import BUYER, CHAT, ITEM, ME, ORDER, Frame, all_frames
 

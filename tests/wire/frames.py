@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from packed_pushes import encode_entry
 from shoal.xianyu.chat_history import read_history
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.push_events import CardUpdate, ChatMessage, Event, OrderMark, TradeCard
 from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.trade_texts import status_named
-from shoal.xianyu.wire_bytes import decode_entry, encode_entry
+from shoal.xianyu.wire_bytes import decode_entry
 
 ME: Final = "2209900000102"
 BUYER: Final = "2209900000101"

@@ -22,7 +22,6 @@ from shoal.clock import now_ms
 from shoal.errors import UnknownUser
 from shoal.storage.user_tables import invitations, users
 
-MAX_HOURS: Final = 24 * 30
 _KEPT_MS: Final = 30 * 24 * HOUR_MS
 """How long a link that has ended stays in the list."""
 

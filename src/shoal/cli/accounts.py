@@ -17,7 +17,7 @@ from shoal.cli.board import AccountBoard
 from shoal.cli.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.cli.qr_login import log_in_by_qr
 from shoal.cli.session import Url, run, signed_in
-from shoal.cli.tables import account_facts, account_table, standing, why
+from shoal.cli.tables import account_facts, account_table, standing, why, wide_console
 from shoal.cli.words import printable, state_word, words
 from shoal.errors import ConfigError
 
@@ -33,7 +33,6 @@ AccountIds = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 _SPARE_LINES = 6
-_WIDE = 1_000
 
 
 @accounts.command("list", help=words("cli.accounts.help.list"))
@@ -159,7 +158,7 @@ async def _list(url: str | None, *, as_json: bool) -> None:
     elif not found:
         typer.echo(words("cli.accounts.none"))
     else:
-        _console().print(account_table(found, plain=not sys.stdout.isatty()))
+        wide_console().print(account_table(found, plain=not sys.stdout.isatty()))
 
 
 async def _watch(url: str | None, *, as_json: bool) -> None:
@@ -210,7 +209,7 @@ async def _show(url: str | None, account_id: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(account, ensure_ascii=False, indent=2))
     else:
-        _console().print(account_facts(account))
+        wide_console().print(account_facts(account))
 
 
 async def _add(url: str | None, account_id: str, cookie: str, remark: str | None) -> None:
@@ -271,11 +270,6 @@ async def _remove(url: str | None, account_id: str) -> None:
 
 async def _publish(client: ApiClient, account_id: str) -> None:
     typer.echo(_line(await client.call("GET", "cookies", account_id)))
-
-
-def _console() -> Console:
-    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def _line(account: dict[str, Any]) -> str:

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from shoal.cli.order_tables import order_facts, order_line, order_table
 from shoal.cli.session import Url, run, signed_in
+from shoal.cli.tables import wide_console
 from shoal.cli.words import words
 
 orders = typer.Typer(
@@ -22,7 +22,6 @@ orders = typer.Typer(
 AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help=words("cli.help.shop_id"), show_default=False)]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help=words("cli.orders.help.order_id"), show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
-_WIDE = 1_000
 
 
 class ActionName(StrEnum):
@@ -109,7 +108,7 @@ async def _list(url: str | None, account_id: str | None, *, problem: bool, limit
     elif not found:
         typer.echo(words("cli.orders.none"))
     else:
-        _console().print(order_table(found, plain=not sys.stdout.isatty()))
+        wide_console().print(order_table(found, plain=not sys.stdout.isatty()))
 
 
 async def _show(url: str | None, account_id: str, order_id: str, *, as_json: bool) -> None:
@@ -118,15 +117,10 @@ async def _show(url: str | None, account_id: str, order_id: str, *, as_json: boo
     if as_json:
         typer.echo(json.dumps(order, ensure_ascii=False, indent=2))
     else:
-        _console().print(order_facts(order))
+        wide_console().print(order_facts(order))
 
 
 async def _publish(url: str | None, account_id: str, order_id: str, verb: str, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         order = await client.call("POST", "cookies", account_id, "orders", order_id, verb, body=body)
     typer.echo(order_line(order))
-
-
-def _console() -> Console:
-    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)

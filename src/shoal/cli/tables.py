@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.words import ago, printable, reason_words, state_text, state_word, words
 
 Account = dict[str, Any]
+_WIDE = 1_000
 _URGENCY = ("parked", "retrying", "mute", "starting", "stopping", "waiting", "elsewhere", "running", "stopped")
 
 
@@ -40,6 +43,11 @@ def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int
         table.caption = summary(accounts, hidden=len(accounts) - len(shown))
         table.caption_justify = "left"
     return table
+
+
+def wide_console() -> Console:
+    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def summary(accounts: Iterable[Account], *, hidden: int = 0) -> str:

@@ -9,19 +9,17 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.session import Url, run, signed_in
+from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
 
 tokens = typer.Typer(
     no_args_is_help=True,
     help=words("cli.tokens.help.tokens"),
 )
-
-_WIDE = 1_000
 
 
 class Scope(StrEnum):
@@ -77,8 +75,7 @@ async def _list(url: str | None, *, as_json: bool) -> None:
     elif not found:
         typer.echo(words("cli.tokens.none"))
     else:
-        is_terminal = sys.stdout.isatty()
-        (Console() if is_terminal else Console(width=_WIDE)).print(_table(found, plain=not is_terminal))
+        wide_console().print(_table(found, plain=not sys.stdout.isatty()))
 
 
 def _table(found: list[dict[str, Any]], *, plain: bool) -> Table:

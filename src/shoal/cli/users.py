@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.api_client import ApiClient, Refused
 from shoal.cli.session import Url, run, signed_in
+from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
 from shoal.config import load_settings
 from shoal.errors import ConfigError
@@ -33,7 +33,6 @@ DataDir = Annotated[
     str | None,
     typer.Option("--data-dir", help=words("cli.help.data_dir")),
 ]
-_WIDE: Final = 1_000
 
 
 class RoleName(StrEnum):
@@ -164,7 +163,7 @@ async def _list(url: str | None, *, as_json: bool) -> None:
             Text(printable(user["email"] or "")),
             "" if user["active"] else state,
         )
-    _console().print(table)
+    wide_console().print(table)
 
 
 async def _list_invitations(url: str | None, *, as_json: bool) -> None:
@@ -185,7 +184,7 @@ async def _list_invitations(url: str | None, *, as_json: bool) -> None:
             link["expires_at"][:16].replace("T", " ") + " UTC",
             Text(printable(link["used_by"] or "")),
         )
-    _console().print(table)
+    wide_console().print(table)
 
 
 async def _invite(url: str | None, body: dict[str, Any]) -> None:
@@ -255,8 +254,3 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     return table
-
-
-def _console() -> Console:
-    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)

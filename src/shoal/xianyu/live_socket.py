@@ -33,7 +33,6 @@ from shoal.xianyu.socket_errors import (
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
-DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_WAITING_PUSHES = 512
 MAX_WAITING_BYTES = 8 * 1024 * 1024

@@ -32,7 +32,6 @@ from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 log = structlog.get_logger("shoal.mtop")
 
-DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0
 """The observed lifetime of a socket token; used when the site does not report one."""
 

@@ -19,7 +19,6 @@ from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
-DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
 _LONG_LOGIN: Final = {"ltl": "true"}
 _BACKED_UP: Final = {"skipSessionFilter": "true", "c2r": "true"}
 _DONE: Final = 100

@@ -17,7 +17,6 @@ from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, without_secrets
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
-DEFAULT_UPLOAD_URL = "https://stream-upload.goofish.com"
 _PATH = "/api/upload.api"
 _QUERY = {"floderId": "0", "appkey": "xy_chat", "_input_charset": "utf-8"}
 """``floderId`` is the site's spelling."""

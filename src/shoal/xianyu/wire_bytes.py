@@ -29,7 +29,6 @@ MAX_CONTAINER_ITEMS = 4096
 
 _UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
-_ALL_DIGITS = re.compile(r"0|[1-9][0-9]{0,8}")
 _TO_STANDARD_BASE64 = str.maketrans("-_", "+/")
 
 
@@ -61,20 +60,6 @@ def decode_entry(data_b64: object) -> dict[str, object]:
     if raw is None:
         return parse_json_object(data_b64)
     return _tidy_object(_load_json_or_msgpack(raw))
-
-
-def pack(payload: object) -> bytes:
-    """Return the site's MessagePack of a payload, byte for byte (§3.6).
-
-    The old specification: no str8, no bin. Keys that are all digits become integers again.
-    """
-    packed: bytes | None = msgpack.packb(_with_integer_keys(payload, 0), use_bin_type=False)
-    return packed or b""
-
-
-def encode_entry(payload: object) -> str:
-    """Return a payload as the text of ``data[i].data``: base64 of ``pack``."""
-    return base64.b64encode(pack(payload)).decode("ascii")
 
 
 def _base64_bytes(text: str) -> bytes | None:
@@ -155,17 +140,3 @@ def _key(key: object) -> str:
     if isinstance(key, int) and not isinstance(key, bool):
         return str(key)
     raise UndecodableFrame("a key is neither text nor a whole number")
-
-
-def _with_integer_keys(value: object, depth: int) -> object:
-    if depth > MAX_DEPTH:
-        raise UndecodableFrame("the payload is nested deeper than anything the site sends")
-    if isinstance(value, dict):
-        return {_packed_key(key): _with_integer_keys(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_integer_keys(item, depth + 1) for item in value]
-    return value
-
-
-def _packed_key(key: object) -> object:
-    return int(key) if isinstance(key, str) and _ALL_DIGITS.fullmatch(key) else key

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from packed_pushes import encode_entry
 from push_samples import (
     AT,
     BUYER,
@@ -31,7 +32,7 @@ from shoal.xianyu import push_events
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.speakers import Speaker
 from shoal.xianyu.trade_texts import is_system_text
-from shoal.xianyu.wire_bytes import decode_entry, encode_entry
+from shoal.xianyu.wire_bytes import decode_entry
 
 
 def message(payload: dict[str, object]) -> push_events.ChatMessage:

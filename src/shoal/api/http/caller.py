@@ -196,7 +196,6 @@ WhoReads = Annotated[Principal, Depends(_who_may(Permission.READ))]
 """For lists of what the caller may see."""
 who_replies = _who_may(Permission.REPLY)
 who_operates = _who_may(Permission.OPERATE)
-WhoOperates = Annotated[Principal, Depends(who_operates)]
 WhoManages = Annotated[Principal, Depends(_who_may(Permission.OWN))]
 WhoAddsShops = Annotated[Principal, Depends(_who_may(Permission.OWN, adds_shops=True))]
 WhoReadsNamed = Annotated[Principal, Depends(_who_may(Permission.READ, Shop.CONTENT))]

@@ -44,7 +44,6 @@ from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_o
 from shoal.rules.xlsx import Fault, UnusableRows
 
 routes = Routes(tags=["rules"])
-_JSON: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
 _replacing = Routes(tags=["rules"], route_class=SlicedRoute)
 
 
