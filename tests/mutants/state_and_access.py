@@ -5,9 +5,9 @@ from __future__ import annotations
 from mutants.catalogue import Noticed, one
 from state.mutants.mutations import Edit, Mutation
 
-_ACCESS = "tests/api/test_access.py::"
+_ACCESS = "tests/api/test_sharing.py::"
 _ACCOUNT_TASK = "tests/unit/accounts/test_account_task.py::"
-_TOTP = "tests/api/test_second_factor.py::"
+_TOTP = "tests/api/test_totp.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
@@ -130,7 +130,7 @@ NOTICED: tuple[Noticed, ...] = (
         "auth/authorization.py",
         "or 0) >= MOST_STAFF:",
         "or 0) > MOST_STAFF:",
-        "tests/contract/test_access.py::test_f4_a_shop_is_shared_with_a_hundred_and_no_more",
+        "tests/contract/test_grants.py::test_f4_a_shop_is_shared_with_a_hundred_and_no_more",
     ),
     one(
         "a page that only looks keeps a session alive",

@@ -1,4 +1,4 @@
-"""Links, sessions and second factors on both databases."""
+"""Links, sessions and two-step verification on both databases."""
 
 from __future__ import annotations
 
