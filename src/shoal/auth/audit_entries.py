@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, tuple_
 
 from shoal.auth.users import USER_COLUMNS, User, user_of
-from shoal.storage.schema import insert_or
+from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import audit_entries, users
 
 OK = "ok"

@@ -24,7 +24,8 @@ from shoal.auth.users import Role, User
 from shoal.clock import now_ms
 from shoal.errors import Conflict, Forbidden, StoreError, UnknownAccount, UnknownUser
 from shoal.storage.database import Database
-from shoal.storage.schema import accounts, insert_or
+from shoal.storage.schema import accounts
+from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import grants, users
 
 log = structlog.get_logger("shoal.access")

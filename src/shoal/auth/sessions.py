@@ -18,7 +18,7 @@ from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import StoreError, Unauthenticated
-from shoal.storage.schema import insert_or
+from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import invitations, sessions, users
 
 log = structlog.get_logger("shoal.sessions")

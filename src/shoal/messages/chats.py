@@ -24,7 +24,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.messages.takeovers import TakeoverReason
 from shoal.storage.database import Database
-from shoal.storage.schema import chats, insert_for, insert_or, messages, takeovers
+from shoal.storage.schema import chats, messages, takeovers
+from shoal.storage.upserts import insert_for, insert_or
 
 LONGEST_EXCERPT = 200
 """How many characters of the last message the list keeps."""

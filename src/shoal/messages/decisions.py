@@ -12,7 +12,8 @@ from sqlalchemy import Connection, and_, delete, func, not_, select, update
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, messages, once_replies, rule_hits
+from shoal.storage.schema import messages, once_replies, rule_hits
+from shoal.storage.upserts import insert_or
 
 
 class Decision(StrEnum):

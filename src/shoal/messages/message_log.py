@@ -19,7 +19,8 @@ from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_new, messages, outbox
+from shoal.storage.schema import messages, outbox
+from shoal.storage.upserts import insert_new
 
 
 class Direction(StrEnum):

@@ -13,7 +13,8 @@ from shoal.clock import now_ms
 from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
 from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of
 from shoal.storage.database import Database
-from shoal.storage.schema import OUTBOX_OPEN, insert_or, messages, once_replies, outbox
+from shoal.storage.schema import OUTBOX_OPEN, messages, once_replies, outbox
+from shoal.storage.upserts import insert_or
 
 ECHO_WINDOW_MS = 3600_000
 """How long after a send its echo may be recognised by its text."""

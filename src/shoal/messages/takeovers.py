@@ -11,7 +11,8 @@ from sqlalchemy import Connection, RowMapping, select, update
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, takeovers
+from shoal.storage.schema import takeovers
+from shoal.storage.upserts import insert_or
 
 
 class TakeoverReason(StrEnum):

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, delete, select
 
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or_renew, uploads
+from shoal.storage.schema import uploads
+from shoal.storage.upserts import insert_or_renew
 from shoal.xianyu.uploads import UploadedPicture
 
 GOOD_FOR_DAYS = 7

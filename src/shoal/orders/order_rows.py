@@ -21,7 +21,8 @@ from shoal.orders.order_status import (
     problem_of,
     status_after,
 )
-from shoal.storage.schema import insert_new, order_actions, order_events, orders, outbox
+from shoal.storage.schema import order_actions, order_events, orders, outbox
+from shoal.storage.upserts import insert_new
 
 PAGE = "detail"
 """The ``source`` of an update read from the order's page on the site."""

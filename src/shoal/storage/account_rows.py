@@ -27,7 +27,8 @@ from shoal.errors import (
 from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import rule_of, rule_row
 from shoal.storage.history_tables import journal, ops
-from shoal.storage.schema import Row, accounts, insert_for, item_settings, rules, shard_of
+from shoal.storage.schema import Row, accounts, item_settings, rules, shard_of
+from shoal.storage.upserts import insert_for
 from shoal.storage.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
 from shoal.storage.database_errors import kind_of
 from shoal.storage.engines import dispose
-from shoal.storage.schema import insert_or, store_meta
+from shoal.storage.schema import store_meta
+from shoal.storage.upserts import insert_or
 
 log = logging.getLogger("shoal.storage.group_writer")
 

@@ -12,8 +12,9 @@ from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.errors import NotApplied, StoreError
 from shoal.storage.database import Database
-from shoal.storage.schema import accounts, cookie_jars, insert_new, insert_or_renew, tokens
+from shoal.storage.schema import accounts, cookie_jars, tokens
 from shoal.storage.token_cache import TokenCache
+from shoal.storage.upserts import insert_new, insert_or_renew
 from shoal.storage.vault import Vault
 
 _JAR = "cookie_jars.sealed"

@@ -24,8 +24,9 @@ from shoal.storage.group_work import ChangeWriter
 from shoal.storage.group_writer import FaultPoint, GroupWriter
 from shoal.storage.migrations import check_is_newest, migrate
 from shoal.storage.predecessors import await_predecessors
-from shoal.storage.schema import insert_or, store_meta
+from shoal.storage.schema import store_meta
 from shoal.storage.searches import SEARCHERS, Searches
+from shoal.storage.upserts import insert_or
 
 T = TypeVar("T")
 

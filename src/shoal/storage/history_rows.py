@@ -15,7 +15,8 @@ from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import Baseline, JournalEntry, advance
 from shoal.errors import StoreError
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
-from shoal.storage.schema import accounts, insert_new, insert_or_renew
+from shoal.storage.schema import accounts
+from shoal.storage.upserts import insert_new, insert_or_renew
 
 STEP_ROWS = 2_000
 """How many rows a step of pruning deletes at most."""

@@ -22,7 +22,7 @@ from shoal.clock import now_ms
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.storage.database import Database
 from shoal.storage.history_tables import ops
-from shoal.storage.schema import insert_or
+from shoal.storage.upserts import insert_or
 
 KEPT_MS = 24 * 3600 * 1000
 """How long a key is valid for its request."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, RowMapping, bindparam, false, not_, select
 from shoal.accounts.account import Observation
 from shoal.errors import StoreError
 from shoal.storage.history_tables import observed
-from shoal.storage.schema import Row, accounts, insert_or_renew
+from shoal.storage.schema import Row, accounts
+from shoal.storage.upserts import insert_or_renew
 
 _SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name != "parked_for")
 _RENEWED = (*_SEEN_FIELDS, "parked_for_cookie", "parked_for_nonce")

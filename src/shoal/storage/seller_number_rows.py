@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, not_, select
 
-from shoal.storage.schema import accounts, insert_new, seller_numbers
+from shoal.storage.schema import accounts, seller_numbers
+from shoal.storage.upserts import insert_new
 
 
 def hold_number(connection: Connection, number: str, account_id: str, at_ms: int) -> str | None:

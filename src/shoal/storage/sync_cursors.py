@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or_renew, sync_positions
+from shoal.storage.schema import sync_positions
+from shoal.storage.upserts import insert_or_renew
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
