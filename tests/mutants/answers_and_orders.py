@@ -172,8 +172,9 @@ NOTICED: tuple[Noticed, ...] = (
                 Edit(
                     "storage/credentials.py",
                     "            if not _still_based_on(connection, account_id, based_on):\n"
-                    "                return False\n            statement = insert_or(connection, cookie_jars)\n",
-                    "            statement = insert_or(connection, cookie_jars)\n",
+                    "                return False\n"
+                    "            connection.execute(\n                insert_or_renew(connection, cookie_jars",
+                    "            connection.execute(\n                insert_or_renew(connection, cookie_jars",
                 ),
                 Edit(
                     "storage/credentials.py",
