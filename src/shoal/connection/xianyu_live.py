@@ -261,9 +261,7 @@ class XianyuLive:
                     site_clock=site_clock,
                     official_senders=frozenset(self._settings.official_senders.replace(",", " ").split()),
                 )
-                keepalive = self._keepalive(
-                    authorization, socket, position, incoming, work, away=away, site_clock=site_clock
-                )
+                keepalive = self._keepalive(authorization, socket, position, incoming, work, away, clock=site_clock)
                 await keepalive.beat()
                 await self._link.hold_number()
                 self._link.running()
@@ -302,9 +300,9 @@ class XianyuLive:
         position: SyncCursor,
         incoming: Incoming,
         work: TaskDrain,
-        *,
         away: Position | None,
-        site_clock: SiteClock,
+        *,
+        clock: SiteClock,
     ) -> Keepalive:
         timeout_seconds = self._settings.site_timeout_seconds
         history_sync = HistorySync(
@@ -322,7 +320,7 @@ class XianyuLive:
             tokens=authorization.tokens,
             check_login=lambda: self._check_login(authorization),
             away=away,
-            site_clock=site_clock,
+            site_clock=clock,
             rng=self._deps.rng,
         )
 

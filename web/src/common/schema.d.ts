@@ -5432,6 +5432,26 @@ export interface components {
             message: string;
         };
         /**
+         * PasswordBody
+         * @description The current password and the new one.
+         * @example {
+         *       "current_password": "correct horse battery",
+         *       "new_password": "staple battery horse"
+         *     }
+         */
+        PasswordBody: {
+            /**
+             * Current Password
+             * Format: password
+             */
+            current_password: string;
+            /**
+             * New Password
+             * Format: password
+             */
+            new_password: string;
+        };
+        /**
          * PasswordLinkBody
          * @description How long the link is valid.
          * @example {
@@ -8288,7 +8308,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ChangePasswordBody"];
+                "application/json": components["schemas"]["PasswordBody"];
             };
         };
         responses: {
