@@ -89,7 +89,7 @@ async def test_a_killed_server_is_told_and_what_changed_meanwhile_is_caught_up(
 ) -> None:
     sandbox = await SandboxProcess(tmp_path / "sandbox.log").start()
     server = await ServerProcess(tmp_path / "data", sandbox.url).start()
-    context = await chromium.new_context(base_url=server.url, locale="en-US")
+    context = await chromium.new_context(base_url=server.url, locale="en-US", reduced_motion="reduce")
     try:
         page = await context.new_page()
         await page.goto("/console/accounts")
