@@ -274,6 +274,13 @@ class LiveSocket:
         except (aiohttp.ClientError, OSError):
             self._end(SocketClosed)
             raise self._ended() from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # In aiohttp all writers that wait share one future: a write that gave up after the limit cancelled it.
+            self._end(SocketClosed)
+            raise self._ended() from None
 
     async def _read(self) -> None:
         try:
