@@ -343,4 +343,5 @@ async def test_the_nickname_and_the_picture_of_a_seller_are_told() -> None:
         shop = box.shop()
         base = (await shop.mtop("mtop.idle.web.user.page.nav", {}))["data"]["module"]["base"]
         assert base["displayName"] == box.world.seller(shop.unb).nick
-        assert base["avatar"].startswith("https://")
+        async with box.http.get(base["avatar"]) as reply:
+            assert (reply.status, reply.content_type) == (200, "image/png")

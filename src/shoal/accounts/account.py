@@ -274,7 +274,7 @@ class Observation:
     seller_name: str = ""
     """What the site calls the seller. It is observed, so learning it raises no generation."""
     seller_picture: str = ""
-    """The address of the seller's picture on the site."""
+    """The address here of the seller's picture."""
 
     @property
     def wants_check(self) -> bool:

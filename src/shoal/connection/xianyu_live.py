@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import aiohttp
@@ -47,6 +48,7 @@ from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.passport import Passport
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.push_events import ChatMessage
+from shoal.xianyu.seller_pictures import fetch_picture
 from shoal.xianyu.site_time import SiteTime
 from shoal.xianyu.socket_errors import TokenRefused
 from shoal.xianyu.stop_switch import StopSwitch
@@ -139,20 +141,15 @@ class XianyuLive:
     async def _live(self, session: aiohttp.ClientSession, stop_switch: StopSwitch) -> None:
         """Run the connection over ``session``; nothing is sent once ``stop_switch`` is pulled."""
         login = await SiteLogin.open(self._account, self._deps.credentials)
-        passport = Passport(
-            session,
-            self._settings.site_passport_url,
-            login,
-            self._browser,
-            timeout_seconds=self._settings.site_timeout_seconds,
-        )
+        limit = self._settings.site_timeout_seconds
+        passport = Passport(session, self._settings.site_passport_url, login, self._browser, timeout_seconds=limit)
         renewal = SilentRenewal(self._account.id, passport.renew_login)
         mtop = MtopClient(
             session,
             self._settings.site_mtop_url,
             login,
             browser=self._browser,
-            timeout_seconds=self._settings.site_timeout_seconds,
+            timeout_seconds=limit,
             stop_switch=stop_switch,
             allows=self._link.allows,
             renewal=renewal,
@@ -270,8 +267,9 @@ class XianyuLive:
                 name = f"orders:{self._account.id}"
                 work.start(orders.take_up(), name=name)
                 if self._deps.learns_names and not self._link.knows_seller:
-                    learning = learn_name(self._account.id, self._link, authorization.mtop)
-                    work.start(learning, name=f"name:{self._account.id}")
+                    fetch = partial(fetch_picture, authorization.session, self._browser, self._settings.site_mtop_url)
+                    asking = learn_name(self._account.id, self._link, authorization.mtop, fetch, self._deps.pictures)
+                    work.start(asking, name=f"name:{self._account.id}")
                 with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):
                     await conversations.take_up()
                     tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")

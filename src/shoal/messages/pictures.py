@@ -1,4 +1,4 @@
-"""Uploaded pictures for replies: files under random names, kept while a rule uses them."""
+"""Uploaded pictures for replies, and those of sellers: files under random names, kept while an account uses them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="shoal-pictures")
 URL_PREFIX = "/static/uploads/images/"
 """The URL path of stored pictures, as in the system that sellers come from."""
 UNUSED_DAYS = 7
-"""How long a picture is kept after the last rule that used it, so that the rule's deletion can be undone."""
+"""How long a picture is kept after its last use, so that the change that ended it can be undone."""
 
 _NAME = rf"[0-9a-f]{{32}}\.(?:{'|'.join(kind.extension for kind in FORMATS)})"
 _URL = re.compile(f"{re.escape(URL_PREFIX)}({_NAME})")
@@ -96,22 +96,24 @@ class Pictures:
             why = error.strerror or type(error).__name__
             raise TemporaryFailure(f"the picture cannot be read: {why}", code="picture_unreadable") from None
 
-    async def sweep(self, accounts: Iterable[Account], now_seconds: float) -> int:
-        """Delete pictures that no rule has used for ``UNUSED_DAYS``. Return the number of deleted files.
+    async def sweep(self, accounts: Iterable[Account], now_seconds: float, *, shown: Iterable[str] = ()) -> int:
+        """Delete pictures that no account has used for ``UNUSED_DAYS``. Return the number of deleted files.
+
+        ``shown`` are the addresses of the sellers' pictures, which the accounts themselves do not name.
 
         A file's modification time is when it was last seen in use. Raise ``NotApplied`` for a disk error.
         """
         snapshot = tuple(accounts)
         try:
-            return await _beside(self._sweep, snapshot, now_seconds)
+            return await _beside(self._sweep, snapshot, frozenset(shown), now_seconds)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise NotApplied(f"the pictures could not be swept: {why}", code="picture_not_stored") from None
 
-    def _sweep(self, accounts: Iterable[Account], now_seconds: float) -> int:
+    def _sweep(self, accounts: Iterable[Account], shown: Set[str], now_seconds: float) -> int:
         if not self._directory.is_dir():
             return 0
-        used = _named_by(accounts)
+        used = _named_by(accounts) | {found[1] for url in shown if (found := _URL.fullmatch(url))}
         gone = 0
         for path in self._directory.iterdir():
             if path.name in used:
@@ -143,8 +145,8 @@ def require_showable(url: str) -> None:
 
 
 def _named_by(accounts: Iterable[Account]) -> Set[str]:
-    """Return the picture file names in the accounts' rules and items."""
-    texts = (msgspec.json.encode((account.keywords, account.items)) for account in accounts)
+    """Return the picture file names in the accounts' rules and items, and their own."""
+    texts = (msgspec.json.encode((account.keywords, account.items, account.picture)) for account in accounts)
     return {name.decode() for text in texts for name in _NAMED_SOMEWHERE.findall(text)}
 
 

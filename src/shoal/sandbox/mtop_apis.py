@@ -31,6 +31,8 @@ class Call:
     session: Session | None
     agent: str = ""
     """the ``User-Agent``"""
+    base_url: str = ""
+    """the sandbox's own address"""
     set_cookies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -200,7 +202,7 @@ def _session(seller: Seller, chat: Chat) -> dict[str, Any]:
 
 def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
     seller = call.site.world.seller(session.unb)
-    picture = f"https://img.alicdn.com/sns_logo/{seller.unb}.jpg"
+    picture = f"{call.base_url}_sandbox/faces/{seller.unb}.png"
     return {"module": {"base": {"displayName": seller.nick, "avatar": picture}}}
 
 

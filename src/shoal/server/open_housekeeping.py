@@ -46,6 +46,7 @@ async def open_housekeeping(
             wait_seconds=settings.lock_wait_seconds,
             secret=await own_secret(database, storage.vault, ANSWERS_SECRET),
         )
+        manager = accounts.manager
         retention = Retention(
             accounts.store,
             connections.deps.message_log,
@@ -53,7 +54,8 @@ async def open_housekeeping(
             settings,
             pictures=connections.deps.pictures,
             audit_log=storage.audit_log,
-            accounts=accounts.manager.accounts,
+            accounts=manager.accounts,
+            sellers_pictures=lambda: [manager.observation(name).seller_picture for name in manager.accounts],
         )
         closing.later("retention", retention.close)
         retention.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
@@ -28,7 +28,7 @@ _DAY_MS = 86_400_000
 class Retention:
     """Deletes old rows of the store, messages, pictures, the audit log and answers to keyed requests.
 
-    Owns one task, from ``start`` to ``close``.
+    Owns one task, from ``start`` to ``close``. ``sellers_pictures`` returns the addresses of pictures that are shown.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Retention:
         pictures: Pictures,
         audit_log: AuditLog,
         accounts: Mapping[str, Account],
+        sellers_pictures: Callable[[], Iterable[str]] = tuple,
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
         every_seconds: float = EVERY_SECONDS,
@@ -52,6 +53,7 @@ class Retention:
         self._pictures = pictures
         self._security_log = audit_log
         self._accounts = accounts
+        self._sellers_pictures = sellers_pictures
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
         self._every_seconds = every_seconds
@@ -104,7 +106,8 @@ class Retention:
         except StoreError as error:
             log.warning("security log not pruned", why=error.code)
         try:
-            gone = await self._pictures.sweep(self._accounts.values(), now / 1000)
+            shown = self._sellers_pictures()
+            gone = await self._pictures.sweep(self._accounts.values(), now / 1000, shown=shown)
             log.info("pictures pruned", pictures=gone)
         except StoreError as error:
             log.warning("pictures not pruned", why=error.code)

@@ -27,9 +27,13 @@ _Place = tuple[str, str, int]
 
 
 class SitePages:
-    """The pages of one site. ``configured``: the addresses of its services, which may be a local sandbox."""
+    """The pages of one site. ``configured``: the addresses of its services, which may be a local sandbox.
 
-    def __init__(self, configured: Iterable[str] = ()) -> None:
+    ``domains`` are those of the site, with all their subdomains.
+    """
+
+    def __init__(self, configured: Iterable[str] = (), *, domains: Iterable[str] = KNOWN_DOMAINS) -> None:
+        self._domains = tuple(domains)
         self._configured = frozenset(place for url in configured if (place := _place_of_setting(url)) is not None)
 
     def split(self, url: str) -> tuple[str, str]:
@@ -45,7 +49,7 @@ class SitePages:
         port = int(found["port"] or _PORTS[scheme])
         if (scheme, host, port) in self._configured:
             return True
-        known = any(host == domain or host.endswith(f".{domain}") for domain in KNOWN_DOMAINS)
+        known = any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
         return known and scheme == "https" and port == _PORTS["https"]
 
 

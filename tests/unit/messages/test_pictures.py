@@ -148,9 +148,9 @@ async def test_a_full_disk_leaves_nothing_behind(step: str, tmp_path: Path, monk
     assert not files_in(tmp_path)
 
 
-async def test_what_a_rule_or_an_item_names_stays_and_the_rest_goes_after_a_week(tmp_path: Path) -> None:
+async def test_what_an_account_names_stays_and_the_rest_goes_after_a_week(tmp_path: Path) -> None:
     pictures, now = Pictures(tmp_path), time.time()
-    ruled, in_item, orphan, young = [await pictures.keep(a_png()) for _ in range(4)]
+    ruled, in_item, own, face, orphan, young = [await pictures.keep(a_png()) for _ in range(6)]
     (tmp_path / ".left.by.a.crash").write_bytes(b"half")
     long_ago = now - (UNUSED_DAYS + 1) * DAY
     for path in files_in(tmp_path):
@@ -159,12 +159,13 @@ async def test_what_a_rule_or_an_item_names_stays_and_the_rest_goes_after_a_week
     account = an_account(
         keywords=(Rule.simple(id="r", keyword="图", image_url=ruled),),
         items=(ItemSetting(item_id="9", reply=f"见 {in_item}"),),
+        picture=own,
     )
-    assert await pictures.sweep([account], now) == 2
-    assert {URL_PREFIX + path.name for path in files_in(tmp_path)} == {ruled, in_item, young}
-    assert orphan not in {ruled, in_item, young}
+    assert await pictures.sweep([account], now, shown=["", face, "https://elsewhere.example/face.png"]) == 2
+    assert {URL_PREFIX + path.name for path in files_in(tmp_path)} == {ruled, in_item, own, face, young}
+    assert orphan not in {ruled, in_item, own, face, young}
     assert await pictures.sweep([], now + (UNUSED_DAYS - 1) * DAY) == 0, "it was in use a moment ago"
-    assert await pictures.sweep([], now + (UNUSED_DAYS + 1) * DAY) == 3
+    assert await pictures.sweep([], now + (UNUSED_DAYS + 1) * DAY) == 5
 
 
 async def test_a_server_that_never_kept_a_picture_has_nothing_to_sweep(tmp_path: Path) -> None:

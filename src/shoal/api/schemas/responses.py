@@ -150,7 +150,7 @@ class AccountBody(BaseModel):
     name: str
     """The name that the owner gave the shop, else that of the seller on the site."""
     picture: str
-    """The address of the seller's picture on the site."""
+    """The address of the seller's picture on this server; empty without one."""
     remark: str
     browser: BrowserBody
     fingerprint: str
