@@ -74,6 +74,9 @@ async def test_a_parked_shop_shows_its_next_step_and_what_it_cost_in_uptime(cons
     box = page.locator("[data-test=newest-cookie]")
     await expect(box).to_contain_text("https://h5api.m.goofish.com/check")
     console.door.site.behave = None
+    await box.locator("textarea").fill(console.door.account("afu").cookie)
+    await box.locator("[data-test=save-newest]").click()
+    await expect(box.get_by_role("alert")).to_contain_text("没有任何变化")
     await box.locator("textarea").fill(cookie_of(1, secret="newest"))
     await box.locator("[data-test=save-newest]").click()
     await expect(parked).to_have_count(0)

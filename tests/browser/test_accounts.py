@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-from browser.conftest import Console, OpenConsole, answering
+from browser.conftest import Console, OpenConsole, WiredConsole, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
@@ -105,6 +105,7 @@ async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_co
     await expect(page.get_by_text("还没有店铺")).to_be_visible()
     await page.locator("[data-test=add]").click()
     paste = page.locator("textarea[name=cookie]")
+    await expect(page.locator("[data-test=keep-hint]")).to_contain_text("保持登录")
     await paste.fill("words, but no cookie")
     await expect(page.locator("[data-test=verdict]")).to_contain_text("无法识别")
     await paste.fill(f"unb={unb_of(3)}")
@@ -211,3 +212,20 @@ async def test_on_a_phone_shops_are_cards_with_their_switch_in_reach(console: Co
     await expect(page.get_by_role("link", name="店铺")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("link", name="店铺")).to_be_hidden()
+
+
+async def test_a_shop_shows_its_sellers_picture_and_its_letter_without_one(wired: WiredConsole) -> None:
+    """From this server alone: the fixture complains about a request to any other host."""
+    await until(lambda: bool(wired.door.server.manager.observation("muzi").seller_picture), seconds=60)
+    await wired.door.call("PATCH", "/cookies/muzi/settings", json={"name": "木子数码"})
+    page = await wired.page(SHOPS)
+    for path in (SHOPS, f"{SHOPS}/muzi"):
+        await page.goto(path)
+        picture = page.locator("[data-test=face] img")
+        await expect(picture).to_have_js_property("complete", value=True)
+        await expect(picture).to_have_js_property("naturalWidth", 80)
+    for file in wired.door.server.pictures._directory.iterdir():
+        file.unlink()
+    other = await wired.page(SHOPS)
+    await expect(other.locator("[data-test=face]")).to_have_text("木")
+    await expect(other.locator("[data-test=face] img")).to_have_count(0)

@@ -117,6 +117,39 @@ async def test_a_code_that_nobody_looks_at_any_more_logs_nobody_in(shops: Consol
     await until(lambda: logins.of(1)[0].state is QrLoginState.CANCELLED, seconds=60)
 
 
+async def test_a_page_that_is_loaded_again_gives_its_code_up(shops: Console) -> None:
+    """Else three loads would take all the codes that an owner may have at once, for five minutes."""
+    logins = shops.door.server.qr_logins
+    page = await shops.page("/console/accounts")
+    await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.locator("[data-test=show-code]").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await page.reload()
+    await until(lambda: [one.state for one in logins.of(1)] == [QrLoginState.CANCELLED], seconds=60)
+
+
+async def test_a_code_that_the_server_has_forgotten_can_be_replaced(shops: Console, sandbox: Sandbox) -> None:
+    """As after a restart in the middle of a check of the face."""
+    logins = shops.door.server.qr_logins
+    page = await shops.page("/console/accounts")
+    await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.locator("input[name=shop]").fill("my-shop")
+    await page.locator("[data-test=show-code]").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await _scan(shops, sandbox, "FACE")
+    await expect(page.locator("[data-test=qr-state]")).to_contain_text("人脸")
+    await logins.close()
+    logins._logins.clear()
+    await expect(page.locator("[data-test=qr]")).to_contain_text("没有这次扫码登录")
+    await expect(page.get_by_role("img", name="登录二维码")).to_have_count(0)
+    await page.get_by_role("button", name="换一个二维码").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await _scan(shops, sandbox, "CONFIRMED")
+    await expect(page.locator("[data-test=toast]")).to_contain_text("已添加 my-shop")
+
+
 async def test_a_proxy_is_tried_then_set_then_taken_away_and_its_password_never_shown(shops: Console) -> None:
     await shops.door.add("afu")
     page = await shops.page("/console/accounts")

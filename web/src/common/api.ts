@@ -87,6 +87,8 @@ export interface Asking {
   query?: Record<string, string | number | boolean | undefined>
   ifMatch?: string
   signal?: AbortSignal
+  /** Sent even while the page is being closed. */
+  keepalive?: boolean
 }
 
 const REPEATS_MS = [400, 1200, 3000]
@@ -158,6 +160,7 @@ async function once<T>(method: string, where: string, asking: Asking, packed: Pa
       body: packed.bytes,
       signal: asking.signal ?? null,
       credentials: 'same-origin',
+      keepalive: asking.keepalive ?? false,
     })
   } catch (error) {
     if (asking.signal?.aborted) throw error
