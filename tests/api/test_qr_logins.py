@@ -179,12 +179,14 @@ async def test_neither_code_nor_cookie_is_stored_logged_or_told_to_others(
 async def test_the_shell_draws_the_code_and_follows_the_login(door: Door, sandbox: Sandbox) -> None:
     async with served(door) as url:
         token = door.client.headers["authorization"].removeprefix("Bearer ")
-        drawn = asyncio.create_task(in_shell(url, token, "accounts", "qr", "shop"))
+        drawn = asyncio.create_task(in_shell(url, token, "accounts", "qr", "shop", "--keep-signed-in"))
         await until(lambda: bool(door.server.qr_logins.of(1)), seconds=60)
         await sandbox.do("qr", status="CONFIRMED", account=next(iter(sandbox.world.sellers)))
         code, said = await drawn
         assert code == 0, said
         assert "▄" in said
+        calls = [line["api"] for line in (await sandbox.get("calls"))["items"]]
+        assert len([api for api in calls if api.endswith("setLoginSettings.do")]) == 1
         assert "shop has its new cookie.\nshop: running, won't answer (" in said
         refused = asyncio.create_task(in_shell(url, token, "accounts", "qr", "shop"))
         await until(lambda: not door.server.qr_logins.of(1)[0].state.is_over, seconds=60)

@@ -97,10 +97,11 @@ def log_in(
             help=words("cli.accounts.help.qr_proxy"),
         ),
     ] = False,
+    keep: Annotated[bool, typer.Option("--keep-signed-in", help=words("cli.accounts.help.qr_keep"))] = False,
     url: Url = None,
 ) -> None:
     """Add an account or renew its cookie with a QR code that the seller scans with the app."""
-    run(_log_in(url, account_id, _asked_proxy() if proxy else None))
+    run(_log_in(url, account_id, _asked_proxy() if proxy else None, keep))
 
 
 @accounts.command("proxy", help=words("cli.accounts.help.proxy"))
@@ -227,8 +228,8 @@ async def _add(url: str | None, account_id: str, cookie: str, remark: str | None
         await _publish(client, account_id)
 
 
-async def _log_in(url: str | None, account_id: str | None, proxy: str | None) -> None:
-    name = await log_in_by_qr(url, account_id, proxy)
+async def _log_in(url: str | None, account_id: str | None, proxy: str | None, keep: bool) -> None:
+    name = await log_in_by_qr(url, account_id, proxy, keep_signed_in=keep)
     async with signed_in(url) as client:
         typer.echo(words("cli.accounts.cookie_changed", name=printable(name)))
         await _publish(client, name)

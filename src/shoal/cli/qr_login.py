@@ -26,12 +26,15 @@ class LoginEnded(ShoalError):
     code = "qr_login_ended"
 
 
-async def log_in_by_qr(url: str | None, account_id: str | None, proxy: str | None) -> str:
+async def log_in_by_qr(
+    url: str | None, account_id: str | None, proxy: str | None, *, keep_signed_in: bool = False
+) -> str:
     """Show the code, follow the login, and return the account's id. A cancelled caller cancels the login.
 
     Raises ``LoginEnded`` with a sentence that says what to do.
     """
-    body = {name: value for name, value in (("account", account_id), ("proxy", proxy)) if value is not None}
+    given = (("account", account_id), ("proxy", proxy), ("keep_signed_in", keep_signed_in or None))
+    body = {name: value for name, value in given if value is not None}
     async with signed_in(url) as client:
         login = await client.call("POST", "qr-logins", body=body)
         try:
