@@ -25,6 +25,18 @@ OWNERS = Browser(
     platform='"macOS"',
     language="zh-CN,zh;q=0.9,en;q=0.8",
 )
+FIREFOX = Browser("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0", language="zh-CN")
+SAFARI = Browser(
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 "
+    "Safari/605.1.15"
+)
+PHONE = Browser(
+    user_agent="Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/149.0.0.0 Mobile "
+    "Safari/537.36",
+    brands='"Not)A;Brand";v="24", "Chromium";v="149", "Google Chrome";v="149"',
+    mobile="?1",
+    platform='"Android"',
+)
 HINTS = {"sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"}
 DOORS = ("login.token", "loginuser.get", "hasLogin.do", "upload.api", "socket")
 
@@ -65,7 +77,9 @@ def pasted(cookie: str, browser: Browser) -> str:
     return "\n".join([f"Cookie: {cookie}", *(f"{name}: {value}" for name, value in browser.headers.items())])
 
 
-@pytest.mark.parametrize("owners", [OWNERS, None], ids=["the owner's", "the default"])
+@pytest.mark.parametrize(
+    "owners", [OWNERS, FIREFOX, SAFARI, PHONE, None], ids=["the owner's", "Firefox", "Safari", "a phone", "the default"]
+)
 async def test_every_door_is_told_the_same_browser(sandbox: Sandbox, tmp_path: Path, owners: Browser | None) -> None:
     await blank_database(tmp_path / "data")
     shoal = Watched(sandbox, tmp_path / "data")

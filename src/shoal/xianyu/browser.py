@@ -57,16 +57,16 @@ class Browser:
 
     def call_headers(self, accept: str, *, site: str = "same-site", referer: str = f"{SITE}/") -> dict[str, str]:
         """Return the headers of a call that a script of a page of the site makes."""
-        return {
+        headers = {
             "Accept": accept,
             "Origin": "/".join(referer.split("/")[:3]),
             "Referer": referer,
             "Sec-Fetch-Dest": "empty",
             "Sec-Fetch-Mode": "cors",
             "Sec-Fetch-Site": site,
-            "priority": "u=1, i",
             **self.headers,
         }
+        return headers | {"priority": "u=1, i"} if self.brands else headers  # the value is Chromium's
 
     @property
     def product(self) -> str:
@@ -121,7 +121,7 @@ def browser_in(text: str) -> Browser | None:
 
     A request that was copied in any way tells it (``pasted_text``); so does an export in JSON with ``userAgent`` and,
     for a browser that has them, its client hints under the names of their headers. A Chromium without its client hints
-    is not told whole: they are never made up.
+    is not told whole, and another browser with them is mixed of two: they are never made up.
     """
     text = text.strip().removeprefix("\ufeff")
     try:
@@ -132,15 +132,16 @@ def browser_in(text: str) -> Browser | None:
     address = request.address if request else ""
     user_agent = _value(headers, "user-agent")
     version = _CHROMIUM.search(user_agent)
-    brands = _value(headers, "sec-ch-ua")
-    if not user_agent or (version is not None and f'v="{version[1]}"' not in brands):
+    brands, platform = _value(headers, "sec-ch-ua"), _value(headers, "sec-ch-ua-platform")
+    is_whole = f'v="{version[1]}"' in brands and bool(platform) if version is not None else not brands
+    if not user_agent or not is_whole:
         return None
     query = parse_qs(urlsplit(address).query)
     return Browser(
         user_agent=user_agent,
         brands=brands,
         mobile=_value(headers, "sec-ch-ua-mobile") or ("?0" if brands else ""),
-        platform=_value(headers, "sec-ch-ua-platform"),
+        platform=platform,
         language=_value(headers, "accept-language") or DEFAULT_LANGUAGE,
         spm_pre=_origin_word(query, "spm_pre"),
         log_id=_origin_word(query, "log_id"),

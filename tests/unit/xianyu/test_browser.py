@@ -100,6 +100,8 @@ def test_every_form_that_tells_a_browser_gives_cookie_and_browser(text: str) -> 
         f"Cookie: {COOKIE}",
         json.dumps([{"name": "unb", "value": "1"}]),
         CURL.replace("sec-ch-ua:", "x:"),
+        CURL.replace("sec-ch-ua-platform:", "x:"),
+        CURL.replace(EDGE, "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"),
         CURL.replace('v="146"', 'v="133"'),
         json.dumps({"cookies": [], "userAgent": EDGE}),
         "curl 'https://a.example' -H 'cookie: unb=1",
@@ -116,6 +118,7 @@ def test_a_browser_without_client_hints_sends_none() -> None:
     found = browser_in(f"User-Agent: {firefox}\nAccept-Language: zh-CN\nCookie: {COOKIE}")
     assert found == Browser(user_agent=firefox, language="zh-CN")
     assert set(found.headers) == {"User-Agent", "Accept-Language"}
+    assert "priority" not in found.call_headers("*/*"), "its value is Chromium's"
     assert (found.name, found.system, found.navigator_platform) == ("Firefox 145, Linux", "Linux/other", "Linux x86_64")
 
 

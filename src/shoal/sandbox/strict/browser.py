@@ -11,7 +11,7 @@ _BROWSERS: Final = re.compile(r"^Mozilla/5\.0 \([^)]+\) .*(Chrome|Firefox|Versio
 _CHROMIUM: Final = re.compile(r"Chrome/(\d+)\.")
 _BRAND: Final = re.compile(r'"([^"]*)";v="(\d+)"')
 _REAL_BRANDS: Final = ("Chromium", "Google Chrome", "Microsoft Edge")
-_PLATFORMS: Final = {"Windows": '"Windows"', "Macintosh": '"macOS"', "Linux": '"Linux"'}
+_PLATFORMS: Final = {"Windows": '"Windows"', "Macintosh": '"macOS"', "Android": '"Android"', "Linux": '"Linux"'}
 
 
 @dataclass(frozen=True, slots=True)
