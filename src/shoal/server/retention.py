@@ -41,7 +41,7 @@ class Retention:
         pictures: Pictures,
         audit_log: AuditLog,
         accounts: Mapping[str, Account],
-        sellers_pictures: Callable[[], Iterable[str]] = tuple,
+        sellers_pictures: Callable[[], Iterable[str]],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
         every_seconds: float = EVERY_SECONDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -91,6 +91,7 @@ def a_retention(
     pictures: Path = Path("no such directory"),
     audit_log: AuditLog | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
+    sellers_pictures: Sequence[str] = (),
 ) -> Retention:
     return Retention(
         store,
@@ -100,6 +101,7 @@ def a_retention(
         pictures=Pictures(pictures),
         audit_log=audit_log or RecordingNotes(),
         accounts=accounts,
+        sellers_pictures=lambda: sellers_pictures,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
         every_seconds=0.01,
@@ -147,17 +149,21 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
     assert told[2:] == ["answers pruned", "security log pruned", "pictures pruned"]
 
 
-async def test_pictures_that_no_rule_names_go(tmp_path: Path) -> None:
+async def test_pictures_that_neither_a_rule_nor_a_seller_has_go(tmp_path: Path) -> None:
     pictures = Pictures(tmp_path)
-    used, unused = [await pictures.keep(a_png()) for _ in range(2)]
+    used, face, unused = [await pictures.keep(a_png()) for _ in range(3)]
     rule = Rule.simple(id="r", keyword="图", image_url=used)
     retention = a_retention(
-        RecordingStore(), RecordingLog(), pictures=tmp_path, accounts={"shop": an_account(keywords=(rule,))}
+        RecordingStore(),
+        RecordingLog(),
+        pictures=tmp_path,
+        accounts={"shop": an_account(keywords=(rule,))},
+        sellers_pictures=["", face],
     )
-    for url in (used, unused):
+    for url in (used, face, unused):
         os.utime(tmp_path / url.rpartition("/")[2], (0, 0))
     await retention.prune()
-    assert (await pictures.read(used)).data == a_png()
+    assert [(await pictures.read(url)).data for url in (used, face)] == [a_png(), a_png()]
     with pytest.raises(InvalidInput):
         await pictures.read(unused)
 
