@@ -68,6 +68,16 @@ async def test_a_check_whose_page_fails_for_a_moment_is_shown_all_the_same(shoal
         assert (await ended(logins, login)).state is QrLoginState.DONE
 
 
+async def test_a_face_check_that_leads_to_risk_control_is_told_with_its_page(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        page = "//passport.goofish.com/_____tmd_____/punish?x5secdata=1"
+        await shoal.sandbox.do("fault", kind="answer", which="face_page", location=page, times=1)
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "FACE")
+        view = await ended(logins, login)
+        assert (view.state, view.action_url) == (QrLoginState.NEEDS_OWNER, f"https:{page}")
+
+
 async def test_a_token_that_the_site_does_not_take_is_told_with_its_reason(shoal: Shoal) -> None:
     await shoal.sandbox.do("policy", qr_token=True)
     async with qr_logins(shoal) as logins:

@@ -87,7 +87,11 @@ class QrSession:
         return _good(await self._send("GET", self.base_url + path, PASSPORT, headers, params=params))
 
     async def visit(self, url: str, *, dest: str = "document") -> Answer:
-        """Load a page and follow its redirects within the site. Raises ``TemporaryFailure`` when one leads away."""
+        """Load a page and follow its redirects within the site.
+
+        Raises ``ActionRequired`` (``risk_control``) when one leads to the site's verification page, and
+        ``TemporaryFailure`` when it leads away.
+        """
         for _ in range(_MOST_HOPS):
             if len(url) > _LONGEST_URL or not self.is_ours(url):
                 raise failed("a page leads away from the site")
@@ -97,6 +101,9 @@ class QrSession:
             answer = await self._send("GET", url, host if host.endswith(SITE_DOMAIN) else PAGES, headers)
             if not 300 <= answer.status < 400:
                 return answer
+            stop = stop_in(answer.status, answer.location, None)
+            if stop is not None and not self.is_ours(urljoin(url, answer.location)):
+                raise stop
             url = urljoin(url, answer.location)
         raise failed("a page leads on and on")
 
