@@ -5,7 +5,7 @@ const zh = {
   share: {
     title: '共享给',
     text: '让同事一起管理这个店铺。更换 Cookie、设置代理、删除和共享仍只有您能操作。',
-    nobody: '还没有共享给任何人。',
+    none: '还没有共享给任何人。',
     username: '用户名',
     permission: '权限',
     permissions: {
@@ -33,7 +33,7 @@ const en: Texts<typeof zh> = {
   share: {
     title: 'Shared with',
     text: 'Let colleagues work in this shop. Only you can change the cookie, the proxy and this list, or remove the shop.',
-    nobody: 'Not shared with anyone.',
+    none: 'Not shared with anyone.',
     username: 'User name',
     permission: 'Permission',
     permissions: {

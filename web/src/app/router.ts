@@ -63,7 +63,7 @@ export const router = createRouter({
             { path: 'tokens', name: 'settings-tokens', component: () => import('../settings/Tokens.vue') },
             { path: 'people', redirect: { name: 'settings-users' } },
             { path: 'users', name: 'settings-users', component: () => import('../users/Users.vue') },
-            { path: 'security', name: 'settings-security', component: () => import('../settings/SecurityLog.vue') },
+            { path: 'security', name: 'settings-security', component: () => import('../settings/AuditLog.vue') },
           ],
         },
         {

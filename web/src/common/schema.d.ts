@@ -5432,26 +5432,6 @@ export interface components {
             message: string;
         };
         /**
-         * PasswordBody
-         * @description The current password and the new one.
-         * @example {
-         *       "current_password": "correct horse battery",
-         *       "new_password": "staple battery horse"
-         *     }
-         */
-        PasswordBody: {
-            /**
-             * Current Password
-             * Format: password
-             */
-            current_password: string;
-            /**
-             * New Password
-             * Format: password
-             */
-            new_password: string;
-        };
-        /**
          * PasswordLinkBody
          * @description How long the link is valid.
          * @example {
@@ -8308,7 +8288,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PasswordBody"];
+                "application/json": components["schemas"]["ChangePasswordBody"];
             };
         };
         responses: {
