@@ -50,15 +50,15 @@ MUTATIONS = (
     _one(
         "a message that comes again is a new one",
         "messages/message_log.py",
-        "            new = set(connection.scalars(statement, rows))\n",
-        "            connection.scalars(statement, rows).all()\n"
+        "            new = set(connection.scalars(added.returning(messages.c.message_id), rows))\n",
+        "            connection.scalars(added.returning(messages.c.message_id), rows).all()\n"
         '            new = {row["message_id"] for row in rows}\n',
     ),
     _one(
         "only the memory knows which messages came before",
         "messages/message_log.py",
-        "            new = set(connection.scalars(statement, rows))\n",
-        "            connection.scalars(statement, rows).all()\n"
+        "            new = set(connection.scalars(added.returning(messages.c.message_id), rows))\n",
+        "            connection.scalars(added.returning(messages.c.message_id), rows).all()\n"
         '            known = self.__dict__.setdefault("_known", set())\n'
         '            new = {row["message_id"] for row in rows} - known\n'
         "            known |= new\n",
@@ -115,9 +115,9 @@ MUTATIONS = (
     _one(
         "a card that comes again makes the order due again",
         "orders/order_rows.py",
-        "insert_or(self.connection, order_actions).on_conflict_do_nothing(index_elements=columns)",
-        "insert_or(self.connection, order_actions).on_conflict_do_update(\n"
-        '            index_elements=columns, set_={"state": state.value}\n'
+        "insert_new(self.connection, order_actions)",
+        '__import__("shoal.storage.upserts", fromlist=["upserts"]).insert_or_renew(\n'
+        '            self.connection, order_actions, ("state",)\n'
         "        )",
     ),
 )
