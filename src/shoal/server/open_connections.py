@@ -23,10 +23,9 @@ from shoal.orders.order_store import OrderStore, order_event
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
+from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
-
-PICTURE_DIRECTORY = "uploads/images"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

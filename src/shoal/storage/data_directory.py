@@ -11,6 +11,7 @@ from shoal.errors import ConfigError
 
 LOCK_FILE = "shoal.lock"
 MARKER_FILE = "shoal.marker"
+PICTURE_DIRECTORY = "uploads/images"
 
 
 def make_private_directory(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from picture_files import a_png
 from shoal.accounts.account import check_account_id
 from shoal.cli.api_client import ApiClient
 from shoal.cli.board import AccountBoard
@@ -16,6 +17,8 @@ from shoal.cli.demo.directory import DEMO_MARKER, demo_directory
 from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import SHOPS
 from shoal.errors import ConfigError
+from shoal.messages.pictures import Pictures
+from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database import Database
 
 
@@ -44,7 +47,10 @@ async def test_everything_that_a_server_makes_counts_as_the_demos(tmp_path: Path
     with demo_directory(tmp_path / ".demo") as path:
         database = await Database(path).open()
         await database.close()
-        assert names(path) > {DEMO_MARKER}
+        pictures = Pictures(path / PICTURE_DIRECTORY)
+        await pictures.open()
+        await pictures.keep(a_png())
+        assert names(path) > {DEMO_MARKER, "uploads"}
     with demo_directory(tmp_path / ".demo") as path:
         assert names(path) == {DEMO_MARKER}
 
@@ -62,6 +68,30 @@ def test_a_marker_that_is_not_the_demos_is_no_marker(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not touch"), demo_directory(tmp_path):
         pass
     assert names(tmp_path) == {DEMO_MARKER, "shoal.db"}
+
+
+@pytest.mark.parametrize("foreign", ["uploads/mine.txt", "uploads/images/mine/notes.txt", "uploads/mine/notes.txt"])
+def test_a_foreign_thing_among_the_pictures_stops_everything(tmp_path: Path, foreign: str) -> None:
+    with demo_directory(tmp_path / ".demo") as path:
+        (path / PICTURE_DIRECTORY).mkdir(parents=True)
+        (path / PICTURE_DIRECTORY / "picture.png").write_text("old")
+    (path / foreign).parent.mkdir(parents=True, exist_ok=True)
+    (path / foreign).write_text("mine")
+    with pytest.raises(ConfigError, match="mine"), demo_directory(path):
+        pass
+    assert (path / foreign).read_text() == "mine"
+    assert (path / PICTURE_DIRECTORY / "picture.png").exists()
+
+
+def test_a_link_in_place_of_the_pictures_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "images").write_text("precious")
+    with demo_directory(tmp_path / ".demo") as path:
+        pass
+    (path / "uploads").symlink_to(tmp_path / "precious")
+    with pytest.raises(ConfigError, match="uploads"), demo_directory(path):
+        pass
+    assert names(tmp_path / "precious") == {"images"}
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "linked_database"])

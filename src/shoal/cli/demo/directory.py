@@ -13,12 +13,18 @@ from typing import Final
 
 from shoal.errors import ConfigError
 from shoal.server.open_storage import KEY_FILE
-from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE
+from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE, PICTURE_DIRECTORY
 from shoal.storage.engines import DATABASE_FILE
 
 DEMO_MARKER: Final = "shoal-demo"
 _MARKER_TEXT: Final = "This directory belongs to `shoal demo`, which empties it at each start.\n"
-_OURS: Final = (f"{DATABASE_FILE}*", LOCK_FILE, MARKER_FILE, KEY_FILE, f"{KEY_FILE}.*", "sandbox.log", "server.log")
+_PICTURES: Final = Path(PICTURE_DIRECTORY)
+_OURS: Final[dict[Path, tuple[str, ...]]] = {
+    Path(): (f"{DATABASE_FILE}*", LOCK_FILE, MARKER_FILE, KEY_FILE, f"{KEY_FILE}.*", "sandbox.log", "server.log"),
+    _PICTURES.parent: (),
+    _PICTURES: ("*",),
+}
+"""The files that a demo makes, by the directory in which they are; outer directories first."""
 
 
 @contextlib.contextmanager
@@ -75,14 +81,23 @@ def _hold(path: Path, handle: int) -> None:
 
 def _empty(path: Path) -> None:
     """Remove the files of an earlier demo. Checks everything before it removes anything; never follows links."""
-    found = [entry for entry in path.iterdir() if entry.name != DEMO_MARKER]
+    places = [path / place for place in _OURS if place == Path() or _is_directory(path / place)]
+    found = [entry for place in places for entry in place.iterdir() if entry not in {path / DEMO_MARKER, *places}]
     for entry in found:
-        ours = any(fnmatchcase(entry.name, pattern) for pattern in _OURS)
+        patterns = _OURS[entry.parent.relative_to(path)]
+        ours = any(fnmatchcase(entry.name, pattern) for pattern in patterns)
         if not ours or not stat.S_ISREG(entry.lstat().st_mode):
-            raise ConfigError("startup.demo_foreign_file", path=path, name=entry.name)
+            raise ConfigError("startup.demo_foreign_file", path=path, name=entry.relative_to(path))
     with _server_lock(path):
         for entry in found:
             entry.unlink()
+        for place in reversed(places[1:]):
+            place.rmdir()
+
+
+def _is_directory(path: Path) -> bool:
+    """Return whether it is a directory, and not a link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 @contextlib.contextmanager
