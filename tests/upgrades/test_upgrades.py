@@ -35,7 +35,13 @@ FIXTURES = Path(__file__).parent / "fixtures"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.sql"))
 MIGRATIONS = sorted(path.name[:4] for path in Path(steps.__file__).parent.glob("versions/0*.py"))
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
-KEPT = {"message_days": 36500, "journal_days": 36500, "op_days": 36500, "state_history_days": 36500}
+KEPT = {
+    "message_days": 36500,
+    "journal_days": 36500,
+    "op_days": 36500,
+    "state_history_days": 36500,
+    "session_idle_hours": 0,
+}
 THE_SITE = {
     name: Settings.model_fields[name].default
     for name in ("site_mtop_url", "site_ws_url", "site_passport_url", "site_upload_url")
