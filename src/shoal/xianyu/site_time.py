@@ -27,15 +27,26 @@ _ASK_SECONDS: Final = 10.0
 _ASK_AGAIN_MS: Final = 60_000
 
 
+class _Asking:
+    """The questions of one session: one at a time, and one a minute."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.last_steady_ms: int | None = None
+
+    @property
+    def is_due(self) -> bool:
+        return self.last_steady_ms is None or steady_ms() - self.last_steady_ms >= _ASK_AGAIN_MS
+
+
 class SiteTime:
     """The time at the site, from the ``Date`` of its answers. A machine's clock that is about right is used itself."""
 
     def __init__(self) -> None:
         self._clock: SiteClock | None = None
         self._wall_less_steady_ms = 0
-        self._asked_steady_ms: WeakKeyDictionary[aiohttp.ClientSession, int] = WeakKeyDictionary()
-        """When each session asked last: the proxy of one account may be dead, and another one's works."""
-        self._asking = asyncio.Lock()
+        self._asking: WeakKeyDictionary[aiohttp.ClientSession, _Asking] = WeakKeyDictionary()
+        """Each session asks for itself: one account's proxy may be dead or silent, and another one's works."""
 
     def now_ms(self) -> int:
         """Return the site's time in milliseconds since 1970; the machine's until an answer has told another."""
@@ -71,10 +82,13 @@ class SiteTime:
         It is asked again after the machine's clock was set. Without an answer the machine's time is used, and this
         session does not ask again for a minute.
         """
-        async with self._asking:
-            if self._is_known() or not self._may_ask(session):
+        if self._is_known():
+            return
+        asking = self._asking.setdefault(session, _Asking())
+        async with asking.turn:
+            if self._is_known() or not asking.is_due:
                 return
-            self._asked_steady_ms[session] = steady_ms()
+            asking.last_steady_ms = steady_ms()
             try:
                 async with session.get(
                     f"{base_url}/h5/{_HOME_CALL}/1.0/",
@@ -89,10 +103,6 @@ class SiteTime:
     def _is_known(self) -> bool:
         set_by_ms = now_ms() - steady_ms() - self._wall_less_steady_ms
         return self._clock is not None and abs(set_by_ms) <= TOLERANCE_MS
-
-    def _may_ask(self, session: aiohttp.ClientSession) -> bool:
-        asked_ms = self._asked_steady_ms.get(session)
-        return asked_ms is None or steady_ms() - asked_ms >= _ASK_AGAIN_MS
 
 
 def _moment_ms(date: str) -> int | None:

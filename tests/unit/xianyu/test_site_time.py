@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 
@@ -67,12 +68,18 @@ class Site:
     def __init__(self) -> None:
         self.asked: list[web.Request] = []
         self.ahead_ms = 0
+        self.heard_in_silence = asyncio.Event()
         self.url = ""
         self.session: aiohttp.ClientSession
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(request)
         return web.json_response({"ret": ["FAIL_SYS_TOKEN_EMPTY::x"]}, headers=answered(now_ms() + self.ahead_ms))
+
+    async def say_nothing(self, _: web.Request) -> web.Response:
+        self.heard_in_silence.set()
+        await asyncio.Event().wait()
+        raise AssertionError
 
     async def ask(self, site_time: SiteTime) -> None:
         await site_time.ask(self.session, self.url, Browser("T"))
@@ -83,6 +90,7 @@ async def site() -> AsyncIterator[Site]:
     site = Site()
     app = web.Application()
     app.router.add_get("/h5/{api}/1.0/", site.handle)
+    app.router.add_get("/silent/h5/{api}/1.0/", site.say_nothing)
     async with TestServer(app) as server, open_site_session() as session:
         site.url, site.session = str(server.make_url("/")).rstrip("/"), session
         yield site
@@ -136,3 +144,16 @@ async def test_an_account_whose_proxy_is_dead_keeps_no_other_from_asking(site: S
     async with open_site_session() as site.session:
         await site.ask(site_time)
     assert site_time.ahead_ms > 6 * HOUR_MS
+
+
+async def test_an_account_whose_proxy_is_silent_lets_no_other_wait(site: Site) -> None:
+    site_time = SiteTime()
+    async with open_site_session() as silent:
+        waiting = asyncio.create_task(site_time.ask(silent, f"{site.url}/silent", Browser("T")))
+        await site.heard_in_silence.wait()
+        site.ahead_ms = 7 * HOUR_MS
+        await site.ask(site_time)
+        assert site_time.ahead_ms > 6 * HOUR_MS
+        assert not waiting.done(), "it still waits for its own answer"
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
