@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import structlog
 
-from shoal.accounts.account import Account, AccountState, Observation, StateMove
+from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.account_task import AccountTask, Connect, TaskDeps
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged, EventBus
@@ -236,7 +236,7 @@ class TaskManager:
     def _report(self, account_id: str, observation: Observation, is_new: bool) -> None:
         self._dirty[account_id] = observation
         self._dirt.set()
-        if observation.state is AccountState.PARKED:
+        if observation.parked_for is not None:  # in any state: it may be parked while it stops
             self._urgent.set()
         account = self._published(account_id)
         if account is not None and not self._closed:

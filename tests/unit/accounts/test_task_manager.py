@@ -68,6 +68,49 @@ async def test_a_park_whose_write_was_under_way_at_the_close_is_not_lost(refusal
     assert site.ever["shop"] == 1, "a risk-controlled login must not be tried again by itself"
 
 
+class CountingStore(MemoryStore):
+    """Keeps what each write of observations held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[Mapping[str, Observation]] = []
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        self.writes.append(observations)
+        await super().observe(observations, moves)
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+async def test_observations_are_gathered_and_a_park_record_is_stored_at_once(
+    monkeypatch: pytest.MonkeyPatch, stopping: bool
+) -> None:
+    monkeypatch.setattr("shoal.accounts.task_manager.GATHER_SECONDS", 3600.0)
+    site, store, disabled = FakeSite(), CountingStore(), asyncio.Event()
+
+    async def behave(account: Account, link: Link) -> None:
+        link.running()
+        if account.id != "parked":
+            await asyncio.Event().wait()
+        try:
+            await (disabled.wait() if stopping else asyncio.sleep(0))
+        finally:
+            raise ActionRequired("risk_control")
+
+    site.behave = behave
+    async with managing(site, store) as manager:
+        for number in range(5):
+            await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
+            await manager.update_cookie_status(f"shop{number}", False, caller=ANN)
+        assert store.writes == []
+        await manager.add_cookie("parked", cookie_of(9), owner_id=1, caller=ANN)
+        if stopping:
+            await manager.update_cookie_status("parked", False, caller=ANN)
+        await until(lambda: store.writes != [])
+        (written,) = store.writes
+        assert written["parked"].parked_for is not None
+        assert set(written) == {*(f"shop{number}" for number in range(5)), "parked"}
+
+
 async def test_what_the_site_says_is_kept_whatever_characters_it_has(tmp_path: Path) -> None:
     """Databases refuse half a surrogate pair, and NUL: a park that could not be stored would be tried again."""
     site = FakeSite()
