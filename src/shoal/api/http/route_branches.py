@@ -17,11 +17,11 @@ class RouteBranches:
 
     def __init__(self, router: APIRouter) -> None:
         self._router = router
-        self._branches: dict[tuple[str, int], APIRouter] = {}
-        anywhere = [route for route in router.routes if _branch_of(route) is None]
-        for key in dict.fromkeys(key for route in router.routes if (key := _branch_of(route)) is not None):
-            kept = [route for route in router.routes if route in anywhere or _branch_of(route) == key]
-            self._branches[key] = _router_of(kept)
+        keyed = [(route, _branch_of(route)) for route in router.routes]
+        self._branches = {
+            key: _router_of([route for route, own in keyed if own in {None, key}])
+            for key in {own for _, own in keyed if own is not None}
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the router of its branch."""

@@ -1,0 +1,77 @@
+"""Every request finds the route that the router of all routes would find."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from shoal.api.http.route_branches import RouteBranches
+from shoal.server.reply_server import build_app
+from standins import FakeSite, quick_settings
+
+
+def some_routes() -> APIRouter:
+    """Routes that overlap: by order, by parameter, by methods, and one that takes any number of segments."""
+    router = APIRouter(redirect_slashes=False)
+
+    def add(path: str, *methods: str) -> None:
+        async def answer() -> dict[str, Any]:
+            return {"path": path, "methods": methods}
+
+        router.add_api_route(path, answer, methods=list(methods))
+
+    add("/", "GET")
+    add("/shops", "GET", "POST")
+    add("/shops/status", "PUT")
+    add("/shops/{key}", "GET", "PUT", "DELETE")
+    add("/shops/{key}/status", "PUT")
+    add("/files/{path:path}", "GET")
+    add("/{anything}", "PATCH")
+    add("/{anything}/{more}", "PATCH")
+    return router
+
+
+async def answer_of(app: ASGIApp, method: str, path: str) -> tuple[int, Any, str | None]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shoal") as client:
+        answer = await client.request(method, path)
+    return answer.status_code, answer.text, answer.headers.get("allow")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "POST", "DELETE", "PATCH"])
+async def test_a_branch_answers_as_the_router_of_all_routes_would(method: str) -> None:
+    all_routes, branched = FastAPI(redirect_slashes=False), FastAPI(redirect_slashes=False)
+    all_routes.router.routes[:] = branched.router.routes[:] = some_routes().routes
+    branches = RouteBranches(branched.router)
+    branched.build_middleware_stack = _around(branched, branches)  # type: ignore[method-assign]
+    for path in (
+        "/", "/shops", "/shops/", "/shops/status", "/shops/x", "/shops/x/status", "/shops/x/other", "/shops/x/status/y",
+        "/files/a", "/files/a/b/c", "/files", "/unknown", "/unknown/x", "//", "/shops//status", "/%2Fshops",
+    ):  # fmt: skip
+        assert await answer_of(branched, method, path) == await answer_of(all_routes, method, path), path
+
+
+def _around(app: FastAPI, branches: RouteBranches) -> Any:
+    original, router = app.build_middleware_stack, app.router
+
+    def build() -> ASGIApp:
+        app.router = branches  # type: ignore[assignment]
+        try:
+            return original()
+        finally:
+            app.router = router
+
+    return build
+
+
+def test_most_routes_of_the_server_are_looked_for_among_few(tmp_path: Path) -> None:
+    app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
+    branches = RouteBranches(app.router)._branches
+    longest = max(len(router.routes) for router in branches.values())
+    assert len(app.router.routes) > 130
+    assert longest < 45, json.dumps({"/".join(map(str, key)): len(one.routes) for key, one in branches.items()})
