@@ -12,14 +12,13 @@ import gc
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from shoal.cli.app import _announce
 from shoal.config import load_settings
 from shoal.logs.logs import configure_logging
 from shoal.server.listener import serve
 from shoal.server.reply_server import build_app
 
 
-async def connect(account: Account, link: Link) -> None:  # noqa: ARG001
+async def connect(account: Account, link: Link) -> None:  # noqa: ARG001  as the task calls it
     """Run until the account stops."""
     link.running()
     await asyncio.Event().wait()
@@ -31,7 +30,7 @@ def main() -> None:
     settings = load_settings()
     gc.enable()
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
-    serve(build_app(settings, connect=connect), settings, _announce)
+    serve(build_app(settings, connect=connect), settings, lambda _, url: print(url, flush=True))
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class ApiTokens:
         ``in_use``: a script calls. False for a check that the token still exists; it does not count as a use.
         """
         now, hashed = self._now_ms(), token_hash(token)
-        found = await self._recent.get(hashed, lambda: self._read(hashed, now))
+        found = await self._recent.get(hashed, lambda: self._read(hashed))
         if found is None or found[1].expires_at_ms <= now:
             return None
         used = max(found[1].last_used_ms or 0, self._used.get(hashed, 0))
@@ -111,12 +111,12 @@ class ApiTokens:
             self._touch(hashed, now)
         return found
 
-    async def _read(self, hashed: str, now: int) -> tuple[User, ApiToken] | None:
+    async def _read(self, hashed: str) -> tuple[User, ApiToken] | None:
         columns = [column.label(f"token_{column.name}") for column in api_tokens.c]
         query = (
             select(*columns, *USER_COLUMNS)
             .join(users, users.c.id == api_tokens.c.user_id)
-            .where(api_tokens.c.token_hash == hashed, api_tokens.c.expires_at_ms > now, users.c.active)
+            .where(api_tokens.c.token_hash == hashed, users.c.active)
         )
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         return None if row is None else (user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS}))

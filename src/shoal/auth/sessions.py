@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
 
 from shoal.auth.recent_reads import RecentReads
 from shoal.auth.user_replica import UserReplica
@@ -127,7 +127,7 @@ class Sessions:
         """
         now = self._now_ms()
         hashed = token_hash(token)
-        session = await self._recent.get(hashed, lambda: self._read(hashed, now))
+        session = await self._recent.get(hashed, lambda: self._read(hashed))
         if session is None or not self._is_alive(session, now):
             return None
         if in_use and now - max(session.last_used_ms, self._used.get(hashed, 0)) >= LAST_USED_STEP_MS:
@@ -138,12 +138,14 @@ class Sessions:
         """Return a user's sessions, newest first."""
         query = (
             _session_query()
-            .where(sessions.c.user_id == user_id, *self._alive(self._now_ms()))
+            .where(sessions.c.user_id == user_id)
             .order_by(sessions.c.created_at_ms.desc(), sessions.c.token_hash)
         )
-        return await self._database.read(
+        found = await self._database.read(
             lambda connection: [_session(row) for row in connection.execute(query).mappings()]
         )
+        now = self._now_ms()
+        return [session for session in found if self._is_alive(session, now)]
 
     async def end(self, token: str) -> Session | None:
         """Sign out; return the session that ended. Repeating it is harmless.
@@ -184,17 +186,13 @@ class Sessions:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read(self, hashed: str, now: int) -> Session | None:
-        query = _session_query().where(sessions.c.token_hash == hashed, users.c.active, *self._alive(now))
+    async def _read(self, hashed: str) -> Session | None:
+        query = _session_query().where(sessions.c.token_hash == hashed, users.c.active)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         return None if row is None else _session(row)
 
     def _is_alive(self, session: Session, now: int) -> bool:
         return session.expires_at_ms > now and not (self._idle_ms and session.last_used_ms <= now - self._idle_ms)
-
-    def _alive(self, now: int) -> list[Any]:
-        idle_since = now - self._idle_ms if self._idle_ms else -1
-        return [sessions.c.expires_at_ms > now, sessions.c.last_used_ms > literal(idle_since)]
 
     async def _end(self, *where: Any, write: Write | None = None) -> int:
         statement = delete(sessions).where(*where).returning(sessions.c.user_id)

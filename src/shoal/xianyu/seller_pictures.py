@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import aiohttp
 
 from shoal.errors import TemporaryFailure
@@ -11,9 +9,7 @@ from shoal.xianyu.browser import SITE, Browser
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body
 from shoal.xianyu.site_pages import SitePages
-
-_PICTURE_DOMAINS: Final = ("alicdn.com", "goofish.com")
-"""The domains of the site's hosts for pictures."""
+from shoal.xianyu.uploads import PICTURE_DOMAINS
 
 
 async def fetch_picture(
@@ -24,7 +20,7 @@ async def fetch_picture(
     Raises ``TemporaryFailure`` (``picture_not_fetched``, or a proxy's reason); also when the address is of no host of
     the site, which is not asked. ``site_url`` is the configured site, which may be a sandbox.
     """
-    hosts = SitePages((site_url,), domains=_PICTURE_DOMAINS)
+    hosts = SitePages((site_url,), domains=PICTURE_DOMAINS)
     encrypted = f"https:{url.removeprefix('http:')}" if url.startswith(("//", "http://")) else url
     url = url if hosts.has(url) else encrypted
     if not hosts.has(url):
