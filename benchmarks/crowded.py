@@ -159,7 +159,7 @@ async def prepare(server: ServerProcess, messages: int) -> None:
 
 def fill_messages(data_dir: Path, messages: int) -> None:
     """Insert that many invented messages while the server is stopped."""
-    import sqlite3  # noqa: PLC0415
+    import sqlite3  # noqa: PLC0415  only this step needs it
 
     with contextlib.closing(sqlite3.connect(data_dir / "shoal.db")) as connection:
         columns = {row[1]: row for row in connection.execute("PRAGMA table_info(messages)") if row[1] != "id"}
@@ -178,7 +178,7 @@ def fill_messages(data_dir: Path, messages: int) -> None:
 
         names = list(columns)
         connection.executemany(
-            f"INSERT INTO messages ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608
+            f"INSERT INTO messages ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608  the names are the table's own
             ([value(name, number) for name in names] for number in range(messages)),
         )
         connection.commit()

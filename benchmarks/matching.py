@@ -101,8 +101,8 @@ def main() -> None:
             f"{per_message(matcher):.1f}",
             f"{per_message(Matcher(with_patterns(rules, rng))):.1f}",
             f"{fired:.0%}",
-            f"{seconds_of(lambda rules=rules: Matcher(rules)) * 1e3:.1f}",  # type: ignore[misc]
-            f"{seconds_of(lambda rules=rules: warnings_of(rules)) * 1e3:.1f}",  # type: ignore[misc]
+            f"{seconds_of(lambda rules=rules: Matcher(rules)) * 1e3:.1f}",  # type: ignore[misc]  # bound in the loop
+            f"{seconds_of(lambda rules=rules: warnings_of(rules)) * 1e3:.1f}",  # type: ignore[misc]  # bound in the loop
         )
         print("| " + " | ".join(str(cell) for cell in row) + " |")
 

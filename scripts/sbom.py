@@ -104,7 +104,7 @@ def main(tool: str, python: str, target: Path) -> None:
         told = {key: value for key, value in bom.get("metadata", {}).items() if key in {"timestamp", "tools"}}
         file = target / f"shoal-{version}.{name}.cdx.json"
         file.write_text(json.dumps({**bom, "metadata": {**told, "component": root}}, indent=1), encoding="utf-8")
-        print(f"{file}: {len(bom['components'])} components")  # noqa: T201
+        print(f"{file}: {len(bom['components'])} components")  # noqa: T201  the script's answer
 
 
 if __name__ == "__main__":

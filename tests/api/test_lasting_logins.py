@@ -13,7 +13,7 @@ from benchmarks.processes import SandboxProcess
 from doors import Door, open_door
 from sandboxed import QUICK_SITE
 from shoal.accounts.observed_state import ObservedState
-from shoal.sandbox.faces import face
+from shoal.sandbox.seller_pictures import picture_of
 from standins import until
 
 
@@ -76,7 +76,7 @@ async def test_the_name_that_the_site_tells_raises_no_generation_and_stays(site:
     await site.is_named()
     shown = await site.door.call("GET", "/cookies/shop")
     assert (bool(shown["name"]), shown["desired"]["name"]) == (True, "")
-    assert (await site.door.server.pictures.read(shown["picture"])).data == face(site.unb)
+    assert (await site.door.server.pictures.read(shown["picture"])).data == picture_of(site.unb)
     assert len(await site.door.server.store.journal()) == shown["generation"] == 1
     headers = {"If-Match": added.headers["ETag"]}
     await site.door.call("PATCH", "/cookies/shop/settings", json={"name": "鱼铺"}, headers=headers)

@@ -98,7 +98,7 @@ class OrderPages:
         return (await self._store.receive(self._account_id, update))[0]
 
     def follow(self, order: Order) -> None:
-        """Read an order's page later if it could not be read: nobody knows yet what was bought."""
+        """Read an order's page later if it could not be read: what was bought is not known yet."""
         if order.order_id in self._unread and order.order_id not in self._followed:
             name = f"page:{self._account_id}:{order.order_id}"
             if begin(self._tasks, self._until_read(order), name=name):

@@ -105,7 +105,7 @@ class Orders:
         unsettled = await self._store.unsettled(self._account_id, newer_than_ms=horizon)
         unread = await self._store.unread(self._account_id, newer_than_ms=horizon)
         for order in {one.order_id: one for one in (*unfinished, *unsettled, *unread)}.values():
-            await self._pages.look_up(order)  # cancelled or served by its owner in the meantime, perhaps
+            await self._pages.look_up(order)  # its owner may have cancelled or served it
             self._pages.follow(order)
 
     async def _echoed(self, sending: Sending) -> None:

@@ -28,8 +28,8 @@ from shoal.sandbox.bodies import (
     SellerBody,
     TypedBody,
 )
-from shoal.sandbox.faces import face_endpoint
 from shoal.sandbox.pictures import image_endpoint
+from shoal.sandbox.seller_pictures import seller_picture_endpoint
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Message, Seller, UnknownThing
 
@@ -200,7 +200,7 @@ def control_routes() -> list[Route]:
         Route(f"{base}/sellers", _sellers),
         Route(f"{base}/chats/{{account}}/{{buyer}}", _chat_seen),
         Route(f"{base}/images/{{name}}", image_endpoint),
-        Route(f"{base}/faces/{{unb}}.png", face_endpoint),
+        Route(f"{base}/seller-pictures/{{unb}}.png", seller_picture_endpoint),
         Route(f"{base}/say", _action(SayBody, actions.say), methods=["POST"]),
         Route(f"{base}/seller_say", _action(TypedBody, actions.seller_say), methods=["POST"]),
         Route(f"{base}/pay", _action(PayBody, actions.pay), methods=["POST"]),

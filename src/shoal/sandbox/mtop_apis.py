@@ -202,7 +202,7 @@ def _session(seller: Seller, chat: Chat) -> dict[str, Any]:
 
 def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
     seller = call.site.world.seller(session.unb)
-    picture = f"{call.base_url}_sandbox/faces/{seller.unb}.png"
+    picture = f"{call.base_url}_sandbox/seller-pictures/{seller.unb}.png"
     return {"module": {"base": {"displayName": seller.nick, "avatar": picture}}}
 
 

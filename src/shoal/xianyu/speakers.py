@@ -72,7 +72,7 @@ def who_speaks(
         return Speaker.CARD
     if sender_id == me:
         return Speaker.OWN
-    if is_official(session_type, sender_id) or not sender_id.isdigit():  # whom nobody can answer is no buyer
+    if is_official(session_type, sender_id) or not sender_id.isdigit():  # without a numeric id it cannot be answered
         return Speaker.OFFICIAL
     if session_type not in _PERSON_SESSIONS:
         return Speaker.GROUP

@@ -20,17 +20,17 @@ _PIXELS: Final = 16
 """of a field"""
 
 
-async def face_endpoint(request: Request) -> Response:
-    """Return the picture of a seller; nobody need be logged in."""
+async def seller_picture_endpoint(request: Request) -> Response:
+    """Return the picture of a seller; no login is needed."""
     site: Site = request.app.state.site
     unb = request.path_params["unb"]
     if unb not in site.world.sellers:
         return Response("no such picture", 404)
-    look(request, "face", parse_cookies(request.headers.get("cookie", "")))
-    return Response(face(unb), media_type="image/png")
+    look(request, "seller picture", parse_cookies(request.headers.get("cookie", "")))
+    return Response(picture_of(unb), media_type="image/png")
 
 
-def face(unb: str) -> bytes:
+def picture_of(unb: str) -> bytes:
     """Return a PNG with a pattern of fields, alike on its left and right."""
     bits = hashlib.sha256(unb.encode()).digest()
     red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(bits[0] / 255, 0.45, 0.6))
