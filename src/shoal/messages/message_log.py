@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, or_, select, text, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
@@ -19,7 +19,7 @@ from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
 from shoal.storage.database import Database
-from shoal.storage.schema import messages, outbox
+from shoal.storage.schema import UNHANDLED, messages, outbox
 from shoal.storage.upserts import insert_new
 
 
@@ -194,7 +194,7 @@ class MessageLog:
             select(messages)
             .where(
                 messages.c.account_id == account_id,
-                not_(messages.c.handled),
+                text(UNHANDLED),
                 messages.c.created_at_ms > newer_than_ms,
                 messages.c.direction != Direction.SITE.value,
             )
@@ -208,7 +208,7 @@ class MessageLog:
         """Decide unhandled buyers' messages written before that time as too old. Return how many."""
         old = and_(
             messages.c.account_id == account_id,
-            not_(messages.c.handled),
+            text(UNHANDLED),
             messages.c.direction == Direction.IN.value,
             messages.c.created_at_ms <= older_than_ms,
         )
@@ -266,7 +266,7 @@ class MessageLog:
         if decision is not None:
             statement = statement.where(messages.c.verdict == decision.value)
         if handled is not None:
-            statement = statement.where(messages.c.handled if handled else not_(messages.c.handled))
+            statement = statement.where(messages.c.handled if handled else text(UNHANDLED))
         if since_ms is not None:
             statement = statement.where(messages.c.created_at_ms >= since_ms)
         if until_ms is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select, text
 
 from shoal.accounts.diagnosis import ReplyStats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.storage.database import Database
-from shoal.storage.schema import chats, messages, outbox, takeovers
+from shoal.storage.schema import UNHANDLED, chats, messages, outbox, takeovers
 
 MOST_NAMES = 5
 """How many chats and rules are named; the others are only counted."""
@@ -29,7 +29,7 @@ async def reply_stats(
     lately = and_(mine, messages.c.direction == Direction.IN.value, messages.c.received_at_ms >= since_ms)
     unheard = and_(not_(messages.c.handled), messages.c.created_at_ms < too_old_before_ms)
     overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Decision.TOO_OLD.value))
-    paid_unknown = and_(mine, not_(messages.c.handled), messages.c.verdict == Decision.PAID_UNKNOWN.value)
+    paid_unknown = and_(mine, text(UNHANDLED), messages.c.verdict == Decision.PAID_UNKNOWN.value)
     failed = _failed(account_id, since_ms)
 
     def job(connection: Connection) -> ReplyStats:
@@ -56,8 +56,8 @@ async def reply_stats(
             last_failure=last.outcome if last else "",
             last_failure_reason=last.reason if last else "",
             overdue=connection.scalar(overdue) or 0,
-            paid_unknown=sum(row.payments for row in payers),
-            payers=tuple(row.buyer_name or row.chat_id for row in payers[:MOST_NAMES]),
+            paid_unknown=len(payers),
+            payers=tuple(dict.fromkeys(row.buyer_name or row.chat_id for row in payers))[:MOST_NAMES],
         )
 
     return await database.read(job)
@@ -73,15 +73,14 @@ def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
     )
 
 
-def _payers(account_id: str, paid_unknown: ColumnElement[bool]) -> Select[tuple[str, str, int]]:
+def _payers(account_id: str, paid_unknown: ColumnElement[bool]) -> Select[tuple[str, str | None]]:
+    """Return the chat and the buyer of each payment, newest first."""
     same_chat = and_(chats.c.account_id == account_id, chats.c.chat_id == messages.c.chat_id)
-    name = func.coalesce(chats.c.buyer_name, "")
     return (
-        select(messages.c.chat_id, name.label("buyer_name"), func.count().label("payments"))
+        select(messages.c.chat_id, chats.c.buyer_name)
         .outerjoin(chats, same_chat)
         .where(paid_unknown)
-        .group_by(messages.c.chat_id, name)
-        .order_by(func.max(messages.c.received_at_ms).desc(), messages.c.chat_id)
+        .order_by(messages.c.created_at_ms.desc(), messages.c.id.desc())
     )
 
 

@@ -41,6 +41,9 @@ OUTBOX_OPEN = "outcome IN ('waiting', 'sending', 'uncertain')"
 """The outbox rows that may still change; spelled out, because the index is used only for queries with this condition.
 """
 
+UNHANDLED = "NOT messages.handled"
+"""The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
+
 metadata = columns.metadata
 """All tables: those below, and those of ``history_tables`` and ``user_tables``."""
 
@@ -200,7 +203,7 @@ messages = Table(
     Index(
         "ix_messages_unhandled",
         "account_id",
-        "received_at_ms",
+        "created_at_ms",
         sqlite_where=text("NOT handled"),
         postgresql_where=text("NOT handled"),
     ),
