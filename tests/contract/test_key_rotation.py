@@ -19,9 +19,9 @@ from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
-from shoal.storage.key_rotation import KeyFigures, KeyRotation
+from shoal.storage.key_rotation import KeyFigure, KeyFigures, KeyRotation
 from shoal.storage.schema import accounts, metadata
-from shoal.storage.sealed_values import seal_anew, sealed_columns
+from shoal.storage.sealed_values import count_by_key, seal_anew, sealed_columns
 from shoal.storage.vault import Vault, key_id, read_key_file
 from store_steps import Place, an_account, committed, created, edit
 
@@ -144,6 +144,29 @@ async def test_a_rotation_that_was_cut_off_is_taken_up_by_the_next_start(
         living.start()
         figures = await settled(living)
         assert (figures.renewed, figures.old) == (122, 0)
+
+
+async def test_a_rotation_that_ends_while_its_values_are_counted_is_not_called_ended_with_old_values(
+    database: Database, vault: Vault, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(database, vault, 3)
+    async with rotation(database, vault, key_file) as living:
+        read = database.read
+
+        async def until_it_ended(function: Any) -> Any:
+            found = await read(function)
+            if function is count_by_key:
+                await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "key rotation"))
+            return found
+
+        monkeypatch.setattr("shoal.storage.key_rotation.PAUSE_SECONDS", 0.05)
+        monkeypatch.setattr(database, "read", until_it_ended)
+        figures = await living.rotate()
+        assert (figures.rotating, figures.old > 0) == (True, True)
+        assert await living.figures() == KeyFigures(
+            (KeyFigure(figures.keys[0].key_id, 8), KeyFigure(figures.keys[1].key_id, 0)),
+            from_setting=False, rotating=False, unreadable=0,
+        )  # fmt: skip
 
 
 async def test_what_changes_meanwhile_is_kept_and_ends_under_the_new_key(

@@ -94,10 +94,11 @@ class KeyRotation:
         return await self._counting.result()
 
     async def _count(self) -> KeyFigures:
+        running = self._is_running  # before the read: one that ends meanwhile may have renewed more than was counted
         counted, loaded = await self._database.read(count_by_key), self._vault.key_ids
         here = (KeyFigure(one.hex(), counted[one]) for one in loaded)
         gone = (KeyFigure(one.hex(), count, loaded=False) for one, count in counted.items() if one not in loaded)
-        return KeyFigures((*here, *gone), self._from_setting, self._is_running, self._unreadable)
+        return KeyFigures((*here, *gone), self._from_setting, running, self._unreadable)
 
     async def rotate(self) -> KeyFigures:
         """Create a key, store it durably, use it from now on, and start to encrypt existing values again.
