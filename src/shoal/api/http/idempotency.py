@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shoal.api.http.caller import actor_of, maybe_principal
 from shoal.api.http.problems import answer_to
 from shoal.api.http.route_rules import Shop, rule_of
+from shoal.api.http.routing import RouteAtNeed
 from shoal.api.schemas.op_ids import check_key, new_op_id
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -48,7 +48,7 @@ PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGenerat
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class ChangingRoute(APIRoute):
+class ChangingRoute(RouteAtNeed):
     """A route that applies the ``Idempotency-Key`` of a signed-in user.
 
     The key is stored as reserved before the route runs. A final answer is stored and given again. Final are 2xx, and a

@@ -124,13 +124,9 @@ def _dependencies(dependant: Dependant) -> Iterator[Any]:
 
 
 def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute | APIWebSocketRoute]:
-    """Yield every route of these routers and of the routers within them."""
+    """Yield every route of these routers."""
     for router in routers:
-        for route in router.routes:
-            if isinstance(route, APIRoute | APIWebSocketRoute):
-                yield route
-            elif (within := getattr(route, "original_router", None)) is not None:
-                yield from routes_of([within])
+        yield from (route for route in router.routes if isinstance(route, APIRoute | APIWebSocketRoute))
 
 
 def require_rules(routers: Iterable[APIRouter]) -> None:

@@ -241,4 +241,4 @@ async def _check_pictures(server: Server, found: Sequence[tuple[int, Wanted]]) -
         raise UnusableRows(faults)
 
 
-routes.include_router(_replacing)
+routes.routes.extend(_replacing.routes)  # used as it is: an included router computes its routes again
