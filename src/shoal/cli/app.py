@@ -109,11 +109,10 @@ def serve(
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
     settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key)
-    gc.disable()  # what is loaded stays: to look through it again and again takes an eighth of the start
+    gc.disable()  # until it is set apart: to look through it again and again takes an eighth of the start
     from shoal.server.listener import serve as serve_app
     from shoal.server.reply_server import build_app
 
-    gc.enable()
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     log_crashes()
     serve_app(build_app(settings), settings, _announce)

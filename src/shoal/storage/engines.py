@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from shoal.errors import ConfigError
+
+if TYPE_CHECKING:
+    import psycopg
 
 log = logging.getLogger("shoal.storage.group_writer")
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
 from shoal.errors import NotApplied, ShoalError
-from shoal.storage.database_errors import DATABASE_ERRORS, translated
+from shoal.storage.database_errors import database_errors, translated
 
 log = logging.getLogger("shoal.storage.group_writer")
 
@@ -125,8 +125,9 @@ def failure_of(error: Exception, work: Work) -> Outcome:
     """Return the outcome of work that raised."""
     if isinstance(error, ShoalError):
         return Refused(error)
-    if isinstance(work, Changes) or isinstance(error, DATABASE_ERRORS):
-        if not isinstance(error, DATABASE_ERRORS):
+    by_database = isinstance(error, database_errors())
+    if isinstance(work, Changes) or by_database:
+        if not by_database:
             log.warning("a change could not be written: %s", type(error).__name__)
         return Refused(translated(error))
     return Raised(error)
