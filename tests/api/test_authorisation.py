@@ -22,6 +22,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world
 from api.authorisation_calls import BODIES, NAMES, RECIPES, UNREPEATED, Recipe, ask, example_of, multipart_of, told
 from api.authorisation_table import ALLOWED, CALLERS, Route, outcome_of, read_table
+from shoal.api.http.direct_routes import DirectRoute
 from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of
 from shoal.auth.authorization import Authorization
 from shoal.auth.permission import Permission
@@ -147,13 +148,13 @@ async def test_f15_a_route_that_declares_too_little_is_found_though_its_own_rule
         return {"keys": []}
 
     async with open_world(tmp_path) as world:
-        wrong = APIRoute("/system/keys", keys_for_everybody, methods=["GET"], dependencies=[ANYBODY])
+        wrong = DirectRoute("/system/keys", keys_for_everybody, methods=["GET"], dependencies=[ANYBODY])
         world.door.app.router.routes.insert(0, wrong)
         world.door.app.middleware_stack = None  # built again at the next request, with its index of the routes
         calls, found = await mismatches(world, [wrong])
         assert (calls, len(found)) == (len(CALLERS), len(CALLERS) - 1)
         assert any(line.startswith("GET /system/keys by owner about None: forbidden is promised") for line in found)
-        unheard = APIRoute("/system/unheard-of", keys_for_everybody, methods=["GET"], dependencies=[ANYBODY])
+        unheard = DirectRoute("/system/unheard-of", keys_for_everybody, methods=["GET"], dependencies=[ANYBODY])
         with pytest.raises(AssertionError, match="say there who may call it, by hand"):
             await mismatches(world, [unheard])
 

@@ -9,7 +9,6 @@ from typing import Any
 import psutil
 import structlog
 from fastapi import FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp
@@ -19,8 +18,8 @@ from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.account_task import Connect
 from shoal.api.http.problems import answer_problems
 from shoal.api.http.request_checks import RequestChecks
+from shoal.api.http.route_at_need import SECURITY_SCHEMES
 from shoal.api.http.route_branches import RouteBranches
-from shoal.api.http.routing import SECURITY_SCHEMES
 from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import (
@@ -105,7 +104,7 @@ class _Application(FastAPI):
         """Return the layers of FastAPI that are needed here, with ours around them."""
         handlers = dict(self.exception_handlers)
         last_resort: Any = handlers.pop(Exception)
-        inner = AsyncExitStackMiddleware(RouteBranches(self.router))
+        inner = RouteBranches(self.router)
         answering = ServerErrorMiddleware(
             RequestChecks(
                 ExceptionMiddleware(inner, handlers=handlers), allow_plain_http=self._settings.allow_plain_http
@@ -145,6 +144,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from other hosts
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would ask for them at each request
         redirect_slashes=False,  # behind a proxy without the scheme it leads to plain HTTP, with the token
     )
     for routes in _ROUTES:  # used as they are: including a router computes each of its routes again

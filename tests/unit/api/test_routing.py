@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 
+from shoal.api.http.route_at_need import RouteAtNeed
 from shoal.api.http.route_rules import ANYBODY
-from shoal.api.http.routing import RouteAtNeed, Routes
+from shoal.api.http.routing import Routes
 
 PROGRAM = """
-from shoal.api.http.routing import RouteAtNeed
+from shoal.api.http.route_at_need import RouteAtNeed
 from shoal.config import Settings
 from shoal.server.reply_server import build_app
 app = build_app(Settings())
@@ -103,7 +104,7 @@ def test_a_wrong_route_stays_wrong_and_says_so_each_time() -> None:
 
 
 def test_what_no_route_has_is_missing_in_one_that_is_ready_too() -> None:
-    with pytest.raises(AttributeError, match=r"RouteAtNeed of /shops/.key. has no such_thing"):
+    with pytest.raises(AttributeError, match=r"DirectRoute of /shops/.key. has no such_thing"):
         _ = two_routes().routes[0].such_thing  # type: ignore[attr-defined]
 
 

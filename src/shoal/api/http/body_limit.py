@@ -32,7 +32,7 @@ async def within_limit(scope: Scope, receive: Receive) -> Receive | int:
     if announced:
         return limit if announced.isdecimal() and int(announced[:20]) > limit else receive
     body = await _read(receive, limit)
-    return limit if body is None else _Replay(body, receive)
+    return limit if body is None else Replay(body, receive)
 
 
 async def refuse_body(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +65,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
     return b"".join(parts)
 
 
-class _Replay:
+class Replay:
     """Returns a body that was already read, then passes on later messages."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
@@ -73,6 +73,7 @@ class _Replay:
         self._receive = receive
 
     async def __call__(self) -> Message:
+        """Return the body the first time, then the later messages."""
         if self._body is None:
             return await self._receive()
         body, self._body = self._body, None

@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shoal.api.http.caller import actor_of, maybe_principal
+from shoal.api.http.direct_routes import DirectRoute
 from shoal.api.http.problems import answer_to
 from shoal.api.http.route_rules import Shop, rule_of
-from shoal.api.http.routing import RouteAtNeed
 from shoal.api.schemas.op_ids import check_key, new_op_id
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -48,7 +48,7 @@ PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGenerat
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class ChangingRoute(RouteAtNeed):
+class ChangingRoute(DirectRoute):
     """A route that applies the ``Idempotency-Key`` of a signed-in user.
 
     The key is stored as reserved before the route runs. A final answer is stored and given again. Final are 2xx, and a
@@ -56,6 +56,10 @@ class ChangingRoute(RouteAtNeed):
     errors that may pass (``PASSING``). A request whose key is reserved but has no stored answer runs again under the
     same op id, which does nothing twice.
     """
+
+    def is_plain(self, request: Request) -> bool:
+        """Return whether the request is plain and has no key."""
+        return super().is_plain(request) and HEADER not in request.headers
 
     def get_route_handler(self) -> Handle:
         """Return the handler of the route, which runs at most once for each key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Response
@@ -18,7 +19,7 @@ SECURE_DEVICE_NAME = "__Host-shoal_device"
 PLAIN_DEVICE_NAME = "shoal_device"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SAME_SITE = "same-origin"
-_PASSED_ON = ("x-forwarded-for", "forwarded", "x-real-ip")
+_PASSED_ON = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})
 """Headers of a reverse proxy. Those of a trusted proxy are already applied; the address is then the visitor's."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -104,10 +105,15 @@ def cookie_counts(connection: HTTPConnection) -> bool:
 
 def comes_from_this_machine(connection: HTTPConnection) -> bool:
     """Return whether the request comes directly from this machine, so that it is safe without TLS."""
-    if any(name in connection.headers for name in _PASSED_ON):
+    if not _PASSED_ON.isdisjoint(name for name, _ in connection.scope["headers"]):
         return False
+    return connection.client is None or _is_loopback(connection.client.host)
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(host: str) -> bool:
     try:
-        return connection.client is None or ipaddress.ip_address(connection.client.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a test client has a name instead of an address
         return False
 

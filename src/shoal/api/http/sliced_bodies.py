@@ -41,6 +41,10 @@ class _SlicedRequest(Request):
 class SlicedRoute(ChangingRoute):
     """A route whose body is one list, ``rules``; its model validates no item: ``checked`` does."""
 
+    def is_plain(self, _request: Request) -> bool:
+        """Return ``False``: a direct call would parse the whole list at once."""
+        return False
+
     def get_route_handler(self) -> Handle:
         """Return the handler of the route, which receives the list in pieces."""
         handle = super().get_route_handler()
