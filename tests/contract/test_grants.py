@@ -47,7 +47,7 @@ async def nodes(
         buses = EventBus(), EventBus()
         found = []
         for node, bus in zip((database, await place.open_again(data_dir=place.data_dir / "other")), buses, strict=True):
-            access = Authorization(node, {account.id: account}, bus, follow_seconds=0.05)
+            access = Authorization(node, {account.id: account}, bus, of_owner=lambda _: [], follow_seconds=0.05)
             closing.push_async_callback(access.close)
             await access.open()
             found.append(access)
@@ -70,7 +70,7 @@ async def test_what_one_node_gives_or_takes_the_other_knows_soon_and_tells(
 
 async def test_racing_gifts_leave_memory_as_the_database(database: Database, owned: tuple[Account, Principal]) -> None:
     account, bob = owned
-    access = Authorization(database, {account.id: account}, EventBus())
+    access = Authorization(database, {account.id: account}, EventBus(), of_owner=lambda _: [account])
     permissions = [Permission.READ, Permission.REPLY, Permission.OPERATE] * 5
     await asyncio.gather(*(access.give(account, bob.id, permission, given_by="x") for permission in permissions))
     remembered = access.permission_on(bob, account)
@@ -80,7 +80,7 @@ async def test_racing_gifts_leave_memory_as_the_database(database: Database, own
 
 async def test_a_gift_whose_giver_left_counts(database: Database, owned: tuple[Account, Principal]) -> None:
     account, bob = owned
-    access = Authorization(database, {account.id: account}, EventBus())
+    access = Authorization(database, {account.id: account}, EventBus(), of_owner=lambda _: [account])
     giving = asyncio.create_task(access.give(account, bob.id, Permission.READ, given_by="x"))
     await asyncio.sleep(0)
     giving.cancel()
@@ -101,7 +101,7 @@ async def test_f4_a_shop_is_shared_with_a_hundred_and_no_more(
         return list(connection.scalars(users.insert().returning(users.c.id), rows))
 
     colleagues = await database.write(job)
-    access = Authorization(database, {account.id: account}, EventBus())
+    access = Authorization(database, {account.id: account}, EventBus(), of_owner=lambda _: [account])
     for user_id in colleagues[:100]:
         assert await access.give(account, user_id, Permission.READ, given_by="x")
     with pytest.raises(Conflict) as refused:
@@ -118,7 +118,7 @@ async def test_nothing_is_given_of_what_is_not_there_and_to_nobody(
     database: Database, owned: tuple[Account, Principal]
 ) -> None:
     account, bob = owned
-    access = Authorization(database, {account.id: account}, EventBus())
+    access = Authorization(database, {account.id: account}, EventBus(), of_owner=lambda _: [account])
     with pytest.raises(UnknownUser):
         await access.give(account, 999, Permission.READ, given_by="x")
     with pytest.raises(UnknownAccount):

@@ -270,13 +270,13 @@ class ChangePath:
 
     def _refuse_too_many(self, owner_id: int, limit: int | None) -> None:
         """Also count additions in progress: two at the same time must not both fit."""
-        if limit is None or self._published.count_of(owner_id) + len(self._pending) < limit:
+        if limit is None or len(self._published.of_owner(owner_id)) + len(self._pending) < limit:
             return
         coming = sum(
             draft is not None and draft.owner_id == owner_id and account_id not in self._published.accounts
             for account_id, draft in self._pending.items()
         )
-        if self._published.count_of(owner_id) + coming >= limit:
+        if len(self._published.of_owner(owner_id)) + coming >= limit:
             raise TooManyShops(f"one user may have {limit} shops", limit=limit)
 
     def _matching(self, account_id: str, caller: Caller) -> Account:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ class PublishedAccounts:
         self.events = events
         self._accounts: dict[str, Account] = {}
         self._of_number: dict[str, tuple[str, ...]] = {}
-        self._shops_of: Counter[int] = Counter()
+        self._of_owner: defaultdict[int, dict[str, Account]] = defaultdict(dict)
         self._listeners: list[Listener] = []
         self._loaded_rev = 0
         self._gone_at: dict[str, int] = {}
@@ -59,9 +59,9 @@ class PublishedAccounts:
         """Return the accounts with that seller's number, each of another owner."""
         return self._of_number.get(number, ())
 
-    def count_of(self, owner_id: int) -> int:
-        """Return the number of accounts of that user."""
-        return self._shops_of[owner_id]
+    def of_owner(self, owner_id: int) -> Collection[Account]:
+        """Return the accounts of that user."""
+        return self._of_owner[owner_id].values() if owner_id in self._of_owner else ()
 
     def published_up_to(self, account_id: str) -> int:
         """Return the journal position up to which events of the account were published."""
@@ -94,11 +94,12 @@ class PublishedAccounts:
         old = self._accounts.get(account_id)
         if (old and old.unb) != (account and account.unb):
             self._move_number(account_id, old, account)
-        if old is not None:
-            self._shops_of[old.owner_id] -= 1
+        if old is not None and (account is None or account.owner_id != old.owner_id):
+            del self._of_owner[old.owner_id][account_id]
+            if not self._of_owner[old.owner_id]:
+                del self._of_owner[old.owner_id]
         if account is not None:
-            self._shops_of[account.owner_id] += 1
-            self._accounts[account_id] = account
+            self._of_owner[account.owner_id][account_id] = self._accounts[account_id] = account
         else:
             self._accounts.pop(account_id, None)
 

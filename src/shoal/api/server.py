@@ -10,6 +10,7 @@ from shoal.accounts.events import EventBus
 from shoal.accounts.reload import Reload
 from shoal.accounts.store import AccountStore
 from shoal.api.live_streams import LiveStreams
+from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.auth.api_tokens import ApiTokens
 from shoal.auth.audit_log import AuditLog
 from shoal.auth.authorization import Authorization
@@ -52,6 +53,7 @@ class Server:
     store: AccountStore
     manager: CookieManager
     account_counter: AccountCounter
+    kept_accounts: KeptAccounts
     reload: Reload
     users: Users
     audit_log: AuditLog

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
 
 import structlog
 from sqlalchemy import Connection, Row, delete, exists, func, select
@@ -80,6 +81,8 @@ class Grant:
         return account.id == self.account_id and account.created_at_ms == self.account_since_ms
 
 
+_AGE = attrgetter("created_at_ms", "id")
+
 _Grants = dict[str, dict[int, Grant]]
 """By account, then by user."""
 
@@ -93,12 +96,14 @@ class Authorization:
         accounts: Mapping[str, Account],
         events: EventBus,
         *,
+        of_owner: Callable[[int], Iterable[Account]],
         now_ms: Callable[[], int] = now_ms,
         follow_seconds: float = FOLLOW_SECONDS,
     ) -> None:
-        """``accounts``: the published snapshots, by id."""
+        """``accounts``: the published snapshots, by id. ``of_owner``: those of a user."""
         self._database = database
         self._accounts = accounts
+        self._of_owner = of_owner
         self._events = events
         self._now_ms = now_ms
         self._follow_seconds = follow_seconds
@@ -178,8 +183,19 @@ class Authorization:
 
     def accounts_of(self, who: Principal, permission: Permission = Permission.READ) -> list[Account]:
         """Return the accounts on which the caller has the permission, oldest first."""
-        mine = (account for account in self._accounts.values() if (self.permission_on(who, account) or 0) >= permission)
-        return sorted(mine, key=lambda account: (account.created_at_ms, account.id))
+        found = []
+        if who.most >= permission:
+            found = [account for account in self._of_owner(who.id) if who.covers(account.id)]
+        for account_id, by_user in self._grants.items():
+            account = self._accounts.get(account_id) if who.id in by_user else None
+            if account is not None and account.owner_id != who.id and self._allows(who, account, permission):
+                found.append(account)
+        found.sort(key=_AGE)
+        return found
+
+    def _allows(self, who: Principal, account: Account, permission: Permission) -> bool:
+        given = self.permission_on(who, account)
+        return given is not None and given >= permission
 
     def may_see(self, who: Principal, account_id: str, owner_id: int, at_ms: int | None = None) -> bool:
         """Return whether the caller may see what happened (at ``at_ms``) to an account of that owner.

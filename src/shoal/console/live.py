@@ -11,10 +11,9 @@ Messages to the page, as JSON texts (``docs/api.md`` shows them):
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from typing import Final
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
@@ -24,7 +23,7 @@ from shoal.api.http.route_rules import SIGNED_IN_BY_ITSELF
 from shoal.api.http.routing import Routes
 from shoal.api.http.session_cookie import cookie_token, is_own_origin
 from shoal.api.http.streams import is_over, until_over
-from shoal.api.schemas.responses import account_body
+from shoal.api.schemas.kept_accounts import with_accounts
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.console.session import note_foreign_page
@@ -36,6 +35,7 @@ BEAT_SECONDS: Final = 5.0
 """The beat of an idle socket. A page that receives nothing for three beats treats the connection as dead."""
 BATCH_SECONDS: Final = 0.02
 """The first change is sent at once; changes within this time after it are sent together."""
+_BEAT: Final = b'{"type":"beat"}'
 _OF_ACCOUNTS: Final = frozenset({"change", "state"})
 """The events that change an account's row; the others are about chats."""
 SIGNED_OUT: Final = 4401
@@ -112,24 +112,23 @@ async def _tell_feed(
             if await is_over(server, token):
                 await socket.close(SIGNED_OUT)
                 return
-        for message in _messages(server, who, batch):
-            await socket.send_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+        for text in _texts(server, who, batch):
+            await socket.send_text(text.decode())
         if batch:
             await asyncio.sleep(BATCH_SECONDS)  # the subscription collects events during the sleep, up to its limit
     await socket.close(SERVER_STOPS)
 
 
-def _messages(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> list[dict[str, Any]]:
+def _texts(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> list[bytes]:
     """Return the messages for waiting events: chat events as they are, changes and states as account rows."""
     if not batch:
-        return [{"type": "beat"}]
-    first = batch[0].body
-    if first["type"] in {"snapshot", "reset"}:
-        return [event.body for event in batch]
+        return [_BEAT]
+    if batch[0].body["type"] in {"snapshot", "reset"}:
+        return [event.as_json() for event in batch]
     return [_rows(server, who, batch)]
 
 
-def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> dict[str, Any]:
+def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> bytes:
     """Return a batch with each changed account once, as published now."""
     rows, gone = [], []
     about = [event for event in batch if event.body["type"] in _OF_ACCOUNTS]
@@ -139,16 +138,16 @@ def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> di
         if account is None or permission is None:
             gone.append(account_id)
         else:
-            rows.append(account_body(server.manager, account, permission).model_dump(mode="json"))
+            rows.append(server.kept_accounts.body(account, permission))
     changes = [event for event in batch if event.rev is not None]
-    return {
+    body = {
         "type": "batch",
         "rev": changes[-1].rev if changes else None,
-        "accounts": rows,
         "removed": gone,
         "changes": [event.body for event in changes],
         "talks": [event.body for event in batch if event.body["type"] not in _OF_ACCOUNTS],
     }
+    return with_accounts(body, rows)
 
 
 def _cursor(socket: WebSocket) -> int | None:

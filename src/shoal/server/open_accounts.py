@@ -58,7 +58,9 @@ async def open_accounts(
         await manager.open()
         if storage.lease is not None:
             storage.lease.keep(manager.ownership_changed)
-        authorization = Authorization(storage.database, manager.accounts, manager.events)
+        authorization = Authorization(
+            storage.database, manager.accounts, manager.events, of_owner=connections.published.of_owner
+        )
         closing.later("access", authorization.close)
         await authorization.open()
         reload = Reload(manager)

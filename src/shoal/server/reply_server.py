@@ -61,6 +61,7 @@ from shoal.api.routes import (
 )
 from shoal.api.routes import rule_trial as trying
 from shoal.api.routes import users as user_parts
+from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
 from shoal.auth.rate_limits import RateLimits
 from shoal.clock import now_ms
@@ -191,6 +192,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         store=accounts.store,
         manager=manager,
         account_counter=AccountCounter(manager),
+        kept_accounts=KeptAccounts(manager),
         reload=accounts.reload,
         users=users.users,
         audit_log=storage.audit_log,

@@ -1,4 +1,4 @@
-"""Published snapshots reach every listener."""
+"""Published snapshots reach every listener, and are found by id and by owner."""
 
 from __future__ import annotations
 
@@ -47,3 +47,32 @@ def test_an_event_that_cannot_be_handed_out_keeps_no_listener_from_hearing(monke
     published.publish(account.id, account, [_entry(account)])
     assert told == [account.id]
     assert published.newest_rev == 1
+
+
+def ids(accounts: PublishedAccounts, owner_id: int) -> list[str]:
+    return [account.id for account in accounts.of_owner(owner_id)]
+
+
+def test_the_accounts_of_an_owner_follow_each_snapshot() -> None:
+    published = PublishedAccounts(EventBus())
+    first, second = an_account("a", owner_id=1), an_account("b", owner_id=1)
+    for account in (first, second):
+        published.put(account.id, account)
+    newer = first.evolve(remark="new")
+    published.put("a", newer)
+    assert list(published.of_owner(1)) == [newer, second]
+    published.put("a", newer.evolve(owner_id=2))
+    assert (ids(published, 1), ids(published, 2)) == (["b"], ["a"])
+    for account_id in ("a", "b", "b"):
+        published.put(account_id, None)
+    assert [*published.of_owner(1), *published.of_owner(2), *published.of_owner(3)] == []
+
+
+def test_owners_without_accounts_are_not_kept() -> None:
+    published = PublishedAccounts(EventBus())
+    account: Account | None = None
+    for owner_id in range(5):
+        account = an_account("shop", owner_id=owner_id)
+        published.put("shop", account)
+    published.put("shop", None)
+    assert not published._of_owner

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, MessageEvent, Subscription
 from shoal.accounts.journal import JournalEntry
-from shoal.api.schemas.responses import account_body, action_of, maybe_rfc3339, rfc3339
+from shoal.api.schemas.kept_accounts import with_accounts
+from shoal.api.schemas.responses import action_of, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
@@ -21,17 +25,34 @@ _PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """One account of a snapshot, as JSON."""
+
+    account_id: str
+    owner_id: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedEvent:
     """One event for the reader.
 
     ``rev`` is the cursor to resume after it; ``None`` for an event without a revision. ``account_id`` and ``owner_id``
-    name the account that the event is about; empty when the event is about all accounts.
+    name the account that the event is about; empty when the event is about all accounts. ``rows``: the accounts of a
+    snapshot.
     """
 
     body: dict[str, Any]
     rev: int | None = None
     account_id: str = ""
     owner_id: int = 0
+    rows: tuple[SnapshotRow, ...] | None = None
+
+    def as_json(self) -> bytes:
+        """Return the event as JSON."""
+        if self.rows is not None:
+            return with_accounts(self.body, [row.text for row in self.rows])
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 async def account_events(
@@ -62,6 +83,7 @@ async def account_event_batches(
     """Yield the same events, all waiting ones together; an empty list where ``account_events`` yields ``None``."""
     cursor = after
     while True:
+        await server.kept_accounts.make_ready(_seen_by(server, who))
         with server.events.subscribe(queue_limit) as subscription:
             # The subscription starts before the snapshot, in the same turn of the event loop: no event is lost in
             # between.
@@ -119,9 +141,9 @@ def _differs(who: Principal, events: Sequence[Event]) -> bool:
 def _without_lost(server: Server, who: Principal, snapshot: PublishedEvent) -> PublishedEvent:
     """Return the snapshot without accounts that the reader lost after it was taken."""
     readable = {account.id for account in server.authorization.accounts_of(who)}
-    rows = snapshot.body["accounts"]
-    kept = [row for row in rows if row["id"] in readable or row["owner_id"] == who.id]
-    return snapshot if len(kept) == len(rows) else PublishedEvent({**snapshot.body, "accounts": kept}, snapshot.rev)
+    rows = snapshot.rows or ()
+    kept = tuple(row for row in rows if row.account_id in readable or row.owner_id == who.id)
+    return snapshot if len(kept) == len(rows) else replace(snapshot, rows=kept)
 
 
 def _readable(server: Server, who: Principal, events: Sequence[Event]) -> list[PublishedEvent]:
@@ -147,13 +169,18 @@ async def _missed(server: Server, who: Principal, after: int, rev: int) -> Async
         place = page[-1].rev if page else rev
 
 
+def _seen_by(server: Server, who: Principal) -> Iterator[tuple[Account, Permission]]:
+    """Yield the reader's accounts, each with the reader's permission on it."""
+    for account in server.authorization.accounts_of(who):
+        yield account, server.authorization.permission_on(who, account) or Permission.READ
+
+
 def _snapshot(server: Server, who: Principal, rev: int) -> PublishedEvent:
-    authorization, manager = server.authorization, server.manager
-    accounts = [
-        account_body(manager, account, authorization.permission_on(who, account)).model_dump(mode="json")
-        for account in authorization.accounts_of(who)
-    ]
-    return PublishedEvent({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
+    rows = tuple(
+        SnapshotRow(account.id, account.owner_id, server.kept_accounts.body(account, permission))
+        for account, permission in _seen_by(server, who)
+    )
+    return PublishedEvent({"type": "snapshot", "rev": rev}, rev, rows=rows)
 
 
 def _published(event: AccountChanged | AccountStateChanged | MessageEvent) -> PublishedEvent:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from shoal.accounts.account import AccountState
 from shoal.accounts.new_cookies import add_or_renew
 from shoal.api.http.caller import (
     AccountToChange,
@@ -26,15 +25,14 @@ from shoal.api.http.idempotency import ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import CookieBody, NewAccountBody, StatusBody
+from shoal.api.schemas.kept_accounts import joined
 from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
     AccountBody,
     ChangeFacts,
-    PermissionWord,
-    account_body,
+    DetailRow,
     etag_of,
     example,
-    permission_word,
 )
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
@@ -42,26 +40,6 @@ from shoal.auth.permission import Permission
 from shoal.errors import Conflict, Forbidden, InvalidInput
 
 routes = Routes(tags=["accounts"], route_class=ChangingRoute)
-
-
-class DetailRow(BaseModel):
-    """One account in the list. ``value`` is always empty: answers never contain the cookie."""
-
-    model_config = example(
-        id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
-        state="running", reason="", generation=7, fingerprint="1f0e9a3c", permission="own",
-    )  # fmt: skip
-    id: str
-    value: str = ""
-    enabled: bool
-    auto_confirm: bool
-    remark: str
-    pause_duration: int
-    state: AccountState
-    reason: str
-    generation: int
-    fingerprint: str
-    permission: PermissionWord = Field(description="Your permission: `own`, or the permission that the owner gave you.")
 
 
 class CheckAnswer(BaseModel):
@@ -108,27 +86,15 @@ async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
     return [account.id for account in server.authorization.accounts_of(who)]
 
 
-@routes.get("/cookies/details", summary="List accounts", responses=READING)
-async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRow]:
+@routes.get("/cookies/details", summary="List accounts", response_model=list[DetailRow], responses=READING)
+async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
     """List the caller's accounts with their settings and their observed state."""
-    rows = []
-    for account in server.authorization.accounts_of(who):
-        seen = server.manager.observation(account.id)
-        rows.append(
-            DetailRow(
-                id=account.id,
-                enabled=account.enabled,
-                auto_confirm=account.auto_confirm,
-                remark=account.remark,
-                pause_duration=account.pause_duration,
-                state=seen.state,
-                reason=seen.reason,
-                generation=account.generation,
-                fingerprint=account.fingerprint,
-                permission=permission_word(server.authorization.permission_on(who, account)),
-            )
-        )
-    return rows
+    authorization, kept = server.authorization, server.kept_accounts
+    rows = [
+        kept.row(account, authorization.permission_on(who, account) or Permission.READ)
+        for account in authorization.accounts_of(who)
+    ]
+    return Response(joined(rows), media_type="application/json")
 
 
 @routes.get("/cookies/check", summary="Count usable accounts", responses=READING)
@@ -142,13 +108,11 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     )
 
 
-@routes.get("/cookies/{cid}", summary="Get an account", responses=READING_ONE)
-async def get_cookie(
-    account: ReadAccount, permission: ThePermission, server: TheServer, response: Response
-) -> AccountBody:
+@routes.get("/cookies/{cid}", summary="Get an account", response_model=AccountBody, responses=READING_ONE)
+async def get_cookie(account: ReadAccount, permission: ThePermission, server: TheServer) -> Response:
     """Return the desired and the observed state. The `ETag` covers all that the owner set for the account."""
-    response.headers["ETag"] = etag_of(account)
-    return account_body(server.manager, account, permission)
+    text = server.kept_accounts.body(account, permission)
+    return Response(text, headers={"ETag": etag_of(account)}, media_type="application/json")
 
 
 @routes.post("/cookies", summary="Add an account or replace its cookie", responses=CHANGING)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Annotated
@@ -133,5 +132,5 @@ async def _chunks(server: Server, who: Principal, token: str, cursor: int | None
 
 
 def _chunk(event: PublishedEvent) -> bytes:
-    identity = "" if event.rev is None else f"id: {event.rev}\n"
-    return f"{identity}data: {json.dumps(event.body, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    identity = b"" if event.rev is None else b"id: %d\n" % event.rev
+    return b"%bdata: %b\n\n" % (identity, event.as_json())

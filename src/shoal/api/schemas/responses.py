@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation
 from shoal.accounts.cookie_manager import CookieManager
@@ -178,6 +178,26 @@ class AccountBody(BaseModel):
     observed: ObservedBody
 
 
+class DetailRow(BaseModel):
+    """One account in the list. ``value`` is always empty: answers never contain the cookie."""
+
+    model_config = example(
+        id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
+        state="running", reason="", generation=7, fingerprint="1f0e9a3c", permission="own",
+    )  # fmt: skip
+    id: str
+    value: str = ""
+    enabled: bool
+    auto_confirm: bool
+    remark: str
+    pause_duration: int
+    state: AccountState
+    reason: str
+    generation: int
+    fingerprint: str
+    permission: PermissionWord = Field(description="Your permission: `own`, or the permission that the owner gave you.")
+
+
 def permission_word(permission: Permission | None) -> PermissionWord:
     """Return the name of a permission in answers."""
     return _PERMISSION_WORDS[permission or Permission.READ]
@@ -218,6 +238,22 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
         permission=permission_word(permission),
         desired=desired_body(account),
         observed=_observed(seen),
+    )
+
+
+def detail_row(account: Account, seen: Observation, permission: Permission | None) -> DetailRow:
+    """Return an account as a row of the list, for a reader with that permission."""
+    return DetailRow(
+        id=account.id,
+        enabled=account.enabled,
+        auto_confirm=account.auto_confirm,
+        remark=account.remark,
+        pause_duration=account.pause_duration,
+        state=seen.state,
+        reason=seen.reason,
+        generation=account.generation,
+        fingerprint=account.fingerprint,
+        permission=permission_word(permission),
     )
 
 

@@ -1,0 +1,118 @@
+"""The JSON of an account is made once for each of its states, and is what the model says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, cast
+
+import pytest
+
+from shoal.accounts.account import Account, AccountState, Observation
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.api.schemas import kept_accounts
+from shoal.api.schemas.kept_accounts import KeptAccounts, joined, with_accounts
+from shoal.api.schemas.responses import account_body, detail_row
+from shoal.auth.permission import Permission
+from shoal.xianyu.browser import chrome
+from store_steps import an_account
+
+OWN, READ = Permission.OWN, Permission.READ
+
+
+class SmallManager:
+    """What the JSON of an account is made of."""
+
+    def __init__(self, *accounts: Account) -> None:
+        self.accounts = {account.id: account for account in accounts}
+        self.seen = dict.fromkeys(self.accounts, Observation())
+        self.stale: set[str] = set()
+        self.default_browser = chrome(151)
+
+    def observation(self, account_id: str) -> Observation:
+        return self.seen.get(account_id, Observation())
+
+    def is_stale(self, account_id: str) -> bool:
+        return account_id in self.stale
+
+
+def kept_of(manager: SmallManager) -> KeptAccounts:
+    return KeptAccounts(cast("CookieManager", manager))
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The accounts that were made into JSON, in order."""
+    ids: list[str] = []
+
+    def noted(model: Any) -> bytes:
+        ids.append(model.id)
+        text: str = model.model_dump_json()
+        return text.encode()
+
+    monkeypatch.setattr(kept_accounts, "_json", noted)
+    return ids
+
+
+def test_the_kept_json_is_that_of_the_models() -> None:
+    account = an_account("店铺", remark='“"quoted"” \u2028 line')
+    manager = SmallManager(account)
+    kept = kept_of(manager)
+    for permission in Permission:
+        body = account_body(cast("CookieManager", manager), account, permission)
+        assert json.loads(kept.body(account, permission)) == body.model_dump(mode="json")
+        row = detail_row(account, Observation(), permission)
+        assert json.loads(kept.row(account, permission)) == row.model_dump(mode="json")
+
+
+def test_an_account_is_made_into_json_again_only_after_something_differs(made: list[str]) -> None:
+    account = an_account("shop")
+    manager = SmallManager(account)
+    kept = kept_of(manager)
+    assert kept.body(account, OWN) is kept.body(account, OWN)
+    assert made == ["shop"]
+    assert json.loads(kept.body(account, READ))["permission"] == "read"
+    assert json.loads(kept.body(account, OWN))["permission"] == "own"
+    assert len(made) == 2
+    manager.seen["shop"] = Observation(state=AccountState.RUNNING)
+    assert json.loads(kept.body(account, OWN))["state"] == "running"
+    manager.stale.add("shop")
+    assert json.loads(kept.body(account, OWN))["stale"] is True
+    newer = account.evolve(remark="new", generation=2)
+    assert json.loads(kept.body(newer, OWN))["remark"] == "new"
+    assert json.loads(kept.body(account, OWN))["remark"] == "", "a reader may still hold the snapshot of before"
+    kept.body(account, OWN)
+    assert len(made) == 6
+
+
+def test_what_was_kept_of_deleted_accounts_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_accounts, "_SPARE", 10)
+    manager = SmallManager(an_account("stays"))
+    kept = kept_of(manager)
+    for number in range(100):
+        kept.row(an_account(f"gone{number}"), OWN)
+        kept.row(manager.accounts["stays"], OWN)
+    assert len(kept._kept) <= 12
+    assert "stays" in kept._kept
+
+
+async def test_many_are_made_ready_in_slices(made: list[str]) -> None:
+    accounts = [an_account(f"shop{number}") for number in range(250)]
+    kept = kept_of(SmallManager(*accounts))
+    making = asyncio.create_task(kept.make_ready([(account, OWN) for account in accounts]))
+    counts = []
+    while not making.done():
+        await asyncio.sleep(0)
+        counts.append(len(made))
+    assert set(counts) == {100, 200, 250}
+    for account in accounts:
+        kept.body(account, OWN)
+    assert len(made) == 250
+
+
+def test_rows_are_joined_as_they_are() -> None:
+    rows = [b'{"id":"a"}', b'{"id":"b"}']
+    assert json.loads(joined(rows)) == [{"id": "a"}, {"id": "b"}]
+    assert json.loads(joined([])) == []
+    assert json.loads(with_accounts({"type": "snapshot", "rev": 3}, rows))["accounts"] == [{"id": "a"}, {"id": "b"}]
+    assert json.loads(with_accounts({}, [])) == {"accounts": []}
