@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -11,8 +11,11 @@ from shoal.accounts.account import Account, AccountState, Observation, StateMove
 
 log = structlog.get_logger("shoal.tasks")
 
-MOST_WAITING = 10_000
-"""How many moves wait while the store does not answer; beyond it the oldest are lost."""
+MOST_WAITING_EACH = 20
+"""How many moves of one account wait while the store does not answer; beyond it its oldest are lost.
+
+The limit is each account's own: a start of many makes two moves of each at once, and all of these are stored.
+"""
 _TIE_MS = 1_000
 
 
@@ -21,7 +24,7 @@ class StateHistory:
 
     def __init__(self) -> None:
         self._last: dict[str, StateMove] = {}
-        self._waiting: deque[StateMove] = deque()
+        self._waiting: defaultdict[str, deque[StateMove]] = defaultdict(deque)
         self._overflowed = False
 
     def begin(self, seen: Mapping[str, Observation], wanted: Mapping[str, bool]) -> None:
@@ -55,19 +58,20 @@ class StateHistory:
     def forget(self, account_id: str) -> None:
         """Forget a deleted account."""
         self._last.pop(account_id, None)
-        if any(move.account_id == account_id for move in self._waiting):
-            self._waiting = deque(move for move in self._waiting if move.account_id != account_id)
+        self._waiting.pop(account_id, None)
 
-    def take(self) -> list[StateMove]:
-        """Return the waiting moves, to be stored now."""
-        moves = list(self._waiting)
+    def take(self) -> dict[str, list[StateMove]]:
+        """Return the waiting moves of each account, in order, to be stored now."""
+        moves = {account_id: list(waiting) for account_id, waiting in self._waiting.items()}
         self._waiting.clear()
         return moves
 
-    def put_back(self, moves: list[StateMove]) -> None:
+    def put_back(self, moves: Sequence[StateMove]) -> None:
         """Put moves that could not be stored back, before later ones."""
-        self._waiting.extendleft(reversed(moves))
-        self._drop_surplus()
+        for move in reversed(moves):
+            self._waiting[move.account_id].appendleft(move)
+        for account_id in {move.account_id for move in moves}:
+            self._drop_surplus(account_id)
 
     def stored(self) -> None:
         """Record that moves were stored: the next loss is logged again."""
@@ -81,17 +85,18 @@ class StateHistory:
         if last is not None and 0 <= last.at_ms - at_ms < _TIE_MS:
             at_ms = last.at_ms + 1  # moves of the same time keep their order; a clock that was set back is accepted
         move = self._last[account_id] = StateMove(account_id=account_id, state=state, reason=reason, at_ms=at_ms)
-        self._waiting.append(move)
-        self._drop_surplus()
+        self._waiting[account_id].append(move)
+        self._drop_surplus(account_id)
         return move
 
-    def _drop_surplus(self) -> None:
-        surplus = len(self._waiting) - MOST_WAITING
+    def _drop_surplus(self, account_id: str) -> None:
+        waiting = self._waiting[account_id]
+        surplus = len(waiting) - MOST_WAITING_EACH
         for _ in range(surplus):
-            self._waiting.popleft()
+            waiting.popleft()
         if surplus > 0 and not self._overflowed:
             self._overflowed = True
-            log.warning("moves of states are lost: the store takes none", kept=MOST_WAITING)
+            log.warning("moves of states are lost: the store takes none", account=account_id, kept=MOST_WAITING_EACH)
 
 
 def _last_sign_ms(observation: Observation) -> int:

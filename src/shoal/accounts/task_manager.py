@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 
@@ -32,8 +34,19 @@ FOLLOWERS = 4
 GATHER_SECONDS = 0.25
 """How long observations are gathered before they are stored together. A park record is stored at once: if a kill lost
 it, the next start would ask the site again."""
+GROUP_ACCOUNTS = 250
+"""How many accounts' observations are stored in one transaction: it takes some 10 ms, and changes of owners wait for
+no more than one."""
 LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
 """The waits before the second and the third attempt to store the last observations."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Group:
+    """What is stored together: observations, and the moves of the same accounts."""
+
+    seen: dict[str, Observation]
+    moves: list[StateMove]
 
 
 class TaskManager:
@@ -88,6 +101,7 @@ class TaskManager:
         """Load the observations from before the restart, and start the background tasks."""
         self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in seen.items()})
         self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
+        self._dirt.set()  # what a crash left to be recorded waits for no new state
         self._house = [
             asyncio.create_task(self._keep_observations(), name="observations"),
             asyncio.create_task(self._resync(), name="resync"),
@@ -110,18 +124,15 @@ class TaskManager:
 
     async def _store_last(self) -> None:
         """Store the last observations: a park record that is lost here would be tried again at the next start."""
-        moves = self._history.take()
+        groups = self._gathered()
         for wait in (*LAST_WRITE_WAITS_SECONDS, None):
             try:
-                await self._store.observe(self._dirty, moves)
+                await self._store_groups(groups)
             except StoreError as error:
-                log.warning("last observations not stored", why=error.code, accounts=len(self._dirty), again=wait)
+                accounts = sum(len(group.seen) for group in groups)
+                log.warning("last observations not stored", why=error.code, accounts=accounts, again=wait)
                 if wait is not None:
                     await asyncio.sleep(wait)
-            except Exception:  # as in _keep_observations
-                log.exception("last observations cannot be stored together")
-                await self._store_singly(self._dirty, moves)
-                return
             else:
                 return
 
@@ -256,36 +267,61 @@ class TaskManager:
                     await self._urgent.wait()
             self._dirt.clear()
             self._urgent.clear()
-            batch, self._dirty = self._dirty, {}
-            moves = self._history.take()
+            groups = self._gathered()
             try:
-                await self._store.observe(batch, moves)
-                self._history.stored()
+                await self._store_groups(groups)
             except StoreError as error:
-                self._keep_for_later(batch, moves)
+                self._keep_for_later(groups)
                 log.warning("observations not stored", why=error.code)
                 await asyncio.sleep(1.0)
-            except Exception:  # one of them cannot be stored: that must not prevent the others
-                log.exception("observations cannot be stored together")
-                await self._store_singly(batch, moves)
             except asyncio.CancelledError:  # the server closes, and the outcome of this write is unknown
-                self._keep_for_later(batch, moves)
+                self._keep_for_later(groups)
                 raise
 
-    async def _store_singly(self, batch: Mapping[str, Observation], moves: Sequence[StateMove]) -> None:
-        """Store each account's observation by itself; the log names those that cannot be stored and are lost."""
-        for account_id, observation in batch.items():
+    def _gathered(self) -> deque[_Group]:
+        """Take what waits to be stored, in groups, each of which is one transaction. Park records come first."""
+        seen, self._dirty = self._dirty, {}
+        moves = self._history.take()
+        names = list(dict.fromkeys([*seen, *moves]))
+        names.sort(key=lambda name: name not in seen or seen[name].parked_for is None)
+        parts = (names[at : at + GROUP_ACCOUNTS] for at in range(0, len(names), GROUP_ACCOUNTS))
+        return deque(
+            _Group(
+                seen={name: seen[name] for name in part if name in seen},
+                moves=[move for name in part for move in moves.get(name, ())],
+            )
+            for part in parts
+        )
+
+    async def _store_groups(self, groups: deque[_Group]) -> None:
+        """Store group by group; those that are stored are taken out. Raises ``StoreError``."""
+        while groups:
+            group = groups[0]
             try:
-                await self._store.observe(
-                    {account_id: observation}, [move for move in moves if move.account_id == account_id]
-                )
+                await self._store.observe(group.seen, group.moves)
+                self._history.stored()
+            except StoreError:
+                raise
+            except Exception:  # one of them cannot be stored: that must not prevent the others
+                log.exception("observations cannot be stored together")
+                await self._store_singly(group)
+            groups.popleft()
+
+    async def _store_singly(self, group: _Group) -> None:
+        """Store each account by itself; the log names those that cannot be stored and are lost."""
+        for account_id in dict.fromkeys([*group.seen, *(move.account_id for move in group.moves)]):
+            seen = {account_id: group.seen[account_id]} if account_id in group.seen else {}
+            try:
+                await self._store.observe(seen, [move for move in group.moves if move.account_id == account_id])
             except Exception:  # independent of each other
                 log.exception("an observation is lost", account=account_id)
 
-    def _keep_for_later(self, batch: dict[str, Observation], moves: list[StateMove]) -> None:
+    def _keep_for_later(self, groups: deque[_Group]) -> None:
         """Queue again what was not (or not certainly) stored; storing it twice is harmless."""
-        self._dirty = batch | self._dirty
-        self._history.put_back(moves)
+        for group in groups:
+            for account_id, observation in group.seen.items():
+                self._dirty.setdefault(account_id, observation)
+            self._history.put_back(group.moves)
         self._dirt.set()
 
     async def _resync(self) -> None:

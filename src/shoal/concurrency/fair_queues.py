@@ -66,20 +66,16 @@ class FairQueues:
 
     def give(self, but: Container[int] = ()) -> int | None:
         """Give a turn to the next user who is not among ``but``, and return the user; ``None``: no one waits."""
-        for user in self._queues:
-            if user not in but:
-                break
-        else:
-            return None
-        queue = self._queues.pop(user)
-        turn = queue.pop()
-        self._waiting -= 1
-        if queue:
-            self._queues[user] = queue  # at the end of the round
-        if turn.done():  # its caller was cancelled and has not left yet
-            return self.give(but)
-        turn.set_result(None)
-        return user
+        while (user := next((one for one in self._queues if one not in but), None)) is not None:
+            queue = self._queues.pop(user)
+            turn = queue.pop()
+            self._waiting -= 1
+            if queue:
+                self._queues[user] = queue  # at the end of the round
+            if not turn.done():  # else its caller was cancelled and has not left yet
+                turn.set_result(None)
+                return user
+        return None
 
     def _leave(self, user: int, turn: asyncio.Future[None]) -> None:
         queue = self._queues.get(user)

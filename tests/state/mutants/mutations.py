@@ -166,7 +166,7 @@ MUTATIONS = (
         "what was being stored at the close is forgotten",
         "accounts/task_manager.py",
         "            except asyncio.CancelledError:  # the server closes, and the outcome of this write is unknown\n"
-        "                self._keep_for_later(batch, moves)\n",
+        "                self._keep_for_later(groups)\n",
         "            except asyncio.CancelledError:\n",
     ),
     _one(

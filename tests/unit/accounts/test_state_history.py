@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, func, select
 from structlog.testing import capture_logs
 
 from memory_store import MemoryStore
@@ -16,7 +18,11 @@ from shoal.accounts.state_history import StateHistory
 from shoal.accounts.uptime import intervals, uptime
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, CommitUnknown, NotApplied
-from standins import ANN, FakeSite, cookie_of, managing, until
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, commit, open_vault
+from shoal.storage.history_tables import state_moves
+from standins import ANN, FakeSite, cookie_of, managing, until, until_told
+from store_steps import an_account, creation
 
 S = AccountState
 LIFE = [(S.STARTING, ""), (S.RUNNING, "")]
@@ -124,7 +130,7 @@ async def test_after_a_crash_the_account_was_down_from_its_last_sign_of_life_on(
 async def test_an_account_that_was_switched_off_when_the_server_crashed_was_not_wanted() -> None:
     history = StateHistory()
     history.begin({"shop": Observation(state=S.STOPPING, since_ms=1_000)}, {"shop": False})
-    assert [(move.state, move.reason) for move in history.take()] == [(S.STOPPED, "")]
+    assert [(move.state, move.reason) for move in history.take()["shop"]] == [(S.STOPPED, "")]
 
 
 async def test_what_runs_is_stored_now_and_then_so_that_a_crash_knows_its_moment() -> None:
@@ -182,21 +188,24 @@ async def test_a_deleted_account_leaves_no_moves_to_its_successor() -> None:
     assert await line(store) == [(S.STARTING, ""), GOODBYE]
 
 
-def test_only_so_many_moves_wait_and_the_loss_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_history, "MOST_WAITING", 10)
+def test_only_so_many_moves_of_an_account_wait_and_the_loss_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_history, "MOST_WAITING_EACH", 10)
     history = StateHistory()
     states = [S.STARTING, S.RUNNING]
+    history.saw("quiet", Observation(state=S.RUNNING), 1)
     with capture_logs() as logs:
         for at in range(25):
             history.saw("shop", Observation(state=states[at % 2]), at * 2_000)
         taken = history.take()
         history.saw("shop", Observation(state=S.RETRYING), 90_000)
-        history.put_back(taken)
-    assert [move.at_ms for move in history.take()] == [*range(32_000, 50_000, 2_000), 90_000]
-    assert [entry["log_level"] for entry in logs] == ["warning"]
+        for moves in taken.values():
+            history.put_back(moves)
+    kept = {name: [move.at_ms for move in moves] for name, moves in history.take().items()}
+    assert kept == {"quiet": [1], "shop": [*range(32_000, 50_000, 2_000), 90_000]}
+    assert [(entry["log_level"], entry["account"]) for entry in logs] == [("warning", "shop")]
     history.stored()
     with capture_logs() as logs:
-        history.put_back(taken + taken)
+        history.put_back(taken["shop"] * 2)
     assert len(logs) == 1, "after a success the next loss is news again"
 
 
@@ -204,7 +213,7 @@ def test_a_clock_that_was_put_back_is_believed_and_a_tie_is_not() -> None:
     history = StateHistory()
     for state, at in ((S.STARTING, 10_000), (S.RUNNING, 10_000), (S.RETRYING, 9_999), (S.STARTING, 2_000)):
         history.saw("shop", Observation(state=state), at)
-    assert [move.at_ms for move in history.take()] == [10_000, 10_001, 10_002, 2_000]
+    assert [move.at_ms for move in history.take()["shop"]] == [10_000, 10_001, 10_002, 2_000]
 
 
 def test_a_forgotten_account_has_no_moves_waiting() -> None:
@@ -212,4 +221,31 @@ def test_a_forgotten_account_has_no_moves_waiting() -> None:
     for name in ("one", "two"):
         history.saw(name, Observation(state=S.RUNNING), 1)
     history.forget("one")
-    assert [move.account_id for move in history.take()] == ["two"]
+    assert list(history.take()) == ["two"]
+
+
+async def test_after_a_kill_the_history_of_six_thousand_accounts_says_that_the_server_was_down(tmp_path: Path) -> None:
+    """Each start makes two moves of each account at once, and the close one more."""
+    names = [f"shop{number}" for number in range(6_000)]
+    site = FakeSite()
+
+    async def never_ready(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    site.behave = never_ready
+    async with Database(tmp_path) as database:
+        store = DBManager(database, await open_vault(database, tmp_path / "secret.key"))
+        await commit(store, [creation(an_account(name)) for name in names])
+        await store.observe({name: Observation(state=S.RUNNING, since_ms=1_000) for name in names})
+
+        def recorded(connection: Connection) -> tuple[int, ...]:
+            stopped, up = state_moves.c.state == "stopped", func.count(state_moves.c.account_id.distinct())
+            down = (select(func.count()).where(stopped, state_moves.c.reason == why) for why in StopReason)
+            return tuple(connection.scalar(query) or 0 for query in (*down, select(up).where(~stopped)))
+
+        assert list(StopReason) == [StopReason.SERVER_STOPPED, StopReason.SERVER_DOWN]
+        with capture_logs() as logs:
+            async with managing(site, store):
+                await until_told(lambda: database.read(recorded), (0, len(names), len(names)))
+        assert [entry for entry in logs if entry["log_level"] != "info"] == []
+        assert await database.read(recorded) == (len(names),) * 3

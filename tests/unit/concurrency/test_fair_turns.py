@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from shoal.concurrency.fair_queues import FairQueues
 from shoal.concurrency.fair_threads import FairThreads, beside, beside_for_buyers
 from shoal.concurrency.fair_turns import FairTurns, ServerBusy, asking_user
 from shoal.errors import TooManyCalls
@@ -39,6 +40,23 @@ async def test_f9_turns_go_round_by_person_however_much_one_of_them_asks_for() -
     ending.set()
     await asyncio.gather(*tasks)
     assert order == [1, 1, 2, 3, 1, 2, 1]
+
+
+async def test_turns_whose_callers_all_leave_at_once_are_passed_over_however_many_they_are() -> None:
+    queues = FairQueues()
+    leaving = [asyncio.create_task(queues.wait(number % 7, lambda: None)) for number in range(5_000)]
+    await until(lambda: len(queues) == len(leaving))
+    last = asyncio.create_task(queues.wait(1, lambda: None))
+    await asyncio.sleep(0)
+    for task in leaving:
+        task.cancel()  # none of them has run since
+    assert queues.give() == 1
+    assert queues.give() is None
+    await asyncio.wait_for(last, 60)
+    assert all(
+        isinstance(told, asyncio.CancelledError) for told in await asyncio.gather(*leaving, return_exceptions=True)
+    )
+    assert len(queues) == 0
 
 
 async def test_f9_a_person_with_much_waiting_is_refused_but_never_one_with_nothing_waiting() -> None:
