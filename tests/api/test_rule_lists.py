@@ -8,12 +8,12 @@ import threading
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from api.rule_steps import FULL, add, listed
 from doors import Door
 from picture_files import a_png
-from shoal.api.http import sliced_bodies
+from shoal.api.routes import rule_lists
+from shoal.api.schemas.sent_rules import sent_rule
 from shoal.rules.xlsx import XLSX
 from table_files import a_table, texts_of
 
@@ -120,13 +120,13 @@ async def test_what_is_no_json_is_refused(door: Door, sent: bytes) -> None:
 
 async def test_a_long_list_is_checked_beside_the_event_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: set[str] = set()
-    check = sliced_bodies._checked
+    read_row = sent_rule
 
-    def watched(row: Any, model: type[BaseModel]) -> Any:
+    def watched(row: Any) -> Any:
         threads.add(threading.current_thread().name)
-        return check(row, model)
+        return read_row(row)
 
-    monkeypatch.setattr(sliced_bodies, "_checked", watched)
+    monkeypatch.setattr(rule_lists, "sent_rule", watched)
     await put(door, [{"words": [f"w{number}"]} for number in range(10)])
     assert threads
     assert threading.main_thread().name not in threads

@@ -12,6 +12,7 @@ import pytest
 from api.rule_steps import FULL, add, listed
 from doors import Door, another_person
 from shoal.api.http.problem_table import PROBLEMS
+from shoal.rules import matcher
 from shoal.rules.matcher import Matcher
 
 
@@ -305,20 +306,34 @@ async def test_many_rules_are_compiled_on_another_thread(door: Door, monkeypatch
     import threading  # noqa: PLC0415
 
     threads: list[str] = []
-    compile_rules = Matcher.__init__
 
-    def watched(self: Matcher, rules: Any) -> None:
-        if len(rules) > 300:
-            threads.append(threading.current_thread().name)
-        compile_rules(self, rules)
+    def watch(kind: Any) -> None:
+        make = kind.__init__
 
-    monkeypatch.setattr(Matcher, "__init__", watched)
-    rules = [{"words": [f"word {number}"]} for number in range(400)]
+        def watched(self: Any, rules: Any) -> None:
+            if len(rules) > 300:
+                threads.append(f"{kind.__name__} {threading.current_thread().name}")
+            make(self, rules)
+
+        monkeypatch.setattr(kind, "__init__", watched)
+
+    watch(Matcher)
+    watch(matcher._Index)
+    rules = [{"words": [f"word {number}"], "parts": [{"text": "r"}]} for number in range(400)]
     done = await door.call("PUT", "/cookies/shop/rules", json={"rules": rules})
     await door.call("POST", "/keywords/shop", json={"keywords": {f"k {number}": "r" for number in range(400)}})
     await door.call("POST", f"/history/{done['rev'] + 1}/undo")
     assert len(threads) >= 3
-    assert threading.main_thread().name not in threads
+    assert not any(name.startswith("_Index") for name in threads)  # no message needed one yet
+    asked = {
+        "cookie_id": "shop", "msg_time": "", "user_url": "", "send_user_id": "22", "send_user_name": "小鱼",
+        "item_id": "", "send_message": "word 7", "chat_id": "1",
+    }  # fmt: skip
+    for _ in range(2):
+        answer = await door.call("POST", "/xianyu/reply", json=asked)
+        assert answer["data"]["send_msg"] == "r"
+    assert sum(name.startswith("_Index ") for name in threads) == 1
+    assert not any(name.endswith(threading.main_thread().name) for name in threads)
 
 
 async def test_the_shops_time_zone_is_a_setting(door: Door) -> None:

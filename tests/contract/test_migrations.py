@@ -172,7 +172,7 @@ async def test_rules_of_one_keyword_become_rules_of_words_in_the_past_too(
 def test_every_field_of_the_values_has_a_column() -> None:
     sealed = {f"{name}_sealed" for name in SECRET_FIELDS}
     assert (set(SCALAR_FIELDS) - SECRET_FIELDS) | sealed <= set(accounts.columns.keys())
-    of_a_rule = {entry.name for entry in fields(Rule)} - {"delay_seconds"} | {"delay_min_seconds", "delay_max_seconds"}
+    of_a_rule = set(Rule.__struct_fields__) - {"delay_seconds"} | {"delay_min_seconds", "delay_max_seconds"}
     assert of_a_rule == set(rules.columns.keys()) - {"account_id"}
     assert {entry.name for entry in fields(ItemSetting)} <= set(item_settings.columns.keys())
     assert {entry.name for entry in fields(Observation)} - {"parked_for"} <= set(observed.columns.keys())

@@ -25,9 +25,11 @@ from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager
 from shoal.accounts.undo import undo
 from shoal.clock import now_ms
+from shoal.concurrency.fair_threads import beside_if
 from shoal.config import Settings
 from shoal.errors import AlreadyRemoved, Conflict, StaleGeneration, UnknownAccount, UnknownNumber
 from shoal.rules.keywords import KeywordRow
+from shoal.rules.matcher import MANY_RULES
 from shoal.rules.rule import Rule
 from shoal.xianyu.browser import chrome
 from shoal.xianyu.cookie_string import require_cookie
@@ -236,11 +238,13 @@ class CookieManager:
 
     async def update_keywords(self, account_id: str, kw_list: Sequence[tuple[str, str]], *, caller: Caller) -> Outcome:
         """Replace the general text rules; item-bound and image rules stay. Applies from the next message on."""
-        return await self._change(account_id, "update_keywords", edits.general_keywords(kw_list), caller)
+        edit = await beside_if(len(kw_list) >= MANY_RULES, edits.general_keywords, kw_list)
+        return await self._change(account_id, "update_keywords", edit, caller)
 
     async def update_text_keywords(self, account_id: str, rows: Sequence[KeywordRow], *, caller: Caller) -> Outcome:
         """Replace all text rules, general and item-bound; image rules stay."""
-        return await self._change(account_id, "update_keywords", edits.text_keywords(rows), caller)
+        edit = await beside_if(len(rows) >= MANY_RULES, edits.text_keywords, rows)
+        return await self._change(account_id, "update_keywords", edit, caller)
 
     async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
         """Delete one rule, by its position in the shown list (``int``) or by its id (``str``)."""

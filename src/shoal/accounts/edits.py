@@ -16,13 +16,14 @@ from shoal.errors import InvalidInput, OtherUnb
 from shoal.rules.keywords import (
     KeywordRow,
     Rules,
-    check_rows,
+    checked_rows,
     replace_general,
     replace_text,
     with_image,
     without_index,
     without_rule,
 )
+from shoal.rules.matcher import MANY_RULES
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
 from shoal.rules.rule_edits import Values, Wanted, merged, replaced, with_changed_rule, with_order, with_rule
 from shoal.xianyu.browser import OWN, stored_form
@@ -33,8 +34,6 @@ Edit = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 100
 MAX_ADDRESS_CHARACTERS = 2_000
-MANY_RULES = 300
-"""With more rules than this, checking and compiling would block the event loop for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +116,14 @@ def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Edit:
 
 def general_keywords(pairs: Sequence[tuple[str, str]]) -> Edit:
     """Replace the general text rules. Refuses bad input at once, before any lock is taken."""
-    check_rows([KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs])
-    return rules(lambda before: replace_general(before, pairs), sent=len(pairs))
+    rows = checked_rows(KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs)
+    return rules(lambda before: replace_general(before, rows), sent=len(rows))
 
 
 def text_keywords(rows: Sequence[KeywordRow]) -> Edit:
     """Replace all text rules, general and item-bound. Refuses bad input at once."""
-    check_rows(rows)
-    return rules(lambda before: replace_text(before, rows), sent=len(rows))
+    checked = checked_rows(rows)
+    return rules(lambda before: replace_text(before, checked), sent=len(checked))
 
 
 def image_keyword(keyword: str, item_id: str | None, picture: Part) -> Edit:

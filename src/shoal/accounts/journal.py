@@ -8,13 +8,13 @@ was added, removed and edited. A field that is newer than an entry had its defau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from shoal.accounts.account import SCALAR_FIELDS, Account, ItemSetting
 from shoal.rules.rule import Rule
-from shoal.rules.rule_rows import rule_row
+from shoal.rules.rule_rows import rule_rows
 from shoal.xianyu.proxy import shown_proxy
 
 Part = TypeVar("Part")
@@ -77,9 +77,9 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
         if old is None or getattr(old, name) != getattr(new, name):
             changes[name] = [_shown(old, name), _shown(new, name)]
     if old is None or old.keywords is not new.keywords:
-        changes["keywords"] = _delta(old.keywords if old else (), new.keywords, _rule_key, rule_row)
+        changes["keywords"] = _delta(old.keywords if old else (), new.keywords, _rule_key, rule_rows)
     if old is None or old.items is not new.items:
-        changes["items"] = _delta(old.items if old else (), new.items, _item_key, asdict)
+        changes["items"] = _delta(old.items if old else (), new.items, _item_key, _item_rows)
     return {name: change for name, change in changes.items() if change}
 
 
@@ -112,14 +112,23 @@ def _item_key(item: ItemSetting) -> str:
     return item.item_id
 
 
+def _item_rows(items: Sequence[ItemSetting]) -> list[dict[str, Any]]:
+    return [asdict(item) for item in items]
+
+
 def _delta(
-    before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str], row_of: Callable[[Part], dict[str, Any]]
+    before: Iterable[Part],
+    after: Iterable[Part],
+    key: Callable[[Part], str],
+    rows_of: Callable[[Sequence[Part]], list[dict[str, Any]]],
 ) -> dict[str, list[Any]]:
     old, new = {key(part): part for part in before}, {key(part): part for part in after}
+    edited = [name for name, part in new.items() if old.get(name, part) != part]
+    edits = zip(rows_of([old[name] for name in edited]), rows_of([new[name] for name in edited]), strict=True)
     delta: dict[str, list[Any]] = {
-        "added": [row_of(part) for name, part in new.items() if name not in old],
-        "removed": [row_of(part) for name, part in old.items() if name not in new],
-        "edited": [[row_of(old[name]), row_of(part)] for name, part in new.items() if old.get(name, part) != part],
+        "added": rows_of([part for name, part in new.items() if name not in old]),
+        "removed": rows_of([part for name, part in old.items() if name not in new]),
+        "edited": [list(edit) for edit in edits],
     }
     return {kind: rows for kind, rows in delta.items() if rows}
 
@@ -139,7 +148,7 @@ def projection(account: Account) -> dict[str, Any]:
         "generation": account.generation,
         "rev": account.rev,
         **{name: _shown(account, name) for name in SCALAR_FIELDS},
-        "keywords": {rule.id: rule_row(rule) for rule in account.keywords},
+        "keywords": {row["id"]: row for row in rule_rows(account.keywords)},
         "items": {item.item_id: asdict(item) for item in account.items},
     }
 

@@ -136,7 +136,12 @@ def explain(account: Account, asked: Asked, *, at_ms: int | None = None) -> Expl
     return Explained(answer=answer, rule=rule, considered=considered)
 
 
+_ANY_MOMENT = Moment(1, 0)
+
+
 def _moment(account: Account, at_ms: int | None) -> Moment:
+    if not account.matcher.has_hours:
+        return _ANY_MOMENT
     return moment_in(account.timezone, now_ms() if at_ms is None else at_ms)
 
 

@@ -11,12 +11,15 @@ _IGNORABLE = re.compile(
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 """Unicode's Default_Ignorable_Code_Point: zero-width blanks and joiners, direction marks, variation selectors."""
+_ODD = re.compile(f"{_SURROGATES.pattern}|{_IGNORABLE.pattern}")
 
 
 def folded(text: str) -> str:
     """Return the text for comparison: NFKC_Casefold of the Unicode standard; a lone surrogate becomes U+FFFD."""
     if text.isascii():
         return text.casefold()
+    if not _ODD.search(text):  # neither form makes an ignorable character of others
+        return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     text = unicodedata.normalize("NFKC", _SURROGATES.sub("\ufffd", text)).casefold()
     return unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
 

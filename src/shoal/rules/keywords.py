@@ -7,8 +7,10 @@ is lost that the caller's format cannot express.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
 from shoal.rules.folding import folded
@@ -17,8 +19,7 @@ from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_R
 Rules = tuple[Rule, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeywordRow:
+class KeywordRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One text rule in the format of the compatible routes. ``item_id`` empty or ``None`` means every item."""
 
     keyword: str
@@ -37,24 +38,38 @@ class KeywordRow:
 
     def stripped(self) -> KeywordRow:
         """Return the row without outer blanks around keyword and item."""
-        return replace(self, keyword=self.keyword.strip(), item_id=(self.item_id or "").strip() or None)
+        return KeywordRow(keyword=self.keyword.strip(), reply=self.reply, item_id=(self.item_id or "").strip() or None)
 
 
-def replace_general(rules: Rules, pairs: Iterable[tuple[str, str]]) -> Rules:
-    """Replace the general text rules. Item-bound rules, pictures and all that this format cannot express stay."""
-    rows = [KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs]
-    kept = [rule for rule in rules if not is_plain_text(rule) or rule.item_ids]
-    return _merge(rules, kept, rows)
+def replace_general(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
+    """Replace the general text rules by rows that ``checked_rows`` returned.
+
+    Item-bound rules, pictures and all that this format cannot express stay.
+    """
+    plain = [rule for rule in rules if is_plain_text(rule)]
+    return _merge(rules, plain, [rule for rule in plain if rule.item_ids], rows)
 
 
 def replace_text(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
-    """Replace every text rule, general and item-bound. Pictures and all that this format cannot express stay."""
-    return _merge(rules, [rule for rule in rules if not is_plain_text(rule)], list(rows))
+    """Replace every text rule, general and item-bound, by rows that ``checked_rows`` returned.
+
+    Pictures and all that this format cannot express stay.
+    """
+    return _merge(rules, [rule for rule in rules if is_plain_text(rule)], [], rows)
 
 
-def check_rows(rows: Sequence[KeywordRow]) -> None:
-    """Refuse rows that are invalid for any account. Raises ``InvalidInput``."""
-    _check([row.stripped() for row in rows], [])
+def checked_rows(rows: Iterable[KeywordRow]) -> list[KeywordRow]:
+    """Return the rows without outer blanks. Refuse rows that are invalid for any account. Raises ``InvalidInput``."""
+    stripped = [row.stripped() for row in rows]
+    _check_number(len(stripped))
+    seen: set[tuple[str, str]] = set()
+    for row in stripped:
+        check_row(row)
+        key = row.key
+        if key in seen:
+            raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=row.keyword, item=key[1])
+        seen.add(key)
+    return stripped
 
 
 def check_row(row: KeywordRow) -> None:
@@ -88,19 +103,17 @@ def without_rule(rules: Rules, rule_id: str) -> Rules:
 
 def with_image(rules: Rules, keyword: str, item_id: str | None, picture: Part) -> Rules:
     """Add a rule that answers a keyword with a picture. Refuses it if a simple rule has that keyword and item."""
-    row = KeywordRow(keyword=keyword, reply="", item_id=item_id).stripped()
-    _check([row], [])
+    (row,) = checked_rows([KeywordRow(keyword=keyword, reply="", item_id=item_id)])
     if any(rule.is_simple and rule.key == row.key for rule in rules):
         raise InvalidInput("a rule has that keyword", code="keyword_exists", keyword=row.keyword)
-    if len(rules) >= MAX_RULES:
-        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    _check_number(len(rules) + 1)
     rule = Rule.simple(id=new_rule_id(), keyword=row.keyword, item_id=row.item_id, position=next_position(rules))
     return in_order((*rules, replace(rule, parts=(picture,))))
 
 
 def is_plain_text(rule: Rule) -> bool:
     """Return whether the compatible routes can express the whole rule: one keyword, at most one item, one text."""
-    return rule.is_simple and rule.kind is RuleKind.TEXT
+    return rule.is_simple and not (rule.parts and rule.parts[0].image_url)
 
 
 def new_rule_id() -> str:
@@ -113,32 +126,44 @@ def next_position(rules: Iterable[Rule]) -> int:
     return 1 + max((rule.position for rule in rules), default=-1)
 
 
-def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
-    rows = [row.stripped() for row in rows]
-    _check(rows, kept)
-    known = {rule.key: rule for rule in before if is_plain_text(rule)}
+def _merge(before: Rules, expressed: Sequence[Rule], bound: Sequence[Rule], rows: Sequence[KeywordRow]) -> Rules:
+    """Replace the rules that such rows can express, but for the ``bound`` ones among them."""
+    known = {rule.key: rule for rule in expressed}
+    ids = {rule.id for rule in expressed} - {rule.id for rule in bound}
+    kept = [rule for rule in before if rule.id not in ids] if len(ids) < len(before) else []
+    _check_number(len(rows) + len(kept))
     rich = {rule.key: rule for rule in reversed(kept) if rule.key not in known}
-    rows, in_rich = [row for row in rows if row.key not in rich], [row for row in rows if row.key in rich]
-    edited = {row.key: _with_reply(rich[row.key], row) for row in in_rich}
-    merged = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
+    edited: dict[tuple[str, str], Rule] = {}
+    plain: list[Rule] = []
+    free = _new_ids(len(rows))
     place = next_position(before)
     ordered = 0
     for row in rows:
-        rule = known.get(row.key)
-        if rule is not None and rule.position >= ordered:
-            ordered = rule.position
-            merged.append(rule if rule.reply == row.reply else replace(rule, parts=row.parts))
+        key = row.key
+        if key in rich:
+            edited[key] = _with_reply(rich[key], row)
             continue
-        ordered, place = place, place + 1
-        if rule is not None:
-            merged.append(replace(rule, parts=row.parts, position=ordered))
-        else:
-            merged.append(
-                Rule.simple(
-                    id=new_rule_id(), keyword=row.keyword, reply=row.reply, item_id=row.item_id, position=ordered
-                )
+        rule = known.get(key)
+        if rule is None:
+            ordered, place = place, place + 1
+            bound_to = (row.item_id,) if row.item_id else ()
+            plain.append(
+                Rule(id=next(free), words=(row.keyword,), item_ids=bound_to, parts=row.parts, position=ordered)
             )
-    return in_order(merged)
+        elif rule.position >= ordered:
+            ordered = rule.position
+            plain.append(rule if rule.reply == row.reply else replace(rule, parts=row.parts))
+        else:
+            ordered, place = place, place + 1
+            plain.append(replace(rule, parts=row.parts, position=ordered))
+    stay = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
+    return in_order((*stay, *plain))
+
+
+def _new_ids(number: int) -> Iterator[str]:
+    """Return so many new ids: drawing each by itself costs as much as making the rule."""
+    drawn = secrets.token_hex(8 * number)
+    return (drawn[start : start + 16] for start in range(0, len(drawn), 16))
 
 
 def _with_reply(rule: Rule, row: KeywordRow) -> Rule:
@@ -150,12 +175,6 @@ def _with_reply(rule: Rule, row: KeywordRow) -> Rule:
     return replace(rule, parts=(*row.parts, *rule.parts[1:]))
 
 
-def _check(rows: Sequence[KeywordRow], kept: Sequence[Rule]) -> None:
-    if len(rows) + len(kept) > MAX_RULES:
+def _check_number(rules: int) -> None:
+    if rules > MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        check_row(row)
-        if row.key in seen:
-            raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=row.keyword, item=row.key[1])
-        seen.add(row.key)

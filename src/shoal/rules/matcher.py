@@ -7,11 +7,11 @@ are searched one after the other, many at once by an Aho-Corasick automaton, and
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import re2
 from ahocorasick_rs import AhoCorasick
 
@@ -22,6 +22,8 @@ from shoal.rules.schedule import Moment, holds
 
 MANY_WORDS = 32
 """With so many words or more, an automaton searches all of them at once."""
+MANY_RULES = 300
+"""Checking, indexing or showing so many rules would block the event loop for too long."""
 MAX_PATTERNS = 200
 """How many regular expressions one account may have."""
 MAX_PATTERN_STEPS = 20_000
@@ -35,6 +37,8 @@ _NEVER = -1
 """The number of a word that is empty after folding: no message contains it."""
 _STEPS_AT_ONCE = 500_000
 """Instructions times letters that take a few milliseconds in the worst case."""
+
+_NOTHING: frozenset[int] = frozenset()
 
 _TOKENS = re.compile(r"\\?.", re.DOTALL)
 _UNSEPARATED = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -100,31 +104,49 @@ def _folded_token(token: str) -> str:
     return "".join(re2.escape(part) if part.isascii() else part for part in folded(letter))
 
 
-@dataclass(frozen=True, slots=True)
 class _Heard:
-    """A buyer's text: folded as a whole, its lines, and the numbers of the words and patterns found in it."""
+    """A buyer's text, folded, and the numbers of the words and patterns found in it."""
 
-    text: str
-    lines: frozenset[str]
-    words: frozenset[int]
-    patterns: frozenset[int]
+    __slots__ = ("_lines", "patterns", "text", "words")
+
+    def __init__(self, text: str, words: frozenset[int], patterns: frozenset[int]) -> None:
+        self.text = text
+        self.words = words
+        self.patterns = patterns
+        self._lines: frozenset[str] | None = None
+
+    @property
+    def lines(self) -> frozenset[str]:
+        """The text as a whole, and its lines."""
+        if self._lines is None:
+            self._lines = frozenset(line.strip() for line in (self.text, *self.text.split("\n")))
+        return self._lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """A compiled rule: its folded words, and their numbers among all words, or among all patterns."""
+class _Compiled(msgspec.Struct, frozen=True, gc=False):
+    """A compiled rule: its folded words, and their numbers among all words, or among all patterns.
+
+    ``fires``: it fires, at any time, as soon as one of its words is found.
+    """
 
     rule: Rule
     words: tuple[str, ...]
     numbers: tuple[int, ...]
+    fires: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
     """The active rules of one item, or the general ones: their places, by a word or pattern that must be found."""
 
-    by_word: Mapping[int, tuple[int, ...]]
-    by_pattern: Mapping[int, tuple[int, ...]]
+    by_word: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    by_pattern: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def places(self, heard: _Heard) -> list[int]:
+        """Return the places of the rules that may fire, in the order in which they are checked."""
+        found = [place for number in heard.words & self.by_word.keys() for place in self.by_word[number]]
+        found += [place for number in heard.patterns & self.by_pattern.keys() for place in self.by_pattern[number]]
+        return sorted(set(found)) if len(found) > 1 else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,50 +163,83 @@ found; the time is outside its schedule; another rule fires before it.
 """
 
 
-class Matcher:
-    """The compiled rules of one account. Immutable, so any number of messages may use it at once."""
+class _Index:
+    """What finds the rules of a text: all words, searched at once, and the rules by them."""
 
-    __slots__ = ("_automaton", "_compiled", "_patterns", "_scopes", "_words", "rules")
+    __slots__ = ("automaton", "compiled", "scopes", "words")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
-        """Compile the rules.
+        words: dict[str, int] = {}
+        patterns: dict[str, int] = {}
+        self.compiled = tuple([_compiled(rule, words, patterns) for rule in in_order(rules)])
+        self.words = tuple(words)
+        self.automaton = AhoCorasick(self.words) if len(self.words) >= MANY_WORDS else None
+        self.scopes = _scopes(self.compiled)
+
+
+class Matcher:
+    """The compiled rules of one account. Immutable, so any number of messages may use it at once.
+
+    Regular expressions are compiled at once, because they may be invalid. The index of the words is made for the first
+    message: most rules that are stored, at a start or by a change, are stored again or forgotten before one comes.
+    """
+
+    __slots__ = ("_made", "_patterns", "has_hours", "rules")
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        """Compile the regular expressions of the rules.
 
         Raises ``InvalidInput`` that names what is invalid: ``bad_pattern``, ``too_many_patterns``,
         ``patterns_too_large``.
         """
         self.rules = rules
-        words: dict[str, int] = {}
-        patterns: dict[str, int] = {}
-        _check_pattern_count(rules)
-        self._compiled = tuple(_compiled(rule, words, patterns) for rule in in_order(rules))
-        self._words = tuple(words)
-        self._patterns = _Patterns(patterns) if patterns else None
-        self._automaton = AhoCorasick(self._words) if len(self._words) >= MANY_WORDS else None
-        self._scopes = _scopes(self._compiled)
+        patterns = [word for rule in rules if rule.match_mode is MatchMode.REGEX for word in rule.words]
+        if len(patterns) > MAX_PATTERNS:
+            raise InvalidInput(
+                f"at most {MAX_PATTERNS} regular expressions per account", code="too_many_patterns", limit=MAX_PATTERNS
+            )
+        in_turn = in_order(rule for rule in rules if rule.match_mode is MatchMode.REGEX)
+        self._patterns = _Patterns(dict.fromkeys(word for rule in in_turn for word in rule.words)) if patterns else None
+        self.has_hours = any(rule.schedule for rule in rules)
+        """Whether it matters to ``first`` at which moment a message came."""
+        self._made: _Index | None = None
+
+    @property
+    def _index(self) -> _Index:
+        if self._made is None:
+            self._made = _Index(self.rules)
+        return self._made
 
     def takes_long(self, text: str) -> bool:
-        """Return whether matching the patterns with that text may block the event loop for too long."""
+        """Return whether matching that text may block the event loop for too long."""
+        if self._made is None and len(self.rules) >= MANY_RULES:
+            return True
         return self._patterns is not None and len(text) * self._patterns.steps > _STEPS_AT_ONCE
 
     def first(self, text: str, item_id: str | None, moment: Moment) -> Rule | None:
         """Return the rule that answers a text about an item (``None``: no item) at that moment."""
-        heard = self._hear(text)
-        for scope in self._scopes_of(item_id):
-            places = {place for number in heard.words for place in scope.by_word.get(number, ())}
-            places.update(place for number in heard.patterns for place in scope.by_pattern.get(number, ()))
-            for place in sorted(places):
-                compiled = self._compiled[place]
-                if not _why_unsaid(compiled, heard) and holds(compiled.rule.schedule, moment):
+        index = self._index
+        heard = self._hear(text, index)
+        if not heard.words and not heard.patterns:
+            return None
+        for key in (item_id, None) if item_id else (None,):
+            scope = index.scopes.get(key)
+            if scope is None:
+                continue
+            for place in scope.places(heard):
+                compiled = index.compiled[place]
+                if compiled.fires or (not _why_unsaid(compiled, heard) and holds(compiled.rule.schedule, moment)):
                     return compiled.rule
         return None
 
     def consider(self, text: str, item_id: str | None, moment: Moment) -> list[Considered]:
         """Return every rule and why it does not fire: rules of the item first, those of other items last."""
-        heard = self._hear(text)
-        bound = [compiled for compiled in self._compiled if item_id and item_id in compiled.rule.item_ids]
-        general = [compiled for compiled in self._compiled if not compiled.rule.item_ids]
+        index = self._index
+        heard = self._hear(text, index)
+        bound = [compiled for compiled in index.compiled if item_id and item_id in compiled.rule.item_ids]
+        general = [compiled for compiled in index.compiled if not compiled.rule.item_ids]
         others = [
-            compiled for compiled in self._compiled if compiled.rule.item_ids and item_id not in compiled.rule.item_ids
+            compiled for compiled in index.compiled if compiled.rule.item_ids and item_id not in compiled.rule.item_ids
         ]
         fired = False
         considered = []
@@ -197,56 +252,41 @@ class Matcher:
         ]
         return considered
 
-    def _hear(self, text: str) -> _Heard:
+    def _hear(self, text: str, index: _Index) -> _Heard:
         text = folded(text)
-        if self._automaton is not None:
-            found = frozenset(hit[0] for hit in self._automaton.find_matches_as_indexes(text, overlapping=True))
+        if index.automaton is not None:
+            found = frozenset([hit[0] for hit in index.automaton.find_matches_as_indexes(text, overlapping=True)])
         else:
-            found = frozenset(number for number, word in enumerate(self._words) if word in text)
-        lines = frozenset(line.strip() for line in (text, *text.split("\n")))
-        return _Heard(text, lines, found, self._patterns.found_in(text) if self._patterns else frozenset())
-
-    def _scopes_of(self, item_id: str | None) -> Iterator[_Scope]:
-        for key in (item_id, None) if item_id else (None,):
-            scope = self._scopes.get(key)
-            if scope is not None:
-                yield scope
-
-
-def _check_pattern_count(rules: Iterable[Rule]) -> None:
-    if sum(len(rule.words) for rule in rules if rule.match_mode is MatchMode.REGEX) > MAX_PATTERNS:
-        raise InvalidInput(
-            f"at most {MAX_PATTERNS} regular expressions per account", code="too_many_patterns", limit=MAX_PATTERNS
-        )
+            found = frozenset([number for number, word in enumerate(index.words) if word in text])
+        return _Heard(text, found, self._patterns.found_in(text) if self._patterns else _NOTHING)
 
 
 def _compiled(rule: Rule, words: dict[str, int], patterns: dict[str, int]) -> _Compiled:
     if rule.match_mode is MatchMode.REGEX:
-        return _Compiled(rule, (), tuple(patterns.setdefault(word, len(patterns)) for word in rule.words))
-    mine = tuple(folded(word).strip() if rule.match_mode is MatchMode.EXACT else folded(word) for word in rule.words)
-    return _Compiled(rule, mine, tuple(words.setdefault(word, len(words)) if word else _NEVER for word in mine))
+        return _Compiled(rule, (), tuple([patterns.setdefault(word, len(patterns)) for word in rule.words]), False)
+    mine = tuple([folded(word) for word in rule.words])
+    if rule.match_mode is MatchMode.EXACT:
+        mine = tuple([word.strip() for word in mine])
+    numbers = tuple([words.setdefault(word, len(words)) if word else _NEVER for word in mine])
+    one_suffices = rule.word_mode is WordMode.ANY or len(mine) == 1
+    fires = rule.match_mode is MatchMode.CONTAINS and one_suffices and not rule.schedule
+    return _Compiled(rule, mine, numbers, fires)
 
 
 def _scopes(compiled: tuple[_Compiled, ...]) -> dict[str | None, _Scope]:
-    by_word: defaultdict[str | None, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    by_pattern: defaultdict[str | None, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    general = _Scope()
+    scopes: dict[str | None, _Scope] = {None: general}
     for place, ready in enumerate(compiled):
         rule = ready.rule
         if not rule.active:
             continue
-        index = by_pattern if rule.match_mode is MatchMode.REGEX else by_word
         needed = ready.numbers[:1] if rule.word_mode is WordMode.ALL else ready.numbers
-        for item_id in rule.item_ids or (None,):
+        here = (place,)
+        for scope in [scopes.setdefault(item_id, _Scope()) for item_id in rule.item_ids] or (general,):
+            index = scope.by_pattern if rule.match_mode is MatchMode.REGEX else scope.by_word
             for number in needed:
-                index[item_id][number].append(place)
-    return {
-        item_id: _Scope(_frozen(by_word.get(item_id, {})), _frozen(by_pattern.get(item_id, {})))
-        for item_id in {*by_word, *by_pattern}
-    }
-
-
-def _frozen(places: Mapping[int, list[int]]) -> dict[int, tuple[int, ...]]:
-    return {number: tuple(found) for number, found in places.items()}
+                index[number] = (*index[number], place) if number in index else here
+    return scopes
 
 
 def _why_not(compiled: _Compiled, heard: _Heard, moment: Moment) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+import msgspec
 
 from shoal.rules.schedule import Schedule
 
@@ -44,8 +45,10 @@ class RuleKind(StrEnum):
     IMAGE = "image"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+NO_DELAY = (0.0, 0.0)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One message of an answer: a text or a picture. Width and height are in pixels, 0 while unknown."""
 
     text: str = ""
@@ -58,14 +61,15 @@ class Part:
             raise ValueError("a part of an answer is either a text or a picture")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Words, the items and times for which they count, and the answer.
 
     Rules of the item come before general ones (no ``item_ids``). Within each group rules are checked by ``priority``,
     the highest first, then by ``position``, then by id. A rule without ``parts`` sends nothing when it fires. The first
     part waits for a random time between the two values of ``delay_seconds``. For ``cooldown_seconds`` after it the rule
     sends nothing to the same buyer. The texts of parts are templates (see ``replies.variables``).
+
+    A shop may have thousands. They refer to nothing that refers to them, so Python's collector of cycles skips them.
     """
 
     id: str
@@ -76,14 +80,17 @@ class Rule:
     priority: int = 0
     schedule: Schedule = ()
     parts: tuple[Part, ...] = ()
-    delay_seconds: tuple[float, float] = (0.0, 0.0)
+    delay_seconds: tuple[float, float] = NO_DELAY
     cooldown_seconds: int = 0
     active: bool = True
     position: int = 0
 
     def __post_init__(self) -> None:
-        if not self.words or not all(word.strip() for word in self.words):
-            raise ValueError("a rule has words, and none of them is blank")
+        for word in self.words or ("",):
+            if not word.strip():
+                raise ValueError("a rule has words, and none of them is blank")
+        if self.delay_seconds == NO_DELAY and self.delay_seconds is not NO_DELAY:
+            msgspec.structs.force_setattr(self, "delay_seconds", NO_DELAY)  # a row leaves out only the default itself
 
     @classmethod
     def simple(
@@ -104,12 +111,17 @@ class Rule:
     @property
     def is_simple(self) -> bool:
         """Whether ``simple`` could make the rule, so that a caller that knows only this format sees all of it."""
-        return self == Rule(
-            id=self.id,
-            words=self.words[:1],
-            item_ids=self.item_ids[:1],
-            parts=self.parts[:1],
-            position=self.position,
+        return (
+            len(self.words) == 1
+            and len(self.item_ids) <= 1
+            and len(self.parts) <= 1
+            and self.word_mode is WordMode.ANY
+            and self.match_mode is MatchMode.CONTAINS
+            and self.priority == 0
+            and not self.schedule
+            and self.delay_seconds == NO_DELAY
+            and self.cooldown_seconds == 0
+            and self.active
         )
 
     @property

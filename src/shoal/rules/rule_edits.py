@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
 from shoal.rules.folding import folded
@@ -46,7 +49,7 @@ Values = Mapping[str, Any]
 
 def with_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
     """Add a rule after all others of its priority."""
-    return _checked((*rules, _made(Rule(id=rule_id, words=("?",), position=next_position(rules)), values)))
+    return _checked((*rules, replace(_new(rule_id, values), position=next_position(rules))))
 
 
 def with_changed_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
@@ -85,8 +88,7 @@ def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] |
     return in_order(ordered)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """A rule that an import asks for.
 
     Without an ``id`` it is the existing rule with the same words, items and times, if there is one, otherwise a new one
@@ -161,7 +163,7 @@ def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iter
         if rule.id not in named:
             by_question.setdefault(_question(rule), []).append(rule.id)
     for row in wanted:
-        rule = _made(Rule(id=row.id or row.new_id, words=("?",)), row.values)
+        rule = _new(row.id or row.new_id, row.values)
         alike = by_question.get(_question(rule)) if not row.id or row.id not in taken else None
         yield replace(rule, id=alike.pop()) if alike else rule
 
@@ -174,7 +176,8 @@ def check_rule_id(rule_id: str) -> None:
 
 def _question(rule: Rule) -> object:
     """Return what a rule reacts to. Two rules with the same value are alike, whatever they answer."""
-    return (frozenset(rule.words), rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
+    words = rule.words if len(rule.words) == 1 else frozenset(rule.words)
+    return (words, rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +225,22 @@ def _checked(rules: Rules) -> Rules:
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _new(rule_id: str, values: Values) -> Rule:
+    """Return a new rule with those values."""
+    return Rule(id=rule_id, **{"words": ("?",), **_checked_values(values, (), MatchMode.CONTAINS)})
+
+
 def _made(rule: Rule, values: Values) -> Rule:
-    """Return the rule with those values. ``words`` are checked in the rule's new mode."""
-    checked = {name: check(values[name]) for name, check in _CHECKS.items() if name in values}
-    made = replace(rule, **checked)
+    """Return the rule with those values."""
+    return replace(rule, **_checked_values(values, rule.words, rule.match_mode))
+
+
+def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> dict[str, Any]:
+    """Return the values in the form of a rule's fields. ``words`` are checked in the rule's new mode."""
+    checked = {name: _CHECKS[name](value) for name, value in values.items() if name in _CHECKS}
     if "words" in values or "match_mode" in values:
-        made = replace(made, words=_words(values.get("words", made.words), made.match_mode))
-    return made
+        checked["words"] = _words(values.get("words", words), checked.get("match_mode", mode))
+    return checked
 
 
 def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:

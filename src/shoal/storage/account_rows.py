@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, not_, select, text, update
@@ -25,8 +24,8 @@ from shoal.errors import (
     StoreError,
 )
 from shoal.rules.rule import Rule
-from shoal.rules.rule_rows import rule_of, rule_row
 from shoal.storage.history_tables import journal, ops
+from shoal.storage.rule_table import read_rule, write_rules
 from shoal.storage.schema import Row, accounts, item_settings, rules, shard_of
 from shoal.storage.upserts import insert_for
 from shoal.storage.vault import Vault
@@ -41,7 +40,6 @@ ChangeSet = tuple[Change, ...]
 _living = and_(accounts.c.id == bindparam("b_id"), accounts.c.generation == bindparam("b_generation"))
 _UPDATE_LIVING = update(accounts).where(_living, not_(accounts.c.deleted))
 _UPDATE_TOMBSTONE = update(accounts).where(_living, accounts.c.deleted, accounts.c.purged)
-_RULE = and_(rules.c.account_id == bindparam("b_account"), rules.c.id == bindparam("b_id"))
 _ITEM = and_(item_settings.c.account_id == bindparam("b_account"), item_settings.c.item_id == bindparam("b_id"))
 
 
@@ -63,7 +61,7 @@ class AccountRows:
             item_query = item_query.where(item_settings.c.account_id == account_id)
         keywords: defaultdict[str, list[Rule]] = defaultdict(list)
         for row in connection.execute(rule_query.order_by(rules.c.position, rules.c.id)).mappings():
-            keywords[row["account_id"]].append(_rule_of(row))
+            keywords[row["account_id"]].append(read_rule(row))
         items: defaultdict[str, list[ItemSetting]] = defaultdict(list)
         for row in connection.execute(item_query.order_by(item_settings.c.item_id)).mappings():
             items[row["account_id"]].append(ItemSetting(**{name: row[name] for name in _ITEM_FIELDS}))
@@ -119,7 +117,7 @@ class AccountRows:
             tombstones = self._tombstones(connection, [change.account_id for change in real if change.old is None])
             entries = self._write_journal(connection, asked, tombstones)  # in the order in which they will be settled
             self._write_accounts(connection, real, entries, tombstones)
-            _write_rules(connection, real)
+            write_rules(connection, real)
             _write_items(connection, real)
         _check_noops(connection, noops)
         _write_ops(connection, [_op_row(change, entries.get(id(change))) for changes in sets for change in changes])
@@ -249,11 +247,6 @@ class AccountRows:
 
 
 _LOCK_JOURNAL = text("SELECT pg_advisory_xact_lock(:key)")
-_DELAY_COLUMNS = ("delay_min_seconds", "delay_max_seconds")
-_JSON_RULE_COLUMNS = ("words", "item_ids", "schedule", "parts")
-_PLAIN_RULE_COLUMNS = tuple(
-    entry.name for entry in fields(Rule) if entry.name not in {"delay_seconds", *_JSON_RULE_COLUMNS}
-)
 _ITEM_FIELDS = tuple(entry.name for entry in fields(ItemSetting))
 
 
@@ -279,72 +272,28 @@ def _bury(connection: Connection, account: Account, stamp: Row) -> None:
         connection.execute(insert(accounts), [{**whose, **tombstone}])
 
 
-def _rule_of(row: RowMapping) -> Rule:
-    values: dict[str, Any] = {name: row[name] for name in _PLAIN_RULE_COLUMNS}
-    try:
-        values |= {name: msgspec.json.decode(row[name]) for name in _JSON_RULE_COLUMNS if row[name]}
-        return rule_of({**values, "delay_seconds": [row[name] for name in _DELAY_COLUMNS]})
-    except (msgspec.DecodeError, StoreError) as error:
-        raise StoreError(f"account {row['account_id']}: {error}", code="unreadable_account") from None
-
-
-def _rule_columns(rule: Rule) -> Row:
-    row = rule_row(rule)
-    values: Row = {name: getattr(rule, name) for name in _PLAIN_RULE_COLUMNS}
-    values |= {name: msgspec.json.encode(row[name]).decode() if name in row else "" for name in _JSON_RULE_COLUMNS}
-    return values | dict(zip(_DELAY_COLUMNS, rule.delay_seconds, strict=True))
-
-
-def _item_columns(item: ItemSetting) -> Row:
-    return {name: getattr(item, name) for name in _ITEM_FIELDS}
-
-
-def _write_rules(connection: Connection, real: Iterable[Change]) -> None:
-    _write_parts(connection, rules, _RULE, _rule_columns, _parts(real, "keywords", "id"))
-
-
 def _write_items(connection: Connection, real: Iterable[Change]) -> None:
-    _write_parts(connection, item_settings, _ITEM, _item_columns, _parts(real, "items", "item_id"))
-
-
-def _parts(real: Iterable[Change], name: str, key: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Return for each account whose parts differ: its id, the parts before and the parts after, by key."""
-    for change in real:
-        if change.new is None:
-            continue
-        before: tuple[Any, ...] = getattr(change.old, name) if change.old else ()
-        after: tuple[Any, ...] = getattr(change.new, name)
-        if before is not after and before != after:
-            yield (
-                change.account_id,
-                {getattr(part, key): part for part in before},
-                {getattr(part, key): part for part in after},
-            )
-
-
-def _write_parts(
-    connection: Connection,
-    table: Any,
-    where: Any,
-    columns_of: Callable[[Any], Row],
-    parts: Iterator[tuple[str, dict[str, Any], dict[str, Any]]],
-) -> None:
     removed: list[Row] = []
     edited: list[Row] = []
     added: list[Row] = []
-    for account_id, before, after in parts:
-        removed += [{"b_account": account_id, "b_id": gone} for gone in before if gone not in after]
-        for part_key, part in after.items():
-            if part_key not in before:
-                added.append({"account_id": account_id, **columns_of(part)})
-            elif before[part_key] != part:
-                edited.append({"b_account": account_id, "b_id": part_key, **columns_of(part)})
-    if removed and connection.execute(delete(table).where(where), removed).rowcount != len(removed):
-        raise StaleGeneration("a part that was to be removed is not there")
-    if edited and connection.execute(update(table).where(where), edited).rowcount != len(edited):
-        raise StaleGeneration("a part that was to be edited is not there")
+    for change in real:
+        if change.new is None or (change.old is not None and change.old.items is change.new.items):
+            continue
+        before = {item.item_id: item for item in change.old.items} if change.old is not None else {}
+        for item in change.new.items:
+            known = before.pop(item.item_id, None)
+            values: Row = {name: getattr(item, name) for name in _ITEM_FIELDS}
+            if known is None:
+                added.append({"account_id": change.account_id, **values})
+            elif known != item:
+                edited.append({"b_account": change.account_id, "b_id": item.item_id, **values})
+        removed += [{"b_account": change.account_id, "b_id": gone} for gone in before]
+    if removed and connection.execute(delete(item_settings).where(_ITEM), removed).rowcount != len(removed):
+        raise StaleGeneration("an item that was to be removed is not there")
+    if edited and connection.execute(update(item_settings).where(_ITEM), edited).rowcount != len(edited):
+        raise StaleGeneration("an item that was to be edited is not there")
     if added:
-        connection.execute(insert(table), added)
+        connection.execute(insert(item_settings), added)
 
 
 def _check_noops(connection: Connection, noops: list[Change]) -> None:

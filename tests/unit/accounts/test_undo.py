@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shoal.accounts.account import Account, ItemSetting
 from shoal.accounts.journal import JournalEntry, changes_between
@@ -59,7 +60,7 @@ def conflicts(entry: JournalEntry, now: Account) -> list[str]:
         {"keywords": (replace(A, parts=(Part(text="other"),)), B)},
         {"keywords": (C,), "items": ()},
         {"keywords": (replace(A, **RICH), B), "timezone": "Europe/Paris"},
-        {"items": (replace(ITEM, reply="z"), OTHER)},
+        {"items": (dataclasses.replace(ITEM, reply="z"), OTHER)},
         {"remark": "new", "keywords": (), "items": (OTHER,)},
     ],
 )
@@ -109,7 +110,7 @@ def test_an_added_rule_that_is_gone_already_needs_nothing() -> None:
 
 def test_an_item_that_was_changed_since_is_named() -> None:
     entry = entry_of(SHOP, SHOP.evolve(items=()))
-    assert conflicts(entry, SHOP.evolve(items=(replace(ITEM, reply="mine"),))) == ["items: 1"]
+    assert conflicts(entry, SHOP.evolve(items=(dataclasses.replace(ITEM, reply="mine"),))) == ["items: 1"]
 
 
 def test_counters_are_never_put_back() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
 from shoal.rules import matcher
@@ -279,6 +278,6 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 
 
 def test_the_automaton_and_the_plain_search_are_both_in_use() -> None:
-    assert Matcher(FILLER)._automaton is not None
-    assert Matcher(FILLER[:-1])._automaton is None
+    assert Matcher(FILLER)._index.automaton is not None
+    assert Matcher(FILLER[:-1])._index.automaton is None
     assert matcher.NO_RULES.first("在吗", None, NOON) is None

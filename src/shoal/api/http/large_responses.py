@@ -9,8 +9,8 @@ from fastapi import Response
 from pydantic_core import to_json
 
 from shoal.accounts.account import Account
-from shoal.accounts.edits import MANY_RULES
 from shoal.concurrency.fair_threads import beside_if
+from shoal.rules.matcher import MANY_RULES
 
 
 def has_many_rules(account: Account) -> bool:

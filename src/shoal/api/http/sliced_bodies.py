@@ -7,16 +7,17 @@ all accounts for that time.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from shoal.api.http.idempotency import ChangingRoute, Handle
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Read = TypeVar("_Read")
 _MOST_ERRORS = 20
 
 
@@ -55,17 +56,17 @@ class SlicedRoute(ChangingRoute):
         return sliced
 
 
-def checked(rows: Any, model: type[_Model]) -> list[_Model]:
-    """Validate each piece of a list as a model. Raise ``RequestValidationError`` with up to 20 places."""
+def checked(rows: Any, read: Callable[[Any], _Read]) -> list[_Read]:
+    """Read each piece of a list. Raise ``RequestValidationError`` with up to 20 places."""
     if not isinstance(rows, list):
         raise RequestValidationError(
             [{"type": "list_type", "loc": ("body", "rules"), "msg": "Input should be a valid list", "input": None}]
         )
-    found: list[_Model] = []
+    found: list[_Read] = []
     errors: list[Any] = []
     for place, row in enumerate(rows):
         try:
-            found.append(_checked(row, model))
+            found.append(read(row))
         except ValidationError as error:
             errors += [
                 {**one, "loc": ("body", "rules", place, *one["loc"])}
@@ -76,7 +77,3 @@ def checked(rows: Any, model: type[_Model]) -> list[_Model]:
     if errors:
         raise RequestValidationError(errors[:_MOST_ERRORS])
     return found
-
-
-def _checked(row: Any, model: type[_Model]) -> _Model:
-    return model.model_validate(msgspec.json.decode(row) if isinstance(row, msgspec.Raw) else row)

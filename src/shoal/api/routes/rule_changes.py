@@ -33,9 +33,10 @@ def _current(account: Account) -> dict[str, Any]:
     return {"items": [rule_shape(rule, {}) for rule in account.keywords], "generation": account.generation}
 
 
-def new_rule_id(caller: Caller, number: int) -> str:
-    """Return the id of a new rule: the same id when the same request runs again."""
-    return hashlib.sha256(f"{caller.op_id}:{number}".encode()).hexdigest()[:16]
+def new_rule_ids(caller: Caller, number: int) -> list[str]:
+    """Return the ids of new rules: the same ones when the same request runs again."""
+    drawn = hashlib.shake_128(caller.op_id.encode()).hexdigest(8 * number)
+    return [drawn[start : start + 16] for start in range(0, len(drawn), 16)]
 
 
 async def warnings_found(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:

@@ -21,17 +21,16 @@ from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.sliced_bodies import SlicedRoute, checked
 from shoal.api.http.table_files import TABLE, file_headers, row_errors, table_answer
-from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about
+from shoal.api.routes.rule_changes import measured, new_rule_ids, rules_made, warnings_about
 from shoal.api.schemas.responses import etag_of, example, rfc3339
 from shoal.api.schemas.rules import (
     RULE_EXAMPLE,
-    KnownRuleBody,
     RulesBody,
     RulesReplaced,
     TheLanguage,
     edits_shown,
-    values_of,
 )
+from shoal.api.schemas.sent_rules import sent_rule
 from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
@@ -94,9 +93,10 @@ async def replace_rules(
 
 
 def _wanted(rows: Any, caller: Caller) -> list[Wanted]:
+    sent = checked(rows, sent_rule)
     return [
-        Wanted(values_of(row), row.id, new_rule_id(caller, number))
-        for number, row in enumerate(checked(rows, KnownRuleBody))
+        Wanted(values, rule_id, new_id)
+        for (rule_id, values), new_id in zip(sent, new_rule_ids(caller, len(sent)), strict=True)
     ]
 
 
@@ -217,8 +217,8 @@ def _read_json(data: bytes) -> list[tuple[int, Wanted]]:
     faults: list[Fault] = []
     for number, row in enumerate(rows, 1):
         try:
-            body = KnownRuleBody.model_validate(msgspec.json.decode(row))
-            found.append((number, Wanted(values_of(body), body.id)))
+            rule_id, values = sent_rule(row)
+            found.append((number, Wanted(values, rule_id)))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"]))[:80]

@@ -16,7 +16,7 @@ from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about, warnings_found
+from shoal.api.routes.rule_changes import measured, new_rule_ids, rules_made, warnings_about, warnings_found
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import etag_of
 from shoal.api.schemas.rules import (
@@ -104,7 +104,7 @@ async def add_rule(
     language: TheLanguage,
 ) -> RuleChanged:
     """Add a rule after all others of its priority. It applies from the next message on."""
-    rule_id = new_rule_id(caller, 0)
+    (rule_id,) = new_rule_ids(caller, 1)
     edit = edits.new_rule(rule_id, await measured(server, values_of(body)))
     return await _rule_changed(server, response, account, (rule_id, edit), caller, language)
 

@@ -1,0 +1,52 @@
+"""Rules of a long list are validated as single rules are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import ValidationError
+
+from shoal.api.schemas.rules import RULE_EXAMPLE, KnownRuleBody, values_of
+from shoal.api.schemas.sent_rules import sent_rule
+
+PIECES: list[dict[str, Any]] = [
+    {}, {"words": []}, {"words": ["a", "b"]}, {"words": "a"}, {"words": [1]}, {"words": None}, {"words": ["a\x00"]},
+    {"words": ["\ud800"]}, {"words": ["😀"]}, {"word_mode": "all"}, {"word_mode": "some"}, {"match_mode": "regex"},
+    {"match_mode": 1}, {"item_ids": ["7"]}, {"item_ids": [7]}, {"priority": 3}, {"priority": 3.0}, {"priority": True},
+    {"priority": 10**30}, {"schedule": [{}]}, {"schedule": [{"weekdays": [1, 7], "start": "09:00", "end": "18:00"}]},
+    {"schedule": [{"weekdays": [1] * 8}]}, {"schedule": [{"day": 1}]}, {"parts": [{"text": "x", "image_url": ""}]},
+    {"parts": [{"text": "x", "width": 1}]}, {"parts": [{"image_url": "u"}]}, {"parts": [{}]}, {"parts": [{"text": 1}]},
+    {"delay_seconds": [1, 2.5]}, {"delay_seconds": [1]}, {"delay_seconds": ["1", 2]}, {"cooldown_seconds": 60},
+    {"cooldown_seconds": None}, {"active": False}, {"active": 0}, {"id": "r1"}, {"id": ""}, {"id": 1}, {"hits": 3},
+    {"last_hit_at": None}, {"text": "\x00"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("base", [{}, {"words": ["w"]}, RULE_EXAMPLE], ids=["nothing", "words", "example"])
+def test_a_row_is_read_as_the_model_reads_it(base: dict[str, Any]) -> None:
+    for piece in PIECES:
+        _compare({**base, **piece})
+
+
+def _compare(row: dict[str, Any]) -> None:
+    raw = msgspec.Raw(json.dumps(row).encode())
+    expected: Any
+    try:
+        body = KnownRuleBody.model_validate(row)
+        expected = (body.id, values_of(body))
+    except ValidationError as error:
+        expected = error.errors(include_url=False, include_context=False)
+    found: Any
+    try:
+        found = sent_rule(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+    except msgspec.DecodeError:
+        found = "unreadable"
+    if "\\ud800" in json.dumps(row):  # no JSON text holds half a character: the body is refused before
+        assert found == "unreadable"
+    else:
+        assert found == expected, row

@@ -1,0 +1,103 @@
+"""A change of rules writes and journals what differs."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection, event
+
+from shoal.accounts.journal import JournalEntry
+from shoal.rules.rule import MAX_RULES, MatchMode, Part, Rule
+from shoal.rules.schedule import Span
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.rule_table import ROWS_AT_ONCE
+from shoal.storage.schema import rules as rule_table
+from shoal.storage.vault import Vault
+from store_steps import an_account, assert_fold_equals_rows, committed, created, edit, living
+
+
+@pytest.fixture
+def store(database: Database, vault: Vault) -> DBManager:
+    """The store on a database; the one in memory writes no rows."""
+    return DBManager(database, vault)
+
+
+def some_rules(number: int) -> tuple[Rule, ...]:
+    """Rules like those of a shop."""
+    return tuple(
+        Rule(id=f"r{place}", words=(f"词{place}",), parts=(Part(text=f"第 {place} 条"),), position=place)
+        for place in range(number)
+    )
+
+
+class Written:
+    """How many rows of the table of rules the statements of a connection changed."""
+
+    def __init__(self, database: Database) -> None:
+        self.rows = 0
+        self.statements = 0
+        event.listen(database._engine_of_writer(), "after_cursor_execute", self._count)
+
+    def _count(self, _: Connection, cursor: Any, statement: str, *__: Any) -> None:
+        if rule_table.name in statement.split() and not statement.startswith("SELECT"):
+            self.rows += cursor.rowcount
+            self.statements += 1
+
+
+def journal_bytes(entry: JournalEntry) -> int:
+    """The length of an entry's text."""
+    return len(msgspec.json.encode(entry.changes))
+
+
+async def test_one_of_5000_rules_costs_one_row_and_a_short_entry(store: DBManager, database: Database) -> None:
+    (account,) = await created(store, an_account(keywords=some_rules(MAX_RULES)))
+    changed = list(some_rules(MAX_RULES))  # equal rules, each another object
+    changed[2_500] = replace(changed[2_500], parts=(Part(text="改"),))
+    written = Written(database)
+    (entry,) = await committed(store, edit(account, keywords=tuple(changed)))
+    assert (written.rows, written.statements) == (1, 1)
+    assert journal_bytes(entry) < 300
+    assert (await living(store, "shop")).keywords == tuple(changed)
+
+
+async def test_many_rows_are_written_with_few_statements(store: DBManager, database: Database) -> None:
+    """Each statement is a wait for Python's lock."""
+    number = 10 * ROWS_AT_ONCE
+    (account,) = await created(store, an_account())
+    written = Written(database)
+    await committed(store, edit(account, keywords=some_rules(number)))
+    assert (written.rows, written.statements) == (number, 10)
+    account = await living(store, "shop")
+    await committed(store, edit(account, keywords=tuple(replace(rule, priority=7) for rule in account.keywords)))
+    assert written.statements == 30  # deleted and inserted again
+    account = await living(store, "shop")
+    await committed(store, edit(account, keywords=()))
+    assert written.statements == 40
+    assert (await living(store, "shop")).keywords == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_mixture_is_stored_as_it_is_published(store: DBManager, seed: int) -> None:
+    rng = Random(seed)
+    (account,) = await created(store, an_account(keywords=some_rules(200)))
+    for turn in range(4):
+        kept = [rule for rule in account.keywords if rng.random() < 0.7]
+        edited = [replace(rule, **_another(rng)) if rng.random() < rng.choice([0.01, 0.6]) else rule for rule in kept]
+        fresh = [Rule(id=f"{turn}-{n}", words=(f"新{n}", "b"), position=900 + n) for n in range(rng.randrange(150))]
+        await committed(store, edit(account, keywords=(*edited, *fresh)))
+        account = await living(store, "shop")
+        assert set(account.keywords) == {*edited, *fresh}
+    await assert_fold_equals_rows(store)
+
+
+def _another(rng: Random) -> dict[str, Any]:
+    return rng.choice([
+        {"parts": ()}, {"parts": (Part(text="a"), Part(image_url="/static/uploads/images/a.png", width=3, height=4))},
+        {"schedule": (Span(start="09:00", end="18:00"),)}, {"delay_seconds": (0.5, 2.0), "cooldown_seconds": 60},
+        {"item_ids": ("7", "8")}, {"match_mode": MatchMode.EXACT, "active": False}, {"priority": -3},
+    ])  # fmt: skip
