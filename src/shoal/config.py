@@ -156,11 +156,11 @@ class Settings(BaseSettings):
     session_idle_hours: float = Field(12.0, ge=0, le=720)
     """Hours without use after which a user must sign in again; 0 means that only `session_hours` applies. Lower it when
     users sign in on shared computers."""
-    session_calls_per_minute: int = Field(6000, ge=0, le=10_000_000)
-    """Most API requests per minute of one session; 0 means no limit. Raise it when the console gets `too_many_calls`.
+    session_calls_per_minute: int = Field(300_000, ge=0, le=10_000_000)
+    """Most API requests per minute of one session; 0 means no limit. It is against abuse: no ordinary script gets there.
     """
-    api_token_calls_per_minute: int = Field(600, ge=0, le=10_000_000)
-    """Most API requests per minute of one API token; 0 means no limit. Raise it when your scripts get `too_many_calls`.
+    api_token_calls_per_minute: int = Field(300_000, ge=0, le=10_000_000)
+    """Most API requests per minute of one API token; 0 means no limit. Lower it for a machine that many scripts share.
     """
     open_registration: bool = False
     """Let everyone who can reach the server become an owner (`POST /register`). Leave it off and invite users instead.
