@@ -188,6 +188,7 @@ class MemoryStore:
         account_id: str | None = None,
         owner_id: int | None = None,
         or_accounts: Sequence[str] = (),
+        before_ms: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
@@ -202,6 +203,7 @@ class MemoryStore:
             for row in rows
             if account_id in {None, row.account_id}
             and (owner_id in {None, row.owner_id} or row.account_id in or_accounts)
+            and (before_ms is None or row.at_ms < before_ms)
         ]
         return chosen if limit is None else chosen[:limit]
 

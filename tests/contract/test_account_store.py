@@ -262,6 +262,15 @@ async def test_the_journal_is_read_in_pages_in_both_directions(store: AccountSto
     assert await store.journal(owner_id=every[0].owner_id) == every
     assert await store.journal(owner_id=every[0].owner_id + 1) == []
     assert await store.journal(after_rev=revs[-1]) == []
+    ones = [entry for entry in reversed(every) if entry.account_id == "one"]
+    for place in range(len(ones)):
+        after = ones[place].rev
+        assert await store.journal(account_id="one", newest_first=True, after_rev=after) == ones[place + 1 :]
+    assert await store.journal(account_id="one", newest_first=True, after_rev=revs[-1], limit=2) == ones[:2]
+    for moment in (0, every[2].at_ms, every[-1].at_ms + 1):
+        earlier = [entry for entry in every if entry.at_ms < moment]
+        assert await store.journal(before_ms=moment) == earlier
+        assert await store.journal(before_ms=moment, newest_first=True) == earlier[::-1]
 
 
 async def test_f8_two_owners_may_name_one_number_and_one_of_them_holds_it(store: AccountStore) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
 from shoal.accounts.account import Account, ItemSetting
 from shoal.accounts.journal import JournalEntry, fold, projection
@@ -342,3 +342,38 @@ async def test_of_two_nodes_one_prunes(place: Place) -> None:
 def test_an_entry_is_as_it_was_written() -> None:
     """The columns read are the fields of an entry."""
     assert {column.name for column in history_rows._ENTRY_COLUMNS} == set(JournalEntry.__dataclass_fields__)
+
+
+async def test_the_past_is_found_by_index(database: Database, vault: Vault) -> None:
+    """The newest entries of one account, and those from before a time: not by sorting or reading all the others."""
+    count, step_ms = 4_000, 60_000
+    row = {"owner_id": 1, "changes": "{}", "actor": "user:ann", "op_id": "op", "origin": ""}
+    rows = [
+        {"account_id": f"shop{rev % 2}", "generation": rev, "at_ms": rev * step_ms, **row}
+        for rev in range(1, count + 1)
+    ]
+    await database.write(lambda connection: connection.execute(insert(journal), rows))
+    store = DBManager(database, vault)
+    asked: list[tuple[str, Any]] = []
+
+    def noted(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", noted)
+    try:
+        mine = await store.journal(account_id="shop1", newest_first=True, after_rev=2_001, limit=3)
+        assert [entry.rev for entry in mine] == [1_999, 1_997, 1_995]
+        early = await store.journal(owner_id=1, before_ms=101 * step_ms, newest_first=True, limit=3)
+        assert [entry.rev for entry in early] == [100, 99, 98]
+        assert await store.journal(owner_id=1, before_ms=0, newest_first=True) == []
+    finally:
+        event.remove(Engine, "before_cursor_execute", noted)
+    pages = [(statement, values) for statement, values in asked if "journal.changes" in statement]
+    assert (len(pages), len(asked) < 40) == (3, True)
+    if database.is_sqlite:
+        for statement, values in pages[:2]:
+            plan = await database.read(
+                lambda c, s=statement, v=values: str(c.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all())  # type: ignore[misc]
+            )
+            assert "TEMP B-TREE" not in plan
+            assert "USING INDEX" in plan or "INTEGER PRIMARY KEY" in plan

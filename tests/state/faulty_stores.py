@@ -234,6 +234,7 @@ class FaultyStore(MemoryStore):
         account_id: str | None = None,
         owner_id: int | None = None,
         or_accounts: Sequence[str] = (),
+        before_ms: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
@@ -243,6 +244,7 @@ class FaultyStore(MemoryStore):
                 account_id=account_id,
                 owner_id=owner_id,
                 or_accounts=or_accounts,
+                before_ms=before_ms,
                 limit=limit,
                 newest_first=newest_first,
             )

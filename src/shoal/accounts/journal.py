@@ -23,6 +23,8 @@ Changes = dict[str, Any]
 
 A new password of the same proxy leaves ``["http://***@host:port", "http://***@host:port"]``: that it changed, not how.
 """
+GROUP_MS = 60_000
+"""Revs and times rise together, except within so much time: changes of one group, and the clocks of several nodes."""
 _DEFAULTS: dict[str, Any] = {
     entry.name: entry.default
     for entry in fields(Account)

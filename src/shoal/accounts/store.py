@@ -209,12 +209,14 @@ class AccountStore(Protocol):
         account_id: str | None = None,
         owner_id: int | None = None,
         or_accounts: Sequence[str] = (),
+        before_ms: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
         """Return journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
 
-        With ``owner_id`` those of one user's accounts, and of ``or_accounts``.
+        With ``owner_id`` those of one user's accounts, and of ``or_accounts``. With ``before_ms`` those made before
+        that time.
         """
 
     async def op(self, op_id: str) -> OpRecord | None:

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, not_, or_, select, text
 
 from shoal.accounts.account import AccountState, StateMove
-from shoal.accounts.journal import Baseline, JournalEntry, advance
+from shoal.accounts.journal import GROUP_MS, Baseline, JournalEntry, advance
 from shoal.errors import StoreError
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
 from shoal.storage.schema import accounts
@@ -27,6 +27,11 @@ _ENTRY_COLUMNS = tuple(
     journal.c[name]
     for name in ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms", "origin")
 )
+_FIRST_REV = select(func.min(journal.c.rev))  # each by itself: together they are a scan
+_LAST_REV = select(func.max(journal.c.rev))
+_NEXT_TIME = (
+    select(journal.c.rev, journal.c.at_ms).where(journal.c.rev >= bindparam("rev")).order_by(journal.c.rev).limit(1)
+)
 
 
 # ── the journal and its baselines ─────────────────────────────────────────────────────────────────────────────────
@@ -40,17 +45,25 @@ def read_journal(
     account_id: str | None = None,
     owner_id: int | None = None,
     or_accounts: Sequence[str] = (),
+    before_ms: int | None = None,
     limit: int | None = None,
     newest_first: bool = False,
 ) -> list[JournalEntry]:
     """Return journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
 
-    With ``owner_id`` those of one user's accounts, and of ``or_accounts``.
+    With ``owner_id`` those of one user's accounts, and of ``or_accounts``. With ``before_ms`` those made before that
+    time.
     """
     query = select(*_ENTRY_COLUMNS).limit(limit)
+    if before_ms is not None:
+        young = _first_rev_since(connection, before_ms + GROUP_MS)
+        query = query.where(journal.c.rev < young, journal.c.at_ms < before_ms)
     if newest_first:
-        query = query.order_by(journal.c.rev.desc())
+        # An account's generations rise with the revs, and they are indexed together.
+        query = query.order_by((journal.c.rev if account_id is None else journal.c.generation).desc())
         query = query.where(journal.c.rev < after_rev) if after_rev else query
+        if after_rev and account_id is not None:
+            query = query.where(journal.c.generation < _generation_at(after_rev, account_id))
     else:
         query = query.order_by(journal.c.rev).where(journal.c.rev > after_rev)
     if up_to_rev is not None:
@@ -63,6 +76,26 @@ def read_journal(
         JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
         for row in connection.execute(query).mappings()
     ]
+
+
+def _generation_at(rev: int, account_id: str) -> Any:
+    """Select the account's generation at that rev; a large number when the entry is another account's, or pruned."""
+    at = journal.alias("at")
+    found = select(at.c.generation).where(at.c.rev == rev, at.c.account_id == account_id)
+    return func.coalesce(found.scalar_subquery(), 2**62)
+
+
+def _first_rev_since(connection: Connection, moment_ms: int) -> int:
+    """Return a rev from which on every entry was made at that time or later. Found by halving: revs are indexed."""
+    low, high = connection.scalar(_FIRST_REV) or 1, (connection.scalar(_LAST_REV) or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        rev, at_ms = connection.execute(_NEXT_TIME, {"rev": middle}).one()
+        if at_ms < moment_ms:
+            low = rev + 1
+        else:
+            high = middle
+    return low
 
 
 def newest_rev(connection: Connection) -> int:

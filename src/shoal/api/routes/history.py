@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
-from shoal.accounts.journal import JournalEntry, changes_between
+from shoal.accounts.journal import GROUP_MS, JournalEntry, changes_between
 from shoal.accounts.undo import undo
 from shoal.api.http.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
 from shoal.api.http.changes import changed
@@ -35,7 +35,6 @@ NO_NUL = r"^[^\x00]*$"
 """Refuses a NUL character: not every database can store one."""
 _PAGE = 500
 _MOST_PAGES = 10
-_GROUP_MS = 60_000
 
 
 class HistoryList(BaseModel):
@@ -85,19 +84,17 @@ class _Sought:
     actor: str | None = None
     field: str | None = None
     since_ms: int | None = None
-    until_ms: int | None = None
 
     def fits(self, entry: JournalEntry) -> bool:
         return (
             (self.actor is None or entry.actor == self.actor)
             and (self.field is None or self.field in entry.changes)
             and (self.since_ms is None or entry.at_ms >= self.since_ms)
-            and (self.until_ms is None or entry.at_ms < self.until_ms)
         )
 
     def is_passed(self, entry: JournalEntry) -> bool:
         """Return whether no earlier entry can match: revisions and times rise together, except within one group."""
-        return self.since_ms is not None and entry.at_ms < self.since_ms - _GROUP_MS
+        return self.since_ms is not None and entry.at_ms < self.since_ms - GROUP_MS
 
 
 _EVERYTHING = _Sought()
@@ -145,12 +142,18 @@ async def get_whole_history(
     """
     before = place_of(cursor, 1)[0] if cursor else 0
     shared = server.authorization.shared_with(who)
-    sought = _Sought(actor=actor, field=field, since_ms=ms_of(since), until_ms=ms_of(until))
+    sought = _Sought(actor=actor, field=field, since_ms=ms_of(since))
     size = limit + 1 if sought == _EVERYTHING and who.token is None else _PAGE
     rows: list[AccountHistoryRow] = []
     for _ in range(_MOST_PAGES):
         entries = await server.store.journal(
-            owner_id=who.id, or_accounts=shared, account_id=cid, after_rev=before, limit=size, newest_first=True
+            owner_id=who.id,
+            or_accounts=shared,
+            account_id=cid,
+            after_rev=before,
+            before_ms=ms_of(until),
+            limit=size,
+            newest_first=True,
         )
         for entry in entries:
             if len(rows) == limit:
