@@ -16,7 +16,7 @@ from shoal.accounts.events import AccountChanged
 from shoal.accounts.journal import fold, projection
 from shoal.accounts.store import Change, Found
 from shoal.errors import NotApplied, StaleGeneration
-from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
+from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import journal

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, LargeBinary, select, update
 from shoal.auth import totp
 from shoal.errors import Conflict, ShoalError, StoreError
 from shoal.storage import key_rotation
-from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
+from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret

@@ -26,7 +26,7 @@ from shoal.errors import ConfigError
 from shoal.messages.chats import Chats
 from shoal.rules.rule import Rule
 from shoal.storage import migrations
-from shoal.storage.account_rows import COOKIE_COLUMN
+from shoal.storage.change_rows import COOKIE_COLUMN
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE

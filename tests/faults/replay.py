@@ -12,10 +12,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import apsw
-from sqlalchemy import Connection, event
 
 from faults.durable import KEY_FILE, Durable, Version, durable_in
 from faults.failing_disk import FailingDisk, Fault
@@ -25,7 +24,7 @@ from shoal.errors import ShoalError
 from shoal.rules.rule import Rule
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.engines import DATABASE_FILE, driver_of
 from store_steps import an_account, created, creation, deletion, edit, submitted
 
 Outcome = Literal["acknowledged", "refused", "unknown"]
@@ -41,7 +40,7 @@ class Recording:
     """A database before a change, the statements of the change, and how it is before and after."""
 
     base: Path
-    statements: list[tuple[str, Any]]
+    statements: list[str]
     ops: tuple[str, ...]
     before: dict[str, Version]
     after: dict[str, Version]
@@ -56,7 +55,7 @@ async def recorded(directory: Path, scenario: str) -> Recording:
     await make_base(base)
     before = await durable_in(base, directory / "aside")
     shutil.copytree(base, live)
-    statements: list[tuple[str, Any]] = []
+    statements: list[str] = []
     gate = _Gate()
     async with Database(live, fault_point=gate) as database:
         store = DBManager(database, await open_vault(database, live / KEY_FILE))
@@ -67,8 +66,8 @@ async def recorded(directory: Path, scenario: str) -> Recording:
         listen(database, statements)
         ops = await _play(scenario, store, [accounts[name] for name in sorted(accounts)], gate)
         await before_it
-    del statements[: statements.index(("COMMIT", ())) + 1]
-    assert statements.count(("COMMIT", ())) == 1, "the scenario is one transaction"
+    del statements[: statements.index("COMMIT") + 1]
+    assert statements.count("COMMIT") == 1, "the scenario is one transaction"
     after = await durable_in(live, directory / "aside")
     return Recording(base, statements, ops, before.rows, after.rows, directory)
 
@@ -81,22 +80,11 @@ async def make_base(base: Path) -> None:
         await created(store, *(an_account(f"shop{number}", keywords=rules) for number in range(6)))
 
 
-def listen(database: Database, statements: list[tuple[str, Any]]) -> None:
-    """Note every statement of the writer, the beginnings and ends of its transactions among them."""
-    engine = database._engine_of_writer()
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def on_execute(_: Connection, __: Any, statement: str, parameters: Any, ___: Any, executemany: bool) -> None:
-        rows = parameters if executemany and isinstance(parameters, list) else [parameters]
-        statements.extend((statement, row) for row in rows)
-
-    @event.listens_for(engine, "commit")
-    def on_commit(_: Connection) -> None:
-        statements.append(("COMMIT", ()))
-
-    @event.listens_for(engine, "rollback")
-    def on_rollback(_: Connection) -> None:
-        statements.append(("ROLLBACK", ()))
+def listen(database: Database, statements: list[str]) -> None:
+    """Note every statement of the writer with its values, the beginnings and ends of its transactions among them."""
+    connection = database.group_writer._connection
+    assert connection is not None, "the writer has written before"
+    driver_of(connection).set_trace_callback(statements.append)
 
 
 class _Gate:
@@ -167,9 +155,9 @@ class Replay:
     def run(self, fail_at: int = 0, fault: Fault = Fault.ONCE) -> Outcome:
         """Speak; what the writer would tell its callers. A transaction that fails is rolled back, as there."""
         self.disk.arm(fail_at, fault)
-        for statement, parameters in self._recording.statements:
+        for statement in self._recording.statements:
             try:
-                self._connection.execute(statement, parameters).fetchall()
+                self._connection.execute(statement).fetchall()
             except apsw.Error:
                 if statement == "COMMIT":
                     return "unknown"

@@ -25,7 +25,7 @@ async def test_a_database_that_does_not_sync_is_seen(tmp_path: Path) -> None:
 async def test_a_change_in_more_than_one_transaction_is_seen(tmp_path: Path) -> None:
     recording = await recorded(tmp_path, "atomic")
     middle = len(recording.statements) // 2
-    recording.statements[middle:middle] = [("COMMIT", ()), ("BEGIN IMMEDIATE", ())]
+    recording.statements[middle:middle] = ["COMMIT", "BEGIN IMMEDIATE"]
     figures = await sweep(recording, "atomic", checkpoint=1000, step=9)
     assert figures.violations, figures
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Self
 
 from shoal.errors import InvalidInput
@@ -226,7 +227,8 @@ class Account:
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
-        return replace(self, **changes)
+        values = zip(_NAMES, _values(self), strict=True)
+        return type(self)(**dict(values) | changes)
 
     def item(self, item_id: str | None) -> ItemSetting | None:
         """Return the settings of an item, if there are any."""
@@ -246,6 +248,19 @@ SCALAR_FIELDS = tuple(
     if entry.name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
 )
 """The fields of an account that are columns of its own row, in order."""
+
+_scalars = attrgetter(*SCALAR_FIELDS)
+_NAMES = tuple(entry.name for entry in fields(Account))
+_values = attrgetter(*_NAMES)
+
+
+def differing(old: Account, new: Account) -> list[str]:
+    """Return the ``SCALAR_FIELDS`` in which two snapshots differ, in order."""
+    return [
+        name
+        for name, one, other in zip(SCALAR_FIELDS, _scalars(old), _scalars(new), strict=True)
+        if one is not other and one != other
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -287,7 +302,12 @@ class Observation:
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
-        return replace(self, **changes)
+        values = zip(_SEEN_NAMES, _seen_values(self), strict=True)
+        return type(self)(**dict(values) | changes)
+
+
+_SEEN_NAMES = tuple(entry.name for entry in fields(Observation))
+_seen_values = attrgetter(*_SEEN_NAMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
-from shoal.accounts.account import SCALAR_FIELDS, Account, ItemSetting
+from shoal.accounts.account import SCALAR_FIELDS, Account, ItemSetting, differing
 from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import rule_rows
 from shoal.xianyu.proxy import shown_proxy
@@ -74,10 +74,8 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
     """Return the differences between two snapshots. ``old is None`` is a creation, ``new is None`` a deletion."""
     if new is None:
         return {"deleted": [False, True]}
-    changes: Changes = {}
-    for name in SCALAR_FIELDS:
-        if old is None or getattr(old, name) != getattr(new, name):
-            changes[name] = [_shown(old, name), _shown(new, name)]
+    names = SCALAR_FIELDS if old is None else differing(old, new)
+    changes: Changes = {name: [_shown(old, name), _shown(new, name)] for name in names}
     if old is None or old.keywords is not new.keywords:
         changes["keywords"] = _delta(old.keywords if old else (), new.keywords, _rule_key, rule_rows)
     if old is None or old.items is not new.items:

@@ -59,6 +59,12 @@ class Change:
         return self.old is self.new
 
     @property
+    def is_light(self) -> bool:
+        """Whether its journal text is made at once: neither rules nor items differ."""
+        old, new = self.old, self.new
+        return old is not None and new is not None and old.keywords is new.keywords and old.items is new.items
+
+    @property
     def changes(self) -> Changes:
         """The changes for the journal."""
         return changes_between(self.old, self.new) if self.found is None else self.found.changes

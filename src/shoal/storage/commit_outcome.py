@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
+from shoal.storage.change_statements import statements_of
 from shoal.storage.database_errors import kind_of
 from shoal.storage.engines import dispose
 from shoal.storage.schema import store_meta
@@ -16,7 +17,6 @@ from shoal.storage.upserts import insert_or
 
 log = logging.getLogger("shoal.storage.group_writer")
 
-_STAMP = update(store_meta).where(store_meta.c.key == bindparam("b_key"))
 _BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
 
 
@@ -35,8 +35,7 @@ class CommitOutcome:
 
     def stamp(self, connection: Connection, token: str) -> None:
         """Write the token in the transaction that it represents."""
-        stamped = connection.execute(_STAMP, {"b_key": self._key, "value": token})
-        if stamped.rowcount != 1:
+        if not statements_of(connection).stamp(self._key, token):
             connection.execute(insert_or(connection, store_meta).values(key=self._key, value=token))
 
     def forget(self, connection: Connection) -> None:

@@ -60,7 +60,9 @@ def _teach_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        raw = driver_of(connection)
+        if not (isinstance(raw, sqlite3.Connection) and raw.in_transaction):
+            connection.exec_driver_sql(begin)
 
 
 def _teach_postgresql(engine: Engine) -> None:
@@ -93,12 +95,37 @@ def database_url(url: str, data_dir: Path | None) -> URL:
     raise ConfigError("startup.unknown_database", code="bad_database_url")
 
 
+def driver_of(connection: Connection) -> Any:
+    """Return the driver's connection."""
+    return connection.connection.dbapi_connection
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction of the writer by the driver. SQLAlchemy joins it with its first statement, if there is one.
+
+    End it with ``commit`` or ``roll_back``.
+    """
+    raw = driver_of(connection)
+    if isinstance(raw, sqlite3.Connection):  # psycopg begins by itself
+        raw.execute("BEGIN IMMEDIATE")
+
+
+def commit(connection: Connection) -> None:
+    """Commit, whether SQLAlchemy joined the transaction or not."""
+    (connection if connection.in_transaction() else driver_of(connection)).commit()
+
+
+def roll_back(connection: Connection) -> None:
+    """Roll back, whether SQLAlchemy joined the transaction or not."""
+    (connection if connection.in_transaction() else driver_of(connection)).rollback()
+
+
 def in_transaction(connection: Connection) -> bool:
     """Return whether the database still holds the transaction: SQLite ends it by itself on some errors."""
     if connection.invalidated or connection.closed:
         return False
-    raw: object = connection.connection.dbapi_connection
-    return raw.in_transaction if isinstance(raw, sqlite3.Connection) else True
+    raw = driver_of(connection)
+    return raw.in_transaction if isinstance(raw, sqlite3.Connection) else not raw.closed
 
 
 def dispose(connection: Connection) -> None:

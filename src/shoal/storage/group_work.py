@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
 from shoal.errors import NotApplied, ShoalError
+from shoal.storage.change_rows import Draft
 from shoal.storage.database_errors import database_errors, translated
 
 log = logging.getLogger("shoal.storage.group_writer")
@@ -21,12 +23,16 @@ ChangeSet = tuple[Change, ...]
 
 
 class ChangeWriter(Protocol):
-    """Writes changes as rows. Both methods raise when a row does not match; they may have written a part then."""
+    """Writes changes as rows. The writing methods raise when a row does not match; they may have written a part
+    then."""
 
-    def write(self, connection: Connection, sets: Sequence[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
+    def draft(self, changes: ChangeSet) -> tuple[Draft, ...]:
+        """Make what can be made of the changes before their turn. May run on any thread."""
+
+    def write(self, connection: Connection, sets: Sequence[Sequence[Draft]]) -> list[tuple[JournalEntry, ...]]:
         """Write sets that contain every account at most once, in few bulk statements."""
 
-    def write_checked(self, connection: Connection, changes: ChangeSet) -> tuple[JournalEntry, ...]:
+    def write_checked(self, connection: Connection, drafts: Sequence[Draft]) -> tuple[JournalEntry, ...]:
         """Write one set, and raise the ``Conflict`` that says what does not match."""
 
 
@@ -53,11 +59,24 @@ class Changes:
 
     changes: ChangeSet
     settle: Settle
+    _drafts: tuple[Draft, ...] | None = None
 
     @property
     def size(self) -> int:
         """How much of a group it fills."""
         return len(self.changes)
+
+    def draft_early(self, writer: ChangeWriter) -> None:
+        """Make the drafts before the turn, if that takes no time."""
+        if all(change.is_light for change in self.changes):
+            with contextlib.suppress(Exception):  # it fails again in its turn, and is settled then
+                self._drafts = writer.draft(self.changes)
+
+    def drafted(self, writer: ChangeWriter) -> tuple[Draft, ...]:
+        """Return the drafts; make them if they were not made before."""
+        if self._drafts is None:
+            self._drafts = writer.draft(self.changes)
+        return self._drafts
 
     def deliver(self, outcome: Outcome) -> None:
         """Report the outcome to the caller."""
@@ -131,3 +150,16 @@ def failure_of(error: Exception, work: Work) -> Outcome:
             log.warning("a change could not be written: %s", type(error).__name__)
         return Refused(translated(error))
     return Raised(error)
+
+
+class CannotBeginError(Exception):
+    """No transaction could be opened: writing the group again is useless."""
+
+
+class CommitFailedError(Exception):
+    """COMMIT raised: the outcome is unknown. Carries the results for the case that it was applied."""
+
+    def __init__(self, token: str, outcomes: list[Outcome]) -> None:
+        super().__init__("commit failed")
+        self.token = token
+        self.outcomes = outcomes

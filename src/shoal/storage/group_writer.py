@@ -1,4 +1,4 @@
-"""The one thread that writes to the database: it takes all queued work and commits it as one group.
+"""The one thread that writes to the database: it takes all that a turn of the loop queued and commits it as one group.
 
 A unit of work is either the changes of one ``submit`` (all or nothing) or a job (a function of a connection). Only a
 group that fails is written again unit by unit, each in its own savepoint, so that one bad change does not affect the
@@ -25,10 +25,12 @@ from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
 from shoal.storage.commit_outcome import CommitOutcome
 from shoal.storage.database_errors import translated
-from shoal.storage.engines import dispose, in_transaction
+from shoal.storage.engines import begin, commit, dispose, driver_of, in_transaction, roll_back
 from shoal.storage.group_work import (
+    CannotBeginError,
     Changes,
     ChangeWriter,
+    CommitFailedError,
     Delivery,
     Done,
     Job,
@@ -55,21 +57,8 @@ FaultPoint = Callable[[str], None]
 """For tests: called at ``begin``, ``statement``, ``commit``, ``committed``, ``barrier``; may raise."""
 
 
-class _CannotBeginError(Exception):
-    """No transaction could be opened: writing the group again is useless."""
-
-
-class _CommitFailedError(Exception):
-    """COMMIT raised: the outcome is unknown. Carries the results for the case that it was applied."""
-
-    def __init__(self, token: str, outcomes: list[Outcome]) -> None:
-        super().__init__("commit failed")
-        self.token = token
-        self.outcomes = outcomes
-
-
 class GroupWriter:
-    """Owns the writing thread. ``submit`` and ``run`` may be called from any thread and never block.
+    """Owns the writing thread. ``submit`` and ``run`` are called on the loop and never block.
 
     After a failed COMMIT nothing else is written until ``CommitOutcome`` knows the outcome.
     """
@@ -93,6 +82,8 @@ class GroupWriter:
         self._connection: Connection | None = None
         self._waiting: deque[Work] = deque()
         self._wake = threading.Condition()
+        self._gathers = False
+        """Whether the loop is in a turn that brought work: the thread takes it when all of the turn is there."""
         self._busy = False
         """Whether a group is in progress: taken from the queue, and not settled."""
         self._closing = False
@@ -137,7 +128,10 @@ class GroupWriter:
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes all or nothing; ``settle`` is called on the loop."""
-        self._enqueue(Changes(tuple(changes), settle))
+        work = Changes(tuple(changes), settle)
+        if self.change_writer is not None:
+            work.draft_early(self.change_writer)
+        self._enqueue(work)
 
     async def run(self, job: Callable[[Connection], T]) -> T:
         """Run a job in a savepoint of the next group and return its result once it is durable.
@@ -171,9 +165,16 @@ class GroupWriter:
             refusal = self._refusal()
             if refusal is None:
                 self._waiting.append(work)
-                self._wake.notify()
+                if not self._gathers and self._loop is not None:
+                    self._gathers = True
+                    self._loop.call_soon(self._gathered)
         if refusal is not None:
             self._deliver([(work, Refused(refusal))])
+
+    def _gathered(self) -> None:
+        with self._wake:
+            self._gathers = False
+            self._wake.notify()
 
     def _refusal(self) -> ShoalError | None:
         if self.degraded:
@@ -201,7 +202,7 @@ class GroupWriter:
             outcomes = self._commit_group(group)
             self.refused_last = all(is_refusal_by_database(outcome) for outcome in outcomes)
             self._deliver(list(zip(group, outcomes, strict=True)))
-        except _CommitFailedError as failed:
+        except CommitFailedError as failed:
             self._find_out(group, failed)
         except Exception:  # the writing thread must survive a defect, and report it to its callers
             log.exception("the group writer met a defect")
@@ -212,7 +213,7 @@ class GroupWriter:
         """Return all queued work, up to the limit and up to the second unit for one account; ``None`` at the end."""
         with self._wake:
             self._busy = False
-            while not self._waiting:
+            while not self._waiting or (self._gathers and not self._closing):
                 if self._closing:
                     return None
                 self._wake.wait()
@@ -233,17 +234,17 @@ class GroupWriter:
         token = secrets.token_hex(16)
         try:
             return self._transact(token, group, self._write_together)
-        except _CannotBeginError as error:
+        except CannotBeginError as error:
             return [Refused(translated(error.__cause__ or error)) for _ in group]
-        except _CommitFailedError:
+        except CommitFailedError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, it was rolled back: find the work that causes it
             log.debug("group of %d is written one by one: %s", len(group), type(error).__name__)
         try:
             return self._transact(token, group, self._write_each)
-        except _CannotBeginError as error:
+        except CannotBeginError as error:
             return [Refused(translated(error.__cause__ or error)) for _ in group]
-        except _CommitFailedError:
+        except CommitFailedError:
             raise
         except Exception as error:  # noqa: BLE001 - rolled back again: it is certain that nothing was applied
             log.warning("a group of %d changes was refused: %s", len(group), type(error).__name__)
@@ -262,11 +263,11 @@ class GroupWriter:
             raise
         try:
             self._point("commit")
-            connection.commit()
+            commit(connection)
             self._point("committed")
         except Exception as error:
             self._close_connection()
-            raise _CommitFailedError(token, outcomes) from error
+            raise CommitFailedError(token, outcomes) from error
         self.committed_at = time.monotonic()
         self.groups_committed += 1
         self.works_committed += len(group)
@@ -277,14 +278,14 @@ class GroupWriter:
             self._point("begin")
             if self._connection is None:
                 self._connection = self._engine.connect()
-            self._connection.begin()
+            begin(self._connection)
         except Exception as error:
             self._close_connection()
-            raise _CannotBeginError from error
+            raise CannotBeginError from error
         return self._connection
 
     def _write_together(self, connection: Connection, group: list[Work]) -> list[Outcome]:
-        sets = [work.changes for work in group if isinstance(work, Changes)]
+        sets = [work.drafted(self._writer()) for work in group if isinstance(work, Changes)]
         entries = iter(self._writer().write(connection, sets) if sets else [])
         return [
             Committed(next(entries)) if isinstance(work, Changes) else self._guarded(connection, work) for work in group
@@ -295,20 +296,22 @@ class GroupWriter:
 
     def _guarded(self, connection: Connection, work: Work) -> Outcome:
         """Write one unit in its own savepoint. Raises only when the whole transaction is lost."""
-        savepoint = connection.begin_nested()
+        raw = driver_of(connection)
+        raw.execute("SAVEPOINT work")
         try:
             outcome: Outcome
             if isinstance(work, Changes):
-                outcome = Committed(self._writer().write_checked(connection, work.changes))
+                outcome = Committed(self._writer().write_checked(connection, work.drafted(self._writer())))
             elif isinstance(work, Job):
                 outcome = Done(work.run(connection))
             else:
                 outcome = Done(None)
-            savepoint.commit()
+            raw.execute("RELEASE SAVEPOINT work")
         except Exception as error:
             if not in_transaction(connection):
                 raise
-            savepoint.rollback()
+            raw.execute("ROLLBACK TO SAVEPOINT work")
+            raw.execute("RELEASE SAVEPOINT work")
             return failure_of(error, work)
         return outcome
 
@@ -319,7 +322,7 @@ class GroupWriter:
 
     def _roll_back(self, connection: Connection) -> None:
         try:
-            connection.rollback()
+            roll_back(connection)
             if connection.invalidated:
                 self._close_connection()
         except Exception:  # noqa: BLE001 - a connection that cannot roll back is closed, which rolls back
@@ -332,7 +335,7 @@ class GroupWriter:
 
     # ── after a failed COMMIT ───────────────────────────────────────────────────────────────────────────────────
 
-    def _find_out(self, group: list[Work], failed: _CommitFailedError) -> None:
+    def _find_out(self, group: list[Work], failed: CommitFailedError) -> None:
         log.warning("COMMIT failed for %d changes; asking the database what became of them", len(group))
         applied = self._commit_outcome.ask_within(failed.token, self._settle_seconds)
         if applied is None:
@@ -369,8 +372,6 @@ class GroupWriter:
     def _publish(self, *, degraded: bool) -> None:
         if self.on_degraded is not None:
             self._call_loop(self.on_degraded, degraded)
-
-    # ── back to the loop ────────────────────────────────────────────────────────────────────────────────────────
 
     def _forget_writer(self) -> None:
         if not self._forget_key or self._connection is None:

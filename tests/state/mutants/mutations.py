@@ -102,9 +102,9 @@ MUTATIONS = (
         "no generation check in the rows",
         (
             Edit(
-                "storage/account_rows.py",
-                '== bindparam("b_id"), accounts.c.generation == bindparam("b_generation"))',
-                '== bindparam("b_id"))',
+                "storage/change_statements.py",
+                "WHERE id = ? AND generation = ? AND NOT deleted",
+                "WHERE id = ? AND ? AND NOT deleted",
             ),
             Edit(
                 "storage/account_rows.py",

@@ -1,0 +1,170 @@
+"""The statements of every change, given to the driver: built once for each process, with rows by position.
+
+SQLAlchemy's work for a statement costs more than the database's. All other statements go through it; both kinds share
+the writer's transaction (see ``engines.begin``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from sqlalchemy import Column, Connection, LargeBinary, Table
+from sqlalchemy.dialects import postgresql
+
+from shoal.storage.engines import driver_of
+from shoal.storage.history_tables import journal, ops
+from shoal.storage.schema import accounts
+
+if TYPE_CHECKING:
+    import psycopg
+
+Values = Sequence[Any]
+
+JOURNAL_COLUMNS = ("account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms", "origin")
+OP_COLUMNS = ("op_id", "actor", "account_id", "generation", "rev", "changed", "at_ms")
+STAMP_COLUMNS = ("generation", "rev")
+_FILLED = ("account_id", "generation", "rev", "changed", "at_ms")
+_JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number works, as long as every node uses the same
+
+
+class ChangeStatements(Protocol):
+    """The statements, on one connection of the writer."""
+
+    def stamp(self, key: str, token: str) -> bool:
+        """Set a value of ``store_meta``. Return whether the key exists."""
+
+    def add_entries(self, rows: Sequence[Values]) -> Sequence[int]:
+        """Insert rows of ``JOURNAL_COLUMNS``. Return their positions, which rise in the order of the rows."""
+
+    def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
+        """Update accounts that exist and have the given generation. Return how many.
+
+        A row: the values of ``names``, those of ``STAMP_COLUMNS``, the id, the generation until now.
+        """
+
+    def store_ops(self, rows: Sequence[Values]) -> None:
+        """Insert rows of ``OP_COLUMNS``, or fill in rows that are reserved for an idempotency key."""
+
+
+def statements_of(connection: Connection) -> ChangeStatements:
+    """Return the statements for a connection."""
+    raw = driver_of(connection)
+    return OnSqlite(raw) if isinstance(raw, sqlite3.Connection) else OnPostgresql(raw)
+
+
+# ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_STORE_OP = f"""INSERT INTO ops ({", ".join(OP_COLUMNS)}) {{rows}}
+    ON CONFLICT (op_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _FILLED)}
+    WHERE ops.account_id IS NULL"""
+_SQLITE_ENTRY = f"INSERT INTO journal ({', '.join(JOURNAL_COLUMNS)}) VALUES ({', '.join('?' * len(JOURNAL_COLUMNS))})"  # noqa: S608
+_SQLITE_OP = _STORE_OP.format(rows=f"VALUES ({', '.join('?' * len(OP_COLUMNS))})")
+
+
+class OnSqlite:
+    """The statements for SQLite."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def stamp(self, key: str, token: str) -> bool:
+        """See ``ChangeStatements``."""
+        return self._raw.execute("UPDATE store_meta SET value = ? WHERE key = ?", (token, key)).rowcount == 1
+
+    def add_entries(self, rows: Sequence[Values]) -> Sequence[int]:
+        """See ``ChangeStatements``. There is one writer, and AUTOINCREMENT leaves no gap within a transaction."""
+        self._raw.executemany(_SQLITE_ENTRY, rows)
+        last: int = self._raw.execute("SELECT last_insert_rowid()").fetchone()[0]
+        return range(last - len(rows) + 1, last + 1)
+
+    def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
+        """See ``ChangeStatements``."""
+        return self._raw.executemany(_sqlite_update(names), rows).rowcount
+
+    def store_ops(self, rows: Sequence[Values]) -> None:
+        """See ``ChangeStatements``."""
+        self._raw.executemany(_SQLITE_OP, rows)
+
+
+@cache
+def _sqlite_update(names: tuple[str, ...]) -> str:
+    values = ", ".join(f"{name} = ?" for name in (*names, *STAMP_COLUMNS))
+    return f"UPDATE accounts SET {values} WHERE id = ? AND generation = ? AND NOT deleted"  # noqa: S608
+
+
+# ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OnPostgresql:
+    """The statements for PostgreSQL: the rows of each are one JSON text, so that it is prepared once for any number."""
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        self._raw = raw
+
+    def stamp(self, key: str, token: str) -> bool:
+        """See ``ChangeStatements``."""
+        update = "UPDATE store_meta SET value = %s WHERE key = %s"
+        return self._raw.execute(update, (token, key), prepare=True).rowcount == 1
+
+    def add_entries(self, rows: Sequence[Values]) -> Sequence[int]:
+        """See ``ChangeStatements``. The lock is held until the commit is visible: positions become visible in order, on
+        every node."""
+        found = self._execute(_postgresql_entries(), JOURNAL_COLUMNS, rows).fetchall()
+        return sorted(rev for (rev,) in found)
+
+    def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
+        """See ``ChangeStatements``."""
+        given = (*names, *STAMP_COLUMNS, "id", "until_now")
+        return self._execute(_postgresql_update(names), given, rows).rowcount
+
+    def store_ops(self, rows: Sequence[Values]) -> None:
+        """See ``ChangeStatements``."""
+        self._execute(_postgresql_ops(), OP_COLUMNS, rows)
+
+    def _execute(self, statement: str, names: tuple[str, ...], rows: Sequence[Values]) -> psycopg.Cursor[Any]:
+        text = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        return self._raw.execute(statement, (text,), prepare=True)
+
+
+@cache
+def _postgresql_entries() -> str:
+    names = ", ".join(JOURNAL_COLUMNS)
+    return f"""INSERT INTO journal ({names}) SELECT {names}
+        FROM (SELECT pg_advisory_xact_lock({_JOURNAL_LOCK}) OFFSET 0) AS locked,
+            ROWS FROM (json_to_recordset(%s::json) AS ({_typed(journal, JOURNAL_COLUMNS)}))
+            WITH ORDINALITY AS given ({names}, place)
+        ORDER BY place RETURNING rev"""  # noqa: S608
+
+
+@cache
+def _postgresql_update(names: tuple[str, ...]) -> str:
+    columns = (*names, *STAMP_COLUMNS)
+    values = ", ".join(f"{name} = {_value(accounts.c[name])}" for name in columns)
+    return f"""UPDATE accounts SET {values}
+        FROM json_to_recordset(%s::json) AS given ({_typed(accounts, (*columns, "id"))}, until_now BIGINT)
+        WHERE accounts.id = given.id AND accounts.generation = given.until_now AND NOT accounts.deleted"""  # noqa: S608
+
+
+@cache
+def _postgresql_ops() -> str:
+    given = f"json_to_recordset(%s::json) AS given ({_typed(ops, OP_COLUMNS)})"
+    return _STORE_OP.format(rows=f"SELECT {', '.join(OP_COLUMNS)} FROM {given}")  # noqa: S608
+
+
+def _typed(table: Table, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {_type(table.c[name])}" for name in names)
+
+
+def _type(column: Column[Any]) -> str:
+    is_binary = isinstance(column.type, LargeBinary)
+    return "TEXT" if is_binary else column.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+
+
+def _value(column: Column[Any]) -> str:
+    """Return the given value of a column. JSON holds bytes as Base64."""
+    is_binary = isinstance(column.type, LargeBinary)
+    return f"decode(given.{column.name}, 'base64')" if is_binary else f"given.{column.name}"
