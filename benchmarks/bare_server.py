@@ -4,20 +4,23 @@
 
 ``PUT /bare/{id}`` reads and writes JSON. ``PUT /durable/{id}`` also stores one row in SQLite, as durable as Shoal's:
 rows that wait at the same time are committed as one group. ``PUT /alone/{id}`` commits each row for itself. ``GET
-/bare/{id}`` answers a small object.
+/bare/{id}`` answers a small object. ``PUT /tell/{id}`` hands a small event to all streams of ``GET /told``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import sqlite3
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 
@@ -32,6 +35,13 @@ class Switched(BaseModel):
 
     msg: str
     enabled: bool
+
+
+class Told(BaseModel):
+    """The answer to what was told to all streams."""
+
+    msg: str
+    rev: int
 
 
 class Rows:
@@ -97,7 +107,34 @@ def build(directory: Path) -> FastAPI:
         await alone.store(key, body.enabled)
         return Switched(msg=key, enabled=body.enabled)
 
+    _add_streams(app)
     return app
+
+
+def _add_streams(app: FastAPI) -> None:
+    revs, listening = itertools.count(1), set[asyncio.Queue[bytes]]()
+
+    @app.put("/tell/{key}")
+    async def tell(key: str, body: Switch) -> Told:
+        rev = next(revs)
+        event = b"id: %d\ndata: %s\n\n" % (rev, body.model_dump_json().encode())
+        for waiting in listening:
+            waiting.put_nowait(event)
+        return Told(msg=key, rev=rev)
+
+    @app.get("/told")
+    async def told() -> StreamingResponse:
+        waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        listening.add(waiting)
+
+        async def events() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield await waiting.get()
+            finally:
+                listening.discard(waiting)
+
+        return StreamingResponse(events(), media_type="text/event-stream")
 
 
 if __name__ == "__main__":
