@@ -126,7 +126,25 @@ class AccountLocks:
             raise turns.refusal()
         turns.users += 1
         began = time.monotonic()
-        wait = _Wait(asyncio.timeout(self._wait_seconds if wait_seconds is None else wait_seconds))
+        if turns.users == 1:
+            await turns.lock.acquire()  # it is free: this does not wait
+        else:
+            await self._wait(account_id, turns, self._wait_seconds if wait_seconds is None else wait_seconds)
+        waited = time.monotonic() - began
+        self._acquired += 1
+        self._wait_total += waited
+        self._longest_wait = max(self._longest_wait, waited)
+        turns.holder = Hold(
+            account_id,
+            operation,
+            leave=partial(self._leave, turns),
+            refuse=partial(self._refuse, turns),
+            slow_seconds=self._slow_seconds,
+        )
+        return turns.holder
+
+    async def _wait(self, account_id: str, turns: _Turns, seconds: float) -> None:
+        wait = _Wait(asyncio.timeout(seconds))
         try:
             async with wait.limit:
                 turns.waits.add(wait)
@@ -146,18 +164,6 @@ class AccountLocks:
             raise
         finally:
             turns.waits.discard(wait)
-        waited = time.monotonic() - began
-        self._acquired += 1
-        self._wait_total += waited
-        self._longest_wait = max(self._longest_wait, waited)
-        turns.holder = Hold(
-            account_id,
-            operation,
-            leave=partial(self._leave, turns),
-            refuse=partial(self._refuse, turns),
-            slow_seconds=self._slow_seconds,
-        )
-        return turns.holder
 
     @staticmethod
     def _refuse(turns: _Turns, refusal: Refusal) -> None:

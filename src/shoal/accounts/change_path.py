@@ -7,7 +7,7 @@ disconnect, a timeout or a cancellation cannot separate a commit from its public
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Caller:
 
     def op(self, suffix: str = "") -> Op:
         """The op of this call, with a new id when the caller gave none."""
-        op_id = f"{self.op_id}{suffix}" if self.op_id else uuid.uuid4().hex
+        op_id = f"{self.op_id}{suffix}" if self.op_id else secrets.token_hex(16)
         return Op(op_id=op_id, actor=self.actor, at_ms=now_ms(), origin=self.origin)
 
 
@@ -313,28 +313,35 @@ class ChangePath:
 
         ``missed``: entries of other servers, to publish before the entry by which a row is adopted.
         """
-        settled: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[None] = loop.create_future()
+        outcome: list[Settlement] = []
         for change in changes:
             self._pending[change.account_id] = change.new
 
+        def end() -> None:
+            if not settled.done():
+                settled.set_result(None)
+
         def settle(settlement: Settlement) -> None:
             self._settle(changes, holds, settlement, missed)
-            if not settled.done():
-                settled.set_result(settlement)
+            outcome.append(settlement)
+            end()
 
         try:
             self._store.submit(changes, settle)
         except BaseException:
             self._drop(changes, holds)
             raise
+        late = loop.call_later(self._deadline_seconds, end)
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                settlement = await asyncio.shield(settled)
-        except TimeoutError:
-            if not settled.done():
-                self._unsettled.update(change.account_id for change in changes)
-                raise CommitUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
-            settlement = settled.result()  # settled while the loop was busy and reached the deadline in the same turn
+            await settled
+        finally:
+            late.cancel()
+        if not outcome:
+            self._unsettled.update(change.account_id for change in changes)
+            raise CommitUnknown("the database has not answered yet", op_id=changes[0].op.op_id)
+        settlement = outcome[0]
         if not isinstance(settlement, Committed):
             raise _failure(settlement, changes[0].op)
         return {entry.account_id: entry for entry in settlement.entries}
@@ -375,13 +382,9 @@ class ChangePath:
         new = None if change.new is None else change.new.evolve(generation=entry.generation, rev=entry.rev)
         self._published.publish(change.account_id, new, (*missed, entry))
         log.info(
-            "change committed",
-            account=entry.account_id,
-            generation=entry.generation,
-            rev=entry.rev,
-            fields=sorted(entry.changes),
-            actor=entry.actor,
-        )
+            "change committed", account=entry.account_id, generation=entry.generation, rev=entry.rev,
+            fields=sorted(entry.changes), actor=entry.actor,
+        )  # fmt: skip
 
 
 def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:

@@ -58,6 +58,8 @@ class ObservedState:
         before = seen or Observation()
         self._account_id = account_id
         self._report = report
+        self._reported: Observation | None = None
+        self._is_in_trouble = False
         self.now = Observation(
             since_ms=now_ms(),
             parked_reason=before.parked_reason,
@@ -70,7 +72,10 @@ class ObservedState:
         )
 
     def moved(self, state: AccountState, account: Account | None, *, crash_loop: bool, **facts: Any) -> None:
-        """Set the state, and report it. Facts that are not given are cleared."""
+        """Set the state, and report it unless nothing but the generation is new. Facts that are not given are cleared.
+
+        The log tells trouble and its end; all moves are in the state history.
+        """
         before = self.now
         self.now = before.evolve(
             **{
@@ -89,8 +94,17 @@ class ObservedState:
             state, self.now.reason, self.now.next_attempt_at_ms
         )  # fmt: skip
         if is_new:
-            log.info("account state", account=self._account_id, state=state.value, reason=self.now.reason)
-        self._report(self._account_id, self.now, is_new)
+            reason, is_over = self.now.reason, state is AccountState.RUNNING and self._is_in_trouble
+            tell = log.info if reason or is_over else log.debug
+            tell("account state", account=self._account_id, state=state.value, reason=reason)
+            self._is_in_trouble = bool(reason) or (self._is_in_trouble and state not in _AT_EASE)
+        self._tell(is_new=is_new)
+
+    def _tell(self, *, is_new: bool) -> None:
+        before = self._reported
+        if before is None or before.evolve(observed_generation=self.now.observed_generation) != self.now:
+            self._reported = self.now
+            self._report(self._account_id, self.now, is_new)
 
     def saw(self, account: Account | None) -> None:
         """Record that the account's newest generation was compared. It is not reported: no start reads it."""
@@ -107,7 +121,7 @@ class ObservedState:
         """Record what the site calls the seller, and tell readers."""
         told = {"seller_name": storable(name, LONGEST_NAME), "seller_picture": storable(picture, LONGEST_URL)}
         self.now = self.now.evolve(**told)
-        self._report(self._account_id, self.now, True)
+        self._tell(is_new=True)
 
     def park(self, park_key: tuple[int, int] | None, error: ActionRequired) -> None:
         """Record what the owner must do before this cookie is tried again."""

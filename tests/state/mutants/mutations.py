@@ -58,9 +58,8 @@ MUTATIONS = (
     _one(
         "the wait for the database frees the lock",
         "accounts/change_path.py",
-        "            if not settled.done():\n                self._unsettled.update(",
-        "            if not settled.done():\n                self._drop(changes, holds)\n"
-        "                self._unsettled.update(",
+        "        if not outcome:\n            self._unsettled.update(",
+        "        if not outcome:\n            self._drop(changes, holds)\n            self._unsettled.update(",
     ),
     _one(
         "publish before commit",

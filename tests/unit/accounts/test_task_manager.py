@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation, StateMove
@@ -161,3 +162,58 @@ async def test_one_observation_that_cannot_be_stored_keeps_no_other_from_it() ->
         await asyncio.gather(*(manager.update_cookie_status(name, True, caller=ANN) for name in ("good", "bad")))
     assert store.seen("good") is AccountState.STOPPED
     assert [move.reason for move in await store.timeline("good")][-1] == "server_stopped"
+
+
+async def test_a_change_that_moves_no_state_stores_nothing_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.accounts.task_manager.GATHER_SECONDS", 0.0)
+    site, store = FakeSite(), CountingStore()
+
+    def stored(name: str) -> list[AccountState]:
+        return [written[name].state for written in store.writes if name in written]
+
+    async with managing(site, store) as manager:
+        for number, name in enumerate(("off", "on", "last")):
+            await manager.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
+        await manager.update_cookie_status("off", False, caller=ANN)
+        await until(lambda: stored("off")[-1:] == [AccountState.STOPPED])
+        await until(lambda: stored("on")[-1:] == [AccountState.RUNNING])
+        before = len(store.writes)
+        for turn in range(5):
+            for name in ("off", "on"):
+                await manager.update_auto_confirm_setting(name, turn % 2 == 0, caller=ANN)
+        await until(lambda: manager.observation("off").observed_generation == 7)
+        await manager.update_cookie_status("last", False, caller=ANN)
+        await until(lambda: stored("last")[-1:] == [AccountState.STOPPED])
+        assert {name for written in store.writes[before:] for name in written} == {"last"}
+
+
+async def test_a_switch_is_one_line_of_the_log_and_trouble_is_told_with_its_end() -> None:
+    site, fails = FakeSite(), asyncio.Event()
+
+    async def behave(account: Account, link: Link) -> None:
+        if fails.is_set():
+            raise TemporaryFailure("the site is away")
+        link.running()
+        await asyncio.Event().wait()
+
+    site.behave = behave
+
+    def told(logs: Sequence[Mapping[str, object]]) -> list[object]:
+        return [line.get("state", line["event"]) for line in logs if line["log_level"] != "debug"]
+
+    async with managing(site) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        for enabled in (False, True):
+            with capture_logs() as logs:
+                await manager.update_cookie_status("shop", enabled, caller=ANN)
+            assert told(logs) == ["change committed"]
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        fails.set()
+        with capture_logs() as logs:
+            await manager.update_cookie_status("shop", True, caller=ANN)
+            await until(lambda: "retrying" in told(logs))
+            fails.clear()
+            await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert told(logs)[0] == "change committed"
+        assert told(logs)[-1] == "running"
+        assert set(told(logs)[1:-1]) == {"retrying"}
