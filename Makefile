@@ -133,6 +133,7 @@ bench-compare: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.http --accounts 50 --rounds 1
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000
+	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console

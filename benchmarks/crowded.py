@@ -178,7 +178,7 @@ def fill_messages(data_dir: Path, messages: int) -> None:
 
         names = list(columns)
         connection.executemany(
-            f"INSERT INTO messages ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608  the names are the table's own
+            f"INSERT INTO messages ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
             ([value(name, number) for name in names] for number in range(messages)),
         )
         connection.commit()

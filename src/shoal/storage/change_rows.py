@@ -20,6 +20,7 @@ from shoal.storage.vault import Vault
 COOKIE_COLUMN = "accounts.cookie"
 PROXY_COLUMN = "accounts.proxy"
 PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in SECRET_FIELDS)
+_PLAIN = frozenset(PLAIN_FIELDS)
 
 _UPDATE_TOMBSTONE = update(accounts).where(
     and_(accounts.c.id == bindparam("b_id"), accounts.c.generation == bindparam("b_generation")),
@@ -28,7 +29,7 @@ _UPDATE_TOMBSTONE = update(accounts).where(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Draft:
     """A change with what can be made of it before the writer's turn: its journal text, and the changed columns."""
 
@@ -62,8 +63,8 @@ def drafted(vault: Vault, change: Change) -> Draft:
 
 
 def _columns(vault: Vault, new: Account, changed: Collection[str]) -> Row:
-    """Return the changed columns of the account's own row, in the order of the fields."""
-    row: Row = {name: getattr(new, name) for name in PLAIN_FIELDS if name in changed}
+    """Return the changed columns of the account's own row, in the order of ``changed``."""
+    row: Row = {name: getattr(new, name) for name in changed if name in _PLAIN}
     if "cookie" in changed:
         row["cookie_sealed"] = vault.seal(new.cookie, account_id=new.id, column=COOKIE_COLUMN)
         row["cookie_fingerprint"] = new.fingerprint
