@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,23 @@ async def test_another_person_sees_nothing_directly(door: Door) -> None:
     async with client_of(door.app, "nobody's token") as stranger:
         for path in ("/cookies", "/cookies/details", "/cookies/shop"):
             assert (await stranger.get(path)).status_code == 401
+
+
+async def test_a_signed_in_read_asks_the_database_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But once a second for the sign-in: that second does not end here."""
+    database, this_test = door.server.database, asyncio.current_task()
+    read, asked = database.read, list[str]()
+
+    async def noted(job: Any) -> Any:
+        if asyncio.current_task() is this_test:
+            asked.append(job.__qualname__)
+        return await read(job)
+
+    monkeypatch.setattr(door.server.sessions._recent, "_clock", lambda: 1e9)
+    await door.call("GET", "/verify")
+    monkeypatch.setattr(database, "read", noted)
+    for path in ("/cookies", "/cookies/details", "/cookies/check", "/cookies/shop", "/verify", "/keywords/shop"):
+        await door.call("GET", path)
+        assert asked == [], path
+    await door.call("GET", "/cookies/shop/history")
+    assert len(asked) == 1, "what lies in the database is read there, once"
