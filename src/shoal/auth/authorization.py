@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from operator import attrgetter
 
 import structlog
 from sqlalchemy import Connection, Row, delete, exists, func, select
@@ -80,8 +79,6 @@ class Grant:
         """Return whether the grant is for this account, and not for an earlier one of the same id."""
         return account.id == self.account_id and account.created_at_ms == self.account_since_ms
 
-
-_AGE = attrgetter("created_at_ms", "id")
 
 _Grants = dict[str, dict[int, Grant]]
 """By account, then by user."""
@@ -183,19 +180,24 @@ class Authorization:
 
     def accounts_of(self, who: Principal, permission: Permission = Permission.READ) -> list[Account]:
         """Return the accounts on which the caller has the permission, oldest first."""
+        return [account for account, _ in self.permissions_of(who, permission)]
+
+    def permissions_of(
+        self, who: Principal, permission: Permission = Permission.READ
+    ) -> list[tuple[Account, Permission]]:
+        """Return the accounts on which the caller has the permission, oldest first, each with all that it may do."""
+        most = who.most
         found = []
-        if who.most >= permission:
-            found = [account for account in self._of_owner(who.id) if who.covers(account.id)]
+        if most >= permission:
+            found = [(account, most) for account in self._of_owner(who.id) if who.covers(account.id)]
         for account_id, by_user in self._grants.items():
             account = self._accounts.get(account_id) if who.id in by_user else None
-            if account is not None and account.owner_id != who.id and self._allows(who, account, permission):
-                found.append(account)
-        found.sort(key=_AGE)
+            if account is not None and account.owner_id != who.id:
+                given = self.permission_on(who, account)
+                if given is not None and given >= permission:
+                    found.append((account, given))
+        found.sort(key=_age)
         return found
-
-    def _allows(self, who: Principal, account: Account, permission: Permission) -> bool:
-        given = self.permission_on(who, account)
-        return given is not None and given >= permission
 
     def may_see(self, who: Principal, account_id: str, owner_id: int, at_ms: int | None = None) -> bool:
         """Return whether the caller may see what happened (at ``at_ms``) to an account of that owner.
@@ -305,6 +307,10 @@ class Authorization:
         for user_id in differing:
             self._events.publish(AccessChanged(user_id=user_id))
         return bool(differing)
+
+
+def _age(found: tuple[Account, Permission]) -> tuple[int, str]:
+    return found[0].created_at_ms, found[0].id
 
 
 _OF_THE_OWNER = SECRET_FIELDS | {"cookie_version", "deleted", "owner_id", "unb"}

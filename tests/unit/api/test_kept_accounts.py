@@ -62,7 +62,7 @@ def test_the_kept_json_is_that_of_the_models() -> None:
         body = account_body(cast("CookieManager", manager), account, permission)
         assert json.loads(kept.body(account, permission)) == body.model_dump(mode="json")
         row = detail_row(account, Observation(), permission)
-        assert json.loads(kept.row(account, permission)) == row.model_dump(mode="json")
+        assert json.loads(kept.rows([(account, permission)])[0]) == row.model_dump(mode="json")
 
 
 def test_an_account_is_made_into_json_again_only_after_something_differs(made: list[str]) -> None:
@@ -90,8 +90,7 @@ def test_what_was_kept_of_deleted_accounts_goes(monkeypatch: pytest.MonkeyPatch)
     manager = SmallManager(an_account("stays"))
     kept = kept_of(manager)
     for number in range(100):
-        kept.row(an_account(f"gone{number}"), OWN)
-        kept.row(manager.accounts["stays"], OWN)
+        kept.rows([(an_account(f"gone{number}"), OWN), (manager.accounts["stays"], OWN)])
     assert len(kept._kept) <= 12
     assert "stays" in kept._kept
 

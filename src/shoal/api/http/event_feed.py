@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, MessageEvent, Subscription
 from shoal.accounts.journal import JournalEntry
 from shoal.api.schemas.kept_accounts import with_accounts
 from shoal.api.schemas.responses import action_of, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Permission
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
@@ -83,7 +81,7 @@ async def account_event_batches(
     """Yield the same events, all waiting ones together; an empty list where ``account_events`` yields ``None``."""
     cursor = after
     while True:
-        await server.kept_accounts.make_ready(_seen_by(server, who))
+        await server.kept_accounts.make_ready(server.authorization.permissions_of(who))
         with server.events.subscribe(queue_limit) as subscription:
             # The subscription starts before the snapshot, in the same turn of the event loop: no event is lost in
             # between.
@@ -169,16 +167,10 @@ async def _missed(server: Server, who: Principal, after: int, rev: int) -> Async
         place = page[-1].rev if page else rev
 
 
-def _seen_by(server: Server, who: Principal) -> Iterator[tuple[Account, Permission]]:
-    """Yield the reader's accounts, each with the reader's permission on it."""
-    for account in server.authorization.accounts_of(who):
-        yield account, server.authorization.permission_on(who, account) or Permission.READ
-
-
 def _snapshot(server: Server, who: Principal, rev: int) -> PublishedEvent:
     rows = tuple(
         SnapshotRow(account.id, account.owner_id, server.kept_accounts.body(account, permission))
-        for account, permission in _seen_by(server, who)
+        for account, permission in server.authorization.permissions_of(who)
     )
     return PublishedEvent({"type": "snapshot", "rev": rev}, rev, rows=rows)
 

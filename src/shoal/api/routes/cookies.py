@@ -89,11 +89,7 @@ async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
 @routes.get("/cookies/details", summary="List accounts", response_model=list[DetailRow], responses=READING)
 async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
     """List the caller's accounts with their settings and their observed state."""
-    authorization, kept = server.authorization, server.kept_accounts
-    rows = [
-        kept.row(account, authorization.permission_on(who, account) or Permission.READ)
-        for account in authorization.accounts_of(who)
-    ]
+    rows = server.kept_accounts.rows(server.authorization.permissions_of(who))
     return Response(joined(rows), media_type="application/json")
 
 

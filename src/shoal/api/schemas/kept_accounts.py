@@ -45,13 +45,16 @@ class KeptAccounts:
             found = texts[True, permission] = _json(account_body(self._manager, account, permission))
         return found
 
-    def row(self, account: Account, permission: Permission) -> bytes:
-        """Return a ``DetailRow`` as JSON."""
-        texts = self._texts(account)
-        found = texts.get((False, permission))
-        if found is None:
-            seen = self._manager.observation(account.id)
-            found = texts[False, permission] = _json(detail_row(account, seen, permission))
+    def rows(self, accounts: Iterable[tuple[Account, Permission]]) -> list[bytes]:
+        """Return a ``DetailRow`` of each account as JSON."""
+        found = []
+        for account, permission in accounts:
+            texts = self._texts(account)
+            text = texts.get((False, permission))
+            if text is None:
+                seen = self._manager.observation(account.id)
+                text = texts[False, permission] = _json(detail_row(account, seen, permission))
+            found.append(text)
         return found
 
     async def make_ready(self, accounts: Iterable[tuple[Account, Permission]]) -> None:
