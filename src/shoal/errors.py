@@ -212,6 +212,15 @@ class StoreDegraded(NotApplied):
         super().__init__("the store is read-only until its database answers again")
 
 
+class StoreChecking(NotApplied):
+    """The database file is being checked for damage: it is read, and nothing is written yet."""
+
+    code = "store_checking"
+
+    def __init__(self) -> None:
+        super().__init__("the database is being checked; it takes changes when that has ended")
+
+
 class TemporaryFailure(ShoalError):
     """Something outside failed and may work again: the account's task retries with a growing wait."""
 

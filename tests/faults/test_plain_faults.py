@@ -27,6 +27,7 @@ from shoal.errors import ShoalError
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.integrity_check import SMALL_BYTES
 from store_steps import an_account, created
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]
@@ -286,8 +287,18 @@ def spoil_accounts(data_dir: Path) -> None:
     spoil_page(path, root_page(path, "accounts"), random.Random(1))
 
 
+def spoil_large_file(data_dir: Path) -> None:
+    """Damage an index that no start reads, in a file that is checked beside the first reads."""
+    path = data_dir / DATABASE_FILE
+    run_sql(path, "CREATE TABLE filler (row BLOB)", "INSERT INTO filler VALUES (zeroblob(40000000))")
+    run_sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.stat().st_size > SMALL_BYTES
+    spoil_page(path, root_page(path, "ix_ops_at_ms"), random.Random(1))
+
+
 DAMAGE: dict[str, tuple[Any, str]] = {
     "the accounts' page": (spoil_accounts, "restore your newest backup"),
+    "a large file": (spoil_large_file, "restore your newest backup"),
     "the first page": (
         lambda place: spoil_page(place / DATABASE_FILE, 1, random.Random(1)),
         "restore your newest backup",
@@ -339,7 +350,11 @@ async def test_a_database_locked_at_the_start_stops_it_with_a_sentence(server: S
     await server.start()
 
 
-async def test_a18_whichever_page_is_damaged_nothing_is_loaded_that_was_never_stored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checked_beside_reads", [False, True])
+async def test_a18_whichever_page_is_damaged_nothing_is_loaded_that_was_never_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, checked_beside_reads: bool
+) -> None:
+    """A large file is read before it is checked, but a server acts on nothing of it before."""
     base = tmp_path / "base"
     async with Database(base) as database:
         store = DBManager(database, await open_vault(database, base / KEY_FILE))
@@ -348,17 +363,21 @@ async def test_a18_whichever_page_is_damaged_nothing_is_loaded_that_was_never_st
     with closing(sqlite3.connect(base / DATABASE_FILE)) as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
     chance = random.Random(7)
+    numbers = range(1, pages + 1, 4 if checked_beside_reads else 1)
+    if checked_beside_reads:
+        monkeypatch.setattr("shoal.storage.database.SMALL_BYTES", 0)
     refused = 0
-    for number in range(1, pages + 1):
+    for number in numbers:
         place = tmp_path / f"page{number}"
         shutil.copytree(base, place)
         spoil_page(place / DATABASE_FILE, number, chance)
         try:
             async with Database(place) as database:
                 loaded = await DBManager(database, await open_vault(database, place / KEY_FILE)).load()
+                await database.checked()
         except ShoalError:
             refused += 1
         else:
             assert loaded == contents, f"page {number}"
         shutil.rmtree(place)
-    assert refused > pages / 2
+    assert refused > len(numbers) / 2

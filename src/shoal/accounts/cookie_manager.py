@@ -92,6 +92,7 @@ class CookieManager:
             is_vanishing=self._task_manager.is_vanishing,
         )
         self._batch = StatusBatch(self._path, self._task_manager, self._published)
+        self._to_purge: list[str] = []
         accounts = self._published.accounts
         self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders
         self.accounts: Mapping[str, Account] = accounts
@@ -105,7 +106,14 @@ class CookieManager:
 
     async def open(self) -> None:
         """Load all accounts, then start the enabled ones. Raises ``StoreError``; then nothing was started."""
-        await self._load_from_db()
+        await self.load()
+        self.start()
+
+    def start(self) -> None:
+        """Start the enabled accounts, and go on with deletions that the last run did not end."""
+        self._task_manager.start()
+        for account_id in self._to_purge:
+            self._stop_cookie_task(account_id)
         for account_id in self.accounts:
             self._start_cookie_task(account_id)
 
@@ -117,15 +125,14 @@ class CookieManager:
         """End every connection within the stop wait. The desired state stays as it is."""
         await self._task_manager.close()
 
-    async def _load_from_db(self) -> None:
+    async def load(self) -> None:
+        """Load and publish all accounts; nothing is started. Raises ``StoreError``."""
         await self._task_manager.numbers.load()
         contents = await self._store.load()
         self._published.load(contents)
         seen = {name: contents.observations.get(name, Observation()) for name in contents.accounts}
-        self._task_manager.open(seen)
-        for account_id, tombstone in contents.tombstones.items():
-            if not tombstone.purged:
-                self._stop_cookie_task(account_id)
+        self._task_manager.load(seen)
+        self._to_purge = [name for name, tombstone in contents.tombstones.items() if not tombstone.purged]
 
     async def reload_from_db(self) -> int:
         """Read the store again, publish what differs and update the tasks. Return how many accounts differed.

@@ -73,11 +73,12 @@ class TaskManager:
         self._vanishing: dict[str, asyncio.Task[None]] = {}
         self._dirty: dict[str, Observation] = {}
         self._kept_out: dict[str, None] = {}
+        self._before: Mapping[str, Observation] = {}
         self._history = StateHistory()
         self._dirt = asyncio.Event()
         self._urgent = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []
-        self._closed = False
+        self._started = self._closed = False
         self._of_number = published.of_number
         published.subscribe(self._follow_published)
         self.numbers = SellerNumbers(store, self._number_changed)
@@ -97,9 +98,15 @@ class TaskManager:
         )
         self.tasks: Mapping[str, AccountTask] = MappingProxyType(self._tasks)
 
-    def open(self, seen: Mapping[str, Observation]) -> None:
-        """Load the observations from before the restart, and start the background tasks."""
+    def load(self, seen: Mapping[str, Observation]) -> None:
+        """Take over the observations from before the restart. No account is started before ``start``."""
+        self._before = seen
         self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in seen.items()})
+
+    def start(self) -> None:
+        """Start the background tasks; from now on accounts are woken."""
+        self._started = True
+        seen, self._before = self._before, {}
         self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
         self._dirt.set()  # what a crash left to be recorded waits for no new state
         self._house = [
@@ -157,7 +164,7 @@ class TaskManager:
 
     def wake(self, account_id: str, *, skip_backoff: bool = False) -> None:
         """Let the account's task read the published snapshot and act on it."""
-        if not self._closed:
+        if self._started and not self._closed:
             self.task(account_id).wake(skip_backoff=skip_backoff)
 
     def is_parked(self, account: Account) -> bool:

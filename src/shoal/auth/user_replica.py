@@ -267,7 +267,7 @@ class UserReplica:
             engine.dispose()
 
 
-_TOUCHED_NOTHING: Final = {"not_applied", "store_degraded", "store_closed"}
+_TOUCHED_NOTHING: Final = {"not_applied", "store_degraded", "store_checking", "store_closed"}
 
 
 def _copied(connection: Connection) -> Engine:

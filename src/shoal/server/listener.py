@@ -148,7 +148,7 @@ async def _serve(
     try:
         async with app.router.lifespan_context(app):
             try:
-                await server.serve([taken])
+                await server.serve_while_sound(taken, getattr(app.state, "started", None))
             except OSError as error:  # another process began to listen there while the database was opened
                 raise _unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")
@@ -219,6 +219,18 @@ class _Server(uvicorn.Server):
         ]
         self.started = True
         self._announce()
+
+    async def serve_while_sound(self, taken: socket.socket, started: asyncio.Task[None] | None) -> None:
+        """Serve until a signal comes, or the start of the accounts fails. Raises its failure."""
+
+        def leave(task: asyncio.Task[None]) -> None:
+            self.should_exit = self.should_exit or (not task.cancelled() and task.exception() is not None)
+
+        if started is not None:
+            started.add_done_callback(leave)
+        await self.serve([taken])
+        if started is not None and started.done() and not started.cancelled():
+            started.result()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._end_streams()

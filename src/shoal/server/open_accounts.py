@@ -36,6 +36,8 @@ class Accounts:
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
+    started: asyncio.Task[None]
+    """Ends when the accounts are started: at once, unless the database is being checked. Fails when it is damaged."""
 
 
 @asynccontextmanager
@@ -44,7 +46,8 @@ async def open_accounts(
 ) -> AsyncIterator[Accounts]:
     """Load the accounts, start the enabled ones, and finish removals that a restart interrupted.
 
-    Unfinished work of the last run is settled first, also for disabled accounts. Raises ``StoreError``.
+    Unfinished work of the last run is settled first, also for disabled accounts. While the database is being checked
+    the accounts are only loaded; the rest follows when it has passed. Raises ``StoreError``.
     """
     async with Closing() as closing:
         store = DBManager(storage.database, storage.vault)
@@ -53,9 +56,7 @@ async def open_accounts(
             store, connections.connect, settings, published=connections.published, ownership=ownership
         )
         closing.later("manager", manager.close)
-        with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
-            await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
-        await manager.open()
+        await manager.load()
         if storage.lease is not None:
             storage.lease.keep(manager.ownership_changed)
         authorization = Authorization(
@@ -68,10 +69,33 @@ async def open_accounts(
         closing.push_async_callback(_rereading(storage.database, manager, authorization))
         user_removal = UserRemoval(users.users, manager, users.sessions)
         closing.later("departures", user_removal.close)
-        await user_removal.resume()
+
+        async def start() -> None:
+            await storage.database.checked()
+            with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
+                await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
+            manager.start()
+            await user_removal.resume()
+
+        waits = storage.database.checking
+        started = asyncio.create_task(start(), name="start of the accounts")
+        closing.push_async_callback(_ended, started)
+        if not waits:
+            await started
         yield Accounts(
-            store=store, manager=manager, authorization=authorization, reload=reload, user_removal=user_removal
+            store=store,
+            manager=manager,
+            authorization=authorization,
+            reload=reload,
+            user_removal=user_removal,
+            started=started,
         )
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and wait for its end."""
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _rereading(

@@ -43,18 +43,26 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         url = settings.database_url.get_secret_value() if settings.database_url else ""
         database = await Database(settings.data_dir, url=url, guard=lease.take).open()
         closing.later("database", database.close)
-        await database.remember_site(site_of(settings))
         audit_log = AuditLog(database)
         closing.later("security log", audit_log.close)
         audit_log.start()
         try:
-            vault = await open_vault(database, settings.data_dir / KEY_FILE, key_of(settings))
-        except ConfigError as error:
-            await audit_log.record(AuditEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
+            await database.remember_site(site_of(settings))
+            vault = await _open_vault(database, settings, audit_log)
+            yield Storage(
+                database=database, lease=None if database.is_sqlite else lease, vault=vault, audit_log=audit_log
+            )  # fmt: skip
+        except Exception:
+            await database.checked()  # damage explains what could not be opened, and is told instead
             raise
-        yield Storage(
-            database=database, lease=None if database.is_sqlite else lease, vault=vault, audit_log=audit_log
-        )  # fmt: skip
+
+
+async def _open_vault(database: Database, settings: Settings, audit_log: AuditLog) -> Vault:
+    try:
+        return await open_vault(database, settings.data_dir / KEY_FILE, key_of(settings))
+    except ConfigError as error:
+        await audit_log.record(AuditEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
+        raise
 
 
 def key_of(settings: Settings) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -126,13 +127,14 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
 
     While it runs, ``app.state.server`` holds its components. ``app.state.first_password`` is the administrator's
     password, and ``first_link`` the token of the set-up link, when this start generated them (otherwise ``None``).
+    ``app.state.started`` ends when the accounts are started; it fails when the database proves to be damaged.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Closing() as closing:
             async with _explained():
-                app.state.server, first = await _open(settings, connect, closing)
+                app.state.server, first, app.state.started = await _open(settings, connect, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
             yield
@@ -169,7 +171,9 @@ async def _explained() -> AsyncIterator[None]:
         ) from None
 
 
-async def _open(settings: Settings, connect: Connect | None, closing: Closing) -> tuple[Server, FirstEntry | None]:
+async def _open(
+    settings: Settings, connect: Connect | None, closing: Closing
+) -> tuple[Server, FirstEntry | None, asyncio.Task[None]]:
     """Open every component, room by room. Open components are closed in reverse order, also when a later one fails."""
     psutil.cpu_percent(interval=None)  # the first answer is always 0
     enter = closing.enter_async_context
@@ -224,4 +228,4 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
-    return server, first
+    return server, first, accounts.started

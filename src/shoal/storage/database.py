@@ -16,13 +16,14 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, select, update
 from sqlalchemy.pool import NullPool, QueuePool
 
-from shoal.errors import ConfigError, StoreError
+from shoal.errors import ConfigError, StoreChecking, StoreError
 from shoal.storage.data_directory import MARKER_FILE, lock_directory, make_private_directory, read_marker, write_marker
 from shoal.storage.database_errors import as_store_error, damaged, opening
 from shoal.storage.engines import database_url, is_sqlite, open_engine
 from shoal.storage.group_work import ChangeWriter
 from shoal.storage.group_writer import FaultPoint, GroupWriter
-from shoal.storage.migrations import check_is_newest, migrate
+from shoal.storage.integrity_check import SMALL_BYTES, IntegrityCheck, is_sound
+from shoal.storage.migrations import check_is_newest, is_newest, migrate
 from shoal.storage.predecessors import await_predecessors
 from shoal.storage.schema import store_meta
 from shoal.storage.searches import SEARCHERS, Searches
@@ -71,6 +72,8 @@ class Database:
         self._read_engine: Engine | None = None
         self._write_engine: Engine | None = None
         self._group_writer: GroupWriter | None = None
+        self._is_checked = True
+        self._check: IntegrityCheck | None = None
         self._change_writer: ChangeWriter | None = None
         self._on_degraded: Callable[[bool], None] | None = None
 
@@ -91,6 +94,16 @@ class Database:
     def degraded(self) -> bool:
         """Whether writes are refused because the outcome of a commit is unknown."""
         return self._group_writer is not None and self._group_writer.degraded
+
+    @property
+    def checking(self) -> bool:
+        """Whether its file is being checked: reads are served, writes are refused with ``StoreChecking``."""
+        return self._check is not None and not self._check.passed
+
+    async def checked(self) -> None:
+        """Wait until the file is checked. Raises ``StoreError`` when it is damaged, or cannot be read."""
+        if self._check is not None:
+            await self._check.verdict()
 
     @property
     def group_writer(self) -> GroupWriter:
@@ -121,10 +134,14 @@ class Database:
         self._group_writer.change_writer = self._change_writer
         self._group_writer.on_degraded = self._on_degraded
         self._group_writer.start()
+        if self.file is not None and not self._is_checked:
+            self._check = IntegrityCheck(self.file, self._make_reader(poolclass=NullPool))
         return self
 
     async def close(self) -> None:
         """Write queued work, end the threads, close every connection, release the data directory."""
+        if self._check is not None:
+            await self._check.close()
         if self._group_writer is not None:
             await self._group_writer.close()
         for threads in (self._threads, self._searches):
@@ -191,9 +208,10 @@ class Database:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             return
         with self._engine_of_writer().connect() as connection:
-            verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if verdict != "ok":
-            raise damaged(path)
+            # A migration writes to every part of the file: nothing is migrated that may be damaged.
+            self._is_checked = path.stat().st_size <= SMALL_BYTES or not is_newest(connection)
+            if self._is_checked and not is_sound(connection):
+                raise damaged(path)
 
     # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,7 +237,9 @@ class Database:
             return job(connection)
 
     async def write(self, job: Callable[[Connection], T]) -> T:
-        """Run ``job`` in a savepoint of the next group; returns when it is durable (see ``GroupWriter.run``)."""
+        """Run ``job`` as ``GroupWriter.run`` does; it is durable then. Raises ``StoreChecking`` during the check."""
+        if self.checking:
+            raise StoreChecking
         return await self.group_writer.run(job)
 
     async def announce(self, job: Callable[[Connection], T]) -> T:
@@ -291,6 +311,10 @@ class Database:
         replace it then.
         """
 
+        if await self.fact("site") == site:
+            return
+        await self.checked()
+
         def job(connection: Connection) -> str:
             bound = _remember(connection, "site", site)
             if bound == site or bound not in site.split():
@@ -308,6 +332,9 @@ class Database:
 
     async def remember(self, key: str, value: str) -> str:
         """Store a value of ``store_meta`` unless there is one. Return the stored one."""
+        if (stored := await self.fact(key)) is not None:
+            return stored
+        await self.checked()
         return await self.write(lambda connection: _remember(connection, key, value))
 
     async def replace_fact(self, key: str, value: str) -> None:
@@ -317,6 +344,7 @@ class Database:
             _remember(connection, key, value)
             connection.execute(update(store_meta).where(store_meta.c.key == key), {"value": value})
 
+        await self.checked()
         await self.write(job)
 
     async def empty_log(self) -> None:
@@ -346,12 +374,13 @@ class Database:
 
     def _engine_of_readers(self) -> Engine:
         if self._read_engine is None:
-            self._read_engine = open_engine(
-                self._url,
-                poolclass=QueuePool, pool_size=self._readers + SEARCHERS, max_overflow=0,
-                busy_seconds=READER_BUSY_SECONDS, begin="BEGIN", read_only=True,
-            )  # fmt: skip
+            self._read_engine = self._make_reader(
+                poolclass=QueuePool, pool_size=self._readers + SEARCHERS, max_overflow=0
+            )
         return self._read_engine
+
+    def _make_reader(self, **pool: Any) -> Engine:
+        return open_engine(self._url, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN", read_only=True, **pool)
 
 
 def _fact(key: str) -> Any:

@@ -31,7 +31,7 @@ class DatabaseProbe:
     async def takes_writes(self, *, within_seconds: float) -> bool:
         """Return whether a change can be stored now. ``False`` also when that is not known in time."""
         writer = self._database.group_writer
-        if writer.degraded:
+        if writer.degraded or self._database.checking:
             return False
         if not writer.refused_last and time.monotonic() - writer.committed_at < FRESH_SECONDS:
             return True

@@ -30,7 +30,7 @@ from shoal.accounts.store import (
     fold_of,
 )
 from shoal.clock import now_ms
-from shoal.errors import ConfigError, StoreError, UnknownAccount
+from shoal.errors import ConfigError, StoreChecking, StoreError, UnknownAccount
 from shoal.rules.rule import Rule
 from shoal.storage.account_rows import AccountRows, read_op
 from shoal.storage.database import Database
@@ -140,6 +140,9 @@ class DBManager:
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes in one transaction and settle (see ``AccountStore``)."""
+        if self._database.checking:
+            asyncio.get_running_loop().call_soon(settle, Refused(StoreChecking()))
+            return
         self._database.group_writer.submit(changes, settle)
 
     async def load(self) -> Contents:

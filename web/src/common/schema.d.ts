@@ -3107,7 +3107,7 @@ export interface components {
         };
         /**
          * Decision
-         * @description Why a message was answered or not. Stored with it; ``is_final`` tells whether it may still be answered.
+         * @description Why a message was answered or not. Stored with it; ``is_final``: it may not be answered any more.
          * @enum {string}
          */
         Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
@@ -5393,7 +5393,7 @@ export interface components {
         Parcel: "" | "no" | "yes";
         /**
          * PartBody
-         * @description One message: a text (with variables in braces) or the URL of a picture.
+         * @description One message: a text (with variables in braces), or a picture that was uploaded here or is on the site.
          */
         PartBody: {
             /**
@@ -6709,7 +6709,7 @@ export interface components {
          * SendBody
          * @description A text or a picture for a chat. ``to_user_id`` is the buyer's id; needed only in a chat without messages.
          *
-         *     ``image_url`` is a picture uploaded here, or a URL that the site knows.
+         *     ``image_url`` is a picture uploaded here, or one on the site (`*.alicdn.com`, `*.goofish.com`).
          * @example {
          *       "chat_id": "59000001",
          *       "text": "您好，今天发货"
@@ -6890,7 +6890,7 @@ export interface components {
              * Database
              * @enum {string}
              */
-            database: "ok" | "error";
+            database: "ok" | "checking" | "error";
         };
         /**
          * SessionList
@@ -7254,6 +7254,11 @@ export interface components {
              * @description Whether writes are refused until the outcome of a commit is known.
              */
             degraded: boolean;
+            /**
+             * Checking
+             * @description Whether writes are refused until the file is checked, after a start.
+             */
+            checking: boolean;
         };
         /**
          * StretchShape
@@ -7305,6 +7310,7 @@ export interface components {
          *       "readers": 2,
          *       "started_at": "2026-01-01T00:00:00.000Z",
          *       "store": {
+         *         "checking": false,
          *         "degraded": false,
          *         "free": 20000000000,
          *         "kind": "sqlite",

@@ -26,6 +26,8 @@ const zh = {
   waiting: '等待写入',
   writing: '写入状态',
   writable: '正常',
+  checking: '正在检查',
+  checkingText: '服务器刚启动，正在检查数据库是否完好。可以查看，暂时不能修改，店铺还没有连接；检查完成后自动开始。',
   degraded: '暂停写入',
   degradedText:
     '数据库尚未确认最近一次提交是否成功，确认前不接受修改；恢复后自动继续，无需操作。若几分钟后仍未恢复，请检查磁盘空间和数据库服务。',
@@ -83,6 +85,9 @@ const en: Texts<typeof zh> = {
   waiting: 'Waiting to be saved',
   writing: 'Writing',
   writable: 'OK',
+  checking: 'Checking',
+  checkingText:
+    'The server has just started and checks its database for damage. You can look at everything; changes are not accepted and no shop connects yet. It goes on by itself when the check has passed.',
   degraded: 'On hold',
   degradedText:
     'The database did not confirm the last commit. No changes are accepted until its result is known; this recovers automatically. If it lasts more than a few minutes, check the disk space and the database.',

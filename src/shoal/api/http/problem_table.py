@@ -236,6 +236,7 @@ _ROWS = (
     Problem("lock_timeout", 503, ("operation", "held_seconds")),
     Problem("not_applied", 503),
     Problem("store_degraded", 503),
+    Problem("store_checking", 503),
     Problem("outcome_unknown", 503),
     Problem("picture_not_stored", 503),
     Problem("store_error", 503),

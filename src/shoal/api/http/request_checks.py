@@ -1,12 +1,18 @@
-"""What is checked of every request before its route is found: encryption, origin of cookies, size of the body."""
+"""What is checked of every request before its route is found: encryption, origin of cookies, size of the body.
+
+Also whether changes are taken at all: not before the database is checked, after a start.
+"""
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.http.body_limit import refuse_body, within_limit
 from shoal.api.http.foreign_pages import without_foreign_cookies
 from shoal.api.http.plain_http import is_in_clear, refuse_in_clear
+from shoal.api.http.problems import RETRY_AFTER_SECONDS, problem_answer
+from shoal.api.http.session_cookie import SAFE_METHODS
 
 
 class RequestChecks:
@@ -30,6 +36,9 @@ class RequestChecks:
             await refuse_in_clear(scope, receive, send)
             return
         if scope["type"] == "http":
+            if scope["method"] not in SAFE_METHODS and _is_checking(scope):
+                await _refuse_change(scope, receive, send)
+                return
             if b"cookie" in names:
                 scope = await without_foreign_cookies(scope)
             body = await within_limit(scope, receive)
@@ -38,3 +47,15 @@ class RequestChecks:
                 return
             receive = body
         await self._app(scope, receive, send)
+
+
+def _is_checking(scope: Scope) -> bool:
+    server = getattr(scope["app"].state, "server", None)
+    return server is not None and bool(server.database.checking)
+
+
+async def _refuse_change(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 503: also to what would only ask the site, which must not hear of this server yet."""
+    language = Headers(scope=scope).get("accept-language")
+    later = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    await problem_answer("store_checking", language, headers=later)(scope, receive, send)

@@ -30,7 +30,8 @@ class Services(BaseModel):
     """The status of each service."""
 
     cookie_manager: Word
-    database: Word
+    database: Literal["ok", "checking", "error"]
+    """``checking``: the server has just started and looks for damage; reads are served, changes are refused."""
 
 
 class SystemFigures(BaseModel):
@@ -118,7 +119,7 @@ class LocksAnswer(BaseModel):
 async def get_health(server: TheServer, response: Response) -> HealthAnswer:
     """Check the database and the manager. Answers 503 when either fails, and within about 2 s."""
     services = await _services(server)
-    well = _all_ok(services)
+    well = "error" not in {services.cookie_manager, services.database}
     response.status_code = 200 if well else 503
     memory = psutil.virtual_memory()
     return HealthAnswer(
@@ -171,6 +172,8 @@ async def _services(server: Server) -> Services:
     held = server.manager.locks.figures().oldest_held_seconds
     # An unsettled commit keeps its account's lock, which is correct.
     sound = held < LONGEST_SOUND_HOLD_SECONDS or server.database.degraded
+    if server.database.checking:
+        return Services(cookie_manager="ok" if sound else "error", database="checking")
     return Services(
         cookie_manager="ok" if sound else "error",
         database="ok" if await server.database_probe.answers(within_seconds=PROBE_SECONDS) else "error",

@@ -30,6 +30,7 @@ class StoreStatus(BaseModel):
     free: int | None = Field(description="Free bytes on the disk of the data directory.")
     waiting: int = Field(description="Number of writes that wait for the next commit.")
     degraded: bool = Field(description="Whether writes are refused until the outcome of a commit is known.")
+    checking: bool = Field(description="Whether writes are refused until the file is checked, after a start.")
 
 
 class ProcessStatus(BaseModel):
@@ -58,7 +59,7 @@ class SystemStatus(BaseModel):
         version="0.1.0", python="3.11.7", started_at="2026-01-01T00:00:00.000Z",
         store={
             "kind": "sqlite", "version": "3.45.1", "schema_revision": "0004", "size": 1_200_000,
-            "free": 20_000_000_000, "waiting": 0, "degraded": False,
+            "free": 20_000_000_000, "waiting": 0, "degraded": False, "checking": False,
         },
         process={"memory": 90_000_000, "cpu_percent": 1.5, "threads": 9, "tasks": 40},
         kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "audit_log": 180},
@@ -102,6 +103,7 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
             free=figures.free,
             waiting=figures.waiting,
             degraded=figures.degraded,
+            checking=server.database.checking,
         ),
         process=ProcessStatus(memory=memory, cpu_percent=cpu, threads=threads, tasks=len(asyncio.all_tasks())),
         kept_days=KeptDays(

@@ -35,8 +35,13 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
 
 def check_is_newest(connection: Connection) -> None:
     """Raise ``ConfigError`` unless the database has the schema of this program."""
-    if _stored(connection) != newest():
+    if not is_newest(connection):
         raise ConfigError("startup.other_schema", code="other_schema")
+
+
+def is_newest(connection: Connection) -> bool:
+    """Return whether the database has the schema of this program."""
+    return _stored(connection) == newest()
 
 
 @cache
