@@ -129,11 +129,13 @@ soak: $(READY)
 bench-compare: $(READY)
 	@test -n "$(BASE)" || { echo "Say which server: make bench-compare BASE=http://…" >&2; exit 1; }
 	$(BIN)/python -m benchmarks.http --base "$(BASE)" --accounts 50
+	$(BIN)/python -m benchmarks.rules --base "$(BASE)"
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.http --accounts 50 --rounds 1
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.rules --rounds 1
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console

@@ -149,15 +149,15 @@ async def bare(directory: Path) -> AsyncIterator[Target]:
         await process.end()
 
 
-async def add_accounts(target: Target, ids: Sequence[str]) -> None:
-    """Add the accounts; give the first one many rules."""
+async def add_accounts(target: Target, ids: Sequence[str], *, rules: int = RULES) -> None:
+    """Add the accounts; give the first one rules."""
     headers = {"Authorization": f"Bearer {target.token}"}
     async with httpx.AsyncClient(base_url=target.base, headers=headers, timeout=120) as http:
         for number, key in enumerate(ids):
             body = {"id": key, "value": COOKIE.format(unb=2200000000001 + number)}
             (await http.post("/cookies", json=body)).raise_for_status()
-        rules = {f"词{number}x": f"这是第 {number} 条回复" for number in range(RULES)}
-        (await http.post(f"/keywords/{ids[0]}", json={"keywords": rules})).raise_for_status()
+        texts = {f"词{number}x": f"这是第 {number} 条回复" for number in range(rules)}
+        (await http.post(f"/keywords/{ids[0]}", json={"keywords": texts})).raise_for_status()
 
 
 async def remove_accounts(target: Target, ids: Sequence[str]) -> None:
@@ -240,16 +240,21 @@ async def measure_here(arguments: argparse.Namespace) -> None:
     keep("http", rows, about=_about(arguments))
 
 
-async def measure_there(arguments: argparse.Namespace) -> None:
-    """Measure another server with the same REST contract."""
+async def sign_in(base: str, pid: int | None) -> Target:
+    """Sign in to another server as ``BENCH_USER`` with ``BENCH_PASSWORD``."""
     body = {"username": os.environ.get("BENCH_USER", "admin"), "password": os.environ.get("BENCH_PASSWORD", PASSWORD)}
-    async with httpx.AsyncClient(base_url=arguments.base, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=base, timeout=60) as http:
         answer = (await http.post("/login", json=body)).json()
     if not answer.get("success"):
         raise SystemExit(
             f"The server refused the sign-in: {answer.get('message', answer)}. Set BENCH_USER, BENCH_PASSWORD."
         )
-    target = Target(arguments.base, answer["token"], arguments.pid)
+    return Target(base, answer["token"], pid)
+
+
+async def measure_there(arguments: argparse.Namespace) -> None:
+    """Measure another server with the same REST contract."""
+    target = await sign_in(arguments.base, arguments.pid)
     ids = [f"bench-{number}" for number in range(max(arguments.accounts))]
     try:
         await add_accounts(target, ids)

@@ -29,6 +29,7 @@ from shoal.errors import (
     StaleGeneration,
     UnknownAccount,
 )
+from shoal.rules.rule_rows import plain
 
 
 class MemoryStore:
@@ -90,7 +91,8 @@ class MemoryStore:
         generation = self._next_generation(change)
         rev = self._newest_rev = self._newest_rev + 1
         entry = JournalEntry(
-            rev=rev, account_id=account.id, owner_id=account.owner_id, generation=generation, changes=change.changes,
+            rev=rev, account_id=account.id, owner_id=account.owner_id, generation=generation,
+            changes=plain(change.changes),
             actor=change.op.actor, op_id=change.op.op_id, at_ms=change.op.at_ms, origin=change.op.origin,
         )  # fmt: skip
         self._journal.append(entry)

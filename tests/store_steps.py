@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from shoal.accounts.account import Account
 from shoal.accounts.journal import Baseline, JournalEntry, fold, projection
 from shoal.accounts.store import AccountStore, Change, Committed, Op, Refused, Settlement, Unsettled
+from shoal.rules.rule_rows import plain
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_rows import read_baselines
@@ -76,10 +77,10 @@ async def settled(store: AccountStore, *changes: Change) -> Settlement:
 
 
 async def committed(store: AccountStore, *changes: Change) -> tuple[JournalEntry, ...]:
-    """Submit, and insist that it is committed."""
+    """Submit, insist that it is committed, and return the entries as they are read back."""
     settlement = await settled(store, *changes)
     if isinstance(settlement, Committed):
-        return settlement.entries
+        return tuple(replace(entry, changes=plain(entry.changes)) for entry in settlement.entries)
     raise settlement.error
 
 

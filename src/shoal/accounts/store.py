@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shoal.accounts.account import Account, Observation, StateMove
-from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, changes_between
+from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, differences
 from shoal.errors import ShoalError, StoreError
 
 
@@ -67,7 +67,7 @@ class Change:
     @property
     def changes(self) -> Changes:
         """The changes for the journal."""
-        return changes_between(self.old, self.new) if self.found is None else self.found.changes
+        return differences(self.old, self.new) if self.found is None else self.found.changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _IGNORABLE = re.compile(
@@ -22,6 +23,10 @@ def folded(text: str) -> str:
         return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     text = unicodedata.normalize("NFKC", _SURROGATES.sub("\ufffd", text)).casefold()
     return unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
+
+
+folded_word = lru_cache(8_192)(folded)
+"""Folds a word of a rule: a change folds each of them when it is checked, indexed, and searched for rules before it."""
 
 
 def seen(text: str) -> str:

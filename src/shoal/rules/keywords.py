@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded
+from shoal.rules.folding import folded_word
 from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule, RuleKind, in_order
 
 Rules = tuple[Rule, ...]
@@ -74,7 +74,7 @@ def checked_rows(rows: Iterable[KeywordRow]) -> list[KeywordRow]:
 
 def check_row(row: KeywordRow) -> None:
     """Refuse a row that is invalid in any list. Raises ``InvalidInput``."""
-    if not folded(row.keyword).strip():
+    if not folded_word(row.keyword).strip():
         raise InvalidInput("a keyword is empty", code="empty_keyword")
     if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
         raise InvalidInput(

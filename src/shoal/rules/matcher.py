@@ -16,7 +16,7 @@ import re2
 from ahocorasick_rs import AhoCorasick
 
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded, seen
+from shoal.rules.folding import folded, folded_word, seen
 from shoal.rules.rule import MatchMode, Rule, WordMode, in_order
 from shoal.rules.schedule import Moment, holds
 
@@ -264,7 +264,7 @@ class Matcher:
 def _compiled(rule: Rule, words: dict[str, int], patterns: dict[str, int]) -> _Compiled:
     if rule.match_mode is MatchMode.REGEX:
         return _Compiled(rule, (), tuple([patterns.setdefault(word, len(patterns)) for word in rule.words]), False)
-    mine = tuple([folded(word) for word in rule.words])
+    mine = tuple([folded_word(word) for word in rule.words])
     if rule.match_mode is MatchMode.EXACT:
         mine = tuple([word.strip() for word in mine])
     numbers = tuple([words.setdefault(word, len(words)) if word else _NEVER for word in mine])

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded
+from shoal.rules.folding import folded_word
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import (
     MAX_KEYWORD_CHARACTERS,
@@ -244,8 +244,8 @@ def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> 
 
 
 def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
-    words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else (word.strip() for word in given)))
-    if not words or not all(folded(word).strip() for word in words):
+    words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else [word.strip() for word in given]))
+    if not words or not all(folded_word(word).strip() for word in words):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:
         raise InvalidInput(f"at most {MAX_RULE_WORDS} words", code="too_many_words", limit=MAX_RULE_WORDS)
@@ -294,7 +294,7 @@ def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
         if len(row.get("text", "")) > MAX_REPLY_CHARACTERS:
             raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
     try:
-        return tuple(Part(**row) for row in given)
+        return tuple([Part(**row) for row in given])
     except ValueError as error:
         raise InvalidInput(str(error), code="bad_part") from None
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 from ahocorasick_rs import AhoCorasick
 
-from shoal.rules.folding import folded
+from shoal.rules.folding import folded_word
 from shoal.rules.matcher import has_whole_word
 from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode, in_order
 from shoal.rules.schedule import covers
@@ -49,8 +50,7 @@ class RuleWarning:
     word: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(msgspec.Struct, frozen=True, gc=False):
     rule: Rule
     place: int
     words: tuple[str, ...]
@@ -81,8 +81,9 @@ def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
 
 
 def _about_answer(rule: Rule) -> Iterator[RuleWarning]:
-    named = dict.fromkeys(name for part in rule.parts for name in _IN_BRACES.findall(part.text))
-    for name in named:
+    for name in dict.fromkeys(
+        name for part in rule.parts if "{" in part.text for name in _IN_BRACES.findall(part.text)
+    ):
         if name not in _KNOWN:
             yield RuleWarning(rule_id=rule.id, code=WarningCode.UNKNOWN_VARIABLE, word=name)
 
@@ -95,8 +96,9 @@ class _Earlier:
         self._by_pattern: defaultdict[str, list[_Ready]] = defaultdict(list)
         for one in ready:
             index = self._by_pattern if one.rule.match_mode is MatchMode.REGEX else self._by_word
-            for word in filter(None, dict.fromkeys(one.words)):
-                index[word].append(one)
+            for word in one.words if len(one.words) == 1 else dict.fromkeys(one.words):
+                if word:
+                    index[word].append(one)
         self._words = list(self._by_word)
         self._automaton = AhoCorasick(self._words) if self._words else None
 
@@ -112,8 +114,10 @@ class _Earlier:
             if later.rule.match_mode is MatchMode.REGEX:
                 yield from self._by_pattern[word][:_MOST_CANDIDATES]
             elif self._automaton is not None:
-                hits = dict.fromkeys(hit[0] for hit in self._automaton.find_matches_as_indexes(word, overlapping=True))
-                for number in hits:
+                hits = self._automaton.find_matches_as_indexes(word, overlapping=True)
+                if len(hits) == 1 and len(self._by_word[word]) == 1:
+                    continue  # it found itself
+                for number in dict.fromkeys([hit[0] for hit in hits]):
                     yield from self._by_word[self._words[number]][:_MOST_CANDIDATES]
 
 
@@ -147,4 +151,4 @@ def _implies(mode: MatchMode, word: str, other_mode: MatchMode, other: str) -> b
 def _prepared(rule: Rule, word: str) -> str:
     if rule.match_mode is MatchMode.REGEX:
         return word
-    return folded(word).strip() if rule.match_mode is MatchMode.EXACT else folded(word)
+    return folded_word(word).strip() if rule.match_mode is MatchMode.EXACT else folded_word(word)

@@ -14,17 +14,18 @@ RuleRow = dict[str, Any]
 """``{"id", "words", …}``: the fields of a rule that differ from those of a new one, as JSON values."""
 
 _encode = msgspec.json.Encoder().encode
-_rows = msgspec.json.Decoder(list[RuleRow]).decode
+_decode = msgspec.json.Decoder().decode
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it comes back from JSON, with a row for each rule."""
+    return _decode(_encode(value))
 
 
 def rule_rows(rules: Sequence[Rule]) -> list[RuleRow]:
     """Return the rules as rows, in their order."""
-    return _rows(_encode(rules))
-
-
-def rule_row(rule: Rule) -> RuleRow:
-    """Return the rule as a row."""
-    return rule_rows((rule,))[0]
+    rows: list[RuleRow] = plain(rules)
+    return rows
 
 
 def rule_of(row: Mapping[str, Any]) -> Rule:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, MessageEvent, Subscription
 from shoal.accounts.journal import JournalEntry
@@ -50,7 +51,7 @@ class PublishedEvent:
         """Return the event as JSON."""
         if self.rows is not None:
             return with_accounts(self.body, [row.text for row in self.rows])
-        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+        return msgspec.json.encode(self.body)
 
 
 async def account_events(

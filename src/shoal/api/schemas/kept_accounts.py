@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Iterable
 from typing import Any, Final
+
+import msgspec
 
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.cookie_manager import CookieManager
@@ -82,7 +83,7 @@ def joined(rows: Collection[bytes]) -> bytes:
 
 def with_accounts(body: dict[str, Any], rows: Collection[bytes]) -> bytes:
     """Return a JSON object with ``accounts`` beside the other fields of ``body``."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    text = msgspec.json.encode(body)
     return text[:-1] + (b"," if body else b"") + b'"accounts":' + joined(rows) + b"}"
 
 
