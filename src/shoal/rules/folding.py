@@ -13,12 +13,16 @@ _IGNORABLE = re.compile(
 )
 """Unicode's Default_Ignorable_Code_Point: zero-width blanks and joiners, direction marks, variation selectors."""
 _ODD = re.compile(f"{_SURROGATES.pattern}|{_IGNORABLE.pattern}")
+_FOLDED = re.compile(r"[\u4e00-\u9fff\x00-@\[-\x7f\u3001\u3002]*")
+"""Han, digits, small letters and signs that are their own folded form: most of what buyers write."""
 
 
 def folded(text: str) -> str:
     """Return the text for comparison: NFKC_Casefold of the Unicode standard; a lone surrogate becomes U+FFFD."""
     if text.isascii():
         return text.casefold()
+    if _FOLDED.fullmatch(text):
+        return text
     if not _ODD.search(text):  # neither form makes an ignorable character of others
         return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     text = unicodedata.normalize("NFKC", _SURROGATES.sub("\ufffd", text)).casefold()

@@ -39,6 +39,8 @@ _STEPS_AT_ONCE = 500_000
 """Instructions times letters that take a few milliseconds in the worst case."""
 
 _NOTHING: frozenset[int] = frozenset()
+_NONE: tuple[int, ...] = ()
+_GENERAL = (None,)
 
 _TOKENS = re.compile(r"\\?.", re.DOTALL)
 _UNSEPARATED = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -142,10 +144,13 @@ class _Scope:
     by_word: dict[int, tuple[int, ...]] = field(default_factory=dict)
     by_pattern: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
-    def places(self, heard: _Heard) -> list[int]:
+    def places(self, words: Iterable[int], patterns: Iterable[int]) -> list[int]:
         """Return the places of the rules that may fire, in the order in which they are checked."""
-        found = [place for number in heard.words & self.by_word.keys() for place in self.by_word[number]]
-        found += [place for number in heard.patterns & self.by_pattern.keys() for place in self.by_pattern[number]]
+        found: list[int] = []
+        for number in words:
+            found += self.by_word.get(number, _NONE)
+        for number in patterns:
+            found += self.by_pattern.get(number, _NONE)
         return sorted(set(found)) if len(found) > 1 else found
 
 
@@ -175,6 +180,13 @@ class _Index:
         self.words = tuple(words)
         self.automaton = AhoCorasick(self.words) if len(self.words) >= MANY_WORDS else None
         self.scopes = _scopes(self.compiled)
+
+    def found_in(self, text: str) -> frozenset[int]:
+        """Return the numbers of the words in a folded text."""
+        if self.automaton is None:
+            return frozenset([number for number, word in enumerate(self.words) if word in text])
+        hits = self.automaton.find_matches_as_indexes(text, overlapping=True)
+        return frozenset([number for number, _, _ in hits]) if hits else _NOTHING
 
 
 class Matcher:
@@ -218,24 +230,29 @@ class Matcher:
 
     def first(self, text: str, item_id: str | None, moment: Moment) -> Rule | None:
         """Return the rule that answers a text about an item (``None``: no item) at that moment."""
-        index = self._index
-        heard = self._hear(text, index)
-        if not heard.words and not heard.patterns:
+        index = self._made or self._index
+        text = folded(text)
+        words = index.found_in(text)
+        patterns = self._patterns.found_in(text) if self._patterns else _NOTHING
+        if not words and not patterns:
             return None
-        for key in (item_id, None) if item_id else (None,):
+        heard: _Heard | None = None
+        for key in (item_id, None) if item_id else _GENERAL:
             scope = index.scopes.get(key)
-            if scope is None:
-                continue
-            for place in scope.places(heard):
+            for place in scope.places(words, patterns) if scope is not None else ():
                 compiled = index.compiled[place]
-                if compiled.fires or (not _why_unsaid(compiled, heard) and holds(compiled.rule.schedule, moment)):
+                if compiled.fires:
+                    return compiled.rule
+                heard = heard or _Heard(text, words, patterns)
+                if not _why_unsaid(compiled, heard) and holds(compiled.rule.schedule, moment):
                     return compiled.rule
         return None
 
     def consider(self, text: str, item_id: str | None, moment: Moment) -> list[Considered]:
         """Return every rule and why it does not fire: rules of the item first, those of other items last."""
         index = self._index
-        heard = self._hear(text, index)
+        text = folded(text)
+        heard = _Heard(text, index.found_in(text), self._patterns.found_in(text) if self._patterns else _NOTHING)
         bound = [compiled for compiled in index.compiled if item_id and item_id in compiled.rule.item_ids]
         general = [compiled for compiled in index.compiled if not compiled.rule.item_ids]
         others = [
@@ -251,14 +268,6 @@ class Matcher:
             Considered(compiled.rule, "other_item" if compiled.rule.active else "inactive") for compiled in others
         ]
         return considered
-
-    def _hear(self, text: str, index: _Index) -> _Heard:
-        text = folded(text)
-        if index.automaton is not None:
-            found = frozenset([hit[0] for hit in index.automaton.find_matches_as_indexes(text, overlapping=True)])
-        else:
-            found = frozenset([number for number, word in enumerate(index.words) if word in text])
-        return _Heard(text, found, self._patterns.found_in(text) if self._patterns else _NOTHING)
 
 
 def _compiled(rule: Rule, words: dict[str, int], patterns: dict[str, int]) -> _Compiled:
@@ -297,6 +306,8 @@ def _why_not(compiled: _Compiled, heard: _Heard, moment: Moment) -> str:
 
 def _why_unsaid(compiled: _Compiled, heard: _Heard) -> str:
     """Return why the words do not make the rule fire; empty when they do."""
+    if len(compiled.words) == 1:
+        return "" if _is_said(compiled, 0, heard) else "no_word"
     said = [_is_said(compiled, place, heard) for place in range(len(compiled.rule.words))]
     if compiled.rule.word_mode is WordMode.ALL and any(said):
         return "" if all(said) else "missing_word"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -74,10 +73,9 @@ def moment_in(timezone: str, at_ms: int) -> Moment:
     return Moment(there.isoweekday(), there.hour * 60 + there.minute)
 
 
-def holds(schedule: Iterable[Span], moment: Moment) -> bool:
+def holds(schedule: Schedule, moment: Moment) -> bool:
     """Return whether a schedule includes that moment."""
-    spans = tuple(schedule)
-    return not spans or any(span.holds(moment) for span in spans)
+    return not schedule or any(span.holds(moment) for span in schedule)
 
 
 def covers(wide: Schedule, narrow: Schedule) -> bool:
