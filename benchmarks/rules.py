@@ -94,7 +94,7 @@ class Bulk:
         self._database.execute("DELETE FROM rules")
         began, used = time.perf_counter(), time.thread_time()
         self._database.execute("BEGIN IMMEDIATE")
-        self._database.executemany(f"INSERT INTO rules VALUES ({', '.join('?' * len(_COLUMNS))})", rows)  # noqa: S608
+        self._database.executemany(f"INSERT INTO rules VALUES ({', '.join('?' * len(_COLUMNS))})", rows)
         self._database.execute("COMMIT")
         return time.perf_counter() - began, time.thread_time() - used
 

@@ -108,8 +108,7 @@ NOTICED: tuple[Noticed, ...] = (
             (
                 Edit(
                     "storage/group_writer.py",
-                    "            waiting = [work for work in self._waiting if not isinstance(work, Mark)]\n"
-                    "            self._waiting = deque(work for work in self._waiting if isinstance(work, Mark))\n",
+                    "            waiting = self._waiting.drop_all_but_marks()\n",
                     "            waiting: list[Work] = []\n",
                 ),
             ),

@@ -9,6 +9,7 @@ from typing import Protocol
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, differences
 from shoal.errors import ShoalError, StoreError
+from shoal.rules.matcher import MANY_RULES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +64,13 @@ class Change:
         """Whether its journal text is made at once: neither rules nor items differ."""
         old, new = self.old, self.new
         return old is not None and new is not None and old.keywords is new.keywords and old.items is new.items
+
+    @property
+    def has_many_rules(self) -> bool:
+        """Whether rules differ, and comparing them takes long."""
+        if self.is_light or self.is_noop or self.new is None:
+            return False
+        return len(self.new.keywords) + (len(self.old.keywords) if self.old else 0) >= MANY_RULES
 
     @property
     def changes(self) -> Changes:

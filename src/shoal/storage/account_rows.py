@@ -122,9 +122,11 @@ class AccountRows:
             entries = {entry.account_id: entry for entry in made}
             real = sorted(asked, key=_account_id)  # one order on every node: no deadlocks
             write_accounts(connection, real, entries, tombstones)
-            heavy = [draft.change for draft in real if not draft.change.is_light]
-            write_rules(connection, heavy)
-            _write_items(connection, heavy)
+            heavy = [draft for draft in real if not draft.change.is_light]
+            for draft in heavy:
+                if draft.rules is not None:
+                    write_rules(connection, draft.account.id, draft.rules)
+            _write_items(connection, [draft.change for draft in heavy])
         if len(asked) != len(drafts):
             check_noops(connection, [draft for draft in drafts if draft.is_noop])
         write_ops(connection, drafts, entries)

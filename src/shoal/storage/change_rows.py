@@ -14,6 +14,7 @@ from shoal.accounts.journal import Changes, JournalEntry
 from shoal.accounts.store import Change
 from shoal.errors import StaleGeneration
 from shoal.storage.change_statements import Values, statements_of
+from shoal.storage.rule_table import RuleWrites, rule_writes
 from shoal.storage.schema import Row, accounts, shard_of
 from shoal.storage.vault import Vault
 
@@ -39,6 +40,12 @@ class Draft:
     text: str
     columns: Row
     is_noop: bool
+    rules: RuleWrites | None = None
+
+    @property
+    def rule_rows(self) -> int:
+        """How many rows of rules it writes."""
+        return 0 if self.rules is None else self.rules.rows
 
 
 Entries = Mapping[str, JournalEntry]
@@ -59,7 +66,8 @@ def drafted(vault: Vault, change: Change) -> Draft:
         columns = _columns(vault, change.new, differing(change.old, change.new))
     else:
         columns = _columns(vault, change.new, changes)
-    return Draft(change, account, changes, msgspec.json.encode(changes).decode(), columns, is_noop=False)
+    text = msgspec.json.encode(changes).decode()
+    return Draft(change, account, changes, text, columns, is_noop=False, rules=rule_writes(change))
 
 
 def _columns(vault: Vault, new: Account, changed: Collection[str]) -> Row:

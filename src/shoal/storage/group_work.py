@@ -21,6 +21,9 @@ log = logging.getLogger("shoal.storage.group_writer")
 
 ChangeSet = tuple[Change, ...]
 
+LARGE_ROWS = 200
+"""From so many rows of rules on a change is written apart. They take about a millisecond."""
+
 
 class ChangeWriter(Protocol):
     """Writes changes as rows. The writing methods raise when a row does not match; they may have written a part
@@ -66,11 +69,20 @@ class Changes:
         """How much of a group it fills."""
         return len(self.changes)
 
+    @property
+    def drafting_takes_long(self) -> bool:
+        """Whether the drafts must not be made on the event loop, nor in the writer's turn."""
+        return any(change.has_many_rules for change in self.changes)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it writes so many rows that others should not wait for it in its group."""
+        return self._drafts is not None and any(draft.rule_rows >= LARGE_ROWS for draft in self._drafts)
+
     def draft_early(self, writer: ChangeWriter) -> None:
-        """Make the drafts before the turn, if that takes no time."""
-        if all(change.is_light for change in self.changes):
-            with contextlib.suppress(Exception):  # it fails again in its turn, and is settled then
-                self._drafts = writer.draft(self.changes)
+        """Make the drafts before the turn."""
+        with contextlib.suppress(Exception):  # it fails again in its turn, and is settled then
+            self._drafts = writer.draft(self.changes)
 
     def drafted(self, writer: ChangeWriter) -> tuple[Draft, ...]:
         """Return the drafts; make them if they were not made before."""
@@ -111,6 +123,8 @@ class Mark:
 
     future: asyncio.Future[None]
     size: int = 0
+    after_large: int = 0
+    """How many large works came before it."""
 
     def deliver(self, outcome: Outcome) -> None:
         """Report the outcome to the caller."""
@@ -129,6 +143,11 @@ Delivery = tuple[Work, Outcome]
 def is_refusal_by_database(outcome: Outcome) -> bool:
     """Return whether the database refused the work, and not the work itself."""
     return isinstance(outcome, Refused) and isinstance(outcome.error, NotApplied)
+
+
+def store_closed() -> NotApplied:
+    """Return the refusal of work for a closed store."""
+    return NotApplied("the store is closed", code="store_closed")
 
 
 def hand_over(deliveries: Sequence[Delivery]) -> None:

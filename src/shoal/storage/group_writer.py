@@ -13,7 +13,6 @@ import math
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, TypeVar
@@ -40,14 +39,14 @@ from shoal.storage.group_work import (
     failure_of,
     hand_over,
     is_refusal_by_database,
+    store_closed,
 )
 from shoal.storage.predecessors import WRITER_ROWS
+from shoal.storage.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_GROUP_CHANGES = 500
-"""How many changes (a job counts as one) are committed together; one ``submit`` is never split."""
 SETTLE_SECONDS = 5.0
 """How long to look for the outcome of a failed COMMIT before it is reported as unknown."""
 REOPEN_SECONDS = (1.0, 30.0)
@@ -80,7 +79,8 @@ class GroupWriter:
         self._context = copy_context()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
-        self._waiting: deque[Work] = deque()
+        self._waiting = WorkQueue()
+        self._drafting: set[asyncio.Future[None]] = set()
         self._wake = threading.Condition()
         self._gathers = False
         """Whether the loop is in a turn that brought work: the thread takes it when all of the turn is there."""
@@ -113,6 +113,8 @@ class GroupWriter:
 
     async def close(self) -> None:
         """Refuse new work, write queued work, end the thread. Work that is still unsettled stays unknown."""
+        while self._drafting:
+            await asyncio.wait(self._drafting)
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -129,8 +131,19 @@ class GroupWriter:
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes all or nothing; ``settle`` is called on the loop."""
         work = Changes(tuple(changes), settle)
-        if self.change_writer is not None:
-            work.draft_early(self.change_writer)
+        if self.change_writer is None:
+            self._enqueue(work)
+        elif work.drafting_takes_long and self._loop is not None:
+            drafting = self._loop.run_in_executor(None, work.draft_early, self.change_writer)
+            self._drafting.add(drafting)
+            drafting.add_done_callback(lambda drafting: self._drafted(drafting, work))
+        else:
+            if all(change.is_light for change in work.changes):
+                work.draft_early(self.change_writer)
+            self._enqueue(work)
+
+    def _drafted(self, drafting: asyncio.Future[None], work: Changes) -> None:
+        self._drafting.discard(drafting)
         self._enqueue(work)
 
     async def run(self, job: Callable[[Connection], T]) -> T:
@@ -150,10 +163,12 @@ class GroupWriter:
         wait when nothing is in progress; while the store is degraded it waits for its recovery. Raises ``NotApplied``
         when the store is closed.
         """
+        while self._drafting:
+            await asyncio.wait(self._drafting)
         mark = Mark(asyncio.get_running_loop().create_future())
         with self._wake:
             if self._closing or self._thread is None:
-                raise _closed()
+                raise store_closed()
             if not self._busy and not self._waiting:
                 return
             self._waiting.append(mark)
@@ -180,7 +195,7 @@ class GroupWriter:
         if self.degraded:
             return StoreDegraded()
         if self._closing or self._thread is None:
-            return _closed()
+            return store_closed()
         return None
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +206,7 @@ class GroupWriter:
             if works:
                 self._settle(works)
             # only the end of a degraded store leaves work unsettled here
-            passed: Outcome = Refused(_closed()) if self.degraded else Done(None)
+            passed: Outcome = Refused(store_closed()) if self.degraded else Done(None)
             self._deliver([(mark, passed) for mark in group if isinstance(mark, Mark)])
         self._forget_writer()
         self._close_connection()
@@ -210,7 +225,7 @@ class GroupWriter:
             self._deliver([(work, Refused(NotApplied("the store met a defect"))) for work in group])
 
     def _next_group(self) -> list[Work] | None:
-        """Return all queued work, up to the limit and up to the second unit for one account; ``None`` at the end."""
+        """Return what is written next; ``None`` at the end."""
         with self._wake:
             self._busy = False
             while not self._waiting or (self._gathers and not self._closing):
@@ -218,17 +233,7 @@ class GroupWriter:
                     return None
                 self._wake.wait()
             self._busy = True
-            group: list[Work] = []
-            size, seen = 0, set[str]()
-            while self._waiting:
-                work = self._waiting[0]
-                accounts = [change.account_id for change in work.changes] if isinstance(work, Changes) else []
-                if group and (size + work.size > MAX_GROUP_CHANGES or not seen.isdisjoint(accounts)):
-                    break
-                group.append(self._waiting.popleft())
-                size += work.size
-                seen.update(accounts)
-            return group
+            return self._waiting.next_group()
 
     def _commit_group(self, group: list[Work]) -> list[Outcome]:
         token = secrets.token_hex(16)
@@ -355,8 +360,7 @@ class GroupWriter:
         with self._wake:
             self.degraded = True
             refusal = self._refusal()
-            waiting = [work for work in self._waiting if not isinstance(work, Mark)]
-            self._waiting = deque(work for work in self._waiting if isinstance(work, Mark))
+            waiting = self._waiting.drop_all_but_marks()
         log.error("the store is degraded: reads go on, writes are refused until the database answers")
         if refusal is not None:
             deliveries += [(work, Refused(refusal)) for work in waiting]
@@ -394,7 +398,3 @@ class GroupWriter:
             self._loop.call_soon_threadsafe(callback, argument, context=self._context.copy())
         except RuntimeError:  # the loop is closed: nothing can receive the outcome
             log.warning("the event loop ended before the store was closed")
-
-
-def _closed() -> NotApplied:
-    return NotApplied("the store is closed", code="store_closed")

@@ -6,7 +6,8 @@ a thread that writes thousands of rows one by one waits as often for whatever el
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from shoal.accounts.store import Change
 from shoal.errors import StaleGeneration, StoreError
 from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import rule_of
+from shoal.storage.engines import driver_of
 
 Values = tuple[Any, ...]
 _Row = TypeVar("_Row")
@@ -42,18 +44,34 @@ def read_rule(row: RowMapping) -> Rule:
         raise StoreError(f"account {row['account_id']}: {error}", code="unreadable_account") from None
 
 
-def write_rules(connection: Connection, changes: Iterable[Change]) -> None:
-    """Write the rules in which the accounts of the changes differ. Raises ``StaleGeneration`` when a row is missing."""
-    for change in changes:
-        if change.new is not None and (change.old is None or change.old.keywords is not change.new.keywords):
-            _write_rules(connection, change.account_id, change.old.keywords if change.old else (), change.new.keywords)
+@dataclass(frozen=True, slots=True)
+class RuleWrites:
+    """What a change of rules writes: ids to delete, rows of the key and ``_FIELDS`` to insert, rows to update.
+
+    ``replaces_all``: nothing of before stays, and all of it is deleted.
+    """
+
+    removed: list[str]
+    edited: list[Values]
+    added: list[Values]
+    replaces_all: bool
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the table it changes."""
+        return len(self.removed) + len(self.edited) + len(self.added)
 
 
-def _write_rules(connection: Connection, account_id: str, old: Sequence[Rule], new: Sequence[Rule]) -> None:
+def rule_writes(change: Change) -> RuleWrites | None:
+    """Return what is to be written where the rules of a change differ; ``None`` if they do not. Runs on any thread."""
+    old = change.old.keywords if change.old is not None else ()
+    if change.new is None or old is change.new.keywords:
+        return None
+    account_id = change.account_id
     before = {rule.id: rule for rule in old}
     edited: list[Rule] = []
     added: list[Rule] = []
-    for rule in new:
+    for rule in change.new.keywords:
         known = before.pop(rule.id, None)
         if known is None:
             added.append(rule)
@@ -61,22 +79,34 @@ def _write_rules(connection: Connection, account_id: str, old: Sequence[Rule], n
             edited.append(rule)
     removed = list(before)
     if len(edited) >= ROWS_AT_ONCE:
-        removed, added, edited = [*removed, *(rule.id for rule in edited)], [*added, *edited], []
-    statements = _statements("?" if connection.dialect.paramstyle == "qmark" else "%s")
-    if _deleted(connection, statements, account_id, removed) != len(removed):
-        raise StaleGeneration("a rule that was to be removed is not there")
-    rows = [(*_values(rule), account_id, rule.id) for rule in edited]
-    if rows and connection.exec_driver_sql(statements.update, rows).rowcount != len(rows):
-        raise StaleGeneration("a rule that was to be edited is not there")
-    for some in _pieces([(account_id, rule.id, *_values(rule)) for rule in added]):
-        connection.exec_driver_sql(statements.insert(len(some)), tuple([value for row in some for value in row]))
-
-
-def _deleted(connection: Connection, statements: _Statements, account_id: str, ids: Sequence[str]) -> int:
-    """Delete rules. Return how many there were."""
-    return sum(
-        connection.exec_driver_sql(statements.delete(len(some)), (account_id, *some)).rowcount for some in _pieces(ids)
+        removed, added, edited = [*removed, *[rule.id for rule in edited]], [*added, *edited], []
+    return RuleWrites(
+        removed,
+        [(*_values(rule), account_id, rule.id) for rule in edited],
+        [(account_id, rule.id, *_values(rule)) for rule in added],
+        replaces_all=len(removed) == len(old) > ROWS_AT_ONCE,
     )
+
+
+def write_rules(connection: Connection, account_id: str, writes: RuleWrites) -> None:
+    """Write the rules that differ. Raises ``StaleGeneration`` when a row is missing."""
+    raw = driver_of(connection).cursor()
+    statements = _statements("?" if connection.dialect.paramstyle == "qmark" else "%s")
+    deleted = 0
+    if writes.replaces_all:
+        deleted = raw.execute(statements.delete_all, (account_id,)).rowcount
+    else:
+        for ids in _pieces(writes.removed):
+            deleted += raw.execute(statements.delete(len(ids)), (account_id, *ids)).rowcount
+    if deleted != len(writes.removed):
+        raise StaleGeneration("a rule that was to be removed is not there")
+    if writes.edited:
+        raw.executemany(statements.update, writes.edited)
+        if raw.rowcount != len(writes.edited):
+            raise StaleGeneration("a rule that was to be edited is not there")
+    for rows in _pieces(writes.added):
+        raw.execute(statements.insert(len(rows)), tuple([value for row in rows for value in row]))
+    raw.close()
 
 
 def _values(rule: Rule) -> Values:
@@ -98,6 +128,7 @@ class _Statements:
         self._mark = mark
         self._row = f"({', '.join([mark] * len((*_KEY, *_FIELDS)))})"
         values = ", ".join(f"{name} = {mark}" for name in _FIELDS)
+        self.delete_all = f"DELETE FROM rules WHERE account_id = {mark}"  # noqa: S608
         self.update = f"UPDATE rules SET {values} WHERE account_id = {mark} AND id = {mark}"  # noqa: S608
 
     def insert(self, rows: int) -> str:
