@@ -49,7 +49,7 @@ Values = Mapping[str, Any]
 
 def with_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
     """Add a rule after all others of its priority."""
-    return _checked((*rules, replace(_new(rule_id, values), position=next_position(rules))))
+    return _checked((*rules, Rule(id=rule_id, position=next_position(rules), **_new(values))))
 
 
 def with_changed_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
@@ -105,32 +105,38 @@ def replaced(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
 
     A rule that exists is edited, so its history continues. Fields that are left out get the values of a new rule.
     """
-    made = list(_identified(rules, wanted, {row.id for row in wanted}))
-    return _checked(_kept_in_place(rules, made) or _placed_anew(rules, made))
+    named = list(_identified(rules, wanted, {row.id for row in wanted}))
+    places = _kept_places(rules, named) or _new_places(rules, named)
+    known = {rule.id: rule for rule in rules}
+    made = [Rule(id=rule_id, position=place, **fields) for (rule_id, fields), place in zip(named, places, strict=True)]
+    return _checked(tuple([rule if (old := known.get(rule.id)) != rule else old for rule in made]))
 
 
-def _kept_in_place(rules: Rules, made: Sequence[Rule]) -> Rules | None:
-    """Return the rules at their old positions, new ones after all others; ``None`` when that changes the order."""
+def _kept_places(rules: Rules, named: Sequence[_Named]) -> list[int] | None:
+    """Return the rules' old positions, new ones after all others; ``None`` when that changes the order."""
     known = {rule.id: rule.position for rule in rules}
     free = count(next_position(rules))
-    placed = tuple(_placed(rule, known[rule.id] if rule.id in known else next(free)) for rule in made)
+    places: list[int] = []
     last: dict[int, int] = {}
-    for rule in placed:
-        if rule.position <= last.get(rule.priority, -1):
+    for rule_id, fields in named:
+        place = known[rule_id] if rule_id in known else next(free)
+        priority = fields.get("priority", 0)
+        if place <= last.get(priority, -1):
             return None
-        last[rule.priority] = rule.position
-    return placed
+        last[priority] = place
+        places.append(place)
+    return places
 
 
-def _placed_anew(rules: Rules, made: Sequence[Rule]) -> Rules:
+def _new_places(rules: Rules, named: Sequence[_Named]) -> list[int]:
     known = {rule.id: rule.position for rule in rules}
-    placed: list[Rule] = []
+    places: list[int] = []
     last = -1
-    for rule in made:
-        position = known.get(rule.id, -1)
+    for rule_id, _ in named:
+        position = known.get(rule_id, -1)
         last = position if position > last else last + 1
-        placed.append(_placed(rule, last))
-    return tuple(placed)
+        places.append(last)
+    return places
 
 
 def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
@@ -142,15 +148,19 @@ def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
     known = {rule.id: rule for rule in rules}
     found: dict[str, Rule] = {}
     place = next_position(rules)
-    for row, rule in zip(wanted, _identified(rules, wanted, set(known)), strict=True):
-        if rule.id in known:
-            found[rule.id] = _made(known[rule.id], row.values)
+    for row, (rule_id, fields) in zip(wanted, _identified(rules, wanted, set(known)), strict=True):
+        if rule_id in known:
+            found[rule_id] = _made(known[rule_id], row.values)
         else:
-            found[rule.id], place = replace(rule, position=place), place + 1
+            found[rule_id], place = Rule(id=rule_id, position=place, **fields), place + 1
     return _checked((*(found.pop(rule.id, rule) for rule in rules), *found.values()))
 
 
-def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iterator[Rule]:
+_Named = tuple[str, dict[str, Any]]
+"""The id of a rule, and its fields but for id and position."""
+
+
+def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iterator[_Named]:
     """Yield the wanted rules as new ones, each under its id. An id in ``taken`` belongs to the rule that names it."""
     names = [row.id for row in wanted if row.id]
     for rule_id in names:
@@ -161,11 +171,20 @@ def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iter
     by_question: dict[object, list[str]] = {}
     for rule in reversed(rules):
         if rule.id not in named:
-            by_question.setdefault(_question(rule), []).append(rule.id)
+            question = _question(rule.words, rule.word_mode, rule.match_mode, rule.item_ids, rule.schedule)
+            by_question.setdefault(question, []).append(rule.id)
     for row in wanted:
-        rule = _new(row.id or row.new_id, row.values)
-        alike = by_question.get(_question(rule)) if not row.id or row.id not in taken else None
-        yield replace(rule, id=alike.pop()) if alike else rule
+        fields = _new(row.values)
+        ask = fields.get
+        question = _question(
+            fields["words"], ask("word_mode", WordMode.ANY), ask("match_mode", MatchMode.CONTAINS),
+            ask("item_ids", ()), ask("schedule", ()),
+        )  # fmt: skip
+        alike = by_question.get(question)
+        if alike and (not row.id or row.id not in taken):
+            yield alike.pop(), fields
+        else:
+            yield row.id or row.new_id, fields
 
 
 def check_rule_id(rule_id: str) -> None:
@@ -174,10 +193,14 @@ def check_rule_id(rule_id: str) -> None:
         raise InvalidInput("this is no id of a rule", code="bad_rule_id")
 
 
-def _question(rule: Rule) -> object:
+def _question(
+    words: tuple[str, ...], word_mode: WordMode, match_mode: MatchMode, item_ids: tuple[str, ...], schedule: Schedule
+) -> object:
     """Return what a rule reacts to. Two rules with the same value are alike, whatever they answer."""
-    words = rule.words if len(rule.words) == 1 else frozenset(rule.words)
-    return (words, rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
+    is_one_word = len(words) == 1 and word_mode is WordMode.ANY and match_mode is MatchMode.CONTAINS
+    if is_one_word and not item_ids and not schedule:
+        return words[0]
+    return (frozenset(words), word_mode, match_mode, frozenset(item_ids), schedule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +248,9 @@ def _checked(rules: Rules) -> Rules:
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _new(rule_id: str, values: Values) -> Rule:
-    """Return a new rule with those values."""
-    return Rule(id=rule_id, **{"words": ("?",), **_checked_values(values, (), MatchMode.CONTAINS)})
+def _new(values: Values) -> dict[str, Any]:
+    """Return the fields of a new rule with those values, but for id and position."""
+    return {"words": ("?",), **_checked_values(values, (), MatchMode.CONTAINS)}
 
 
 def _made(rule: Rule, values: Values) -> Rule:
@@ -237,14 +260,16 @@ def _made(rule: Rule, values: Values) -> Rule:
 
 def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> dict[str, Any]:
     """Return the values in the form of a rule's fields. ``words`` are checked in the rule's new mode."""
-    checked = {name: _CHECKS[name](value) for name, value in values.items() if name in _CHECKS}
+    checked = {name: check(value) for name, value in values.items() if (check := _CHECKS.get(name)) is not None}
     if "words" in values or "match_mode" in values:
         checked["words"] = _words(values.get("words", words), checked.get("match_mode", mode))
     return checked
 
 
 def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
-    words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else [word.strip() for word in given]))
+    words = tuple(given if mode is MatchMode.REGEX else [word.strip() for word in given])
+    if len(words) != 1:
+        words = tuple(dict.fromkeys(words))
     if not words or not all(folded_word(word).strip() for word in words):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:
@@ -290,13 +315,14 @@ def _schedule(given: Sequence[Mapping[str, Any]]) -> Schedule:
 def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
     if len(given) > MAX_PARTS:
         raise InvalidInput(f"at most {MAX_PARTS} messages in one answer", code="too_many_parts", limit=MAX_PARTS)
-    for row in given:
-        if len(row.get("text", "")) > MAX_REPLY_CHARACTERS:
-            raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
     try:
-        return tuple([Part(**row) for row in given])
+        parts = tuple([Part(**row) for row in given])
     except ValueError as error:
         raise InvalidInput(str(error), code="bad_part") from None
+    for part in parts:
+        if len(part.text) > MAX_REPLY_CHARACTERS:
+            raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
+    return parts
 
 
 def _delay(given: Sequence[float]) -> tuple[float, float]:

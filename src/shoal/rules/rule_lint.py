@@ -65,7 +65,13 @@ def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
         if rule.active
     ]
     earlier = _Earlier(ready)
-    return [warning for one in ready for warning in (*_about(one, earlier), *_about_answer(one.rule))]
+    found: list[RuleWarning] = []
+    for one in ready:
+        if not earlier.shares_no_word(one):
+            found += _about(one, earlier)
+        if any("{" in part.text for part in one.rule.parts):
+            found += _about_answer(one.rule)
+    return found
 
 
 def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
@@ -102,6 +108,16 @@ class _Earlier:
         self._words = list(self._by_word)
         self._automaton = AhoCorasick(self._words) if self._words else None
 
+    def shares_no_word(self, one: _Ready) -> bool:
+        """Return whether no other rule has one of its words, nor a part of one."""
+        if self._automaton is None or one.rule.match_mode is MatchMode.REGEX:
+            return False
+        for word in one.words:
+            hits = self._automaton.find_matches_as_indexes(word, overlapping=True)
+            if len(hits) != 1 or len(self._by_word[word]) != 1:
+                return False
+        return True
+
     def one_that_fires(self, later: _Ready, said: tuple[str, ...]) -> str:
         """Return the id of an earlier rule that fires whenever all these words are found; empty when there is none."""
         for one in self._candidates(later, said):
@@ -114,10 +130,8 @@ class _Earlier:
             if later.rule.match_mode is MatchMode.REGEX:
                 yield from self._by_pattern[word][:_MOST_CANDIDATES]
             elif self._automaton is not None:
-                hits = self._automaton.find_matches_as_indexes(word, overlapping=True)
-                if len(hits) == 1 and len(self._by_word[word]) == 1:
-                    continue  # it found itself
-                for number in dict.fromkeys([hit[0] for hit in hits]):
+                hits = dict.fromkeys(hit[0] for hit in self._automaton.find_matches_as_indexes(word, overlapping=True))
+                for number in hits:
                     yield from self._by_word[self._words[number]][:_MOST_CANDIDATES]
 
 

@@ -102,8 +102,10 @@ def _wanted(rows: Any, caller: Caller) -> list[Wanted]:
 
 async def _measure(server: Server, wanted: Sequence[Wanted]) -> None:
     for row in wanted:
-        if any("image_url" in part for part in row.values.get("parts", ())):
-            await measured(server, dict(row.values))
+        for part in row.values.get("parts", ()):
+            if "image_url" in part:
+                await measured(server, dict(row.values))
+                break
 
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
