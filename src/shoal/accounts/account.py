@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Self
+
+import msgspec
+from msgspec.structs import force_setattr, replace
 
 from shoal.errors import InvalidInput
 from shoal.logs.fingerprint import fingerprint
@@ -135,8 +138,7 @@ class ItemSetting:
     nothing_to_send: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable snapshot of all settings of an account.
 
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
@@ -153,9 +155,9 @@ class Account:
     id: str
     owner_id: int
     unb: str
-    cookie: str = field(repr=False)
+    cookie: str
     cookie_version: int = 1
-    proxy: str = field(default="", repr=False)
+    proxy: str = ""
     browser: str | None = None
     enabled: bool = True
     auto_confirm: bool = False
@@ -178,12 +180,22 @@ class Account:
     created_at_ms: int = 0
     generation: int = 0
     rev: int = 0
-    matcher: Matcher = field(default=NO_RULES, repr=False, compare=False)
+    matcher: Matcher = NO_RULES
 
     def __post_init__(self) -> None:
         if self.matcher.rules is not self.keywords:
-            object.__setattr__(self, "keywords", in_order(self.keywords))
-            object.__setattr__(self, "matcher", Matcher(self.keywords))
+            force_setattr(self, "keywords", in_order(self.keywords))
+            force_setattr(self, "matcher", Matcher(self.keywords))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Account) and _compared(self) == _compared(other)
+
+    def __hash__(self) -> int:
+        return hash(_compared(self))
+
+    def __repr__(self) -> str:
+        values = (f"{name}={getattr(self, name)!r}" for name in _COMPARED if name not in SECRET_FIELDS)
+        return f"Account({', '.join(values)})"
 
     @property
     def fingerprint(self) -> str:
@@ -227,8 +239,7 @@ class Account:
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
-        values = zip(_NAMES, _values(self), strict=True)
-        return type(self)(**dict(values) | changes)
+        return replace(self, **changes)
 
     def item(self, item_id: str | None) -> ItemSetting | None:
         """Return the settings of an item, if there are any."""
@@ -243,15 +254,15 @@ SECRET_FIELDS = frozenset({"cookie", "proxy"})
 """Stored encrypted, and shown only in part."""
 
 SCALAR_FIELDS = tuple(
-    entry.name
-    for entry in fields(Account)
-    if entry.name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
+    name
+    for name in Account.__struct_fields__
+    if name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
 )
 """The fields of an account that are columns of its own row, in order."""
 
 _scalars = attrgetter(*SCALAR_FIELDS)
-_NAMES = tuple(entry.name for entry in fields(Account))
-_values = attrgetter(*_NAMES)
+_COMPARED = tuple(name for name in Account.__struct_fields__ if name != "matcher")
+_compared = attrgetter(*_COMPARED)
 
 
 def differing(old: Account, new: Account) -> list[str]:
@@ -263,8 +274,7 @@ def differing(old: Account, new: Account) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """The observed state of an account, as its task reports it. ``next_attempt_at_ms`` is set only when retrying.
 
     The park record is independent of the state: an account that is disabled while parked is ``stopped``, and is parked
@@ -302,12 +312,11 @@ class Observation:
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with some fields replaced."""
-        values = zip(_SEEN_NAMES, _seen_values(self), strict=True)
-        return type(self)(**dict(values) | changes)
+        return replace(self, **changes)
 
 
-_SEEN_NAMES = tuple(entry.name for entry in fields(Observation))
-_seen_values = attrgetter(*_SEEN_NAMES)
+OBSERVED_FIELDS = Observation.__struct_fields__
+"""The fields of an observation, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -126,7 +126,7 @@ def _folded_projection(folded: Baseline | None) -> dict[str, Any] | None:
 
 
 def _in_order(account: Account) -> Account:
-    return replace(account, items=tuple(sorted(account.items, key=lambda item: item.item_id)))
+    return account.evolve(items=tuple(sorted(account.items, key=lambda item: item.item_id)))
 
 
 Commit = Callable[[Sequence[Change], Sequence[Hold], Sequence[JournalEntry]], Awaitable[Mapping[str, JournalEntry]]]

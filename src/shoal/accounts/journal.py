@@ -9,8 +9,10 @@ was added, removed and edited. A field that is newer than an entry had its defau
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
+
+import msgspec
 
 from shoal.accounts.account import SCALAR_FIELDS, Account, ItemSetting, differing
 from shoal.rules.rule import Rule
@@ -29,8 +31,8 @@ GROUP_MS = 60_000
 """Revs and times rise together, except within so much time: changes of one group, and the clocks of several nodes."""
 _DEFAULTS: dict[str, Any] = {
     entry.name: entry.default
-    for entry in fields(Account)
-    if entry.name in SCALAR_FIELDS and entry.default is not MISSING
+    for entry in msgspec.structs.fields(Account)
+    if entry.name in SCALAR_FIELDS and entry.default is not msgspec.NODEFAULT
 }
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final
 
 import structlog
 
-from shoal.accounts.account import Account, AccountState, Observation
+from shoal.accounts.account import OBSERVED_FIELDS, Account, AccountState, Observation
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 
@@ -30,6 +31,7 @@ _OF_THE_SITE = {
 }
 """Failures that are not caused by the account: the site, or the network to it, did not answer."""
 _SERVER_ERROR: Final = 500
+_told_facts = attrgetter(*(name for name in OBSERVED_FIELDS if name != "observed_generation"))
 
 
 def is_of_the_site(error: BaseException | None) -> bool:
@@ -101,8 +103,7 @@ class ObservedState:
         self._tell(is_new=is_new)
 
     def _tell(self, *, is_new: bool) -> None:
-        before = self._reported
-        if before is None or before.evolve(observed_generation=self.now.observed_generation) != self.now:
+        if self._reported is None or _told_facts(self._reported) != _told_facts(self.now):
             self._reported = self.now
             self._report(self._account_id, self.now, is_new)
 

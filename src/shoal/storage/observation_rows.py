@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, false, not_, select
 
-from shoal.accounts.account import Observation
+from shoal.accounts.account import OBSERVED_FIELDS, Observation
 from shoal.errors import StoreError
 from shoal.storage.history_tables import observed
 from shoal.storage.schema import Row, accounts
 from shoal.storage.upserts import insert_or_renew
 
-_SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name != "parked_for")
+_SEEN_FIELDS = tuple(name for name in OBSERVED_FIELDS if name != "parked_for")
 _RENEWED = (*_SEEN_FIELDS, "parked_for_cookie", "parked_for_nonce")
 _LIVING = select(accounts.c.id).where(
     accounts.c.id.in_(bindparam("ids", expanding=True)), accounts.c.deleted == false()
