@@ -107,15 +107,13 @@ class CookieManager:
     async def open(self) -> None:
         """Load all accounts, then start the enabled ones. Raises ``StoreError``; then nothing was started."""
         await self.load()
-        self.start()
+        await self.start()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the enabled accounts, and go on with deletions that the last run did not end."""
-        self._task_manager.start()
+        await self._task_manager.start()
         for account_id in self._to_purge:
             self._stop_cookie_task(account_id)
-        for account_id in self.accounts:
-            self._start_cookie_task(account_id)
 
     def ownership_changed(self) -> None:
         """Stop what this process may no longer run, and start what it may run again."""
@@ -390,10 +388,6 @@ class CookieManager:
         return usual if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
-
-    def _start_cookie_task(self, account_id: str) -> None:
-        """Let the account's task read the published snapshot, and start, renew or stop its connection."""
-        self._task_manager.wake(account_id)
 
     def _stop_cookie_task(self, account_id: str) -> None:
         """Stop a deleted account's connection, then purge its rows."""

@@ -34,6 +34,8 @@ FOLLOWERS = 4
 GATHER_SECONDS = 0.25
 """How long observations are gathered before they are stored together. A park record is stored at once: if a kill lost
 it, the next start would ask the site again."""
+STARTED_AT_ONCE = 100
+"""How many accounts begin to start at one turn of the loop: it takes some 10 ms, and requests are answered between."""
 GROUP_ACCOUNTS = 250
 """How many accounts' observations are stored in one transaction: it takes some 10 ms, and changes of owners wait for
 no more than one."""
@@ -103,8 +105,8 @@ class TaskManager:
         self._before = seen
         self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in seen.items()})
 
-    def start(self) -> None:
-        """Start the background tasks; from now on accounts are woken."""
+    async def start(self) -> None:
+        """Start the background tasks, and wake every loaded account, some at each turn of the loop."""
         self._started = True
         seen, self._before = self._before, {}
         self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
@@ -113,6 +115,11 @@ class TaskManager:
             asyncio.create_task(self._keep_observations(), name="observations"),
             asyncio.create_task(self._resync(), name="resync"),
         ]
+        for number, account_id in enumerate(seen, start=1):
+            if account_id in self._tasks:  # else it was purged meanwhile
+                self.wake(account_id)
+            if number % STARTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
         """End every connection (at most the stop wait) and store the last observations."""

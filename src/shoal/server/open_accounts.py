@@ -12,6 +12,7 @@ import structlog
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.ownership import LocalOwnership
 from shoal.accounts.reload import Reload
+from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.config import Settings
@@ -37,7 +38,7 @@ class Accounts:
     reload: Reload
     user_removal: UserRemoval
     started: asyncio.Task[None]
-    """Ends when the accounts are started: at once, unless the database is being checked. Fails when it is damaged."""
+    """Ends when the accounts are started: that of many goes on beside requests. Fails when the database is damaged."""
 
 
 @asynccontextmanager
@@ -47,7 +48,8 @@ async def open_accounts(
     """Load the accounts, start the enabled ones, and finish removals that a restart interrupted.
 
     Unfinished work of the last run is settled first, also for disabled accounts. While the database is being checked
-    the accounts are only loaded; the rest follows when it has passed. Raises ``StoreError``.
+    the accounts are only loaded; the rest follows when it has passed. Many accounts start beside the first requests.
+    Raises ``StoreError``.
     """
     async with Closing() as closing:
         store = DBManager(storage.database, storage.vault)
@@ -74,10 +76,10 @@ async def open_accounts(
             await storage.database.checked()
             with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
                 await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
-            manager.start()
+            await manager.start()
             await user_removal.resume()
 
-        waits = storage.database.checking
+        waits = storage.database.checking or len(manager.accounts) > STARTED_AT_ONCE
         started = asyncio.create_task(start(), name="start of the accounts")
         closing.push_async_callback(_ended, started)
         if not waits:

@@ -217,3 +217,27 @@ async def test_a_switch_is_one_line_of_the_log_and_trouble_is_told_with_its_end(
         assert told(logs)[0] == "change committed"
         assert told(logs)[-1] == "running"
         assert set(told(logs)[1:-1]) == {"retrying"}
+
+
+async def test_many_accounts_begin_to_start_in_slices_with_turns_of_the_loop_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shoal.accounts.task_manager.STARTED_AT_ONCE", 10)
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        for number in range(45):
+            await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
+    site.ever.clear()
+    begun: set[int] = set()
+
+    async def look() -> None:
+        while True:
+            begun.add(len(site.ever))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    async with managing(site, store, starts_per_second=1000.0):
+        await until(lambda: len(site.ever) == 45)
+    looking.cancel()
+    assert len(begun) > 4
+    assert site.ever == {f"shop{number}": 1 for number in range(45)}
