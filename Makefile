@@ -136,6 +136,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.rules --rounds 1
+	$(BIN)/python -m benchmarks.startup --rounds 1
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console
