@@ -82,17 +82,14 @@ class GroupWriter:
         self._waiting = WorkQueue()
         self._drafting: set[asyncio.Future[None]] = set()
         self._wake = threading.Condition()
-        self._gathers = False
-        """Whether the loop is in a turn that brought work: the thread takes it when all of the turn is there."""
+        self._gathers = self._ready = False
+        """Whether the loop is in a turn that brought work, and whether one ended: then the thread takes what waits."""
         self._busy = False
         """Whether a group is in progress: taken from the queue, and not settled."""
         self._closing = False
         self._stop = threading.Event()
-        self._commit_outcome = CommitOutcome(
-            engine,
-            f"{WRITER_ROWS}{name}",
-            lambda name: self._point(name),  # noqa: PLW0108  a test may set another point later
-        )
+        # a test may set another point later
+        self._commit_outcome = CommitOutcome(engine, f"{WRITER_ROWS}{name}", lambda at: self._point(at))  # noqa: PLW0108
         self._reopen_seconds = reopen_seconds
         self.change_writer: ChangeWriter | None = None
         self.on_degraded: Callable[[bool], None] | None = None
@@ -172,6 +169,7 @@ class GroupWriter:
             if not self._busy and not self._waiting:
                 return
             self._waiting.append(mark)
+            self._ready = True
             self._wake.notify()
         await mark.future
 
@@ -188,7 +186,7 @@ class GroupWriter:
 
     def _gathered(self) -> None:
         with self._wake:
-            self._gathers = False
+            self._gathers, self._ready = False, True
             self._wake.notify()
 
     def _refusal(self) -> ShoalError | None:
@@ -228,12 +226,13 @@ class GroupWriter:
         """Return what is written next; ``None`` at the end."""
         with self._wake:
             self._busy = False
-            while not self._waiting or (self._gathers and not self._closing):
-                if self._closing:
-                    return None
-                self._wake.wait()
+            self._wake.wait_for(lambda: self._closing or (self._ready and self._waiting))
+            if not self._waiting:
+                return None
             self._busy = True
-            return self._waiting.next_group()
+            group = self._waiting.next_group()
+            self._ready = bool(self._waiting)
+            return group
 
     def _commit_group(self, group: list[Work]) -> list[Outcome]:
         token = secrets.token_hex(16)

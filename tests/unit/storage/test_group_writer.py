@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +152,21 @@ async def test_works_that_wait_are_committed_as_one_group(tmp_path: Path, faults
         faults.hold.set()
         assert all(isinstance(settlement, Committed) for settlement in await asyncio.gather(blocked, *waiting))
         assert database.group_writer.groups_committed - groups == 2
+
+
+async def test_work_is_written_although_the_next_turn_of_the_loop_brings_more(database: Database) -> None:
+    writer = database.group_writer
+    before, late = writer.groups_committed, time.monotonic() + 60
+    with writer._wake:  # the thread sees what the second turn has changed already
+        first = asyncio.ensure_future(database.write(lambda _: None))
+        await asyncio.sleep(0)
+        writer._gathered()
+        second = asyncio.ensure_future(database.write(lambda _: None))
+        await asyncio.sleep(0)
+    while writer.groups_committed == before and time.monotonic() < late:
+        time.sleep(0.005)  # noqa: ASYNC251  the second turn goes on
+    assert writer.groups_committed > before
+    await asyncio.gather(first, second)
 
 
 async def test_the_loop_turns_while_the_database_hangs(store: DBManager, faults: Faults) -> None:

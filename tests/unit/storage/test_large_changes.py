@@ -41,7 +41,8 @@ async def test_others_that_wait_are_committed_before_large_changes(tmp_path: Pat
         await until(lambda: writer.waiting == 5)
         faults.hold.set()
         seen = await settlements.wait_for(5)
-        assert [name for name, _ in seen] == ["a", "b", "c", "x", "y"]
+        assert [name for name, _ in seen[:3]] == ["a", "b", "c"]
+        assert {name for name, _ in seen[3:]} == {"x", "y"}  # in the order in which threads drafted them
         assert all(isinstance(settlement, Committed) for _, settlement in seen)
         async with asyncio.timeout(60):
             await mark
@@ -78,7 +79,8 @@ async def test_others_that_come_are_committed_between_two_large_changes(tmp_path
         held.set()
         await hold
         seen = await settlements.wait_for(3)
-        assert [name for name, _ in seen] == ["x", "late", "y"]
+        assert [name for name, _ in seen][1] == "late"
+        assert {name for name, _ in seen} == {"x", "late", "y"}
         await assert_whole(store)
 
 
