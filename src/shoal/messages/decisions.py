@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, not_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.storage.database import Database
 from shoal.storage.schema import messages, once_replies, rule_hits
-from shoal.storage.upserts import insert_or
+from shoal.storage.upserts import insert_for, insert_or
 
 
 class Decision(StrEnum):
@@ -150,15 +152,20 @@ def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int
 
 def count_hit(connection: Connection, account_id: str, rule_id: str, at_ms: int) -> None:
     """Count one hit of the rule, in the caller's transaction."""
-    statement = insert_or(connection, rule_hits).values(
-        account_id=account_id, rule_id=rule_id, hits=1, last_hit_ms=at_ms
-    )
-    later = func.max if connection.dialect.name == "sqlite" else func.greatest
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[rule_hits.c.account_id, rule_hits.c.rule_id],
-            set_={"hits": rule_hits.c.hits + 1, "last_hit_ms": later(rule_hits.c.last_hit_ms, at_ms)},
-        )
+    hit = {"account_id": account_id, "rule_id": rule_id, "hits": 1, "last_hit_ms": at_ms}
+    connection.execute(_counted_hit(connection.dialect.name), hit)
+
+
+@cache
+def _counted_hit(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    statement = insert_for(dialect, rule_hits)
+    later = func.max if dialect == "sqlite" else func.greatest
+    return statement.on_conflict_do_update(
+        index_elements=[rule_hits.c.account_id, rule_hits.c.rule_id],
+        set_={
+            "hits": rule_hits.c.hits + 1,
+            "last_hit_ms": later(rule_hits.c.last_hit_ms, statement.excluded.last_hit_ms),
+        },
     )
 
 
