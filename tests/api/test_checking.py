@@ -120,7 +120,7 @@ async def test_a_server_that_is_stopped_during_the_check_does_not_wait_for_its_e
 async def test_a18_damage_that_is_found_late_ends_the_start_with_the_same_sentence(
     tmp_path: Path, held: HeldCheck
 ) -> None:
-    _spoil_an_index(tmp_path / DATABASE_FILE)
+    _spoil(tmp_path / DATABASE_FILE, "ix_ops_at_ms")  # no start reads it: only a check finds that
     async with _opened_again(tmp_path) as door:
         assert held.begun.wait(60)
         assert await door.call("GET", "/cookies") == ["shop", "other"]
@@ -133,13 +133,21 @@ async def test_a18_damage_that_is_found_late_ends_the_start_with_the_same_senten
         assert door.site.ever == {}
 
 
-def _spoil_an_index(file: Path) -> None:
-    """Empty an index of a table that no start reads: only a check finds that."""
+async def test_a18_damage_that_prevents_the_opening_is_told_as_damage(tmp_path: Path, held: HeldCheck) -> None:
+    _spoil(tmp_path / DATABASE_FILE, "accounts")
+    held.may_end.set()
+    with pytest.raises(StoreError, match="is damaged; keep it, and restore your newest backup") as found:
+        async with _opened_again(tmp_path):
+            pass
+    assert found.value.code == "database_damaged"
+
+
+def _spoil(file: Path, name: str) -> None:
+    """Overwrite the first page of a table or an index."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         size = connection.execute("PRAGMA page_size").fetchone()[0]
-        query = "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND name = 'ix_ops_at_ms'"
-        root = connection.execute(query).fetchone()[0]
+        root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)).fetchone()[0]
     with file.open("r+b") as raw:
         raw.seek((root - 1) * size)
         raw.write(b"\x7f" * size)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import expect
 
 from browser.conftest import Console
 from shoal import __version__
+from shoal.storage.database import Database
 
 
 async def test_the_server_its_store_and_its_licences_are_shown_and_the_look_is_chosen(console: Console) -> None:
@@ -18,6 +20,11 @@ async def test_the_server_its_store_and_its_licences_are_shown_and_the_look_is_c
     await expect(page.locator("[data-test=locks]")).to_contain_text("正在占用：afu")
     hold.release()
     await expect(page.locator("[data-test=locks]")).to_contain_text("没有正在进行的修改")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "checking", True)
+        await expect(page.locator("[data-test=checking]")).to_contain_text("正在检查数据库")
+        await expect(page.locator("[data-test=store]")).to_contain_text("正在检查")
+    await expect(page.locator("[data-test=checking]")).to_have_count(0)
     await page.locator("[data-test=about] summary").click()
     await expect(page.locator("[data-test=about] pre")).to_contain_text("MIT")
     await page.get_by_role("button", name="深色", exact=True).click()
