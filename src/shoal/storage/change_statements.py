@@ -12,12 +12,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from sqlalchemy import Column, Connection, LargeBinary, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql
 
 from shoal.storage.engines import driver_of
 from shoal.storage.history_tables import journal, ops
-from shoal.storage.schema import accounts
 
 if TYPE_CHECKING:
     import psycopg
@@ -56,6 +55,12 @@ def statements_of(connection: Connection) -> ChangeStatements:
     return OnSqlite(raw) if isinstance(raw, sqlite3.Connection) else OnPostgresql(raw)
 
 
+@cache
+def _update(names: tuple[str, ...], mark: str) -> str:
+    values = ", ".join(f"{name} = {mark}" for name in (*names, *STAMP_COLUMNS))
+    return f"UPDATE accounts SET {values} WHERE id = {mark} AND generation = {mark} AND NOT deleted"  # noqa: S608
+
+
 # ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _STORE_OP = f"""INSERT INTO ops ({", ".join(OP_COLUMNS)}) {{rows}}
@@ -83,24 +88,18 @@ class OnSqlite:
 
     def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
         """See ``ChangeStatements``."""
-        return self._raw.executemany(_sqlite_update(names), rows).rowcount
+        return self._raw.executemany(_update(names, "?"), rows).rowcount
 
     def store_ops(self, rows: Sequence[Values]) -> None:
         """See ``ChangeStatements``."""
         self._raw.executemany(_SQLITE_OP, rows)
 
 
-@cache
-def _sqlite_update(names: tuple[str, ...]) -> str:
-    values = ", ".join(f"{name} = ?" for name in (*names, *STAMP_COLUMNS))
-    return f"UPDATE accounts SET {values} WHERE id = ? AND generation = ? AND NOT deleted"  # noqa: S608
-
-
 # ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class OnPostgresql:
-    """The statements for PostgreSQL: the rows of each are one JSON text, so that it is prepared once for any number."""
+    """The statements for PostgreSQL. Inserted rows are one JSON text: one prepared statement serves any number."""
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self._raw = raw
@@ -117,9 +116,13 @@ class OnPostgresql:
         return sorted(rev for (rev,) in found)
 
     def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
-        """See ``ChangeStatements``."""
-        given = (*names, *STAMP_COLUMNS, "id", "until_now")
-        return self._execute(_postgresql_update(names), given, rows).rowcount
+        """See ``ChangeStatements``. Row by row: a join with the rows would read all accounts."""
+        statement = _update(names, "%s")
+        if len(rows) == 1:
+            return self._raw.execute(statement, rows[0], prepare=True).rowcount
+        cursor = self._raw.cursor()
+        cursor.executemany(statement, rows)
+        return cursor.rowcount
 
     def store_ops(self, rows: Sequence[Values]) -> None:
         """See ``ChangeStatements``."""
@@ -141,30 +144,11 @@ def _postgresql_entries() -> str:
 
 
 @cache
-def _postgresql_update(names: tuple[str, ...]) -> str:
-    columns = (*names, *STAMP_COLUMNS)
-    values = ", ".join(f"{name} = {_value(accounts.c[name])}" for name in columns)
-    return f"""UPDATE accounts SET {values}
-        FROM json_to_recordset(%s::json) AS given ({_typed(accounts, (*columns, "id"))}, until_now BIGINT)
-        WHERE accounts.id = given.id AND accounts.generation = given.until_now AND NOT accounts.deleted"""  # noqa: S608
-
-
-@cache
 def _postgresql_ops() -> str:
     given = f"json_to_recordset(%s::json) AS given ({_typed(ops, OP_COLUMNS)})"
     return _STORE_OP.format(rows=f"SELECT {', '.join(OP_COLUMNS)} FROM {given}")  # noqa: S608
 
 
 def _typed(table: Table, names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} {_type(table.c[name])}" for name in names)
-
-
-def _type(column: Column[Any]) -> str:
-    is_binary = isinstance(column.type, LargeBinary)
-    return "TEXT" if is_binary else column.type.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
-
-
-def _value(column: Column[Any]) -> str:
-    """Return the given value of a column. JSON holds bytes as Base64."""
-    is_binary = isinstance(column.type, LargeBinary)
-    return f"decode(given.{column.name}, 'base64')" if is_binary else f"given.{column.name}"
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return ", ".join(f"{name} {table.c[name].type.compile(dialect=dialect)}" for name in names)

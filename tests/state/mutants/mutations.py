@@ -102,8 +102,8 @@ MUTATIONS = (
         (
             Edit(
                 "storage/change_statements.py",
-                "WHERE id = ? AND generation = ? AND NOT deleted",
-                "WHERE id = ? AND ? AND NOT deleted",
+                "WHERE id = {mark} AND generation = {mark} AND NOT deleted",
+                "WHERE id = {mark} AND {mark} AND NOT deleted",
             ),
             Edit(
                 "storage/account_rows.py",
