@@ -118,6 +118,20 @@ NOTICED: tuple[Noticed, ...] = (
         ),
     ),
     one(
+        "the writer takes nothing while a turn of the loop brings more",
+        "storage/group_writer.py",
+        "            self._gathers, self._ready = False, True\n",
+        "            self._gathers, self._ready = False, not self._waiting\n",
+        "tests/unit/storage/test_group_writer.py::test_work_is_written_although_the_next_turn_of_the_loop_brings_more",
+    ),
+    one(
+        "a task that moved no state stores its observation",
+        "accounts/observed_state.py",
+        "if self._reported is None or _told_facts(self._reported) != _told_facts(self.now):",
+        "if True:",
+        "tests/unit/accounts/test_task_manager.py::test_a_change_that_moves_no_state_stores_nothing_of_its_task",
+    ),
+    one(
         "a rotation stops after one round",
         "storage/key_rotation.py",
         "            if not renewed:\n                return",
