@@ -377,3 +377,15 @@ async def test_the_past_is_found_by_index(database: Database, vault: Vault) -> N
             )
             assert "TEMP B-TREE" not in plan
             assert "USING INDEX" in plan or "INTEGER PRIMARY KEY" in plan
+
+
+async def test_entries_of_a_clock_that_was_wrong_are_found_by_their_time(database: Database, vault: Vault) -> None:
+    minute, hour = 60_000, 3_600_000
+    row = {"owner_id": 1, "changes": "{}", "actor": "user:ann", "op_id": "op", "origin": "", "account_id": "shop"}
+    times = {rev: rev * minute + (2 * hour if 101 <= rev <= 110 else 0) for rev in range(1, 201)}
+    rows = [{"rev": rev, "generation": rev, "at_ms": at_ms, **row} for rev, at_ms in times.items()]
+    await database.write(lambda connection: connection.execute(insert(journal), rows))
+    store = DBManager(database, vault)
+    for moment in range(0, 240 * minute, 7 * minute):
+        found = [entry.rev for entry in await store.journal(before_ms=moment, newest_first=True)]
+        assert found == [rev for rev in reversed(times) if times[rev] < moment]

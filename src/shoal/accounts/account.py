@@ -197,6 +197,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         values = (f"{name}={getattr(self, name)!r}" for name in _COMPARED if name not in SECRET_FIELDS)
         return f"Account({', '.join(values)})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what may be shown, for tracebacks that show the values of variables."""
+        return [(name, getattr(self, name)) for name in _COMPARED if name not in SECRET_FIELDS]
+
     @property
     def fingerprint(self) -> str:
         """The part of the cookie that may be shown."""

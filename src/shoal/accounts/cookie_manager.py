@@ -111,9 +111,9 @@ class CookieManager:
 
     async def start(self) -> None:
         """Start the enabled accounts, and go on with deletions that the last run did not end."""
-        await self._task_manager.start()
         for account_id in self._to_purge:
             self._stop_cookie_task(account_id)
+        await self._task_manager.start()
 
     def ownership_changed(self) -> None:
         """Stop what this process may no longer run, and start what it may run again."""

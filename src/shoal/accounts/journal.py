@@ -27,8 +27,8 @@ In an entry that was just written the rules and items themselves stand for their
 
 A new password of the same proxy leaves ``["http://***@host:port", "http://***@host:port"]``: that it changed, not how.
 """
-GROUP_MS = 60_000
-"""Revs and times rise together, except within so much time: changes of one group, and the clocks of several nodes."""
+TIMES_DIFFER_MS = 86_400_000
+"""Revs and times rise together, except within so much time: a clock may have been wrong by up to half of it."""
 _DEFAULTS: dict[str, Any] = {
     entry.name: entry.default
     for entry in msgspec.structs.fields(Account)

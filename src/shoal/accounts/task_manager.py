@@ -76,6 +76,8 @@ class TaskManager:
         self._dirty: dict[str, Observation] = {}
         self._kept_out: dict[str, None] = {}
         self._before: Mapping[str, Observation] = {}
+        self._early: dict[str, None] = {}
+        """The accounts that were to be woken before ``start``: the server takes changes while it starts."""
         self._history = StateHistory()
         self._dirt = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -115,8 +117,8 @@ class TaskManager:
             asyncio.create_task(self._keep_observations(), name="observations"),
             asyncio.create_task(self._resync(), name="resync"),
         ]
-        for number, account_id in enumerate(seen, start=1):
-            if account_id in self._tasks:  # else it was purged meanwhile
+        for number, account_id in enumerate({**dict.fromkeys(seen), **self._early}, start=1):
+            if account_id in self._tasks or self._published(account_id) is not None:  # else it was purged meanwhile
                 self.wake(account_id)
             if number % STARTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -171,7 +173,9 @@ class TaskManager:
 
     def wake(self, account_id: str, *, skip_backoff: bool = False) -> None:
         """Let the account's task read the published snapshot and act on it."""
-        if self._started and not self._closed:
+        if not self._started:
+            self._early[account_id] = None
+        elif not self._closed:
             self.task(account_id).wake(skip_backoff=skip_backoff)
 
     def is_parked(self, account: Account) -> bool:

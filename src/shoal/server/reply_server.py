@@ -188,6 +188,8 @@ async def _open(
     closing.later("qr logins", qr_logins.close)
     xlsx = XlsxProcesses()
     closing.later("xlsx", xlsx.close)
+    kept_accounts = KeptAccounts(manager)
+    connections.published.subscribe(kept_accounts.follow)
     server = Server(
         settings=settings,
         database=storage.database,
@@ -196,7 +198,7 @@ async def _open(
         store=accounts.store,
         manager=manager,
         account_counter=AccountCounter(manager),
-        kept_accounts=KeptAccounts(manager),
+        kept_accounts=kept_accounts,
         reload=accounts.reload,
         users=users.users,
         audit_log=storage.audit_log,

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, not_, or_, select, text
 
 from shoal.accounts.account import AccountState, StateMove
-from shoal.accounts.journal import GROUP_MS, Baseline, JournalEntry, advance
+from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, advance
 from shoal.errors import StoreError
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
 from shoal.storage.schema import accounts
@@ -56,7 +56,7 @@ def read_journal(
     """
     query = select(*_ENTRY_COLUMNS).limit(limit)
     if before_ms is not None:
-        young = _first_rev_since(connection, before_ms + GROUP_MS)
+        young = _first_rev_since(connection, before_ms + TIMES_DIFFER_MS)
         query = query.where(journal.c.rev < young, journal.c.at_ms < before_ms)
     if newest_first:
         # An account's generations rise with the revs, and they are indexed together.
@@ -86,7 +86,10 @@ def _generation_at(rev: int, account_id: str) -> Any:
 
 
 def _first_rev_since(connection: Connection, moment_ms: int) -> int:
-    """Return a rev from which on every entry was made at that time or later. Found by halving: revs are indexed."""
+    """Return a rev from which on every entry was made at that time or later, or little earlier (``TIMES_DIFFER_MS``).
+
+    It is found by halving: revs are indexed.
+    """
     low, high = connection.scalar(_FIRST_REV) or 1, (connection.scalar(_LAST_REV) or 0) + 1
     while low < high:
         middle = (low + high) // 2

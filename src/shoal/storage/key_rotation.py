@@ -133,7 +133,8 @@ class KeyRotation:
             if not old:
                 raise Conflict("there is one key only", code="no_old_key")
             await renew_facts(self._database, self._vault)
-            counted = await self._database.write(count_by_key)  # after every earlier write
+            await self._database.settled()  # a write of before may still seal with an old key
+            counted = await self._database.write(count_by_key)
             left = sum(count for one, count in counted.items() if one != newest)
             if left:
                 raise Conflict("an old key is still needed", code="old_key_needed", values=left)

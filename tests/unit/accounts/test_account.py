@@ -1,4 +1,4 @@
-"""Ids of accounts: which are taken, and which are refused."""
+"""Ids of accounts: which are taken, and which are refused; and what a traceback may show of one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from shoal.errors import (
     InvalidInput,
 )
 from standins import ANN, FakeSite, cookie_of, managing
+from store_steps import an_account
 
 UNSEEN = [
     "a\u200bb",
@@ -42,3 +43,10 @@ async def test_bad_ids_are_refused_before_anything_is_touched(account_id: str) -
         with pytest.raises(InvalidInput):
             await manager.add_cookie(account_id, cookie_of(1), owner_id=1, caller=ANN)
         assert not manager.accounts
+
+
+def test_neither_form_of_an_account_for_readers_of_code_holds_a_secret() -> None:
+    account = an_account("shop", cookie="unb=1; cookie2=canary", proxy="socks5://u:canary@proxy.example.com:1080")
+    for shown in (repr(account), repr(account.__rich_repr__())):
+        assert "shop" in shown
+        assert "canary" not in shown

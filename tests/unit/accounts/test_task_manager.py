@@ -13,6 +13,7 @@ from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation, StateMove
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import (
     ActionRequired,
     NotApplied,
@@ -20,7 +21,7 @@ from shoal.errors import (
 )
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from standins import ANN, FakeSite, cookie_of, managing, until
+from standins import ANN, FakeSite, cookie_of, managing, quick_settings, until
 
 
 async def test_a_purge_that_ends_during_the_close_disturbs_nothing() -> None:
@@ -241,3 +242,19 @@ async def test_many_accounts_begin_to_start_in_slices_with_turns_of_the_loop_bet
     looking.cancel()
     assert len(begun) > 4
     assert site.ever == {f"shop{number}": 1 for number in range(45)}
+
+
+async def test_an_account_that_is_added_before_the_start_is_started_with_the_others() -> None:
+    """The server takes changes while it settles what the last run left."""
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("old", cookie_of(1), owner_id=1, caller=ANN)
+    manager = CookieManager(store, site.connect, quick_settings())
+    await manager.load()
+    await manager.add_cookie("fresh", cookie_of(2), owner_id=1, caller=Caller(actor="ann", wait_seconds=0))
+    assert site.live == {"old": 0}
+    await manager.start()
+    try:
+        await until(lambda: site.live == {"old": 1, "fresh": 1})
+    finally:
+        await manager.close()

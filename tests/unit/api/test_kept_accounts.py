@@ -30,7 +30,7 @@ class SmallManager:
         self.default_browser = chrome(151)
 
     def observation(self, account_id: str) -> Observation:
-        return self.seen.get(account_id, Observation())
+        return self.seen[account_id]
 
     def is_stale(self, account_id: str) -> bool:
         return account_id in self.stale
@@ -85,14 +85,27 @@ def test_an_account_is_made_into_json_again_only_after_something_differs(made: l
     assert len(made) == 6
 
 
-def test_what_was_kept_of_deleted_accounts_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_accounts, "_SPARE", 10)
-    manager = SmallManager(an_account("stays"))
+def test_nothing_is_kept_of_a_deleted_account() -> None:
+    account, stays = an_account("gone"), an_account("stays")
+    kept = kept_of(SmallManager(account, stays))
+    kept.rows([(account, OWN), (stays, OWN)])
+    kept.follow("stays", stays)
+    kept.follow("gone", None)
+    assert list(kept._kept) == ["stays"]
+
+
+async def test_an_account_that_is_deleted_while_others_are_made_ready_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept_accounts, "_SLICE", 1)
+    accounts = [an_account("one"), an_account("two"), an_account("three")]
+    manager = SmallManager(*accounts)
     kept = kept_of(manager)
-    for number in range(100):
-        kept.rows([(an_account(f"gone{number}"), OWN), (manager.accounts["stays"], OWN)])
-    assert len(kept._kept) <= 12
-    assert "stays" in kept._kept
+    making = asyncio.create_task(kept.make_ready([(account, OWN) for account in accounts]))
+    await asyncio.sleep(0)
+    del manager.accounts["two"], manager.seen["two"]
+    await making
+    assert list(kept._kept) == ["one", "three"]
 
 
 async def test_many_are_made_ready_in_slices(made: list[str]) -> None:

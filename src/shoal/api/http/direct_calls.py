@@ -16,6 +16,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+_LARGE: Final = 64 * 1024
+"""A body above it is left to FastAPI, which validates it only for a caller who may send it."""
 _UNCHANGEABLE: Final = (type(None), str, int, float, bool, tuple)
 _OTHER_PARAMETERS: Final = (
     "cookie_params", "body_params", "websocket_param_name", "http_connection_param_name",
@@ -54,8 +56,8 @@ class DirectCall:
     sets_headers: bool
 
     def body_of(self, request: Request, sent: bytes) -> BaseModel | None:
-        """Return the body, or ``None`` when FastAPI must read it: it has another type, or does not fit."""
-        if self.body is None or request.headers.get("content-type") not in _JSON:
+        """Return the body, or ``None`` when FastAPI must read it: it is large, has another type, or does not fit."""
+        if self.body is None or len(sent) > _LARGE or request.headers.get("content-type") not in _JSON:
             return None
         try:
             return self.body[1].model_validate(json.loads(sent))

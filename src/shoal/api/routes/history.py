@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
-from shoal.accounts.journal import GROUP_MS, JournalEntry, changes_between
+from shoal.accounts.journal import TIMES_DIFFER_MS, JournalEntry, changes_between
 from shoal.accounts.undo import undo
 from shoal.api.http.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
 from shoal.api.http.changes import changed
@@ -93,8 +93,8 @@ class _Sought:
         )
 
     def is_passed(self, entry: JournalEntry) -> bool:
-        """Return whether no earlier entry can match: revisions and times rise together, except within one group."""
-        return self.since_ms is not None and entry.at_ms < self.since_ms - GROUP_MS
+        """Return whether no earlier entry can match: revs and times rise together, except within a day."""
+        return self.since_ms is not None and entry.at_ms < self.since_ms - TIMES_DIFFER_MS
 
 
 _EVERYTHING = _Sought()

@@ -15,8 +15,6 @@ from shoal.auth.permission import Permission
 
 _SLICE: Final = 100
 """How many accounts are made into JSON before the event loop gets a turn: about 4 ms."""
-_SPARE: Final = 1_000
-"""How many deleted accounts may be kept before they are looked for."""
 
 
 class _Kept:
@@ -32,11 +30,19 @@ class _Kept:
 
 
 class KeptAccounts:
-    """Makes the JSON of an account when the account, its observed state or its staleness differs from the last time."""
+    """Makes the JSON of an account when the account, its observed state or its staleness differs from the last time.
+
+    ``follow`` is to be called for each new snapshot, so that nothing is kept of a deleted account.
+    """
 
     def __init__(self, manager: CookieManager) -> None:
         self._manager = manager
         self._kept: dict[str, _Kept] = {}
+
+    def follow(self, account_id: str, account: Account | None) -> None:
+        """Forget a deleted account."""
+        if account is None:
+            self._kept.pop(account_id, None)
 
     def body(self, account: Account, permission: Permission) -> bytes:
         """Return an ``AccountBody`` as JSON."""
@@ -61,7 +67,8 @@ class KeptAccounts:
     async def make_ready(self, accounts: Iterable[tuple[Account, Permission]]) -> None:
         """Make the bodies of many accounts in slices, so that the next one to join them all holds the loop shortly."""
         for number, (account, permission) in enumerate(accounts, 1):
-            self.body(account, permission)
+            if self._manager.accounts.get(account.id) is account:  # else it was changed or deleted meanwhile
+                self.body(account, permission)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
 
@@ -71,8 +78,6 @@ class KeptAccounts:
         seen, stale = manager.observation(account.id), manager.is_stale(account.id)
         if kept is None or kept.account is not account or kept.seen is not seen or kept.stale is not stale:
             kept = self._kept[account.id] = _Kept(account, seen, stale)
-            if len(self._kept) > len(manager.accounts) + _SPARE:
-                self._kept = {name: one for name, one in self._kept.items() if name in manager.accounts}
         return kept.texts
 
 
