@@ -60,6 +60,7 @@ async def recorded(directory: Path, scenario: str) -> Recording:
     async with Database(live, fault_point=gate) as database:
         store = DBManager(database, await open_vault(database, live / KEY_FILE))
         accounts = (await store.load()).accounts
+        await database.write(lambda _: None)  # the writer has its connection from then on
         gate.opened.clear()
         before_it = asyncio.create_task(database.write(lambda _: None))
         await asyncio.to_thread(gate.reached.wait, 10)  # what is submitted now becomes one group
