@@ -8,7 +8,7 @@ import pytest
 
 from doors import Door, another_person
 from shoal.clock import now_ms
-from shoal.errors import ComeBackLater
+from shoal.errors import ComeBackLater, NotApplied
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.takeovers import Takeovers
@@ -226,6 +226,19 @@ async def test_a16_every_way_to_change_a_rule_is_heard_by_the_very_next_message(
     assert await words(door, "c") == "5\n6"
     await door.call("DELETE", f"{SHOP}/{rule_id}")
     assert await words(door, "c") == ""
+
+
+async def test_a_reply_waits_for_no_write_and_its_hits_are_counted(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule_id = await add(door, "c")
+    with monkeypatch.context() as patch:
+
+        async def full(_: Any) -> Any:
+            raise NotApplied("the disk is full")
+
+        patch.setattr(door.server.database, "write", full)
+        assert [await words(door, "c") for _ in range(3)] == ["reply to c"] * 3
+    (rule,) = (await door.call("GET", SHOP))["items"]
+    assert (rule["id"], rule["hits"]) == (rule_id, 3)
 
 
 async def test_c17_an_account_that_is_off_answers_nothing_not_even_by_default(door: Door) -> None:

@@ -29,6 +29,7 @@ from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
+from shoal.messages.rule_hits import RuleHits
 from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
@@ -67,6 +68,7 @@ class Server:
     live_streams: LiveStreams
     user_removal: UserRemoval
     message_log: MessageLog
+    rule_hits: RuleHits
     takeovers: Takeovers
     chats: Chats
     live_connections: LiveConnections

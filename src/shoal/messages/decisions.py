@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -152,8 +152,12 @@ def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int
 
 def count_hit(connection: Connection, account_id: str, rule_id: str, at_ms: int) -> None:
     """Count one hit of the rule, in the caller's transaction."""
-    hit = {"account_id": account_id, "rule_id": rule_id, "hits": 1, "last_hit_ms": at_ms}
-    connection.execute(_counted_hit(connection.dialect.name), hit)
+    count_hits(connection, [{"account_id": account_id, "rule_id": rule_id, "hits": 1, "last_hit_ms": at_ms}])
+
+
+def count_hits(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Add hits to rules, in the caller's transaction. ``rows``: those of ``rule_hits``, each rule once."""
+    connection.execute(_counted_hit(connection.dialect.name), rows)
 
 
 @cache
@@ -163,7 +167,7 @@ def _counted_hit(dialect: str) -> sqlite.Insert | postgresql.Insert:
     return statement.on_conflict_do_update(
         index_elements=[rule_hits.c.account_id, rule_hits.c.rule_id],
         set_={
-            "hits": rule_hits.c.hits + 1,
+            "hits": rule_hits.c.hits + statement.excluded.hits,
             "last_hit_ms": later(rule_hits.c.last_hit_ms, statement.excluded.last_hit_ms),
         },
     )

@@ -1,4 +1,4 @@
-"""Opens database checks and maintenance: the probe, statistics, idempotency keys, retention, key rotation."""
+"""Opens what looks after the database: probe, statistics, idempotency keys, hits of rules, retention, key rotation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
+from shoal.messages.rule_hits import RuleHits
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
@@ -27,6 +28,7 @@ class Housekeeping:
     database_probe: DatabaseProbe
     database_stats: SingleFlight[DatabaseStats]
     idempotency_keys: IdempotencyKeys
+    rule_hits: RuleHits
     key_rotation: KeyRotation
 
 
@@ -46,6 +48,8 @@ async def open_housekeeping(
             wait_seconds=settings.lock_wait_seconds,
             secret=await own_secret(database, storage.vault, ANSWERS_SECRET),
         )
+        rule_hits = RuleHits(database)
+        closing.later("rule hits", rule_hits.close)
         manager = accounts.manager
         retention = Retention(
             accounts.store,
@@ -68,5 +72,6 @@ async def open_housekeeping(
             database_probe=probe,
             database_stats=stats,
             idempotency_keys=idempotency_keys,
+            rule_hits=rule_hits,
             key_rotation=key_rotation,
         )

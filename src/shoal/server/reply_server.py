@@ -188,8 +188,6 @@ async def _open(
     closing.later("qr logins", qr_logins.close)
     xlsx = XlsxProcesses()
     closing.later("xlsx", xlsx.close)
-    kept_accounts = KeptAccounts(manager)
-    connections.published.subscribe(kept_accounts.follow)
     server = Server(
         settings=settings,
         database=storage.database,
@@ -198,7 +196,7 @@ async def _open(
         store=accounts.store,
         manager=manager,
         account_counter=AccountCounter(manager),
-        kept_accounts=kept_accounts,
+        kept_accounts=KeptAccounts(manager, connections.published.subscribe),
         reload=accounts.reload,
         users=users.users,
         audit_log=storage.audit_log,
@@ -214,6 +212,7 @@ async def _open(
         live_streams=LiveStreams(settings.streams_per_user),
         user_removal=accounts.user_removal,
         message_log=shared.message_log,
+        rule_hits=housekeeping.rule_hits,
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
         live_connections=shared.live_connections,

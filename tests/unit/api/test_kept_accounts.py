@@ -10,6 +10,7 @@ import pytest
 
 from shoal.accounts.account import Account, AccountState, Observation
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.published import Listener
 from shoal.api.schemas import kept_accounts
 from shoal.api.schemas.kept_accounts import KeptAccounts, joined, with_accounts
 from shoal.api.schemas.responses import account_body, detail_row
@@ -37,7 +38,7 @@ class SmallManager:
 
 
 def kept_of(manager: SmallManager) -> KeptAccounts:
-    return KeptAccounts(cast("CookieManager", manager))
+    return KeptAccounts(cast("CookieManager", manager), lambda _: None)
 
 
 @pytest.fixture
@@ -87,10 +88,11 @@ def test_an_account_is_made_into_json_again_only_after_something_differs(made: l
 
 def test_nothing_is_kept_of_a_deleted_account() -> None:
     account, stays = an_account("gone"), an_account("stays")
-    kept = kept_of(SmallManager(account, stays))
+    listeners: list[Listener] = []
+    kept = KeptAccounts(cast("CookieManager", SmallManager(account, stays)), listeners.append)
     kept.rows([(account, OWN), (stays, OWN)])
-    kept.follow("stays", stays)
-    kept.follow("gone", None)
+    for told in (("stays", stays), ("gone", None)):
+        listeners[0](*told)
     assert list(kept._kept) == ["stays"]
 
 

@@ -6,7 +6,6 @@ from typing import Literal
 
 from fastapi import Request
 from pydantic import BaseModel
-from sqlalchemy import Connection
 
 from shoal.api.http.caller import TheServer, WhoRepliesNamed
 from shoal.api.http.openapi_errors import problems
@@ -16,7 +15,7 @@ from shoal.api.schemas.responses import example
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
-from shoal.messages.decisions import count_hit, first_once
+from shoal.messages.decisions import first_once
 from shoal.messages.replies import AnswerSource, Asked, choose
 
 routes = Routes(tags=["replies"])
@@ -59,16 +58,13 @@ async def get_reply_words(
     choice = await choose(account, asked)
     if (answer := choice.answer) is None:
         raise InvalidInput("nothing answers this", code="no_reply")
-    once = account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY
-
-    def job(connection: Connection) -> bool:
-        if once and not first_once(connection, account.id, body.chat_id, now_ms()):
-            return False
-        count_hit(connection, account.id, choice.rule_id, now_ms())
-        return True
-
-    if not await server.database.write(job):
-        raise InvalidInput("this chat has had the default reply", code="said_once")
+    if account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY:
+        is_first = await server.database.write(
+            lambda connection: first_once(connection, account.id, body.chat_id, now_ms())
+        )
+        if not is_first:
+            raise InvalidInput("this chat has had the default reply", code="said_once")
+    server.rule_hits.count(account.id, choice.rule_id, now_ms())
     texts = "\n".join(part.text for part in answer.parts if part.text)
     pictures = [part.image_url for part in answer.parts if part.image_url]
     return ReplyHookAnswer(data=ReplyWords(send_msg=texts, image_urls=pictures))

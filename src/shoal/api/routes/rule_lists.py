@@ -36,7 +36,6 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.messages.decisions import hits_of
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_edits import Wanted, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
@@ -70,7 +69,7 @@ async def replace_rules(
     wanted = await beside(_wanted, body.rules, caller)
     await _measure(server, wanted)
     edit = edits.more_rules(wanted) if mode == "merge" else edits.all_rules(wanted)
-    hits = await hits_of(server.database, account.id)  # before the change: a failed read after it would hide success
+    hits = await server.rule_hits.of(account.id)  # before the change: a failed read after it would hide success
     facts: dict[str, Any]
     if dry_run:
         after = await server.manager.preview_rules(account.id, edit, caller=caller)

@@ -25,7 +25,7 @@ from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
-from shoal.messages.decisions import Decision, hits_of
+from shoal.messages.decisions import Decision
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
 from shoal.messages.send_guards import Intended, held_back_by
 from shoal.rules.matcher import Considered
@@ -97,7 +97,7 @@ async def try_message(
     lasting = has_many_rules(account) or account.matcher.takes_long(asked.text)
     found = await while_here(request, beside_if(lasting, explain, account, asked, at_ms=at_ms), lasting=lasting)
     code, detail, do = await _blocked(server, account, asked, found, language)
-    answer, hits = found.answer, await hits_of(server.database, account.id)
+    answer, hits = found.answer, await server.rule_hits.of(account.id)
     parts = answer.parts if answer else ()
     return Tried(
         rule=rule_shape(found.rule, hits) if found.rule else None,

@@ -35,7 +35,6 @@ from shoal.api.schemas.rules import (
 from shoal.api.server import Server
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.messages.decisions import hits_of
 from shoal.rules.folding import folded
 from shoal.rules.rule import Rule
 
@@ -61,7 +60,7 @@ async def list_rules(
 ) -> Response:
     """List rules in matching order, how often each matched, and warnings about rules that never match."""
     (start,) = (0,) if cursor is None else place_of(cursor, 1)
-    hits = await hits_of(server.database, account.id)
+    hits = await server.rule_hits.of(account.id)
 
     def listed() -> RuleList:
         found = _found(account.keywords, folded(q.strip()), item_id)
@@ -90,7 +89,7 @@ async def get_rule(rule_id: RuleId, account: ReadAccount, server: TheServer, res
     if rule is None:
         raise InvalidInput("there is no such rule", code="unknown_rule")
     response.headers["ETag"] = etag_of(account)
-    return rule_shape(rule, await hits_of(server.database, account.id))
+    return rule_shape(rule, await server.rule_hits.of(account.id))
 
 
 @routes.post("/cookies/{cid}/rules", summary="Add a rule", responses=CHANGING)
@@ -167,7 +166,7 @@ async def _rule_changed(
 ) -> RuleChanged:
     """Change one rule and return it as it is now."""
     rule_id, edit = apply_edit
-    hits = await hits_of(server.database, account.id)  # before the change: a failed read after it would hide success
+    hits = await server.rule_hits.of(account.id)  # before the change: a failed read after it would hide success
     outcome = await rules_made(server, response, account.id, edit, caller)
     rule = _rule(outcome.account, rule_id)
     if rule is None:  # deleted since the change

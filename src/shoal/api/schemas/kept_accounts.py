@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import msgspec
 
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.published import Listener
 from shoal.api.schemas.responses import account_body, detail_row
 from shoal.auth.permission import Permission
 
@@ -32,15 +33,16 @@ class _Kept:
 class KeptAccounts:
     """Makes the JSON of an account when the account, its observed state or its staleness differs from the last time.
 
-    ``follow`` is to be called for each new snapshot, so that nothing is kept of a deleted account.
+    Nothing is kept of a deleted account.
     """
 
-    def __init__(self, manager: CookieManager) -> None:
+    def __init__(self, manager: CookieManager, subscribe: Callable[[Listener], None]) -> None:
+        """``subscribe``: to the published snapshots."""
         self._manager = manager
         self._kept: dict[str, _Kept] = {}
+        subscribe(self._follow)
 
-    def follow(self, account_id: str, account: Account | None) -> None:
-        """Forget a deleted account."""
+    def _follow(self, account_id: str, account: Account | None) -> None:
         if account is None:
             self._kept.pop(account_id, None)
 
