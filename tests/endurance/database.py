@@ -193,5 +193,6 @@ class PacedDatabase(Database):
 
     def _until(self, done: Callable[[], bool]) -> None:
         self._in_trouble = self._virtual.time() < self._trouble_until
+        super().group_writer._gathered()  # the loop, which tells the writer that a turn has ended, stands still
         while not done():
             self._virtual._arrivals.get(timeout=REAL_WAIT_SECONDS)._run()
