@@ -197,10 +197,10 @@ class Story:
             await self.ask(account_id, unb, buyer)
             await asyncio.sleep(self.rng.uniform(0, 0.4))
 
-    async def ask(self, account_id: str, unb: str, buyer: str) -> Question:
+    async def ask(self, account_id: str, unb: str, buyer: str, kind: str = "") -> Question:
         """Let a buyer say something; mostly the rule fits, sometimes it does not, or it is the site that speaks."""
         token = f"#{next(self._numbers)}#"
-        kind = self.rng.choices(["wanted", "idle", "system", "tip"], [90, 6, 2, 2])[0]
+        kind = kind or self.rng.choices(["wanted", "idle", "system", "tip"], [90, 6, 2, 2])[0]
         text = f"{KEYWORD}{token}" if kind in {"wanted", "tip"} else f"嗯{token}"
         said = await self.site.do(
             "say", account=unb, buyer=buyer, text=text, system=kind == "system", tip=kind == "tip"

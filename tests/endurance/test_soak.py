@@ -48,9 +48,7 @@ def _groups(soak: Soak, what: str) -> dict[str, int]:
 
 async def test_f1_a_soak_counts_what_is_right_as_right_and_sees_what_is_planted(soak: Soak) -> None:
     shop, unb = next(iter(soak.story.shops.items()))
-    question = await soak.story.ask(shop, unb, "买家一")
-    while question.kind != "wanted":
-        question = await soak.story.ask(shop, unb, "买家一")
+    question = await soak.story.ask(shop, unb, "买家一", "wanted")  # what needs no answer stays open for minutes
     order_id = await soak.story.buy(shop, unb, "买家二")
     await _settled(soak)
     assert _groups(soak, "order") == {"served once": 1}
