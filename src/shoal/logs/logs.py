@@ -20,7 +20,6 @@ _OURS = ("level", "logger", "timestamp", _PLACE)
 
 _ACCESS_ARGUMENTS = 5
 """What uvicorn logs of a request: client, method, target, version, status."""
-_READING = {"GET", "HEAD", "OPTIONS"}
 
 _crashes = structlog.get_logger("shoal.crashes")
 
@@ -28,8 +27,8 @@ _crashes = structlog.get_logger("shoal.crashes")
 def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO | None = None) -> None:
     """Send everything that Shoal or a library logs through one handler on ``stream`` (default: stderr).
 
-    ``level`` is for Shoal's own loggers. Libraries log from WARNING on. A request is one line at INFO, but a read
-    that succeeded only at DEBUG: pages and probes read all the time, and a line costs more than such a read.
+    ``level`` is for Shoal's own loggers. Libraries log from WARNING on. A request that was refused is one line at INFO;
+    one that succeeded only at DEBUG: a line costs more than a read, and a committed change has a line of its own.
     """
     out = stream or sys.stderr
     shared: list[Processor] = [
@@ -121,10 +120,10 @@ def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Return whether a request is logged at INFO: a change, or a refusal."""
+    """Return whether a request is logged at INFO: a refusal."""
     if not isinstance(record.args, tuple) or len(record.args) != _ACCESS_ARGUMENTS:
         return True
-    return record.args[1] not in _READING or not str(record.args[4]).startswith(("2", "3"))
+    return not str(record.args[4]).startswith(("2", "3"))
 
 
 def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
