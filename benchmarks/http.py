@@ -270,15 +270,21 @@ def _about(arguments: argparse.Namespace) -> str:
     return f"HTTP API, {arguments.rounds} rounds of {arguments.seconds:g} s each"
 
 
-def main() -> None:
-    """Read the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--accounts", type=int, nargs="+", default=list(ACCOUNTS))
-    parser.add_argument("--callers", type=int, nargs="+", default=list(CALLERS))
+def comparing_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the arguments of each benchmark that can also measure another server."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--base", default="", help="the address of another server")
     parser.add_argument("--pid", type=int, default=None, help="its process, to measure its CPU time")
+    return parser
+
+
+def main() -> None:
+    """Read the arguments and measure."""
+    parser = comparing_parser(__doc__)
+    parser.add_argument("--accounts", type=int, nargs="+", default=list(ACCOUNTS))
+    parser.add_argument("--callers", type=int, nargs="+", default=list(CALLERS))
     arguments = parser.parse_args()
     uvloop.run(measure_there(arguments) if arguments.base else measure_here(arguments))
 

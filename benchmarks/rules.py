@@ -28,7 +28,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.figures import keep
-from benchmarks.http import Target, add_accounts, remove_accounts, shoal, sign_in
+from benchmarks.http import Target, add_accounts, comparing_parser, remove_accounts, shoal, sign_in
 from benchmarks.load import Figures, call, request_bytes
 
 SIZES = (10, 1_000, 5_000)
@@ -195,12 +195,8 @@ def _about(arguments: argparse.Namespace) -> str:
 
 def main() -> None:
     """Read the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = comparing_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--base", default="", help="the address of another server")
-    parser.add_argument("--pid", type=int, default=None, help="its process, to measure its CPU time")
     arguments = parser.parse_args()
     uvloop.run(measure_there(arguments) if arguments.base else measure_here(arguments))
 

@@ -52,7 +52,7 @@ class Start:
 
 
 class Again(StubServer):
-    """A server on data that it has, asked by somebody who is signed in already."""
+    """A server on data that it has, asked with a session that is open already."""
 
     def __init__(self, data_dir: Path, token: str) -> None:
         super().__init__(data_dir, NOWHERE, SHOAL_LOG_LEVEL="WARNING", SHOAL_STARTS_PER_SECOND="1000")

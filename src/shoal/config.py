@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     """Hours without use after which a user must sign in again; 0 means that only `session_hours` applies. Lower it when
     users sign in on shared computers."""
     session_calls_per_minute: int = Field(300_000, ge=0, le=10_000_000)
-    """Most API requests per minute of one session; 0 means no limit. It is against abuse, not scripts.
+    """Most API requests per minute of one session; 0 means no limit. Ordinary scripts stay below it.
     """
     api_token_calls_per_minute: int = Field(300_000, ge=0, le=10_000_000)
     """Most API requests per minute of one API token; 0 means no limit. Lower it for a machine that many scripts share.

@@ -47,7 +47,7 @@ async def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 @asynccontextmanager
 async def _opened_again(data_dir: Path) -> AsyncIterator[Door]:
-    """The server on data that it has, with somebody signed in from before."""
+    """The server on data that it has, with a session from before."""
     site = FakeSite()
     settings = quick_settings(data_dir=data_dir, site_passport_url="http://127.0.0.1:9")
     app = build_app(settings, connect=site.connect)

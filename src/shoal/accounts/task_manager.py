@@ -118,7 +118,7 @@ class TaskManager:
             asyncio.create_task(self._resync(), name="resync"),
         ]
         for number, account_id in enumerate({**dict.fromkeys(seen), **self._early}, start=1):
-            if account_id in self._tasks or self._published(account_id) is not None:  # else it was purged meanwhile
+            if account_id in self._tasks or self._published(account_id) is not None:  # else it was purged since
                 self.wake(account_id)
             if number % STARTED_AT_ONCE == 0:
                 await asyncio.sleep(0)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, bindparam, not_, select
+from sqlalchemy import Connection
 
 from shoal.errors import CommitUnknown, StoreError
 from shoal.messages.decisions import Hits, count_hits, hits_of
 from shoal.storage.database import Database
-from shoal.storage.schema import accounts
+from shoal.storage.living_accounts import living_among
 
 log = structlog.get_logger("shoal.hits")
 
 GATHER_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 30.0
-_LIVING = select(accounts.c.id).where(accounts.c.id.in_(bindparam("ids", expanding=True)), not_(accounts.c.deleted))
 
 
 class RuleHits:
@@ -30,8 +30,11 @@ class RuleHits:
     last moment: they are figures for the owner, and nothing is decided by them.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
+    ) -> None:
         self._database = database
+        self._sleep = sleep
         self._counted: Counter[tuple[str, str]] = Counter()
         self._last_ms: dict[tuple[str, str], int] = {}
         self._turn = asyncio.Lock()
@@ -66,12 +69,11 @@ class RuleHits:
     async def _write_later(self) -> None:
         wait = GATHER_SECONDS
         while self._counted:
-            await asyncio.sleep(wait)
-            await self._write()
-            wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+            await self._sleep(wait)
+            wait = GATHER_SECONDS if await self._write() else min(wait * 2, LONGEST_WAIT_SECONDS)
 
-    async def _write(self) -> None:
-        """Write what is counted. What certainly was not stored is counted again."""
+    async def _write(self) -> bool:
+        """Write what is counted. Return ``False`` when certainly nothing was stored: it stays counted."""
         async with self._turn:
             counted, last_ms = self._counted, self._last_ms
             self._counted, self._last_ms = Counter(), {}
@@ -79,19 +81,20 @@ class RuleHits:
                 {"account_id": name, "rule_id": rule_id, "hits": hits, "last_hit_ms": last_ms[name, rule_id]}
                 for (name, rule_id), hits in counted.items()
             ]
-            if not rows:
-                return
             try:
-                await self._database.write(partial(_write_rows, rows=rows))
+                if rows:
+                    await self._database.write(partial(_write_rows, rows=rows))
             except CommitUnknown:
-                return  # counted twice would be as wrong
+                pass  # counted twice would be as wrong
             except StoreError:
                 for key, hits in counted.items():
                     self._add(key, hits, last_ms[key])
+                return False
+            return True
 
 
 def _write_rows(connection: Connection, rows: list[dict[str, object]]) -> None:
-    living = set(connection.scalars(_LIVING, {"ids": sorted({str(row["account_id"]) for row in rows})}))
+    living = living_among(connection, (str(row["account_id"]) for row in rows))
     kept = [row for row in rows if row["account_id"] in living]
     if kept:
         count_hits(connection, kept)

@@ -160,7 +160,7 @@ class GroupWriter:
         wait when nothing is in progress; while the store is degraded it waits for its recovery. Raises ``NotApplied``
         when the store is closed.
         """
-        while self._drafting:
+        if self._drafting:
             await asyncio.wait(self._drafting)
         mark = Mark(asyncio.get_running_loop().create_future())
         with self._wake:

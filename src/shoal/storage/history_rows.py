@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, not_, or_, select, text
+from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, or_, select, text
 
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, advance
 from shoal.errors import StoreError
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
-from shoal.storage.schema import accounts
+from shoal.storage.living_accounts import living_among
 from shoal.storage.upserts import insert_new, insert_or_renew
 
 STEP_ROWS = 2_000
@@ -219,12 +219,9 @@ def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) 
 # ── the history of states ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-_LIVING = select(accounts.c.id).where(accounts.c.id.in_(bindparam("ids", expanding=True)), not_(accounts.c.deleted))
-
-
 def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
     """Store moves in the given order; moves of accounts that do not exist, and already stored ones, are ignored."""
-    living = set(connection.scalars(_LIVING, {"ids": sorted({move.account_id for move in moves})}))
+    living = living_among(connection, (move.account_id for move in moves))
     rows = [
         {"account_id": move.account_id, "state": move.state.value, "reason": move.reason, "at_ms": move.at_ms}
         for move in moves

@@ -16,7 +16,7 @@ from shoal.storage.database_errors import damaged, opening
 log = structlog.get_logger("shoal.database")
 
 SMALL_BYTES = 32 * 1024 * 1024
-"""A file up to this size is checked before it is opened: that takes 0.1 to 0.2 s. A larger one is read meanwhile."""
+"""A file up to this size is checked before it is opened, in 0.1 to 0.2 s. A larger one is read during the check."""
 _STOP_AGAIN_SECONDS = 0.05
 
 
@@ -45,7 +45,7 @@ class IntegrityCheck:
         while not self._task.done():
             self._job.stop()  # again: it does nothing at the moment before the statement begins
             await asyncio.wait({self._task}, timeout=_STOP_AGAIN_SECONDS)
-        with suppress(Exception):  # whoever waited for the verdict was told
+        with suppress(Exception):  # every caller that waited for the verdict was told
             self._task.result()
         self._engine.dispose()
 

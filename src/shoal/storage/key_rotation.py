@@ -94,7 +94,7 @@ class KeyRotation:
         return await self._counting.result()
 
     async def _count(self) -> KeyFigures:
-        running = self._is_running  # before the read: one that ends meanwhile may have renewed more than was counted
+        running = self._is_running  # before the read: one that ends during it may have renewed more than was counted
         counted, loaded = await self._database.read(count_by_key), self._vault.key_ids
         here = (KeyFigure(one.hex(), counted[one]) for one in loaded)
         gone = (KeyFigure(one.hex(), count, loaded=False) for one, count in counted.items() if one not in loaded)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, false, not_, select
+from sqlalchemy import Connection, RowMapping, not_, select
 
 from shoal.accounts.account import OBSERVED_FIELDS, Observation
 from shoal.errors import StoreError
 from shoal.storage.history_tables import observed
+from shoal.storage.living_accounts import living_among
 from shoal.storage.schema import Row, accounts
 from shoal.storage.upserts import insert_or_renew
 
 _SEEN_FIELDS = tuple(name for name in OBSERVED_FIELDS if name != "parked_for")
 _RENEWED = (*_SEEN_FIELDS, "parked_for_cookie", "parked_for_nonce")
-_LIVING = select(accounts.c.id).where(
-    accounts.c.id.in_(bindparam("ids", expanding=True)), accounts.c.deleted == false()
-)
 
 
 def read_observations(connection: Connection) -> dict[str, Observation]:
@@ -41,9 +39,8 @@ def _observation_of(row: RowMapping) -> Observation:
 
 def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
     """Store observations; those of accounts that do not exist are ignored."""
-    living = connection.scalars(_LIVING, {"ids": list(seen)})
     rows = []
-    for name in sorted(living):
+    for name in sorted(living_among(connection, seen)):
         cookie, nonce = seen[name].parked_for or (None, None)
         row: Row = {field: getattr(seen[name], field) for field in _SEEN_FIELDS}
         rows.append({**row, "account_id": name, "parked_for_cookie": cookie, "parked_for_nonce": nonce})

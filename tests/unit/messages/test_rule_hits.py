@@ -36,7 +36,7 @@ class NotedWrites:
 
 @pytest.fixture
 async def noted(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> NotedWrites:
-    """The database of a shop that is off; nothing is written before somebody asks."""
+    """The database of a shop that is off; nothing is written before a reader asks."""
     monkeypatch.setattr(rule_hits, "GATHER_SECONDS", 3600)
     await shop.add()
     await shop.stop()
@@ -98,6 +98,36 @@ async def test_hits_are_written_by_themselves_also_after_a_refusal(
     await until(lambda: noted.outcomes == ["failed", "written"])
     assert await shown(hits) == {"r": (1, 1)}
     await hits.close()
+
+
+async def test_hits_that_go_on_are_gathered_no_longer_than_the_first_ones(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a refusal makes the next write wait longer."""
+    await shop.add()
+    waits: list[float] = []
+    full = NotApplied("the disk is full")
+    failures = [None, None, full, full, None, None]
+
+    class Busy(NotedWrites):
+        """One more hit comes during each write but the last."""
+
+        async def write(self, job: Any) -> Any:
+            if len(waits) < len(failures):
+                hits.count("shop", "r", 1)
+            return await super().write(job)
+
+    async def passed(seconds: float) -> None:
+        waits.append(seconds)
+        busy.error = failures[len(waits) - 1]
+
+    busy = Busy(shop)
+    monkeypatch.setattr(rule_hits, "GATHER_SECONDS", 1.0)
+    hits = RuleHits(cast("Database", busy), sleep=passed)
+    hits.count("shop", "r", 1)
+    await until(lambda: len(busy.outcomes) == len(failures))
+    assert waits == [1.0, 1.0, 1.0, 2.0, 4.0, 1.0]
+    assert await shown(hits) == {"r": (6, 1)}
 
 
 async def test_what_is_counted_is_written_at_the_close(shop: OneShop) -> None:

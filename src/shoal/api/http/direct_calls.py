@@ -66,7 +66,7 @@ class DirectCall:
 
     async def __call__(self, request: Request, body: BaseModel | None) -> Response:
         """Call the functions, and return the answer."""
-        beside = _headers_alone() if self.sets_headers else None
+        beside = _without_headers(self.status) if self.sets_headers else None
         found: list[Any] = []
         result: Any = None
         for step in self.steps:
@@ -93,18 +93,17 @@ class DirectCall:
         content = self.answer.dump_json(
             self.answer.validate_python(result), by_alias=True, exclude_none=self.without_none
         )
-        status = self.status if beside is None or beside.status_code is None else beside.status_code
+        status = self.status if beside is None else beside.status_code
         response = Response(content, status, media_type="application/json")
         if beside is not None:
             response.raw_headers.extend(beside.raw_headers)
         return response
 
 
-def _headers_alone() -> Response:
-    """Return a response for what functions set on it: headers and a status."""
-    response = Response()
+def _without_headers(status: int) -> Response:
+    """Return a response on which functions set headers, or another status."""
+    response = Response(status_code=status)
     response.raw_headers.clear()
-    response.status_code = None  # type: ignore[assignment]  # until a function sets one
     return response
 
 

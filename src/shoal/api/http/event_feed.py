@@ -93,7 +93,8 @@ async def account_event_batches(
                 async for missed in _missed(server, who, cursor, rev):
                     sent_revs.update(event.rev for event in missed if event.rev is not None)
                     yield missed
-            yield [_without_lost(server, who, snapshot)]
+                snapshot = _without_lost(server, who, snapshot)
+            yield [snapshot]
             async for events in _live(subscription, beat_seconds):
                 # A change by another machine is read from the journal before it is published, so skip it here.
                 news = [event for event in _readable(server, who, events) if event.rev not in sent_revs]
