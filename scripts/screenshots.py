@@ -29,6 +29,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 OUT = Path(".screenshots")
 CHATTING_SECONDS = 40
+ANSWER_SECONDS = 4
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PAGES = {
     "login": "/console/login",
@@ -75,6 +76,9 @@ PICTURES = {
 PICTURES_OUT = Path("docs/pictures")
 QUALITY = 82
 TRIED = "在吗，这个包邮吗"
+TALK = ("你好，这本还在吗", "什么时候发货", "能便宜点吗")
+"""What the buyer of the pictured chat asks before he buys. The demo's first shop has a rule for each."""
+TALKER = "芒果冰"
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -132,6 +136,11 @@ async def make_trouble(ready: dict[str, Any]) -> None:
         seller = await unb("xiaoyu")
         await _do(http, ready, "fault", account=seller, kind="send_refused", times=1)
         await _do(http, ready, "pay", account=seller, buyer="柠檬不酸")
+        for text in TALK:
+            await asyncio.sleep(ANSWER_SECONDS)  # first for the message that is refused, then for each answer
+            await _do(http, ready, "say", account=seller, buyer=TALKER, text=text)
+        await asyncio.sleep(ANSWER_SECONDS)
+        await _do(http, ready, "pay", account=seller, buyer=TALKER)
 
 
 async def _do(http: httpx.AsyncClient, ready: dict[str, Any], action: str, **body: Any) -> None:
@@ -145,18 +154,18 @@ async def subjects(ready: dict[str, Any]) -> dict[str, str]:
             if found := (await http.get(f"/orders?{which}")).json()["items"]:
                 break
         order = found[0]
-        served = (await http.get("/orders?status=shipped")).json()["items"] or [order]
+        chat = (await http.get("/chats", params={"cid": "xiaoyu", "q": TALKER})).json()["items"][0]
         return {
             "order": f"{order['account']}/{order['order_id']}",
-            "chat": f"{served[0]['account']}/{served[0]['chat_id']}",
+            "chat": f"{chat['account']}/{chat['chat_id']}",
         }
 
 
-def say_it_again(data_dir: str) -> None:
-    """Copy messages and replies into every hour of the past week, more by day than by night."""
+def say_it_again(data_dir: str, but: str) -> None:
+    """Copy messages and replies, but those of one chat, into every hour of the past week, more by day than by night."""
     with closing(sqlite3.connect(Path(data_dir) / "shoal.db", timeout=30)) as database:
         for table, unique in (("messages", "message_id"), ("outbox", "uuid")):
-            cursor = database.execute(f"SELECT * FROM {table}")  # noqa: S608  a constant
+            cursor = database.execute(f"SELECT * FROM {table} WHERE chat_id <> ?", (but,))  # noqa: S608  a constant
             names = [column[0] for column in cursor.description]
             rows = [dict(zip(names, row, strict=True)) for row in cursor]
             for hours in range(1, 24 * 7):
@@ -255,8 +264,8 @@ async def main(*, only_docs: bool) -> int:
         async with demo(f"{directory}/data") as ready, async_playwright() as playwright:
             await make_trouble(ready)
             await asyncio.sleep(CHATTING_SECONDS)
-            say_it_again(f"{directory}/data")
             shown = await subjects(ready)
+            say_it_again(f"{directory}/data", but=shown["chat"].split("/")[1])
             browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
             for locale in ("zh-CN", "en-US"):
                 await take_for_docs(browser, ready, shown, locale)
