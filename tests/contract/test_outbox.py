@@ -82,10 +82,12 @@ async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Outb
     assert await sendings.interrupted("shop") == [
         replace(parts[0], outcome=SendOutcome.UNCERTAIN, reason="interrupted", settled_at_ms=clock.now)
     ]
-    assert await sendings.begin(parts[1]) is None
+    assert sorted(await asyncio.gather(*(sendings.begin(parts[1]) for _ in range(3)))) == [False, False, True]
+    assert not await sendings.begin(parts[1], lambda _: Decision.PAUSED)
+    assert (await sendings.get(parts[1].id)).outcome is SendOutcome.SENDING, "another has begun it"
     await sendings.put_back(parts[1].id)
     assert (await sendings.get(parts[1].id)).outcome is SendOutcome.WAITING
-    assert await sendings.begin(parts[1], lambda _: Decision.PAUSED) is Decision.PAUSED
+    assert not await sendings.begin(parts[1], lambda _: Decision.PAUSED)
     await sendings.drop_waiting(three.ids, "earlier_part_dropped")
     ends = [await sendings.get(row_id) for row_id in three.ids]
     assert [(end.outcome, end.reason) for end in ends] == [

@@ -59,8 +59,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "the owner between two parts is spoken over",
         "messages/sender.py",
-        "decision = await self._outbox.begin(sending, guard)",
-        "decision = await self._outbox.begin(sending, lambda _: guard and None)",
+        "if not await self._outbox.begin(sending, guard):",
+        "if not await self._outbox.begin(sending, lambda _: guard and None):",
         f"{_BURSTS}test_f4_the_owner_who_speaks_between_two_parts_has_the_last_word",
     ),
     one(

@@ -113,12 +113,14 @@ class Outbox:
         await self._database.write(job)
         self._tell_decided(account_id, answers, decision, rule_id)
 
-    async def begin(self, sending: Sending, guard: Guard | None = None) -> Decision | None:
-        """Mark a waiting part as being sent; or drop it and return the decision of ``guard``."""
+    async def begin(self, sending: Sending, guard: Guard | None = None) -> bool:
+        """Mark a waiting part as being sent. Return ``False`` if ``guard`` held it back, which drops it, or if it does
+        not wait any more: another connection has it.
+        """
+        waiting = and_(outbox.c.id == sending.id, outbox.c.outcome == SendOutcome.WAITING.value)
 
-        def job(connection: Connection) -> Decision | None:
+        def job(connection: Connection) -> tuple[Decision | None, bool]:
             decision = guard(connection) if guard is not None else None
-            waiting = and_(outbox.c.id == sending.id, outbox.c.outcome == SendOutcome.WAITING.value)
             values: dict[str, Any] = {"outcome": SendOutcome.SENDING.value}
             if decision is not None:
                 values = {
@@ -126,13 +128,13 @@ class Outbox:
                     "reason": decision.value,
                     "settled_at_ms": self._now_ms(),
                 }
-            connection.execute(update(outbox).where(waiting).values(**values))
-            return decision
+            return decision, connection.execute(update(outbox).where(waiting).values(**values)).rowcount == 1
 
-        decision = await self._database.announce(job)
-        outcome = SendOutcome.SENDING if decision is None else SendOutcome.DROPPED
-        self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, decision or "")
-        return decision
+        decision, is_mine = await self._database.announce(job)
+        if is_mine:
+            outcome = SendOutcome.SENDING if decision is None else SendOutcome.DROPPED
+            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, decision or "")
+        return is_mine and decision is None
 
     async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
         """Mark an uncertain message as being sent once more, with its uuid.

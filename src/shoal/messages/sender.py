@@ -33,6 +33,9 @@ MOST_RESENDS = 3
 """How often a message is sent again at most, over all connections; over one connection at most once."""
 
 
+_WITH_ANOTHER = frozenset({SendOutcome.SENDING, SendOutcome.WAITING})
+"""The outcomes of a part that this connection did not start."""
+
 _DISABLED = Decision.DISABLED.value
 """The reason of a message that was not sent because the account was disabled or moved just then."""
 
@@ -187,10 +190,13 @@ class Sender:
     async def _go_on(self, before: Sent, later: Sequence[Sending]) -> Sent:
         """Send the waiting parts one after another, as long as the previous one has arrived.
 
-        When the socket has ended and it is unknown whether that one has, the parts wait for the next connection.
+        When the socket has ended and it is unknown whether that one has, the parts wait for the next connection. When
+        another connection has the previous one, it has the parts too.
         """
         for place, sending in enumerate(later):
             if before.outcome is SendOutcome.UNCERTAIN and not self._socket.is_open:
+                return before
+            if before.outcome in _WITH_ANOTHER:
                 return before
             if before.outcome is not SendOutcome.SENT:
                 await self._outbox.drop_waiting(
@@ -204,9 +210,8 @@ class Sender:
         row = sending.row
         async with self._turn(row.chat_id):
             guard = not_taken_over_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
-            decision = await self._outbox.begin(sending, guard)
-            if decision is not None:
-                return Sent(SendOutcome.DROPPED, decision.value, sending.id)
+            if not await self._outbox.begin(sending, guard):
+                return Sent.of(await self._outbox.get(sending.id))
             try:
                 sent = await self._deliver(sending)
             except GateClosed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,20 @@ async def test_an_answer_that_begins_while_the_last_connections_rest_is_read_is_
     await answering
     await shop.sendings("sent", "sent")
     assert shop.site.said == ["一", "二"]
+
+
+async def test_a_part_that_another_connection_has_begun_is_left_to_it(shop: OneShop) -> None:
+    await shop.add()
+    shop.site.held = []
+    three = replace(TWO, parts=(*TWO.parts, Part(text="三")))
+    answering = asyncio.create_task(shop.sender.answer(three, lambda _: None))
+    await until(lambda: bool(shop.site.held))
+    _, second, _ = await shop.sendings("sending", "waiting", "waiting")
+    assert await shop.log.outbox.begin(second)
+    shop.site.release()
+    assert (await answering).outcome is SendOutcome.SENDING
+    await shop.sendings("sent", "sending", "waiting")
+    assert shop.site.said == ["一"]
 
 
 async def test_a_refused_part_ends_the_answer(shop: OneShop) -> None:
