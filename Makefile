@@ -101,6 +101,8 @@ RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 KILLS ?= 1000
 POSTGRES_KILLS ?= 300
 PARTS ?= 20
+DRAWN ?= 500
+SEED ?= 13
 
 prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)
@@ -110,6 +112,8 @@ prove: $(READY)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
 	$(BIN)/python -m tests.endurance.prove_endurance --run $(RUN)
 	$(BIN)/python -m tests.mutants.run
+	$(BIN)/python -m tests.mutants.drawn record
+	$(BIN)/python -m tests.mutants.drawn run --run $(RUN) --number $(DRAWN) --seed $(SEED)
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
 
 # Run a real server for HOURS in total on an overloaded machine. After an interruption it continues where it was; another

@@ -1,0 +1,114 @@
+"""Choose the tests that a defect is tried against: those that run its line, the likeliest and cheapest first."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from mutants.drawn.drawing import Drawn
+from mutants.drawn.recording import KnownTest, Record
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Covering:
+    """The tests of each line of a package."""
+
+    def __init__(self, package: Path, record: Record) -> None:
+        self._sources = {
+            path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")
+        }
+        self._record = record
+
+    def tests_of(self, drawn: Drawn, budget: float) -> list[KnownTest]:
+        """The tests of the defect's line, in order, that together took at most ``budget`` seconds of a core."""
+        left = budget
+        chosen = []
+        for test in ordered(self._all_tests_of(drawn), Path(drawn.file).stem):
+            if test.cpu <= left:
+                left -= test.cpu
+                chosen.append(test)
+        return chosen
+
+    def _all_tests_of(self, drawn: Drawn) -> set[KnownTest]:
+        source = self._sources[drawn.file]
+        tree = ast.parse(source)
+        statement, function = innermost(tree, drawn.place.line)
+        if function is not None and statement is not function:
+            return self._record.tests_of(drawn.file, source, {statement.lineno})
+        tests: set[KnownTest] = set()
+        if isinstance(statement, _Function):  # a default or a decorator
+            tests = self._record.tests_of(drawn.file, source, set(_lines_within(statement)))
+        for name in _names_bound(statement):
+            for file, text in self._sources.items():
+                if name in text:
+                    tests |= self._record.tests_of(file, text, _lines_with(text, name))
+        return tests or self._record.tests_of(drawn.file, source, set(_lines_within(tree)))
+
+
+def ordered(tests: set[KnownTest], module: str) -> list[KnownTest]:
+    """Those of the module's own file first; then in turn the cheapest of each file, the next of each file, …"""
+    of_file: dict[str, list[KnownTest]] = defaultdict(list)
+    for test in sorted(tests, key=lambda test: (test.cpu, test.name)):
+        of_file[test.file].append(test)
+    own = f"/test_{module.strip('_')}.py"
+    ranked = [
+        (-1 if file.endswith(own) else rank, test.cpu, test.name, test)
+        for file, in_file in of_file.items()
+        for rank, test in enumerate(in_file)
+    ]
+    return [test for *_, test in sorted(ranked, key=lambda one: one[:3])]
+
+
+def innermost(tree: ast.Module, line: int) -> tuple[ast.stmt, _Function | None]:
+    """The smallest statement that the line is in, and the function around it."""
+    found: ast.stmt = tree.body[0]
+    function: _Function | None = None
+
+    def look(node: ast.AST, around: _Function | None) -> None:
+        nonlocal found, function
+        for child in ast.iter_child_nodes(node):
+            inside = around
+            if isinstance(child, ast.stmt):
+                first = min([child.lineno, *(one.lineno for one in getattr(child, "decorator_list", ()))])
+                if not first <= line <= (child.end_lineno or first):
+                    continue
+                inside = child if isinstance(child, _Function) and line >= child.body[0].lineno else around
+                found, function = child, inside
+            look(child, inside)
+
+    look(tree, None)
+    return found, function
+
+
+def _names_bound(statement: ast.stmt) -> Iterator[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    for target in targets:
+        for node in ast.walk(target) if target is not None else ():
+            if isinstance(node, ast.Name | ast.Attribute):
+                yield node.id if isinstance(node, ast.Name) else node.attr
+
+
+def _lines_within(node: ast.AST) -> Iterator[int]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.stmt) and inner is not node:
+            yield inner.lineno
+
+
+@cache
+def _lines_with(source: str, name: str) -> set[int]:
+    """The first lines of the statements that name it, the smallest around each."""
+    lines: set[int] = set()
+
+    def look(node: ast.AST, statement: int) -> None:
+        here = node.lineno if isinstance(node, ast.stmt) else statement
+        if name in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "arg", None)):
+            lines.add(here)
+        for child in ast.iter_child_nodes(node):
+            look(child, here)
+
+    look(ast.parse(source), 0)
+    return lines
