@@ -34,6 +34,12 @@ async def test_a_message_is_new_once_and_its_repeats_are_counted(log: MessageLog
         await log.store_incoming("nobody", [a_message(1)])
 
 
+async def test_what_comes_again_after_a_restart_is_known(log: MessageLog, database: Database, clock: Clock) -> None:
+    await log.store_incoming("shop", [a_message(1)])
+    restarted = MessageLog(database, now_ms=clock, publish=lambda _: None)
+    assert await restarted.store_incoming("shop", [a_message(1), a_message(2)]) == {"m2"}
+
+
 async def test_undecided_messages_are_found_again(log: MessageLog) -> None:
     await log.store_incoming("shop", [a_message(number) for number in (3, 1, 2)])
     await log.decide("shop", ["m2"], Decision.NO_RULE)

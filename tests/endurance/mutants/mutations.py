@@ -121,3 +121,16 @@ MUTATIONS = (
         "        )",
     ),
 )
+
+CERTAIN = {
+    "a line that is deaf is kept": (
+        "tests/connection/test_deaf.py::"
+        "test_a_look_that_the_database_does_not_answer_ends_no_line_and_the_next_one_does"
+    ),
+    "only the memory knows which messages came before": (
+        "tests/contract/test_message_log.py::test_what_comes_again_after_a_restart_is_known"
+    ),
+}
+"""Tests that notice what few runs bring about: a line that stays deaf long enough, a message that comes again after a
+restart.
+"""

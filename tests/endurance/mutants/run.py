@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-from endurance.mutants.mutations import MUTATIONS  # noqa: E402
+from endurance.mutants.mutations import CERTAIN, MUTATIONS  # noqa: E402
 from state.mutants.mutations import Mutation  # noqa: E402
-from state.mutants.run import LONGEST_SUITE_SECONDS, copied, python  # noqa: E402
+from state.mutants.run import LONGEST_SUITE_SECONDS, copied, python, seen_by  # noqa: E402
 
 SEEDS = range(100, 108)
 VIRTUAL_SECONDS = 900
@@ -48,11 +48,17 @@ def seen_in(source: Path, seed: int) -> str:
 
 
 def tried(mutation: Mutation | None) -> tuple[int, str]:
-    """The seed whose run sees the mutation (``None``: no mutation), and what it sees; nothing: no seed does."""
+    """The seed whose run sees the mutation (``None``: no mutation), and what it sees; nothing: no seed does.
+
+    A mutation with a test that is certain to notice it is tried with that test alone.
+    """
     with TemporaryDirectory() as directory:
         source = copied(Path(directory).resolve())
         if mutation is not None:
             mutation.apply(source / "shoal")
+        if mutation is not None and mutation.name in CERTAIN:
+            test = CERTAIN[mutation.name]
+            return 0, f"`{test}`" if seen_by(source, [test]) else ""
         for seed in SEEDS:
             if seen := seen_in(source, seed):
                 return seed, seen

@@ -55,9 +55,9 @@ def drawn_once(path: Path, number: int, seed: int) -> list[Drawn]:
     return [drawn_from(one) for one in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def where_it_is_now(drawn: Drawn) -> Drawn | None:
-    """The defect where its line is in today's sources; ``None``: there is no such line any more."""
-    path = SOURCE / drawn.file
+def where_it_is_now(drawn: Drawn, package: Path) -> Drawn | None:
+    """The defect where its line is in these sources; ``None``: there is no such line any more."""
+    path = package / drawn.file
     lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     numbers = [number for number, line in enumerate(lines, 1) if line.strip() == drawn.before]
     if not numbers:
@@ -105,7 +105,7 @@ def try_all(temporary: Path, recorded: Path, left: list[Drawn], path: Path, budg
     known = equivalents()
     try:
         for number, one in enumerate(left, 1):
-            now = where_it_is_now(one)
+            now = where_it_is_now(one, trial.package)
             if now is None or is_equivalent(one, known):
                 continue
             began, cpu = time.monotonic(), time.process_time()
