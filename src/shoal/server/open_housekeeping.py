@@ -60,6 +60,7 @@ async def open_housekeeping(
             audit_log=storage.audit_log,
             accounts=manager.accounts,
             sellers_pictures=lambda: [manager.observation(name).seller_picture for name in manager.accounts],
+            checked=database.checked,
         )
         closing.later("retention", retention.close)
         retention.start()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -29,6 +30,7 @@ class Retention:
     """Deletes old rows of the store, messages, pictures, the audit log and answers to keyed requests.
 
     Owns one task, from ``start`` to ``close``. ``sellers_pictures`` returns the addresses of pictures that are shown.
+    The first run waits until the store is ``checked``, however long that takes: nothing is written before.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Retention:
         audit_log: AuditLog,
         accounts: Mapping[str, Account],
         sellers_pictures: Callable[[], Iterable[str]],
+        checked: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
         every_seconds: float = EVERY_SECONDS,
@@ -54,6 +57,7 @@ class Retention:
         self._security_log = audit_log
         self._accounts = accounts
         self._sellers_pictures = sellers_pictures
+        self._checked = checked
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
         self._every_seconds = every_seconds
@@ -72,6 +76,8 @@ class Retention:
 
     async def _keep(self) -> None:
         await asyncio.sleep(self._first_after_seconds)
+        with suppress(StoreError):  # a damaged store ends the server
+            await self._checked()
         while True:
             try:
                 await self.prune()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -83,6 +83,10 @@ class RecordingNotes(AuditLog):
         return 2
 
 
+async def checked_already() -> None:
+    """The check of the store has passed."""
+
+
 def a_retention(
     store: AccountStore,
     message_log: MessageLog,
@@ -92,6 +96,7 @@ def a_retention(
     audit_log: AuditLog | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
     sellers_pictures: Sequence[str] = (),
+    checked: Callable[[], Awaitable[None]] = checked_already,
 ) -> Retention:
     return Retention(
         store,
@@ -102,6 +107,7 @@ def a_retention(
         audit_log=audit_log or RecordingNotes(),
         accounts=accounts,
         sellers_pictures=lambda: sellers_pictures,
+        checked=checked,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
         every_seconds=0.01,
@@ -137,6 +143,23 @@ async def test_it_goes_on_day_after_day_whatever_happened(error: Exception) -> N
     asked = len(store.asked)
     await asyncio.sleep(0.05)
     assert len(store.asked) == asked
+
+
+async def test_the_first_run_waits_for_the_check_of_the_store_however_long_it_takes() -> None:
+    store, asked, passed = RecordingStore(), asyncio.Event(), asyncio.Event()
+
+    async def checked() -> None:
+        asked.set()
+        await passed.wait()
+
+    retention = a_retention(store, RecordingLog(), checked=checked)
+    retention.start()
+    async with asyncio.timeout(60):
+        await asked.wait()
+    assert not store.asked
+    passed.set()
+    await until(lambda: bool(store.asked))
+    await retention.close()
 
 
 async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> None:
