@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from asked_statements import asked, plans
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest, Reservation, StoredAnswer
-from store_steps import Place, an_account, an_op, committed, created, edit
+from store_steps import Place, an_account, an_op, committed, created, creation, edit
 
 REQUEST = KeyedRequest(user_id=1, actor="user:ann", key="k", method="PUT", path="/x", request_hash="h")
 ANSWER = StoredAnswer(status=200, headers=(("etag", '"g2"'),), body='{"msg": "好"}')
@@ -69,6 +70,28 @@ async def test_a_key_is_free_again_after_a_day_and_its_op_stays(
     record = await manager.op("u1:k#1")
     assert record is not None
     assert record.generation == 2
+
+
+async def test_expired_answers_are_forgotten_step_by_step_and_found_by_their_index(
+    database: Database, answers: IdempotencyKeys, manager: DBManager, clock: Clock
+) -> None:
+    for number in range(5):
+        await answers.reserve(replace(REQUEST, key=f"k{number}"), f"op{number}")
+        await answers.keep(f"op{number}", ANSWER)
+    clock.now += KEPT_MS
+    await answers.reserve(replace(REQUEST, key="young"), "young")
+    await committed(manager, creation(an_account(), an_op("plain")))
+    commits = database.group_writer.groups_committed
+    with asked() as statements:
+        assert await answers.forget_expired(rows=2) == 5
+    assert database.group_writer.groups_committed == commits + 3
+    if database.is_sqlite:
+        steps = [one for one in statements if one[0].startswith("UPDATE ops")]
+        assert len(steps) == 3
+        assert all("ix_ops_expires_at_ms" in plan for plan in await plans(database, steps))
+    assert await answers.forget_expired(rows=2) == 0
+    assert await answers.newest(1, "user:ann", "k0") is None
+    assert not (await answers.reserve(replace(REQUEST, key="young"), "again")).is_new
 
 
 async def test_a_key_that_was_given_back_is_new_and_an_applied_one_is_not_given_back(

@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
+from many_messages import Talk, insert_messages
 from postgres_server import Postgres
 from quick_start import cheap_hasher
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
@@ -24,12 +25,15 @@ from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
 from shoal.errors import ConfigError
 from shoal.messages.chats import Chats
+from shoal.messages.message_log import MessageLog
+from shoal.messages.word_indexer import WordIndexer
 from shoal.rules.rule import Rule
 from shoal.storage import migrations
 from shoal.storage.change_rows import COOKIE_COLUMN
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.grams import SEGMENT
 from shoal.storage.history_tables import baselines, journal, observed
 from shoal.storage.migrations import steps
 from shoal.storage.schema import account_tables, accounts, item_settings, metadata, rules, shard_of
@@ -297,6 +301,29 @@ async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
     assert await database.read(differences) == []
     (chat,) = await Chats(database).list_chats([account.id], now_ms=0)
     assert (chat.chat_id, chat.buyer_id, chat.last_text, chat.last_direction) == ("c", "200", "在吗", "in")
+
+
+async def test_words_of_messages_of_an_older_schema_are_found_before_and_after_they_are_indexed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0012")
+        )
+        database = await place.open_again()
+        account = an_account().evolve(generation=1, rev=1)
+        await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
+        rows = Talk(1).rows(1, SEGMENT + 10, ["shop"], 100)
+        rows[7]["text"] = "鲸鱼座"
+        await database.write(lambda connection: insert_messages(connection, rows))
+        await database.close()
+    database = await place.open_again()
+    log = MessageLog(database)
+    for done in (True, False):
+        (found,) = await log.list_messages(["shop"], query="鲸")
+        assert found.message.message_id == rows[7]["message_id"]
+        assert await WordIndexer(database).index_next() is done
 
 
 async def test_f2_a_step_may_take_longer_than_a_request_to_the_database_may(

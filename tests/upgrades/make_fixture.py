@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import sqlite3
 import sys
 import tempfile
@@ -203,7 +204,8 @@ async def add_permissions(database: Any, manager: Any, users: dict[str, int]) ->
     token, _ = await tokens.make(users["mei"], "script", permission.OPERATE, days=3650)
     await database.remember("fixture:api-token", token)
     authorization = named(module("authorization", "access"), "Authorization", "Access")
-    access = authorization(database, manager.accounts, manager.events)
+    owned = {"of_owner": lambda _owner_id: ()} if "of_owner" in inspect.signature(authorization).parameters else {}
+    access = authorization(database, manager.accounts, manager.events, **owned)
     await access.open()
     await access.give(manager.account("shop"), users["lin"], permission.REPLY, given_by="user:mei")
     await access.close()

@@ -30,6 +30,7 @@ from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.logs.redaction import redact_fields
 from shoal.storage.database import Database
+from shoal.storage.old_rows import delete_in_steps
 from shoal.storage.user_tables import audit_entries
 
 log = structlog.get_logger("shoal.security")
@@ -147,7 +148,7 @@ class AuditLog:
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
         """Delete entries from before that moment, in steps of ``rows`` rows; return how many."""
-        return await self._database.delete_in_steps(audit_entries, audit_entries.c.last_at_ms < moment_ms, rows)
+        return await delete_in_steps(self._database, audit_entries, audit_entries.c.last_at_ms < moment_ms, rows)
 
     def _is_young(self, entry: AuditEntry, now: int) -> bool:
         """Return whether repetitions of an entry are still counted in its row."""

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, sel
 
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox_rows import SendOutcome
+from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.schema import messages, outbox
 
@@ -65,7 +66,7 @@ def _counted(
     slot = ((table.c.created_at_ms - since_ms) // span_ms).label("slot")
     return (
         select(slot, *what)
-        .where(table.c.account_id.in_(account_ids))
+        .where(among(table.c.account_id, account_ids))
         .where(table.c.created_at_ms >= since_ms, table.c.created_at_ms < until_ms)
         .group_by(slot)
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
-    RowMapping,
     ScalarSelect,
+    Select,
     and_,
     case,
     func,
-    null,
     or_,
     select,
     tuple_,
@@ -23,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.messages.takeovers import TakeoverReason
+from shoal.messages.word_search import are_few, contains, newest_by_chat
+from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.schema import chats, messages, takeovers
 from shoal.storage.upserts import insert_for, insert_or
@@ -58,9 +62,17 @@ class Chat:
         """Return this chat's place in a list, newest first."""
         return (self.last_at_ms, self.account_id, self.chat_id)
 
+    @property
+    def ids(self) -> tuple[str | None, ...]:
+        """Return the ids by which it is searched for."""
+        return (self.chat_id, self.buyer_id, self.item_id)
+
 
 _PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
 _IDS = (chats.c.chat_id, chats.c.buyer_id, chats.c.item_id)
+_AN_ID = re.compile(r"[!-~]+")
+_FEW_MATCHES = 2_000
+"""So many messages are looked at to find the chats with a word."""
 _FROM_BUYER = "in"
 FROM_SITE = "site"
 """The direction of what the site says itself: it takes neither the buyer's turn nor the owner's."""
@@ -94,34 +106,35 @@ class Chats:
             takeovers.c.chat_id == chats.c.chat_id,
             takeovers.c.until_ms > now_ms,
         )
-        found = _found(query) if query else None
-        statement = (
+        listed = (
             select(
                 chats,
-                (null() if found is None else found).label("found_text"),
                 takeovers.c.until_ms.label("paused_until_ms"),
                 takeovers.c.reason.label("pause_reason"),
                 takeovers.c.actor.label("pause_actor"),
             )
             .outerjoin(takeovers, holds)
-            .where(chats.c.account_id.in_(list(account_ids)))
+            .order_by(*(column.desc() for column in _PLACE))
         )
-        if found is not None:
-            statement = statement.where(or_(found.is_not(None), *(column == query for column in _IDS)))
         if chat_id is not None:
-            statement = statement.where(chats.c.chat_id == chat_id)
+            listed = listed.where(chats.c.chat_id == chat_id)
         if paused is not None:
             held = takeovers.c.until_ms
-            statement = statement.where(held.is_not(None) if paused else held.is_(None))
+            listed = listed.where(held.is_not(None) if paused else held.is_(None))
         if waiting is not None:
             last = chats.c.last_direction
-            statement = statement.where(last == _FROM_BUYER if waiting else last != _FROM_BUYER)
+            listed = listed.where(last == _FROM_BUYER if waiting else last != _FROM_BUYER)
         if before is not None:
-            statement = statement.where(tuple_(*before) > _PLACE)
-        statement = statement.order_by(*(column.desc() for column in _PLACE)).limit(limit)
+            listed = listed.where(tuple_(*before) > _PLACE)
 
         def job(connection: Connection) -> list[Chat]:
-            return [_chat(row) for row in connection.execute(statement).mappings()]
+            if query and chat_id is None and not are_few(connection, account_ids):
+                return _with_words(connection, listed, query, account_ids, limit)
+            mine = listed.where(among(chats.c.account_id, account_ids))
+            if query:
+                found = _found(query, chats)
+                mine = mine.add_columns(found.label("found_text")).where(or_(found.is_not(None), _named(query)))
+            return [_chat(row) for row in connection.execute(mine.limit(limit)).mappings()]
 
         return await (self._database.search(job) if query else self._database.read(job))
 
@@ -145,23 +158,61 @@ class Chats:
         return await self._database.read(job)
 
 
-def _found(query: str) -> ScalarSelect[str]:
-    """Select the chat's newest message that contains the query; null without one."""
+def _named(query: str) -> ColumnElement[bool]:
+    return or_(*(column == query for column in _IDS))
+
+
+def _found(query: str, of: Any) -> ScalarSelect[str]:
+    """Select the newest message of the chat in ``of`` that contains the query; null without one."""
     return (
         select(messages.c.text)
-        .where(
-            messages.c.account_id == chats.c.account_id,
-            messages.c.chat_id == chats.c.chat_id,
-            or_(
-                messages.c.text.icontains(query, autoescape=True),
-                messages.c.sender_name.icontains(query, autoescape=True),
-            ),
-        )
+        .where(messages.c.account_id == of.c.account_id, messages.c.chat_id == of.c.chat_id, contains(query))
         .order_by(messages.c.created_at_ms.desc())
         .limit(1)
-        .correlate(chats)
+        .correlate(of)
         .scalar_subquery()
     )
+
+
+def _with_words(
+    connection: Connection, listed: Select[Any], query: str, account_ids: Collection[str], limit: int
+) -> list[Chat]:
+    """Find a rare word's chats by the index of words; look for a common one in chat after chat, the newest first."""
+    texts = newest_by_chat(connection, query, account_ids, _FEW_MATCHES)
+    if texts is None:
+        return _one_after_another(connection, listed.where(among(chats.c.account_id, account_ids)), query, limit)
+    of_accounts = defaultdict[str, list[str]](list)
+    for account_id, name in texts:
+        of_accounts[account_id].append(name)
+    some = [
+        listed.where(chats.c.account_id == account_id, among(chats.c.chat_id, names))
+        for account_id, names in of_accounts.items()
+    ]
+    if _AN_ID.fullmatch(query):
+        some.append(listed.where(among(chats.c.account_id, account_ids), _named(query)))
+    found = {
+        (row["account_id"], row["chat_id"]): row
+        for part in some
+        for row in connection.execute(part.limit(limit)).mappings()
+    }
+    made = [_chat({**row, "found_text": texts.get(key)}) for key, row in found.items()]
+    return sorted(made, key=lambda chat: chat.cursor, reverse=True)[:limit]
+
+
+def _one_after_another(connection: Connection, mine: Select[Any], query: str, limit: int) -> list[Chat]:
+    found: list[Chat] = []
+    before: Any = None
+    many = 4 * limit
+    while len(found) < limit:
+        some = (mine if before is None else mine.where(tuple_(*before) > _PLACE)).limit(many).subquery()
+        texts = select(some, _found(query, some).label("found_text"))
+        page = [_chat(row) for row in connection.execute(texts).mappings()]
+        found += [chat for chat in page if chat.found_text is not None or query in chat.ids]
+        if len(page) < many:
+            break
+        before = min(chat.cursor for chat in page)
+        many *= 2
+    return sorted(found, key=lambda chat: chat.cursor, reverse=True)[:limit]
 
 
 def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
@@ -238,7 +289,7 @@ def _row(chat: Chat) -> dict[str, Any]:
     }
 
 
-def _chat(row: RowMapping) -> Chat:
+def _chat(row: Mapping[Any, Any]) -> Chat:
     values = dict(row)
     reason = values.pop("pause_reason")
     actor = values.pop("pause_actor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,7 +19,11 @@ from shoal.messages.decisions import Decision, decide, decision_events, settle_p
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
+from shoal.messages.word_search import are_few, contains, newest_matches
+from shoal.storage.among import among
 from shoal.storage.database import Database
+from shoal.storage.message_segments import drop_empty, drop_segments_of
+from shoal.storage.old_rows import delete_in_steps
 from shoal.storage.schema import UNHANDLED, messages, outbox
 from shoal.storage.upserts import insert_new
 
@@ -258,7 +263,7 @@ class MessageLog:
         ``query`` is searched literally in text and sender name, ignoring case. ``since_ms`` is inclusive, ``until_ms``
         exclusive.
         """
-        statement = select(messages).where(messages.c.account_id.in_(list(account_ids)))
+        statement = select(messages)
         if chat_id is not None:
             statement = statement.where(messages.c.chat_id == chat_id)
         if direction is not None:
@@ -279,17 +284,17 @@ class MessageLog:
                     and_(messages.c.created_at_ms == created, messages.c.id < row_id),
                 )
             )
-        if query:
-            statement = statement.where(
-                or_(
-                    messages.c.text.icontains(query, autoescape=True),
-                    messages.c.sender_name.icontains(query, autoescape=True),
-                )
-            )
-        statement = statement.order_by(messages.c.created_at_ms.desc(), messages.c.id.desc()).limit(limit)
+        newest = min(math.inf if until_ms is None else until_ms, math.inf if before is None else before[0])
+        times_ms = (-math.inf if since_ms is None else since_ms, newest)
 
         def job(connection: Connection) -> list[LoggedMessage]:
-            rows = connection.execute(statement).mappings().all()
+            if query and chat_id is None and not are_few(connection, account_ids):
+                rows = newest_matches(connection, statement, query, account_ids, times_ms=times_ms, limit=limit)
+            else:
+                mine = statement.where(among(messages.c.account_id, account_ids))
+                mine = mine.where(contains(query)) if query else mine
+                mine = mine.order_by(messages.c.created_at_ms.desc(), messages.c.id.desc()).limit(limit)
+                rows = list(connection.execute(mine).mappings())
             answers = _answers(connection, rows)
             return [_logged(row, tuple(answers[row["account_id"], row["message_id"]])) for row in rows]
 
@@ -298,13 +303,17 @@ class MessageLog:
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
         """Delete messages, settled outbox rows, chats and takeovers before that time. Return the number of messages.
 
-        It deletes ``rows`` rows per transaction, so that no step occupies the writer for long.
+        It deletes ``rows`` rows per transaction, so that no step occupies the writer for long. Their words leave the
+        index in the same transaction.
         """
         old_messages = messages.c.received_at_ms < moment_ms
         old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome.not_in(_STILL_TO_GO))
         await self._database.write(lambda connection: chats.forget_older_than(connection, moment_ms))
-        await self._database.delete_in_steps(outbox, old_sendings, rows)
-        return await self._database.delete_in_steps(messages, old_messages, rows)
+        await delete_in_steps(self._database, outbox, old_sendings, rows)
+        forgotten = await delete_in_steps(self._database, messages, old_messages, rows, also=drop_segments_of)
+        if forgotten:
+            await self._database.write(drop_empty)
+        return forgotten
 
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))
@@ -363,8 +372,8 @@ def _answers(connection: Connection, rows: Sequence[RowMapping]) -> defaultdict[
         query = (
             select(outbox)
             .where(
-                outbox.c.account_id.in_({row["account_id"] for row in rows}),
-                outbox.c.message_id.in_({row["message_id"] for row in rows}),
+                among(outbox.c.account_id, {row["account_id"] for row in rows}),
+                among(outbox.c.message_id, {row["message_id"] for row in rows}),
             )
             .order_by(outbox.c.id)
         )

@@ -12,6 +12,7 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
 from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of
+from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.schema import OUTBOX_OPEN, messages, once_replies, outbox
 from shoal.storage.upserts import insert_or
@@ -345,7 +346,7 @@ class Outbox:
         limit: int = 50,
     ) -> list[Sending]:
         """List rows, newest first, including those that answer no message."""
-        statement = select(outbox).where(outbox.c.account_id.in_(list(account_ids)))
+        statement = select(outbox).where(among(outbox.c.account_id, account_ids))
         if chat_id is not None:
             statement = statement.where(outbox.c.chat_id == chat_id)
         if order_id is not None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
+from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.schema import takeovers
 from shoal.storage.upserts import insert_or
@@ -92,7 +93,7 @@ class Takeovers:
         """Return the active takeovers, in the order of their end."""
         query = (
             select(takeovers)
-            .where(takeovers.c.account_id.in_(list(account_ids)), takeovers.c.until_ms > self._now_ms())
+            .where(among(takeovers.c.account_id, account_ids), takeovers.c.until_ms > self._now_ms())
             .order_by(takeovers.c.until_ms, takeovers.c.chat_id)
         )
         return await self._database.read(

@@ -16,6 +16,7 @@ from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_of
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_status import BLOCKED
+from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.schema import chats, order_actions, order_events, orders
 
@@ -183,7 +184,7 @@ class OrderStore:
 
         ``query`` is the beginning of an order's id, the whole id of its item or buyer, or a part of its buyer's name.
         """
-        wanted = select(orders).where(orders.c.account_id.in_(list(account_ids)))
+        wanted = select(orders).where(among(orders.c.account_id, account_ids))
         if status is not None:
             wanted = wanted.where(orders.c.status == status)
         if with_problem:

@@ -1,4 +1,4 @@
-"""Opens what looks after the database: probe, statistics, idempotency keys, hits of rules, retention, key rotation."""
+"""Opens what looks after the database: probe, statistics, idempotency keys, hits, retention, words, key rotation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.messages.rule_hits import RuleHits
+from shoal.messages.word_indexer import WordIndexer
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
@@ -64,6 +65,9 @@ async def open_housekeeping(
         )
         closing.later("retention", retention.close)
         retention.start()
+        word_indexer = WordIndexer(database)
+        closing.later("word indexer", word_indexer.close)
+        word_indexer.start()
         key_rotation = KeyRotation(
             database, storage.vault, settings.data_dir / KEY_FILE, from_setting=key_of(settings) is not None
         )

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, select, update
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.pool import NullPool, QueuePool
 
 from shoal.errors import ConfigError, StoreChecking, StoreError
@@ -259,16 +259,6 @@ class Database:
         except asyncio.CancelledError:
             waits = False
             raise
-
-    async def delete_in_steps(self, table: Table, old: ColumnElement[bool], rows: int) -> int:
-        """Delete the rows that are ``old``, at most ``rows`` in each transaction; return how many there were."""
-        ids = select(table.c.id).where(old).order_by(table.c.id).limit(rows)
-        step = delete(table).where(table.c.id.in_(ids))
-        deleted, last = 0, rows
-        while last == rows:
-            last = await self.write(lambda connection: connection.execute(step).rowcount)
-            deleted += last
-        return deleted
 
     async def settled(self) -> None:
         """Wait until all earlier writes are settled (see ``GroupWriter.settled``)."""

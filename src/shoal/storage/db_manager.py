@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from shoal.storage.history_rows import (
     read_timeline,
     write_moves,
 )
+from shoal.storage.message_segments import drop_segments, segments_of_account
 from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
 from shoal.storage.sealed_values import has_sealed_values
@@ -54,6 +56,8 @@ from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
 
 log = structlog.get_logger("shoal.database")
 
+_SEGMENTS_AT_ONCE = 4
+"""How many segments a step drops from the index of words."""
 _CHECK_COLUMN = "store_meta.key_check"
 _CHECK_TEXT = "the right key opens this"
 ANSWERS_SECRET = "answers_secret"  # noqa: S105 - a name
@@ -194,7 +198,8 @@ class DBManager:
     async def purge(self, account_id: str) -> None:
         """Delete every row of a deleted account except its journal, its baseline, its ops and its tombstone.
 
-        Raises ``UnknownAccount`` when there is no such tombstone.
+        The segments with its messages leave the index of words before, a few at a time. Raises ``UnknownAccount`` when
+        there is no such tombstone.
         """
 
         def job(connection: Connection) -> None:
@@ -208,6 +213,10 @@ class DBManager:
             for table in account_tables():
                 connection.execute(delete(table).where(table.c.account_id == account_id))
 
+        left = await self._database.read(lambda connection: segments_of_account(connection, account_id))
+        for first in range(0, len(left), _SEGMENTS_AT_ONCE):
+            some = left[first : first + _SEGMENTS_AT_ONCE]
+            await self._database.write(partial(drop_segments, segments=some))
         await self._database.write(job)
 
     async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:

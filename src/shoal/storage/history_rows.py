@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, f
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, advance
 from shoal.errors import StoreError
+from shoal.storage.among import among
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
 from shoal.storage.living_accounts import living_among
 from shoal.storage.upserts import insert_new, insert_or_renew
@@ -71,7 +72,7 @@ def read_journal(
     if account_id is not None:
         query = query.where(journal.c.account_id == account_id)
     if owner_id is not None:
-        query = query.where((journal.c.owner_id == owner_id) | journal.c.account_id.in_(or_accounts))
+        query = query.where((journal.c.owner_id == owner_id) | among(journal.c.account_id, or_accounts))
     return [
         JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
         for row in connection.execute(query).mappings()

@@ -59,7 +59,12 @@ ops = Table(
     time_column("at_ms"),
     maybe_time_column("expires_at_ms"),
     Index("ix_ops_at_ms", "at_ms"),
-    Index("ix_ops_expires_at_ms", "expires_at_ms"),
+    Index(
+        "ix_ops_expires_at_ms",
+        "expires_at_ms",
+        sqlite_where=text("expires_at_ms IS NOT NULL"),
+        postgresql_where=text("expires_at_ms IS NOT NULL"),
+    ),
     Index(
         "uq_ops_idem_key",
         "actor",

@@ -158,14 +158,23 @@ class IdempotencyKeys:
         statement = delete(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_(None), ops.c.status.is_(None))
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
-    async def forget_expired(self) -> int:
-        """Delete expired answers, and free their keys; the ops stay. Return how many."""
-        statement = (
-            update(ops)
+    async def forget_expired(self, *, rows: int = 2_000) -> int:
+        """Delete expired answers, and free their keys; the ops stay. Return how many.
+
+        It frees ``rows`` keys per transaction, and finds them by an index of the keyed ops only.
+        """
+        expired = (
+            select(ops.c.op_id)
             .where(ops.c.expires_at_ms <= self._now_ms(), or_(ops.c.idem_key.is_not(None), ops.c.request_hash != ""))
-            .values(idem_key=None, status=None, answer=None, request_hash="")
+            .limit(rows)
         )
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        blank = {"idem_key": None, "status": None, "answer": None, "request_hash": "", "expires_at_ms": None}
+        statement = update(ops).where(ops.c.op_id.in_(expired)).values(**blank)
+        freed, last = 0, rows
+        while last == rows:
+            last = await self._database.write(lambda connection: connection.execute(statement).rowcount)
+            freed += last
+        return freed
 
     async def begun(self, op_id: str) -> bool:
         """Return whether anything of that op was applied: the op itself, or a part of its batch."""

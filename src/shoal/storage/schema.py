@@ -210,6 +210,23 @@ messages = Table(
     sqlite_autoincrement=True,
 )
 
+indexed_segments = Table(
+    "indexed_segments",
+    metadata,
+    Column("segment", RowId, primary_key=True, autoincrement=False),
+    time_column("oldest_ms"),
+    time_column("newest_ms"),
+)
+"""Which segments of messages are in ``grams``, and the times between which their messages were written."""
+
+grams = Table(
+    "grams",
+    metadata,
+    Column("place", RowId, primary_key=True, autoincrement=False),
+    Column("packed", LargeBinary, nullable=False),
+)
+"""In which messages each gram occurs (``storage/grams.py``); the place is the segment and the slot."""
+
 outbox = Table(
     "outbox",
     metadata,

@@ -67,7 +67,7 @@ class RecordingAnswers(IdempotencyKeys):
     def __init__(self) -> None:
         self.asked = 0
 
-    async def forget_expired(self) -> int:
+    async def forget_expired(self, *, rows: int = 2_000) -> int:
         self.asked += 1
         return 1
 

@@ -1,0 +1,74 @@
+"""Keeps the index of words: full segments of messages are indexed in the background, one after another.
+
+It begins with the newest. So the messages of an older version are indexed little by little after the upgrade, and it
+goes on after a restart; searches read what is not indexed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from shoal.errors import StoreError
+from shoal.storage.database import Database
+from shoal.storage.message_segments import draft_segment, next_to_index, read_segment, store_segment
+
+log = structlog.get_logger("shoal.messages")
+
+EVERY_SECONDS = 60.0
+"""How often it looks for a segment that is full now."""
+RESTS = 4.0
+"""How many times as long as a segment took it rests before the next, so that it takes a fifth of a processor."""
+
+
+class WordIndexer:
+    """Indexes the words of messages. Owns one task, from ``start`` to ``close``."""
+
+    def __init__(self, database: Database, *, every_seconds: float = EVERY_SECONDS, rests: float = RESTS) -> None:
+        self._database = database
+        self._every_seconds = every_seconds
+        self._rests = rests
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the task on the running loop."""
+        self._task = asyncio.create_task(self._keep(), name="word indexer")
+
+    async def close(self) -> None:
+        """Stop. The segment that is being indexed is indexed after the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def index_next(self) -> bool:
+        """Index the newest full segment that is not indexed. Return whether there was one."""
+        segment = await self._database.read(next_to_index)
+        if segment is None:
+            return False
+        rows = await self._database.read(lambda connection: read_segment(connection, segment))
+        draft = await asyncio.to_thread(draft_segment, segment, rows)
+        await self._database.write(lambda connection: store_segment(connection, draft))
+        return True
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_seconds)
+            try:
+                await self._database.checked()
+                await self._index_all()
+            except StoreError as error:
+                log.info("messages not indexed yet", why=error.code)
+            except Exception:  # a defect here must not end the indexing of later segments
+                log.exception("indexing met a defect")
+
+    async def _index_all(self) -> None:
+        many, began = 0, time.monotonic()
+        while await self.index_next():
+            many += 1
+            await asyncio.sleep(self._rests * (time.monotonic() - began))
+            began = time.monotonic()
+        if many:
+            log.info("messages indexed", segments=many)

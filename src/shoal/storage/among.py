@@ -1,0 +1,61 @@
+"""``column IN (any number of values)`` as one statement with one bound value, whatever the number.
+
+SQLAlchemy writes a parameter for each value, so each number of values would be a statement of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Text, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+def among(column: ColumnElement[Any], values: Collection[str] | Collection[int]) -> ColumnElement[bool]:
+    """Return whether the column is one of the values; an index of the column is used."""
+    if len(values) == 1:
+        (value,) = values
+        return column == value
+    return _Among(column, _listed(values))
+
+
+def kept_of(column: ColumnElement[Any], values: Collection[str] | Collection[int]) -> ColumnElement[bool]:
+    """Return the same, for rows that are found in another way: no index of the column is used."""
+    return _KeptOf(column, _listed(values))
+
+
+def _listed(values: Collection[str] | Collection[int]) -> ColumnElement[str]:
+    return bindparam(None, msgspec.json.encode(list(values)).decode(), type_=Text())
+
+
+class _Among(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+    sign = ""
+
+
+class _KeptOf(_Among):
+    inherit_cache = True
+    sign = "+"
+    """On SQLite, a value that is computed has no index."""
+
+
+@compiles(_Among)
+@compiles(_KeptOf)
+def _on_sqlite(element: _Among, compiler: SQLCompiler, **words: Any) -> str:
+    column, values = (compiler.process(part, **words) for part in element.clauses)
+    return f"{element.sign}{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  parts that are compiled
+
+
+@compiles(_Among, "postgresql")
+@compiles(_KeptOf, "postgresql")
+def _on_postgresql(element: _Among, compiler: SQLCompiler, **words: Any) -> str:
+    parts = list(element.clauses)
+    column, values = (compiler.process(part, **words) for part in parts)
+    kind = "bigint" if isinstance(parts[0].type, BigInteger) else "text"
+    listed = f"SELECT CAST(value AS {kind}) FROM json_array_elements_text(CAST({values} AS json))"  # noqa: S608
+    return f"{column} = ANY (ARRAY({listed}))"
