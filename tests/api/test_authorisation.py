@@ -22,6 +22,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world
 from api.authorisation_calls import BODIES, NAMES, RECIPES, UNREPEATED, Recipe, ask, example_of, multipart_of, told
 from api.authorisation_table import ALLOWED, CALLERS, Route, outcome_of, read_table
+from api_document import api_document
 from shoal.api.http.direct_routes import DirectRoute
 from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of
 from shoal.auth.authorization import Authorization
@@ -87,7 +88,7 @@ def calls_of(world: World, route: APIRoute, method: str, document: dict[str, Any
 
 async def mismatches(world: World, routes: Iterable[APIRoute]) -> tuple[int, list[str]]:
     """Call every route as everybody about every shop. How many calls, and where the answer is another than promised."""
-    document = world.door.app.openapi()
+    document = api_document()
     calls, found = 0, []
     for route in routes:
         for method in sorted(route.methods or ()):
@@ -200,7 +201,7 @@ def test_what_is_about_people_asks_for_a_sign_in() -> None:
 
 
 def test_each_refusal_that_a_rule_can_cause_stands_in_the_document() -> None:
-    document = build_app(quick_settings()).openapi()
+    document = api_document()
     for route in routes_of(_ROUTES):
         rule = rule_of(route)
         if not isinstance(route, APIRoute) or rule is None or rule.asks is Asks.NOTHING:

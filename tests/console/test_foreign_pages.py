@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api_document import api_document
 from console.conftest import page_of, sign_in
 from doors import Door, client_of
 from shoal.api.http.safety_headers import SAFE
@@ -16,11 +17,11 @@ MAY_BE_NOBODY = {"/verify", "/logout", "/register", "/send-message"}
 """They answer without a sign-in, also a foreign page; the last one has its key in the body."""
 
 
-def routes_of(door: Door, *, closed: bool = False) -> list[tuple[str, str]]:
+def routes_of(*, closed: bool = False) -> list[tuple[str, str]]:
     """Every method and path of the document (or those that need a sign-in), each name filled in."""
     return [
         (method.upper(), re.sub(r"{(\w+)}", lambda match: "shop" if match[1] == "cid" else "1", path))
-        for path, methods in door.app.openapi()["paths"].items()
+        for path, methods in api_document()["paths"].items()
         for method, operation in methods.items()
         if not closed or "security" in operation
     ]
@@ -35,7 +36,7 @@ def lacks(answer: httpx.Response) -> set[str]:
 
 async def test_every_answer_forbids_scripts_frames_guessing_and_keeping(door: Door) -> None:
     left = {"/events", "/logout"}  # it does not end, and it would end the rest
-    answers = [await door.client.request(method, path) for method, path in routes_of(door) if path not in left]
+    answers = [await door.client.request(method, path) for method, path in routes_of() if path not in left]
     assert {answer.status_code for answer in answers} >= {200, 404, 422}
     async with client_of(door.app) as nobody:
         answers += [
@@ -87,7 +88,7 @@ FOREIGN: list[dict[str, str]] = [
 async def test_a_foreign_page_does_and_reads_nothing_with_the_cookie(door: Door, headers: dict[str, str]) -> None:
     async with page_of(door) as browser:
         await sign_in(browser)
-        for method, path in routes_of(door, closed=True):
+        for method, path in routes_of(closed=True):
             if path in MAY_BE_NOBODY:
                 continue
             answer = await browser.request(method, path, headers=headers)

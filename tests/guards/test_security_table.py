@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
+from api_document import api_document
 from shoal.api.http import body_limit
 from shoal.api.http.route_rules import Asks, routes_of, rule_of
 from shoal.api.schemas import request_texts
@@ -30,10 +31,9 @@ from shoal.rules import xlsx_processes
 from shoal.rules import xlsx_worker as sheet_worker
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
-from shoal.server.reply_server import _ROUTES, build_app
+from shoal.server.reply_server import _ROUTES
 from shoal.storage import searches
 from shoal.storage.schema import metadata
-from standins import FakeSite, quick_settings
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\d+\.\d+\.\d+) \| ([12]) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -149,8 +149,8 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
 
 
 @pytest.fixture
-def document(tmp_path: Path) -> dict[str, Any]:
-    return build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect).openapi()
+def document() -> dict[str, Any]:
+    return api_document()
 
 
 def test_every_open_door_stands_on_the_page(document: dict[str, Any]) -> None:
