@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
-from many_messages import Talk, insert_messages
+from benchmarks.many_messages import Talk, insert_messages
 from postgres_server import Postgres
 from quick_start import cheap_hasher
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, delete, func, select
 
 from asked_statements import asked, plans
+from benchmarks.many_messages import Talk, insert_chats, insert_messages
 from contract.message_steps import a_message
-from many_messages import Talk, insert_chats, insert_messages
 from shoal.messages.chats import Chats
 from shoal.messages.message_log import MessageLog
 from shoal.messages.word_indexer import WordIndexer
@@ -144,6 +144,8 @@ async def reads_little(database: Database, log: MessageLog) -> None:
         for plan in await plans(database, compared):
             assert "USING INTEGER PRIMARY KEY" in plan
             assert "SCAN messages" not in plan
+        looked_up = [one for one in statements if "FROM grams" in one[0]]
+        assert all("SEARCH grams USING INTEGER PRIMARY KEY" in plan for plan in await plans(database, looked_up))
     with asked() as statements:
         assert len(await log.list_messages(BOTH, query="在", limit=10)) == 10
     assert len([one for one in statements if "FROM grams" in one[0]]) == 1

@@ -37,6 +37,10 @@ class _Among(FunctionElement[bool]):
     inherit_cache = True
     sign = ""
 
+    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002
+        """Stay as it is: SQLAlchemy would compare a boolean with 1 on SQLite, and no index would be used."""
+        return self
+
 
 class _KeptOf(_Among):
     inherit_cache = True

@@ -22,7 +22,7 @@ class Talk:
     """Makes sentences in which some words are common and most are rare."""
 
     def __init__(self, seed: int, words: int = 5_000) -> None:
-        self._rng = Random(seed)
+        self._rng = Random(seed)  # noqa: S311  the same each time
         self._words = [self._letters(self._rng.choice([1, 2, 2, 3, 4])) for _ in range(words)]
         self._weights = list(accumulate(1 / (rank + 1) for rank in range(words)))
 
