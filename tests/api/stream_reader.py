@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
 
 from doors import Door
-from shoal.api.http.event_feed import PublishedEvent
+from shoal.api.http.event_feed import account_events, row_slices
+from shoal.api.http.published_events import PublishedEvent
+from shoal.auth.authorization import Principal
 
 Event = tuple[str | None, dict[str, Any]]
 
@@ -72,6 +74,27 @@ async def reading(url: str, door: Door, **request: Any) -> AsyncIterator[Reader]
 async def set_remark(door: Door, text: str) -> int:
     rev: int = (await door.call("PUT", "/cookies/shop/remark", json={"remark": text}))["rev"]
     return rev
+
+
+async def one_by_one(
+    door: Door, who: Principal, after: int | None = None, *, beat_seconds: float = 15, queue_limit: int = 10_000
+) -> AsyncGenerator[PublishedEvent | None, None]:
+    """A reader's events, each for itself; ``None`` where the list is empty."""
+    feed = account_events(door.server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
+    async with aclosing(feed):
+        async for batch in feed:
+            for event in batch:
+                yield event
+            if not batch:
+                yield None
+
+
+async def rows_of(door: Door, who: Principal, snapshot: PublishedEvent | None) -> list[dict[str, Any]]:
+    """The accounts of a snapshot, as a reader gets them."""
+    assert snapshot is not None
+    assert snapshot.accounts is not None
+    async with aclosing(row_slices(door.server, who, snapshot.accounts)) as slices:
+        return [json.loads(row) async for rows, _ in slices for row in rows]
 
 
 async def next_event(events: AsyncGenerator[PublishedEvent | None, None]) -> PublishedEvent:

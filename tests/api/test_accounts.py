@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from api.stream_reader import one_by_one
 from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from shoal.api.http.event_feed import account_events
 from shoal.errors import ActionRequired
 from standins import cookie_of, until
 
@@ -324,7 +324,7 @@ async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> N
         raise ActionRequired("risk_control", action_url=named)
 
     door.site.behave = park
-    events = account_events(door.server, await door.principal(), None, beat_seconds=60)
+    events = one_by_one(door, await door.principal(), None, beat_seconds=60)
     async with aclosing(events), asyncio.timeout(60):
         await anext(events)  # the snapshot: what comes now is told
         for named in (page, other):

@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from api.stream_reader import next_event, reading, set_remark
+from api.stream_reader import next_event, one_by_one, reading, set_remark
 from doors import Door, another_person, served
 from shoal.accounts.account import Observation
 from shoal.accounts.events import AccountStateChanged
-from shoal.api.http.event_feed import account_event_batches, account_events
+from shoal.api.http.event_feed import account_events
 from shoal.api.http.streams import is_over
 from shoal.clock import now_ms
 from standins import until
@@ -76,7 +76,7 @@ async def test_nothing_falls_between_snapshot_and_first_event(door: Door) -> Non
     async def follow() -> list[int]:
         await asyncio.sleep(rng.random() * 0.2)
         revs: list[int] = []
-        async with aclosing(account_events(door.server, await door.principal(1), None, beat_seconds=15)) as events:
+        async with aclosing(one_by_one(door, await door.principal(1), None, beat_seconds=15)) as events:
             while not revs or revs[-1] < ends_at:
                 told = await next_event(events)
                 if told.rev is not None:
@@ -121,7 +121,7 @@ async def test_f4_a_page_that_only_looks_does_not_keep_its_session_alive(
 async def test_the_beat_comes_also_when_something_happens_all_the_time(door: Door) -> None:
     """By it the stream is looked at: whether its reader is still signed in."""
     states, told = itertools.count(), 0
-    feed = account_event_batches(door.server, await door.principal(1), None, beat_seconds=0.05)
+    feed = account_events(door.server, await door.principal(1), None, beat_seconds=0.05)
     async with asyncio.timeout(60), aclosing(feed):
         await anext(feed)
         while True:

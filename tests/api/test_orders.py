@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from api.stream_reader import one_by_one
 from doors import Door, another_person
-from shoal.api.http.event_feed import account_events
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
@@ -232,10 +232,10 @@ async def test_a_body_of_the_wrong_shape_is_refused(door: Door, body: dict[str, 
 async def test_the_stream_tells_of_each_order_that_changes_to_its_owner_alone(door: Door) -> None:
     async with (
         another_person(door) as bob,
-        aclosing(account_events(door.server, await door.principal(1), None, beat_seconds=5)) as events,
+        aclosing(one_by_one(door, await door.principal(1), None, beat_seconds=5)) as events,
     ):
         assert bob is not None
-        stranger = account_events(door.server, await door.principal(2), None, beat_seconds=0.3)
+        stranger = one_by_one(door, await door.principal(2), None, beat_seconds=0.3)
         async with aclosing(stranger), asyncio.timeout(60):
             for told in (await anext(events), await anext(stranger)):
                 assert told is not None

@@ -14,6 +14,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from doors import Door, another_person, open_door, served
+from shoal.api.http import event_feed
 from shoal.console import live
 from shoal.messages.message_log import IncomingMessage
 from standins import ANN, cookie_of, until
@@ -62,6 +63,16 @@ async def test_a_page_gets_every_account_and_then_what_changed_in_whole_rows(doo
             "user:admin",
             batch["rev"],
         )
+
+
+async def test_a_long_snapshot_comes_in_parts(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_feed, "_SLICE", 2)
+    for number in range(2, 6):
+        await door.add(f"shop{number}", number)
+    async with served(door) as url, _page(door, url) as page:
+        parts = [await _next(page) for _ in range(3)]
+        assert [(part["type"], len(part["accounts"])) for part in parts] == [("part", 2), ("part", 2), ("snapshot", 1)]
+        assert [row["id"] for part in parts for row in part["accounts"]] == ["shop", "shop2", "shop3", "shop4", "shop5"]
 
 
 async def test_a_removed_account_is_named_as_gone(door: Door) -> None:

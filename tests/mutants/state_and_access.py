@@ -47,9 +47,9 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a slow reader of the stream is told of a shop that it lost",
-        "api/http/event_feed.py",
-        "                if _is_for(server, who, event):  # still: the reader may have been slow\n",
-        "                if event:\n",
+        "api/routes/events.py",
+        "        if may_read(server, who, event):\n",
+        "        if event:\n",
         f"{_ACCESS}test_f4_a_slow_reader_of_the_stream_is_told_nothing_of_a_shop_that_it_lost",
     ),
     one(

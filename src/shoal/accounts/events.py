@@ -13,7 +13,7 @@ from shoal.accounts.account import Observation
 from shoal.accounts.journal import JournalEntry
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class AccountChanged:
     """A committed change. Published after its snapshot, exactly once, in order of ``rev``."""
 
@@ -30,7 +30,7 @@ class AccountChanged:
         return self.entry.owner_id
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class AccountStateChanged:
     """A task reported a new state. Only the latest one matters."""
 
@@ -40,7 +40,7 @@ class AccountStateChanged:
     at_ms: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class MessageEvent:
     """Something was received, decided, sent or paused in a chat, or happened to an order.
 
@@ -108,10 +108,14 @@ class Subscription:
         self.ended = True
         self._ready.set()
 
+    def wake(self) -> None:
+        """Let ``take`` return, perhaps without an event."""
+        self._ready.set()
+
     async def take(self) -> list[Event]:
         """Return all waiting events, oldest first; waits for the first.
 
-        Empty exactly when events were lost, or no more come.
+        Empty only when events were lost, no more come, or ``wake`` was called.
         """
         await self._ready.wait()
         if not self.ended:

@@ -2,7 +2,8 @@
 
 Messages to the page, as JSON texts (``docs/api.md`` shows them):
 
-- ``snapshot``: all accounts, and the ``rev`` to resume after;
+- ``part``: some accounts of the snapshot that follows, of which a long one is sent in parts;
+- ``snapshot``: all other accounts, and the ``rev`` to resume after;
 - ``batch``: accounts that differ now, deleted ones, the changes that led there, and events in chats;
 - ``reset``: events were lost, because the cursor was too old or the reader too slow; a snapshot follows;
 - ``beat``: nothing happened, and the connection works.
@@ -15,10 +16,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Final
 
+import msgspec
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from shoal.api.http.event_feed import QUEUE_LIMIT, PublishedEvent, account_event_batches
+from shoal.api.http.event_feed import QUEUE_LIMIT, account_events, row_slices
+from shoal.api.http.published_events import PublishedEvent
 from shoal.api.http.route_rules import SIGNED_IN_BY_ITSELF
 from shoal.api.http.routing import Routes
 from shoal.api.http.session_cookie import cookie_token, is_own_origin
@@ -96,7 +99,7 @@ async def _until_gone(socket: WebSocket, telling: asyncio.Task[None], over: asyn
 
 async def _publish(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
     with suppress(WebSocketDisconnect):
-        feed = account_event_batches(server, who, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT)
+        feed = account_events(server, who, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT)
         async with aclosing(feed):
             await _tell_feed(socket, server, who, token, feed)
 
@@ -112,20 +115,24 @@ async def _tell_feed(
             if await is_over(server, token):
                 await socket.close(SIGNED_OUT)
                 return
-        for text in _texts(server, who, batch):
+        async for text in _texts(server, who, batch):
             await socket.send_text(text.decode())
         if batch:
             await asyncio.sleep(BATCH_SECONDS)  # the subscription collects events during the sleep, up to its limit
     await socket.close(SERVER_STOPS)
 
 
-def _texts(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> list[bytes]:
-    """Return the messages for waiting events: chat events as they are, changes and states as account rows."""
+async def _texts(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> AsyncGenerator[bytes, None]:
+    """Yield the messages for waiting events: chat events as they are, changes and states as account rows."""
     if not batch:
-        return [_BEAT]
-    if batch[0].body["type"] in {"snapshot", "reset"}:
-        return [event.as_json() for event in batch]
-    return [_rows(server, who, batch)]
+        yield _BEAT
+    elif batch[0].accounts is not None:
+        async for rows, is_last in row_slices(server, who, batch[0].accounts):
+            yield with_accounts(batch[0].body if is_last else {"type": "part"}, rows)
+    elif batch[0].body["type"] == "reset":
+        yield msgspec.json.encode(batch[0].body)
+    else:
+        yield _rows(server, who, batch)
 
 
 def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> bytes:
@@ -144,8 +151,8 @@ def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> by
         "type": "batch",
         "rev": changes[-1].rev if changes else None,
         "removed": gone,
-        "changes": [event.body for event in changes],
-        "talks": [event.body for event in batch if event.body["type"] not in _OF_ACCOUNTS],
+        "changes": [event.json() for event in changes],
+        "talks": [event.json() for event in batch if event.body["type"] not in _OF_ACCOUNTS],
     }
     return with_accounts(body, rows)
 

@@ -59,6 +59,19 @@ test('a line that broke is opened again where it broke', () => {
   expect(last().url).toBe('wss://shop.example/console/live?after=9')
 })
 
+test('a long snapshot is taken when its last part has come, and not at all when the line breaks before', () => {
+  new Line(heard)
+  last().say({ type: 'part', accounts: [{ id: 'lost' }] })
+  last().break()
+  vi.advanceTimersByTime(1_000)
+  last().say({ type: 'part', accounts: [{ id: 'a' }] })
+  last().say({ type: 'part', accounts: [{ id: 'b' }] })
+  expect(heard.snapshot).not.toHaveBeenCalled()
+  last().say({ type: 'snapshot', rev: 7, accounts: [{ id: 'c' }] })
+  last().say({ type: 'snapshot', rev: 8, accounts: [{ id: 'd' }] })
+  expect(heard.snapshot.mock.calls).toEqual([[[{ id: 'a' }, { id: 'b' }, { id: 'c' }]], [[{ id: 'd' }]]])
+})
+
 test('after a reset nothing is resumed', () => {
   new Line(heard)
   last().say({ type: 'snapshot', rev: 7, accounts: [] })

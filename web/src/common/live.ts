@@ -12,6 +12,7 @@ export interface Change {
 }
 
 type LiveMessage =
+  | { type: 'part'; accounts: Account[] }
   | { type: 'snapshot'; rev: number; accounts: Account[] }
   | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[]; talks: Talk[] }
   | { type: 'reset' }
@@ -55,6 +56,8 @@ const QUICK_RETRIES = 120
 export class Line {
   private socket: WebSocket | null = null
   private rev: number | null = null
+  /** What came of a long snapshot. */
+  private parts: Account[] = []
   private failures = 0
   private retry = 0
   private silence = 0
@@ -95,6 +98,7 @@ export class Line {
     const after = this.rev === null ? '' : `?after=${this.rev}`
     const socket = new WebSocket(`${scheme}://${location.host}/console/live${after}`)
     this.socket = socket
+    this.parts = []
     this.listen()
     socket.onmessage = (event: MessageEvent<string>) => {
       this.listen()
@@ -115,10 +119,14 @@ export class Line {
 
   private hear(message: LiveMessage): void {
     switch (message.type) {
+      case 'part':
+        this.parts.push(...message.accounts)
+        break
       case 'snapshot':
         this.failures = 0
         this.rev = message.rev
-        this.listener.snapshot(message.accounts)
+        this.listener.snapshot([...this.parts, ...message.accounts])
+        this.parts = []
         this.listener.state('live')
         break
       case 'batch':

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Final
 
-import msgspec
-
-from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, MessageEvent, Subscription
-from shoal.accounts.journal import JournalEntry
-from shoal.api.schemas.kept_accounts import with_accounts
-from shoal.api.schemas.responses import action_of, maybe_rfc3339, rfc3339
+from shoal.accounts.account import Account
+from shoal.accounts.events import AccessChanged, Event, Subscription
+from shoal.api.http.published_events import PublishedEvent, published, published_entry
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 
@@ -21,115 +16,104 @@ QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
 """A cursor further behind gets a reset, because a snapshot is quicker to read."""
 _PAGE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRow:
-    """One account of a snapshot, as JSON."""
-
-    account_id: str
-    owner_id: int
-    text: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedEvent:
-    """One event for the reader.
-
-    ``rev`` is the cursor to resume after it; ``None`` for an event without a revision. ``account_id`` and ``owner_id``
-    name the account that the event is about; empty when the event is about all accounts. ``rows``: the accounts of a
-    snapshot.
-    """
-
-    body: dict[str, Any]
-    rev: int | None = None
-    account_id: str = ""
-    owner_id: int = 0
-    rows: tuple[SnapshotRow, ...] | None = None
-
-    def as_json(self) -> bytes:
-        """Return the event as JSON."""
-        if self.rows is not None:
-            return with_accounts(self.body, [row.text for row in self.rows])
-        return msgspec.json.encode(self.body)
+_SLICE: Final = 25
+"""How many accounts of a snapshot are made into JSON before the event loop gets a turn: about 2.5 ms."""
 
 
 async def account_events(
     server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
-) -> AsyncGenerator[PublishedEvent | None, None]:
-    """Yield a user's events one by one until the server stops.
+) -> AsyncGenerator[list[PublishedEvent], None]:
+    """Yield a user's events until the server stops, all waiting ones together.
 
-    Yield ``None`` every ``beat_seconds``, and when the accounts that the reader may see have changed: the caller then
-    checks whether the user is still signed in. After such a change a new snapshot follows, and no more events of an
-    account that the reader lost.
+    Yield an empty list every ``beat_seconds``, and when the accounts that the reader may see have changed: the caller
+    then checks whether the user is still signed in. After such a change a new snapshot follows, and no more events of
+    an account that the reader lost: a caller that sends a list in several steps asks ``may_read`` at each.
 
     With ``after``, first yield the changes since then in order, and then the snapshot. A cursor that is too old or
     invalid, and a reader who is too slow, get a reset and a new snapshot.
     """
-    batches = account_event_batches(server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
-    async with aclosing(batches):
-        async for batch in batches:
-            for event in batch:
-                if _is_for(server, who, event):  # still: the reader may have been slow
-                    yield event
-            if not batch:
-                yield None
-
-
-async def account_event_batches(
-    server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
-) -> AsyncGenerator[list[PublishedEvent], None]:
-    """Yield the same events, all waiting ones together; an empty list where ``account_events`` yields ``None``."""
     cursor = after
     while True:
-        await server.kept_accounts.make_ready(server.authorization.permissions_of(who))
         with server.events.subscribe(queue_limit) as subscription:
             # The subscription starts before the snapshot, in the same turn of the event loop: no event is lost in
             # between.
-            rev = server.manager.newest_rev
-            snapshot = _snapshot(server, who, rev)
+            snapshot = _snapshot(server, who)
             sent_revs: set[int] = set()
             if cursor is not None:
-                async for missed in _missed(server, who, cursor, rev):
+                async for missed in _missed(server, who, cursor, server.manager.newest_rev):
                     sent_revs.update(event.rev for event in missed if event.rev is not None)
                     yield missed
-                snapshot = _without_lost(server, who, snapshot)
             yield [snapshot]
             async for events in _live(subscription, beat_seconds):
                 # A change by another machine is read from the journal before it is published, so skip it here.
                 news = [event for event in _readable(server, who, events) if event.rev not in sent_revs]
-                anew = _snapshot(server, who, server.manager.newest_rev) if _differs(who, events) else None
+                differs = _differs(who, events)
+                anew = _snapshot(server, who) if differs else None
                 if news:
                     yield news
-                if anew is not None or not events:
+                if differs or not events:
                     yield []
                 if anew is not None:
-                    yield [_without_lost(server, who, anew)]
+                    yield [anew]
+                del events, news, anew  # nothing large is kept until the next event
             if subscription.ended:
                 return
         yield [PublishedEvent({"type": "reset"})]
         cursor = None
 
 
+async def row_slices(
+    server: Server, who: Principal, accounts: Sequence[Account]
+) -> AsyncGenerator[tuple[list[bytes], bool], None]:
+    """Yield the accounts of a snapshot as JSON, in slices, each with whether it is the last one.
+
+    The loop has a turn in between. Left out are accounts that the reader lost or that were deleted since the snapshot.
+    """
+    for start in range(0, max(len(accounts), 1), _SLICE):
+        if start:
+            await asyncio.sleep(0)
+        rows = (_row(server, who, account) for account in accounts[start : start + _SLICE])
+        yield [row for row in rows if row is not None], start + _SLICE >= len(accounts)
+
+
+def _row(server: Server, who: Principal, account: Account) -> bytes | None:
+    now = server.manager.accounts.get(account.id)
+    permission = server.authorization.permission_on(who, account)
+    if permission is None or now is None or now.created_at_ms != account.created_at_ms:
+        return None
+    return server.kept_accounts.body(account, permission)
+
+
 async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterator[list[Event]]:
     """Yield new events, all waiting ones at once; an empty list is the beat. End when the subscription ends."""
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
-    while True:
-        if loop.time() >= beat_at:  # the beat also comes while events keep arriving
-            yield []
-            beat_at = loop.time() + beat_seconds
-        try:
-            async with asyncio.timeout_at(beat_at):
-                events = await subscription.take()
-        except TimeoutError:
-            continue
-        if not events:
-            return
-        yield events
+
+    def beat() -> None:
+        nonlocal beat_at
+        beat_at = 0.0
+        subscription.wake()
+
+    timer = loop.call_later(beat_seconds, beat)
+    try:
+        while True:
+            events = await subscription.take()
+            if loop.time() >= beat_at:  # the beat also comes while events keep arriving
+                timer.cancel()
+                beat_at = loop.time() + beat_seconds
+                timer = loop.call_later(beat_seconds, beat)
+                yield []
+            if events:
+                yield events
+                del events
+            elif subscription.lost or subscription.ended:
+                return
+    finally:
+        timer.cancel()
 
 
-def _is_for(server: Server, who: Principal, event: PublishedEvent) -> bool:
+def may_read(server: Server, who: Principal, event: PublishedEvent) -> bool:
+    """Return whether the reader may see what the event tells now."""
     return not event.account_id or server.authorization.may_see(who, event.account_id, event.owner_id)
 
 
@@ -138,18 +122,10 @@ def _differs(who: Principal, events: Sequence[Event]) -> bool:
     return any(isinstance(event, AccessChanged) and event.user_id == who.id for event in events)
 
 
-def _without_lost(server: Server, who: Principal, snapshot: PublishedEvent) -> PublishedEvent:
-    """Return the snapshot without accounts that the reader lost after it was taken."""
-    readable = {account.id for account in server.authorization.accounts_of(who)}
-    rows = snapshot.rows or ()
-    kept = tuple(row for row in rows if row.account_id in readable or row.owner_id == who.id)
-    return snapshot if len(kept) == len(rows) else replace(snapshot, rows=kept)
-
-
 def _readable(server: Server, who: Principal, events: Sequence[Event]) -> list[PublishedEvent]:
     """Return the events that the reader may see now."""
-    published = (_published(event) for event in events if not isinstance(event, AccessChanged))
-    return [one for one in published if _is_for(server, who, one)]
+    found = (published(event) for event in events if not isinstance(event, AccessChanged))
+    return [one for one in found if may_read(server, who, one)]
 
 
 async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[PublishedEvent]]:
@@ -165,62 +141,11 @@ async def _missed(server: Server, who: Principal, after: int, rev: int) -> Async
             return
         mine = [entry for entry in page if entry.rev <= rev and server.authorization.may_see_entry(who, entry)]
         if mine:
-            yield [_published_change(AccountChanged(entry=entry)) for entry in mine]
+            yield [published_entry(entry) for entry in mine]
         place = page[-1].rev if page else rev
 
 
-def _snapshot(server: Server, who: Principal, rev: int) -> PublishedEvent:
-    rows = tuple(
-        SnapshotRow(account.id, account.owner_id, server.kept_accounts.body(account, permission))
-        for account, permission in server.authorization.permissions_of(who)
-    )
-    return PublishedEvent({"type": "snapshot", "rev": rev}, rev, rows=rows)
-
-
-def _published(event: AccountChanged | AccountStateChanged | MessageEvent) -> PublishedEvent:
-    if isinstance(event, AccountChanged):
-        return _published_change(event)
-    body = _talk(event) if isinstance(event, MessageEvent) else _state(event)
-    return PublishedEvent(body, None, event.account_id, event.owner_id)
-
-
-def _published_change(event: AccountChanged) -> PublishedEvent:
-    return PublishedEvent(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
-
-
-def _change(entry: JournalEntry) -> dict[str, Any]:
-    return {
-        "type": "change",
-        "rev": entry.rev,
-        "account": entry.account_id,
-        "generation": entry.generation,
-        "changes": entry.changes,
-        "actor": entry.actor,
-        "origin": entry.origin,
-        "at": rfc3339(entry.at_ms),
-    }
-
-
-def _talk(event: MessageEvent) -> dict[str, Any]:
-    facts = {
-        name.removesuffix("_ms"): maybe_rfc3339(value) if name.endswith("_ms") else value
-        for name, value in event.facts.items()
-    }
-    return {"type": event.kind, "account": event.account_id, **facts, "at": rfc3339(event.at_ms)}
-
-
-def _state(event: AccountStateChanged) -> dict[str, Any]:
-    seen = event.observation
-    link, text = action_of(seen)
-    return {
-        "type": "state",
-        "account": event.account_id,
-        "state": seen.state.value,
-        "reason": seen.reason,
-        "since": rfc3339(seen.since_ms),
-        "next_attempt_at": maybe_rfc3339(seen.next_attempt_at_ms),
-        "action_url": link,
-        "action_text": text,
-        "observed_generation": seen.observed_generation,
-        "at": rfc3339(event.at_ms),
-    }
+def _snapshot(server: Server, who: Principal) -> PublishedEvent:
+    rev = server.manager.newest_rev
+    accounts = server.authorization.accounts_of(who)
+    return PublishedEvent({"type": "snapshot", "rev": rev}, rev, accounts=accounts)

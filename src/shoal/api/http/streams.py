@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 from shoal.api.http.caller import principal_of
 from shoal.api.server import Server
 from shoal.errors import StoreError
-
-T = TypeVar("T")
 
 
 async def is_over(server: Server, token: str) -> bool:
@@ -43,24 +41,28 @@ async def _watch(server: Server, user_id: int, token: str) -> None:
             ended.clear()
 
 
-async def while_signed_in(
-    server: Server, user_id: int, token: str, feed: AsyncGenerator[T, None]
-) -> AsyncGenerator[T, None]:
-    """Yield the items of the feed until the feed or the session ends."""
-    async with aclosing(feed), until_over(server, user_id, token) as over:
-        while True:
-            step = asyncio.ensure_future(anext(feed))
-            try:
-                await asyncio.wait({step, over}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not step.done():
-                    step.cancel()
-                    with suppress(asyncio.CancelledError, StopAsyncIteration):
-                        await step
-            if over.done() or step.cancelled():
-                return
-            try:
-                item = step.result()
-            except StopAsyncIteration:
-                return
-            yield item
+@asynccontextmanager
+async def while_signed_in(server: Server, user_id: int, token: str) -> AsyncIterator[None]:
+    """Run the block until it is done or, at once, until this server ends the session; the block is then cancelled.
+
+    Where the block waits does not matter, and each of its steps costs nothing more.
+    """
+    is_open, ended = True, False
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    cancelled_before = task.cancelling()
+
+    def end(_: asyncio.Task[None]) -> None:
+        nonlocal ended
+        if is_open:
+            ended = True
+            task.cancel()
+
+    async with until_over(server, user_id, token) as over:
+        over.add_done_callback(end)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not ended or task.uncancel() > cancelled_before:  # cancelled by another, too
+                raise
+        finally:
+            is_open = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -13,9 +12,6 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.published import Listener
 from shoal.api.schemas.responses import account_body, detail_row
 from shoal.auth.permission import Permission
-
-_SLICE: Final = 25
-"""How many accounts are made into JSON before the event loop gets a turn: about 2.5 ms."""
 
 
 class _Kept:
@@ -64,20 +60,14 @@ class KeptAccounts:
             found.append(kept.rows[permission])
         return found
 
-    async def make_ready(self, accounts: Iterable[tuple[Account, Permission]]) -> None:
-        """Make the bodies of many accounts in slices, so that the next one to join them all holds the loop shortly."""
-        for number, (account, permission) in enumerate(accounts, 1):
-            if self._manager.accounts.get(account.id) is account:  # else it was changed or deleted since
-                self.body(account, permission)
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
-
     def _kept_of(self, account: Account) -> _Kept:
         manager = self._manager
         kept = self._kept.get(account.id)
         seen, stale = manager.observation(account.id), manager.is_stale(account.id)
         if kept is None or kept.account is not account or kept.seen is not seen or kept.stale is not stale:
-            kept = self._kept[account.id] = _Kept(account, seen, stale)
+            kept = _Kept(account, seen, stale)
+            if manager.accounts.get(account.id) is account:  # else a reader still has the snapshot of before
+                self._kept[account.id] = kept
         return kept
 
 
