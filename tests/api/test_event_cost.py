@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -83,11 +83,16 @@ async def test_events_are_made_into_json_once_for_all_readers_and_sent_together_
     async with _streams(door, _READERS) as streams, another_person(door), _streams(door, 1, 2) as strangers:
         made: list[object] = []
         publish = published_events._publish
-        monkeypatch.setattr(published_events, "_publish", lambda event: made.append(event) or publish(event))
+
+        def noted(event: Any) -> Any:
+            made.append(event)
+            return publish(event)
+
+        monkeypatch.setattr(published_events, "_publish", noted)
         tasks = 0
         loop = asyncio.get_running_loop()
 
-        def counted(running: asyncio.AbstractEventLoop, step: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        def counted(running: asyncio.AbstractEventLoop, step: Any) -> asyncio.Task[Any]:
             nonlocal tasks
             tasks += 1
             return asyncio.Task(step, loop=running)
