@@ -139,6 +139,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.http --accounts 50 --rounds 1
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.growth --short
 	$(BIN)/python -m benchmarks.rules --rounds 1
 	$(BIN)/python -m benchmarks.startup --rounds 1
 	$(BIN)/python -m benchmarks.reply_latency

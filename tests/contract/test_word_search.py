@@ -157,6 +157,39 @@ async def reads_little(database: Database, log: MessageLog) -> None:
     assert not [statement for statement, _ in statements if "grams" in statement or "segments" in statement]
 
 
+async def test_a_page_of_many_accounts_reads_little_more_than_it_shows(database: Database, rows: list[Row]) -> None:
+    log, limit = MessageLog(database), 50
+    mine = sorted(
+        (row for row in rows if row["account_id"] in BOTH),
+        key=lambda row: (row["created_at_ms"], row["id"]),
+        reverse=True,
+    )
+    before: tuple[int, int] | None = None
+    for first in range(0, 4 * limit, limit):
+        with asked() as statements:
+            page = await log.list_messages(BOTH, before=before, limit=limit)
+        wanted = mine[first : first + limit]
+        assert [logged.message.message_id for logged in page] == [row["message_id"] for row in wanted]
+        before = page[-1].cursor
+        (_, values) = next(one for one in statements if "messages.created_at_ms >=" in one[0])
+        since_ms = max(
+            value
+            for value in (values.values() if isinstance(values, dict) else values)
+            if isinstance(value, int) and value <= wanted[-1]["created_at_ms"]
+        )
+        latest = wanted[0]["created_at_ms"]
+        assert len([row for row in mine if since_ms <= row["created_at_ms"] <= latest]) <= 5 * limit
+    lists = Chats(database)
+    seen, last = [], None
+    for _ in range(4):
+        chats = await lists.list_chats(BOTH, now_ms=0, before=last, limit=limit)
+        last = chats[-1].cursor
+        seen += [chat.cursor for chat in chats]
+    everything = await lists.list_chats(BOTH, now_ms=0, limit=10_000)
+    assert seen == [chat.cursor for chat in everything[: 4 * limit]]
+    assert await log.list_messages(BOTH, since_ms=mine[10]["created_at_ms"] + 1, limit=limit) != []
+
+
 async def lists_with(database: Database, word: str) -> list[int]:
     """The segments in which the index has every gram of a word."""
     wanted = grams_wanted(word)

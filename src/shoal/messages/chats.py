@@ -28,6 +28,7 @@ from shoal.messages.takeovers import TakeoverReason
 from shoal.messages.word_search import are_few, contains, newest_by_chat
 from shoal.storage.among import among
 from shoal.storage.database import Database
+from shoal.storage.newest_rows import newest_since
 from shoal.storage.schema import chats, messages, takeovers
 from shoal.storage.upserts import insert_for, insert_or
 
@@ -131,6 +132,12 @@ class Chats:
             if query and chat_id is None and not are_few(connection, account_ids):
                 return _with_words(connection, listed, query, account_ids, limit)
             mine = listed.where(among(chats.c.account_id, account_ids))
+            if not query and all(part is None for part in (chat_id, paused, waiting)):
+                last_at, before_ms = chats.c.last_at_ms, before[0] if before else None
+                since_ms = newest_since(
+                    connection, chats.c.account_id, last_at, account_ids, before_ms=before_ms, rows=limit
+                )
+                mine = mine if since_ms is None else mine.where(last_at >= since_ms)
             if query:
                 found = _found(query, chats)
                 mine = mine.add_columns(found.label("found_text")).where(or_(found.is_not(None), _named(query)))

@@ -19,7 +19,7 @@ from shoal.messages.decisions import Decision, decide, decision_events, settle_p
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
-from shoal.messages.word_search import are_few, contains, newest_matches
+from shoal.messages.word_search import are_few, contains, newest, newest_matches
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.message_segments import drop_empty, drop_segments_of
@@ -284,17 +284,17 @@ class MessageLog:
                     and_(messages.c.created_at_ms == created, messages.c.id < row_id),
                 )
             )
-        newest = min(math.inf if until_ms is None else until_ms, math.inf if before is None else before[0])
-        times_ms = (-math.inf if since_ms is None else since_ms, newest)
+        latest = min(math.inf if until_ms is None else until_ms, math.inf if before is None else before[0])
+        times_ms = (-math.inf if since_ms is None else since_ms, latest)
+        is_plain = all(part is None for part in (chat_id, direction, decision, handled))
 
         def job(connection: Connection) -> list[LoggedMessage]:
             if query and chat_id is None and not are_few(connection, account_ids):
                 rows = newest_matches(connection, statement, query, account_ids, times_ms=times_ms, limit=limit)
             else:
-                mine = statement.where(among(messages.c.account_id, account_ids))
-                mine = mine.where(contains(query)) if query else mine
-                mine = mine.order_by(messages.c.created_at_ms.desc(), messages.c.id.desc()).limit(limit)
-                rows = list(connection.execute(mine).mappings())
+                wanted = statement.where(contains(query)) if query else statement
+                dense = is_plain and not query
+                rows = newest(connection, wanted, account_ids, before_ms=times_ms[1], limit=limit, dense=dense)
             answers = _answers(connection, rows)
             return [_logged(row, tuple(answers[row["account_id"], row["message_id"]])) for row in rows]
 

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, lite
 from shoal.storage.among import among, kept_of
 from shoal.storage.grams import SEGMENT_BITS, coded_places, grams_wanted, places_in_all, slot_of
 from shoal.storage.message_segments import Indexed, ids_of, indexed, packed_lists, segments_with_messages
+from shoal.storage.newest_rows import newest_since
 from shoal.storage.schema import messages
 
 FEW_MESSAGES = 1 << SEGMENT_BITS
@@ -38,6 +39,29 @@ def are_few(connection: Connection, account_ids: Collection[str], most: int = FE
     """Return whether the accounts have at most so many messages."""
     some = select(literal(1)).select_from(messages).where(among(messages.c.account_id, account_ids)).limit(most + 1)
     return (connection.scalar(select(func.count()).select_from(some.subquery())) or 0) <= most
+
+
+def newest(
+    connection: Connection,
+    wanted: Select[Any],
+    account_ids: Collection[str],
+    *,
+    before_ms: float,
+    limit: int,
+    dense: bool,
+) -> list[RowMapping]:
+    """Return the newest wanted messages of accounts, newest first, by the index of their times.
+
+    ``dense``: every message before that time is wanted, so older ones than a page has are not read.
+    """
+    if dense:
+        before = None if before_ms == math.inf else int(before_ms)
+        account, written = messages.c.account_id, messages.c.created_at_ms
+        since_ms = newest_since(connection, account, written, account_ids, before_ms=before, rows=limit)
+        wanted = wanted if since_ms is None else wanted.where(written >= since_ms)
+    wanted = wanted.where(among(messages.c.account_id, account_ids))
+    wanted = wanted.order_by(messages.c.created_at_ms.desc(), messages.c.id.desc()).limit(limit)
+    return list(connection.execute(wanted).mappings())
 
 
 @dataclass(frozen=True, slots=True)
