@@ -11,6 +11,7 @@ from pathlib import Path
 from mutants.drawn.drawing import Drawn
 from mutants.drawn.recording import KnownTest, Record
 
+_MOST_NAMES = 30
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -42,11 +43,22 @@ class Covering:
         tests: set[KnownTest] = set()
         if isinstance(statement, _Function):  # a default or a decorator
             tests = self._record.tests_of(drawn.file, source, set(_lines_within(statement)))
-        for name in _names_bound(statement):
+        for name in self._names_made_of(set(_names_bound(statement))):
             for file, text in self._sources.items():
                 if name in text:
-                    tests |= self._record.tests_of(file, text, _lines_with(text, name))
+                    tests |= self._record.tests_of(file, text, _uses(text, name)[0])
         return tests or self._record.tests_of(drawn.file, source, set(_lines_within(tree)))
+
+    def _names_made_of(self, names: set[str]) -> set[str]:
+        """These names, and those of what is made of them while the sources are imported."""
+        found: set[str] = set()
+        while names and len(found) < _MOST_NAMES:
+            name = names.pop()
+            found.add(name)
+            for text in self._sources.values():
+                if name in text:
+                    names |= _uses(text, name)[1] - found
+        return found
 
 
 def ordered(tests: set[KnownTest], module: str) -> list[KnownTest]:
@@ -99,16 +111,19 @@ def _lines_within(node: ast.AST) -> Iterator[int]:
 
 
 @cache
-def _lines_with(source: str, name: str) -> set[int]:
-    """The first lines of the statements that name it, the smallest around each."""
+def _uses(source: str, name: str) -> tuple[set[int], set[str]]:
+    """The first lines of the statements that name it, the smallest around each, and what is bound at import by them."""
     lines: set[int] = set()
+    bound: set[str] = set()
 
-    def look(node: ast.AST, statement: int) -> None:
-        here = node.lineno if isinstance(node, ast.stmt) else statement
-        if name in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "arg", None)):
-            lines.add(here)
+    def look(node: ast.AST, statement: ast.stmt | None, *, inside: bool) -> None:
+        here = node if isinstance(node, ast.stmt) else statement
+        if here and name in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "arg", None)):
+            lines.add(here.lineno)
+            if not inside:
+                bound.update(_names_bound(here))
         for child in ast.iter_child_nodes(node):
-            look(child, here)
+            look(child, here, inside=inside or isinstance(node, _Function))
 
-    look(ast.parse(source), 0)
-    return lines
+    look(ast.parse(source), None, inside=False)
+    return lines, bound

@@ -6,6 +6,7 @@ It is a fork of a process that has imported none of the sources, so that it impo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import selectors
@@ -24,6 +25,7 @@ from mutants.drawn.swapping import differences, loaded_functions, swap
 _QUIETLY = ("-W", "ignore::pytest.PytestAssertRewriteWarning", "-o", "timeout=0")
 OPTIONS = ("-q", "-s", "-p", "no:cacheprovider", "--tb=no", *_QUIETLY)
 SLOWEST_START_SECONDS = 1800.0
+_LONGEST_END_SECONDS = 120.0
 
 
 class Hung(Exception):
@@ -33,17 +35,23 @@ class Hung(Exception):
 class _Serving:
     """The plugin: instead of running what was collected, it answers requests."""
 
-    def __init__(self, requests: IO[str], replies: IO[str], *, forks: bool) -> None:
+    def __init__(self, requests: IO[str], replies: IO[str], meeting: Path, *, forks: bool) -> None:
         self._requests = requests
         self._replies = replies
+        self._meeting = meeting
         self._forks = forks
         self._failed = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        if self._forks:
-            asyncio.run(_make_ready())
+        with contextlib.ExitStack() as stack:
+            if self._forks:
+                asyncio.run(_make_ready(stack, self._meeting))
+            self._answer(items)
+        return True
+
+    def _answer(self, items: dict[str, pytest.Item]) -> None:
         functions = loaded_functions() if self._forks else {}
         assert threading.active_count() == 1, threading.enumerate()  # a thread is not in a fork
         self._say({"ready": len(items)})
@@ -63,7 +71,6 @@ class _Serving:
             self._run([items[name] for name in asked["tests"] if name in items])
             self._say({"ended": 0})
             os._exit(0)
-        return True
 
     def _run(self, items: list[pytest.Item]) -> None:
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -131,11 +138,14 @@ class Served:
         return failed, False, tried
 
     def end(self) -> None:
-        """Kill it."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        self._selector.close()
+        """Let it end by itself, or kill it."""
         os.close(self._requests)
+        deadline = time.monotonic() + _LONGEST_END_SECONDS
+        while not os.waitpid(self.pid, os.WNOHANG)[0]:
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.05)
+        self._selector.close()
         os.close(self._replies)
 
     def _said(self, seconds: float) -> dict[str, Any]:
@@ -152,10 +162,13 @@ class Served:
         return said
 
 
-async def _make_ready() -> None:
-    """Migrate a database and start a shop once, so that not each fork must."""
-    from without_sockets import one_shop  # only here: it imports the sources  # noqa: PLC0415
+async def _make_ready(stack: contextlib.ExitStack, meeting: Path) -> None:
+    """Migrate a database and start a shop once, so that not each fork must, and a PostgreSQL for all."""
+    from postgres_server import INSTALLED, shared_server  # only here: they import the sources  # noqa: PLC0415
+    from without_sockets import one_shop  # noqa: PLC0415
 
+    if INSTALLED:
+        stack.enter_context(shared_server(meeting))
     with tempfile.TemporaryDirectory() as directory:
         async with one_shop(Path(directory)):
             pass
@@ -166,6 +179,7 @@ def _serve(files: Sequence[str], directory: Path, requests: IO[str], replies: IO
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
-        pytest.main([*OPTIONS, f"--basetemp={directory}", *files], plugins=[_Serving(requests, replies, forks=forks)])
+        plugin = _Serving(requests, replies, directory.parent, forks=forks)
+        pytest.main([*OPTIONS, f"--basetemp={directory}", *files], plugins=[plugin])
     finally:
         os._exit(0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import os
 import shutil
 import sys
@@ -29,6 +30,13 @@ _OLD_NS = 1_500_000_000_000_000_000
 _SLOWEST_SECONDS = 90.0
 _SLOWEST_FACTOR = 20
 """A test that says nothing for so many times its recorded seconds, and the seconds above, hangs."""
+_LIBRARIES = (
+    *("aiohttp", "alembic", "fastapi", "httpx", "hypothesis", "openpyxl", "psycopg", "pydantic_settings", "rich"),
+    *("schemathesis", "sqlalchemy", "typer", "uvicorn", "websockets"),
+)
+"""What the sources and the tests import, so that a process that imports the sources anew has these already."""
+_FIRST_FILES = 3
+"""To import and collect a file takes longer than most tests: those of the likeliest files are run before all others."""
 _BECOME_THE_PARENT_OF_ORPHANS = 36
 
 
@@ -51,13 +59,16 @@ class Trial:
         shutil.copytree(ROOT / "src" / "shoal", self.package, ignore=shutil.ignore_patterns("__pycache__"))
         for path in self.package.rglob("*.py"):
             os.utime(path, ns=(_OLD_NS, _OLD_NS))
-        os.environ.update(PYTHONPATH=str(directory), SHOAL_NO_SHRINKING="1")
+        # Told that they are workers of one run, the processes share the PostgreSQL of the first.
+        os.environ.update(PYTHONPATH=str(directory), SHOAL_NO_SHRINKING="1", PYTEST_XDIST_WORKER="gw0")
         sys.path.insert(0, str(directory))
+        for name in _LIBRARIES:
+            importlib.import_module(name)
         ctypes.CDLL(None).prctl(_BECOME_THE_PARENT_OF_ORPHANS, 1, 0, 0, 0)
         self._worker = Served(files, directory / "worker", forks=True)
         if failed := self._worker.wait_until_ready():
             raise RuntimeError(f"the tests could not be collected: {failed}")
-        self._stay = {one.pid for one in psutil.Process().children(recursive=True)}
+        self._stay = {one.pid for one in psutil.Process().children()}
         self._sound: dict[tuple[str, bool], bool] = {}
 
     def tried(self, drawn: Drawn, tests: list[KnownTest]) -> Verdict:
@@ -67,16 +78,21 @@ class Trial:
         new = drawn.place.applied(old)
         fresh = differences(*(compile(text, str(path), "exec", dont_inherit=True) for text in (old, new))) is None
         edit = {} if fresh else {"path": str(path), "old": old, "new": new}
-        left = [test for test in tests if self._sound.get((test.name, fresh), True)]
+        files = list(dict.fromkeys(test.file for test in tests))
+        likely = set(files[:_FIRST_FILES] if fresh else files)
         tried = 0
-        while left:
-            with self._written(path, old, new):
-                failed, hung, count = self._run(left, edit, fresh=fresh)
-            tried += count
-            at = next((n for n, test in enumerate(left) if test.name == failed), None)
-            if not failed or at is None or self._is_sound(left[at], fresh=fresh):
-                return Verdict(failed, hung, tried)
-            left = left[at + 1 :]
+        for is_first in (True, False):
+            left = [
+                one for one in tests if (one.file in likely) is is_first and self._sound.get((one.name, fresh), True)
+            ]
+            while left:
+                with self._written(path, old, new):
+                    failed, hung, count = self._run(left, edit, fresh=fresh)
+                tried += count
+                at = next((n for n, test in enumerate(left) if test.name == failed), None)
+                if failed and (at is None or self._is_sound(left[at], fresh=fresh)):
+                    return Verdict(failed, hung, tried)
+                left = left[at + 1 :] if at is not None else []
         return Verdict("", hung=False, tried=tried)
 
     def close(self) -> None:
@@ -124,8 +140,9 @@ class Trial:
 
     @staticmethod
     def _end_all_but(stay: set[int]) -> None:
-        for process in psutil.Process().children(recursive=True):
+        for process in psutil.Process().children():
             if process.pid not in stay:
-                with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-                    process.kill()
-                    os.waitpid(process.pid, 0)
+                for one in [process, *process.children(recursive=True)]:
+                    with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
+                        one.kill()
+                        os.waitpid(one.pid, 0)
