@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -104,9 +105,10 @@ def try_all(temporary: Path, recorded: Path, left: list[Drawn], path: Path, budg
     covering = Covering(trial.package, tests)
     known = equivalents()
     try:
-        for number, one in enumerate(left, 1):
-            now = where_it_is_now(one, trial.package)
-            if now is None or is_equivalent(one, known):
+        found = [(one, now) for one in left if (now := where_it_is_now(one, trial.package)) is not None]
+        found.sort(key=lambda both: trial.needs_import(both[1]))  # the quick ones first
+        for number, (one, now) in enumerate(found, 1):
+            if is_equivalent(one, known):
                 continue
             began, cpu = time.monotonic(), time.process_time()
             chosen = covering.tests_of(now, budget)
@@ -120,7 +122,7 @@ def try_all(temporary: Path, recorded: Path, left: list[Drawn], path: Path, budg
             with path.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(said, ensure_ascii=False) + "\n")
             mark = "" if outcome in GOOD else "  ← " + one.place.kind
-            print(f"{number}/{len(left)} {said['seconds']:g} s {outcome} {one.name}{mark}", flush=True)
+            print(f"{number}/{len(found)} {said['seconds']:g} s {outcome} {one.name}{mark}", flush=True)
     finally:
         trial.close()
 
@@ -139,6 +141,7 @@ def main() -> int:
     running.add_argument("--again", action="store_true", help="try once more what no test noticed")
     running.add_argument("--table", action="store_true", help="print only what became of those that were tried")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, what was copied is removed
     kept = Path(os.environ.get("MUTANTS_DIR") or platformdirs.user_cache_path("shoal") / "mutants")
     return record(kept / "record", given.tests) if given.way == "record" else run(kept, given)
 

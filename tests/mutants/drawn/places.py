@@ -1,6 +1,6 @@
 """The small defects that one line of Python may have. What only people read is left as it is.
 
-Left out: docstrings, annotations, texts of log lines and of errors, help and descriptions, ``__repr__``, imports.
+Left out: docstrings, annotations, texts of log lines and of errors, help, descriptions, examples, ``__repr__``, imports.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ARITHMETIC = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "+"), a
 _PROSE_KEYWORDS = {"help", "description", "summary", "title", "examples", "metavar", "epilog", "short_help", "tags"}
 _LOGGERS = {"log", "logger", "_log"}
 _LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
-_UNREAD_CALLS = {"NewType", "TypeVar", "ParamSpec", "cast", "get_logger", "getLogger", "assert_never"}
+_UNREAD_CALLS = {"NewType", "TypeVar", "ParamSpec", "cast", "get_logger", "getLogger", "assert_never", "example"}
 
 
 @dataclass(frozen=True, slots=True)

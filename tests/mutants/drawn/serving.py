@@ -26,6 +26,8 @@ _QUIETLY = ("-W", "ignore::pytest.PytestAssertRewriteWarning", "-o", "timeout=0"
 OPTIONS = ("-q", "-s", "-p", "no:cacheprovider", "--tb=no", *_QUIETLY)
 SLOWEST_START_SECONDS = 1800.0
 _LONGEST_END_SECONDS = 120.0
+_TESTS_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 20.0
 
 
 class Hung(Exception):
@@ -45,6 +47,7 @@ class _Serving:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
+        _wait_less()
         with contextlib.ExitStack() as stack:
             if self._forks:
                 asyncio.run(_make_ready(stack, self._meeting))
@@ -162,9 +165,27 @@ class Served:
         return said
 
 
+def _wait_less() -> None:
+    """Let tests give up sooner what they wait for, which a defect may keep from happening.
+
+    A test for which this is too short fails without a defect too, and counts for nothing.
+    """
+    from standins import until, until_told  # only here: it imports the sources  # noqa: PLC0415
+
+    for wait in (until, until_told):
+        if wait.__kwdefaults__:
+            wait.__kwdefaults__["seconds"] = _WAIT_SECONDS
+    timeout = asyncio.timeout
+
+    def shorter(delay: float | None) -> asyncio.Timeout:
+        return timeout(_WAIT_SECONDS if delay == _TESTS_WAIT_SECONDS else delay)
+
+    asyncio.timeout = shorter
+
+
 async def _make_ready(stack: contextlib.ExitStack, meeting: Path) -> None:
     """Migrate a database and start a shop once, so that not each fork must, and a PostgreSQL for all."""
-    from postgres_server import INSTALLED, shared_server  # only here: they import the sources  # noqa: PLC0415
+    from postgres_server import INSTALLED, shared_server  # only here: it imports the sources  # noqa: PLC0415
     from without_sockets import one_shop  # noqa: PLC0415
 
     if INSTALLED:
@@ -175,6 +196,7 @@ async def _make_ready(stack: contextlib.ExitStack, meeting: Path) -> None:
 
 
 def _serve(files: Sequence[str], directory: Path, requests: IO[str], replies: IO[str], *, forks: bool) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):

@@ -71,12 +71,19 @@ class Trial:
         self._stay = {one.pid for one in psutil.Process().children()}
         self._sound: dict[tuple[str, bool], bool] = {}
 
+    def needs_import(self, drawn: Drawn) -> bool:
+        """Whether the defect is in what runs at import, which takes a process of its own."""
+        path = self.package / drawn.file
+        old = path.read_text(encoding="utf-8")
+        texts = (old, drawn.place.applied(old))
+        return differences(*(compile(text, str(path), "exec", dont_inherit=True) for text in texts)) is None
+
     def tried(self, drawn: Drawn, tests: list[KnownTest]) -> Verdict:
         """Run the tests in their order, and stop at the first that fails only with the defect."""
         path = self.package / drawn.file
         old = path.read_text(encoding="utf-8")
         new = drawn.place.applied(old)
-        fresh = differences(*(compile(text, str(path), "exec", dont_inherit=True) for text in (old, new))) is None
+        fresh = self.needs_import(drawn)
         edit = {} if fresh else {"path": str(path), "old": old, "new": new}
         files = list(dict.fromkeys(test.file for test in tests))
         likely = set(files[:_FIRST_FILES] if fresh else files)
@@ -97,6 +104,8 @@ class Trial:
 
     def close(self) -> None:
         """End the processes."""
+        for one in psutil.Process(self._worker.pid).children():
+            one.kill()
         self._worker.end()
         self._end_all_but(set())
 

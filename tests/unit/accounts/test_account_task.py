@@ -7,6 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+from structlog.testing import capture_logs
+
 from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
@@ -209,3 +212,18 @@ async def test_a_park_record_survives_a_restart() -> None:
         await until(lambda: manager.observation("shop").state is AccountState.PARKED)
         assert manager.observation("shop").reason == "login_expired"
         assert site.ever["shop"] == 1
+
+
+@pytest.mark.parametrize(("held", "named"), [(False, []), (True, ["shop"])])
+async def test_a_close_names_the_connections_that_did_not_end_in_time(held: bool, named: list[str]) -> None:
+    site = FakeSite()
+    with capture_logs() as said:
+        async with managing(site, stop_wait_seconds=0.2 if held else 60.0) as manager:
+            await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+            await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+            released = site.hold_farewells() if held else None
+        if released is not None:
+            released.set()
+            await until(lambda: site.live == {"shop": 0})
+    late = [entry["account"] for entry in said if entry["event"] == "connection did not end in time"]
+    assert late == named
