@@ -115,10 +115,17 @@ def test_the_smallest_statement_around_a_line_is_found_with_its_function() -> No
         assert (statement.lineno, function and function.name) == (first, name)
 
 
-def test_the_tests_of_the_modules_own_file_come_first_then_files_take_turns() -> None:
-    names = [("a/test_x.py::1", 1.0), ("a/test_x.py::2", 2.0), ("a/test_y.py::1", 3.0), ("a/test_m.py::1", 9.0)]
+def test_the_modules_own_tests_come_first_then_those_that_name_the_line_then_files_take_turns() -> None:
+    names = [
+        ("a/test_own.py::test_late", 9.0),
+        ("a/test_y.py::test_a_recovery_code_opens_once", 8.0),
+        ("a/test_x.py::test_one", 1.0),
+        ("a/test_y.py::test_two", 3.0),
+        ("a/test_x.py::test_three", 2.0),
+    ]
     tests = {KnownTest(name, cpu, cpu) for name, cpu in names}
-    assert [test.name for test in ordered(tests, "m")] == [names[n][0] for n in (3, 0, 2, 1)]
+    said = "await note_recovery_code(server, user)"
+    assert [test.name for test in ordered(tests, "own", said)] == [name for name, _ in names]
 
 
 def test_the_table_counts_by_room_and_names_what_survived() -> None:

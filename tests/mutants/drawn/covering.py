@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from mutants.drawn.drawing import Drawn
 from mutants.drawn.recording import KnownTest, Record
 
 _MOST_NAMES = 30
+_NO_WORDS = {"self", "return", "await", "async", "none", "true", "false", "from", "with", "test", "unit", "contract"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -28,7 +30,10 @@ class Covering:
         """The tests of the defect's line, in order, that together took at most ``budget`` seconds of a core."""
         left = budget
         chosen = []
-        for test in ordered(self._all_tests_of(drawn), Path(drawn.file).stem):
+        tree = ast.parse(self._sources[drawn.file])
+        _, function = innermost(tree, drawn.place.line)
+        said = f"{drawn.before} {function.name if function else ''} {drawn.file}"
+        for test in ordered(self._all_tests_of(drawn), Path(drawn.file).stem, said):
             if test.cpu <= left:
                 left -= test.cpu
                 chosen.append(test)
@@ -61,18 +66,29 @@ class Covering:
         return found
 
 
-def ordered(tests: set[KnownTest], module: str) -> list[KnownTest]:
-    """Those of the module's own file first; then in turn the cheapest of each file, the next of each file, …"""
+def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
+    """Those of the module's own file first; then those whose names share rare words with what is said of the line.
+
+    Among tests that share as little, the cheapest of each file come first, then the next of each file, …
+    """
     of_file: dict[str, list[KnownTest]] = defaultdict(list)
     for test in sorted(tests, key=lambda test: (test.cpu, test.name)):
         of_file[test.file].append(test)
+    words = {test.name: _words(test.name) for test in tests}
+    common = Counter(word for of_test in words.values() for word in of_test)
     own = f"/test_{module.strip('_')}.py"
-    ranked = [
-        (-1 if file.endswith(own) else rank, test.cpu, test.name, test)
-        for file, in_file in of_file.items()
-        for rank, test in enumerate(in_file)
-    ]
-    return [test for *_, test in sorted(ranked, key=lambda one: one[:3])]
+    asked = _words(said)
+    ranked = []
+    for file, in_file in of_file.items():
+        for turn, test in enumerate(in_file):
+            shared = sum(1 / common[word] for word in words[test.name] & asked)
+            ranked.append((not file.endswith(own), -round(shared, 2), turn, test.cpu, test.name, test))
+    return [test for *_, test in sorted(ranked, key=lambda one: one[:5])]
+
+
+def _words(text: str) -> set[str]:
+    """The words of names and sentences, without their endings."""
+    return {word.removesuffix("s").removesuffix("ed") for word in re.findall(r"[a-z]{4,}", text.lower())} - _NO_WORDS
 
 
 def innermost(tree: ast.Module, line: int) -> tuple[ast.stmt, _Function | None]:

@@ -1,6 +1,6 @@
 """The small defects that one line of Python may have. What only people read is left as it is.
 
-Left out: docstrings, annotations, texts of log lines and of errors, help, descriptions, examples, ``__repr__``, imports.
+Left out: docstrings, annotations, texts of log lines and errors, help, descriptions, examples, ``__repr__``, imports.
 """
 
 from __future__ import annotations
