@@ -50,6 +50,15 @@ def test_an_unknown_name_in_the_file_is_named(tmp_path: Path, monkeypatch: pytes
         load_settings()
 
 
+def test_another_file_may_be_named_and_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = tmp_path / "other.toml"
+    monkeypatch.setenv("SHOAL_CONFIG", str(named))
+    with pytest.raises(ConfigError, match=r"other\.toml"):
+        load_settings()
+    named.write_text("port = 9000\n")
+    assert load_settings().port == 9000
+
+
 def test_a_broken_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shoal.toml").write_text("port = = 1\n")
     monkeypatch.chdir(tmp_path)

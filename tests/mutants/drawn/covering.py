@@ -52,7 +52,8 @@ class Covering:
             for file, text in self._sources.items():
                 if name in text:
                     tests |= self._record.tests_of(file, text, _uses(text, name)[0])
-        return tests or self._record.tests_of(drawn.file, source, set(_lines_within(tree)))
+        tests = tests or self._record.tests_of(drawn.file, source, set(_lines_within(tree)))
+        return tests | self._record.of_sources  # which read the sources
 
     def _names_made_of(self, names: set[str]) -> set[str]:
         """These names, and those of what is made of them while the sources are imported."""

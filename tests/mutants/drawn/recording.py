@@ -71,6 +71,7 @@ class Record:
         self._of_line: dict[tuple[str, Line], list[KnownTest]] = defaultdict(list)
         self._texts: dict[str, dict[str, str]] = {}
         self.files: set[str] = set()
+        self.of_sources: set[KnownTest] = set()
         lines: dict[str, list[Line]] = {}
         for path in sorted(kept.glob("*.jsonl")):
             header, *tests = map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -85,6 +86,8 @@ class Record:
             for said in tests:
                 if said["passed"]:
                     test = KnownTest(said["test"], said["seconds"], said["cpu"])
+                    if test.file.startswith("tests/guards/"):
+                        self.of_sources.add(test)
                     for line in lines_of(said["hits"], lines[version]):
                         self._of_line[version, line].append(test)
 

@@ -27,7 +27,7 @@ OPTIONS = ("-q", "-s", "-p", "no:cacheprovider", "--tb=no", *_QUIETLY)
 SLOWEST_START_SECONDS = 1800.0
 _LONGEST_END_SECONDS = 120.0
 _TESTS_WAIT_SECONDS = 60.0
-_WAIT_SECONDS = 20.0
+_WAIT_SECONDS = 10.0
 
 
 class Hung(Exception):

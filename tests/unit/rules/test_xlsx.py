@@ -183,6 +183,7 @@ def test_what_could_run_is_written_as_a_text_and_read_as_it_was(text: str) -> No
     data = written_table("规则", WRITTEN, [(text, text)])
     *_, word, reply = cells_of(data)
     assert {word.data_type, reply.data_type} == {"s"}
+    assert word.alignment.wrap_text, "a long text is seen whole"
     assert word.quotePrefix is (text[0] in "=+-@")
     assert rows(data) == [{"word": text, "reply": text}]
 

@@ -1,0 +1,58 @@
+"""Values are frozen and have no attributes but their fields; what does change is named here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import shoal
+
+SOURCE = Path(shoal.__file__).parent
+
+CHANGING = {
+    "accounts/account_locks.py:_Turns",
+    "accounts/account_locks.py:_Wait",
+    "auth/audit_entries.py:AuditEntry",
+    "connection/heard.py:Count",
+    "connection/heard.py:HeardByAccount",
+    "connection/qr_logins.py:_Running",
+    "messages/conversations.py:_Burst",
+    "orders/group_prices.py:_Wait",
+    "sandbox/faults.py:Fault",
+    "sandbox/im_socket.py:Socket",
+    "sandbox/mtop_apis.py:Call",
+    "sandbox/qr_logins.py:QrLogin",
+    "sandbox/site.py:Entry",
+    "sandbox/site.py:Feed",
+    "sandbox/things.py:Attempt",
+    "sandbox/things.py:Buyer",
+    "sandbox/things.py:Chat",
+    "sandbox/things.py:ImToken",
+    "sandbox/things.py:Item",
+    "sandbox/things.py:Message",
+    "sandbox/things.py:Order",
+    "sandbox/things.py:Seller",
+    "sandbox/things.py:Session",
+    "storage/change_rows.py:Draft",
+    "storage/group_work.py:Changes",
+    "storage/group_work.py:Job",
+    "storage/group_work.py:Mark",
+    "storage/token_cache.py:TokenSlot",
+}
+
+
+_DATACLASS = re.compile(r"^ *@dataclass(?:\((.*)\))?\n(?: *@.*\n)* *class (\w+)", re.MULTILINE)
+
+
+def dataclasses() -> Iterator[tuple[str, str]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        for options, name in _DATACLASS.findall(path.read_text(encoding="utf-8")):
+            yield f"{path.relative_to(SOURCE).as_posix()}:{name}", options
+
+
+def test_a_value_is_frozen_and_has_slots() -> None:
+    said = dict(dataclasses())
+    assert len(said) > 150
+    assert {name for name, options in said.items() if "slots=True" not in options} == set()
+    assert {name for name, options in said.items() if "frozen=True" not in options} == CHANGING
