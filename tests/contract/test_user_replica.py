@@ -168,6 +168,20 @@ async def test_f3_what_was_changed_in_time_holds_in_memory_too_and_a_code_counts
     await until_told(stored, True)
 
 
+async def test_f3_who_signed_in_just_before_the_database_goes_away_is_known(
+    people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await Users(people, passwords).create("ann", PASSWORD)
+    opened = Sessions(people, hours=1, idle_hours=0)
+    token = await opened.open(ann.id)
+
+    async def refused(*_: object) -> None:
+        raise StoreError("not now", code="not_applied")
+
+    monkeypatch.setattr(database, "read", refused)
+    assert await opened.of(token) is not None
+
+
 async def test_f3_what_was_kept_is_not_stored_when_it_holds_no_more(
     people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

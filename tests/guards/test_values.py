@@ -13,6 +13,7 @@ SOURCE = Path(shoal.__file__).parent
 CHANGING = {
     "accounts/account_locks.py:_Turns",
     "accounts/account_locks.py:_Wait",
+    "api/http/published_events.py:PublishedEvent",
     "auth/audit_entries.py:AuditEntry",
     "connection/heard.py:Count",
     "connection/heard.py:HeardByAccount",

@@ -127,6 +127,9 @@ CERTAIN = {
         "tests/connection/test_deaf.py::"
         "test_a_look_that_the_database_does_not_answer_ends_no_line_and_the_next_one_does"
     ),
+    "a message that comes again is a new one": (
+        "tests/contract/test_message_log.py::test_a_message_is_new_once_and_its_repeats_are_counted"
+    ),
     "only the memory knows which messages came before": (
         "tests/contract/test_message_log.py::test_what_comes_again_after_a_restart_is_known"
     ),

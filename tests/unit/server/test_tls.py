@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +63,32 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: P
     assert "must not have a password" in refusal(Certificate(pair(tmp_path).cert, locked))
 
 
-def test_half_a_renewal_leaves_the_certificate_as_it_was(tmp_path: Path) -> None:
-    good = pair(tmp_path)
+def served(context: ssl.SSLContext) -> bytes | None:
+    """The certificate that a client is shown."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    client = trusting.wrap_bio(back, there)
+    server = context.wrap_bio(there, back, server_side=True)
+    for side in (client, server, client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("broken", ["half", "of another key"])
+def test_half_a_renewal_leaves_the_certificate_as_it_was(broken: str, tmp_path: Path) -> None:
+    good, other = pair(tmp_path), pair(tmp_path, "other.example")
     context = good.context()
-    before = context.get_ca_certs(), context.cert_store_stats()
-    good.cert.write_text("half")
+    before = served(context)
+    renewed = Certificate(tmp_path / "renewed.pem", good.key)
+    renewed.cert.write_bytes(b"half" if broken == "half" else other.cert.read_bytes())
     with pytest.raises(ConfigError):
-        good.load_into(context)
-    assert (context.get_ca_certs(), context.cert_store_stats()) == before
+        renewed.load_into(context)
+    assert before is not None
+    assert served(context) == before
+    other.load_into(context)
+    assert served(context) not in {before, None}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
