@@ -64,7 +64,8 @@ class ApiTokens:
         self._touching: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Wait until the last uses are stored."""
+        """Wait until the last reads have ended and the last uses are stored."""
+        await self._recent.close()
         await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def make(

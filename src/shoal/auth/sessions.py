@@ -8,10 +8,11 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, select, update
 
 from shoal.auth.recent_reads import RecentReads
 from shoal.auth.user_replica import UserReplica
@@ -68,7 +69,8 @@ class Sessions:
         self._watchers: dict[asyncio.Event, int] = {}
 
     async def close(self) -> None:
-        """Wait until the last uses are stored."""
+        """Wait until the last reads have ended and the last uses are stored."""
+        await self._recent.close()
         await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def open(
@@ -125,14 +127,14 @@ class Sessions:
 
         ``in_use``: a user makes a request. False for a check that the session still exists; it does not count as a use.
         """
-        now = self._now_ms()
         hashed = token_hash(token)
         session = await self._recent.get(hashed, lambda: self._read(hashed))
-        if session is None or not self._is_alive(session, now):
-            return None
-        if in_use and now - max(session.last_used_ms, self._used.get(hashed, 0)) >= LAST_USED_STEP_MS:
-            self._touch(hashed, now)
-        return session
+        return self._alive(session, in_use=in_use)
+
+    def kept(self, token: str) -> Session | None:
+        """Return what ``of`` would return for a request, if that is known without waiting; otherwise ``None``."""
+        hashed = token_hash(token)
+        return self._alive(self._recent.kept(hashed, lambda: self._read(hashed)), in_use=True)
 
     async def of_user(self, user_id: int) -> list[Session]:
         """Return a user's sessions, newest first."""
@@ -187,9 +189,21 @@ class Sessions:
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _read(self, hashed: str) -> Session | None:
-        query = _session_query().where(sessions.c.token_hash == hashed, users.c.active)
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        query = _session_of_token()
+        row = await self._database.read(
+            lambda connection: connection.execute(query, {"hash": hashed}).mappings().first()
+        )
         return None if row is None else _session(row)
+
+    def _alive(self, session: Session | None, *, in_use: bool) -> Session | None:
+        """Return the session if it has not ended, and note its use."""
+        now = self._now_ms()
+        if session is None or not self._is_alive(session, now):
+            return None
+        hashed = session.token_hash
+        if in_use and now - max(session.last_used_ms, self._used.get(hashed, 0)) >= LAST_USED_STEP_MS:
+            self._touch(hashed, now)
+        return session
 
     def _is_alive(self, session: Session, now: int) -> bool:
         return session.expires_at_ms > now and not (self._idle_ms and session.last_used_ms <= now - self._idle_ms)
@@ -228,6 +242,12 @@ def token_hash(token: str) -> str:
 def _session_query() -> Select[Any]:
     columns = [column.label(f"session_{column.name}") for column in sessions.columns]
     return select(*columns, *USER_COLUMNS, sessions.c.last_used_ms).join(users, users.c.id == sessions.c.user_id)
+
+
+@cache
+def _session_of_token() -> Select[Any]:
+    """Built once: it is read for each caller twice a second."""
+    return _session_query().where(sessions.c.token_hash == bindparam("hash"), users.c.active)
 
 
 def _session(row: RowMapping) -> Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from shoal.auth.recent_reads import SECONDS, RecentReads
+from shoal.auth.recent_reads import RENEWED_AFTER, SECONDS, RecentReads
 
 
 @dataclass
@@ -30,6 +30,12 @@ class _Rows:
         value = self.value
         await self.gate.wait()
         return value
+
+    async def begun(self, reads: int) -> None:
+        """Wait until so many reads have begun."""
+        async with asyncio.timeout(60):
+            while self.reads < reads:
+                await asyncio.sleep(0)
 
     async def get(self) -> str | None:
         return await self.recent.get("key", self.read)
@@ -58,7 +64,7 @@ async def test_what_was_read_before_a_write_ended_is_not_kept() -> None:
     rows = _Rows()
     rows.gate.clear()
     early = asyncio.create_task(rows.get())
-    await asyncio.sleep(0)
+    await rows.begun(1)
     rows.value = "second"
     rows.store.version += 1
     rows.gate.set()
@@ -70,7 +76,7 @@ async def test_a_slow_read_does_not_count_beyond_the_time() -> None:
     rows = _Rows()
     rows.gate.clear()
     slow = asyncio.create_task(rows.get())
-    await asyncio.sleep(0)
+    await rows.begun(1)
     rows.now += SECONDS
     rows.value = "second"
     rows.gate.set()
@@ -85,3 +91,68 @@ async def test_an_unknown_key_is_asked_again_each_time() -> None:
     assert await rows.get() is None
     rows.value = "made"
     assert await rows.get() == "made"
+
+
+async def test_callers_at_the_same_time_share_one_read() -> None:
+    rows = _Rows()
+    rows.gate.clear()
+    callers = [asyncio.create_task(rows.get()) for _ in range(64)]
+    await rows.begun(1)
+    callers[0].cancel()  # one that leaves ends the read of no other
+    await asyncio.wait(callers[:1], timeout=60)
+    rows.gate.set()
+    assert await asyncio.gather(*callers[1:]) == ["first"] * 63
+    assert rows.reads == 1
+
+
+async def test_who_comes_after_a_write_does_not_share_the_read_before_it() -> None:
+    rows = _Rows()
+    rows.gate.clear()
+    early = asyncio.create_task(rows.get())
+    await rows.begun(1)
+    rows.value = "second"
+    rows.store.version += 1
+    late = asyncio.create_task(rows.get())
+    await rows.begun(2)
+    rows.gate.set()
+    assert await asyncio.gather(early, late) == ["first", "second"]
+
+
+async def test_what_ages_is_read_again_beside_the_answer() -> None:
+    rows = _Rows()
+    await rows.get()
+    rows.now += RENEWED_AFTER
+    rows.value = "second"
+    rows.gate.clear()
+    assert await rows.get() == "first"
+    assert await rows.get() == "first"
+    rows.gate.set()
+    await rows.recent.close()
+    assert rows.reads == 2
+    rows.now += RENEWED_AFTER  # the first value would be too old now
+    rows.gate.clear()
+    assert rows.recent.kept("key", rows.read) == "second"
+    rows.gate.set()
+    await rows.recent.close()
+
+
+async def test_what_is_gone_when_it_is_read_again_is_not_kept() -> None:
+    rows = _Rows()
+    await rows.get()
+    rows.now += RENEWED_AFTER
+    rows.value = None
+    assert await rows.get() == "first"
+    await rows.recent.close()
+    assert rows.recent.kept("key", rows.read) is None
+
+
+async def test_a_failed_read_fails_all_who_share_it_and_nobody_later() -> None:
+    rows = _Rows()
+
+    async def failing() -> str | None:
+        await asyncio.sleep(0)
+        raise OSError("away")
+
+    found = await asyncio.gather(*(rows.recent.get("key", failing) for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in found] == [OSError] * 3
+    assert await rows.get() == "first"
