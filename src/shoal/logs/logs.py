@@ -12,10 +12,11 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shoal.logs.log_lines import NEWEST
+from shoal.logs.own_logger import PLACE, OwnLogger, is_to_be_written, with_place
 from shoal.logs.redaction import redact_fields, redact_path
+from shoal.logs.text_lines import EVENT_WIDTH, text_line
 
-_PLACE = "_place"
-_OURS = ("level", "logger", "timestamp", _PLACE)
+_OURS = ("level", "logger", "timestamp", PLACE)
 """Fields that this module makes itself; they hold no text from outside."""
 
 _ACCESS_ARGUMENTS = 5
@@ -36,30 +37,30 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    ending: list[Processor] = [
+        structlog.processors.format_exc_info,
+        redact_event,
+        _kept,
+        structlog.processors.JSONRenderer(ensure_ascii=False) if json else _text_renderer(out),
+    ]
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _request_line],
             pass_foreign_args=True,
-            processors=[
-                _with_place,
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                redact_event,
-                _kept,
-                structlog.processors.JSONRenderer(ensure_ascii=False) if json else _text_renderer(out),
-            ],
+            processors=[_place_of_record, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,
+            is_to_be_written,
             *shared,
             structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            with_place,
+            *ending,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *names: OwnLogger(str(names[0]) if names else "shoal", handler),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -106,15 +107,15 @@ def redact_event(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     return {**redact_fields({name: value for name, value in event_dict.items() if name not in ours}), **ours}
 
 
-def _with_place(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """Note where the line was written, before the record is dropped."""
+def _place_of_record(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """Note where the line of a library was written, before the record is dropped."""
     record: logging.LogRecord | None = event_dict.get("_record")
-    return event_dict if record is None else {**event_dict, _PLACE: (record.funcName or "", record.lineno)}
+    return event_dict if record is None else {**event_dict, PLACE: (record.funcName or "", record.lineno)}
 
 
 def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     """Keep the line for the API's list of the newest ones."""
-    function, line = event_dict.pop(_PLACE, ("", 0))
+    function, line = event_dict.pop(PLACE, ("", 0))
     NEWEST.keep(event_dict, function=function, line=line)
     return event_dict
 
@@ -141,6 +142,8 @@ def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict
 
 
 def _text_renderer(out: TextIO) -> Processor:
+    if not out.isatty():
+        return text_line
     return structlog.dev.ConsoleRenderer(
-        colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
+        colors=True, exception_formatter=structlog.dev.plain_traceback, pad_event_to=EVENT_WIDTH
     )

@@ -27,6 +27,10 @@ _MAX_ENCODINGS: Final = 4
 _SMALL_NUMBER: Final = 99_999
 """A number up to this next to the name of a secret is a count."""
 _IGNORING_CASE: Final = re.IGNORECASE
+_SHORT: Final = 100
+_MOST_HARMLESS: Final = 4_096
+_harmless: Final[set[str]] = set()
+"""Short texts that were found to hold no secret: names of accounts, users and fields come again and again."""
 
 # ── fields, by their names ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,7 +93,7 @@ def _cleaned(value: Any, depth: int, *, multiline: bool = False) -> Any:
     if isinstance(value, bytes | bytearray):
         value = value.decode("utf-8", "backslashreplace")
     if isinstance(value, str):
-        return _without_control(redact_text(value), kept="\n\t" if multiline else "")
+        return _cleaned_text(value, multiline=multiline)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= _MAX_DEPTH:
@@ -99,6 +103,17 @@ def _cleaned(value: Any, depth: int, *, multiline: bool = False) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return _cleaned_parts(list(value), depth + 1)
     return _without_control(redact_text(_as_text(value)))
+
+
+def _cleaned_text(text: str, *, multiline: bool) -> str:
+    if text in _harmless:
+        return text
+    cleaned = _without_control(redact_text(text), kept="\n\t" if multiline else "")
+    if cleaned == text and not multiline and len(text) <= _SHORT:
+        if len(_harmless) >= _MOST_HARMLESS:
+            _harmless.clear()
+        _harmless.add(text)
+    return cleaned
 
 
 def _cleaned_parts(parts: list[Any], depth: int) -> list[Any]:

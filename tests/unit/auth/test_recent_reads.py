@@ -115,7 +115,7 @@ async def test_who_comes_after_a_write_does_not_share_the_read_before_it() -> No
     late = asyncio.create_task(rows.get())
     await rows.begun(2)
     rows.gate.set()
-    assert await asyncio.gather(early, late) == ["first", "second"]
+    assert list(await asyncio.gather(early, late)) == ["first", "second"]
 
 
 async def test_what_ages_is_read_again_beside_the_answer() -> None:
