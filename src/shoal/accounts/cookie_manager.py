@@ -166,6 +166,11 @@ class CookieManager:
             raise UnknownAccount(account_id)
         return self._task_manager.task(account_id).observation
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """What differs after each change of any account and after each move of its state."""
+        return self._published.version, self._task_manager.reports
+
     def is_stale(self, account_id: str) -> bool:
         """Return whether a change of the account is unsettled, so that the snapshot may be out of date."""
         return self._path.is_stale(account_id)

@@ -36,6 +36,8 @@ class PublishedAccounts:
         self._gone_at: dict[str, int] = {}
         """The rev of the published deletion of each account that does not exist now."""
         self.newest_rev = 0
+        self.version = 0
+        """Rises with each snapshot that is replaced or removed."""
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
 
     def subscribe(self, listener: Listener) -> None:
@@ -91,6 +93,7 @@ class PublishedAccounts:
 
     def put(self, account_id: str, account: Account | None) -> None:
         """Replace the account's snapshot, without events."""
+        self.version += 1
         old = self._accounts.get(account_id)
         if (old and old.unb) != (account and account.unb):
             self._move_number(account_id, old, account)

@@ -101,6 +101,8 @@ class TaskManager:
             rng=rng or Random(),  # noqa: S311  jitter, not a secret
         )
         self.tasks: Mapping[str, AccountTask] = MappingProxyType(self._tasks)
+        self.reports = 0
+        """Rises with each new observed state, also with facts of it that readers are not told."""
 
     def load(self, seen: Mapping[str, Observation]) -> None:
         """Take over the observations from before the restart. No account is started before ``start``."""
@@ -263,6 +265,7 @@ class TaskManager:
         log.info("account purged", account=account_id)
 
     def _report(self, account_id: str, observation: Observation, is_new: bool) -> None:
+        self.reports += 1
         self._dirty[account_id] = observation
         self._dirt.set()
         if observation.parked_for is not None:  # in any state: it may be parked while it stops

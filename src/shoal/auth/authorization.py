@@ -7,7 +7,7 @@ after a change on this node, after a restart, and within ``FOLLOW_SECONDS`` afte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,6 +59,11 @@ class Principal:
         """Whether the user may own accounts."""
         return self.user.role is not Role.STAFF
 
+    @property
+    def sight(self) -> Hashable:
+        """What the caller sees of accounts depends on, beside grants and the accounts themselves."""
+        return self.user.id, self.most, None if self.token is None else self.token.only_accounts
+
     def covers(self, account_id: str) -> bool:
         """Return whether the caller may ask about that account at all: a token may be limited to some accounts."""
         return self.token is None or self.token.covers(account_id)
@@ -105,6 +110,8 @@ class Authorization:
         self._now_ms = now_ms
         self._follow_seconds = follow_seconds
         self._grants: _Grants = {}
+        self.version = 0
+        """Rises whenever a grant may have changed."""
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
@@ -136,6 +143,7 @@ class Authorization:
             for row in rows:
                 found.setdefault(row.account_id, {})[row.user_id] = _grant(row)
             before, self._grants = self._grants, found
+            self.version += 1
             for account_id in {*before, *found}:
                 self._tell_differing(before.get(account_id, {}), found.get(account_id, {}))
 
@@ -270,6 +278,7 @@ class Authorization:
         """Drop at once the grants of a user who is being removed; their rows are deleted with the user."""
         for by_user in self._grants.values():
             by_user.pop(user_id, None)
+        self.version += 1
         self._events.publish(AccessChanged(user_id=user_id))
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -288,6 +297,7 @@ class Authorization:
                 before = self._grants.pop(account_id, {})
                 if found:
                     self._grants[account_id] = found
+                self.version += 1
                 differed.append(self._tell_differing(before, found))
 
         task = asyncio.create_task(write(), name=f"grant:{account_id}")

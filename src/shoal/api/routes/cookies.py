@@ -25,7 +25,6 @@ from shoal.api.http.idempotency import ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.account_requests import CookieBody, NewAccountBody, StatusBody
-from shoal.api.schemas.kept_accounts import joined
 from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
     AccountBody,
@@ -89,8 +88,7 @@ async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
 @routes.get("/cookies/details", summary="List accounts", response_model=list[DetailRow], responses=READING)
 async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
     """List the caller's accounts with their settings and their observed state."""
-    rows = server.kept_accounts.rows(server.authorization.permissions_of(who))
-    return Response(joined(rows), media_type="application/json")
+    return Response(server.kept_accounts.details(server.authorization, who), media_type="application/json")
 
 
 @routes.get("/cookies/check", summary="Count usable accounts", responses=READING)

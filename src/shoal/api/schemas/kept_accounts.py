@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Any, Final
 
 import msgspec
 
@@ -11,7 +11,12 @@ from shoal.accounts.account import Account, Observation
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.published import Listener
 from shoal.api.schemas.responses import account_body, detail_row
+from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.permission import Permission
+
+_MOST_LISTS: Final = 16
+_LONGEST_LIST: Final = 1024 * 1024
+"""At most 16 MiB of lists are kept."""
 
 
 class _Kept:
@@ -37,6 +42,7 @@ class KeptAccounts:
         """``subscribe``: to the published snapshots."""
         self._manager = manager
         self._kept: dict[str, _Kept] = {}
+        self._lists: dict[Hashable, tuple[Hashable, bytes]] = {}
         subscribe(self._follow)
 
     def _follow(self, account_id: str, account: Account | None) -> None:
@@ -59,6 +65,21 @@ class KeptAccounts:
                 kept.rows[permission] = _json(detail_row(account, kept.seen, permission))
             found.append(kept.rows[permission])
         return found
+
+    def details(self, authorization: Authorization, who: Principal) -> bytes:
+        """Return a ``DetailRow`` of each account that the caller may see, as a JSON list.
+
+        The list is the same until an account, its state or a grant changes: then what was made is returned.
+        """
+        version = self._manager.version, authorization.version
+        kept = self._lists.pop(who.sight, None)
+        if kept is None or kept[0] != version:
+            kept = version, joined(self.rows(authorization.permissions_of(who)))
+        if len(kept[1]) <= _LONGEST_LIST:
+            self._lists[who.sight] = kept  # as the newest
+            if len(self._lists) > _MOST_LISTS:
+                del self._lists[next(iter(self._lists))]
+        return kept[1]
 
     def _kept_of(self, account: Account) -> _Kept:
         manager = self._manager
