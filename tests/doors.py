@@ -14,17 +14,17 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.processes import START_SECONDS
+from protocol_transport import ProtocolTransport
 from quick_start import blank_database, cheap_hasher
 from shoal.accounts.account import Account
 from shoal.api.server import Server
 from shoal.auth import passwords
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
-from shoal.server.reply_server import build_app
+from shoal.server.reply_server import Application, build_app
 from standins import FakeSite, cookie_of, quick_settings, until
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}
@@ -35,7 +35,7 @@ FACTS = {"changed", "generation", "rev", "state", "op_id"}
 class Door:
     """One person's way in."""
 
-    app: FastAPI
+    app: Application
     client: httpx.AsyncClient
     site: FakeSite
 
@@ -75,15 +75,15 @@ class Door:
         return (await self.client.get(path)).headers["etag"]
 
 
-def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
+def client_of(app: Application, token: str = "") -> httpx.AsyncClient:
     """A client that talks to the application without a socket."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    transport = ProtocolTransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://shoal.test", headers=headers)
 
 
 @asynccontextmanager
-async def _open(app: FastAPI) -> AsyncIterator[None]:
+async def _open(app: Application) -> AsyncIterator[None]:
     """The server's life. Its passwords are cheap, so that a test need not wait for what another one measures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "PasswordHasher", cheap_hasher)

@@ -103,8 +103,18 @@ class ApiTokens:
 
         ``in_use``: a script calls. False for a check that the token still exists; it does not count as a use.
         """
-        now, hashed = self._now_ms(), token_hash(token)
+        hashed = token_hash(token)
         found = await self._recent.get(hashed, lambda: self._read(hashed))
+        return self._valid(hashed, found, in_use=in_use)
+
+    def kept(self, token: str) -> tuple[User, ApiToken] | None:
+        """Return what ``find`` would return for a call, if that is known without waiting; otherwise ``None``."""
+        hashed = token_hash(token)
+        return self._valid(hashed, self._recent.kept(hashed, lambda: self._read(hashed)), in_use=True)
+
+    def _valid(self, hashed: str, found: tuple[User, ApiToken] | None, *, in_use: bool) -> tuple[User, ApiToken] | None:
+        """Return what was found if it has not expired, and note its use."""
+        now = self._now_ms()
         if found is None or found[1].expires_at_ms <= now:
             return None
         used = max(found[1].last_used_ms or 0, self._used.get(hashed, 0))

@@ -131,6 +131,11 @@ class Connection(asyncio.Protocol):
         """Wait for the client for so many seconds (``None``: as long as any silence may last)."""
         self._connections.wait_for(self, allowed_seconds)
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the client must send something before the deadline."""
+        return self._connections.waits_for(self)
+
     def work(self) -> None:
         """Stop waiting for the client: the server works."""
         self._connections.work_for(self)
@@ -260,6 +265,10 @@ class Connections:
         connection.waits_since, connection.deadline = now, now + allowed
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
+
+    def waits_for(self, connection: Connection) -> bool:
+        """Return whether that client is waited for."""
+        return connection in self._waiting
 
     def work_for(self, connection: Connection) -> None:
         """Stop waiting for that client."""

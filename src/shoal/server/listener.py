@@ -10,26 +10,29 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shoal.api.http.host_names import HostNames
+from shoal.api.http.plain_requests import PlainRequests
 from shoal.api.http.request_limits import RequestLimits
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.network.addresses import is_loopback, parse_host_names, parse_networks, reachable_url
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, most_connections
 from shoal.server.acceptor import Acceptor
+from shoal.server.http_protocol import HttpProtocol, PlainAnswers
 from shoal.server.malloc_tuning import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.server.open_files import allow_many_open_files
-from shoal.server.request_head_limit import RequestHeadLimit
 from shoal.server.tls import Certificate
+
+if TYPE_CHECKING:
+    from shoal.server.reply_server import Application
 
 log = structlog.get_logger("shoal.listener")
 
@@ -39,7 +42,7 @@ _BACKLOG = 2048
 _MAX_FRAME_BYTES = 4096
 """The longest message on a WebSocket: the console's page sends very little."""
 
-Announce = Callable[[FastAPI, str], None]
+Announce = Callable[["Application", str], None]
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -85,7 +88,7 @@ The event loop and the writer wait for it several times in each change, while ru
 """
 
 
-def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
+def serve(app: Application, settings: Settings, announce: Announce) -> None:
     """Serve until SIGINT or SIGTERM; ``announce`` is called once, when connections are accepted.
 
     Raises what the application's start raises, and ``ConfigError`` when the address or the certificate cannot be used.
@@ -107,7 +110,7 @@ def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
 
 
 async def _serve(
-    app: FastAPI,
+    app: Application,
     settings: Settings,
     certificate: Certificate | None,
     taken: socket.socket,
@@ -117,9 +120,10 @@ async def _serve(
     host = settings.host
     url = reachable_url(host, taken.getsockname()[1], scheme="https" if certificate else "http")
     connections = Connections(limits, parse_networks(settings.trusted_proxies))
+    layers, plain = entry(app, settings, connections)
     config = uvicorn.Config(
-        _guarded(app, settings, connections),
-        http=RequestHeadLimit,
+        layers,
+        http=HttpProtocol,
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
         proxy_headers=False,  # they are handled in ``_guarded``
@@ -134,7 +138,7 @@ async def _serve(
     def end_streams() -> None:
         app.state.server.events.end()
 
-    server = _Server(config, connections, context, lambda: announce(app, url), end_streams)
+    server = _Server(config, connections, context, lambda: announce(app, url), end_streams, plain)
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
@@ -166,15 +170,17 @@ async def _serve(
             raise
 
 
-def _guarded(app: FastAPI, settings: Settings, connections: Connections) -> ASGIApp:
-    """Return the application behind the code that needs the connection itself, before a proxy's headers are read."""
-    networks = parse_networks(settings.trusted_proxies)
-    proxies = [str(network) for network in networks]
+def entry(app: Application, settings: Settings, connections: Connections) -> tuple[ASGIApp, PlainAnswers]:
+    """Return the application behind the layers that need the connection itself, and the short way for plain requests.
+
+    Host names come first, then the headers of a proxy, then the limit of its requests.
+    """
+    networks, hsts = parse_networks(settings.trusted_proxies), settings.tls_cert is not None
     limited: Any = RequestLimits(app, connections)
-    heard: Any = ProxyHeadersMiddleware(limited, trusted_hosts=proxies) if proxies else limited
-    return HostNames(
-        heard, allowed=parse_host_names(settings.allowed_hosts), proxies=networks, hsts=settings.tls_cert is not None
-    )
+    heard: Any = ProxyHeadersMiddleware(limited, trusted_hosts=[str(one) for one in networks]) if networks else limited
+    names = HostNames(heard, allowed=parse_host_names(settings.allowed_hosts), proxies=networks, hsts=hsts)
+    plain = PlainRequests(app, app.answering, is_own_name=names.is_own, allow_plain_http=settings.allow_plain_http)
+    return names, PlainAnswers(plain, hsts=hsts)
 
 
 def _names_proxies(settings: Settings) -> bool:
@@ -202,6 +208,7 @@ class _Server(uvicorn.Server):
         context: ssl.SSLContext | None,
         announce: Callable[[], None],
         end_streams: Callable[[], None],
+        plain: PlainAnswers,
     ) -> None:
         super().__init__(config)
         self._connections = connections
@@ -209,6 +216,7 @@ class _Server(uvicorn.Server):
         self._context = context
         self._announce = announce
         self._end_streams = end_streams
+        self._plain = plain
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -216,9 +224,8 @@ class _Server(uvicorn.Server):
 
     def protocol_of(self, connection: Connection) -> asyncio.Protocol:
         """The protocol of a connection; each request finds its connection in ``scope["state"]``."""
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection}
-        )
+        protocol = HttpProtocol(config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection})
+        protocol.plain = self._plain
         return protocol
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -95,33 +95,35 @@ _ROUTES = [
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
 
 
-class _Application(FastAPI):
+class Application(FastAPI):
     """With the headers that every answer has, also answers to failures, and the token in the OpenAPI document."""
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
-        self._settings = settings
+        self.settings = settings
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the layers of FastAPI that are needed here, with ours around them."""
+        return self.answering(RouteBranches(self.router), checked=True)
+
+    def answering(self, inner: ASGIApp, *, checked: bool = False) -> ASGIApp:
+        """Return an application that answers the failures of another; ``checked``: behind the checks of a request."""
         handlers = dict(self.exception_handlers)
         last_resort: Any = handlers.pop(Exception)
-        inner = RouteBranches(self.router)
-        answering = ServerErrorMiddleware(
-            RequestChecks(
-                ExceptionMiddleware(inner, handlers=handlers), allow_plain_http=self._settings.allow_plain_http
-            ),
-            handler=last_resort,
-        )
-        return SafetyHeaders(answering, hsts=self._settings.tls_cert is not None)
+        layers: ASGIApp = ExceptionMiddleware(inner, handlers=handlers)
+        if checked:
+            layers = RequestChecks(layers, allow_plain_http=self.settings.allow_plain_http)
+        safe = ServerErrorMiddleware(layers, handler=last_resort)
+        return SafetyHeaders(safe, hsts=self.settings.tls_cert is not None)
 
     def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
         document = super().openapi()
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         return document
 
 
-def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
+def build_app(settings: Settings, *, connect: Connect | None = None) -> Application:
     """Return the application of one server. Nothing is opened before its lifespan begins; several can exist in a
     process.
 
@@ -139,7 +141,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
             app.state.first_link = first.link_token if first else None
             yield
 
-    app = _Application(
+    app = Application(
         settings,
         title="Shoal",
         version=__version__,

@@ -80,6 +80,15 @@ async def principal_of(server: Server, token: str | None, *, in_use: bool = True
     return None if session is None else Principal(user=session.user, session=session)
 
 
+def kept_principal(server: Server, token: str) -> Principal | None:
+    """Return the owner of a token in use, if that is known without waiting; otherwise ``None``."""
+    if token.startswith(PREFIX):
+        found = server.api_tokens.kept(token)
+        return None if found is None else Principal(user=found[0], token=found[1])
+    session = server.sessions.kept(token)
+    return None if session is None else Principal(user=session.user, session=session)
+
+
 @reads_token
 async def maybe_principal(request: Request) -> Principal | None:
     """Return the caller, or ``None`` without a valid token. Look the token up once for each request."""

@@ -55,9 +55,9 @@ class DirectCall:
     status: int
     sets_headers: bool
 
-    def body_of(self, request: Request, sent: bytes) -> BaseModel | None:
+    def body_of(self, content_type: str | None, sent: bytes) -> BaseModel | None:
         """Return the body, or ``None`` when FastAPI must read it: it is large, has another type, or does not fit."""
-        if self.body is None or len(sent) > _LARGE or request.headers.get("content-type") not in _JSON:
+        if self.body is None or len(sent) > _LARGE or content_type not in _JSON:
             return None
         try:
             return self.body[1].model_validate(json.loads(sent))

@@ -43,7 +43,7 @@ class DirectRoute(RouteAtNeed):
             body = None
             if call.body is not None:
                 sent = await _body_of(request)
-                body, receive = call.body_of(request, sent), Replay(sent, receive)
+                body, receive = call.body_of(request.headers.get("content-type"), sent), Replay(sent, receive)
             if body is not None or call.body is None:
                 response = await call(request, body)
                 await response(scope, receive, send)

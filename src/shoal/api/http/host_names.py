@@ -69,6 +69,10 @@ class HostNames:
             log.warning("a reverse proxy is in front, and every name is taken for this server's", setting=SETTING)
         await self._app(scope, receive, send)
 
+    def is_own(self, host: bytes) -> bool:
+        """Return whether the server may be reached under the name in a ``Host`` header."""
+        return not self._allowed or not self._strange([host])
+
     def _comes_from_proxy(self, scope: Scope) -> bool:
         client = scope.get("client")
         return client is not None and self._is_proxy(client[0])

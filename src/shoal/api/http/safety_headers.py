@@ -16,6 +16,12 @@ SAFE = {
 HSTS = "max-age=31536000"
 
 
+def safe_headers(*, hsts: bool) -> list[tuple[bytes, bytes]]:
+    """Return the headers as they are sent."""
+    names = SAFE | ({"Strict-Transport-Security": HSTS} if hsts else {})
+    return [(name.lower().encode(), value.encode()) for name, value in names.items()]
+
+
 class SafetyHeaders:
     """Middleware around the whole application, including its errors.
 
@@ -25,8 +31,7 @@ class SafetyHeaders:
 
     def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
         self._app = app
-        names = SAFE | ({"Strict-Transport-Security": HSTS} if hsts else {})
-        self._defaults = [(name.lower().encode(), value.encode()) for name, value in names.items()]
+        self._defaults = safe_headers(hsts=hsts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and add missing headers to the answer."""

@@ -107,11 +107,12 @@ def comes_from_this_machine(connection: HTTPConnection) -> bool:
     """Return whether the request comes directly from this machine, so that it is safe without TLS."""
     if not _PASSED_ON.isdisjoint(name for name, _ in connection.scope["headers"]):
         return False
-    return connection.client is None or _is_loopback(connection.client.host)
+    return connection.client is None or is_loopback(connection.client.host)
 
 
 @lru_cache(maxsize=1024)
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a client's address is one of this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a test client has a name instead of an address

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from shoal.api.http.direct_calls import DirectCall
 from shoal.api.http.idempotency import ChangingRoute, Handle
 
 _Read = TypeVar("_Read")
@@ -42,9 +43,10 @@ class _SlicedRequest(Request):
 class SlicedRoute(ChangingRoute):
     """A route whose body is one list, ``rules``; its model validates no item: ``checked`` does."""
 
-    def is_plain(self, _request: Request) -> bool:
-        """Return ``False``: a direct call would parse the whole list at once."""
-        return False
+    @property
+    def call(self) -> DirectCall | None:
+        """Return ``None``: a direct call would parse the whole list at once."""
+        return None
 
     def get_route_handler(self) -> Handle:
         """Return the handler of the route, which receives the list in pieces."""

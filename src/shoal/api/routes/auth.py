@@ -23,7 +23,7 @@ from shoal.api.http.caller import (
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
-from shoal.api.http.routing import Routes
+from shoal.api.http.routing import Routes, answered_at_once
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.user_requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.server import Server
@@ -220,6 +220,7 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
     response_model_exclude_none=True,
     responses=problems(429, 503),
 )
+@answered_at_once
 async def verify(request: Request, who: MaybePrincipal) -> VerifyAnswer:
     """Return the user of this token. Never answers 401."""
     if who is None:

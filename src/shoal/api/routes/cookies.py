@@ -23,7 +23,7 @@ from shoal.api.http.caller import (
 from shoal.api.http.changes import changed, removed
 from shoal.api.http.idempotency import ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
-from shoal.api.http.routing import Routes
+from shoal.api.http.routing import Routes, answered_at_once
 from shoal.api.schemas.account_requests import CookieBody, NewAccountBody, StatusBody
 from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
@@ -80,18 +80,21 @@ class StatusAnswer(ChangeFacts):
 
 
 @routes.get("/cookies", summary="List account ids", responses=READING)
+@answered_at_once
 async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
     """List the ids of the caller's accounts."""
     return [account.id for account in server.authorization.accounts_of(who)]
 
 
 @routes.get("/cookies/details", summary="List accounts", response_model=list[DetailRow], responses=READING)
+@answered_at_once
 async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
     """List the caller's accounts with their settings and their observed state."""
     return Response(server.kept_accounts.details(server.authorization, who), media_type="application/json")
 
 
 @routes.get("/cookies/check", summary="Count usable accounts", responses=READING)
+@answered_at_once
 async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     """Count the caller's accounts. Usable are enabled accounts that need no action by their owner."""
     mine = server.authorization.accounts_of(who)
@@ -103,6 +106,7 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
 
 
 @routes.get("/cookies/{cid}", summary="Get an account", response_model=AccountBody, responses=READING_ONE)
+@answered_at_once
 async def get_cookie(account: ReadAccount, permission: ThePermission, server: TheServer) -> Response:
     """Return the desired and the observed state. The `ETag` covers all that the owner set for the account."""
     text = server.kept_accounts.body(account, permission)
