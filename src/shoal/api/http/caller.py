@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security.utils import get_authorization_scheme_param
@@ -41,6 +41,12 @@ async def server_of(request: Request) -> Server:
 def server_in(request: Request) -> Server:
     """Return the components of the server, for code that has only the request."""
     return cast("Server", request.app.state.server)
+
+
+def known_of(request: HTTPConnection) -> dict[str, Any]:
+    """Return what ``request.state`` holds: looking into it costs a hundredth of asking for an attribute."""
+    facts: dict[str, Any] = request.scope.setdefault("state", {})
+    return facts
 
 
 TheServer = Annotated[Server, Depends(server_of)]
@@ -92,15 +98,16 @@ def kept_principal(server: Server, token: str) -> Principal | None:
 @reads_token
 async def maybe_principal(request: Request) -> Principal | None:
     """Return the caller, or ``None`` without a valid token. Look the token up once for each request."""
-    if not hasattr(request.state, "principal"):
+    facts = known_of(request)
+    if "principal" not in facts:
         server, token = server_in(request), await session_token(request)
-        who = request.state.principal = await principal_of(server, token)
+        who = facts["principal"] = await principal_of(server, token)
         if who is not None:
             asking_user.set(who.id)
             count_call(server, who)
         elif token is not None and "authorization" in request.headers:  # a browser's session may simply have ended
-            request.state.guessing = await wrong_token(server, request)
-    found: Principal | None = request.state.principal
+            facts["guessing"] = await wrong_token(server, request)
+    found: Principal | None = facts["principal"]
     return found
 
 
@@ -119,7 +126,7 @@ async def wrong_token(server: Server, request: Request, *, outcome: str = "wrong
 
 def require_no_guessing(request: Request) -> None:
     """Raise ``TooManyAttempts`` for an invalid token when too many came from the same address."""
-    refusal: TooManyAttempts | None = getattr(request.state, "guessing", None)
+    refusal: TooManyAttempts | None = known_of(request).get("guessing")
     if refusal is not None:
         raise refusal
 
@@ -272,8 +279,8 @@ async def caller_of(
     """Return who makes a change, its op id, and the conditions on the account."""
     server, who = server_in(request), await known(request)
     if idempotency_key is None:
-        request.state.op = Reservation(op_id=new_op_id(who.id), is_new=True)
-    op: Reservation = request.state.op
+        known_of(request)["op"] = Reservation(op_id=new_op_id(who.id), is_new=True)
+    op: Reservation = known_of(request)["op"]
     rule = rule_of(request.scope["route"])
     return Caller(
         actor=actor_of(who.user),
@@ -328,9 +335,10 @@ def _account(permission: Permission, variant: str = "") -> Callable[..., Awaitab
     @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission, shop=Shop.PATH))
     async def account_of_path(request: Request, cid: _Cid) -> Account:
         server, who = server_in(request), await known(request)
-        request.state.unknown_account = f"unknown_account{variant}"
+        facts = known_of(request)
+        facts["unknown_account"] = f"unknown_account{variant}"
         account = server.authorization.require(who, cid, permission)
-        request.state.permission = server.authorization.permission_on(who, account)
+        facts["permission"] = server.authorization.permission_on(who, account)
         return account
 
     return account_of_path
@@ -352,7 +360,7 @@ async def id_to_remove(request: Request, caller: TheCaller, cid: _Cid) -> str:
 
 async def right_on_path(request: Request) -> Permission:
     """Return the caller's permission on the account of the path, which another dependency found."""
-    permission: Permission = request.state.permission
+    permission: Permission = known_of(request)["permission"]
     return permission
 
 
