@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shoal.logs.log_lines import NEWEST
-from shoal.logs.own_logger import PLACE, OwnLogger, is_to_be_written, with_place
+from shoal.logs.own_logger import PLACE, OwnLines, OwnLogger, with_place
 from shoal.logs.redaction import redact_fields, redact_path
 from shoal.logs.text_lines import EVENT_WIDTH, text_line
 
@@ -53,13 +53,12 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
     )
     structlog.configure(
         processors=[
-            is_to_be_written,
             *shared,
             structlog.stdlib.PositionalArgumentsFormatter(),
             with_place,
             *ending,
         ],
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=OwnLines,
         logger_factory=lambda *names: OwnLogger(str(names[0]) if names else "shoal", handler),
         cache_logger_on_first_use=True,
     )

@@ -16,6 +16,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 PLACE = "_place"
 """The field with the function and the line that wrote it."""
+_NOT_CALLERS: Final = ("structlog", __name__)
 _LEVELS: Final = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()} | {
     "exception": logging.ERROR
 }
@@ -44,17 +45,19 @@ class OwnLogger:
     debug = warning = error = critical = exception = info
 
 
-def is_to_be_written(logger: OwnLogger, name: str, event_dict: EventDict) -> EventDict:
-    """Pass an event on if the level of its logger allows it; a processor."""
-    if logger.isEnabledFor(_LEVELS[name]):
-        return event_dict
-    raise structlog.DropEvent
+class OwnLines(structlog.stdlib.BoundLogger):
+    """What our modules call: nothing is done for a line that the level of its logger does not allow."""
+
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, *event_args: str, **event_kw: Any) -> Any:
+        if self._logger.isEnabledFor(_LEVELS[method_name]):
+            return super()._proxy_to_logger(method_name, event, *event_args, **event_kw)
+        return None
 
 
 def with_place(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     """Note where the line was written; a processor of our own loggers."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  as the standard library does
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("structlog"):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_NOT_CALLERS):
         frame = frame.f_back
     event_dict[PLACE] = ("", 0) if frame is None else (frame.f_code.co_name, frame.f_lineno)
     return event_dict
