@@ -14,8 +14,10 @@ from sqlalchemy import (
     Connection,
     ScalarSelect,
     Select,
+    Table,
     and_,
     case,
+    delete,
     func,
     or_,
     select,
@@ -229,10 +231,22 @@ def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int)
     connection.execute(update(chats).where(mine).values(read_at_ms=at_ms))
 
 
-def forget_older_than(connection: Connection, moment_ms: int) -> None:
-    """Delete chats without messages since then, and takeovers that ended before."""
-    connection.execute(chats.delete().where(chats.c.last_at_ms < moment_ms))
-    connection.execute(takeovers.delete().where(takeovers.c.until_ms < moment_ms))
+async def forget_older_than(database: Database, moment_ms: int, rows: int) -> None:
+    """Delete chats without messages since then, and takeovers that ended before, at most ``rows`` of each at once."""
+    for table, time_ms in ((chats, chats.c.last_at_ms), (takeovers, takeovers.c.until_ms)):
+        while await _forget(database, table, time_ms < moment_ms, rows) == rows:
+            pass
+
+
+async def _forget(database: Database, table: Table, old: ColumnElement[bool], rows: int) -> int:
+    """Delete some of the old rows, which are looked for on a reader. Return how many were found."""
+    query = select(table.c.account_id, table.c.chat_id).where(old).limit(rows)
+    keys = await database.read(lambda connection: connection.execute(query).all())
+    if keys:
+        accounts, names = ({key[place] for key in keys} for place in (0, 1))
+        step = delete(table).where(among(table.c.account_id, accounts), among(table.c.chat_id, names), old)
+        await database.write(lambda connection: connection.execute(step).rowcount)
+    return len(keys)
 
 
 def note(connection: Connection, spoken: Iterable[Chat]) -> None:

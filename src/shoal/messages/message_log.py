@@ -308,7 +308,7 @@ class MessageLog:
         """
         old_messages = messages.c.received_at_ms < moment_ms
         old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome.not_in(_STILL_TO_GO))
-        await self._database.write(lambda connection: chats.forget_older_than(connection, moment_ms))
+        await chats.forget_older_than(self._database, moment_ms, rows)
         await delete_in_steps(self._database, outbox, old_sendings, rows)
         forgotten = await delete_in_steps(self._database, messages, old_messages, rows, also=drop_segments_of)
         if forgotten:

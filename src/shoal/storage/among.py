@@ -23,8 +23,8 @@ def among(column: ColumnElement[Any], values: Collection[str] | Collection[int])
     return _Among(column, _listed(values))
 
 
-def kept_of(column: ColumnElement[Any], values: Collection[str] | Collection[int]) -> ColumnElement[bool]:
-    """Return the same, for rows that are found in another way: no index of the column is used."""
+def kept_of(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+    """Return the same for texts, of rows that are found in another way: no index of the column is used."""
     return _KeptOf(column, _listed(values))
 
 
@@ -35,7 +35,6 @@ def _listed(values: Collection[str] | Collection[int]) -> ColumnElement[str]:
 class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
-    sign = ""
 
     def self_group(self, against: Any = None) -> Any:  # noqa: ARG002
         """Stay as it is: SQLAlchemy would compare a boolean with 1 on SQLite, and no index would be used."""
@@ -44,22 +43,37 @@ class _Among(FunctionElement[bool]):
 
 class _KeptOf(_Among):
     inherit_cache = True
-    sign = "+"
-    """On SQLite, a value that is computed has no index."""
 
 
 @compiles(_Among)
-@compiles(_KeptOf)
 def _on_sqlite(element: _Among, compiler: SQLCompiler, **words: Any) -> str:
     column, values = (compiler.process(part, **words) for part in element.clauses)
-    return f"{element.sign}{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  parts that are compiled
+    return _listed_on_sqlite(column, values)
+
+
+@compiles(_KeptOf)
+def _kept_on_sqlite(element: _KeptOf, compiler: SQLCompiler, **words: Any) -> str:
+    column, values = (compiler.process(part, **words) for part in element.clauses)
+    return _listed_on_sqlite(f"+{column}", values)  # what is computed has no index
+
+
+def _listed_on_sqlite(column: str, values: str) -> str:
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  parts that are compiled
 
 
 @compiles(_Among, "postgresql")
-@compiles(_KeptOf, "postgresql")
 def _on_postgresql(element: _Among, compiler: SQLCompiler, **words: Any) -> str:
-    parts = list(element.clauses)
-    column, values = (compiler.process(part, **words) for part in parts)
-    kind = "bigint" if isinstance(parts[0].type, BigInteger) else "text"
+    column, values = element.clauses
+    kind = "bigint" if isinstance(column.type, BigInteger) else "text"
+    return _listed_on_postgresql(compiler.process(column, **words), compiler.process(values, **words), kind)
+
+
+@compiles(_KeptOf, "postgresql")
+def _kept_on_postgresql(element: _KeptOf, compiler: SQLCompiler, **words: Any) -> str:
+    column, values = (compiler.process(part, **words) for part in element.clauses)
+    return _listed_on_postgresql(f"({column} || '')", values, "text")
+
+
+def _listed_on_postgresql(column: str, values: str, kind: str) -> str:
     listed = f"SELECT CAST(value AS {kind}) FROM json_array_elements_text(CAST({values} AS json))"  # noqa: S608
     return f"{column} = ANY (ARRAY({listed}))"
