@@ -24,7 +24,8 @@ from store_steps import an_account, committed, created, deletion
 COUNT = 2 * SEGMENT + 200
 RARE = "鲸鱼座"
 BOTH = ["shop", "other"]
-QUERIES = (RARE, "鲸", "在吗", "邮", "BUYER 15", "tb7", "9", "0%_s", "没有这个", "c17")
+THREE = [*BOTH, "alien"]
+QUERIES = (RARE, "鲸", "在吗", "邮", "BUYER 15", "tb7", "9", "0%_s", "没有这个", "c17", "x")
 Row = dict[str, Any]
 
 
@@ -32,7 +33,7 @@ Row = dict[str, Any]
 def made() -> list[Row]:
     """Messages of three accounts in two full segments and a part of a third; their ids are those of a new database."""
     rows = Talk(1, words=600).rows(1, COUNT, ["shop", "shop", "other", "alien"], 400)
-    for number, said in {100: f"问{RARE}的书", 5_000: f"{RARE}!", COUNT - 3: f"要 {RARE}", 7: "100%_Sure"}.items():
+    for number, said in {100: f"问{RARE}的书x", 5_000: f"{RARE}!", COUNT - 3: f"要x {RARE}", 7: "100%_Sure"}.items():
         rows[number] |= {"text": said, "account_id": "shop"}
     return rows
 
@@ -160,14 +161,14 @@ async def reads_little(database: Database, log: MessageLog) -> None:
 async def test_a_page_of_many_accounts_reads_little_more_than_it_shows(database: Database, rows: list[Row]) -> None:
     log, limit = MessageLog(database), 50
     mine = sorted(
-        (row for row in rows if row["account_id"] in BOTH),
+        (row for row in rows if row["account_id"] in THREE),
         key=lambda row: (row["created_at_ms"], row["id"]),
         reverse=True,
     )
     before: tuple[int, int] | None = None
     for first in range(0, 4 * limit, limit):
         with asked() as statements:
-            page = await log.list_messages(BOTH, before=before, limit=limit)
+            page = await log.list_messages(THREE, before=before, limit=limit)
         wanted = mine[first : first + limit]
         assert [logged.message.message_id for logged in page] == [row["message_id"] for row in wanted]
         before = page[-1].cursor
@@ -182,12 +183,26 @@ async def test_a_page_of_many_accounts_reads_little_more_than_it_shows(database:
     lists = Chats(database)
     seen, last = [], None
     for _ in range(4):
-        chats = await lists.list_chats(BOTH, now_ms=0, before=last, limit=limit)
+        chats = await lists.list_chats(THREE, now_ms=0, before=last, limit=limit)
         last = chats[-1].cursor
         seen += [chat.cursor for chat in chats]
-    everything = await lists.list_chats(BOTH, now_ms=0, limit=10_000)
+    everything = await lists.list_chats(THREE, now_ms=0, limit=10_000)
     assert seen == [chat.cursor for chat in everything[: 4 * limit]]
-    assert await log.list_messages(BOTH, since_ms=mine[10]["created_at_ms"] + 1, limit=limit) != []
+    assert await log.list_messages(THREE, since_ms=mine[10]["created_at_ms"] + 1, limit=limit) != []
+
+
+async def test_a_page_is_whole_when_one_account_is_busy_and_others_are_not(
+    database: Database, manager: DBManager
+) -> None:
+    await created(manager, *map(an_account, THREE))
+    said = Talk(2, words=10).rows(1, 12, ["shop"], 3)
+    for number, row in enumerate(said):
+        row |= {"account_id": THREE[number % 3], "created_at_ms": 1000 * (number % 3) + number // 3}
+    await database.write(lambda connection: insert_messages(connection, said))
+    for limit in range(1, 13):
+        page = await MessageLog(database).list_messages(THREE, limit=limit)
+        times = [logged.message.created_at_ms for logged in page]
+        assert times == sorted((row["created_at_ms"] for row in said), reverse=True)[:limit]
 
 
 async def lists_with(database: Database, word: str) -> list[int]:
