@@ -102,6 +102,7 @@ async def test_a_cursor_that_is_too_far_behind_gets_a_reset(door: Door, monkeypa
         await set_remark(door, text)
     async with aclosing(one_by_one(door, await door.principal(1), 2, beat_seconds=15)) as events:
         assert (await next_event(events)).body == {"type": "reset"}
+        assert (await next_event(events)).body["type"] == "snapshot"
 
 
 async def test_a_reader_who_is_too_slow_gets_a_reset_and_a_new_snapshot(door: Door) -> None:

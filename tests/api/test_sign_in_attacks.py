@@ -204,6 +204,18 @@ async def test_guessing_tokens_of_links_is_slowed_down(door: Door) -> None:
         assert (await stranger.post("/join", json=used)).status_code == 429
 
 
+async def test_probing_names_at_the_registration_is_slowed_down(tmp_path: Path) -> None:
+    async with open_door(tmp_path, open_registration=True) as door, client_of(door.app) as stranger:
+        taken = {
+            "username": "admin",
+            "email": "a@example.org",
+            "password": "a password of mine",
+            "verification_code": "",
+        }
+        answers = [await stranger.post("/register", json=taken) for _ in range(12)]
+        assert [answer.status_code for answer in answers] == [409] * 10 + [429] * 2
+
+
 async def test_f12_who_signed_in_lately_comes_in_while_others_guess_from_the_same_address(tmp_path: Path) -> None:
     """Those who share an address with somebody who attacks, also where the attack is on their own name."""
     base = "http://localhost:8080"

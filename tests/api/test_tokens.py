@@ -168,6 +168,11 @@ async def test_who_calls_too_often_is_told_when_to_come_again(tmp_path: Path) ->
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_calls")
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert (await other.client.get("/cookies")).status_code == 200
+        old = {"api_key": other.client.headers["authorization"].removeprefix("Bearer ")}
+        async with client_of(door.app) as without:
+            assert [(await without.post("/send-message", json=old)).status_code for _ in range(6)] == [200] * 4 + [
+                429
+            ] * 2
         assert {(await door.client.get("/cookies")).status_code for _ in range(20)} == {200, 429}
         assert (await door.client.get("/health/live")).status_code == 200
 

@@ -64,6 +64,7 @@ async def test_a_burst_has_one_verdict_and_is_joined_to_its_last_message(
     assert [len(found[name].sendings) for name in ("m1", "m2", "m3")] == [0, 0, 1]
     kinds = [(talk.kind, talk.key) for talk in told]
     assert kinds[:3] == [("message", "m1"), ("message", "m2"), ("message", "m3")]
+    assert {talk.facts["chat"] for talk in told if talk.kind == "message"} == {"c"}
     assert ("decision", "m2") in kinds
     assert kinds[-1][0] == "sending"
 

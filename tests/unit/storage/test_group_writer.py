@@ -225,3 +225,19 @@ async def test_a_value_the_database_cannot_hold_is_refused_alone(store: DBManage
     assert isinstance(refused.error, NotApplied)
     assert isinstance(await good, Committed)
     await assert_whole(store)
+
+
+async def test_a_close_waits_for_the_end_of_the_writers_thread(tmp_path: Path) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(_: Connection) -> None:
+        begun.set()
+        time.sleep(0.2)
+        ended.set()
+
+    async with Database(tmp_path) as database:
+        written = asyncio.create_task(database.write(slow))
+        await asyncio.to_thread(begun.wait, 60)
+    assert ended.is_set()
+    assert "shoal-writer" not in {thread.name for thread in threading.enumerate()}
+    await written
