@@ -35,6 +35,11 @@ def test_a_list_tells_how_each_order_stands_and_what_is_in_the_way() -> None:
     assert text.count("CSI_FORBID") == 1
 
 
+def test_the_status_of_an_order_with_a_problem_is_red() -> None:
+    status = order_table([ORDER, {**ORDER, "problem": None}]).columns[2]
+    assert [getattr(cell, "style", None) for cell in status.cells] == ["red", ""]
+
+
 def test_one_order_is_shown_with_its_acts_and_its_time_line(monkeypatch: pytest.MonkeyPatch) -> None:
     text = drawn(order_facts(ORDER))
     assert "Send the message after payment" in text

@@ -57,6 +57,9 @@ async def test_the_directory_and_every_file_are_private(tmp_path: Path) -> None:
         os.umask(before)
     assert {DATABASE_FILE, f"{DATABASE_FILE}-wal", LOCK_FILE, MARKER_FILE, "secret.key"} <= set(modes)
     assert set(modes.values()) == {0o600}
+    (path / DATABASE_FILE).chmod(0o644)  # as a copy may be that was laid back
+    async with Database(path):
+        assert stat.S_IMODE((path / DATABASE_FILE).stat().st_mode) == 0o600
 
 
 async def test_d11_the_durable_settings_are_on_for_writer_and_readers(tmp_path: Path) -> None:
