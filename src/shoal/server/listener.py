@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import ssl
@@ -27,7 +28,7 @@ from shoal.network.addresses import is_loopback, parse_host_names, parse_network
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, most_connections
 from shoal.server.acceptor import Acceptor
 from shoal.server.http_protocol import HttpProtocol, PlainAnswers
-from shoal.server.malloc_tuning import keep_large_blocks_apart, set_apart_what_is_loaded
+from shoal.server.malloc_tuning import apart_while_starting, keep_large_blocks_apart
 from shoal.server.open_files import allow_many_open_files
 from shoal.server.tls import Certificate
 
@@ -95,7 +96,7 @@ def serve(app: Application, settings: Settings, announce: Announce) -> None:
     """
     certificate = check_door(settings)
     keep_large_blocks_apart()
-    set_apart_what_is_loaded()
+    gc.disable()  # until what is loaded is set apart
     sys.setswitchinterval(SWITCH_SECONDS)
     limits = Limits(
         total=most_connections(settings.max_connections, allow_many_open_files()),
@@ -159,7 +160,7 @@ async def _serve(
     if not settings.allowed_hosts and (certificate or _names_proxies(settings)):
         log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
     try:
-        async with app.router.lifespan_context(app):
+        async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "started", None)):
             try:
                 await server.serve_while_sound(taken, getattr(app.state, "started", None))
             except OSError as error:  # another process began to listen there while the database was opened

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from shoal.server import malloc_tuning
+from standins import until
 
 PROGRAM = """
 import ctypes
@@ -44,10 +49,36 @@ def test_what_the_command_line_loads_is_out_of_the_collectors_sight() -> None:
     assert enabled == "True"
 
 
-def test_what_is_loaded_is_out_of_the_collectors_sight() -> None:
-    program = (
-        "import gc; from shoal.server.malloc_tuning import set_apart_what_is_loaded; "
-        "set_apart_what_is_loaded(); print(len(gc.get_objects()))"
-    )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
-    assert int(told.stdout) < 200
+async def test_what_comes_while_the_accounts_are_started_is_out_of_the_collectors_sight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(malloc_tuning, "_APART_SECONDS", 0.001)
+    objects: list[list[object]] = []
+    go_on = asyncio.Event()
+
+    async def start() -> None:
+        objects.extend([] for _ in range(1_000))
+        await go_on.wait()
+        objects.extend([] for _ in range(1_000))
+
+    gc.disable()
+    starting = asyncio.create_task(start())
+    try:
+        async with malloc_tuning.apart_while_starting(starting):
+            assert gc.isenabled()
+            await until(lambda: bool(objects) and not _tracked(objects))
+            go_on.set()
+            await starting
+            await until(lambda: not _tracked(objects))
+            later: list[list[object]] = [[]]
+            await asyncio.sleep(0.05)
+            assert _tracked(later), "what comes afterwards is looked at"
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def _tracked(objects: list[list[object]]) -> int:
+    """How many of the objects the collector still looks at."""
+    ids = {id(one) for one in objects}
+    return sum(id(one) in ids for one in gc.get_objects())
