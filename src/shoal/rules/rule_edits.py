@@ -44,6 +44,8 @@ MAX_COOLDOWN_SECONDS = 7 * 24 * 3600
 _RULE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _ITEM_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 
+_REACTS_ALSO_TO = frozenset({"word_mode", "match_mode", "item_ids", "schedule"})
+
 Values = Mapping[str, Any]
 
 
@@ -175,16 +177,23 @@ def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iter
             by_question.setdefault(question, []).append(rule.id)
     for row in wanted:
         fields = _new(row.values)
-        ask = fields.get
-        question = _question(
-            fields["words"], ask("word_mode", WordMode.ANY), ask("match_mode", MatchMode.CONTAINS),
-            ask("item_ids", ()), ask("schedule", ()),
-        )  # fmt: skip
-        alike = by_question.get(question)
+        alike = by_question.get(_question_of(fields)) if by_question else None
         if alike and (not row.id or row.id not in taken):
             yield alike.pop(), fields
         else:
             yield row.id or row.new_id, fields
+
+
+def _question_of(fields: Mapping[str, Any]) -> object:
+    """Return what a rule with these fields reacts to."""
+    words: tuple[str, ...] = fields["words"]
+    if len(words) == 1 and _REACTS_ALSO_TO.isdisjoint(fields):
+        return words[0]
+    ask = fields.get
+    return _question(
+        words, ask("word_mode", WordMode.ANY), ask("match_mode", MatchMode.CONTAINS), ask("item_ids", ()),
+        ask("schedule", ()),
+    )  # fmt: skip
 
 
 def check_rule_id(rule_id: str) -> None:
@@ -250,7 +259,9 @@ def _checked(rules: Rules) -> Rules:
 
 def _new(values: Values) -> dict[str, Any]:
     """Return the fields of a new rule with those values, but for id and position."""
-    return {"words": ("?",), **_checked_values(values, (), MatchMode.CONTAINS)}
+    fields = _checked_values(values, (), MatchMode.CONTAINS)
+    fields.setdefault("words", ("?",))
+    return fields
 
 
 def _made(rule: Rule, values: Values) -> Rule:
@@ -268,8 +279,9 @@ def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> 
 
 def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
     words = tuple(given if mode is MatchMode.REGEX else [word.strip() for word in given])
-    if len(words) != 1:
-        words = tuple(dict.fromkeys(words))
+    if len(words) == 1 and len(words[0]) <= MAX_KEYWORD_CHARACTERS and folded_word(words[0]).strip():
+        return words
+    words = tuple(dict.fromkeys(words))
     if not words or not all(folded_word(word).strip() for word in words):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:

@@ -60,17 +60,20 @@ class _Ready(msgspec.Struct, frozen=True, gc=False):
 def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
     """Return every warning, in the order of the rules. Rules that are off neither get a warning nor cause one."""
     ready = [
-        _Ready(rule, place, tuple(_prepared(rule, word) for word in rule.words), frozenset(rule.item_ids))
+        _Ready(rule, place, tuple([_prepared(rule, word) for word in rule.words]), frozenset(rule.item_ids))
         for place, rule in enumerate(in_order(rules))
         if rule.active
     ]
     earlier = _Earlier(ready)
     found: list[RuleWarning] = []
+    alone = earlier.no_word_is_shared()
     for one in ready:
-        if not earlier.shares_no_word(one):
+        if one.rule.match_mode is MatchMode.REGEX or not (alone or earlier.shares_no_word(one)):
             found += _about(one, earlier)
-        if any("{" in part.text for part in one.rule.parts):
-            found += _about_answer(one.rule)
+        for part in one.rule.parts:
+            if "{" in part.text:
+                found += _about_answer(one.rule)
+                break
     return found
 
 
@@ -106,11 +109,22 @@ class _Earlier:
                 if word:
                     index[word].append(one)
         self._words = list(self._by_word)
+        self._said = sum(len(one.words) for one in ready if one.rule.match_mode is not MatchMode.REGEX)
         self._automaton = AhoCorasick(self._words) if self._words else None
+
+    def no_word_is_shared(self) -> bool:
+        """Return whether no two words are the same and none is part of another, by one search in all of them.
+
+        Each word is found once, as itself; a sign between them can only add finds.
+        """
+        if self._automaton is None or len(self._words) != self._said:
+            return False
+        found = self._automaton.find_matches_as_indexes("\n".join(self._words), overlapping=True)
+        return len(found) == self._said
 
     def shares_no_word(self, one: _Ready) -> bool:
         """Return whether no other rule has one of its words, nor a part of one."""
-        if self._automaton is None or one.rule.match_mode is MatchMode.REGEX:
+        if self._automaton is None:
             return False
         for word in one.words:
             hits = self._automaton.find_matches_as_indexes(word, overlapping=True)

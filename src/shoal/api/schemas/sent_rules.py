@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
 
 from shoal.api.schemas.rules import KnownRuleBody, values_of
 from shoal.rules.schedule import EVERY_DAY
@@ -45,7 +46,8 @@ class _Row(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Row).decode
-_FIELDS = tuple(name for name in _Row.__struct_fields__ if name != "id")
+_FIELDS = _Row.__struct_fields__[:-1]
+"""All but the id, which is the last one."""
 
 
 def sent_rule(row: Any) -> tuple[str, dict[str, Any]]:
@@ -63,14 +65,17 @@ def sent_rule(row: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _fields(row: _Row) -> tuple[str, dict[str, Any]]:
-    values = {name: value for name in _FIELDS if (value := getattr(row, name)) is not UNSET}
+    values = {name: value for name, value in zip(_FIELDS, astuple(row), strict=False) if value is not UNSET}
     if row.parts is not UNSET:
-        values["parts"] = [
-            {name: value for name, value in (("text", part.text), ("image_url", part.image_url)) if value}
-            for part in row.parts
-        ]
+        values["parts"] = [_part(part) for part in row.parts]
     if row.schedule is not UNSET:
         values["schedule"] = [
             {"weekdays": span.weekdays, "start": span.start, "end": span.end} for span in row.schedule
         ]
     return row.id if row.id is not UNSET else "", values
+
+
+def _part(part: _Part) -> dict[str, str]:
+    if part.text and not part.image_url:
+        return {"text": part.text}
+    return {name: value for name, value in (("text", part.text), ("image_url", part.image_url)) if value}
