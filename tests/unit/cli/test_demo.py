@@ -32,7 +32,7 @@ def names(path: Path) -> set[str]:
 def test_a_new_directory_gets_the_marker_and_is_private(tmp_path: Path) -> None:
     with demo_directory(tmp_path / "deep" / ".demo") as path:
         assert names(path) == {DEMO_MARKER}
-        assert path.stat().st_mode & 0o077 == 0
+        assert [one.stat().st_mode & 0o177 for one in (path, path / DEMO_MARKER)] == [0o100, 0]
 
 
 def test_what_a_demo_left_is_removed(tmp_path: Path) -> None:
