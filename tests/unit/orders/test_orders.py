@@ -9,7 +9,7 @@ import pytest
 from order_steps import action_state
 from shoal.messages.sender import OutgoingMessage
 from shoal.orders import orders as orders_module
-from shoal.orders.order_store import Action, ActionState, Order
+from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
 from standins import until
 from without_sockets import BUYER, CHAT, SEND, OneShop
 
@@ -95,3 +95,13 @@ async def test_a_switch_that_is_off_confirms_nothing(shop: OneShop) -> None:
     await came_to(shop, Action.CONFIRM, ActionState.NOT_NEEDED)
     assert shop.site.said == ["货"]
     assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
+
+
+async def test_a_paid_order_of_an_unknown_buyer_is_told_and_gets_nothing(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.answers[PAGE] = {"components": []}
+    await shop.orders.receive("shop", OrderUpdate(order_id=ORDER, status="pending_ship", source="card", paid=True))
+    await shop.reopen()
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert order.problem == "incomplete_card"
+    assert shop.site.said == []
