@@ -23,6 +23,9 @@ MOST_CONNECTIONS: Final = 4_096
 """How many connections are accepted at once when nothing is set and the file limit is high enough."""
 SLOWEST_BYTES_PER_SECOND: Final = 1_024
 """The lowest speed of a request body; the server gives up slower ones."""
+KEPT_SECONDS: Final = 75.0
+"""How long a connection is kept for the client's next request: longer than browsers and reverse proxies keep theirs, so
+that it is they who close it, and no request is sent into a connection that is just being closed."""
 STATE_KEY: Final = "connection"
 """The key in a request's ``scope["state"]`` that holds its connection."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -71,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._speaking: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
         self._heard_anything = False
+        self._is_kept = False
+        """Whether an answer was sent, and nothing of the next request has come."""
         self._speaks_http = True
         self._unsent = 0
         self._taken = 0
@@ -91,6 +96,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass the data on."""
         self._heard_anything = True
+        if self._is_kept:
+            self._is_kept = False
+            self._connections.hear(self)
         if self._speaking is not None:
             self._speaking.data_received(data)
 
@@ -122,10 +130,15 @@ class Connection(asyncio.Protocol):
         self.work()
 
     def end_request(self) -> None:
-        """Count a request that ends; wait for the client unless the next request has begun."""
+        """Count a request that ends; wait for the client's next one unless that has begun."""
         self._requests -= 1
         if not self._requests:
-            self.wait_for_client()
+            self.keep()
+
+    def keep(self) -> None:
+        """Wait for the client's next request, and from its first byte on for the rest of it as for any other."""
+        self._is_kept = True
+        self.wait_for_client(max(KEPT_SECONDS, self._connections.limits.silent_seconds))
 
     def wait_for_client(self, allowed_seconds: float | None = None) -> None:
         """Wait for the client for so many seconds (``None``: as long as any silence may last)."""
@@ -163,14 +176,16 @@ class Connection(asyncio.Protocol):
             return 0
 
     def end(self, *, with_reason: bool = False) -> None:
-        """Close at once. ``with_reason``: send the reason first if the client has sent anything."""
+        """Close at once. ``with_reason``: send the reason first if the client has begun a request."""
         self._connections.leave(self)
         if self._transport is None:
             if self.handshake is not None:
                 self.handshake.cancel()
             return
-        if with_reason and self._heard_anything and self._speaks_http and self._transport.get_write_buffer_size() == 0:
-            self._transport.write(_TOO_SLOW)
+        says_why = with_reason and self._heard_anything and not self._is_kept and self._speaks_http
+        if (says_why or self._is_kept) and self._transport.get_write_buffer_size() == 0:
+            if says_why:
+                self._transport.write(_TOO_SLOW)
             self._transport.close()
             # The system accepts so few bytes at once, except for a client that reads nothing.
             asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._transport.abort)
@@ -265,6 +280,12 @@ class Connections:
         connection.waits_since, connection.deadline = now, now + allowed
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
+
+    def hear(self, connection: Connection) -> None:
+        """Expect the rest of a request within the limit of silence, because its first bytes have arrived."""
+        if connection in self._waiting:
+            latest = asyncio.get_running_loop().time() + self.limits.silent_seconds
+            connection.deadline = min(connection.deadline, latest)
 
     def waits_for(self, connection: Connection) -> bool:
         """Return whether that client is waited for."""

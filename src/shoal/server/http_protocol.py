@@ -100,7 +100,7 @@ class HttpProtocol(RequestHeadLimit):
         if response is None or head is None:
             return False
         self._has_answered = True
-        _connection_of(cycle).wait_for_client()
+        _connection_of(cycle).keep()
         self._send(cycle, head, bytes(response.body))
         return True
 

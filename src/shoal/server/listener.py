@@ -40,6 +40,7 @@ log = structlog.get_logger("shoal.listener")
 GRACE_SECONDS = 5
 """How long running requests and streams may continue after the signal."""
 _BACKLOG = 2048
+_NEVER = 10**6
 _MAX_FRAME_BYTES = 4096
 """The longest message on a WebSocket: the console's page sends very little."""
 
@@ -133,6 +134,7 @@ async def _serve(
         log_level=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=_NEVER,  # ``Connections`` closes what is kept too long
     )
     context = certificate.context() if certificate else None
 

@@ -94,6 +94,58 @@ async def test_f13_a_request_that_follows_at_once_is_not_taken_for_silence_when_
     assert connection in places._waiting
 
 
+class _Answers(asyncio.Protocol):
+    """Hears one request and has answered it at once; the next one never ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.asked = connection, 0
+
+    def data_received(self, data: bytes) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            self.connection.begin_request()
+            self.connection.end_request()
+
+
+async def test_an_answered_client_is_kept_longer_than_one_that_owes_a_request_and_parted_with_without_a_word() -> None:
+    places = Connections(Limits(total=9, per_address=9, silent_seconds=20), ())
+    accepted: list[_Answers] = []
+
+    def protocol(connection: Connection) -> asyncio.Protocol:
+        accepted.append(_Answers(connection))
+        return accepted[-1]
+
+    def left(connection: Connection) -> float:
+        return connection.deadline - asyncio.get_running_loop().time()
+
+    places.speak_by(protocol)
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        listening.setblocking(False)
+        acceptor = Acceptor(listening, places, None, backlog=9)
+        try:
+            clients = [await asyncio.open_connection("127.0.0.1", listening.getsockname()[1]) for _ in range(2)]
+            await until(lambda: len(accepted) == 2)
+            assert all(left(one.connection) <= 20 for one in accepted)
+            for _, writer in clients:
+                writer.write(b"asked")
+            await until(lambda: all(one.asked for one in accepted))
+            assert all(left(one.connection) > 20 for one in accepted), "the next request may take its time"
+            kept, begun = clients
+            begun[1].write(b"the head of the next")
+            await until(lambda: sum(one.asked for one in accepted) == 3)
+            assert sorted(left(one.connection) <= 20 for one in accepted) == [False, True], "it may not, once begun"
+            for one in accepted:
+                one.connection.end(with_reason=True)
+            assert await kept[0].read() == b"", "a reason would be taken for the answer to the next request"
+            assert (await begun[0].read()).startswith(b"HTTP/1.1 408 ")
+        finally:
+            acceptor.close()
+            await acceptor.wait_closed()
+            places.end_all()
+            for _, writer in clients:
+                writer.close()
+
+
 class _Talks(asyncio.Protocol):
     """Sends much on every connection."""
 
