@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 import shoal
 from doors import Door, another_person, open_door, served
@@ -21,8 +22,9 @@ from shoal.api.http.problems import problem_of
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreError
 from shoal.language.catalogue import placeholders, say
 from shoal.language.choice import Language, language_of
+from shoal.storage.history_tables import observed
 from shoal.xianyu.cookie_string import Flaw
-from standins import cookie_of, until
+from standins import cookie_of, until, until_told
 from store_steps import stored
 
 EN = {"Accept-Language": "en"}
@@ -289,9 +291,9 @@ async def test_whoever_hears_that_nobody_knows_can_ask_by_the_op_id(
     door: Door, monkeypatch: pytest.MonkeyPatch, keyed: bool
 ) -> None:
     """The real writer, whose COMMIT and barrier fail: with a key it is the reservation's that fails first."""
-    await until(lambda: door.server.manager.observation("shop").state == "running")
-    for _ in range(2):  # what was observed is stored by then
-        await door.server.database.write(lambda _: None)
+    state = select(observed.c.state).where(observed.c.account_id == "shop")
+    # What is still gathered for the store would be the first to meet the failure.
+    await until_told(lambda: door.server.database.read(lambda connection: connection.scalar(state)), "running")
     writer, failing = door.server.database.group_writer, {"commit", "barrier"}
 
     def point(name: str) -> None:
