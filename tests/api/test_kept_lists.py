@@ -61,6 +61,7 @@ async def test_each_change_and_each_move_is_in_the_next_list(door: Door, made: l
     await door.add("second", 2)
     assert [row["id"] for row in await rows(door)] == ["shop", "second"]
     await door.call("DELETE", "/cookies/shop")
+    assert door.server.kept_accounts._lists == {}
     assert [row["id"] for row in await rows(door)] == ["second"]
     assert made == [1, 1, 1, 2, 1]
 

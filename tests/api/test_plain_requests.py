@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ async def test_both_ways_give_the_same_answer(door: Door, monkeypatch: pytest.Mo
 
 LAYERED: list[tuple[str, dict[str, str]]] = [
     ("/cookies?x=1", {}),
+    ("/cookies/" + "long" * 100, {}),
     ("/cookies", {"Cookie": "shoal_session=x"}),
     ("/cookies", {"Origin": "https://elsewhere.test"}),
     ("/cookies", {"X-Forwarded-For": "198.51.100.7"}),
@@ -282,6 +284,21 @@ async def test_while_the_client_takes_nothing_nothing_is_answered_at_once(door: 
         assert line.answers == []
         protocol.resume_writing()
         await line.until_answered(1)
+
+
+async def test_at_debug_each_request_is_a_line(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    lines: dict[int, list[str]] = {
+        logging.INFO: [],
+        logging.DEBUG: ["GET /cookies 200", "PUT /cookies/shop/status 200"],
+    }
+    for level, said in lines.items():
+        caplog.clear()
+        caplog.set_level(level, "shoal")
+        caplog.set_level(logging.INFO, "uvicorn.access")
+        await door.client.get("/cookies")
+        await door.client.put("/cookies/shop/status", **PUT)
+        found = [record.args for record in caplog.records if record.name == "uvicorn.access"]
+        assert [f"{one[1]} {one[2]} {one[4]}" for one in found if isinstance(one, tuple)] == said
 
 
 async def test_a_body_that_arrives_in_parts_has_the_time_limit_of_the_layers(door: Door) -> None:

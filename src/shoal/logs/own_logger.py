@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from types import FrameType
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -44,13 +44,22 @@ class OwnLogger:
 
     debug = warning = error = critical = exception = info
 
+    def not_made(self, event: str | None) -> None:
+        """Report a line that could not be made, in the ``except`` of its failure; it fails no caller either."""
+        self._handler.handleError(logging.makeLogRecord({"name": self.name, "msg": event}))
+
 
 class OwnLines(structlog.stdlib.BoundLogger):
     """What our modules call: nothing is done for a line that the level of its logger does not allow."""
 
     def _proxy_to_logger(self, method_name: str, event: str | None = None, *event_args: str, **event_kw: Any) -> Any:
         if self._logger.isEnabledFor(_LEVELS[method_name]):
-            return super()._proxy_to_logger(method_name, event, *event_args, **event_kw)
+            try:
+                return super()._proxy_to_logger(method_name, event, *event_args, **event_kw)
+            except RecursionError:
+                raise
+            except Exception:  # noqa: BLE001  as a handler of the standard library does
+                cast("OwnLogger", self._logger).not_made(event)
         return None
 
 

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     RequestResponseCycle,
 )
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from shoal.api.http.plain_requests import PlainRequest, PlainRequests
 from shoal.api.http.safety_headers import SafetyHeaders, safe_headers
@@ -71,7 +72,8 @@ class HttpProtocol(RequestHeadLimit):
         self.plain: PlainAnswers | None = None
         self._has_answered = False
         """Whether a request was answered at once in this turn of the loop: one only, so that connections take turns."""
-        if not logging.getLogger("shoal").isEnabledFor(logging.DEBUG):
+        self._tells_each = logging.getLogger("shoal").isEnabledFor(logging.DEBUG)
+        if not self._tells_each:
             self.access_logger = cast("logging.Logger", _Refusals(self.access_logger))
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +103,7 @@ class HttpProtocol(RequestHeadLimit):
             return False
         self._has_answered = True
         _connection_of(cycle).keep()
-        self._send(cycle, head, bytes(response.body))
+        self._send(cycle, head, response)
         return True
 
     def _answering(
@@ -141,10 +143,15 @@ class HttpProtocol(RequestHeadLimit):
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
         if not cycle.disconnected:
-            self._send(cycle, head, bytes(response.body))
+            self._send(cycle, head, response)
 
-    def _send(self, cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
+    def _send(self, cycle: RequestResponseCycle, head: bytes, response: Response) -> None:
         """Send a whole answer, and expect the next request."""
+        body = bytes(response.body)
+        if self._tells_each:
+            of = cycle.scope
+            facts = get_client_addr(of), of["method"], get_path_with_query_string(of), of["http_version"]
+            self.access_logger.info('%s - "%s %s HTTP/%s" %d', *facts, response.status_code)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if len(body) > _LARGE:

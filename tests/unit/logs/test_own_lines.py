@@ -88,6 +88,13 @@ def test_a_line_that_cannot_be_written_fails_nobody(capsys: pytest.CaptureFixtur
     assert "Logging error" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", [10**5000, {(1, 2): 3}], ids=["long", "keyed"])
+def test_a_line_that_cannot_be_made_fails_nobody(value: object, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(stream=io.StringIO())
+    structlog.get_logger("shoal.test").info("lost", value=value)
+    assert "Logging error" in capsys.readouterr().err
+
+
 def test_a_level_that_is_set_later_counts() -> None:
     stream = io.StringIO()
     configure_logging(stream=stream)

@@ -34,6 +34,8 @@ _HEADERS: Final = frozenset(
 )  # fmt: skip
 """No layer does anything for them, save the checks that ``PlainRequests.find`` makes itself."""
 _BODILESS: Final = frozenset({None, b"0"})
+_LONGEST_PATH: Final = 256
+"""The route of a longer path is not remembered: what anybody may ask for must not fill the memory."""
 _FAILED: Final = "shoal.failed"
 
 Found = tuple[DirectRoute, DirectCall, dict[str, str], bool]
@@ -102,7 +104,7 @@ class PlainRequests:
     def find(self, scope: Scope, receive: Receive, send: Send) -> PlainRequest | None:
         """Return the request if it is plain. The caller is known then, if it can be answered at once."""
         server: Server | None = getattr(self._app.state, "server", None)
-        if server is None or scope["query_string"] or scope["root_path"]:
+        if server is None or scope["query_string"] or scope["root_path"] or len(scope["path"]) > _LONGEST_PATH:
             return None
         method = scope["method"]
         found = self._found(method, scope["path"])

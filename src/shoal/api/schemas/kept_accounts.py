@@ -48,6 +48,7 @@ class KeptAccounts:
     def _follow(self, account_id: str, account: Account | None) -> None:
         if account is None:
             self._kept.pop(account_id, None)
+            self._lists.clear()
 
     def body(self, account: Account, permission: Permission) -> bytes:
         """Return an ``AccountBody`` as JSON."""
