@@ -34,7 +34,7 @@ def grams_of(*texts: str) -> set[int]:
     found: set[int] = set()
     for text in texts:
         if text:
-            plain = text.casefold()
+            plain = _plain(text)
             found.update(map(_gram, map(str.__add__, plain, plain[1:])))
             if not plain.isascii():
                 found.update(_gram(letter) for letter in plain if letter >= _FIRST_ALONE)
@@ -43,10 +43,15 @@ def grams_of(*texts: str) -> set[int]:
 
 def grams_wanted(query: str) -> list[int]:
     """Return the grams that a text with the query in it has; none when the index cannot help."""
-    plain = query.casefold()
+    plain = _plain(query)
     if len(plain) == 1:
         return [_gram(plain)] if plain >= _FIRST_ALONE else []
     return list(dict.fromkeys(map(_gram, map(str.__add__, plain, plain[1:]))))
+
+
+def _plain(text: str) -> str:
+    """Return the text as all databases may see it: to some, the lower case of İ is i, to others i and a dot above."""
+    return text.casefold().replace("\u0307", "")
 
 
 @lru_cache(1 << 16)

@@ -44,3 +44,9 @@ def test_single_letters_are_grams_only_where_they_are_words() -> None:
     assert len(grams_wanted("钱")) == 1
     assert grams_wanted("a") == grams_wanted("7") == grams_wanted("") == []
     assert grams_wanted("Ok") == grams_wanted("oK")
+
+
+def test_a_letter_whose_small_form_differs_between_databases_is_found_by_each_of_them() -> None:
+    for small in ("istanbul", "i\u0307stanbul", "İSTANBUL"):
+        assert set(grams_wanted(small)) <= grams_of("İstanbul")
+    assert grams_wanted("\u0307") == []
