@@ -15,7 +15,7 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.errors import TemporaryFailure
+from shoal.errors import NotApplied, TemporaryFailure
 from standins import ANN, FakeSite, cookie_of
 from state.virtual_loop import VirtualLoop
 from state.world import settings
@@ -210,6 +210,30 @@ def test_f3_shops_whose_lines_were_cut_follow_the_first_that_got_in_again() -> N
         await manager.update_cookie_status("shop0", True, caller=ANN)
         await asyncio.sleep(1)
         assert {manager.observation(name).state for name in manager.accounts} == {AccountState.RUNNING}
+        await manager.close()
+
+    on_virtual_time(scenario())
+
+
+def test_shops_whose_messages_could_not_be_stored_for_minutes_are_back_soon_after_they_can_be() -> None:
+    async def scenario() -> None:
+        site, mended = FakeSite(), asyncio.Event()
+
+        async def until_something_is_to_be_stored(account: Account, link: Link) -> None:
+            link.running()
+            if mended.is_set():
+                await asyncio.Event().wait()
+            await asyncio.sleep(14)
+            raise NotApplied
+
+        site.behave = until_something_is_to_be_stored
+        manager = CookieManager(await populated(30), site.connect, settings(), rng=Random(2))
+        await manager.open()
+        await asyncio.sleep(900)
+        mended.set()
+        await asyncio.sleep(14 + 31)
+        seen = [manager.observation(name) for name in manager.accounts]
+        assert {(one.state, one.crash_loop) for one in seen} == {(AccountState.RUNNING, False)}
         await manager.close()
 
     on_virtual_time(scenario())

@@ -22,7 +22,7 @@ from shoal.accounts.observed_state import ObservedState, Report, is_of_the_site,
 from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
-from shoal.errors import ActionRequired, ComeBackLater, NumberTaken, ShoalError
+from shoal.errors import ActionRequired, ComeBackLater, CommitUnknown, NotApplied, NumberTaken, ShoalError
 
 log = structlog.get_logger("shoal.task")
 
@@ -371,7 +371,8 @@ class AccountTask:
             self._loop.time(),
             ran_seconds=ran,
             patient=isinstance(error, ComeBackLater),
-            lost_line=self._kept_out and self._connected_at is not None,
+            lost_line=isinstance(error, NotApplied | CommitUnknown)
+            or (self._kept_out and self._connected_at is not None),
         )
         self._failed_for = self._running_for
         if self._kept_out:

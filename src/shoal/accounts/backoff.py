@@ -13,7 +13,8 @@ class BackoffLimits:
     More than ``crash_loop_failures`` within ``crash_loop_window_seconds`` means a crash loop: from then on the wait is
     always the longest one, until it ran for ``stable_seconds`` (the longest waits alone would thin the failures out).
     A line that was lost after it ran counts for no crash loop, and waits at most ``lost_line_seconds``: the site lets
-    the account in, so a longer wait only loses messages.
+    the account in, so a longer wait only loses messages. A failed write of the database is no fault of the account
+    either.
     """
 
     first_seconds: float = 1.0
@@ -40,7 +41,7 @@ class Backoff:
     def failed(self, now: float, *, ran_seconds: float, patient: bool = False, lost_line: bool = False) -> float:
         """Count a failure after ``ran_seconds`` of health; return how many seconds to wait.
 
-        ``lost_line``: the connection ran, and the way to the site broke.
+        ``lost_line``: the connection ran, and the way to the site broke, or the database failed.
         ``patient``: we were asked to come back later. The wait is then longer, and never less than half its ceiling.
         """
         if ran_seconds >= self._limits.stable_seconds:
