@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.processes import PASSWORD, ServerProcess
 from certificates import certificate
+from standins import until
 
 pytestmark = pytest.mark.outside
 NOWHERE = "http://127.0.0.1:9"
@@ -179,9 +180,15 @@ def asked(server: ServerProcess, *headers: str, path: str = "/health/live") -> b
 
 
 def held(port: int) -> int:
-    """How many connections the server has. Its files in ``/proc`` are for root alone: it allows no core."""
+    """How many connections the server has."""
+    return len(ports_of_clients(port))
+
+
+def ports_of_clients(port: int) -> list[int]:
+    """The other ends of the server's connections. Its files in ``/proc`` are for root alone: it allows no core."""
     taken = (psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT)
-    return sum(one.laddr.port == port and one.status in taken for one in psutil.net_connections("tcp") if one.laddr)
+    both = [(one.laddr, one.raddr) for one in psutil.net_connections("tcp") if one.status in taken]
+    return [theirs.port for ours, theirs in both if ours and theirs and ours.port == port]
 
 
 class FewFiles(ServerProcess):
@@ -229,6 +236,8 @@ async def an_answer_that_is_not_read_ends(
         writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40)
         await all_closed(quiet, within=120)
         await owner_works(server)
+        mine = writer.get_extra_info("sockname")[1]
+        await until(lambda: mine not in ports_of_clients(server.port))
         async with asyncio.timeout(60):
             with suppress(OSError):
                 while await reader.read(1 << 16):  # what had left already, then the end
