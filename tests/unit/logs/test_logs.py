@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 import shoal
+from log_setup import log_restored
 from shoal.logs.logs import configure_logging, redact_event
 from shoal.logs.redaction import redact_text
 from shoal.server.reply_server import build_app
@@ -28,15 +29,8 @@ COOKIE = f"cna=xyz; unb={SECRETS[2]}; cookie2={SECRETS[0]}; _m_h5_tk={SECRETS[1]
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    names = ("", "shoal", "uvicorn", "uvicorn.error", "uvicorn.access")
-    before = {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in names}
-    structure = structlog.get_config()
-    yield
-    structlog.configure(**structure)
-    logging.captureWarnings(capture=False)
-    for name, (level, handlers) in before.items():
-        logging.getLogger(name).setLevel(level)
-        logging.getLogger(name).handlers[:] = handlers
+    with log_restored():
+        yield
 
 
 @pytest.fixture

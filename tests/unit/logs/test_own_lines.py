@@ -12,6 +12,7 @@ import pytest
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
 
+from log_setup import log_restored
 from shoal.logs import redaction
 from shoal.logs.log_lines import NEWEST
 from shoal.logs.logs import configure_logging
@@ -23,13 +24,8 @@ HEAD = {"timestamp": "2026-11-27T00:00:00.000000Z", "level": "info", "logger": "
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("shoal")
-    before, structure = (list(root.handlers), root.level, own.level), structlog.get_config()
-    yield
-    structlog.configure(**structure)
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level, own.level = before
-    own.setLevel(before[2])
+    with log_restored():
+        yield
 
 
 @pytest.mark.parametrize(
