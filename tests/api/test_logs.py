@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from doors import Door, another_person
+from log_setup import log_restored
 from shoal.auth.permission import Permission
 from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLines
 from shoal.logs.logs import configure_logging
@@ -19,19 +20,14 @@ from standins import cookie_of, until
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[io.StringIO]:
     """The process's log as ``shoal serve`` sets it up, and as it was afterwards."""
-    names = ("", "shoal", "uvicorn", "uvicorn.error", "uvicorn.access")
-    before = {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in names}
-    structure = structlog.get_config()
     NEWEST.clear()
     stream = io.StringIO()
-    configure_logging(stream=stream)
-    structlog.configure(cache_logger_on_first_use=False)  # else the loggers of the modules would speak here for ever
-    yield stream
-    structlog.configure(**structure)
-    logging.captureWarnings(capture=False)
-    for name, (level, handlers) in before.items():
-        logging.getLogger(name).setLevel(level)
-        logging.getLogger(name).handlers[:] = handlers
+    with log_restored():
+        configure_logging(stream=stream)
+        structlog.configure(
+            cache_logger_on_first_use=False
+        )  # else the loggers of the modules would speak here for ever
+        yield stream
     NEWEST.clear()
 
 
