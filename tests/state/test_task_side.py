@@ -199,7 +199,7 @@ def test_f3_shops_whose_lines_were_cut_follow_the_first_that_got_in_again() -> N
             raise TemporaryFailure(code="socket_closed")
 
         site.behave = until_the_cut
-        sits_long = BackoffLimits(first_seconds=10_000.0, longest_seconds=10_000.0, lost_line_seconds=10_000.0)
+        sits_long = BackoffLimits(first_seconds=10_000.0, longest_seconds=10_000.0, outside_seconds=10_000.0)
         manager = CookieManager(await populated(30), site.connect, settings(), rng=Random(2), backoff=sits_long)
         await manager.open()
         await asyncio.sleep(10)

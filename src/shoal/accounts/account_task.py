@@ -371,7 +371,7 @@ class AccountTask:
             self._loop.time(),
             ran_seconds=ran,
             patient=isinstance(error, ComeBackLater),
-            lost_line=isinstance(error, NotApplied | CommitUnknown)
+            outside=isinstance(error, NotApplied | CommitUnknown)
             or (self._kept_out and self._connected_at is not None),
         )
         self._failed_for = self._running_for

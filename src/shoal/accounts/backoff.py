@@ -12,14 +12,13 @@ class BackoffLimits:
 
     More than ``crash_loop_failures`` within ``crash_loop_window_seconds`` means a crash loop: from then on the wait is
     always the longest one, until it ran for ``stable_seconds`` (the longest waits alone would thin the failures out).
-    A line that was lost after it ran counts for no crash loop, and waits at most ``lost_line_seconds``: the site lets
-    the account in, so a longer wait only loses messages. A failed write of the database is no fault of the account
-    either.
+    A failure whose cause lies outside of the account counts for no crash loop, and waits at most ``outside_seconds``: a
+    longer wait only loses messages.
     """
 
     first_seconds: float = 1.0
     longest_seconds: float = 300.0
-    lost_line_seconds: float = 30.0
+    outside_seconds: float = 30.0
     stable_seconds: float = 60.0
     patient_steps: int = 4
     crash_loop_failures: int = 8
@@ -38,17 +37,17 @@ class Backoff:
         """
         self.crash_loop = False
 
-    def failed(self, now: float, *, ran_seconds: float, patient: bool = False, lost_line: bool = False) -> float:
+    def failed(self, now: float, *, ran_seconds: float, patient: bool = False, outside: bool = False) -> float:
         """Count a failure after ``ran_seconds`` of health; return how many seconds to wait.
 
-        ``lost_line``: the connection ran, and the way to the site broke, or the database failed.
+        ``outside``: the connection ran and the way to the site broke, or the database refused a write.
         ``patient``: we were asked to come back later. The wait is then longer, and never less than half its ceiling.
         """
         if ran_seconds >= self._limits.stable_seconds:
             self._attempt = 0
             self.crash_loop = False
-        if lost_line:
-            return self._rng.uniform(0.0, min(self._limits.lost_line_seconds, self._next_ceiling()))
+        if outside:
+            return self._rng.uniform(0.0, min(self._limits.outside_seconds, self._next_ceiling()))
         self._failures = [*self._failures[-self._limits.crash_loop_failures :], now]
         self.crash_loop = self.crash_loop or (
             len(self._failures) > self._limits.crash_loop_failures

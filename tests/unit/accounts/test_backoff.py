@@ -71,7 +71,7 @@ def test_a_crash_loop_stays_one_though_its_long_waits_thin_the_failures_out(seed
 
 def test_f3_a_line_that_is_cut_again_and_again_is_no_crash_loop_and_waits_half_a_minute_at_most() -> None:
     backoff = Backoff(BackoffLimits(), Longest())
-    found = [backoff.failed(30.0 * number, ran_seconds=10.0, lost_line=True) for number in range(20)]
+    found = [backoff.failed(30.0 * number, ran_seconds=10.0, outside=True) for number in range(20)]
     assert found == [1, 2, 4, 8, 16, *[30] * 15]
     assert not backoff.crash_loop
     assert backoff.failed(600.0, ran_seconds=0.0) == 300, "no answer at all: it grows on"
@@ -81,7 +81,7 @@ def test_f3_a_line_that_is_cut_again_and_again_is_no_crash_loop_and_waits_half_a
 def test_f3_a_crash_loop_that_ran_for_a_moment_waits_shortly_for_its_lost_line_and_stays_one() -> None:
     backoff = Backoff(BackoffLimits(), Longest())
     _, now = waits(backoff, 9)
-    assert backoff.failed(now, ran_seconds=10.0, lost_line=True) == 30
+    assert backoff.failed(now, ran_seconds=10.0, outside=True) == 30
     assert backoff.crash_loop
     assert backoff.failed(now, ran_seconds=0.0) == 300
 
