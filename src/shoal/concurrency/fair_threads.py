@@ -28,7 +28,7 @@ WAITING_ALL: Final = 256
 
 
 class FairThreads:
-    """A few threads, given to users in fair turns."""
+    """A few threads, given to users in fair turns. They end when nothing refers to this any more."""
 
     def __init__(self, threads: int, *, name: str, waiting_each: int, waiting_all: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -48,7 +48,7 @@ class FairThreads:
         call = functools.partial(contextvars.copy_context().run, function)
         try:
             work = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except RuntimeError:  # the threads were shut down
+        except RuntimeError:  # the process is ending
             self._turns.give_back(taker)
             raise
         work.add_done_callback(functools.partial(self._done, taker))
@@ -58,13 +58,6 @@ class FairThreads:
         self._turns.give_back(user)
         if not work.cancelled():
             work.exception()  # marks the exception as retrieved: the waiting caller gets it
-
-    def close(self) -> None:
-        """Accept no more work; running functions end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def __del__(self) -> None:
-        self.close()
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, FairThreads]] = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,4 +135,23 @@ async def test_f9_what_runs_for_a_person_who_left_keeps_its_place_until_it_has_e
         assert await next_one == 3
     finally:
         held.set()
-        threads.close()
+
+
+def test_the_threads_of_a_loop_end_with_it() -> None:
+    def mine() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("shoal-work")}
+
+    before = mine()
+
+    async def both() -> set[threading.Thread]:
+        await asyncio.gather(beside(sum, (1, 2)), beside(sum, (3, 4)))
+        return mine() - before
+
+    with asyncio.Runner() as runner:
+        begun = runner.run(both())
+    assert begun
+    del runner
+    gc.collect()
+    for thread in begun:
+        thread.join(60)
+        assert not thread.is_alive()
