@@ -6,16 +6,36 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from doors import Door, another_person, client_of
+from doors import Door, another_person, client_of, open_door
 from shoal.accounts.store import Contents
 from shoal.auth.users import Role
 from shoal.storage.engines import DATABASE_FILE
 from standins import cookie_of, until
 
 RELOAD = ("POST", "/system/reload-cache")
+
+
+async def test_a_reload_under_way_ends_with_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def lasting(**_: object) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with open_door(tmp_path) as door:
+        monkeypatch.setattr(door.server.manager, "compare_with_db", lasting)
+        asking = asyncio.create_task(door.server.reload.look())
+        await asyncio.wait_for(began.wait(), 60)
+    assert ended.is_set()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
 
 
 async def _by_another_program(door: Door, *statements: str) -> None:

@@ -156,6 +156,8 @@ async def test_a_recovery_code_opens_once_however_it_is_typed(door: Door, phone:
     answers = await asyncio.gather(*(_login(door, totp=codes[0].upper()) for _ in range(3)))
     assert Counter(answer["success"] for answer in answers) == {True: 1, False: 2}
     assert (await _login(door, totp=codes[1].replace("-", " ")))["success"]
+    told = (await door.call("GET", "/security-log"))["items"]
+    assert sum(note["times"] for note in told if note["kind"] == "recovery_code_used") == 2
     async with client_of(door.app, (await _login(door, totp=phone.code()))["token"]) as client:
         assert (await client.get("/me")).json()["recovery_codes_left"] == 8
         body = {"password": PASSWORD, "code": phone.code()}
@@ -190,6 +192,14 @@ async def test_it_is_taken_away_by_password_and_code_or_by_an_administrator(door
     assert Counter(kind for kind in kinds if kind.startswith(("totp", "recovery"))) == {
         "totp_on": 2, "totp_off": 2, "recovery_code_used": 1,
     }  # fmt: skip
+
+
+async def test_what_ends_or_renews_a_factor_says_when_there_is_none(door: Door) -> None:
+    body = {"password": PASSWORD, "code": "000000"}
+    async with another_person(door) as bob:
+        for method, path in (("DELETE", "/me/totp"), ("POST", "/me/recovery-codes")):
+            assert (await bob.call(method, path, 409, json=body))["code"] == "totp_off"
+        assert (await bob.call("GET", "/me"))["has_totp"] is False
 
 
 async def test_a_code_of_one_person_is_none_of_another(door: Door, phone: Phone) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from doors import Door, another_person
+from shoal.api.routes import rule_trial
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater, NotApplied
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow
+from shoal.messages.replies import Explained, explain
 from shoal.messages.takeovers import Takeovers
-from shoal.rules.matcher import WHY_NOT
-from standins import until
+from shoal.rules.matcher import MANY_RULES, WHY_NOT
+from standins import ANN, until
 
 SHOP = "/cookies/shop/rules"
 
@@ -50,6 +53,25 @@ async def test_it_names_the_rule_and_the_exact_text(running: Door) -> None:
     assert (tried["would_send"], tried["blocked_by"]) == (True, None), tried["detail"]
     assert await running.server.message_log.outbox.list_sendings(["shop"]) == []
     assert (await running.call("GET", f"{SHOP}/{rule_id}"))["hits"] == 0
+
+
+async def test_f9_what_may_take_long_is_tried_on_a_thread_and_the_rest_at_once(
+    running: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_loop: list[bool] = []
+
+    def noted(*asked: Any, **more: Any) -> Explained:
+        on_loop.append(threading.current_thread() is threading.main_thread())
+        return explain(*asked, **more)
+
+    monkeypatch.setattr(rule_trial, "explain", noted)
+    await add(running, "包邮")
+    await attempt(running, "包邮吗")
+    pairs = [(f"词{number}", "在的") for number in range(MANY_RULES)]
+    await running.server.manager.update_keywords("shop", pairs, caller=ANN)
+    for _ in range(2):  # the index is made once
+        assert (await attempt(running, "词7"))["would_send"]
+    assert on_loop == [True, False, False]
 
 
 async def test_every_other_rule_says_why_it_does_not_fire_in_both_languages(running: Door) -> None:

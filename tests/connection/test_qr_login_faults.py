@@ -12,6 +12,7 @@ from order_steps import held
 from proxies import small_proxy, tripwire
 from sandboxed import Machine, Shoal
 from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
 from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from standins import until
@@ -164,6 +165,27 @@ async def test_a_database_that_fails_for_a_moment_costs_no_second_scan(
     assert view.state is QrLoginState.FAILED
     assert view.error is not None
     assert view.error.code == "not_applied"
+
+
+async def test_a_number_that_another_owner_takes_while_the_cookie_is_stored_costs_no_second_scan(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = shoal.manager.add_cookie
+    eve = Caller(actor="user:eve", owner_id=OWNER + 1)
+
+    async def overtaken(account_id: str, value: str, **values: Any) -> Any:
+        if not shoal.manager.accounts:
+            await add(account_id, value, **{**values, "owner_id": OWNER + 1, "caller": eve})
+        return await add(account_id, value, **values)
+
+    monkeypatch.setattr(shoal.manager, "add_cookie", overtaken)
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins)
+        unb = await scan(shoal, login, "CONFIRMED")
+        view = await ended(logins, login)
+    assert (view.state, view.account_id) == (QrLoginState.DONE, f"{unb}-2")
+    owners = {name: account.owner_id for name, account in shoal.manager.accounts.items()}
+    assert owners == {unb: OWNER + 1, f"{unb}-2": OWNER}
 
 
 async def test_a_login_that_is_cancelled_while_its_cookie_is_stored_is_done(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -182,6 +183,26 @@ async def test_f7_a_row_that_moves_on_while_it_is_taken_over_is_looked_at_again(
         await manager.compare_with_db(take_over=True)
     assert manager.account("shop").remark == "second"
     assert [entry.actor for entry in await store.journal()].count(OUTSIDE) == 1
+    await _in_step(store, manager)
+
+
+async def test_f7_a_row_that_moves_on_whenever_it_is_looked_at_is_told_as_one_that_could_not_be_taken_over(
+    database: Database, store: DBManager, manager: CookieManager
+) -> None:
+    glimpse, texts = store.glimpse, (f"text {number}" for number in count())
+
+    async def look(account_id: str, *, after_rev: int) -> Any:
+        seen = await glimpse(account_id, after_rev=after_rev)
+        await database.write(_remark(next(texts)))
+        return seen
+
+    await database.write(_remark("first"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "glimpse", look)
+        (told,) = await manager.compare_with_db(take_over=True)
+    assert (told.account_id, told.error and told.error.code) == ("shop", StaleGeneration.code)
+    assert OUTSIDE not in {entry.actor for entry in await store.journal()}
+    await manager.compare_with_db(take_over=True)
     await _in_step(store, manager)
 
 

@@ -75,6 +75,11 @@ async def test_what_is_uncertain_is_sent_again_so_often_and_no_oftener(sendings:
     assert not await sendings.begin_again(sending, most_resends=9)
 
 
+async def test_a_row_that_is_gone_is_told_as_missing(sendings: Outbox) -> None:
+    with pytest.raises(LookupError):
+        await sendings.get(7)
+
+
 async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Outbox, clock: Clock) -> None:
     three = await sendings.queue([a_row(0), a_row(1, part=1), a_row(2, part=2)])
     parts = [await sendings.get(row_id) for row_id in three.ids]

@@ -182,6 +182,33 @@ async def test_f3_who_signed_in_just_before_the_database_goes_away_is_known(
     assert await opened.of(token) is not None
 
 
+async def test_f3_a_database_that_does_not_answer_or_was_not_told_all_is_said_to_be_degraded(
+    people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await Users(people, passwords).create("ann", PASSWORD)
+    opened = Sessions(people, hours=1, idle_hours=0)
+    token = await opened.open(ann.id)
+
+    async def refused(*_: object) -> None:
+        raise StoreError("not now", code="not_applied")
+
+    async def degraded() -> bool:
+        return people.degraded
+
+    assert not await degraded()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "read", refused)
+        await opened.of(token)
+        assert await degraded(), "it did not answer"
+    await until_told(degraded, False)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", refused)
+        await opened.open(ann.id)
+        assert await degraded(), "a sign-in waits for it"
+    await until_told(degraded, False)
+
+
 async def test_f3_what_was_kept_is_not_stored_when_it_holds_no_more(
     people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,19 @@ async def test_waiting_for_a_turn_has_a_limit_that_touches_nothing() -> None:
         await in_step(store, manager)
 
 
+async def test_who_waits_in_vain_for_a_removal_is_told_so() -> None:
+    store = MemoryStore()
+    async with managing(FakeSite(), store, lock_wait_seconds=0.05) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        store.delay_seconds = 0.3
+        removal = asyncio.create_task(manager.remove_cookie("shop", caller=ANN))
+        await asyncio.sleep(0)
+        with pytest.raises(LockTimeout) as caught:
+            await manager.update_settings("shop", {"remark": "second"}, caller=ANN)
+        assert caught.value.params["operation"] == "remove_cookie"
+        await removal
+
+
 async def test_a_change_lands_on_no_other_owner_who_took_the_id_during_the_wait() -> None:
     site, store = FakeSite(), MemoryStore()
     async with managing(site, store) as manager:

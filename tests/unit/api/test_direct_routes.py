@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import routing
+from starlette.types import Message
 
 from doors import Door, client_of, open_door
 from shoal.accounts.account import AccountState
@@ -133,6 +134,20 @@ async def test_a_body_that_does_not_fit_is_answered_as_fastapi_answers_it(
         assert told(direct) == told(by_fastapi)
     else:
         assert direct.json().keys() == by_fastapi.json().keys()
+
+
+async def test_a_method_that_a_route_does_not_have_is_answered_once(door: Door) -> None:
+    sent: list[str] = []
+
+    async def nothing() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(f"{message['type']} {message.get('status', '')}".strip())
+
+    (route,) = (route for route in routes(door) if route.path == "/verify")
+    await route.handle({"type": "http", "method": "DELETE", "path": "/verify", "headers": []}, nothing, send)
+    assert sent == ["http.response.start 405", "http.response.body"]
 
 
 @pytest.mark.parametrize(

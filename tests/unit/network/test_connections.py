@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
+import os
 import socket
 import sys
 from typing import cast
@@ -144,6 +146,50 @@ async def test_an_answered_client_is_kept_longer_than_one_that_owes_a_request_an
             places.end_all()
             for _, writer in clients:
                 writer.close()
+
+
+class _Refusing(socket.socket):
+    """A listening socket whose next call of ``accept`` fails with this error."""
+
+    error: int | None = None
+
+    def accept(self) -> tuple[socket.socket, object]:
+        error, self.error = self.error, None
+        if error is not None:
+            raise OSError(error, os.strerror(error))
+        return super().accept()
+
+
+@pytest.mark.parametrize(("error", "makes_room"), [(errno.EPROTO, False), (errno.EMFILE, True)])
+async def test_a_connection_that_could_not_be_accepted_costs_another_its_place_only_without_handles(
+    error: int, makes_room: bool
+) -> None:
+    places, accepted = Connections(Limits(total=9, per_address=9, silent_seconds=300), ()), 0
+
+    def protocol(_: Connection) -> asyncio.Protocol:
+        nonlocal accepted
+        accepted += 1
+        return asyncio.Protocol()
+
+    places.speak_by(protocol)
+    with _Refusing(socket.AF_INET, socket.SOCK_STREAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.setblocking(False)
+        acceptor = Acceptor(listening, places, None, backlog=9)
+        silent, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1])
+        try:
+            await until(lambda: accepted == 1)
+            listening.error = error
+            _, second = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1])
+            await until(lambda: accepted == 2)
+            if makes_room:
+                assert await asyncio.wait_for(silent.read(), 60) == b""
+            assert len(places) == (1 if makes_room else 2)
+            second.close()
+        finally:
+            acceptor.close()
+            await acceptor.wait_closed()
+            writer.transport.abort()
 
 
 class _Talks(asyncio.Protocol):

@@ -106,6 +106,14 @@ def test_merged_cells_are_told_and_those_elsewhere_are_not() -> None:
     assert faults(["a", "both"], ["b", None], change=merge) == [(2, "回复", "cells_merged")]
 
 
+@pytest.mark.parametrize(
+    ("cells", "head"), [("A2:A3", "词"), ("B2:C3", "回复"), ("C2:D3", None), ("AA2:AB3", None), ("A1:B1", None)]
+)
+def test_merged_cells_are_told_of_the_columns_that_have_a_head(cells: str, head: str | None) -> None:
+    told = faults(["a", "one"], ["b", "two"], change=lambda page: page.merge_cells(cells))
+    assert [where for _, where, why in told if why == "cells_merged"] == ([head] if head else [])
+
+
 def test_faults_stand_in_the_order_of_the_rows() -> None:
     error = UnusableRows([Fault(9, "", InvalidInput()), Fault(2, "", InvalidInput())])
     assert [fault.row for fault in error.faults] == [2, 9]
