@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shoal.cli.demo import child_process
 from shoal.cli.demo.child_process import ChildDied, ChildProcess
 
 READY = r'^SANDBOX \{"url": "([^"]+)"'
@@ -31,6 +32,20 @@ async def test_a_child_that_dies_at_once_is_told_with_its_last_lines(tmp_path: P
         await child.start("shoal.sandbox", "--nope", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=180)
     await child.stop()
     assert "--nope" in child.last_lines()[-1]
+
+
+async def test_a_child_that_does_not_end_when_it_is_told_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_process, "STOP_SECONDS", 0.1)
+    lines = "import signal", "signal.signal(signal.SIGTERM, signal.SIG_IGN)", "print('READY x', flush=True)"
+    (tmp_path / "deaf.py").write_text("\n".join([*lines, "signal.pause()"]), encoding="utf-8")
+    child = ChildProcess("deaf", tmp_path / "deaf.log")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    await child.start("deaf", env=environment, cwd=tmp_path, ready="^READY (x)", ready_seconds=180)
+    assert child.pid is not None
+    await child.stop()
+    assert not psutil.pid_exists(child.pid), "it was waited for"
 
 
 async def test_a_child_ends_with_its_starter_however_that_ends(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import pytest
@@ -142,6 +143,22 @@ async def test_scripted_buyers_talk_to_who_is_connected() -> None:
                 await asyncio.sleep(0.05)
         assert {line["account"] for line in (await box.get("events"))["items"]} == {im.shop.unb}
         assert await im.payload()
+
+
+async def test_scripted_buyers_ask_for_all_that_a_shop_has() -> None:
+    async with sandbox() as box:
+        seller, empty = box.world.sellers.values()
+        empty.items.clear()
+        assert len(seller.items) > 1
+        for number in range(20):
+            for shop in (seller, empty):
+                Script().step(box.site, Random(number), box.world.buyer(f"{shop.unb} {number}"), [shop], {})
+        asked = {chat.item_id for chat in box.world.chats_of(seller.unb)}
+        assert asked == set(seller.items)
+        titles = {item.title for item in seller.items.values()}
+        said = [line.text for chat in box.world.chats_of(seller.unb) for line in chat.lines]
+        assert any(title in text for title in titles for text in said)
+        assert len(box.world.chats_of(empty.unb)) == 20
 
 
 async def test_the_command_prints_its_address_and_ends_on_a_signal() -> None:

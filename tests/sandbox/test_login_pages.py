@@ -101,6 +101,27 @@ async def test_cookie2_comes_by_the_visit_and_the_confirmation_makes_it_a_login(
         assert (await browser.status(ask))["qrCodeStatus"] == "EXPIRED"
 
 
+async def test_the_page_of_a_code_has_the_form_of_the_site() -> None:
+    async with sandbox() as box:
+        _, page = await Browser(box).call("GET", "/mini_login.htm")
+    found = re.search(r"viewData = (\{.*\});", page)
+    assert found
+    form = json.loads(found[1])["loginFormData"]
+    fixed = {"appName", "appEntrance", "isMobile", "lang", "returnUrl", "fromSite"}
+    assert {name: form[name] for name in fixed} == {
+        "appName": "xianyu", "appEntrance": "web", "isMobile": False, "lang": "zh_CN", "returnUrl": "", "fromSite": 77,
+    }  # fmt: skip
+    assert form.keys() == fixed | {"_csrf_token", "umidToken"}
+
+
+@pytest.mark.parametrize("page", ["normal_validate", "verify_modes", "identity_verify"])
+async def test_the_pages_of_a_check_know_no_invented_name(page: str) -> None:
+    async with sandbox() as box:
+        reply, text = await Browser(box).call("GET", f"/iv/mini/{page}.htm?htoken=invented")
+    assert reply.status == 200
+    assert "链接已失效" in text
+
+
 async def test_without_a_visit_the_login_is_worth_nothing() -> None:
     async with sandbox() as box:
         await box.post("policy", cookie2_by_visit=True, also=["visit_before_code"])

@@ -263,6 +263,9 @@ async def test_a_silent_renewal_is_asked_as_the_page_asks() -> None:
             async with box.http.post(url, params=asked, headers=headers) as reply:
                 assert (await reply.json())["content"]["success"] is good
         assert await bitten(box) == ["silent_query"]
+        headers = page.headers | {"Cookie": page.cookie, "User-Agent": "python-requests/2.32"}
+        await box.http.post(url, params=query | {"fromSite": "0"}, headers=headers)
+        assert await bitten(box) == ["silent_query", "browser_agent"]
 
 
 async def test_rules_are_levers_by_name() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.cli.api_client import ApiClient, Refused
+from shoal.cli.api_client import ApiClient, NoServer, Refused
 
 
 async def test_a_server_that_takes_no_password_in_clear_never_hears_one() -> None:
@@ -23,3 +28,28 @@ async def test_a_server_that_takes_no_password_in_clear_never_hears_one() -> Non
             await client.sign_in("admin", "a good password 1")
     assert caught.value.code == "plain_http"
     assert heard == ["{}"]
+
+
+@asynccontextmanager
+async def following(*events: dict[str, Any]) -> AsyncIterator[ApiClient]:
+    """A client of a server whose stream has these events, and ends."""
+
+    async def stream(_: web.Request) -> web.Response:
+        return web.Response(text="".join(f"data: {json.dumps(event)}\n\n" for event in events))
+
+    app = web.Application()
+    app.router.add_get("/events", stream)
+    async with TestServer(app) as server, ApiClient(str(server.make_url("/"))) as client:
+        yield client
+
+
+async def test_all_accounts_are_in_the_first_snapshot_of_the_stream_oldest_first() -> None:
+    accounts = [{"id": name, "created_at": at} for name, at in (("new", "2026-01-02"), ("old", "2026-01-01"))]
+    async with following({"type": "hello"}, {"type": "snapshot", "accounts": accounts}, {"type": "state"}) as client:
+        assert [account["id"] for account in await client.snapshot()] == ["old", "new"]
+
+
+async def test_a_stream_that_ends_before_its_snapshot_is_no_empty_server() -> None:
+    async with following({"type": "hello"}) as client:
+        with pytest.raises(NoServer):
+            await client.snapshot()

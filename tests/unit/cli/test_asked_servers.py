@@ -1,0 +1,100 @@
+"""What the commands ask of a server that answers, and what they say of one that knows no session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from shoal.cli.app import main
+from shoal.cli.token_file import TokenFile
+
+PASSWORD = "a good password 1"
+
+
+class Server:
+    """Notes the calls, and takes one password."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.calls: list[tuple[str, str, dict[str, str]]] = []
+        self.signed_in: list[Any] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.calls.append((request.method, request.path, dict(request.query)))
+        if request.path == "/login":
+            body = await request.json()
+            self.signed_in += [body] if body else []
+            good = body.get("password") == PASSWORD
+            return web.json_response({"success": good, "token": "t1"} if good else {"success": False})
+        return web.json_response({"items": []})
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Server]:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG", "SHOAL_URL", "SHOAL_TOKEN", "SHOAL_USER", "SHOAL_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    standing = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", standing.answer)
+    async with TestServer(app) as listening:
+        standing.url = str(listening.make_url("/")).rstrip("/")
+        yield standing
+
+
+async def shell(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run a command on a thread, beside the server; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["shoal", *words])
+
+    def run() -> int:
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return int(exit_.value.code or 0)
+
+    return await asyncio.to_thread(run)
+
+
+async def test_who_never_signed_in_is_told_how(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await shell(monkeypatch, "accounts", "list", "--url", server.url) == 1
+    assert f"You are not signed in to {server.url}" in capsys.readouterr().err
+
+
+async def test_a_password_in_the_environment_is_not_asked_for_and_none_is_no_password(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await shell(monkeypatch, "login", "--url", server.url) == 2
+    assert "SHOAL_PASSWORD" in capsys.readouterr().err
+    assert server.signed_in == []
+    monkeypatch.setenv("SHOAL_PASSWORD", PASSWORD)
+    assert await shell(monkeypatch, "login", "--url", server.url) == 0
+    assert server.signed_in == [{"username": "admin", "password": PASSWORD}]
+    assert TokenFile().get(server.url) == "t1"
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ((), {"limit": "50", "problem": "false"}),
+        (("shop", "--problem", "--limit", "7"), {"limit": "7", "problem": "true", "cid": "shop"}),
+    ],
+)
+async def test_orders_are_asked_for_as_the_command_says(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
+    asked: dict[str, str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    assert await shell(monkeypatch, "orders", "list", *words, "--json", "--url", server.url) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert server.calls == [("GET", "/orders", asked)]
