@@ -12,7 +12,7 @@ import pytest
 
 import shoal
 from mutants.drawn.covering import innermost, ordered
-from mutants.drawn.drawing import defect, draw
+from mutants.drawn.drawing import defect, draw, found_again
 from mutants.drawn.hits import marked
 from mutants.drawn.places import compiles, places
 from mutants.drawn.recording import KnownTest
@@ -33,6 +33,18 @@ def allowed(count: int, names: list[str]) -> bool:
     names.append("seen")
     return count not in range(2)
 '''
+
+
+def test_a_defect_is_found_again_where_its_line_has_moved_and_at_another_indent() -> None:
+    source = "def f(x):\n    if x > 1:\n        return\n    g(x)\n"
+    later = "import g\n\n\ndef f(x):\n    while True:\n        if x > 1:\n            return\n"
+    moved = {("return", "pass"): 7, ("if x > 1:", "if x >= 1:"): 6, ("if x > 1:", "if x > 2:"): 6, ("g(x)", "pass"): 0}
+    drawn = {(one.before, one.after): one for one in (defect("a.py", source, place) for place in places(source))}
+    for (before, after), line in moved.items():
+        again = found_again(drawn[before, after], later)
+        assert (again.place.line if again else 0) == line
+        if again:
+            assert again.place.applied(later).split("\n")[line - 1].strip() == after
 
 
 def test_a_line_has_the_defects_of_its_operators_constants_and_calls_and_none_of_its_prose() -> None:

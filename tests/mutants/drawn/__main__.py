@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,8 +25,7 @@ ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 from mutants.drawn.covering import Covering  # noqa: E402
-from mutants.drawn.drawing import Drawn, draw, drawn_from  # noqa: E402
-from mutants.drawn.places import Place  # noqa: E402
+from mutants.drawn.drawing import Drawn, draw, drawn_from, found_again  # noqa: E402
 from mutants.drawn.recording import Record, record  # noqa: E402
 from mutants.drawn.reporting import (  # noqa: E402
     CAUGHT,
@@ -59,13 +57,7 @@ def drawn_once(path: Path, number: int, seed: int) -> list[Drawn]:
 def where_it_is_now(drawn: Drawn, package: Path) -> Drawn | None:
     """The defect where its line is in these sources; ``None``: there is no such line any more."""
     path = package / drawn.file
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    numbers = [number for number, line in enumerate(lines, 1) if line.strip() == drawn.before]
-    if not numbers:
-        return None
-    place = drawn.place
-    number = min(numbers, key=lambda one: abs(one - place.line))
-    return replace(drawn, place=Place(number, place.start, place.end, place.text, place.kind))
+    return found_again(drawn, path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def results(path: Path) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,27 @@ def defect(file: str, source: str, place: Place) -> Drawn:
     """The defect with the line before and after."""
     before = source.split("\n")[place.line - 1].strip()
     return Drawn(file, place, before, place.applied(source).split("\n")[place.line - 1].strip())
+
+
+def found_again(drawn: Drawn, source: str) -> Drawn | None:
+    """The defect in a later text of its file: in the nearest line that says the same, whatever its indent.
+
+    ``None``: no line says it, or the defect there is not Python.
+    """
+    place, before = drawn.place, drawn.before.encode()
+    width, text = place.end - place.start, place.text.encode()
+    lines = source.encode().split(b"\n")
+    for number in sorted(range(1, len(lines) + 1), key=lambda number: abs(number - place.line)):
+        line = lines[number - 1]
+        if line.strip() != before:
+            continue
+        indent = len(line) - len(line.lstrip())
+        for at in range(len(before) - width + 1):
+            if (before[:at] + text + before[at + width :]).strip() == drawn.after.encode():
+                start = indent + at
+                moved = Place(number, start, start + width, place.text, place.kind)
+                return replace(drawn, place=moved) if compiles(moved, source) else None
+    return None
 
 
 def draw(package: Path, number: int, seed: int) -> list[Drawn]:
