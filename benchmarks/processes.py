@@ -68,7 +68,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_the_parent() -> None:
+def end_with_the_parent() -> None:
     """Make the kernel kill this process when its parent ends in any way."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -97,7 +97,7 @@ class Process:
                 env=environment,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                preexec_fn=_end_with_the_parent,
+                preexec_fn=end_with_the_parent,
                 start_new_session=self.apart,
             )
         return self._child

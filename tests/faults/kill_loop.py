@@ -23,8 +23,8 @@ import httpx
 
 from benchmarks.processes import SOON_STALE, SandboxProcess
 from faults.life import Life
-from faults.warm_start import WarmStart
 from postgres_server import PostgresServer
+from warm_start import WarmStart
 
 SERVE = ("-m", "shoal", "serve")
 """What Python is told to run."""
@@ -97,7 +97,7 @@ class KillLoop:
                 await life.run(min(CYCLES_OF_A_LIFE, cycles - self.figures.cycles), is_over)
         finally:
             await self._http.aclose()
-            await self.warm.close()
+            self.warm.close()
         self.figures.seconds = time.monotonic() - began
         return self.figures
 

@@ -12,7 +12,7 @@ from faults.fiu_sweep import FIU_RUN, fiu_sweep
 from faults.kill_loop import kill_loop
 from faults.replay import recorded, sweep
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.cold, pytest.mark.timeout(600)]
 BROKEN = Path(__file__).with_name("broken")
 
 

@@ -25,7 +25,7 @@ from faults.durable import KEY_FILE
 from picture_files import a_png
 from proxies import small_proxy
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.outside, pytest.mark.cold, pytest.mark.timeout(600)]
 ADDED, RENEWED, ROTATED, MISPLACED = (f"canary{word}{word[::-1]}" for word in ("Zqadd", "Zqnew", "Zqrot", "Zqbad"))
 UPLOADED = "canaryZquplolpuqZ"
 PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" for word in ("Zquser", "Zqprx", "Zqpxb"))

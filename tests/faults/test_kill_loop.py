@@ -6,7 +6,7 @@ import pytest
 
 from faults.kill_loop import kill_loop
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.outside, pytest.mark.cold, pytest.mark.timeout(600)]
 
 
 async def test_nothing_acknowledged_is_lost_and_nothing_refused_is_found_whenever_it_is_killed() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess
+from warm_start import _forked, forking  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

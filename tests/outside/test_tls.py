@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
 
-pytestmark = pytest.mark.outside
+pytestmark = [pytest.mark.outside, pytest.mark.cold]  # authorities are read from the environment at import
 
 
 @pytest.fixture

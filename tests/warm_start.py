@@ -1,0 +1,141 @@
+"""Sandboxes and servers forked from a process that has imported Shoal: imports are most of a start.
+
+A forked server is a real process: with its own memory, environment, files, signals and end. What it does not show is
+that the command itself starts; the tests of the commands and of the demo start theirs by the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+import pytest
+
+from benchmarks.processes import Process, clean_environment, end_with_the_parent
+
+_PARENT = Path(__file__).with_name("warm_parent.py")
+_FORKED = ("-m", "shoal"), ("-m", "shoal.sandbox")
+
+
+class WarmProcess:
+    """A running program. It has what is used here of ``asyncio.subprocess.Process``."""
+
+    def __init__(self, pid: int, stdout: asyncio.StreamReader, told: asyncio.StreamReader) -> None:
+        self.pid = pid
+        self.stdout = stdout
+        self._ended = asyncio.create_task(told.read(), name=f"end of {pid}")
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, the negative signal that ended it, or ``None`` while it is not known to have ended."""
+        return int(self._ended.result()) if self._ended.done() else None
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Wait for its end, and return the exit status."""
+        return int(await asyncio.shield(self._ended))
+
+    async def communicate(self) -> tuple[bytes, None]:
+        """Read its output to the end, and wait for its own."""
+        said = await self.stdout.read()
+        await self.wait()
+        return said, None
+
+
+class WarmStart:
+    """Starts programs by one process that forks. It begins with the first of them."""
+
+    def __init__(self) -> None:
+        self._orders: socket.socket | None = None
+        self._parent: subprocess.Popen[bytes] | None = None
+
+    async def start(
+        self, arguments: tuple[str, ...], environment: dict[str, str], log_file: Path, *, apart: bool = False
+    ) -> WarmProcess:
+        """Be ``python ARGUMENTS`` in a new process with that environment; its stderr goes to the file."""
+        output, output_end = os.pipe()
+        told, told_end = os.pipe()
+        with log_file.open("ab") as log:
+            order = {"arguments": arguments, "environment": environment, "apart": apart}
+            ends = [output_end, log.fileno(), told_end]
+            socket.send_fds(self._open(), [json.dumps(order).encode() + b"\n"], ends)
+        os.close(output_end)
+        os.close(told_end)
+        stdout, telling = await _reader(output), await _reader(told)
+        return WarmProcess(int(await telling.readline()), stdout, telling)
+
+    def _open(self) -> socket.socket:
+        if self._orders is None:
+            self._orders, theirs = socket.socketpair()
+            with theirs:
+                self._parent = subprocess.Popen(
+                    [sys.executable, str(_PARENT), str(theirs.fileno())],
+                    env=clean_environment(),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    preexec_fn=end_with_the_parent,  # noqa: PLW1509
+                )
+        return self._orders
+
+    def close(self) -> None:
+        """End the process that forks, and with it what it forked."""
+        if self._orders is not None and self._parent is not None:
+            self._orders.close()
+            self._parent.wait()
+
+
+async def _reader(file: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(file, "rb", buffering=0)
+    )
+    return reader
+
+
+@pytest.fixture(scope="session")
+def forking() -> Iterator[WarmStart]:
+    """What forks, for the session."""
+    warm = WarmStart()
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(autouse=True)
+def _forked(request: pytest.FixtureRequest, forking: WarmStart) -> Iterator[None]:
+    """Fork the sandboxes and servers of a test that is not marked ``cold``."""
+    with nullcontext() if request.node.get_closest_marker("cold") else warm_processes(forking):
+        yield
+
+
+@contextmanager
+def warm_processes(warm: WarmStart) -> Iterator[None]:
+    """Let sandboxes and servers be forked; other programs are started as ever."""
+
+    async def begin(self: Process, *arguments: str, environment: dict[str, str]) -> object:
+        if arguments[:2] not in _FORKED and not arguments[0].endswith(".py"):
+            return await spawn(self, *arguments, environment=environment)
+        child = await warm.start(arguments, environment, self.log_file, apart=self.apart)
+        self.adopt(child)
+        return child
+
+    spawn = Process.spawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Process, "spawn", begin)
+        yield
