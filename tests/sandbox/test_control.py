@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import shoal.sandbox as sandbox_package
 from sandbox_driver import START_MS, Box, sandbox
 from shoal.sandbox import Clock, Script, World, build_sandbox, serve_sandbox
+from shoal.sandbox import faults as faults_module
 from shoal.sandbox.faults import KINDS, Faults
 from shoal.sandbox.journal import Journal
 from standins import until
@@ -210,3 +212,19 @@ def test_faults_count_down_narrow_and_run_out() -> None:
     for kind in KINDS:
         faults.lay(kind)
     assert len(faults.clear()) == len(KINDS)
+
+
+async def test_a_delay_lasts_as_long_as_it_says_and_otherwise_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    faults = Faults(Clock(0))
+    monkeypatch.setattr(faults_module, "asyncio", SimpleNamespace(sleep=sleep))
+    faults.lay("delay", times=1)
+    await faults.detain("1", "token")
+    faults.lay("delay", times=1, seconds=2.5)
+    await faults.detain("1", "token")
+    await faults.detain("1", "token")
+    assert slept == [1.0, 2.5]

@@ -85,8 +85,11 @@ def run(kept: Path, given: argparse.Namespace) -> int:
     for one in drawn:
         if one.name in known and is_equivalent(one, equivalents()):
             known[one.name]["outcome"] = EQUIVALENT
-    said = [known[one.name] for one in drawn if one.name in known]
+    tried = [one for one in drawn if one.name in known]
+    there = [one for one in tried if known[one.name]["outcome"] in GOOD or where_it_is_now(one, SOURCE)]
+    said = [known[one.name] for one in there]
     print(table(said))
+    print(f"gone with their lines, and not counted: {len(tried) - len(there)}")
     return int(share(said) < ENOUGH)
 
 

@@ -6,24 +6,27 @@ from typing import Any
 
 import pytest
 
+from shoal.connection import qr_steps
 from shoal.connection.qr_steps import MOST_FAILURES, QrLoginState, confirmed
 from shoal.errors import TemporaryFailure
 from shoal.xianyu.qr_login import QrStatus
 
 
 class Site:
-    """Fails so often, then answers that the seller confirmed."""
+    """Fails so often, then answers that the seller confirmed, or what else."""
 
     is_logged_in = False
+    site = face_url = ""
 
-    def __init__(self, failures: int) -> None:
+    def __init__(self, failures: int, status: QrStatus = QrStatus.CONFIRMED) -> None:
         self.left = failures
+        self.status = status
 
     async def ask(self) -> QrStatus:
         if self.left:
             self.left -= 1
             raise TemporaryFailure("not now", code="unreachable")
-        return QrStatus.CONFIRMED
+        return self.status
 
 
 def told_nothing(state: QrLoginState, **_: Any) -> None:
@@ -45,3 +48,29 @@ async def test_a_code_that_was_not_confirmed_in_its_time_is_told_as_expired() ->
     told: list[QrLoginState] = []
     assert not await is_confirmed(0, lambda state, **_: told.append(state), lifetime_seconds=0)
     assert told == [QrLoginState.EXPIRED]
+
+
+class Check:
+    """A check of the face that is never passed."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    async def code(self) -> str:
+        return "the second code"
+
+    async def is_passed(self) -> bool:
+        return False
+
+
+async def test_a_check_that_was_not_passed_in_its_time_is_told_as_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qr_steps, "FaceCheck", Check)
+    monkeypatch.setattr(qr_steps, "FACE_SECONDS", 0.01)
+    told: list[QrLoginState] = []
+    site: Any = Site(0, QrStatus.FACE)
+
+    def tell(state: QrLoginState, **_: Any) -> None:
+        told.append(state)
+
+    assert not await confirmed(site, tell, poll_seconds=0, lifetime_seconds=60)
+    assert told == [QrLoginState.FACE_CHECK, QrLoginState.EXPIRED]

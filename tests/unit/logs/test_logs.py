@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import time
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,3 +201,15 @@ def test_every_line_tells_its_time_in_utc(json_log: io.StringIO, monkeypatch: py
     for row in rows(json_log):
         assert row["timestamp"].endswith("Z")
         assert 0 <= (datetime.fromisoformat(row["timestamp"]) - before).total_seconds() < 600
+
+
+def test_a_warning_of_python_is_a_line_of_the_log_without_its_secrets() -> None:
+    stream = io.StringIO()
+    with log_restored(), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        configure_logging(level="INFO", json=True, stream=stream)
+        warnings.warn(f"{COOKIE} is old", ResourceWarning, stacklevel=1)
+    (line,) = rows(stream)
+    assert line["level"] == "warning"
+    assert "is old" in line["event"]
+    assert_clean(stream.getvalue())

@@ -50,6 +50,27 @@ async def test_a_refused_message_says_why_even_with_code_200(
     assert (refused.value.reason, refused.value.site_code, refused.value.message) == (reason, site_code, message)
 
 
+async def test_a_caller_who_leaves_while_a_frame_is_written_ends_no_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.bodies["/r/MessageSend/sendByReceiverScope"] = {"messageId": "3500000000002.PNM"}
+    writing = asyncio.Event()
+
+    async def lasting(_: str) -> None:
+        writing.set()
+        await asyncio.Event().wait()
+
+    async with site.open() as socket:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket._link, "send_str", lasting)
+            leaving = asyncio.create_task(say(socket, "hi"))
+            await asyncio.wait_for(writing.wait(), 60)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+        assert (await say(socket, "again")).message_id == "3500000000002.PNM"
+
+
 async def test_no_reply_to_a_message_is_uncertain_and_names_the_uuid(site: Site) -> None:
     async with site.open() as socket:
         with pytest.raises(SendUnknown) as uncertain:
