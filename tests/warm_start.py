@@ -13,13 +13,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import Process, clean_environment, end_with_the_parent
+from benchmarks.processes import START_SECONDS, Process, clean_environment, end_with_the_parent
 
 _PARENT = Path(__file__).with_name("warm_parent.py")
 _FORKED = ("-m", "shoal"), ("-m", "shoal.sandbox")
@@ -107,6 +108,23 @@ async def _reader(file: int) -> asyncio.StreamReader:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(file, "rb", buffering=0)
     )
     return reader
+
+
+async def served_once(environment: dict[str, str]) -> tuple[int, str]:
+    """Run ``shoal serve`` until it ends by itself: the exit status, and what it said."""
+    with tempfile.TemporaryDirectory() as directory:
+        process = Process(Path(directory) / "log")
+        child = await process.spawn("-m", "shoal", "serve", environment=environment)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                said, _ = await child.communicate()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+            raise AssertionError("it started") from None
+        status = child.returncode
+        assert status is not None
+        return status, said.decode() + process.log_file.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.processes import PASSWORD, START_SECONDS, SandboxProcess, ServerProcess, free_port, soon
+from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, free_port, soon
 from faults.durable import KEY_FILE, durable_in
 from shoal.auth.sessions import token_hash
 from shoal.errors import ShoalError
@@ -29,6 +29,7 @@ from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.integrity_check import SMALL_BYTES
 from store_steps import an_account, created
+from warm_start import served_once
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]
 MOUNT, UMOUNT = shutil.which("mount") or "", shutil.which("umount") or ""
@@ -80,19 +81,8 @@ async def mends(server: ServerProcess, remark: str) -> None:
 
 async def serve_once(environment: dict[str, str]) -> str:
     """Start a server that must not start; what it said."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "shoal", "serve", env={**environment, "SHOAL_PORT": str(free_port())},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            out, _ = await child.communicate()
-    except TimeoutError:
-        child.kill()
-        await child.wait()
-        raise AssertionError("it started") from None
-    said = out.decode()
-    assert child.returncode != 0, said
+    status, said = await served_once({**environment, "SHOAL_PORT": str(free_port())})
+    assert status != 0, said
     assert "Traceback" not in said
     return said
 

@@ -6,7 +6,6 @@ import asyncio
 import random
 import signal
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import pytest
 
 from benchmarks.processes import (
     PASSWORD,
-    START_SECONDS,
     SandboxProcess,
     ServerProcess,
     clean_environment,
     free_port,
     soon,
 )
+from warm_start import served_once
 
 pytestmark = pytest.mark.outside
 
@@ -173,30 +172,15 @@ async def _toggle_until_killed(
 async def test_a_second_server_on_the_same_data_is_refused_with_a_sentence(
     server: ServerProcess, sandbox: SandboxProcess
 ) -> None:
-    code, out = await _serve_once({**server.environment, "SHOAL_PORT": str(free_port())})
+    code, out = await served_once({**server.environment, "SHOAL_PORT": str(free_port())})
     assert code != 0
     assert "Traceback" not in out
     assert str(server.data_dir) in out or "data directory" in out
 
 
-async def _serve_once(environment: dict[str, str]) -> tuple[int, str]:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "shoal", "serve", env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            out, _ = await child.communicate()
-    except TimeoutError:
-        child.kill()
-        out, _ = await child.communicate()
-    assert child.returncode is not None
-    return child.returncode, out.decode()
-
-
 async def test_a_data_directory_that_cannot_be_written_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
-    code, out = await _serve_once(clean_environment(SHOAL_DATA_DIR=str(tmp_path / "file"), SHOAL_PORT="0"))
+    code, out = await served_once(clean_environment(SHOAL_DATA_DIR=str(tmp_path / "file"), SHOAL_PORT="0"))
     assert code != 0
     assert "Traceback" not in out
     assert "file" in out
@@ -207,14 +191,14 @@ async def test_a_newer_database_stops_the_start_with_a_sentence(server: ServerPr
     with sqlite3.connect(server.data_dir / "shoal.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    code, out = await _serve_once(server.environment)
+    code, out = await served_once(server.environment)
     assert code != 0
     assert "Traceback" not in out
     assert "newer" in out
 
 
 async def test_an_unknown_setting_stops_the_start_with_a_sentence_that_names_it(tmp_path: Path) -> None:
-    code, out = await _serve_once(clean_environment(SHOAL_DATA_DIR=str(tmp_path / "d"), SHOAL_PROT="1"))
+    code, out = await served_once(clean_environment(SHOAL_DATA_DIR=str(tmp_path / "d"), SHOAL_PROT="1"))
     assert code != 0
     assert "SHOAL_PROT" in out
     assert "Traceback" not in out
