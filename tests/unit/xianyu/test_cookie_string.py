@@ -61,6 +61,7 @@ WRITTEN: dict[str, str] = {
     "curl for bash with -b": f"curl 'https://www.goofish.com/' \\\n  -b {shlex.quote(HEADER)} \\\n  --compressed",
     "curl for bash with --cookie=": f"curl https://www.goofish.com/ --cookie={shlex.quote(HEADER)}",
     "curl for bash with ANSI quotes": "curl 'https://www.goofish.com/' -b $'" + HEADER.replace("'", "\\u0027") + "'",
+    "curl with ANSI quotes and a quote in them": f"curl https://a.example -H $'x:it\\'s\\tme' -b {shlex.quote(HEADER)}",
     "curl for cmd": f'curl ^"https://a.example/^" ^\n  -H ^"accept: */*^" ^\n  -H {cmd_quote("cookie: " + HEADER)}',
     "curl for cmd with -b": f'curl ^"https://www.goofish.com/^" ^\r\n  -b {cmd_quote(HEADER)} ^\r\n  --compressed',
     "older curl for cmd": f'curl "https://www.goofish.com/" -H "cookie: {HEADER}"',
