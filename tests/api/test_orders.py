@@ -10,9 +10,11 @@ import pytest
 
 from api.stream_reader import one_by_one
 from doors import Door, another_person
+from shoal.api.routes import orders as orders_routes
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
+from standins import until
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"
@@ -143,6 +145,18 @@ async def test_serving_again_makes_what_failed_due_and_tells_the_connection(door
         ("paid_message", "pending", "asked_by_owner")
     ]
     assert body["timeline"][-1]["source"] == "user:admin"
+
+
+async def test_an_answer_waits_for_no_further_act_once_none_is_due(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    await until(lambda: door.server.manager.observation("shop").state == "running")
+    await paid(door)
+    await failed(door)
+    await door.call("POST", f"{PATH}/settle", json={"action": "paid_message", "outcome": "done"}, params=NOW)
+    await failed(door, Action.CONFIRM)
+    monkeypatch.setattr(orders_routes, "_LOOK_SECONDS", 3600.0)
+    async with asyncio.timeout(60):
+        body = await door.call("POST", f"{PATH}/settle", json={"action": "confirm", "outcome": "done"})
+    assert {row["state"] for row in body["actions"]} == {"done"}
 
 
 async def test_serving_again_with_the_same_key_asks_once(door: Door) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import delete, select
 
 from shoal.accounts.journal import JournalEntry
+from shoal.errors import StaleGeneration
 from shoal.rules.rule import MAX_RULES, MatchMode, Part, Rule
 from shoal.rules.schedule import Span
 from shoal.storage import rule_table
@@ -17,8 +19,9 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.engines import driver_of
 from shoal.storage.rule_table import ROWS_AT_ONCE
+from shoal.storage.schema import rules
 from shoal.storage.vault import Vault
-from store_steps import an_account, assert_fold_equals_rows, committed, created, edit, living
+from store_steps import an_account, assert_fold_equals_rows, committed, created, edit, living, settled
 
 
 @pytest.fixture
@@ -107,6 +110,20 @@ async def test_many_rows_are_written_with_few_statements(store: DBManager, monke
     await committed(store, edit(account, keywords=()))
     assert written.statements == 22
     assert (await living(store, "shop")).keywords == ()
+
+
+async def test_a_rule_that_another_program_removed_is_neither_edited_nor_removed(
+    store: DBManager, database: Database
+) -> None:
+    (account,) = await created(store, an_account(keywords=some_rules(3)))
+    gone = account.keywords[1]
+    await database.write(lambda connection: connection.execute(delete(rules).where(rules.c.id == gone.id)).rowcount)
+    edited = tuple(replace(rule, priority=7) for rule in account.keywords)
+    for keywords in (edited, account.keywords[:1]):
+        refused = await settled(store, edit(account, keywords=keywords))
+        assert isinstance(getattr(refused, "error", None), StaleGeneration)
+    left = await database.read(lambda connection: connection.execute(select(rules.c.id, rules.c.priority)).all())
+    assert sorted(map(tuple, left)) == [("r0", 0), ("r2", 0)]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -34,7 +34,8 @@ class Server:
             self.signed_in += [body] if body else []
             good = body.get("password") == PASSWORD
             return web.json_response({"success": good, "token": "t1"} if good else {"success": False})
-        return web.json_response({"items": []})
+        shop = {"id": request.path.split("/")[2], "state": "running", "reason": ""} if "cookies" in request.path else {}
+        return web.json_response({"items": [], **shop})
 
 
 @pytest.fixture
@@ -98,3 +99,18 @@ async def test_orders_are_asked_for_as_the_command_says(
     assert await shell(monkeypatch, "orders", "list", *words, "--json", "--url", server.url) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert server.calls == [("GET", "/orders", asked)]
+
+
+async def test_each_shop_that_is_switched_or_resumed_is_told_with_its_state(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    assert await shell(monkeypatch, "accounts", "enable", "one", "two", "--url", server.url) == 0
+    assert capsys.readouterr().out == "one: running\ntwo: running\n"
+    assert await shell(monkeypatch, "accounts", "resume", "three", "--url", server.url) == 0
+    assert capsys.readouterr().out == "three: running\n"
+    assert [(method, path) for method, path, _ in server.calls] == [
+        ("PUT", "/cookies/one/status"), ("GET", "/cookies/one"),
+        ("PUT", "/cookies/two/status"), ("GET", "/cookies/two"),
+        ("POST", "/cookies/three/resume"), ("GET", "/cookies/three"),
+    ]  # fmt: skip
