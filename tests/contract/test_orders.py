@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.order_book_steps import SECOND, paid, told
+from shoal.orders.order_rows import PAGE
 from shoal.orders.order_store import OrderStore, OrderUpdate
 from store_steps import Clock
 
@@ -23,6 +24,15 @@ async def test_an_order_never_comes_back_from_its_end(book: OrderStore) -> None:
     assert await book.order("other", "o1") is None
 
 
+async def test_the_item_of_an_order_is_what_the_first_card_says_until_its_page_says_another(book: OrderStore) -> None:
+    heard = [("card", "9"), ("card", "8"), (PAGE, "7"), ("card", "6")]
+    items = []
+    for source, item_id in heard:
+        order, _ = await book.receive("shop", OrderUpdate(order_id="o1", status="", source=source, item_id=item_id))
+        items.append(order.item_id)
+    assert items == ["9", "9", "7", "7"]
+
+
 async def test_orders_are_listed_newest_first_page_by_page(book: OrderStore, clock: Clock) -> None:
     for number in range(5):
         clock.now += number % 2  # some at the same moment
@@ -33,6 +43,7 @@ async def test_orders_are_listed_newest_first_page_by_page(book: OrderStore, clo
     while page := await book.orders(["shop", "other"], cursor=cursor, limit=2):
         seen += page
         cursor = page[-1].cursor
+        assert len(seen) <= len(everything), "a page came again"
     assert seen == everything
     assert len(seen) == 5
     assert {order.account_id for order in await book.orders(["other"])} == {"other"}
