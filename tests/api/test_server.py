@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ async def test_two_servers_live_side_by_side(tmp_path: Path) -> None:
         assert await other.call("GET", "/cookies") == []
         await other.add("shop", 2)
         assert one.account().unb != other.account().unb
+
+
+async def test_the_threads_that_check_passwords_end_with_the_server(tmp_path: Path) -> None:
+    def mine() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("shoal-password")}
+
+    before = mine()
+    async with open_door(tmp_path, admin_password="correct horse 9 staple"):
+        begun = mine() - before
+        assert begun
+    assert not any(thread.is_alive() for thread in begun)
 
 
 async def test_a_data_directory_is_for_one_server_at_a_time(tmp_path: Path) -> None:

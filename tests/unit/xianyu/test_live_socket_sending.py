@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from shoal.errors import SendUnknown
+from shoal.errors import ActionRequired, SendUnknown
 from shoal.xianyu import frames, live_socket
 from shoal.xianyu.socket_errors import GateClosed, SendRefused
 from small_live_site import BUYER, CHAT, ME, Site, next_push, push_frame, say
@@ -69,6 +69,17 @@ async def test_a_caller_who_leaves_while_a_frame_is_written_ends_no_connection(
             with pytest.raises(asyncio.CancelledError):
                 await leaving
         assert (await say(socket, "again")).message_id == "3500000000002.PNM"
+
+
+async def test_after_a_heartbeat_that_asks_for_the_owner_nothing_more_is_sent(site: Site) -> None:
+    site.bodies["/r/MessageSend/sendByReceiverScope"] = {"messageId": "3500000000002.PNM"}
+    async with site.open() as socket:
+        site.codes["/!"], site.bodies["/!"] = 401, {"reason": "kickout by other"}
+        with pytest.raises(ActionRequired):
+            await socket.heartbeat(60)
+        with pytest.raises(ActionRequired):
+            await say(socket, "hi")
+    assert [frame["lwp"] for frame in site.got] == ["/!"]
 
 
 async def test_no_reply_to_a_message_is_uncertain_and_names_the_uuid(site: Site) -> None:
