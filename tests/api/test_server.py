@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from sqlalchemy import Connection, delete, update
 
 from doors import another_person, open_door
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import ConfigError
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
+from shoal.server import open_accounts
 from shoal.server.reply_server import build_app
 from shoal.storage.history_tables import journal
 from shoal.storage.schema import accounts
@@ -36,6 +39,25 @@ async def test_the_threads_that_check_passwords_end_with_the_server(tmp_path: Pa
         begun = mine() - before
         assert begun
     assert not any(thread.is_alive() for thread in begun)
+
+
+async def test_a_start_of_many_accounts_ends_with_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_door(tmp_path) as door:
+        await door.add()
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def lasting(_: CookieManager) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(open_accounts, "STARTED_AT_ONCE", 0)
+    monkeypatch.setattr(CookieManager, "start", lasting)
+    async with open_door(tmp_path):
+        await asyncio.wait_for(began.wait(), 60)
+    assert ended.is_set()
 
 
 async def test_a_data_directory_is_for_one_server_at_a_time(tmp_path: Path) -> None:
