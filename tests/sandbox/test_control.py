@@ -6,6 +6,7 @@ import ast
 import asyncio
 import json
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -131,6 +132,11 @@ def test_it_shares_no_code_with_the_client() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module]
             for name in names:
                 assert not name.startswith("shoal") or name.startswith("shoal.sandbox"), path
+
+
+async def test_a_port_that_another_listens_on_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        await serve_sandbox("127.0.0.1", taken.getsockname()[1])
 
 
 async def test_only_the_loopback_is_served() -> None:

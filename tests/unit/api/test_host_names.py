@@ -1,0 +1,22 @@
+"""Requests under a name that is not the server's are refused, and each such name is a line of the log once."""
+
+from __future__ import annotations
+
+import httpx
+from starlette.responses import PlainTextResponse
+from structlog.testing import capture_logs
+
+from shoal.api.http.host_names import HostNames
+from shoal.network.addresses import parse_host_names
+
+
+async def test_each_strange_name_is_told_once_however_often_it_comes() -> None:
+    allowed = parse_host_names("shop.example")
+    app = HostNames(PlainTextResponse("in"), allowed=allowed, proxies=(), hsts=False)
+    transport = httpx.ASGITransport(app=app)
+    names = "shop.example", "evil.example", "evil.example", "other.example"
+    with capture_logs() as told:
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as client:
+            answers = [(await client.get("/", headers={"host": name})).status_code for name in names]
+    assert [status == 200 for status in answers] == [True, False, False, False]
+    assert [line["host"] for line in told] == ["evil.example", "other.example"]
