@@ -74,3 +74,19 @@ async def test_a_check_that_was_not_passed_in_its_time_is_told_as_expired(monkey
 
     assert not await confirmed(site, tell, poll_seconds=0, lifetime_seconds=60)
     assert told == [QrLoginState.FACE_CHECK, QrLoginState.EXPIRED]
+
+
+async def test_a_check_whose_questions_fail_too_often_in_a_row_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    async def failing(_: Check) -> bool:
+        nonlocal asked
+        asked += 1
+        raise TemporaryFailure("not now", code="unreachable")
+
+    monkeypatch.setattr(Check, "is_passed", failing)
+    monkeypatch.setattr(qr_steps, "FaceCheck", Check)
+    site: Any = Site(0, QrStatus.FACE)
+    with pytest.raises(TemporaryFailure):
+        await confirmed(site, lambda *_, **__: None, poll_seconds=0, lifetime_seconds=60)
+    assert asked == MOST_FAILURES
