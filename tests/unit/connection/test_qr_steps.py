@@ -82,6 +82,7 @@ async def test_a_check_whose_questions_fail_too_often_in_a_row_has_failed(monkey
     async def failing(_: Check) -> bool:
         nonlocal asked
         asked += 1
+        assert asked <= MOST_FAILURES
         raise TemporaryFailure("not now", code="unreachable")
 
     monkeypatch.setattr(Check, "is_passed", failing)
