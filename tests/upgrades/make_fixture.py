@@ -28,7 +28,7 @@ SAID_AT_MS = 1_763_000_000_000
 """The time of the first message."""
 
 
-ROOMS = ("", "accounts.", "auth.", "messages.", "orders.", "server.", "storage.", "xianyu.")
+ROOMS = ("", "accounts.", "auth.", "goods.", "messages.", "orders.", "server.", "storage.", "xianyu.")
 """The packages of the modules below; in old versions they lie directly in ``shoal``."""
 
 
@@ -94,6 +94,7 @@ async def fill(place: Path) -> None:
             await add_orders(database)
             await add_permissions(database, manager, users)
             await add_seller_number(store, manager, users.get("wei"))
+            await add_goods(database, users["mei"])
         finally:
             await manager.close()
     finally:
@@ -204,8 +205,10 @@ async def add_permissions(database: Any, manager: Any, users: dict[str, int]) ->
     token, _ = await tokens.make(users["mei"], "script", permission.OPERATE, days=3650)
     await database.remember("fixture:api-token", token)
     authorization = named(module("authorization", "access"), "Authorization", "Access")
-    owned = {"of_owner": lambda _owner_id: ()} if "of_owner" in inspect.signature(authorization).parameters else {}
-    access = authorization(database, manager.accounts, manager.events, **owned)
+    more: dict[str, Any] = {}
+    if "of_owner" in inspect.signature(authorization).parameters:
+        more["of_owner"] = lambda owner: [one for one in manager.accounts.values() if one.owner_id == owner]
+    access = authorization(database, manager.accounts, manager.events, **more)
     await access.open()
     await access.give(manager.account("shop"), users["lin"], permission.REPLY, given_by="user:mei")
     await access.close()
@@ -218,6 +221,15 @@ async def add_seller_number(store: Any, manager: Any, wei: int | None) -> None:
     assert await store.hold_number("100000001", "shop", SAID_AT_MS) == "shop"
     caller = module("cookie_manager").Caller(actor="user:wei")
     await manager.add_cookie("twin", "unb=100000001; cookie2=of-twin; _m_h5_tk=a_1", owner_id=wei, caller=caller)
+
+
+async def add_goods(database: Any, owner_id: int) -> None:
+    """Add goods with a stock, where there are such."""
+    if not has("goods_store"):
+        return
+    by = module("stock_history").By(actor="user:mei", op_id="op-goods")
+    kinds = importlib.import_module("shoal.goods.goods").GoodsKind
+    await module("goods_store").GoodsStore(database).create(owner_id, {"name": "月卡", "kind": kinds.STOCK}, by)
 
 
 if __name__ == "__main__":

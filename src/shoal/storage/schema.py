@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from shoal.storage import columns, history_tables, user_tables  # noqa: F401  their tables are of the schema too
+from shoal.storage import columns, goods_tables, history_tables, user_tables  # noqa: F401  they are of the schema too
 from shoal.storage.columns import (
     RowId,
     account_column,
@@ -45,7 +45,7 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``history_tables`` and ``user_tables``."""
+"""All tables: those below, and those of ``goods_tables``, ``history_tables`` and ``user_tables``."""
 
 
 def shard_of(account_id: str) -> int:

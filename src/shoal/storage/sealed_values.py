@@ -36,7 +36,7 @@ class SealedColumn:
                 return {kind: row["id"]}
             if kind in self.table.c:
                 return {kind: row[kind]}
-        return {}
+        return {"user_id": row["owner_id"]} if "owner_id" in self.table.c else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Goods: what owners sell by machine, their units, batches and bindings."""

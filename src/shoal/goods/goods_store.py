@@ -1,0 +1,205 @@
+"""``GoodsStore``: the goods of every owner, and how many units of each are in which state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, insert, literal_column, select, text, update
+
+from shoal.clock import now_ms
+from shoal.errors import Conflict, StaleGeneration
+from shoal.goods.goods import Goods, GoodsKind, Stock, UnknownGoods, check, differences, edited
+from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history, write_history
+from shoal.goods.unit_states import UnitState
+from shoal.storage.database import Database
+from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, goods, stock_history, units
+
+MAX_GOODS: Final = 1_000
+"""How many goods one owner may have."""
+PACE_DAYS: Final = 7
+_DAY_MS: Final = 86_400_000
+_COLUMNS = [column for column in goods.c if column.name != "supplier_sealed"]
+
+Counts = dict[UnitState, int]
+"""How many units are in each state."""
+
+
+class GoodsStore:
+    """Reads and changes goods. Each change is written with its history."""
+
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._now_ms = now_ms
+
+    async def get(self, goods_id: int) -> Goods | None:
+        """Return the goods of that id."""
+        return await self._database.read(lambda connection: read_goods(connection, goods_id))
+
+    async def list(self, owner_id: int) -> list[Goods]:
+        """Return the goods of an owner, in the order in which they were made."""
+        query = select(*_COLUMNS).where(goods.c.owner_id == owner_id).order_by(goods.c.id)
+        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [_goods(row) for row in rows]
+
+    async def stock(self, goods_ids: Iterable[int]) -> dict[int, Stock]:
+        """Return what is known of these goods for a decision; those that do not exist are left out."""
+        wanted = sorted(set(goods_ids))
+        if not wanted:
+            return {}
+        query = select(*_COLUMNS).where(goods.c.id.in_(wanted))
+
+        def job(connection: Connection) -> dict[int, Stock]:
+            found = [_goods(row) for row in connection.execute(query).mappings()]
+            free = _free_of(connection, [one.id for one in found])
+            return {one.id: stock_of(one, free.get(one.id, 0)) for one in found}
+
+        return await self._database.read(job)
+
+    async def counts(self, goods_ids: Iterable[int]) -> dict[int, Counts]:
+        """Return how many units of each of these goods are in which state."""
+        wanted = sorted(set(goods_ids))
+        return await self._database.read(lambda connection: read_counts(connection, wanted))
+
+    async def pace(self, goods_ids: Iterable[int]) -> dict[int, int]:
+        """Return how many units of each of these goods were bound to an order in the last ``PACE_DAYS`` days."""
+        since = self._now_ms() - PACE_DAYS * _DAY_MS
+        query = (
+            select(stock_history.c.goods_id, func.sum(stock_history.c.count))
+            .where(
+                stock_history.c.goods_id.in_(sorted(set(goods_ids))),
+                stock_history.c.what == StockEvent.BOUND.value,
+                stock_history.c.at_ms > since,
+            )
+            .group_by(stock_history.c.goods_id)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {int(goods_id): int(count) for goods_id, count in rows}
+
+    async def history(
+        self, goods_id: int, *, unit_id: int | None = None, before: int | None = None, limit: int = 50
+    ) -> tuple[HistoryEntry, ...]:
+        """Return the history of goods, or of one unit of them, the newest first."""
+        return await self._database.read(
+            lambda connection: tuple(read_history(connection, goods_id, unit_id=unit_id, before=before, limit=limit))
+        )
+
+    async def create(self, owner_id: int, values: Mapping[str, Any], by: By) -> Goods:
+        """Add goods of an owner. A repeated op returns what it made before.
+
+        Raises ``InvalidInput``, and ``Conflict`` (``too_many_goods``).
+        """
+        now = self._now_ms()
+        new = Goods(id=0, owner_id=owner_id, created_at_ms=now, changed_at_ms=now, **values)
+        new = replace(new, name=new.name.strip())
+        check(new)
+        row = {name: value for name, value in _row(new).items() if name != "id"}
+
+        def job(connection: Connection) -> Goods:
+            before = _made_by(connection, owner_id, by) if by.repeats else None
+            if before is not None:
+                return before
+            mine = select(func.count()).where(goods.c.owner_id == owner_id)
+            if (connection.scalar(mine) or 0) >= MAX_GOODS:
+                raise Conflict("the owner has many goods", code="too_many_goods", limit=MAX_GOODS)
+            made = connection.execute(insert(goods).values(row)).inserted_primary_key
+            fresh = replace(new, id=int(made[0]))  # type: ignore[index]  # an INSERT of one row has a key
+            write_history(connection, replace(by, at_ms=now), StockEvent.CREATED, goods_id=fresh.id)
+            return fresh
+
+        return await self._database.write(job)
+
+    async def change(
+        self, goods_id: int, values: Mapping[str, Any], by: By, *, versions: frozenset[int] | None = None
+    ) -> Goods:
+        """Change fields of goods and return them; with nothing to change they stay as they are.
+
+        ``versions``: the goods must have one of these. Raises ``UnknownGoods``, ``InvalidInput`` and
+        ``StaleGeneration``.
+        """
+        now = self._now_ms()
+
+        def job(connection: Connection) -> Goods:
+            before = read_goods(connection, goods_id, lock=True)
+            if before is None:
+                raise UnknownGoods
+            if by.repeats and _was_done(connection, goods_id, by):
+                return before
+            if versions is not None and before.version not in versions:
+                raise StaleGeneration(f"goods {goods_id} are at version {before.version}", id=str(goods_id))
+            after = edited(before, values)
+            differing = differences(before, after)
+            if not differing:
+                return before
+            after = replace(after, version=before.version + 1, changed_at_ms=now)
+            connection.execute(update(goods).where(goods.c.id == goods_id).values(_row(after)))
+            write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
+            return after
+
+        return await self._database.write(job)
+
+
+def stock_of(one: Goods, free: int) -> Stock:
+    """Return what is known of goods for a decision."""
+    names = ("kind", "active", "owner_id", "name", "text", "image_url", "per_message", "low_at")
+    return Stock(free=free, **{name: getattr(one, name) for name in names})
+
+
+def read_goods(connection: Connection, goods_id: int, *, lock: bool = False) -> Goods | None:
+    """Return the goods of that id. ``lock``: keep others from changing them before the transaction ends."""
+    query = select(*_COLUMNS).where(goods.c.id == goods_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    return None if row is None else _goods(row)
+
+
+def read_counts(connection: Connection, goods_ids: list[int]) -> dict[int, Counts]:
+    """Return how many units of each of these goods are in which state. Asks an index only."""
+    found: dict[int, Counts] = {goods_id: dict.fromkeys(UnitState, 0) for goods_id in goods_ids}
+    for goods_id, count in _free_of(connection, goods_ids).items():
+        found[goods_id][UnitState.FREE] = count
+    query = (
+        select(units.c.goods_id, units.c.state, func.count())
+        .where(units.c.goods_id.in_(goods_ids), text(UNIT_NOT_FREE))
+        .group_by(units.c.goods_id, units.c.state)
+    )
+    for goods_id, state, count in connection.execute(query):
+        found[goods_id][UnitState(state)] = count
+    return found
+
+
+def _free_of(connection: Connection, goods_ids: list[int]) -> dict[int, int]:
+    query = (
+        select(units.c.goods_id, func.count(literal_column("1")))
+        .where(units.c.goods_id.in_(goods_ids), text(UNIT_FREE))
+        .group_by(units.c.goods_id)
+    )
+    return {int(goods_id): int(count) for goods_id, count in connection.execute(query)}
+
+
+def _made_by(connection: Connection, owner_id: int, by: By) -> Goods | None:
+    query = (
+        select(*_COLUMNS)
+        .join(stock_history, stock_history.c.goods_id == goods.c.id)
+        .where(
+            goods.c.owner_id == owner_id,
+            stock_history.c.op_id == by.op_id,
+            stock_history.c.what == StockEvent.CREATED.value,
+        )
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _goods(row)
+
+
+def _was_done(connection: Connection, goods_id: int, by: By) -> bool:
+    """Return whether this op was written before."""
+    query = select(stock_history.c.id).where(stock_history.c.goods_id == goods_id, stock_history.c.op_id == by.op_id)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _goods(row: Mapping[Any, Any]) -> Goods:
+    return Goods(**{**row, "kind": GoodsKind(row["kind"])})
+
+
+def _row(one: Goods) -> dict[str, Any]:
+    return {column.name: getattr(one, column.name) for column in _COLUMNS}
