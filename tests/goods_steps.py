@@ -10,8 +10,10 @@ from sqlalchemy import Connection, insert
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.stock_history import By
+from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
 from shoal.storage.user_tables import users
+from shoal.storage.vault import Vault
 
 _numbers = itertools.count(1)
 
@@ -36,3 +38,19 @@ async def some_goods(database: Database, owner_id: int, **values: Any) -> Goods:
     """Add goods: a stock of codes unless ``values`` say otherwise."""
     named: dict[str, Any] = {"name": "月卡", "kind": GoodsKind.STOCK, **values}
     return await GoodsStore(database).create(owner_id, named, by())
+
+
+async def unit_texts(database: Database, vault: Vault) -> UnitTexts:
+    """The texts of units of an open database."""
+    return await UnitTexts.load(database, vault)
+
+
+async def states_of(database: Database, goods_id: int) -> dict[str, int]:
+    """How many units are in each state; those with none are left out."""
+    counts = (await GoodsStore(database).counts([goods_id]))[goods_id]
+    return {state.value: count for state, count in counts.items() if count}
+
+
+async def changed(database: Database, statement: Any) -> None:
+    """Execute a statement that changes rows."""
+    await database.write(lambda connection: connection.execute(statement).rowcount)

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select
 
-from goods_steps import an_owner, by, some_goods
+from goods_steps import an_owner, by, changed, some_goods
 from shoal.errors import Conflict, InvalidInput, StaleGeneration
 from shoal.goods import goods_store
 from shoal.goods.goods import GoodsKind, Stock, UnknownGoods
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.stock_history import StockEvent
 from shoal.goods.unit_states import UnitState
+from shoal.storage import goods_rows
 from shoal.storage.database import Database
-from shoal.storage.goods_tables import goods, stock_history, units
+from shoal.storage.goods_tables import bindings, deliveries, goods, stock_history, units
 from shoal.storage.user_tables import users
 
 
@@ -122,12 +123,21 @@ async def test_an_owner_has_a_bounded_number_of_goods(database: Database, monkey
     assert refused.value.code == "too_many_goods"
 
 
-async def test_goods_go_with_their_owner(database: Database) -> None:
-    owner = await an_owner(database)
-    made = await some_goods(database, owner)
-    await add_units(database, made.id, owner, free=3)
-    await database.write(lambda connection: connection.execute(delete(users).where(users.c.id == owner)).rowcount)
+async def test_goods_go_with_their_owner_and_the_order_stays_served(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goods_rows, "ROWS", 2)
+    owner, other = await an_owner(database), await an_owner(database)
+    made, kept = await some_goods(database, owner), await some_goods(database, other)
+    for one in (made, kept):
+        await add_units(database, one.id, one.owner_id, free=5)
+    served = {"unb": "1", "order_id": "o1", "owner_id": owner, "goods_id": made.id}
+    await changed(database, insert(bindings).values(**served, unit_id=1, unit_no=1))
+    await changed(database, insert(deliveries).values(**served, parts="text"))
+    assert await goods_rows.delete_units_of(database, owner) == 5
+    await changed(database, delete(users).where(users.c.id == owner))
     counted = select(
-        *(select(func.count()).select_from(one).scalar_subquery() for one in (goods, units, stock_history))
+        *(select(func.count()).select_from(one).scalar_subquery() for one in (goods, units, stock_history, bindings)),
+        select(deliveries.c.parts).scalar_subquery(),
     )
-    assert tuple(await database.read(lambda connection: connection.execute(counted).one())) == (0, 0, 0)
+    assert tuple(await database.read(lambda connection: connection.execute(counted).one())) == (1, 5, 1, 1, "")

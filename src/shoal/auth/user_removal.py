@@ -1,4 +1,4 @@
-"""Removes a user: blocks sign-in, deletes their accounts, deletes the user. Resumes after a restart.
+"""Removes a user: blocks sign-in, deletes their accounts and goods, deletes the user. Resumes after a restart.
 
 The user is marked first; the next start resumes with every marked user.
 """
@@ -16,6 +16,8 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.auth.sessions import Sessions
 from shoal.auth.users import User, Users
 from shoal.errors import StoreError, UnknownAccount
+from shoal.storage.database import Database
+from shoal.storage.goods_rows import delete_units_of
 
 log = structlog.get_logger("shoal.departures")
 
@@ -29,7 +31,8 @@ ITSELF: Final = "server"
 class UserRemoval:
     """Removes users. Owns one task per user under removal, until ``close``."""
 
-    def __init__(self, users: Users, manager: CookieManager, sessions: Sessions) -> None:
+    def __init__(self, database: Database, users: Users, manager: CookieManager, sessions: Sessions) -> None:
+        self._database = database
         self._users = users
         self._manager = manager
         self._sessions = sessions
@@ -81,6 +84,7 @@ class UserRemoval:
         while True:
             try:
                 await self._remove_shops(user_id, caller)
+                await delete_units_of(self._database, user_id)
                 await self._users.remove(user_id)
                 break
             except StoreError as error:

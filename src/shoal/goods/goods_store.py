@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, literal_column, select, text, u
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StaleGeneration
 from shoal.goods.goods import Goods, GoodsKind, Stock, UnknownGoods, check, differences, edited
-from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history, write_history
+from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history, was_written, write_history
 from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, goods, stock_history, units
@@ -124,7 +124,7 @@ class GoodsStore:
             before = read_goods(connection, goods_id, lock=True)
             if before is None:
                 raise UnknownGoods
-            if by.repeats and _was_done(connection, goods_id, by):
+            if by.repeats and was_written(connection, goods_id, by):
                 return before
             if versions is not None and before.version not in versions:
                 raise StaleGeneration(f"goods {goods_id} are at version {before.version}", id=str(goods_id))
@@ -189,12 +189,6 @@ def _made_by(connection: Connection, owner_id: int, by: By) -> Goods | None:
     )
     row = connection.execute(query).mappings().first()
     return None if row is None else _goods(row)
-
-
-def _was_done(connection: Connection, goods_id: int, by: By) -> bool:
-    """Return whether this op was written before."""
-    query = select(stock_history.c.id).where(stock_history.c.goods_id == goods_id, stock_history.c.op_id == by.op_id)
-    return connection.execute(query.limit(1)).first() is not None
 
 
 def _goods(row: Mapping[Any, Any]) -> Goods:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -78,6 +78,18 @@ def write_history(
     }
     made = connection.execute(insert(stock_history).values(entry))
     return int(made.inserted_primary_key[0])  # type: ignore[index]  # an INSERT of one row has a key
+
+
+def write_entries(connection: Connection, by: By, what: StockEvent, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write an entry for each of several units."""
+    shared = {"what": what.value, "actor": by.actor, "op_id": by.op_id, "at_ms": by.at_ms}
+    connection.execute(insert(stock_history), [{**shared, **row} for row in rows])
+
+
+def was_written(connection: Connection, goods_id: int, by: By) -> bool:
+    """Return whether this op was written before."""
+    query = select(stock_history.c.id).where(stock_history.c.goods_id == goods_id, stock_history.c.op_id == by.op_id)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def read_history(

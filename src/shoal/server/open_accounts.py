@@ -69,7 +69,7 @@ async def open_accounts(
         reload = Reload(manager)
         closing.later("reload", reload.close)
         closing.push_async_callback(_rereading(storage.database, manager, authorization))
-        user_removal = UserRemoval(users.users, manager, users.sessions)
+        user_removal = UserRemoval(storage.database, users.users, manager, users.sessions)
         closing.later("departures", user_removal.close)
 
         async def start() -> None:

@@ -1,0 +1,253 @@
+"""Binds units to orders. Every function works on an open transaction, in which its caller also writes what follows.
+
+A unit is bound to its order for ever in the transaction that begins the sending: a repeat can only send the same unit
+to the same buyer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, insert, select, text, update
+
+from shoal.errors import Conflict
+from shoal.goods.goods import Goods, GoodsKind
+from shoal.goods.stock_history import By, StockEvent, write_entries
+from shoal.goods.unit_states import UnitState, check_move
+from shoal.storage.goods_tables import BOUND, UNIT_FREE, bindings, units
+
+MOST_UNITS: Final = 200
+"""How many units one order may have."""
+HELD: Final = "held"
+OUT: Final = "out"
+RELEASED: Final = "released"
+_UNLIMITED: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoundUnit:
+    """A unit of an order. ``replaces``: the number of the unit in whose place a person sent this one."""
+
+    unit_id: int
+    goods_id: int
+    owner_id: int
+    unit_no: int
+    state: str
+    sealed: bytes | None
+    replaces: int | None = None
+    reason: str = ""
+
+
+class OutOfStock(Conflict):
+    """Fewer units are free than the order needs. Nothing was bound: ``wanted``, ``free``."""
+
+    code = "out_of_stock"
+
+
+def units_of_order(connection: Connection, unb: str, order_id: str) -> tuple[BoundUnit, ...]:
+    """Return the units that are bound to an order, by their numbers."""
+    query = (
+        select(bindings, units.c.sealed)
+        .outerjoin(units, units.c.id == bindings.c.unit_id)
+        .where(bindings.c.unb == unb, bindings.c.order_id == order_id, text(f"bindings.{BOUND}"))
+        .order_by(bindings.c.unit_no)
+    )
+    names = ("unit_id", "goods_id", "owner_id", "unit_no", "state", "sealed", "replaces", "reason")
+    rows = connection.execute(query).mappings()
+    return tuple(BoundUnit(**{name: row[name] for name in names}) for row in rows)
+
+
+def bind_units(
+    connection: Connection, goods: Goods, *, unb: str, order_id: str, count: int, by: By
+) -> tuple[BoundUnit, ...]:
+    """Bind the oldest free units to an order and return them. An order that has its units gets the same again.
+
+    Raises ``OutOfStock``, and ``Conflict``: ``too_many_units_of_order``, ``order_has_other_units`` (other goods, or
+    another number of them). Nothing was written then.
+    """
+    if not 1 <= count <= MOST_UNITS:
+        raise Conflict("an order has 1 to 200 units", code="too_many_units_of_order", limit=MOST_UNITS)
+    there = units_of_order(connection, unb, order_id)
+    if there:
+        ordered = [one for one in there if one.replaces is None]
+        if len(ordered) != count or any(one.goods_id != goods.id for one in ordered):
+            raise Conflict("the order has other units", code="order_has_other_units")
+        return there
+    picked = _pick(connection, goods, count)
+    return _bind(connection, goods, picked, unb=unb, order_id=order_id, first_no=1, by=by)
+
+
+def bind_another(
+    connection: Connection, goods: Goods, *, unb: str, order_id: str, replaces: int, reason: str, by: By
+) -> BoundUnit:
+    """Bind one more unit to an order in place of one that went out, because a person says so.
+
+    Raises ``OutOfStock``, and ``Conflict`` (``no_unit_to_replace``, ``unit_replaced``). Nothing was written then.
+    """
+    there = units_of_order(connection, unb, order_id)
+    old = next((one for one in there if one.unit_no == replaces), None)
+    if old is None or old.state != OUT or old.goods_id != goods.id:
+        raise Conflict("no unit of that number went out", code="no_unit_to_replace", unit_no=replaces)
+    if any(one.replaces == replaces for one in there):
+        raise Conflict("the unit was replaced before", code="unit_replaced", unit_no=replaces)
+    picked = _pick(connection, goods, 1)
+    number = there[-1].unit_no + 1
+    (bound,) = _bind(
+        connection,
+        goods,
+        picked,
+        unb=unb,
+        order_id=order_id,
+        first_no=number,
+        by=by,
+        replaces=replaces,
+        reason=reason,
+    )
+    return bound
+
+
+def units_went_out(
+    connection: Connection, unb: str, order_id: str, by: By, *, only: Iterable[int] | None = None
+) -> int:
+    """Mark the held units of an order (``only`` those of these numbers) as out. They may have left."""
+    wanted = None if only is None else frozenset(only)
+    moved = [
+        one
+        for one in units_of_order(connection, unb, order_id)
+        if one.state == HELD and (wanted is None or one.unit_no in wanted)
+    ]
+    _settle(connection, moved, OUT, unb=unb, order_id=order_id, by=by, reason="")
+    for one in moved:
+        if _is_held_only_by_past_orders(connection, one.unit_id):
+            _move(connection, one.unit_id, UnitState.HELD, UnitState.OUT, by)
+    return len(moved)
+
+
+def release_units(connection: Connection, unb: str, order_id: str, by: By, *, reason: str) -> int:
+    """Give the held units of an order back to the stock. Call it only when they certainly never left."""
+    moved = [one for one in units_of_order(connection, unb, order_id) if one.state == HELD]
+    _settle(connection, moved, RELEASED, unb=unb, order_id=order_id, by=by, reason=reason)
+    for one in moved:
+        state = connection.scalar(select(units.c.state).where(units.c.id == one.unit_id))
+        values: dict[str, Any] = {"uses": units.c.uses - 1}
+        if state == UnitState.HELD.value:
+            values |= {"state": UnitState.FREE.value, "at_ms": by.at_ms}
+        connection.execute(update(units).where(units.c.id == one.unit_id).values(values))
+    return len(moved)
+
+
+def _pick(connection: Connection, goods: Goods, count: int) -> list[tuple[int, bytes]]:
+    """Return the oldest free units, each as often as it may still go out. Raises ``OutOfStock``.
+
+    On PostgreSQL they stay locked for other transactions, which pass over them; on SQLite one transaction writes.
+    """
+    query = (
+        select(units.c.id, units.c.sealed, units.c.uses)
+        .where(units.c.goods_id == goods.id, text(UNIT_FREE))
+        .order_by(units.c.id)
+        .limit(count)
+        .with_for_update(skip_locked=True)
+    )
+    each = 1 if goods.kind is GoodsKind.STOCK else goods.uses_each or _UNLIMITED
+    picked: list[tuple[int, bytes]] = []
+    for unit_id, sealed, uses in connection.execute(query):
+        room = min(max(each - uses, 1), count - len(picked))
+        picked += [(unit_id, sealed)] * room
+    if len(picked) < count:
+        raise OutOfStock("too few units are free", wanted=count, free=len(picked))
+    return picked
+
+
+def _bind(
+    connection: Connection,
+    goods: Goods,
+    picked: Sequence[tuple[int, bytes]],
+    *,
+    unb: str,
+    order_id: str,
+    first_no: int,
+    by: By,
+    replaces: int | None = None,
+    reason: str = "",
+) -> tuple[BoundUnit, ...]:
+    one_time = goods.kind is GoodsKind.STOCK
+    bound = tuple(
+        BoundUnit(
+            unit_id=unit_id,
+            goods_id=goods.id,
+            owner_id=goods.owner_id,
+            unit_no=number,
+            state=HELD,
+            sealed=sealed,
+            replaces=replaces,
+            reason=reason,
+        )
+        for number, (unit_id, sealed) in enumerate(picked, first_no)
+    )
+    key = {"unb": unb, "order_id": order_id, "one_time": one_time, "created_at_ms": by.at_ms}
+    columns = ("unit_id", "goods_id", "owner_id", "unit_no", "state", "replaces", "reason")
+    connection.execute(insert(bindings), [{**key, **{name: getattr(one, name) for name in columns}} for one in bound])
+    _use(connection, goods, Counter(unit_id for unit_id, _ in picked), by)
+    _write_about(connection, by, StockEvent.BOUND, bound, unb=unb, order_id=order_id, reason=reason)
+    return bound
+
+
+def _use(connection: Connection, goods: Goods, uses: Mapping[int, int], by: By) -> None:
+    """Count uses of free units. A unit is held once it may not go out again."""
+    limit = 1 if goods.kind is GoodsKind.STOCK else goods.uses_each
+    for more in sorted(set(uses.values())):
+        mine = [unit_id for unit_id, count in uses.items() if count == more]
+        free = (units.c.id.in_(mine), text(UNIT_FREE))
+        if connection.execute(update(units).where(*free).values(uses=units.c.uses + more)).rowcount != len(mine):
+            raise Conflict("a unit is not free", code="unit_not_free", state="")
+        if limit is not None:
+            full = (*free, units.c.uses >= limit)
+            connection.execute(update(units).where(*full).values(state=UnitState.HELD.value, at_ms=by.at_ms))
+
+
+def _is_held_only_by_past_orders(connection: Connection, unit_id: int) -> bool:
+    """Return whether a unit may go out to no more orders, and no order still holds it."""
+    state = connection.scalar(select(units.c.state).where(units.c.id == unit_id))
+    held = select(func.count()).where(bindings.c.unit_id == unit_id, bindings.c.state == HELD)
+    return state == UnitState.HELD.value and not connection.scalar(held)
+
+
+def _settle(
+    connection: Connection, moved: Sequence[BoundUnit], state: str, *, unb: str, order_id: str, by: By, reason: str
+) -> None:
+    if not moved:
+        return
+    mine = (
+        bindings.c.unb == unb,
+        bindings.c.order_id == order_id,
+        bindings.c.state == HELD,
+        bindings.c.unit_no.in_([one.unit_no for one in moved]),
+    )
+    values: dict[str, Any] = {"state": state, "settled_at_ms": by.at_ms}
+    connection.execute(update(bindings).where(*mine).values(values | ({"reason": reason} if reason else {})))
+    event = StockEvent.OUT if state == OUT else StockEvent.RELEASED
+    _write_about(connection, by, event, moved, unb=unb, order_id=order_id, reason=reason)
+
+
+def _write_about(
+    connection: Connection,
+    by: By,
+    event: StockEvent,
+    bound: Sequence[BoundUnit],
+    *,
+    unb: str,
+    order_id: str,
+    reason: str,
+) -> None:
+    shared = {"unb": unb, "order_id": order_id, "reason": reason}
+    rows = [{**shared, "goods_id": one.goods_id, "unit_id": one.unit_id} for one in bound]
+    write_entries(connection, by, event, rows)
+
+
+def _move(connection: Connection, unit_id: int, before: UnitState, after: UnitState, by: By) -> None:
+    check_move(before, after)
+    mine = (units.c.id == unit_id, units.c.state == before.value)
+    connection.execute(update(units).where(*mine).values(state=after.value, at_ms=by.at_ms))

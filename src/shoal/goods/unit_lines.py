@@ -1,0 +1,147 @@
+"""The lines of an import: read from a list, a text file, a CSV file or a table, each with its number."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from shoal.errors import InvalidInput
+from shoal.goods.unit_texts import clean_unit
+from shoal.rules.xlsx import Column, Table
+
+MAX_LINES: Final = 100_000
+"""How many units one import may have."""
+SHEET: Final = "卡密"
+COLUMNS: Final = (
+    Column(
+        "unit", "卡密", "Unit", width=48, needed=True, also=("卡号", "内容", "链接", "code", "codes", "card", "text")
+    ),
+)
+_ENCODINGS: Final = ("utf-8-sig", "gb18030")
+"""Excel in China saves CSV files as GB18030."""
+_CELL_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One unit that is sent: the number of its line, and its text."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A line that is no unit: its number, and the error."""
+
+    line: int
+    error: InvalidInput
+
+
+@dataclass(slots=True)
+class SentLines:
+    """All lines of an import. Lines without any text count for nothing."""
+
+    lines: list[Line] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many lines have a text."""
+        return len(self.lines) + len(self.refused)
+
+    def add(self, number: int, text: str) -> None:
+        """Add a line. Raises ``InvalidInput`` (``too_many_lines``)."""
+        try:
+            cleaned = clean_unit(text)
+        except InvalidInput as error:
+            self.refuse(number, error)
+            return
+        if cleaned:
+            self.lines.append(Line(number, cleaned))
+            self._check_size()
+
+    def refuse(self, number: int, error: InvalidInput) -> None:
+        """Add a line that cannot be used. Raises ``InvalidInput`` (``too_many_lines``)."""
+        self.refused.append(Refusal(number, error))
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self.size > MAX_LINES:
+            raise InvalidInput("there are too many lines", code="too_many_lines", limit=MAX_LINES)
+
+
+def lines_of_list(texts: Iterable[str]) -> SentLines:
+    """Read a list of texts, the first one as line 1."""
+    sent = SentLines()
+    for number, text in enumerate(texts, 1):
+        sent.add(number, text)
+    return sent
+
+
+def lines_of_text(data: bytes) -> SentLines:
+    """Read a text file: one unit on each line. Raises ``InvalidInput`` (``unknown_encoding``)."""
+    return lines_of_list(io.StringIO(_decoded(data), newline=None))
+
+
+def lines_of_csv(data: bytes) -> SentLines:
+    """Read a CSV file: the column with a known head, or the only column of a file without heads.
+
+    Raises ``InvalidInput``: ``unknown_encoding``, ``csv_unreadable``.
+    """
+    sent = SentLines()
+    place: int | None = None
+    for row_number, (number, cells) in enumerate(_rows(_decoded(data))):
+        if row_number == 0:
+            place = _headed(cells)
+            if place is not None:
+                continue
+        filled = [cell for cell in cells if cell.strip()]
+        if place is not None:
+            sent.add(number, cells[place] if place < len(cells) else "")
+        elif len(filled) > 1:
+            sent.refuse(number, InvalidInput("more than one column", code="unit_several_columns"))
+        elif filled:
+            sent.add(number, filled[0])
+    return sent
+
+
+def lines_of_table(table: Table) -> SentLines:
+    """Read the table of an Excel file; a cell that has no plain text is refused."""
+    sent = SentLines()
+    for fault in table.faults:
+        sent.refuse(fault.row, fault.error)
+    for row in table.rows:
+        sent.add(row.number, row.texts["unit"])
+    return sent
+
+
+def _decoded(data: bytes) -> str:
+    for encoding in _ENCODINGS:
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise InvalidInput("the file is no text", code="unknown_encoding")
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows, each with the number of its first line."""
+    csv.field_size_limit(_CELL_BYTES)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    before = 0
+    try:
+        for cells in reader:
+            yield before + 1, cells
+            before = reader.line_num
+    except csv.Error:
+        raise InvalidInput("the file is no CSV", code="csv_unreadable") from None
+
+
+def _headed(cells: list[str]) -> int | None:
+    """Return the place of the column with a known head."""
+    heads = COLUMNS[0].heads
+    return next((place for place, cell in enumerate(cells) if cell.strip().casefold() in heads), None)

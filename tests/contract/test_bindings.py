@@ -1,0 +1,212 @@
+"""Units of orders: picked oldest first, bound for ever, released only when asked, alike on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
+from shoal.errors import Conflict, InvalidInput, NotApplied
+from shoal.goods.bindings import (
+    OutOfStock,
+    bind_another,
+    bind_units,
+    release_units,
+    units_of_order,
+    units_went_out,
+)
+from shoal.goods.goods import Goods, GoodsKind
+from shoal.goods.goods_store import GoodsStore
+from shoal.goods.imports import Imports
+from shoal.goods.stock_history import By, StockEvent
+from shoal.goods.stock_units import StockUnits, UnknownUnit
+from shoal.goods.unit_lines import lines_of_list
+from shoal.goods.unit_states import UnitState
+from shoal.storage.database import Database
+from shoal.storage.goods_tables import bindings, units
+from shoal.storage.vault import Vault
+from store_steps import Place
+
+T = TypeVar("T")
+UNB = "2200000000001"
+
+
+@pytest.fixture
+async def codes(database: Database, vault: Vault) -> Goods:
+    made = await some_goods(database, await an_owner(database))
+    await filled(database, vault, made, 6)
+    return made
+
+
+async def filled(database: Database, vault: Vault, goods: Goods, count: int) -> None:
+    lines = lines_of_list([f"CODE-{number:04}" for number in range(count)])
+    await Imports(database, await unit_texts(database, vault)).run(goods, lines, by())
+
+
+def bound(
+    goods: Goods, order_id: str, count: int = 1, *, when: By | None = None
+) -> Callable[[Connection], tuple[int, ...]]:
+    return lambda connection: tuple(
+        one.unit_id for one in bind_units(connection, goods, unb=UNB, order_id=order_id, count=count, by=when or by())
+    )
+
+
+async def bind(database: Database, goods: Goods, order_id: str, count: int = 1) -> tuple[int, ...]:
+    return await database.write(bound(goods, order_id, count))
+
+
+async def code_of(call: Any) -> str:
+    with pytest.raises(Conflict) as refused:
+        await call
+    return refused.value.code
+
+
+async def test_an_order_gets_the_oldest_free_units_and_the_same_ones_again(database: Database, codes: Goods) -> None:
+    first = await bind(database, codes, "o1", 2)
+    second = await bind(database, codes, "o2", 3)
+    ids = await database.read(lambda connection: tuple(connection.scalars(select(units.c.id).order_by(units.c.id))))
+    assert (first, second) == (ids[:2], ids[2:5])
+    assert await bind(database, codes, "o1", 2) == first
+    assert await states_of(database, codes.id) == {"free": 1, "held": 5}
+    assert await code_of(bind(database, codes, "o1", 3)) == "order_has_other_units"
+    other = await some_goods(database, codes.owner_id)
+    assert await code_of(bind(database, other, "o1", 2)) == "order_has_other_units"
+    assert await code_of(bind(database, codes, "o3", 201)) == "too_many_units_of_order"
+    history = await GoodsStore(database).history(codes.id)
+    assert [(one.what, one.order_id) for one in history[:5]] == [
+        *[(StockEvent.BOUND, "o2")] * 3, *[(StockEvent.BOUND, "o1")] * 2,
+    ]  # fmt: skip
+
+
+async def test_too_few_units_bind_nothing(database: Database, codes: Goods) -> None:
+    await bind(database, codes, "o1", 4)
+    with pytest.raises(OutOfStock) as refused:
+        await bind(database, codes, "o2", 3)
+    assert (refused.value.params["wanted"], refused.value.params["free"]) == (3, 2)
+    assert await database.read(lambda connection: units_of_order(connection, UNB, "o2")) == ()
+    assert await states_of(database, codes.id) == {"free": 2, "held": 4}
+
+
+async def test_units_that_went_out_stay_with_their_order_and_held_ones_may_come_back(
+    database: Database, codes: Goods
+) -> None:
+    kept = await bind(database, codes, "o1", 2)
+    back = await bind(database, codes, "o2", 2)
+    assert await database.write(lambda connection: units_went_out(connection, UNB, "o1", by(), only=[1])) == 1
+    assert await states_of(database, codes.id) == {"free": 2, "held": 3, "out": 1}
+    assert await database.write(lambda connection: units_went_out(connection, UNB, "o1", by())) == 1
+    assert await database.write(lambda connection: release_units(connection, UNB, "o1", by(), reason="refund")) == 0
+    assert await database.write(lambda connection: release_units(connection, UNB, "o2", by(), reason="refund")) == 2
+    assert await states_of(database, codes.id) == {"free": 4, "out": 2}
+    assert await database.read(lambda connection: units_of_order(connection, UNB, "o2")) == ()
+    assert await bind(database, codes, "o3", 2) == back
+    there = await database.read(lambda connection: units_of_order(connection, UNB, "o1"))
+    assert [(one.unit_id, one.state) for one in there] == [(unit_id, "out") for unit_id in kept]
+    assert await bind(database, codes, "o2", 1) not in {kept, back}
+
+
+async def test_a_person_sends_another_unit_in_place_of_one_that_went_out(database: Database, codes: Goods) -> None:
+    await bind(database, codes, "o1", 2)
+
+    def another(number: int) -> Callable[[Connection], Any]:
+        return lambda connection: bind_another(
+            connection, codes, unb=UNB, order_id="o1", replaces=number, reason="did not work", by=by()
+        )
+
+    assert await code_of(database.write(another(1))) == "no_unit_to_replace"
+    await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
+    fresh = await database.write(another(1))
+    assert (fresh.unit_no, fresh.replaces, fresh.reason, fresh.state) == (3, 1, "did not work", "held")
+    assert await code_of(database.write(another(1))) == "unit_replaced"
+    assert await code_of(database.write(another(9))) == "no_unit_to_replace"
+    assert len(await bind(database, codes, "o1", 2)) == 3
+    await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
+    assert await states_of(database, codes.id) == {"free": 3, "out": 3}
+
+
+async def test_a_reusable_unit_goes_out_as_often_as_its_owner_says(database: Database, vault: Vault) -> None:
+    seats = await some_goods(database, await an_owner(database), kind=GoodsKind.REUSABLE, uses_each=3)
+    await filled(database, vault, seats, 2)
+    one, two = await bind(database, seats, "o1", 2), await bind(database, seats, "o2", 2)
+    assert (one[0] == one[1] == two[0], two[0] < two[1]) == (True, True)
+    assert await states_of(database, seats.id) == {"free": 1, "held": 1}
+    await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
+    assert await states_of(database, seats.id) == {"free": 1, "held": 1}
+    await database.write(lambda connection: release_units(connection, UNB, "o2", by(), reason="refund"))
+    assert await states_of(database, seats.id) == {"free": 2}
+    await bind(database, seats, "o3", 4)
+    await database.write(lambda connection: units_went_out(connection, UNB, "o3", by()))
+    assert await states_of(database, seats.id) == {"out": 2}
+    assert await code_of(bind(database, seats, "o4")) == "out_of_stock"
+    free = await some_goods(database, seats.owner_id, kind=GoodsKind.REUSABLE)
+    await filled(database, vault, free, 1)
+    assert len(set(await bind(database, free, "o5", 50))) == 1
+
+
+async def test_the_database_itself_refuses_a_unit_of_two_orders_and_two_units_of_one_number(
+    database: Database, codes: Goods
+) -> None:
+    (unit_id,) = await bind(database, codes, "o1")
+    row = {"goods_id": codes.id, "owner_id": codes.owner_id, "unb": UNB, "one_time": True}
+    for doubled in (
+        {"unit_id": unit_id, "order_id": "o2", "unit_no": 1},
+        {"unit_id": 99, "order_id": "o1", "unit_no": 1},
+    ):
+        with pytest.raises(NotApplied):
+            await changed(database, insert(bindings).values(**row, **doubled))
+
+
+async def test_transactions_at_the_same_time_pick_other_units(place: Place, database: Database, codes: Goods) -> None:
+    if database.is_sqlite:
+        pytest.skip("one transaction writes")
+    engine = database._engine_of_writer()
+    with engine.connect() as one, engine.connect() as two, one.begin(), two.begin():
+        first, second = bound(codes, "o1", 3)(one), bound(codes, "o2", 3)(two)
+        assert not {*first} & {*second}
+        with pytest.raises(OutOfStock):
+            bound(codes, "o3", 1)(two)
+
+
+async def test_the_owner_sees_units_masked_and_moves_single_ones_with_a_reason(
+    database: Database, codes: Goods, vault: Vault
+) -> None:
+    stock = StockUnits(database, await unit_texts(database, vault))
+    (sold,) = await bind(database, codes, "o1")
+    await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
+    listed = await stock.list(codes, limit=2)
+    assert [(one.id, one.text, one.state, one.order_id) for one in listed] == [
+        (sold, "CO…00", UnitState.OUT, "o1"), (listed[1].id, "CO…01", UnitState.FREE, None),
+    ]  # fmt: skip
+    free = await stock.list(codes, state=UnitState.FREE, after=listed[1].id)
+    assert (len(free), len(await stock.list(codes, state=UnitState.OUT))) == (4, 1)
+    shown = await stock.reveal(codes, sold, by("seen"), reason="buyer asks")
+    assert shown.text == "CODE-0000"
+    assert (await stock.reveal(codes, sold, by("seen", repeats=True), reason="buyer asks")).text == "CODE-0000"
+    assert (await stock.move(codes, sold, UnitState.RETURNED, by(), reason="sent back")).state is UnitState.RETURNED
+    assert await code_of(stock.move(codes, sold, UnitState.VOID, by(), reason="x")) == "unit_not_free"
+    void = await stock.move(codes, free[0].id, UnitState.VOID, by(), reason="burnt")
+    assert await stock.move(codes, void.id, UnitState.VOID, by(), reason="again") == void
+    assert await code_of(stock.move(codes, free[1].id, UnitState.RETURNED, by(), reason="x")) == "unit_not_out"
+    history = await GoodsStore(database).history(codes.id, unit_id=sold)
+    assert [(one.what, one.reason) for one in history] == [
+        (StockEvent.RETURNED, "sent back"), (StockEvent.REVEALED, "buyer asks"), (StockEvent.OUT, ""),
+        (StockEvent.BOUND, ""),
+    ]  # fmt: skip
+    for reason, code in ((" ", "reason_missing"), ("x" * 201, "reason_too_long")):
+        with pytest.raises(InvalidInput) as refused:
+            await stock.reveal(codes, sold, by(), reason=reason)
+        assert refused.value.code == code
+    with pytest.raises(UnknownUnit):
+        await stock.reveal(replace(codes, id=codes.id + 1), sold, by(), reason="x")
+
+
+async def test_the_pace_counts_what_orders_got_in_the_last_week(database: Database, codes: Goods) -> None:
+    now = 1_800_000_000_000
+    for order_id, age_days in (("o1", 1), ("o2", 6), ("o3", 8)):
+        when = replace(by(), at_ms=now - age_days * 86_400_000)
+        await database.write(bound(codes, order_id, 2, when=when))
+    assert await GoodsStore(database, now_ms=lambda: now).pace([codes.id, 10**9]) == {codes.id: 4}
