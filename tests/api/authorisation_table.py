@@ -143,6 +143,7 @@ GET /keywords-export/{cid} *
 GET /cookies/{cid}/rules
 GET /cookies/{cid}/rules/{rule_id}
 GET /cookies/{cid}/rules-file
+GET /cookies/{cid}/deliveries
 GET /history
 GET /cookies/{cid}/history
 GET /cookies/{cid}/timeline
@@ -190,6 +191,7 @@ DELETE /keywords/{cid}/rules/{rule_id}
 POST /cookies/{cid}/rules
 PUT /cookies/{cid}/rules
 PUT /cookies/{cid}/rules/order
+PUT /cookies/{cid}/deliveries
 PATCH /cookies/{cid}/rules/{rule_id}
 DELETE /cookies/{cid}/rules/{rule_id}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shoal.accounts.account import AccountState, ItemSetting, Observation
+from shoal.accounts.account import AccountState, Observation
+from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.store import AccountStore
 from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, StaleGeneration, UnknownAccount
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, text, update
 
-from shoal.accounts.account import Account, AccountState, ItemSetting, Observation
+from shoal.accounts.account import Account, AccountState, Observation
+from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry, fold, projection
 from shoal.accounts.store import Committed
 from shoal.errors import StoreError, UnknownAccount

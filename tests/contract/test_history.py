@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
-from shoal.accounts.account import Account, ItemSetting
+from shoal.accounts.account import Account
+from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry, fold, projection
 from shoal.accounts.store import AccountStore, Op, Pruned
 from shoal.errors import NotApplied, StoreError

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
 from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations import steps
 from standins import FakeSite, quick_settings
@@ -83,6 +85,31 @@ async def test_f2_data_of_an_older_version_opens_with_all_that_it_held(name: str
         migration_of(name) != MIGRATIONS[-1]
     )
     await is_as_one_of_today(tmp_path / "data", settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_f2_buyers_get_what_they_got_before_there_were_delivery_rules(name: str, tmp_path: Path) -> None:
+    lay(name, tmp_path / "data")
+    if migration_of(name) >= "0015":
+        return
+    draw = Random(name)
+    rows = [
+        (f"7{number}", draw.choice(("", "在")), draw.choice(("", f"货 {number}")), draw.random() < 0.3)
+        for number in range(60)
+    ]
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / DATABASE_FILE)) as connection, connection:
+        connection.executemany("INSERT INTO item_settings VALUES ('shop', ?, ?, ?, ?)", rows)
+        before = connection.execute("SELECT id, enabled, auto_confirm, paid_message FROM accounts WHERE NOT deleted")
+        switches = {row[0]: (bool(row[1]), True, True, bool(row[2]), row[3]) for row in before}
+    async with Database(tmp_path / "data") as database:
+        manager = DBManager(database, await open_vault(database, tmp_path / "secret.key", KEY))
+        found = {shop: await manager.get_cookie_details(shop) for shop in switches}
+    items = [(item.item_id, item.reply, item.paid_message, item.nothing_to_send) for item in found["shop"].items]
+    assert items == sorted([*rows, ("900001", "这件包邮", "", False)])
+    assert switches == {
+        shop: (account.enabled, account.replies, account.delivery, account.auto_confirm, account.paid_message)
+        for shop, account in found.items()
+    }
 
 
 def migration_of(name: str) -> str:

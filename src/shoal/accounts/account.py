@@ -12,6 +12,9 @@ from typing import Any, Self
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from shoal.accounts.delivery_rule import Deliveries
+from shoal.accounts.delivery_views import VIEWS, agreeing, with_settings
+from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput
 from shoal.logs.fingerprint import fingerprint
 from shoal.rules.matcher import NO_RULES, Matcher
@@ -125,19 +128,6 @@ class Answers(StrEnum):
     """The account answers nothing."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ItemSetting:
-    """The settings of one item: its reply, and what a buyer gets after paying.
-
-    ``nothing_to_send``: a paid order of this item needs no message, so the shipment may be confirmed without one.
-    """
-
-    item_id: str
-    reply: str = ""
-    paid_message: str = ""
-    nothing_to_send: bool = False
-
-
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable snapshot of all settings of an account.
 
@@ -150,6 +140,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
     ``timezone`` (empty: Shanghai) applies to the hours of rules. ``matcher`` is ``keywords``
     compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
+
+    Three switches: ``replies`` (automatic answers to messages), ``delivery`` (whatever is done for orders by itself)
+    and ``auto_confirm`` (shipments are confirmed; only while ``delivery`` is on too).
+
+    ``deliveries`` say what buyers get. ``paid_message`` and the items show the simple ones (see ``delivery_views``):
+    ``evolve`` keeps them alike. A snapshot is made with the one or the other.
     """
 
     id: str
@@ -160,6 +156,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str = ""
     browser: str | None = None
     enabled: bool = True
+    replies: bool = True
+    delivery: bool = True
     auto_confirm: bool = False
     free_shipping: bool = False
     name: str = ""
@@ -177,6 +175,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = ""
     keywords: tuple[Rule, ...] = ()
     items: tuple[ItemSetting, ...] = ()
+    deliveries: Deliveries = ()
     created_at_ms: int = 0
     generation: int = 0
     rev: int = 0
@@ -186,6 +185,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         if self.matcher.rules is not self.keywords:
             force_setattr(self, "keywords", in_order(self.keywords))
             force_setattr(self, "matcher", Matcher(self.keywords))
+        if not self.deliveries and (self.paid_message or self.items):
+            force_setattr(self, "deliveries", with_settings((), self.paid_message, self.items))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Account) and _compared(self) == _compared(other)
@@ -230,19 +231,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def answers(self) -> Answers:
         """What the account can answer by its settings, whether it is enabled and connected or not."""
-        if (
+        if self.replies and (
             self.has_default_reply
             or any(rule.active and rule.parts for rule in self.keywords)
             or any(item.reply for item in self.items)
         ):
             return Answers.MESSAGES
-        serves = self.paid_message or any(
-            item.paid_message or (item.nothing_to_send and self.auto_confirm) for item in self.items
-        )
+        serves = self.delivery and any(rule.parts or rule.goods_id or self.auto_confirm for rule in self.deliveries)
         return Answers.ORDERS if serves else Answers.NOTHING
 
     def evolve(self, **changes: Any) -> Self:
-        """Return a copy with some fields replaced."""
+        """Return a copy with some fields replaced, and with what follows from them (see ``deliveries``)."""
+        if not VIEWS.isdisjoint(changes):
+            changes = agreeing(self.deliveries, self.paid_message, self.items, changes)
         return replace(self, **changes)
 
     def item(self, item_id: str | None) -> ItemSetting | None:
@@ -260,9 +261,9 @@ SECRET_FIELDS = frozenset({"cookie", "proxy"})
 SCALAR_FIELDS = tuple(
     name
     for name in Account.__struct_fields__
-    if name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
+    if name not in {"id", "keywords", "items", "deliveries", "generation", "rev", "matcher"}
 )
-"""The fields of an account that are columns of its own row, in order."""
+"""The fields of an account that are one value each, in order."""
 
 _scalars = attrgetter(*SCALAR_FIELDS)
 _COMPARED = tuple(name for name in Account.__struct_fields__ if name != "matcher")

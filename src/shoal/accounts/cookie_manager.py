@@ -290,6 +290,10 @@ class CookieManager:
         """Change the settings of items with an edit of ``edits``."""
         return await self._change(account_id, "update_item", edit, caller)
 
+    async def update_deliveries(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
+        """Change the delivery rules with an edit of ``edits.deliveries``. Applies from the next order on."""
+        return await self._change(account_id, "update_deliveries", edit, caller)
+
     async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
         """Resume a parked account and reconnect, after the owner acted."""
         return await self._change(account_id, "resume", edits.resume, caller, wait=self._settings.start_wait_seconds)

@@ -235,6 +235,8 @@ def _cookie(facts: Facts) -> Check:
 
 def _answers(facts: Facts) -> Check:
     account = facts.account
+    if not account.replies:
+        return Check(name=CheckName.ANSWERS, finding="replies_off", ok=False, blocks=True)
     if account.answers is not Answers.MESSAGES:
         finding = "no_answers" if account.answers is Answers.NOTHING else "answers_orders_only"
         return Check(name=CheckName.ANSWERS, finding=finding, ok=False, blocks=True)

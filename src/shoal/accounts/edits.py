@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import available_timezones
 
-from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account, ItemSetting
+from shoal.accounts import delivery_edits
+from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account
+from shoal.accounts.item_setting import ItemSetting
 from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.rules.keywords import (
@@ -174,6 +176,13 @@ def settings(values: Mapping[str, Any]) -> Edit:
     return lambda account: _set(account, **checked)
 
 
+def deliveries(wanted: Sequence[Values], *, merge: bool = False) -> Edit:
+    """Replace the delivery rules, or add these (see ``delivery_edits``). Refuses bad input at once."""
+    change = delivery_edits.merged if merge else delivery_edits.replaced
+    change((), wanted)
+    return lambda account: _set(account, deliveries=change(account.deliveries, wanted))
+
+
 def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
     """Change some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` deletes the item."""
     if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
@@ -300,6 +309,9 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "buyer_replies_per_hour": _replies,
     "shop_replies_per_minute": _replies,
     "paid_message": _reply,
+    "replies": _flag,
+    "delivery": _flag,
+    "auto_confirm": _flag,
     "free_shipping": _flag,
     "default_reply_enabled": _flag,
     "default_reply": _reply,

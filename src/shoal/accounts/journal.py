@@ -3,7 +3,8 @@
 Old entries are folded into a baseline for each account and deleted; the fold continues from the baseline.
 
 A cookie appears as its fingerprint only, a proxy without user name and password; rules and item settings appear as what
-was added, removed and edited. A field that is newer than an entry had its default then.
+was added, removed and edited. A simple delivery rule appears as the setting that shows it. A field that is newer than
+an entry had its default then.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shoal.accounts.account import SCALAR_FIELDS, Account, ItemSetting, differing
+from shoal.accounts.account import SCALAR_FIELDS, Account, differing
+from shoal.accounts.delivery_rule import DeliveryRule
+from shoal.accounts.delivery_views import own_rules
+from shoal.accounts.item_setting import ItemSetting
 from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import plain, rule_rows
 from shoal.xianyu.proxy import shown_proxy
 
 Part = TypeVar("Part")
 Changes = dict[str, Any]
-"""``{field: [old, new]}``; for ``keywords`` and ``items`` ``{"added", "removed", "edited"}``, each a list of rows.
+"""``{field: [old, new]}``; for ``PARTS`` ``{"added", "removed", "edited"}``, each a list of rows.
 
 In an entry that was just written the rules and items themselves stand for their rows: they are the same as JSON.
 
@@ -29,6 +33,12 @@ A new password of the same proxy leaves ``["http://***@host:port", "http://***@h
 """
 TIMES_DIFFER_MS = 86_400_000
 """Revs and times rise together, except within so much time: a clock may have been wrong by up to half of it."""
+PARTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "keywords": lambda row: row["id"],
+    "items": lambda row: row["item_id"],
+    "deliveries": lambda row: "\n".join(row.get(name, "") for name in ("item_id", "title_contains", "spec")),
+}
+"""The fields that consist of parts, with the key of a part's row."""
 _DEFAULTS: dict[str, Any] = {
     entry.name: entry.default
     for entry in msgspec.structs.fields(Account)
@@ -93,6 +103,9 @@ def differences(old: Account | None, new: Account | None) -> Changes:
         changes["keywords"] = _delta(old.keywords if old else (), new.keywords, _rule_key)
     if old is None or old.items is not new.items:
         changes["items"] = _delta(old.items if old else (), new.items, _item_key)
+    if old is None or old.deliveries is not new.deliveries:
+        before = own_rules(old.deliveries) if old else ()
+        changes["deliveries"] = _delta(before, own_rules(new.deliveries), _delivery_key)
     return {name: change for name, change in changes.items() if change}
 
 
@@ -104,7 +117,7 @@ def changes_from(folded: Mapping[str, Any] | None, new: Account) -> Changes:
         for name in SCALAR_FIELDS
         if folded is None or before.get(name) != after[name]
     }
-    for name in ("keywords", "items"):
+    for name in PARTS:
         changes[name] = _delta_of_rows(before.get(name, {}), after[name])
     return {name: change for name, change in changes.items() if change}
 
@@ -123,6 +136,10 @@ def _rule_key(rule: Rule) -> str:
 
 def _item_key(item: ItemSetting) -> str:
     return item.item_id
+
+
+def _delivery_key(rule: DeliveryRule) -> str:
+    return rule.key
 
 
 def _delta(before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str]) -> dict[str, list[Any]]:
@@ -152,6 +169,7 @@ def projection(account: Account) -> dict[str, Any]:
         **{name: _shown(account, name) for name in SCALAR_FIELDS},
         "keywords": {row["id"]: row for row in rule_rows(account.keywords)},
         "items": {item.item_id: asdict(item) for item in account.items},
+        "deliveries": {rule.key: plain(rule) for rule in own_rules(account.deliveries)},
     }
 
 
@@ -168,7 +186,7 @@ def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) ->
 
 def projection_at(end: Baseline) -> dict[str, Any] | None:
     """Return the account of a fold that ended there; ``None`` when it was deleted."""
-    return None if end.projection is None else {**_DEFAULTS, **end.projection}
+    return None if end.projection is None else {**_DEFAULTS, "deliveries": {}, **end.projection}
 
 
 def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> dict[str, Baseline]:
@@ -194,21 +212,21 @@ def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> d
 def _copy(row: dict[str, Any] | None) -> dict[str, Any]:
     """A copy to write in: the baseline's own stays as it is."""
     if row is None:
-        return {"keywords": {}, "items": {}}
-    return {**_DEFAULTS, **row, "keywords": dict(row["keywords"]), "items": dict(row["items"])}
+        return {name: {} for name in PARTS}
+    return {**_DEFAULTS, **row, **{name: dict(row.get(name, {})) for name in PARTS}}
 
 
 def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
     is_new = "generation" not in row
     for name, change in changes.items():
-        if name in {"keywords", "items"}:
-            key = "id" if name == "keywords" else "item_id"
+        if name in PARTS:
+            key = PARTS[name]
             for gone in change.get("removed", ()):
-                del row[name][gone[key]]
+                del row[name][key(gone)]
             for added in change.get("added", ()):
-                row[name][added[key]] = added
+                row[name][key(added)] = added
             for _, after in change.get("edited", ()):
-                row[name][after[key]] = after
+                row[name][key(after)] = after
         else:
             before, after = change
             if row.get(name) != before:

@@ -61,9 +61,11 @@ class Change:
 
     @property
     def is_light(self) -> bool:
-        """Whether its journal text is made at once: neither rules nor items differ."""
+        """Whether its journal text is made at once: neither rules nor items nor delivery rules differ."""
         old, new = self.old, self.new
-        return old is not None and new is not None and old.keywords is new.keywords and old.items is new.items
+        if old is None or new is None:
+            return False
+        return old.keywords is new.keywords and old.items is new.items and old.deliveries is new.deliveries
 
     @property
     def has_many_rules(self) -> bool:

@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
+from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account
+from shoal.accounts.delivery_edits import check_together
+from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, rule_of_row
+from shoal.accounts.delivery_views import own_rules, with_settings
 from shoal.accounts.edits import Edit, RuleEdit
-from shoal.accounts.journal import Changes, JournalEntry
+from shoal.accounts.item_setting import ItemSetting
+from shoal.accounts.journal import PARTS, Changes, JournalEntry
 from shoal.errors import Conflict, InvalidInput
 from shoal.rules.rule import MAX_RULES, Rule, in_order
 from shoal.rules.rule_rows import rule_of
@@ -21,7 +25,7 @@ NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
 """Counters: an old number would be taken for an old connection."""
 _SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK - SECRET_FIELDS
 
-Part = TypeVar("Part", Rule, ItemSetting)
+Part = TypeVar("Part", Rule, ItemSetting, DeliveryRule)
 
 
 def can_undo(entry: JournalEntry, account: Account | None) -> bool:
@@ -36,7 +40,7 @@ def can_undo(entry: JournalEntry, account: Account | None) -> bool:
 def _changes(entry: JournalEntry) -> Changes:
     """Return what an undo restores; empty when the entry cannot be undone."""
     changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
-    return changes if changes.keys() <= _SCALARS | {"keywords", "items"} else {}
+    return changes if changes.keys() <= _SCALARS | PARTS.keys() else {}
 
 
 def _is_of_an_earlier(entry: JournalEntry, account: Account) -> bool:
@@ -65,6 +69,10 @@ def undo(entry: JournalEntry) -> Edit:
             values["keywords"] = _rules_back(account.keywords, changes["keywords"], conflicts)
         if "items" in changes:
             values["items"] = _items_back(account.items, changes["items"], conflicts)
+        if "deliveries" in changes:
+            own = _deliveries_back(account.deliveries, changes["deliveries"], conflicts)
+            shown = (values.get(name, getattr(account, name)) for name in ("paid_message", "items"))
+            values["deliveries"] = check_together(with_settings(own, *shown))
         if conflicts:
             raise Conflict("it was changed again since", code="undo_conflict", fields=conflicts)
         if all(getattr(account, name) == value for name, value in values.items()):
@@ -111,6 +119,14 @@ def _items_back(
     return tuple(sorted(back.values(), key=lambda item: item.item_id))
 
 
+def _deliveries_back(rules: Deliveries, delta: Mapping[str, Any], conflicts: list[str]) -> Deliveries:
+    """Return the rules that no setting shows, with a delta reversed."""
+    lost: list[DeliveryRule] = []
+    back = _parts_back({rule.key: rule for rule in own_rules(rules)}, delta, _delivery, lost)
+    conflicts += _named("deliveries", (rule.key.replace("\n", " ").strip() for rule in lost))
+    return tuple(back.values())
+
+
 def _parts_back(
     present: dict[str, Part],
     delta: Mapping[str, Any],
@@ -146,6 +162,11 @@ def _rule(row: Mapping[str, Any]) -> tuple[str, Rule]:
 def _item(row: Mapping[str, Any]) -> tuple[str, ItemSetting]:
     item = ItemSetting(**{entry.name: row[entry.name] for entry in fields(ItemSetting) if entry.name in row})
     return item.item_id, item
+
+
+def _delivery(row: Mapping[str, Any]) -> tuple[str, DeliveryRule]:
+    rule = rule_of_row(row)
+    return rule.key, rule
 
 
 def _named(field: str, names: Iterable[str]) -> list[str]:

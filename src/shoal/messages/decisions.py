@@ -48,6 +48,8 @@ class Decision(StrEnum):
     """It had waited too long when it could have been answered."""
     DISABLED = "disabled"
     """The account is disabled. The message is still answered if that ends before it is too old."""
+    REPLIES_OFF = "replies_off"
+    """The account's automatic replies are switched off."""
     SYSTEM_TEXT = "system_text"
     """The site's own text, which needs no answer."""
     SITE_CARD = "site_card"

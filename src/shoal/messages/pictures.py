@@ -145,8 +145,11 @@ def require_showable(url: str) -> None:
 
 
 def _named_by(accounts: Iterable[Account]) -> Set[str]:
-    """Return the picture file names in the accounts' rules and items, and their own."""
-    texts = (msgspec.json.encode((account.keywords, account.items, account.picture)) for account in accounts)
+    """Return the picture file names in the accounts' rules, items and delivery rules, and their own."""
+    texts = (
+        msgspec.json.encode((account.keywords, account.items, account.deliveries, account.picture))
+        for account in accounts
+    )
     return {name.decode() for text in texts for name in _NAMED_SOMEWHERE.findall(text)}
 
 

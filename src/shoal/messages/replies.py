@@ -109,6 +109,8 @@ async def choose(account: Account | None, asked: Asked) -> Choice:
     """
     if account is None or not account.enabled:
         return Choice(asked, None, Decision.DISABLED)
+    if not account.replies:
+        return Choice(asked, None, Decision.REPLIES_OFF)
     if account.matcher.takes_long(asked.text):
         answer = await beside_for_buyers(account.owner_id, choose_answer, account, asked)
     else:

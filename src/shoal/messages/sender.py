@@ -104,9 +104,11 @@ class Sender:
         socket: LiveSocket,
         message_log: MessageLog,
         pictures: SitePictures,
+        current: Callable[[], Account | None],
         *,
         send_timeout_seconds: float,
     ) -> None:
+        """``current`` returns the account now; it is also called on the database's thread."""
         self._account_id = account.id
         self._my_id = account.unb
         self._socket = socket
@@ -114,6 +116,7 @@ class Sender:
         self._pictures = pictures
         self._outbox = message_log.outbox
         self._timeout = send_timeout_seconds
+        self._current = current
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
         self._own_uuids: set[str] | None = set()
@@ -162,7 +165,7 @@ class Sender:
         """
         rows = self._owned(self._rows(reply))
         async with self._turn(reply.chat_id):
-            queued = await self._outbox.queue(rows, answers=reply.answers, guard=guard)
+            queued = await self._outbox.queue(rows, answers=reply.answers, guard=self._while_on(guard))
             if queued.decided:
                 raise DecidedBefore(queued.decided)
             if queued.decision is not None:
@@ -209,8 +212,7 @@ class Sender:
     async def _send_part(self, sending: Sending) -> Sent:
         row = sending.row
         async with self._turn(row.chat_id):
-            guard = not_taken_over_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
-            if not await self._outbox.begin(sending, guard):
+            if not await self._outbox.begin(sending, self._not_taken_over(sending)):
                 return Sent.of(await self._outbox.get(sending.id))
             try:
                 sent = await self._deliver(sending)
@@ -221,6 +223,18 @@ class Sender:
                 await self._outbox.put_back(sending.id)
                 raise
         return await self._insist(sent) if sent.outcome is SendOutcome.UNCERTAIN else sent
+
+    def _while_on(self, guard: Guard) -> Guard:
+        """Return the guard for an automatic reply: nothing leaves after replies were switched off."""
+        return lambda connection: guard(connection) if self._may_reply() else Decision.REPLIES_OFF
+
+    def _may_reply(self) -> bool:
+        account = self._current()
+        return account is not None and account.replies
+
+    def _not_taken_over(self, sending: Sending) -> Guard:
+        since_ms = sending.created_at_ms
+        return self._while_on(not_taken_over_since(self._account_id, sending.row.chat_id, since_ms, now_ms()))
 
     def _row_of(self, outgoing: OutgoingMessage) -> OutboxRow:
         return OutboxRow(
@@ -343,9 +357,7 @@ class Sender:
                 if sending.outcome is SendOutcome.UNCERTAIN and sending.row.kind is not OutboxKind.PAID:
                     guard = None
                     if sending.row.kind is OutboxKind.REPLY:
-                        guard = not_taken_over_since(
-                            self._account_id, sending.row.chat_id, sending.created_at_ms, now_ms()
-                        )
+                        guard = self._not_taken_over(sending)
                     before = await self._send_again(sending, guard)
             waiting = [sending for sending in parts if sending.outcome is SendOutcome.WAITING]
             await self._go_on(before, waiting)

@@ -53,6 +53,8 @@ class Why(StrEnum):
     """The site confirms no shipment before the group price is complete."""
     NOT_PAID = "not_paid"
     """The order's page says, unlike its card, that it is unpaid; or the site has no such order of this seller."""
+    DELIVERY_OFF = "delivery_off"
+    """The shop's switch for deliveries is off: only the owner may serve the order."""
     TOO_LATE = "too_late"
     """It was due for so long that the owner must check it first."""
     BEFORE_ACCOUNT = "before_account"

@@ -78,6 +78,8 @@ class OrderProblem(StrEnum):
     NO_PAID_MESSAGE = "no_paid_message"
     UNKNOWN_ITEM = "unknown_item"
     INCOMPLETE_CARD = "incomplete_card"
+    DELIVERY_OFF = "delivery_off"
+    """The shop's switch for deliveries was off when something was due."""
     NOT_SERVED_IN_TIME = "not_served_in_time"
     MESSAGE_REFUSED = "message_refused"
     MESSAGE_UNCERTAIN = "message_uncertain"
@@ -108,6 +110,7 @@ _BY_DETAIL = {
     Why.NO_PAID_MESSAGE.value: OrderProblem.NO_PAID_MESSAGE,
     Why.UNKNOWN_ITEM.value: OrderProblem.UNKNOWN_ITEM,
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,
+    Why.DELIVERY_OFF.value: OrderProblem.DELIVERY_OFF,
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
     Why.NEEDS_PARCEL.value: OrderProblem.NEEDS_PARCEL,
     Why.NOT_READY.value: OrderProblem.GROUP_NOT_READY,

@@ -172,6 +172,9 @@ class Orders:
 
     async def _do(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         """Do or decide one due action. Return ``False`` if it stays due and nothing more should be tried now."""
+        if not account.delivery and order_action.detail != Why.ASKED:
+            log.info("order held back: deliveries are off", account=self._account_id, order=order.order_id)
+            return await self._settle(order, Action(order_action.action), ActionState.FAILED, Why.DELIVERY_OFF)
         match Action(order_action.action):
             case Action.FREE_SHIPPING:
                 return await self._complete_group(account, order, order_action)
@@ -195,7 +198,7 @@ class Orders:
 
         def still_wanted() -> bool:
             now = self._link.current()
-            return now is not None and (now.free_shipping or order_action.detail == Why.ASKED)
+            return now is not None and ((now.free_shipping and now.delivery) or order_action.detail == Why.ASKED)
 
         return await self._tell_site(
             order,
@@ -227,6 +230,8 @@ class Orders:
         )
 
         async def is_still_due() -> bool:
+            if self._is_off() and order_action.detail != Why.ASKED:
+                return False
             now = await self._store.order(self._account_id, order.order_id)
             return now is not None and now.status not in NOTHING_DUE
 
@@ -245,7 +250,11 @@ class Orders:
         if state is ActionState.UNCERTAIN:
             await asyncio.sleep(ECHO_GRACE_SECONDS)
             await self._store.heed_outbox(self._account_id, order.order_id)
-        return state is not ActionState.PENDING
+        return state is not ActionState.PENDING or (self._is_off() and order_action.detail != Why.ASKED)
+
+    def _is_off(self) -> bool:
+        account = self._link.current()
+        return account is not None and not account.delivery
 
     async def _confirm(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         if not account.auto_confirm and order_action.detail != Why.ASKED:
@@ -255,7 +264,7 @@ class Orders:
 
         def still_wanted() -> bool:
             now = self._link.current()
-            return now is not None and (now.auto_confirm or order_action.detail == Why.ASKED)
+            return now is not None and ((now.auto_confirm and now.delivery) or order_action.detail == Why.ASKED)
 
         return await self._tell_site(
             order, Action.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted

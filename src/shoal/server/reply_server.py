@@ -32,6 +32,7 @@ from shoal.api.routes import (
     cookie_settings,
     cookies,
     default_replies,
+    deliveries,
     diagnosis,
     events,
     health,
@@ -86,8 +87,8 @@ log = structlog.get_logger("shoal.server")
 _ROUTES = [
     part.routes for part in (
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
-        reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, history, audit_log,
-        timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload, system,
+        reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, history,
+        audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload, system,
         logs, keys, seller_numbers, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
         help_pages,
     )

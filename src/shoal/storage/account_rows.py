@@ -8,7 +8,10 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, not_, select, update
 
-from shoal.accounts.account import Account, ItemSetting
+from shoal.accounts.account import Account
+from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, in_order
+from shoal.accounts.delivery_views import items_of, paid_message_of
+from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import Change, OpRecord
 from shoal.errors import (
@@ -33,9 +36,10 @@ from shoal.storage.change_rows import (
     write_entries,
     write_ops,
 )
+from shoal.storage.delivery_rule_rows import read_delivery_rule, write_delivery_rules
 from shoal.storage.history_tables import ops
 from shoal.storage.rule_table import read_rule, write_rules
-from shoal.storage.schema import Row, accounts, item_settings, rules
+from shoal.storage.schema import Row, accounts, delivery_rules, item_settings, rules
 from shoal.storage.vault import Vault
 
 ChangeSet = tuple[Change, ...]
@@ -54,23 +58,30 @@ class AccountRows:
     def read(self, connection: Connection, account_id: str | None = None) -> dict[str, Account]:
         """Return all existing accounts (or one), by id. Raises ``StoreError`` that names the first unreadable one."""
         query = select(accounts).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
-        rule_query, item_query = select(rules), select(item_settings)
+        rule_query, item_query, delivery_query = select(rules), select(item_settings), select(delivery_rules)
         if account_id is not None:
             query = query.where(accounts.c.id == account_id)
             rule_query = rule_query.where(rules.c.account_id == account_id)
             item_query = item_query.where(item_settings.c.account_id == account_id)
+            delivery_query = delivery_query.where(delivery_rules.c.account_id == account_id)
         keywords: defaultdict[str, list[Rule]] = defaultdict(list)
         for row in connection.execute(rule_query.order_by(rules.c.position, rules.c.id)).mappings():
             keywords[row["account_id"]].append(read_rule(row))
         items: defaultdict[str, list[ItemSetting]] = defaultdict(list)
         for row in connection.execute(item_query.order_by(item_settings.c.item_id)).mappings():
-            items[row["account_id"]].append(ItemSetting(**{name: row[name] for name in _ITEM_FIELDS}))
+            items[row["account_id"]].append(ItemSetting(item_id=row["item_id"], reply=row["reply"]))
+        deliveries: defaultdict[str, list[DeliveryRule]] = defaultdict(list)
+        for row in connection.execute(delivery_query).mappings():
+            deliveries[row["account_id"]].append(read_delivery_rule(row))
         return {
-            row["id"]: self._account_of(row, tuple(keywords[row["id"]]), tuple(items[row["id"]]))
+            name: self._account_of(row, tuple(keywords[name]), tuple(items[name]), in_order(deliveries[name]))
             for row in connection.execute(query).mappings()
+            for name in (row["id"],)
         }
 
-    def _account_of(self, row: RowMapping, keywords: tuple[Rule, ...], items: tuple[ItemSetting, ...]) -> Account:
+    def _account_of(
+        self, row: RowMapping, keywords: tuple[Rule, ...], items: tuple[ItemSetting, ...], deliveries: Deliveries
+    ) -> Account:
         if row["cookie_sealed"] is None:
             raise StoreError(f"the cookie of account {row['id']} is missing", code="unreadable_account")
         try:
@@ -79,7 +90,9 @@ class AccountRows:
                 cookie=self._vault.open(row["cookie_sealed"], account_id=row["id"], column=COOKIE_COLUMN),
                 proxy=self._proxy_of(row),
                 keywords=keywords,
-                items=items,
+                items=items_of(items, deliveries),
+                deliveries=deliveries,
+                paid_message=paid_message_of(deliveries),
                 generation=row["generation"],
                 rev=row["rev"],
                 **{name: row[name] for name in PLAIN_FIELDS},
@@ -127,6 +140,7 @@ class AccountRows:
                 if draft.rules is not None:
                     write_rules(connection, draft.account.id, draft.rules)
             _write_items(connection, [draft.change for draft in heavy])
+            write_delivery_rules(connection, [draft.change for draft in heavy])
         if len(asked) != len(drafts):
             check_noops(connection, [draft for draft in drafts if draft.is_noop])
         write_ops(connection, drafts, entries)
@@ -168,9 +182,6 @@ class AccountRows:
                     raise DuplicateUnb("this seller already stands under another id", id=other)
 
 
-_ITEM_FIELDS = tuple(entry.name for entry in fields(ItemSetting))
-
-
 def _account_id(draft: Draft) -> str:
     return draft.account.id
 
@@ -182,14 +193,13 @@ def _write_items(connection: Connection, real: Iterable[Change]) -> None:
     for change in real:
         if change.new is None or (change.old is not None and change.old.items is change.new.items):
             continue
-        before = {item.item_id: item for item in change.old.items} if change.old is not None else {}
-        for item in change.new.items:
-            known = before.pop(item.item_id, None)
-            values: Row = {name: getattr(item, name) for name in _ITEM_FIELDS}
+        before = _replies(change.old)
+        for item_id, reply in _replies(change.new).items():
+            known = before.pop(item_id, None)
             if known is None:
-                added.append({"account_id": change.account_id, **values})
-            elif known != item:
-                edited.append({"b_account": change.account_id, "b_id": item.item_id, **values})
+                added.append({"account_id": change.account_id, "item_id": item_id, "reply": reply})
+            elif known != reply:
+                edited.append({"b_account": change.account_id, "b_id": item_id, "reply": reply})
         removed += [{"b_account": change.account_id, "b_id": gone} for gone in before]
     if removed and connection.execute(delete(item_settings).where(_ITEM), removed).rowcount != len(removed):
         raise StaleGeneration("an item that was to be removed is not there")
@@ -197,6 +207,12 @@ def _write_items(connection: Connection, real: Iterable[Change]) -> None:
         raise StaleGeneration("an item that was to be edited is not there")
     if added:
         connection.execute(insert(item_settings), added)
+
+
+def _replies(account: Account | None) -> dict[str, str]:
+    """Return the replies of items that have a row: one that only has a delivery rule has none."""
+    items = account.items if account is not None else ()
+    return {item.item_id: item.reply for item in items if item.reply or not item.has_delivery}
 
 
 def read_op(connection: Connection, op_id: str) -> OpRecord | None:

@@ -20,7 +20,8 @@ from shoal.storage.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"
 PROXY_COLUMN = "accounts.proxy"
-PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in SECRET_FIELDS)
+PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in {*SECRET_FIELDS, "paid_message"})
+"""The fields that are columns of the account's own row; a paid message is a row of ``delivery_rules``."""
 _PLAIN = frozenset(PLAIN_FIELDS)
 
 _UPDATE_TOMBSTONE = update(accounts).where(

@@ -207,7 +207,7 @@ class DBManager:
 
         def job(connection: Connection) -> None:
             tombstone = (accounts.c.id == account_id) & accounts.c.deleted
-            bare = dict.fromkeys(("unb", "cookie_fingerprint", "remark", "paid_message", "default_reply"), "")
+            bare = dict.fromkeys(("unb", "cookie_fingerprint", "remark", "default_reply"), "")
             emptied = connection.execute(
                 update(accounts).where(tombstone).values(cookie_sealed=None, proxy_sealed=None, purged=True, **bare)
             )

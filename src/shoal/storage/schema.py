@@ -69,7 +69,6 @@ accounts = Table(
     text_column("remark"),
     number_column("pause_duration", 10),
     Column("debounce_seconds", Double, nullable=True),
-    text_column("paid_message"),
     flag_column("default_reply_enabled"),
     text_column("default_reply"),
     flag_column("default_reply_once"),
@@ -79,6 +78,8 @@ accounts = Table(
     Column("buyer_replies_per_hour", Integer, nullable=True),
     Column("shop_replies_per_minute", Integer, nullable=True),
     flag_column("free_shipping"),
+    flag_column("replies", default=True),
+    flag_column("delivery", default=True),
     number_column("restart_nonce"),
     time_column("created_at_ms"),
     Column("shard", SmallInteger, nullable=False),
@@ -142,8 +143,21 @@ item_settings = Table(
     account_column(primary_key=True),
     Column("item_id", Text, primary_key=True),
     text_column("reply"),
-    text_column("paid_message"),
+)
+
+delivery_rules = Table(
+    "delivery_rules",
+    metadata,
+    account_column(primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    Column("title_contains", Text, primary_key=True),
+    Column("spec", Text, primary_key=True),
+    Column("goods_id", BigInteger, nullable=True),
+    number_column("count", 1),
+    text_column("parts"),
     flag_column("nothing_to_send"),
+    number_column("delay_seconds"),
+    text_column("confirm"),
 )
 
 cookie_jars = Table(

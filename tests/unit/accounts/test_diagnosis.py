@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 import shoal.accounts.diagnosis
-from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
+from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyStats, diagnose, is_replying
+from shoal.accounts.item_setting import ItemSetting
 from shoal.api.advice import advice_on
 from shoal.api.routes.diagnosis import token_expiry_ms
 from shoal.console import proxy_check

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shoal.accounts.account import Account, ItemSetting
+from shoal.accounts.account import Account
+from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry, changes_between
 from shoal.accounts.undo import undo
 from shoal.errors import Conflict, InvalidInput

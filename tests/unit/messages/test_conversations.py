@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -105,4 +106,37 @@ async def test_an_account_that_is_switched_off_while_a_burst_grows_says_nothing(
     await shop.manager.update_cookie_status("shop", False, caller=ANN)
     left = {task.get_name().partition(":")[0] for task in asyncio.all_tasks()}
     assert not left & {"connection", "chat", "reply"}, "what could still answer"
+    assert shop.site.said == []
+
+
+async def test_a_message_that_comes_while_replies_are_off_is_told_so_for_good(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"}, default_reply="请说", default_reply_enabled=True, replies=False)
+    told = [shop.site.says("在吗"), shop.site.says("别的", chat="52")]
+    for message in told:
+        await shop.decided(message, Decision.REPLIES_OFF)
+    await shop.set(replies=True)
+    await shop.reopen()
+    await shop.running()
+    await shop.decided(shop.site.says("在吗", chat="53"), Decision.ANSWERED)
+    assert shop.site.said == ["在的"]
+
+
+async def test_a_reply_that_was_chosen_before_the_switch_went_off_is_not_sent(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.add(keywords={"在吗": "在的"})
+    queue, chosen, off = shop.sender._outbox.queue, asyncio.Event(), asyncio.Event()
+
+    async def queued_late(*rows: Any, **given: Any) -> Any:
+        chosen.set()
+        await off.wait()
+        return await queue(*rows, **given)
+
+    monkeypatch.setattr(shop.sender._outbox, "queue", queued_late)
+    message = shop.site.says("在吗")
+    async with asyncio.timeout(60):
+        await chosen.wait()
+    await shop.set(replies=False)
+    off.set()
+    await shop.decided(message, Decision.REPLIES_OFF)
     assert shop.site.said == []

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picture_files import a_gif, a_jpeg, a_png, a_webp
-from shoal.accounts.account import ItemSetting
+from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from shoal.messages.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
 from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX, Pictures, is_kept

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from shoal.accounts.account import Account, ItemSetting
+from shoal.accounts.account import Account
+from shoal.accounts.item_setting import ItemSetting
 from shoal.messages.replies import LONGEST_HEARD, Asked, choose, choose_answer, explain, fill, joined
 from shoal.rules.matcher import Matcher
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule

@@ -105,3 +105,31 @@ async def test_a_paid_order_of_an_unknown_buyer_is_told_and_gets_nothing(shop: O
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
     assert order.problem == "incomplete_card"
     assert shop.site.said == []
+
+
+async def test_while_deliveries_are_off_nothing_is_sent_or_confirmed_and_the_reason_is_shown(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True, delivery=False)
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert order.problem == "delivery_off"
+    await shop.set(delivery=True)
+    await shop.reopen()
+    await shop.running()
+    assert shop.site.said == [], "its owner may have served it by hand"
+    await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    assert shop.site.said == ["货"]
+
+
+async def test_a_switch_turned_off_before_the_confirmation_holds_it_back(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.held = []
+    shop.site.pays(ORDER)
+    await until(lambda: len(shop.site.said) == 1)
+    await shop.set(delivery=False)
+    shop.site.release()
+    order = await came_to(shop, Action.CONFIRM, ActionState.FAILED)
+    assert order.problem == "delivery_off"
+    assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
+    await shop.orders.ask_again("shop", ORDER, Action.CONFIRM, actor="user:ann")
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)

@@ -125,6 +125,9 @@ const zh = {
   serverSetting: '服务器设置',
   paidHint: '付款后自动发送，例如提取码。发送成功后才会确认发货。',
   freeShippingHint: '买家下小刀单后自动免拼，不再等人拼单；没有可发送的内容时不执行。',
+  repliesHint: '关闭后，任何消息都不会自动回复（规则、商品回复和默认回复都停用）。',
+  deliveryHint:
+    '关闭后，订单付款时不发送任何内容，也不确认发货；这些订单会列在“需要您处理”中，重新打开后也不会自动补发。',
   autoConfirmHint: '付款消息送达后，自动确认发货。每个订单只做一次。',
   variables: '插入变量',
   variable: {
@@ -286,6 +289,9 @@ const en: Texts<typeof zh> = {
   serverSetting: 'server default',
   paidHint: 'Sent after payment, e.g. a download code. Shipment is confirmed only after it has arrived.',
   freeShippingHint: 'Completes an order at a group price at once, if there is something to send afterwards.',
+  repliesHint: 'While off, no message gets an automatic reply: no rule, item reply or default reply.',
+  deliveryHint:
+    'While off, nothing is sent or confirmed for paid orders. They are listed as needing action, also after you turn it on again.',
   autoConfirmHint: 'Confirm shipment once the paid message has arrived; once per order.',
   variables: 'Insert',
   variable: {

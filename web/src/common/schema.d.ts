@@ -1394,6 +1394,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cookies/{cid}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List delivery rules
+         * @description List what buyers of each item and spec get after paying.
+         */
+        get: operations["list_deliveries"];
+        /**
+         * Replace delivery rules
+         * @description Replace the delivery rules in one change. The rules of one account fit another, so they can be copied.
+         *
+         *     A rule that is sent takes the place of the one for the same item, title and spec. Rules of one text for an item or
+         *     the whole shop also show as `paid_message` and `nothing_to_send` in the settings.
+         */
+        put: operations["replace_deliveries"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/history": {
         parameters: {
             query?: never;
@@ -2332,6 +2359,8 @@ export interface components {
          *         "default_reply": "",
          *         "default_reply_enabled": false,
          *         "default_reply_once": false,
+         *         "delivery": true,
+         *         "delivery_count": 0,
          *         "enabled": true,
          *         "free_shipping": false,
          *         "item_count": 0,
@@ -2341,6 +2370,7 @@ export interface components {
          *         "pause_duration": 10,
          *         "proxy": "http://***@proxy.example.com:8080",
          *         "remark": "",
+         *         "replies": true,
          *         "shop_replies_per_minute": 30,
          *         "timezone": ""
          *       },
@@ -3002,6 +3032,17 @@ export interface components {
             data: components["schemas"]["CompatOrder"][];
         };
         /**
+         * ConfirmLater
+         * @description The shipment is confirmed so many hours after everything was sent.
+         * @example {
+         *       "after_hours": 2
+         *     }
+         */
+        ConfirmLater: {
+            /** After Hours */
+            after_hours: number;
+        };
+        /**
          * ConsideredShape
          * @description A rule that was checked. ``why_not`` is empty for the rule that matches.
          */
@@ -3110,7 +3151,7 @@ export interface components {
          * @description Why a message was answered or not. Stored with it; ``is_final``: it may not be answered any more.
          * @enum {string}
          */
-        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
+        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
         /**
          * DefaultReplies
          * @description The default reply of each account, by id.
@@ -3225,12 +3266,249 @@ export interface components {
             msg: string;
         };
         /**
+         * DeliveriesBody
+         * @description Delivery rules.
+         * @example {
+         *       "rules": [
+         *         {
+         *           "confirm": "yes",
+         *           "count": 1,
+         *           "delay_seconds": 0,
+         *           "item_id": "700000000001",
+         *           "nothing_to_send": false,
+         *           "parts": [
+         *             {
+         *               "text": "感谢购买！下载地址：https://example.com/ebook"
+         *             }
+         *           ],
+         *           "spec": "时长:月卡",
+         *           "title_contains": ""
+         *         }
+         *       ]
+         *     }
+         */
+        DeliveriesBody: {
+            /** Rules */
+            rules: components["schemas"]["DeliveryRuleBody"][];
+        };
+        /**
+         * DeliveriesReplaced
+         * @description The rules after the change, and how many were added, removed and edited. ``dry_run``: nothing was changed.
+         * @example {
+         *       "added": 1,
+         *       "changed": true,
+         *       "dry_run": false,
+         *       "edited": 0,
+         *       "generation": 7,
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "removed": 0,
+         *       "rev": 120,
+         *       "rules": [
+         *         {
+         *           "confirm": "yes",
+         *           "count": 1,
+         *           "delay_seconds": 0,
+         *           "item_id": "700000000001",
+         *           "nothing_to_send": false,
+         *           "parts": [
+         *             {
+         *               "text": "感谢购买！下载地址：https://example.com/ebook"
+         *             }
+         *           ],
+         *           "spec": "时长:月卡",
+         *           "title_contains": ""
+         *         }
+         *       ],
+         *       "state": "running",
+         *       "unchanged": 0
+         *     }
+         */
+        DeliveriesReplaced: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /** Dry Run */
+            dry_run: boolean;
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+            /** Edited */
+            edited: number;
+            /** Unchanged */
+            unchanged: number;
+            /** Rules */
+            rules: components["schemas"]["DeliveryRuleShape"][];
+        };
+        /**
+         * DeliveryList
+         * @description The delivery rules of an account: those of items, then of titles, then of the whole shop.
+         * @example {
+         *       "generation": 7,
+         *       "rules": [
+         *         {
+         *           "confirm": "yes",
+         *           "count": 1,
+         *           "delay_seconds": 0,
+         *           "item_id": "700000000001",
+         *           "nothing_to_send": false,
+         *           "parts": [
+         *             {
+         *               "text": "感谢购买！下载地址：https://example.com/ebook"
+         *             }
+         *           ],
+         *           "spec": "时长:月卡",
+         *           "title_contains": ""
+         *         }
+         *       ]
+         *     }
+         */
+        DeliveryList: {
+            /** Rules */
+            rules: components["schemas"]["DeliveryRuleShape"][];
+            /** Generation */
+            generation: number;
+        };
+        /**
+         * DeliveryPartBody
+         * @description One message: a text or a picture.
+         * @example {
+         *       "text": "感谢购买！"
+         *     }
+         */
+        DeliveryPartBody: {
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Image Url
+             * @default
+             */
+            image_url: string;
+        };
+        /**
+         * DeliveryRuleBody
+         * @description One rule: which orders, and what their buyers get. Fields that are left out have the value of a new rule.
+         *
+         *     Either ``item_id`` or ``title_contains``; without both it is for every item of the shop. ``spec`` is `name:value`,
+         *     several joined by `;` in any order; empty means the whole item. Without ``goods_id`` the parts are all that is
+         *     sent; with it each piece takes ``count`` units, which `{codes}` in the parts stands for. A rule without goods and
+         *     parts sends nothing. ``confirm``: `yes`, `no`, after some hours, or null: as the shop's switch says.
+         * @example {
+         *       "confirm": "yes",
+         *       "count": 1,
+         *       "delay_seconds": 0,
+         *       "item_id": "700000000001",
+         *       "nothing_to_send": false,
+         *       "parts": [
+         *         {
+         *           "text": "感谢购买！下载地址：https://example.com/ebook"
+         *         }
+         *       ],
+         *       "spec": "时长:月卡",
+         *       "title_contains": ""
+         *     }
+         */
+        DeliveryRuleBody: {
+            /**
+             * Item Id
+             * @default
+             */
+            item_id: string;
+            /**
+             * Title Contains
+             * @default
+             */
+            title_contains: string;
+            /**
+             * Spec
+             * @default
+             */
+            spec: string;
+            /** Goods Id */
+            goods_id?: number | null;
+            /**
+             * Count
+             * @default 1
+             */
+            count: number;
+            /**
+             * Parts
+             * @default []
+             */
+            parts: components["schemas"]["DeliveryPartBody"][];
+            /**
+             * Nothing To Send
+             * @default false
+             */
+            nothing_to_send: boolean;
+            /**
+             * Delay Seconds
+             * @default 0
+             */
+            delay_seconds: number;
+            /** Confirm */
+            confirm?: ("yes" | "no") | components["schemas"]["ConfirmLater"] | null;
+        };
+        /**
+         * DeliveryRuleShape
+         * @description One rule, in the form in which it can be sent again. ``spec`` is in its form for comparison.
+         * @example {
+         *       "confirm": "yes",
+         *       "count": 1,
+         *       "delay_seconds": 0,
+         *       "item_id": "700000000001",
+         *       "nothing_to_send": false,
+         *       "parts": [
+         *         {
+         *           "text": "感谢购买！下载地址：https://example.com/ebook"
+         *         }
+         *       ],
+         *       "spec": "时长:月卡",
+         *       "title_contains": ""
+         *     }
+         */
+        DeliveryRuleShape: {
+            /** Item Id */
+            item_id: string;
+            /** Title Contains */
+            title_contains: string;
+            /** Spec */
+            spec: string;
+            /** Goods Id */
+            goods_id: number | null;
+            /** Count */
+            count: number;
+            /** Parts */
+            parts: {
+                [key: string]: string;
+            }[];
+            /** Nothing To Send */
+            nothing_to_send: boolean;
+            /** Delay Seconds */
+            delay_seconds: number;
+            /** Confirm */
+            confirm: ("yes" | "no") | components["schemas"]["ConfirmLater"] | null;
+        };
+        /**
          * DesiredBody
          * @description The desired state: what the owner set.
          */
         DesiredBody: {
             /** Enabled */
             enabled: boolean;
+            /** Replies */
+            replies: boolean;
+            /** Delivery */
+            delivery: boolean;
             /** Auto Confirm */
             auto_confirm: boolean;
             /** Name */
@@ -3263,6 +3541,8 @@ export interface components {
             keyword_count: number;
             /** Item Count */
             item_count: number;
+            /** Delivery Count */
+            delivery_count: number;
         };
         /**
          * DetailRow
@@ -5334,7 +5614,7 @@ export interface components {
          * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "one_text";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "one_text";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
@@ -6955,6 +7235,9 @@ export interface components {
          *     ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
          *     complete the orders of a group price (小刀) automatically.
          *
+         *     Three switches: ``replies`` (messages are answered automatically), ``delivery`` (something is sent, confirmed and
+         *     completed for orders automatically) and ``auto_confirm`` (shipments are confirmed, while ``delivery`` is on too).
+         *
          *     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
          *     Answers never show its user name and password.
          *
@@ -6994,6 +7277,21 @@ export interface components {
              * @default
              */
             paid_message: string;
+            /**
+             * Replies
+             * @default true
+             */
+            replies: boolean;
+            /**
+             * Delivery
+             * @default true
+             */
+            delivery: boolean;
+            /**
+             * Auto Confirm
+             * @default false
+             */
+            auto_confirm: boolean;
             /**
              * Free Shipping
              * @default false
@@ -15703,6 +16001,203 @@ export interface operations {
             };
             /** @description Not found, or the caller has no access to it */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    replace_deliveries: {
+        parameters: {
+            query?: {
+                /** @description `replace` deletes rules that are not in the request; `merge` keeps them. */
+                mode?: "replace" | "merge";
+                /** @description Only report what would change; change nothing. */
+                dry_run?: boolean;
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeliveriesBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveriesReplaced"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

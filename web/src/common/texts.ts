@@ -13,6 +13,8 @@ const zh = {
   content: { text: '（空）', image: '［图片］', card: '［卡片］', other: '［其他消息］' },
   fields: {
     enabled: '启用',
+    replies: '自动回复',
+    delivery: '自动发货',
     auto_confirm: '自动确认发货',
     name: '名称',
     picture: '头像',
@@ -29,6 +31,7 @@ const zh = {
     default_reply_once: '默认回复每个会话一次',
     keywords: '规则',
     items: '商品设置',
+    deliveries: '发货规则',
     unb: '闲鱼号',
     proxy: '代理',
     timezone: '时区',
@@ -69,6 +72,8 @@ const en: Texts<typeof zh> = {
   content: { text: '(empty)', image: '[picture]', card: '[card]', other: '[other message]' },
   fields: {
     enabled: 'On',
+    replies: 'Automatic replies',
+    delivery: 'Automatic delivery',
     auto_confirm: 'Auto-confirm',
     name: 'Name',
     picture: 'Picture',
@@ -85,6 +90,7 @@ const en: Texts<typeof zh> = {
     default_reply_once: 'Send default reply once per chat',
     keywords: 'Rules',
     items: 'Item settings',
+    deliveries: 'Delivery rules',
     unb: 'Seller ID',
     proxy: 'Proxy',
     timezone: 'Time zone',

@@ -70,3 +70,20 @@ test('items are shown with their settings', () => {
     },
   ])
 })
+
+test('delivery rules are shown by their orders, with what buyers get', () => {
+  const month = { item_id: '1', spec: '时长:月卡', goods_id: 7, parts: [{ text: '{codes}' }], confirm: 2 }
+  const all = { parts: [{ text: 'thanks' }], confirm: 'no' }
+  expect(
+    linesOf({ deliveries: { added: [month], removed: [all], edited: [[all, { nothing_to_send: true }]] } }),
+  ).toEqual([
+    {
+      kind: 'added',
+      name: 'Delivery rules',
+      subject: '1 · 时长:月卡',
+      text: 'goods 7, 1 each · {codes} · confirm after 2 h',
+    },
+    { kind: 'removed', name: 'Delivery rules', subject: 'every item', text: 'thanks · do not confirm' },
+    expect.objectContaining({ kind: 'edited', subject: 'every item' }),
+  ])
+})

@@ -40,6 +40,7 @@ export function linesOf(changes: Record<string, unknown>): Line[] {
   if ('created_at_ms' in changes) lines.push({ kind: 'note', name: '', text: t('values.wasAdded') })
   else lines.push(...settings(changes))
   lines.push(...rules((changes.keywords ?? {}) as Delta), ...items((changes.items ?? {}) as Delta))
+  lines.push(...deliveries((changes.deliveries ?? {}) as Delta))
   return lines
 }
 
@@ -47,7 +48,7 @@ function settings(changes: Record<string, unknown>): Line[] {
   const found = Object.entries(changes).flatMap(([field, change]): Line[] =>
     Array.isArray(change) ? setting(field, change[0], change[1]) : [],
   )
-  if (found.length || 'keywords' in changes || 'items' in changes) return found
+  if (found.length || ['keywords', 'items', 'deliveries'].some((name) => name in changes)) return found
   return 'restart_nonce' in changes ? [{ kind: 'note', name: '', text: t('history.reconnected') }] : []
 }
 
@@ -112,6 +113,46 @@ function items({ added = [], removed = [], edited = [] }: Delta): Line[] {
       new: valueText(now[field]),
     }))
     return { kind: 'edited', name, subject: now.item_id, differences }
+  })
+  return [...added.map(whole('added')), ...removed.map(whole('removed')), ...changed]
+}
+
+interface DeliveryRow {
+  item_id?: string
+  title_contains?: string
+  spec?: string
+  goods_id?: number
+  count?: number
+  parts?: { text?: string; image_url?: string }[]
+  nothing_to_send?: boolean
+  confirm?: string | number
+}
+
+/** The rule's orders: its item or title, and its spec. */
+function ordersOf(rule: DeliveryRow): string {
+  const title = rule.title_contains ? `“${rule.title_contains}”` : t('history.everyItem')
+  return [rule.item_id || title, rule.spec].filter(Boolean).join(' · ')
+}
+
+function deliveryText(rule: DeliveryRow): string {
+  const parts = (rule.parts ?? []).map((part) => part.text || t('content.image'))
+  const what = rule.goods_id ? [t('history.goods', { n: rule.goods_id, count: rule.count ?? 1 }), ...parts] : parts
+  const sends = rule.nothing_to_send ? [t('account.itemNothing')] : what
+  const confirms = typeof rule.confirm === 'number' ? 'later' : (rule.confirm as 'yes' | 'no' | undefined)
+  return [...sends, ...(confirms ? [t(`history.confirm.${confirms}`, { n: rule.confirm ?? 0 })] : [])].join(' · ')
+}
+
+function deliveries({ added = [], removed = [], edited = [] }: Delta): Line[] {
+  const name = fieldName('deliveries')
+  const whole =
+    (kind: 'added' | 'removed') =>
+    (row: unknown): Line => {
+      const rule = row as DeliveryRow
+      return { kind, name, subject: ordersOf(rule), text: deliveryText(rule) }
+    }
+  const changed = edited.map(([before, after]): Line => {
+    const difference = { name, old: deliveryText(before as DeliveryRow), new: deliveryText(after as DeliveryRow) }
+    return { kind: 'edited', name, subject: ordersOf(after as DeliveryRow), differences: [difference] }
   })
   return [...added.map(whole('added')), ...removed.map(whole('removed')), ...changed]
 }

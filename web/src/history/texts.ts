@@ -36,6 +36,9 @@ const zh = {
   removed: '删除',
   edited: '修改',
   item: { reply: '回复', paid_message: '付款后消息', nothing_to_send: '无需发送' },
+  everyItem: '全部商品',
+  goods: '货品 {n}，每件 {count} 个',
+  confirm: { yes: '确认发货', no: '不确认发货', later: '{n} 小时后确认发货' },
 
   undo: '撤销…',
   undoOf: '撤销对 {id} 的这次变更',
@@ -89,6 +92,9 @@ const en: Texts<typeof zh> = {
   removed: 'Removed',
   edited: 'Changed',
   item: { reply: 'Reply', paid_message: 'Message after payment', nothing_to_send: 'Nothing to send' },
+  everyItem: 'every item',
+  goods: 'goods {n}, {count} each',
+  confirm: { yes: 'confirm shipment', no: 'do not confirm', later: 'confirm after {n} h' },
 
   undo: 'Undo…',
   undoOf: 'Undo this change to {id}',

@@ -183,6 +183,18 @@ _ROWS = (
     Problem("keyword_exists", 400, ("keyword",)),
     Problem("picture_too_large", 422, ("limit",)),
     Problem("picture_missing", 404),
+    # ── deliveries ──
+    Problem("too_many_deliveries", 422, ("limit",)),
+    Problem("delivery_twice", 409, ("item", "spec")),
+    Problem("delivery_item_or_title", 422),
+    Problem("delivery_count_without_goods", 422),
+    Problem("delivery_codes_without_goods", 422),
+    Problem("bad_delivery_title", 422, ("limit",)),
+    Problem("bad_delivery_spec", 422, ("limit",)),
+    Problem("bad_delivery_goods", 422),
+    Problem("bad_delivery_count", 422, ("limit",)),
+    Problem("bad_delivery_delay", 422, ("limit",)),
+    Problem("bad_delivery_confirm", 422, ("limit",)),
     # ── files with tables ──
     Problem("not_xlsx", 400),
     Problem("sheet_too_large", 400, ("limit",)),

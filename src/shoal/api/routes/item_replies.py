@@ -11,7 +11,8 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel
 
 from shoal.accounts import edits
-from shoal.accounts.account import Account, ItemSetting
+from shoal.accounts.account import Account
+from shoal.accounts.item_setting import ItemSetting
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoOperatesNamed, WhoReads
 from shoal.api.http.changes import changed
 from shoal.api.http.idempotency import ChangingRoute, leave_open

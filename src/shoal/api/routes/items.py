@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Response
 from pydantic import BaseModel
 
-from shoal.accounts.account import ItemSetting
+from shoal.accounts.item_setting import ItemSetting
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import changed, facts_of, made
 from shoal.api.http.idempotency import ChangingRoute

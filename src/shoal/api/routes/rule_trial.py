@@ -143,8 +143,8 @@ async def _blocked(
         return _decision(Decision.NOTHING_SAID, language)
     if is_system_text(asked.text):
         return _decision(Decision.SYSTEM_TEXT, language)
-    if found.answer is None:
-        return _decision(Decision.NO_RULE, language)
+    if found.answer is None or not account.replies:
+        return _decision(Decision.NO_RULE if account.replies else Decision.REPLIES_OFF, language)
     if found.answer.is_silent:
         return _decision(Decision.SILENT_RULE, language)
     facts = await facts_of(server, account)

@@ -106,6 +106,9 @@ class SettingsBody(BaseModel):
     ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
     complete the orders of a group price (小刀) automatically.
 
+    Three switches: ``replies`` (messages are answered automatically), ``delivery`` (something is sent, confirmed and
+    completed for orders automatically) and ``auto_confirm`` (shipments are confirmed, while ``delivery`` is on too).
+
     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
     Answers never show its user name and password.
 
@@ -122,6 +125,9 @@ class SettingsBody(BaseModel):
     buyer_replies_per_hour: int | None = None
     shop_replies_per_minute: int | None = None
     paid_message: Text = ""
+    replies: bool = True
+    delivery: bool = True
+    auto_confirm: bool = False
     free_shipping: bool = False
     default_reply_enabled: bool = False
     default_reply: Text = ""

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation
+from shoal.accounts.account import Account, AccountState, Answers, Observation
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.undo import can_undo
 from shoal.api.schemas.op_ids import shown_op_id
@@ -75,6 +76,8 @@ class DesiredBody(BaseModel):
     """The desired state: what the owner set."""
 
     enabled: bool
+    replies: bool
+    delivery: bool
     auto_confirm: bool
     name: str
     remark: str
@@ -92,6 +95,7 @@ class DesiredBody(BaseModel):
     """Without user name and password; empty for a direct connection."""
     keyword_count: int
     item_count: int
+    delivery_count: int
 
 
 class ObservedBody(BaseModel):
@@ -131,12 +135,12 @@ class AccountBody(BaseModel):
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         answers="messages", permission="own",
         desired={
-            "enabled": True, "auto_confirm": False, "name": "小鱼杂货铺", "remark": "", "pause_duration": 10,
-            "debounce_seconds": None,
-            "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
+            "enabled": True, "replies": True, "delivery": True, "auto_confirm": False, "name": "小鱼杂货铺",
+            "remark": "", "pause_duration": 10,
+            "debounce_seconds": None, "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
             "default_reply_once": False, "timezone": "", "proxy": "http://***@proxy.example.com:8080",
-            "keyword_count": 2, "item_count": 0,
+            "keyword_count": 2, "item_count": 0, "delivery_count": 0,
         },
         observed={
             "detail": "", "crash_loop": False, "parked_reason": "", "parked_since": None,
@@ -269,6 +273,8 @@ def desired_body(account: Account) -> DesiredBody:
     """Return the desired state. Rules and items are only counted."""
     return DesiredBody(
         enabled=account.enabled,
+        replies=account.replies,
+        delivery=account.delivery,
         auto_confirm=account.auto_confirm,
         name=account.name,
         remark=account.remark,
@@ -285,6 +291,7 @@ def desired_body(account: Account) -> DesiredBody:
         proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),
+        delivery_count=len(account.deliveries),
     )
 
 

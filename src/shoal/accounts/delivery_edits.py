@@ -1,0 +1,139 @@
+"""Edits of an account's delivery rules: each takes the current rules and returns the new ones.
+
+``values`` are fields of a rule by name, as plain values; ``spec`` is as its owner writes it. Every refusal is an
+``InvalidInput`` whose code has a sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
+from shoal.errors import InvalidInput
+from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
+
+MAX_DELIVERY_RULES = 1_000
+MAX_PARTS = 10
+MAX_COUNT = 200
+MAX_DELAY_SECONDS = 24 * 3600
+MAX_CONFIRM_HOURS = 240
+MAX_TITLE_CHARACTERS = 100
+MAX_SPEC_CHARACTERS = 200
+
+_ITEM_ID = re.compile(r"[0-9A-Za-z]{0,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+Values = Mapping[str, Any]
+
+
+def replaced(rules: Deliveries, wanted: Sequence[Values]) -> Deliveries:
+    """Replace all rules by these. A rule that does not differ stays the same object."""
+    return _kept(rules, check_together(in_order(map(_made, wanted))))
+
+
+def merged(rules: Deliveries, wanted: Sequence[Values]) -> Deliveries:
+    """Add these rules; one for the same orders as another takes its place."""
+    new = check_together(in_order(map(_made, wanted)))
+    taken = {rule.place for rule in new}
+    return _kept(rules, check_together(in_order([*new, *(rule for rule in rules if rule.place not in taken)])))
+
+
+def check_together(rules: Deliveries) -> Deliveries:
+    """Return the rules if they are valid together. Raises ``InvalidInput``."""
+    if len(rules) > MAX_DELIVERY_RULES:
+        raise InvalidInput("too many rules", code="too_many_deliveries", limit=MAX_DELIVERY_RULES)
+    places: set[tuple[str, str, str]] = set()
+    for rule in rules:
+        if rule.place in places:
+            raise InvalidInput(
+                "two rules are for the same orders",
+                code="delivery_twice",
+                item=rule.item_id or rule.title_contains,
+                spec=rule.spec,
+            )
+        places.add(rule.place)
+    return rules
+
+
+def _kept(before: Deliveries, after: Deliveries) -> Deliveries:
+    known = {rule.key: rule for rule in before}
+    return tuple(old if (old := known.get(rule.key)) == rule else rule for rule in after)
+
+
+def _made(values: Values) -> DeliveryRule:
+    checked = {name: check(values[name]) for name, check in _CHECKS.items() if name in values}
+    rule = DeliveryRule(**checked)
+    if rule.item_id and rule.title_contains:
+        raise InvalidInput("an item or a title", code="delivery_item_or_title")
+    counted = rule.goods_id is not None
+    if rule.count != 1 and not counted:
+        raise InvalidInput("a count needs goods", code="delivery_count_without_goods")
+    if not counted and any(CODES in part.text for part in rule.parts):
+        raise InvalidInput("codes need goods", code="delivery_codes_without_goods")
+    return rule
+
+
+def _item_id(given: str) -> str:
+    if not _ITEM_ID.fullmatch(given := given.strip()):
+        raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
+    return given
+
+
+def _title(given: str) -> str:
+    given = given.strip()
+    if len(given) > MAX_TITLE_CHARACTERS or _CONTROL.search(given):
+        raise InvalidInput("a title is too long", code="bad_delivery_title", limit=MAX_TITLE_CHARACTERS)
+    return given
+
+
+def _spec(given: str) -> str:
+    if len(given) > MAX_SPEC_CHARACTERS or _CONTROL.search(given):
+        raise InvalidInput("a spec is too long", code="bad_delivery_spec", limit=MAX_SPEC_CHARACTERS)
+    return folded_spec(given)
+
+
+def _within(least: int, most: int, code: str) -> Callable[[Any], int]:
+    def check(given: Any) -> int:
+        if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
+            raise InvalidInput(f"a number from {least} to {most}", code=code, limit=most)
+        return given
+
+    return check
+
+
+def _goods(given: int | None) -> int | None:
+    return None if given is None else _within(1, 2**62, "bad_delivery_goods")(given)
+
+
+def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    if len(given) > MAX_PARTS:
+        raise InvalidInput(f"at most {MAX_PARTS} messages", code="too_many_parts", limit=MAX_PARTS)
+    try:
+        parts = tuple([Part(**row) for row in given])
+    except ValueError as error:
+        raise InvalidInput(str(error), code="bad_part") from None
+    for part in parts:
+        if len(part.text) > MAX_REPLY_CHARACTERS:
+            raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
+    return parts
+
+
+def _confirm(given: Any) -> Confirm:
+    if given in {None, "yes", "no"}:
+        return cast("Confirm", given)
+    return _within(1, MAX_CONFIRM_HOURS, "bad_delivery_confirm")(given)
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "item_id": _item_id,
+    "title_contains": _title,
+    "spec": _spec,
+    "goods_id": _goods,
+    "count": _within(1, MAX_COUNT, "bad_delivery_count"),
+    "parts": _parts,
+    "nothing_to_send": bool,
+    "delay_seconds": _within(0, MAX_DELAY_SECONDS, "bad_delivery_delay"),
+    "confirm": _confirm,
+}

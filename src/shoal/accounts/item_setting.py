@@ -1,0 +1,24 @@
+"""The settings of one item, as a frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemSetting:
+    """The settings of one item: its reply, and what a buyer gets after paying.
+
+    ``nothing_to_send``: a paid order of this item needs no message, so the shipment may be confirmed without one. This
+    and ``paid_message`` are views of the item's delivery rule (see ``delivery_views``).
+    """
+
+    item_id: str
+    reply: str = ""
+    paid_message: str = ""
+    nothing_to_send: bool = False
+
+    @property
+    def has_delivery(self) -> bool:
+        """Whether it says what a buyer gets."""
+        return bool(self.paid_message or self.nothing_to_send)
