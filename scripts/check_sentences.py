@@ -16,8 +16,10 @@ from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
+from shoal.orders.delivery_check import ShopObstacle
+from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_actions import Action, ActionState
-from shoal.orders.order_status import OrderProblem
+from shoal.orders.order_status import OF_THE_RULES, OrderProblem
 from shoal.rules.rule_lint import WarningCode
 from shoal.xianyu.cookie_string import Flaw
 
@@ -35,7 +37,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.tokens.scopes": set(Scope),
     "cli.users.roles": set(RoleName),
     "cookie_flaw": set(Flaw),
-    "order_advice": set(OrderProblem),
+    "obstacle": {*Obstacle, *ShopObstacle},
+    "order_advice": set(OrderProblem) - OF_THE_RULES,
     "order_status": set(OrderStatusShape),
     "order_step": set(Action),
     "park": set(ParkReason),

@@ -42,6 +42,8 @@ class Why(StrEnum):
     """The owner says that it was done, or is not needed."""
     NOTHING_TO_SEND = "nothing_to_send"
     """The owner says that this item needs no message."""
+    RULE_CONFIRMS_NOT = "rule_confirms_not"
+    """The delivery rule of the order says that the shipment is not confirmed."""
     NO_PAID_MESSAGE = "no_paid_message"
     UNKNOWN_ITEM = "unknown_item"
     """The message depends on the item, and neither card nor site names it."""

@@ -111,6 +111,7 @@ class OrderPages:
                 break
             try:
                 await self.look_up(order)
+                self._store.look(self._account_id)
             except StoreError as error:
                 log.warning("order's page not stored", account=self._account_id, why=error.code)
         self._followed.discard(order.order_id)

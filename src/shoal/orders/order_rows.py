@@ -17,6 +17,7 @@ from shoal.orders.order_status import (
     NOTHING_DUE,
     REFUND_CANCELLED,
     TAKE_UP_MS,
+    OrderProblem,
     OrderStatus,
     problem_of,
     status_after,
@@ -80,6 +81,7 @@ class OrderRow:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
         if any(name in changes and not getattr(before, name) for name in _WHAT_WAS_BOUGHT):
             self._note_one_text()  # the text was sent before its page could be read
+            self._serve_after_all()
         if order_update.source == PAGE and order_update.status == status == OrderStatus.PENDING_SHIP:
             self._settle_by_page()
         return self.look_at(), changed
@@ -128,6 +130,13 @@ class OrderRow:
         is_ready = waiting.detail == Why.NOT_READY and order_update.paid and is_new_card
         if needs_no_parcel or is_ready:
             self.move(Action.CONFIRM, (ActionState.FAILED,), ActionState.PENDING)
+
+    def _serve_after_all(self) -> None:
+        """Make due again what waited until the order's page says what was bought."""
+        for action in (Action.FREE_SHIPPING, Action.PAID_MESSAGE):
+            waiting = self.order_action(action)
+            if waiting is not None and waiting.detail in {OrderProblem.UNKNOWN_SPEC, OrderProblem.QUANTITY_UNKNOWN}:
+                self.move(action, (ActionState.FAILED,), ActionState.PENDING)
 
     def _settle_by_status(self, status: OrderStatus) -> None:
         """Settle actions by the order's status: uncertain ones are done, unstarted ones not needed."""

@@ -93,6 +93,18 @@ class OrderProblem(StrEnum):
     """Only a mark of its chat says that it waits at a group price (小刀). A mark names no order: nothing follows it."""
     GROUP_NOT_READY = "group_not_ready"
     """A group price was completed, and the site has not said since that the order may be served."""
+    UNKNOWN_TITLE = "unknown_title"
+    UNKNOWN_SPEC = "unknown_spec"
+    AMBIGUOUS_RULE = "ambiguous_rule"
+    UNKNOWN_GOODS = "unknown_goods"
+    GOODS_OFF = "goods_off"
+    NO_CODES_IN_TEXT = "no_codes_in_text"
+    CODES_WITHOUT_GOODS = "codes_without_goods"
+    QUANTITY_UNKNOWN = "quantity_unknown"
+    TOO_MANY_UNITS = "too_many_units"
+    TOO_MANY_MESSAGES = "too_many_messages"
+    OUT_OF_STOCK = "out_of_stock"
+    BY_HAND = "by_hand"
     ONE_TEXT = "one_text"
     """One text was sent for several pieces, or for an item that is sold in several specs."""
 
@@ -105,7 +117,14 @@ FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
 """The detail of an action that a switch of the shop leaves undone."""
 
 
+OF_THE_RULES = frozenset(map(OrderProblem, (
+    "unknown_title", "unknown_spec", "ambiguous_rule", "unknown_goods", "goods_off", "no_codes_in_text",
+    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages", "out_of_stock", "by_hand",
+)))  # fmt: skip
+"""The problems that are obstacles of ``explain_order`` and have its names and sentences."""
+
 _BY_DETAIL = {
+    **{problem.value: problem for problem in OF_THE_RULES},
     Why.NOT_PAID.value: OrderProblem.UNPAID_ON_SITE,
     Why.NO_PAID_MESSAGE.value: OrderProblem.NO_PAID_MESSAGE,
     Why.UNKNOWN_ITEM.value: OrderProblem.UNKNOWN_ITEM,

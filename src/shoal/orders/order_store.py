@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
+from shoal.goods.goods_store import GoodsStore
 from shoal.orders.chat_orders import make_chat_known, marked_order, told_by, unread, unserved_in, waiting_groups
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_of
@@ -51,6 +52,7 @@ class OrderStore:
     """
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self.goods = GoodsStore(database)
         self._database = database
         self._now_ms = now_ms
         self._listeners: list[Received] = []

@@ -23,6 +23,7 @@ from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
 from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.messages.task_drain import TaskDrain
+from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_rows import NO_PARCEL
@@ -190,7 +191,7 @@ class Orders:
         if not account.free_shipping and order_action.detail != Why.ASKED:
             return await self._settle(order, Action.FREE_SHIPPING, ActionState.NOT_NEEDED, FREE_SHIPPING_OFF)
         order = await self._filled_in(account, order)
-        item_id, why_not = order.item_id, self._cannot_say(account, order)
+        item_id, (_, why_not) = order.item_id, await self._explained(account, order, order_action)
         if why_not:
             return await self._settle(order, Action.FREE_SHIPPING, ActionState.FAILED, why_not)
         if item_id is None:
@@ -209,14 +210,13 @@ class Orders:
 
     async def _say(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         order = await self._filled_in(account, order)
-        why_not = self._cannot_say(account, order)
+        explained, why_not = await self._explained(account, order, order_action)
         if self._pages.is_unpaid(order.order_id) and order_action.detail != Why.ASKED:
             why_not = Why.NOT_PAID
         if why_not:
             log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
             return await self._settle(order, Action.PAID_MESSAGE, ActionState.FAILED, why_not)
-        text = _word_for(account, order)
-        if not text:
+        if explained.sends_nothing:
             return await self._settle(order, Action.PAID_MESSAGE, ActionState.NOT_NEEDED, Why.NOTHING_TO_SEND)
         if not await self._store.begin_action(self._account_id, order.order_id, Action.PAID_MESSAGE):
             return True
@@ -224,7 +224,7 @@ class Orders:
         outgoing = OutgoingMessage(
             chat_id=order.chat_id,
             buyer_id=order.buyer_id,
-            text=fill(text, {**variables(asked), "order_id": order.order_id}),
+            text=fill(explained.parts[0].text, {**variables(asked), "order_id": order.order_id}),
             kind=OutboxKind.PAID,
             order_id=order.order_id,
         )
@@ -259,6 +259,9 @@ class Orders:
     async def _confirm(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         if not account.auto_confirm and order_action.detail != Why.ASKED:
             return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, AUTO_CONFIRM_OFF)
+        explained, _ = await self._explained(account, order, order_action)
+        if explained.rule is not None and explained.rule.confirm == "no" and order_action.detail != Why.ASKED:
+            return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, Why.RULE_CONFIRMS_NOT)
         if order.parcel != NO_PARCEL and order_action.detail != Why.ASKED:  # it would be a false shipment
             return await self._settle(order, Action.CONFIRM, ActionState.FAILED, Why.NEEDS_PARCEL)
 
@@ -312,16 +315,16 @@ class Orders:
 
     # ── required facts ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _cannot_say(self, account: Account, order: Order) -> str:
-        """Return why there is no paid message for an order; empty if there is one, or none is needed."""
+    async def _explained(self, account: Account, order: Order, order_action: OrderAction) -> tuple[Explained, str]:
+        """Return what the order gets, and why it is not sent; empty if it is, or if nothing needs to be."""
+        stock = await self._store.goods.stock(rule.goods_id for rule in account.deliveries if rule.goods_id)
+        is_asked = order_action.detail == Why.ASKED
+        explained = explain_order(account, stock, purchase_of(order), asked_by_owner=is_asked)
         if not order.buyer_id or not order.chat_id:
-            return Why.INCOMPLETE
-        if order.item_id is None and _depends_on_item(account):
-            return Why.UNKNOWN_ITEM
-        item = account.item(order.item_id)
-        if _word_for(account, order) or (item is not None and item.nothing_to_send):
-            return ""
-        return Why.NO_PAID_MESSAGE
+            return explained, Why.INCOMPLETE
+        if explained.obstacle is Obstacle.NO_RULE:
+            return explained, Why.NO_PAID_MESSAGE
+        return explained, "" if explained.obstacle is None else explained.obstacle.value
 
     async def _filled_in(self, account: Account, order: Order) -> Order:
         """Return the order, completed from the site if its card lacks facts. An item id is never invented."""
@@ -341,13 +344,5 @@ def _refused(action: Action, ret_code: str) -> tuple[ActionState, str]:
 
 
 def _depends_on_item(account: Account) -> bool:
-    """Return whether paid messages are set for single items."""
-    return any(item.paid_message or item.nothing_to_send for item in account.items)
-
-
-def _word_for(account: Account, order: Order) -> str:
-    """Return the message for a paid order; empty when none is set, or none is to be sent."""
-    item = account.item(order.item_id)
-    if item is not None and item.nothing_to_send:
-        return ""
-    return (item.paid_message if item else "") or account.paid_message
+    """Return whether it depends on the item what a buyer gets."""
+    return any(rule.item_id or rule.title_contains for rule in account.deliveries)

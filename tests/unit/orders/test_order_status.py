@@ -16,6 +16,7 @@ from shoal.orders.order_status import (
     ENDS,
     FREE_SHIPPING_OFF,
     GROUP_PATIENCE_MS,
+    OF_THE_RULES,
     REFUND_CANCELLED,
     OrderProblem,
     OrderStatus,
@@ -138,7 +139,7 @@ def is_chinese(text: str) -> bool:
 @pytest.mark.parametrize("problem", list(OrderProblem))
 def test_every_problem_says_what_to_do_in_both_languages(problem: OrderProblem) -> None:
     params = {"reason": "R", "item": "7001", "url": "https://example.org/o"}
-    key = f"order_advice.{problem.value}"
+    key = f"{'obstacle' if problem in OF_THE_RULES else 'order_advice'}.{problem.value}"
     zh, en = (advice_on(key, language, params) for language in (Language.ZH, Language.EN))
     assert all(map(is_chinese, zh))
     assert not any(map(is_chinese, en))

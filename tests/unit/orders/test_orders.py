@@ -7,11 +7,13 @@ import asyncio
 import pytest
 
 from order_steps import action_state
+from shoal.accounts import edits
 from shoal.messages.sender import OutgoingMessage
+from shoal.orders import order_pages as order_pages_module
 from shoal.orders import orders as orders_module
 from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
-from standins import until
-from without_sockets import BUYER, CHAT, SEND, OneShop
+from standins import ANN, until
+from without_sockets import BUYER, CHAT, ITEM, SEND, OneShop
 
 ORDER = "4000000000000000001"
 CONFIRM, PAGE = "consign.dummy", "order.detail"
@@ -133,3 +135,72 @@ async def test_a_switch_turned_off_before_the_confirmation_holds_it_back(shop: O
     assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
     await shop.orders.ask_again("shop", ORDER, Action.CONFIRM, actor="user:ann")
     await came_to(shop, Action.CONFIRM, ActionState.DONE)
+
+
+def page_of(spec: str) -> dict[str, object]:
+    """The page of a paid order of one piece in that spec."""
+    info = {"itemInfo": {"itemId": ITEM, "buyAmount": "1", "skuInfo": spec}}
+    status = {"orderStatusInfo": {"title": "等待卖家发货"}}
+    return {
+        "components": [{"render": "orderStatusVO", "data": status}, {"render": "orderInfoVO", "data": info}],
+        "peerUserId": BUYER,
+    }
+
+
+async def by_spec(shop: OneShop) -> None:
+    """A shop that sells two specs of the item."""
+    await shop.add(auto_confirm=True)
+    rules: list[dict[str, object]] = [
+        {"item_id": ITEM, "spec": "时长:月卡", "parts": [{"text": "月 {order_id}"}]},
+        {"item_id": ITEM, "spec": "时长:年卡", "parts": [{"text": "年"}], "confirm": "no"},
+    ]
+    await shop.manager.update_deliveries("shop", edits.deliveries(rules), caller=ANN)
+
+
+async def test_a_buyer_gets_what_is_for_the_spec_that_was_bought(shop: OneShop) -> None:
+    await by_spec(shop)
+    shop.site.answers[PAGE] = page_of("时长：月卡")
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    assert shop.site.said == [f"月 {ORDER}"]
+
+
+async def test_a_rule_that_confirms_nothing_leaves_the_shipment_to_the_owner(shop: OneShop) -> None:
+    await by_spec(shop)
+    shop.site.answers[PAGE] = page_of("时长:年卡")
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.CONFIRM, ActionState.NOT_NEEDED)
+    assert (shop.site.said, order.problem) == (["年"], "")
+
+
+async def test_an_order_of_another_spec_gets_nothing_and_says_why(shop: OneShop) -> None:
+    await by_spec(shop)
+    shop.site.answers[PAGE] = page_of("时长:周卡")
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert (shop.site.said, order.problem) == ([], "unknown_spec")
+
+
+async def test_an_order_whose_page_cannot_be_read_is_served_once_it_can(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_pages_module, "AGAIN_SECONDS", (0.2, 0.2, 60.0))
+    await by_spec(shop)
+    shop.site.refused_calls[PAGE] = "FAIL_SYS_SERVICE_TIMEOUT::busy"
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert order.problem == "unknown_spec"
+    del shop.site.refused_calls[PAGE]
+    shop.site.answers[PAGE] = page_of("时长:月卡")
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    assert shop.site.said == [f"月 {ORDER}"]
+
+
+async def test_what_this_version_cannot_send_by_itself_waits_for_a_person(shop: OneShop) -> None:
+    await shop.add(auto_confirm=True)
+    rule = {"item_id": ITEM, "parts": [{"text": "一"}, {"text": "二"}]}
+    await shop.manager.update_deliveries("shop", edits.deliveries([rule]), caller=ANN)
+    shop.site.answers[PAGE] = page_of("")
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert (shop.site.said, order.problem) == ([], "by_hand")

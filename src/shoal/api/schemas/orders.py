@@ -13,7 +13,7 @@ from shoal.api.advice import advice_on
 from shoal.api.schemas.request_texts import body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
-from shoal.orders.order_status import OrderProblem, OrderStatus
+from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
 from shoal.xianyu.push_events import Parcel
 
@@ -267,7 +267,10 @@ def _problem(order: Order, reason: str, language: Language) -> ProblemShape | No
         "quantity": order.quantity or "?",
         "spec": order.spec_value or "–",
     }
-    detail, do = advice_on(f"order_advice.{code.value}", language, params)
+    if code in OF_THE_RULES:
+        detail, do = advice_on(f"obstacle.{code.value}", language, params)
+    else:
+        detail, do = advice_on(f"order_advice.{code.value}", language, params)
     return ProblemShape(code=code, detail=detail, do=do)
 
 

@@ -1,0 +1,218 @@
+"""What an order gets, and what stands in the way: one pure function, asked by all who serve, show or rehearse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shoal.accounts.account import Account
+from shoal.accounts.delivery_rule import CODES, DeliveryRule, folded_spec
+from shoal.goods.goods import GoodsKind, Stock
+from shoal.messages.replies import fill
+from shoal.orders.order_records import Order
+from shoal.orders.order_rows import NO_PARCEL
+from shoal.rules.folding import folded
+from shoal.rules.rule import Part
+
+MAX_UNITS, MAX_MESSAGES = 200, 20
+"""The most units and messages of one order."""
+_COUNTED = frozenset({GoodsKind.STOCK, GoodsKind.REUSABLE, GoodsKind.SUPPLIER})
+
+
+class Obstacle(StrEnum):
+    """Why an order is not served by itself. The first that applies is named."""
+
+    DELIVERY_OFF = "delivery_off"
+    """The shop's switch for deliveries is off."""
+    UNKNOWN_ITEM = "unknown_item"
+    """The rules depend on the item, and nothing names it."""
+    UNKNOWN_TITLE = "unknown_title"
+    """The rules depend on the item's title, and it is not known."""
+    NO_RULE = "no_rule"
+    UNKNOWN_SPEC = "unknown_spec"
+    """There are rules by spec, and none for this one; or the spec is not known."""
+    AMBIGUOUS_RULE = "ambiguous_rule"
+    """Two rules fit equally."""
+    UNKNOWN_GOODS = "unknown_goods"
+    """The rule's goods do not exist, or belong to another owner."""
+    GOODS_OFF = "goods_off"
+    NO_CODES_IN_TEXT = "no_codes_in_text"
+    """The goods are counted, and no text of the rule has ``{codes}``: the buyer would get none."""
+    CODES_WITHOUT_GOODS = "codes_without_goods"
+    """A text has ``{codes}``, and the rule has no goods: the buyer would get the word."""
+    NEEDS_PARCEL = "needs_parcel"
+    """Counted goods go to no order with a parcel, or of which nothing says that it has none."""
+    QUANTITY_UNKNOWN = "quantity_unknown"
+    TOO_MANY_UNITS = "too_many_units"
+    TOO_MANY_MESSAGES = "too_many_messages"
+    OUT_OF_STOCK = "out_of_stock"
+    BY_HAND = "by_hand"
+    """This version serves no such rule by itself: counted goods, several messages, a picture, a delay, a later
+    confirmation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purchase:
+    """What was bought. ``title``, ``spec`` (folded; empty: the item has none) and ``quantity``: ``None`` is unknown."""
+
+    item_id: str | None
+    title: str | None = None
+    spec: str | None = ""
+    quantity: int | None = 1
+    parcel: str = NO_PARCEL
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What an order gets. ``parts`` are templates; with ``wanted`` units, ``{codes}`` in them stands for the units."""
+
+    obstacle: Obstacle | None = None
+    rule: DeliveryRule | None = None
+    parts: tuple[Part, ...] = ()
+    wanted: int = 0
+    per_message: int = 1
+
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether it is served without any message, because its owner says so."""
+        return self.obstacle is None and self.rule is not None and self.rule.nothing_to_send
+
+
+def purchase_of(order: Order, *, title: str | None = None) -> Purchase:
+    """Return what an order says was bought. Without its page, quantity and spec are unknown."""
+    quantity = int(order.quantity) if order.quantity.isdigit() and int(order.quantity) > 0 else None
+    return Purchase(item_id=order.item_id, title=title, spec=_spec_of(order), quantity=quantity, parcel=order.parcel)
+
+
+def _spec_of(order: Order) -> str | None:
+    if not order.spec_value:
+        return "" if order.quantity else None
+    names, values = order.spec_name.split(";"), order.spec_value.split(";")
+    if not order.spec_name:
+        return folded_spec(order.spec_value)
+    if len(names) != len(values):  # some groups have no name: which, is not known
+        return None
+    return folded_spec(";".join(f"{name}:{value}" for name, value in zip(names, values, strict=True)))
+
+
+def explain_order(
+    account: Account, stock: Mapping[int, Stock], purchase: Purchase, *, asked_by_owner: bool = False
+) -> Explained:
+    """Return what the order gets by the account's rules, and the first obstacle.
+
+    ``stock`` has the goods of the rules. ``asked_by_owner``: the switch ``delivery`` does not count.
+    """
+    found = _chosen(account.deliveries, purchase)
+    if not account.delivery and not asked_by_owner:
+        rule = found if isinstance(found, DeliveryRule) else None
+        return Explained(obstacle=Obstacle.DELIVERY_OFF, rule=rule)
+    if isinstance(found, Obstacle):
+        return Explained(obstacle=found)
+    return _given(account, found, stock, purchase)
+
+
+# ── which rule ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _chosen(rules: Sequence[DeliveryRule], purchase: Purchase) -> DeliveryRule | Obstacle:
+    """Choose by the item's id first, then by its title, then among those for every item."""
+    if purchase.item_id is None and any(rule.item_id or rule.title_contains for rule in rules):
+        return Obstacle.UNKNOWN_ITEM
+    if of_item := [rule for rule in rules if rule.item_id and rule.item_id == purchase.item_id]:
+        return _of_spec(of_item, purchase.spec)
+    by_title = [rule for rule in rules if rule.title_contains]
+    if by_title and purchase.title is None:
+        return Obstacle.UNKNOWN_TITLE
+    title = folded(purchase.title or "")
+    if fitting := [rule for rule in by_title if folded(rule.title_contains) in title]:
+        return _of_spec(fitting, purchase.spec)
+    of_shop = [rule for rule in rules if not rule.item_id and not rule.title_contains]
+    return _of_spec(of_shop, purchase.spec) if of_shop else Obstacle.NO_RULE
+
+
+def _of_spec(rules: Sequence[DeliveryRule], spec: str | None) -> DeliveryRule | Obstacle:
+    """Return the rule of exactly that spec. Where there are rules by spec, no other one stands in for it."""
+    exact = [rule for rule in rules if rule.spec == spec]
+    if not exact and any(rule.spec for rule in rules):
+        return Obstacle.UNKNOWN_SPEC
+    fitting = exact or list(rules)
+    return fitting[0] if len(fitting) == 1 else Obstacle.AMBIGUOUS_RULE
+
+
+# ── what it gives ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _given(account: Account, rule: DeliveryRule, stock: Mapping[int, Stock], purchase: Purchase) -> Explained:
+    if rule.nothing_to_send:
+        return Explained(rule=rule, obstacle=_not_by_itself(rule, ()))
+    if rule.goods_id is None:
+        obstacle = Obstacle.CODES_WITHOUT_GOODS if _has_codes(rule.parts) and not rule.is_simple else None
+        return Explained(rule=rule, parts=rule.parts, obstacle=obstacle or _not_by_itself(rule, rule.parts))
+    goods = stock.get(rule.goods_id)
+    if goods is None or goods.owner_id != account.owner_id:
+        return Explained(rule=rule, obstacle=Obstacle.UNKNOWN_GOODS)
+    if goods.kind not in _COUNTED:
+        parts = _fixed_parts(rule, goods)
+        obstacle = None if parts else Obstacle.OUT_OF_STOCK
+        obstacle = obstacle if goods.active else Obstacle.GOODS_OFF
+        return Explained(rule=rule, parts=parts, obstacle=obstacle or _not_by_itself(rule, parts))
+    return _counted(rule, goods, purchase)
+
+
+def _fixed_parts(rule: DeliveryRule, goods: Stock) -> tuple[Part, ...]:
+    if rule.parts:
+        return tuple(part if part.image_url else Part(text=part.text.replace(CODES, goods.text)) for part in rule.parts)
+    text = (Part(text=goods.text),) if goods.text else ()
+    return (*text, Part(image_url=goods.image_url)) if goods.image_url else text
+
+
+def _counted(rule: DeliveryRule, goods: Stock, purchase: Purchase) -> Explained:
+    parts = rule.parts or (Part(text=CODES),)
+    wanted = (purchase.quantity or 1) * rule.count
+    messages = sum(_times(part, wanted, goods.per_message) for part in parts)
+    obstacles = (
+        (not goods.active, Obstacle.GOODS_OFF),
+        (not _has_codes(parts), Obstacle.NO_CODES_IN_TEXT),
+        (purchase.parcel != NO_PARCEL, Obstacle.NEEDS_PARCEL),
+        (purchase.quantity is None, Obstacle.QUANTITY_UNKNOWN),
+        (wanted > MAX_UNITS, Obstacle.TOO_MANY_UNITS),
+        (messages > MAX_MESSAGES, Obstacle.TOO_MANY_MESSAGES),
+        (goods.kind is not GoodsKind.SUPPLIER and goods.free < wanted, Obstacle.OUT_OF_STOCK),
+        (True, Obstacle.BY_HAND),
+    )
+    obstacle = next(obstacle for applies, obstacle in obstacles if applies)
+    return Explained(rule=rule, parts=parts, wanted=wanted, per_message=goods.per_message, obstacle=obstacle)
+
+
+def _has_codes(parts: Iterable[Part]) -> bool:
+    return any(CODES in part.text for part in parts)
+
+
+def _not_by_itself(rule: DeliveryRule, parts: Sequence[Part]) -> Obstacle | None:
+    is_more = len(parts) > 1 or any(part.image_url for part in parts) or rule.delay_seconds > 0
+    return Obstacle.BY_HAND if is_more or isinstance(rule.confirm, int) else None
+
+
+# ── the very messages ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def messages_of(explained: Explained, codes: Sequence[str], values: Mapping[str, str]) -> list[Part]:
+    """Return the messages that a buyer gets, with these units and the values of the other variables.
+
+    A text with ``{codes}`` comes once for every ``per_message`` units.
+    """
+    messages: list[Part] = []
+    for part in explained.parts:
+        if part.image_url:
+            messages.append(part)
+            continue
+        size = explained.per_message
+        slices = [codes[start : start + size] for start in range(0, len(codes), size)] if CODES in part.text else [()]
+        given = [values if not some else {**values, "codes": "\n".join(some)} for some in slices]
+        messages += [Part(text=text) for one in given if (text := fill(part.text, one))]
+    return messages
+
+
+def _times(part: Part, wanted: int, per_message: int) -> int:
+    return -(-wanted // per_message) if CODES in part.text else 1
