@@ -15,6 +15,8 @@ from shoal.api.schemas.orders import OrderStatusShape
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
+from shoal.goods.imports import SAME_FILE
+from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.delivery_check import ShopObstacle
 from shoal.orders.explain_order import Obstacle
@@ -49,6 +51,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "rule_lint": set(WarningCode),
     "rule_trial.blocked": None,
     "rule_trial.why_not": None,
+    "unit_double": {SAME_FILE, *UnitState},
+    "unit_state": set(UnitState),
     "weakness": None,
 }
 """The families of keys that the code builds, by the part before the code, with their codes.

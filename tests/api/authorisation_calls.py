@@ -26,10 +26,11 @@ STALE = {"if-match": '"g999999"'}
 REFUSALS = {code for _, code in REFUSED.values()}
 
 NAMES: dict[str, str] = {
-    "chat": "59000001", "index": "0", "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
+    "batch_id": "999", "chat": "59000001", "goods_id": "999", "index": "0",
+    "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
     "message_id": "x", "number": "1",
     "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
-    "user_id": "999", "username": "not-there",
+    "unit_id": "999", "user_id": "999", "username": "not-there",
 }  # fmt: skip
 """What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
 

@@ -97,6 +97,26 @@ GET /system/locks
 GET /system/status
 GET /logs
 
+## reads goods of one's own             u      y   y   y   y   y   y   y   y   y   y   y   y   t   y
+GET /goods
+GET /goods/{goods_id}
+GET /goods/{goods_id}/history
+GET /goods/{goods_id}/units
+GET /goods/{goods_id}/batches
+
+## adds goods                           u      y   y   y   y   s   s   s   s   r   r   y   y   t   s
+POST /goods
+
+## changes goods of one's own           u      y   y   y   y   y   y   y   y   r   r   y   y   t   y
+PATCH /goods/{goods_id}
+POST /goods/{goods_id}/units
+POST /goods/{goods_id}/units/{unit_id}/void
+POST /goods/{goods_id}/units/{unit_id}/return
+POST /goods/{goods_id}/batches/{batch_id}/undo
+
+## reads a unit of one's own            u      y   y   y   y   y   y   y   y   r   r   r   y   t   y
+POST /goods/{goods_id}/units/{unit_id}/reveal
+
 ## work for any shop                    u      y   y   y   y   y   y   y   y   r   r   y   y   y   y
 POST /rules-file
 

@@ -178,7 +178,7 @@ async def test_the_owner_sees_units_masked_and_moves_single_ones_with_a_reason(
     (sold,) = await bind(database, codes, "o1")
     await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
     listed = await stock.list(codes, limit=2)
-    assert [(one.id, one.text, one.state, one.order_id) for one in listed] == [
+    assert [(one.id, one.masked, one.state, one.order_id) for one in listed] == [
         (sold, "CO…00", UnitState.OUT, "o1"), (listed[1].id, "CO…01", UnitState.FREE, None),
     ]  # fmt: skip
     free = await stock.list(codes, state=UnitState.FREE, after=listed[1].id)

@@ -25,6 +25,7 @@ from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
+from shoal.goods.goods_components import GoodsComponents
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
@@ -73,6 +74,7 @@ class Server:
     chats: Chats
     live_connections: LiveConnections
     order_store: OrderStore
+    goods: GoodsComponents
     heard: HeardCounts
     site_time: SiteTime
     credentials: Credentials

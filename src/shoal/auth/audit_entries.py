@@ -43,6 +43,9 @@ class AuditEvent(StrEnum):
     PERMISSION_TAKEN = "right_taken"
     NUMBER_FREED = "number_freed"
     """An administrator took a seller's number from the account that held it."""
+    UNIT_REVEALED = "unit_revealed"
+    UNIT_VOIDED = "unit_voided"
+    UNIT_RETURNED = "unit_returned"
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, is not valid."""

@@ -86,17 +86,20 @@ class _Found:
 
 
 class Imports:
-    """Takes units in and takes batches back. A server calls ``open`` once before the first import."""
+    """Takes units in and takes batches back."""
 
     def __init__(self, database: Database, texts: UnitTexts, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._texts = texts
         self._now_ms = now_ms
+        self._opened = False
         self._turns = FairTurns(AT_ONCE, waiting_each=WAITING_EACH, waiting_all=WAITING_ALL)
 
     async def open(self) -> None:
-        """Mark the imports that a crash cut off. Raises ``StoreError``."""
-        await self._database.write(lambda connection: stop_all(connection, self._now_ms()))
+        """Mark the imports that a crash cut off; the first import does it when the store takes no writes now."""
+        if not self._opened:
+            await self._database.write(lambda connection: stop_all(connection, self._now_ms()))
+            self._opened = True
 
     async def preview(self, goods: Goods, sent: SentLines) -> Imported:
         """Return what the import would bring; nothing is stored."""
@@ -113,6 +116,7 @@ class Imports:
         (``too_many_units``), ``StoreError`` when it ended early, and like ``FairTurns.take``.
         """
         check_takes_units(goods)
+        await self.open()
         async with self._turns.turn():
             digest = await beside(self._texts.digest_of_file, data) if data else ""
             values = {"lines": sent.size, "refused": len(sent.refused), "file_name": file_name, "file_hash": digest}
@@ -140,6 +144,7 @@ class Imports:
 
     async def undo(self, goods_id: int, batch_id: int, by: By) -> Batch:
         """Take a batch back as ``undo_batch``."""
+        await self.open()
         return await self._database.write(
             lambda connection: undo_batch(connection, replace(by, at_ms=self._now_ms()), goods_id, batch_id)
         )

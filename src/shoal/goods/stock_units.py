@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, text, update
@@ -34,11 +34,12 @@ class UnknownUnit(ShoalError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """A unit. ``text`` is masked unless it was revealed; ``order_id``: the last order that it is bound to."""
+    """A unit. ``text``: only when it was revealed. ``order_id``: the last order that it is bound to."""
 
     id: int
     state: UnitState
-    text: str
+    masked: str
+    text: str | None = field(default=None, repr=False)
     batch_id: int | None
     order_id: str | None
     at_ms: int
@@ -118,7 +119,8 @@ class StockUnits:
         return Unit(
             id=row["id"],
             state=UnitState(row["state"]),
-            text=whole if revealed else masked(whole),
+            masked=masked(whole),
+            text=whole if revealed else None,
             batch_id=row["batch_id"],
             order_id=row["order_id"],
             at_ms=row["at_ms"],

@@ -35,6 +35,7 @@ from shoal.api.routes import (
     deliveries,
     diagnosis,
     events,
+    goods,
     health,
     history,
     invitations,
@@ -60,6 +61,7 @@ from shoal.api.routes import (
     system,
     timeline,
     tokens,
+    units,
 )
 from shoal.api.routes import rule_trial as trying
 from shoal.api.routes import users as user_parts
@@ -72,6 +74,7 @@ from shoal.connection.qr_logins import QrLogins
 from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import StoreError
+from shoal.goods.goods_components import open_goods
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
 from shoal.rules.xlsx_processes import XlsxProcesses
@@ -89,8 +92,8 @@ _ROUTES = [
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, history,
         audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload, system,
-        logs, keys, seller_numbers, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
-        help_pages,
+        logs, keys, seller_numbers, goods, units, reference, pictures, cookie_check, proxy_check, qr_logins,
+        live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
@@ -184,7 +187,6 @@ async def _open(
     users = await enter(open_users(storage, settings))
     connections = await enter(open_connections(storage, settings, connect))
     accounts = await enter(open_accounts(storage, users, connections, settings))
-    first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not consume it
     housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
     qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
@@ -220,6 +222,7 @@ async def _open(
         chats=Chats(storage.database),
         live_connections=shared.live_connections,
         order_store=shared.order_store,
+        goods=await open_goods(storage.database, storage.vault),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,
@@ -232,4 +235,5 @@ async def _open(
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
+    first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not consume it
     return server, first, accounts.started

@@ -2178,6 +2178,201 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/goods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List goods
+         * @description List the caller's goods with what is in stock of each. They belong to a user: all the user's shops share them.
+         */
+        get: operations["list_goods"];
+        put?: never;
+        /**
+         * Add goods
+         * @description Add goods: `stock` (units that go out once), `reusable` (units that go out several times), `fixed` (one text or
+         *     picture for everybody). `supplier` is refused until suppliers can be asked.
+         */
+        post: operations["add_goods"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get goods
+         * @description Return goods with what is in stock, and the ETag for a change.
+         */
+        get: operations["get_goods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change goods
+         * @description Change the fields that are sent. The kind of goods never changes.
+         */
+        patch: operations["change_goods"];
+        trace?: never;
+    };
+    "/goods/{goods_id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the stock's history
+         * @description List the changes of goods and of their units, the newest first: who did what, when, and why.
+         */
+        get: operations["get_stock_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/units": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List units
+         * @description List units, the oldest first. Their texts are masked.
+         */
+        get: operations["list_units"];
+        put?: never;
+        /**
+         * Import units
+         * @description Take units in, or (`dry_run`) only report what would be taken. Doubles, also of units that are out, and lines
+         *     that cannot be used are named by line. Up to 100,000 lines; an import that is cut off keeps what it took in, and the
+         *     same request again adds the rest. `GET /goods/{goods_id}/batches` shows how far it is.
+         */
+        post: operations["import_units"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/units/{unit_id}/reveal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reveal a unit
+         * @description Return a unit with its text. Who saw it and why is noted in the stock's history and in the audit log.
+         */
+        post: operations["reveal_unit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports
+         * @description List the imports of goods, the newest first; one that is under way shows how far it is.
+         */
+        get: operations["list_batches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/units/{unit_id}/void": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Void a unit
+         * @description Take a free unit out of the stock for ever. It stays known: importing it again is a double.
+         */
+        post: operations["void_unit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/units/{unit_id}/return": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark a unit as returned
+         * @description Note that a buyer gave a unit back. Nobody gets it again: the buyer knows it.
+         */
+        post: operations["return_unit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/batches/{batch_id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo an import
+         * @description Delete the units of an import again, while an order can still get each of them. Voided ones stay.
+         */
+        post: operations["undo_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pictures": {
         parameters: {
             query?: never;
@@ -2656,7 +2851,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -2738,6 +2933,35 @@ export interface components {
             results: components["schemas"]["BatchRow"][];
         };
         /**
+         * BatchList
+         * @description The imports of goods, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "actor": "user:mei",
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "done": 102,
+         *           "doubles": 1,
+         *           "ended_at": "2026-01-02T03:04:06.000Z",
+         *           "file_name": "codes.csv",
+         *           "id": 3,
+         *           "lines": 102,
+         *           "op_id": "5b2d",
+         *           "refused": 1,
+         *           "state": "done",
+         *           "taken": 100,
+         *           "undone": 0
+         *         }
+         *       ]
+         *     }
+         */
+        BatchList: {
+            /** Items */
+            items: components["schemas"]["BatchShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * BatchRow
          * @description The result for one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence.
          */
@@ -2758,6 +2982,58 @@ export interface components {
             state: components["schemas"]["AccountState"] | null;
             /** Op Id */
             op_id: string;
+        };
+        /**
+         * BatchShape
+         * @description One import. Of its ``lines`` so many are ``done``: taken as units, doubles, or refused.
+         * @example {
+         *       "actor": "user:mei",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "done": 102,
+         *       "doubles": 1,
+         *       "ended_at": "2026-01-02T03:04:06.000Z",
+         *       "file_name": "codes.csv",
+         *       "id": 3,
+         *       "lines": 102,
+         *       "op_id": "5b2d",
+         *       "refused": 1,
+         *       "state": "done",
+         *       "taken": 100,
+         *       "undone": 0
+         *     }
+         */
+        BatchShape: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "importing" | "done" | "stopped" | "undone";
+            /** File Name */
+            file_name: string;
+            /** Lines */
+            lines: number;
+            /** Done */
+            done: number;
+            /** Taken */
+            taken: number;
+            /** Doubles */
+            doubles: number;
+            /** Refused */
+            refused: number;
+            /** Undone */
+            undone: number;
+            /** Actor */
+            actor: string;
+            /** Op Id */
+            op_id: string;
+            /** Created At */
+            created_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Undone At */
+            undone_at: string | null;
         };
         /**
          * BatchStatusBody
@@ -3768,7 +4044,7 @@ export interface components {
             /** Actions */
             actions: components["schemas"]["ActionShape"][];
             /** Timeline */
-            timeline: components["schemas"]["LineShape"][];
+            timeline: components["schemas"]["shoal__api__schemas__orders__LineShape"][];
         };
         /**
          * FullRow
@@ -3825,6 +4101,182 @@ export interface components {
             fingerprint: string;
             /** Generation */
             generation: number;
+        };
+        /**
+         * GoodsBody
+         * @description New goods. ``text`` and ``image_url`` are for `fixed` goods, ``uses_each`` for `reusable` ones.
+         * @example {
+         *       "kind": "stock",
+         *       "low_at": 20,
+         *       "name": "月卡",
+         *       "per_message": 1
+         *     }
+         */
+        GoodsBody: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "fixed" | "stock" | "reusable" | "supplier";
+            /**
+             * Per Message
+             * @default 1
+             */
+            per_message: number;
+            /**
+             * Low At
+             * @default 0
+             */
+            low_at: number;
+            /**
+             * Active
+             * @default true
+             */
+            active: boolean;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Image Url
+             * @default
+             */
+            image_url: string;
+            /** Uses Each */
+            uses_each?: number | null;
+            /**
+             * Serve On Restock
+             * @default false
+             */
+            serve_on_restock: boolean;
+        };
+        /**
+         * GoodsList
+         * @description All goods of the caller, in the order in which they were made.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "bound_last_week": 35,
+         *           "changed_at": "2026-01-02T03:04:05.000Z",
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "days_left": 19,
+         *           "id": 7,
+         *           "image_url": "",
+         *           "kind": "stock",
+         *           "low": false,
+         *           "low_at": 20,
+         *           "name": "月卡",
+         *           "per_message": 1,
+         *           "serve_on_restock": false,
+         *           "text": "",
+         *           "units": {
+         *             "doubted": 0,
+         *             "free": 95,
+         *             "held": 1,
+         *             "out": 4,
+         *             "returned": 0,
+         *             "void": 0
+         *           }
+         *         }
+         *       ]
+         *     }
+         */
+        GoodsList: {
+            /** Items */
+            items: components["schemas"]["GoodsShape"][];
+        };
+        /**
+         * GoodsPatch
+         * @description Fields of goods to change; a field that is left out stays.
+         * @example {
+         *       "low_at": 10
+         *     }
+         */
+        GoodsPatch: {
+            /** Name */
+            name?: string | null;
+            /** Per Message */
+            per_message?: number | null;
+            /** Low At */
+            low_at?: number | null;
+            /** Active */
+            active?: boolean | null;
+            /** Text */
+            text?: string | null;
+            /** Image Url */
+            image_url?: string | null;
+            /** Uses Each */
+            uses_each?: number | null;
+            /** Serve On Restock */
+            serve_on_restock?: boolean | null;
+        };
+        /**
+         * GoodsShape
+         * @description Goods and what is in stock. ``days_left``: at the pace of the last week; `null` when nothing was sold.
+         * @example {
+         *       "active": true,
+         *       "bound_last_week": 35,
+         *       "changed_at": "2026-01-02T03:04:05.000Z",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "days_left": 19,
+         *       "id": 7,
+         *       "image_url": "",
+         *       "kind": "stock",
+         *       "low": false,
+         *       "low_at": 20,
+         *       "name": "月卡",
+         *       "per_message": 1,
+         *       "serve_on_restock": false,
+         *       "text": "",
+         *       "units": {
+         *         "doubted": 0,
+         *         "free": 95,
+         *         "held": 1,
+         *         "out": 4,
+         *         "returned": 0,
+         *         "void": 0
+         *       }
+         *     }
+         */
+        GoodsShape: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "fixed" | "stock" | "reusable" | "supplier";
+            /** Per Message */
+            per_message: number;
+            /** Low At */
+            low_at: number;
+            /** Active */
+            active: boolean;
+            /** Text */
+            text: string;
+            /** Image Url */
+            image_url: string;
+            /** Uses Each */
+            uses_each: number | null;
+            /** Serve On Restock */
+            serve_on_restock: boolean;
+            units: components["schemas"]["UnitCounts"];
+            /** Low */
+            low: boolean;
+            /** Bound Last Week */
+            bound_last_week: number;
+            /** Days Left */
+            days_left: number | null;
+            /** Created At */
+            created_at: string;
+            /** Changed At */
+            changed_at: string;
         };
         /**
          * HealthAnswer
@@ -3929,6 +4381,36 @@ export interface components {
             undoable: boolean;
         };
         /**
+         * HistoryShape
+         * @description One change of a stock. ``changes``: the changed fields, each with its value before and after.
+         */
+        HistoryShape: {
+            /** Id */
+            id: number;
+            /** What */
+            what: string;
+            /** Count */
+            count: number;
+            /** Unit Id */
+            unit_id: number | null;
+            /** Batch Id */
+            batch_id: number | null;
+            /** Order Id */
+            order_id: string;
+            /** Reason */
+            reason: string;
+            /** Changes */
+            changes: {
+                [key: string]: unknown;
+            };
+            /** Actor */
+            actor: string;
+            /** Op Id */
+            op_id: string;
+            /** At */
+            at: string;
+        };
+        /**
          * ImageKeywordAdded
          * @description The keyword is answered with the picture.
          * @example {
@@ -3964,6 +4446,53 @@ export interface components {
             image_url: string;
             /** Item Id */
             item_id: string;
+        };
+        /**
+         * ImportAnswer
+         * @description The result of an import: of doubles and refused lines the first 1,000 each are named, all are counted.
+         * @example {
+         *       "batch_id": 3,
+         *       "doubles": [
+         *         {
+         *           "detail": "与第 2 行相同",
+         *           "line": 5,
+         *           "why": "same_file"
+         *         }
+         *       ],
+         *       "doubles_count": 1,
+         *       "dry_run": false,
+         *       "lines": 102,
+         *       "op_id": "5b2d",
+         *       "refused": [
+         *         {
+         *           "detail": "每个卡密最多 2000 个字符",
+         *           "line": 9,
+         *           "why": "unit_too_long"
+         *         }
+         *       ],
+         *       "refused_count": 1,
+         *       "taken": 100
+         *     }
+         */
+        ImportAnswer: {
+            /** Batch Id */
+            batch_id: number | null;
+            /** Dry Run */
+            dry_run: boolean;
+            /** Lines */
+            lines: number;
+            /** Taken */
+            taken: number;
+            /** Doubles */
+            doubles: components["schemas"]["shoal__api__schemas__goods__LineShape"][];
+            /** Refused */
+            refused: components["schemas"]["shoal__api__schemas__goods__LineShape"][];
+            /** Doubles Count */
+            doubles_count: number;
+            /** Refused Count */
+            refused_count: number;
+            /** Op Id */
+            op_id: string;
         };
         /**
          * InfoChanged
@@ -4774,29 +5303,6 @@ export interface components {
              * @default
              */
             id: string;
-        };
-        /**
-         * LineShape
-         * @description One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
-         *
-         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a user.
-         *     ``site_at`` is the site's own time, if the site sent one.
-         */
-        LineShape: {
-            /** At */
-            at: string;
-            /** Site At */
-            site_at: string | null;
-            /** Source */
-            source: string;
-            /** Status */
-            status: string;
-            /** Action */
-            action: string;
-            /** Outcome */
-            outcome: string;
-            /** Words */
-            words: string;
         };
         /**
          * LinkAnswer
@@ -6114,6 +6620,17 @@ export interface components {
             accounts: components["schemas"]["AccountFigures"];
         };
         /**
+         * ReasonBody
+         * @description Why a unit is revealed, voided or returned.
+         * @example {
+         *       "reason": "买家说打不开"
+         *     }
+         */
+        ReasonBody: {
+            /** Reason */
+            reason: string;
+        };
+        /**
          * RecordsCleared
          * @description Every chat may get the once-only reply again.
          * @example {
@@ -6392,6 +6909,38 @@ export interface components {
             send_msg: string;
             /** Image Urls */
             image_urls: string[];
+        };
+        /**
+         * RevealedUnit
+         * @description A unit with its text.
+         * @example {
+         *       "at_ms": 1767323045000,
+         *       "batch_id": 3,
+         *       "id": 41,
+         *       "masked": "AB…42",
+         *       "order_id": "4501234567890123456",
+         *       "state": "out",
+         *       "text": "AB12-CD34-EF42"
+         *     }
+         */
+        RevealedUnit: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "free" | "held" | "out" | "void" | "returned" | "doubted" | "fetching";
+            /** Masked */
+            masked: string;
+            /** Batch Id */
+            batch_id: number | null;
+            /** Order Id */
+            order_id: string | null;
+            /** At Ms */
+            at_ms: number;
+            /** Text */
+            text: string;
         };
         /**
          * Role
@@ -7522,6 +8071,32 @@ export interface components {
             enabled: boolean;
         };
         /**
+         * StockHistory
+         * @description Changes of goods and units, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "actor": "user:mei",
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "batch_id": 3,
+         *           "changes": {},
+         *           "count": 100,
+         *           "id": 12,
+         *           "op_id": "5b2d",
+         *           "order_id": "",
+         *           "reason": "",
+         *           "what": "imported"
+         *         }
+         *       ]
+         *     }
+         */
+        StockHistory: {
+            /** Items */
+            items: components["schemas"]["HistoryShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * StoreStatus
          * @description The database. Sizes are in bytes; ``null``: it could not be read.
          */
@@ -7904,6 +8479,94 @@ export interface components {
             msg: string;
         };
         /**
+         * UnitCounts
+         * @description How many units are in which state.
+         */
+        UnitCounts: {
+            /** Free */
+            free: number;
+            /** Held */
+            held: number;
+            /** Out */
+            out: number;
+            /** Void */
+            void: number;
+            /** Returned */
+            returned: number;
+            /** Doubted */
+            doubted: number;
+        };
+        /**
+         * UnitList
+         * @description Units, the oldest first. ``next``: what `after` must be for the next page.
+         * @example {
+         *       "items": [
+         *         {
+         *           "at_ms": 1767323045000,
+         *           "batch_id": 3,
+         *           "id": 41,
+         *           "masked": "AB…42",
+         *           "order_id": "4501234567890123456",
+         *           "state": "out"
+         *         }
+         *       ]
+         *     }
+         */
+        UnitList: {
+            /** Items */
+            items: components["schemas"]["UnitShape"][];
+            /** Next */
+            next: number | null;
+        };
+        /**
+         * UnitShape
+         * @description A unit without its text.
+         * @example {
+         *       "at_ms": 1767323045000,
+         *       "batch_id": 3,
+         *       "id": 41,
+         *       "masked": "AB…42",
+         *       "order_id": "4501234567890123456",
+         *       "state": "out"
+         *     }
+         */
+        UnitShape: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "free" | "held" | "out" | "void" | "returned" | "doubted" | "fetching";
+            /** Masked */
+            masked: string;
+            /** Batch Id */
+            batch_id: number | null;
+            /** Order Id */
+            order_id: string | null;
+            /** At Ms */
+            at_ms: number;
+        };
+        /**
+         * UnitsBody
+         * @description Units, one in each text. Instead of JSON a file may be sent: text (one unit on each line), CSV or Excel.
+         * @example {
+         *       "dry_run": false,
+         *       "lines": [
+         *         "AB12-CD34-EF42"
+         *       ]
+         *     }
+         */
+        UnitsBody: {
+            /** Lines */
+            lines: unknown;
+            /**
+             * Dry Run
+             * @default false
+             */
+            dry_run: boolean;
+        };
+        /**
          * UptimeShape
          * @description The share (0 to 1) of the enabled time in which the account ran; null if it was not enabled.
          */
@@ -8083,6 +8746,41 @@ export interface components {
          * @enum {string}
          */
         WordMode: "any" | "all";
+        /**
+         * LineShape
+         * @description A line that was not taken. ``why`` is for programs, ``detail`` for people.
+         */
+        shoal__api__schemas__goods__LineShape: {
+            /** Line */
+            line: number;
+            /** Why */
+            why: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * LineShape
+         * @description One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
+         *
+         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a user.
+         *     ``site_at`` is the site's own time, if the site sent one.
+         */
+        shoal__api__schemas__orders__LineShape: {
+            /** At */
+            at: string;
+            /** Site At */
+            site_at: string | null;
+            /** Source */
+            source: string;
+            /** Status */
+            status: string;
+            /** Action */
+            action: string;
+            /** Outcome */
+            outcome: string;
+            /** Words */
+            words: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -18998,6 +19696,1212 @@ export interface operations {
             };
             /** @description The request conflicts with the current state */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_goods: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoodsList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_goods: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GoodsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoodsShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_goods: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoodsShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_goods: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GoodsPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoodsShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_stock_history: {
+        parameters: {
+            query?: {
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StockHistory"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_units: {
+        parameters: {
+            query?: {
+                /** @description Only units in this state. */
+                state?: ("free" | "held" | "out" | "void" | "returned" | "doubted" | "fetching") | null;
+                /** @description Only units of this batch. */
+                batch?: number | null;
+                /** @description Only units after this id: `next` of the last page. */
+                after?: number;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnitList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    import_units: {
+        parameters: {
+            query?: {
+                /** @description Only report what would be taken; store nothing. */
+                dry_run?: boolean;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnitsBody"];
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                    dry_run?: boolean;
+                };
+                "text/plain": string;
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    reveal_unit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The unit's id. */
+                unit_id: number;
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevealedUnit"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_batches: {
+        parameters: {
+            query?: {
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    void_unit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The unit's id. */
+                unit_id: number;
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnitShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    return_unit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The unit's id. */
+                unit_id: number;
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnitShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    undo_import: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The batch's id. */
+                batch_id: number;
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

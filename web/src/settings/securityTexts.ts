@@ -50,6 +50,9 @@ const zh = {
     refused_rate: '请求太频繁',
     keys_rotated: '更换密钥',
     number_freed: '释放闲鱼号',
+    unit_revealed: '查看卡密',
+    unit_voided: '作废卡密',
+    unit_returned: '标记卡密退回',
     key_trouble: '密钥有问题，未能启动',
   },
   outcomes: {
@@ -144,6 +147,9 @@ const en: Texts<typeof zh> = {
     refused_rate: 'Too many requests',
     keys_rotated: 'Keys rotated',
     number_freed: 'Seller number released',
+    unit_revealed: 'Unit revealed',
+    unit_voided: 'Unit voided',
+    unit_returned: 'Unit marked as returned',
     key_trouble: 'Start failed: encryption key problem',
   },
   outcomes: {

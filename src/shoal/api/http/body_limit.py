@@ -15,6 +15,9 @@ MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
 """One picture and the other fields of its form."""
 MAX_RULES_BODY_BYTES = 8 * 1024 * 1024
 """All rules of an account, in full."""
+MAX_UNITS_BODY_BYTES = 8 * 1024 * 1024
+"""The units of one import: 100,000 of 80 bytes each."""
+_TAKES_UNITS = re.compile(r"/goods/[^/]+/units")
 _TAKES_RULES = re.compile(r"/cookies/[^/]+/rules|/rules-file")
 _TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image|/pictures")
 
@@ -44,6 +47,8 @@ async def refuse_body(limit: int, scope: Scope, receive: Receive, send: Send) ->
 def _limit(path: str) -> int:
     if _TAKES_A_PICTURE.fullmatch(path):
         return MAX_PICTURE_BODY_BYTES
+    if _TAKES_UNITS.fullmatch(path):
+        return MAX_UNITS_BODY_BYTES
     return MAX_RULES_BODY_BYTES if _TAKES_RULES.fullmatch(path) else MAX_BODY_BYTES
 
 

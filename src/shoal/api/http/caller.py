@@ -288,7 +288,7 @@ async def caller_of(
         most_shops=most_shops(server, who),
         op_id=op.op_id,
         repeats=not op.is_new,
-        if_match=_generations(if_match),
+        if_match=generations_of(if_match),
         wait_seconds=wait,
         origin=await origin_of(request),
     )
@@ -297,7 +297,7 @@ async def caller_of(
 TheCaller = Annotated[Caller, Depends(caller_of)]
 
 
-def _generations(if_match: str | None) -> frozenset[int] | None:
+def generations_of(if_match: str | None) -> frozenset[int] | None:
     """Return the generations one of which must be the account's; ``None`` means any."""
     if if_match is None or if_match.strip() == "*":
         return None

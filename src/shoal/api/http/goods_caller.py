@@ -1,0 +1,96 @@
+"""Dependencies of routes about goods: whose goods they are, who changes them, and under which op id."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Request
+
+from shoal.api.http.caller import actor_of, known, server_in
+from shoal.api.http.route_rules import Asks, RouteRule, reads_token, ruled
+from shoal.api.schemas.op_ids import new_op_id
+from shoal.auth.authorization import Principal, permission_missing
+from shoal.auth.permission import Permission
+from shoal.errors import Forbidden
+from shoal.goods.goods import Goods, UnknownGoods
+from shoal.goods.stock_history import By
+from shoal.storage.idempotency_keys import Reservation
+
+GoodsId = Annotated[int, Path(ge=1, le=2**53, description="The id of the goods.", examples=[7])]
+
+
+def require_goods(who: Principal, permission: Permission, *, adds: bool = False) -> None:
+    """Raise ``Forbidden`` for a token that may do less, or is for some shops only: goods are of the whole user."""
+    if who.token is not None and who.token.only_accounts is not None:
+        raise Forbidden("the token is for some shops", code="token_not_allowed")
+    if who.most < permission:
+        raise permission_missing(permission, who.most, by_token=True)
+    if adds and not who.owns_shops:
+        raise Forbidden("staff own no goods", code="staff_owns_none")
+
+
+def _who(permission: Permission, *, adds: bool = False) -> Callable[..., Awaitable[Principal]]:
+    @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission, adds_shops=adds))
+    async def who_may(request: Request) -> Principal:
+        who = await known(request)
+        require_goods(who, permission, adds=adds)
+        return who
+
+    return who_may
+
+
+WhoListsGoods = Annotated[Principal, Depends(_who(Permission.READ))]
+WhoAddsGoods = Annotated[Principal, Depends(_who(Permission.OPERATE, adds=True))]
+
+
+def _goods(permission: Permission) -> Callable[..., Awaitable[Goods]]:
+    """Build a dependency that returns the goods of the path. Those of another user are as unknown as none."""
+
+    @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission))
+    async def goods_of_path(request: Request, goods_id: GoodsId) -> Goods:
+        who = await known(request)
+        require_goods(who, permission)
+        goods = await server_in(request).goods.store.get(goods_id)
+        if goods is None or goods.owner_id != who.id:
+            raise UnknownGoods
+        return goods
+
+    return goods_of_path
+
+
+GoodsToRead = Annotated[Goods, Depends(_goods(Permission.READ))]
+GoodsToChange = Annotated[Goods, Depends(_goods(Permission.OPERATE))]
+GoodsToReveal = Annotated[Goods, Depends(_goods(Permission.OWN))]
+"""Units are secrets, like cookies: a token needs the scope ``own`` to read one."""
+
+
+@reads_token
+async def by_of(
+    request: Request,
+    *,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key "
+            "is carried out once and answered alike for 24 h."
+        ),
+    ] = None,
+) -> By:
+    """Return who changes goods, and under which op id."""
+    who = await known(request)
+    if idempotency_key is None or not hasattr(request.state, "op"):
+        request.state.op = Reservation(op_id=new_op_id(who.id), is_new=True)
+    op: Reservation = request.state.op
+    return By(actor=actor_of(who.user), op_id=op.op_id, repeats=not op.is_new)
+
+
+@reads_token
+async def by_now(request: Request) -> By:
+    """Return who changes goods in a request that has no idempotency key."""
+    who = await known(request)
+    return By(actor=actor_of(who.user), op_id=new_op_id(who.id))
+
+
+TheBy = Annotated[By, Depends(by_of)]
+ByNow = Annotated[By, Depends(by_now)]

@@ -1,0 +1,112 @@
+"""Goods: what a user sells by machine, with what is in stock, and the history of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Header, Response
+from fastapi.encoders import jsonable_encoder
+
+from shoal.api.http.caller import TheServer, generations_of
+from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy, WhoAddsGoods, WhoListsGoods
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
+from shoal.api.http.routing import Routes
+from shoal.api.routes.history import Cursor, Limit
+from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.goods import (
+    GoodsBody,
+    GoodsList,
+    GoodsPatch,
+    GoodsShape,
+    StockFigures,
+    StockHistory,
+    goods_shape,
+    history_shape,
+)
+from shoal.api.schemas.responses import etag
+from shoal.api.server import Server
+from shoal.errors import StaleGeneration
+from shoal.goods.goods import Goods, GoodsKind
+
+routes = Routes(tags=["goods"], route_class=ChangingRoute)
+
+IfMatch = Annotated[
+    str | None,
+    Header(description="The ETag from the last read. If it no longer matches, the change is refused (412)."),
+]
+
+
+@routes.get("/goods", summary="List goods", responses={**READING, **problems(403)})
+async def list_goods(server: TheServer, who: WhoListsGoods) -> GoodsList:
+    """List the caller's goods with what is in stock of each. They belong to a user: all the user's shops share them."""
+    return GoodsList(items=await _shapes(server, await server.goods.store.list(who.id)))
+
+
+@routes.post("/goods", summary="Add goods", responses=problems(400, 401, 403, 409, 413, 422, 503))
+async def add_goods(body: GoodsBody, server: TheServer, who: WhoAddsGoods, by: TheBy, response: Response) -> GoodsShape:
+    """Add goods: `stock` (units that go out once), `reusable` (units that go out several times), `fixed` (one text or
+    picture for everybody). `supplier` is refused until suppliers can be asked.
+    """
+    values = {**body.model_dump(), "kind": GoodsKind(body.kind)}
+    return await _answered(server, response, await server.goods.store.create(who.id, values, by))
+
+
+@routes.get("/goods/{goods_id}", summary="Get goods", responses={**READING_ONE, **problems(403)})
+async def get_goods(goods: GoodsToRead, server: TheServer, response: Response) -> GoodsShape:
+    """Return goods with what is in stock, and the ETag for a change."""
+    return await _answered(server, response, goods)
+
+
+@routes.patch("/goods/{goods_id}", summary="Change goods", responses=CHANGING)
+async def change_goods(
+    body: GoodsPatch,
+    goods: GoodsToChange,
+    server: TheServer,
+    by: TheBy,
+    response: Response,
+    *,
+    if_match: IfMatch = None,
+) -> GoodsShape:
+    """Change the fields that are sent. The kind of goods never changes."""
+    values = body.model_dump(exclude_unset=True)
+    values = {name: value for name, value in values.items() if value is not None or name == "uses_each"}
+    try:
+        after = await server.goods.store.change(goods.id, values, by, versions=generations_of(if_match))
+    except StaleGeneration as error:
+        now = await server.goods.store.get(goods.id)
+        if now is not None:
+            (shape,) = await _shapes(server, [now])
+            more: dict[str, Any] = {"generation": now.version, "etag": etag(now.version)}
+            error.params.update(more, current=jsonable_encoder(shape))
+        raise
+    return await _answered(server, response, after)
+
+
+@routes.get("/goods/{goods_id}/history", summary="Get the stock's history", responses={**READING_ONE, **problems(403)})
+async def get_stock_history(
+    goods: GoodsToRead,
+    server: TheServer,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> StockHistory:
+    """List the changes of goods and of their units, the newest first: who did what, when, and why."""
+    before = None if cursor is None else place_of(cursor, 1)[0]
+    entries = await server.goods.store.history(goods.id, before=before, limit=limit + 1)
+    following = cursor_of(entries[limit - 1].id) if len(entries) > limit else None
+    return StockHistory(items=[history_shape(entry) for entry in entries[:limit]], next=following)
+
+
+async def _answered(server: Server, response: Response, goods: Goods) -> GoodsShape:
+    response.headers["ETag"] = etag(goods.version)
+    (shape,) = await _shapes(server, [goods])
+    return shape
+
+
+async def _shapes(server: Server, found: Sequence[Goods]) -> list[GoodsShape]:
+    ids = [goods.id for goods in found]
+    if not ids:
+        return []
+    counts, paces = await server.goods.store.counts(ids), await server.goods.store.pace(ids)
+    return [goods_shape(goods, StockFigures(counts[goods.id], paces.get(goods.id, 0))) for goods in found]

@@ -1,0 +1,32 @@
+"""What a server has for goods: the store, the units, the imports."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shoal.errors import StoreError
+from shoal.goods.goods_store import GoodsStore
+from shoal.goods.imports import Imports
+from shoal.goods.stock_units import StockUnits
+from shoal.goods.unit_texts import UnitTexts
+from shoal.storage.database import Database
+from shoal.storage.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoodsComponents:
+    """The components for goods."""
+
+    store: GoodsStore
+    units: StockUnits
+    imports: Imports
+
+
+async def open_goods(database: Database, vault: Vault) -> GoodsComponents:
+    """Open the components for goods. Raises ``StoreError``."""
+    texts = await UnitTexts.load(database, vault)
+    imports = Imports(database, texts)
+    with suppress(StoreError):  # a full disk, or a file that is being checked, is no reason not to start
+        await imports.open()
+    return GoodsComponents(store=GoodsStore(database), units=StockUnits(database, texts), imports=imports)
