@@ -15,6 +15,7 @@ from shoal.api.schemas.orders import OrderStatusShape
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
+from shoal.goods.goods import GoodsKind
 from shoal.goods.imports import SAME_FILE
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "advice": None,
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
+    "cli.goods.kinds": set(GoodsKind),
     "cli.outcome": set(ActionState),
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
     "cli.state": {*AccountState, "mute"},

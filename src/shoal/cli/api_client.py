@@ -93,6 +93,18 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 
+    async def send_file(self, *path: str, name: str, data: bytes, params: Mapping[str, str] | None = None) -> Any:
+        """Send a file as a form and return the JSON of the answer. Raises like ``call``."""
+        form = aiohttp.FormData()
+        form.add_field("file", data, filename=name, content_type="application/octet-stream")
+        try:
+            async with self._session.post(
+                self._at(path, params), data=form, headers=self._headers(), allow_redirects=False
+            ) as response:
+                return await self._answer(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
+
     async def events(self, after: str | None = None) -> AsyncGenerator[StreamEvent, None]:
         """Follow the stream until it breaks (``NoServer``). With ``after`` the missed events come first."""
         headers = self._headers() | ({"Last-Event-ID": after} if after else {})
