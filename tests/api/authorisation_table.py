@@ -151,6 +151,7 @@ GET /cookies/{cid}/remark *
 GET /cookies/{cid}/pause-duration *
 GET /cookie/{cid}/details *
 POST /cookies/{cid}/try
+POST /cookies/{cid}/deliveries/try
 GET /cookies/{cid}/items
 GET /cookies/{cid}/items/{item_id}
 GET /default-replies/{cid} *
@@ -164,6 +165,7 @@ GET /cookies/{cid}/rules
 GET /cookies/{cid}/rules/{rule_id}
 GET /cookies/{cid}/rules-file
 GET /cookies/{cid}/deliveries
+GET /cookies/{cid}/deliveries/check
 GET /history
 GET /cookies/{cid}/history
 GET /cookies/{cid}/timeline

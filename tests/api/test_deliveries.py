@@ -101,3 +101,32 @@ async def test_a_new_shop_has_its_switches_as_ever(door: Door) -> None:
     facts = await door.call("PATCH", "/cookies/new/settings", json={"replies": False, "auto_confirm": True})
     assert (facts["settings"]["replies"], facts["settings"]["auto_confirm"]) == (False, True)
     assert (await door.call("GET", "/cookies/new/auto-confirm"))["auto_confirm"] is True
+
+
+async def test_the_check_of_a_shop_without_a_connection_tells_of_the_items_that_are_known(door: Door) -> None:
+    await door.call(
+        "PUT", ROUTE, json={"rules": [{**MONTH, "confirm": "yes"}, {"item_id": "2", "parts": [{"text": "货"}]}]}
+    )
+    found = await door.call("GET", f"{ROUTE}/check")
+    assert found["listed"] is False
+    assert [(line["item_id"], line["spec"], line["obstacle"], line["gets"]) for line in found["items"]] == [
+        ("1", "时长:月卡", "auto_confirm_off", ["月卡的货"]), ("2", "", None, ["货"]),
+    ]  # fmt: skip
+    assert "自动确认发货" in found["items"][0]["do"]
+    told = await door.call("GET", f"{ROUTE}/check", headers={"Accept-Language": "en"})
+    assert "auto-confirm" in told["items"][0]["do"]
+
+
+async def test_a_rehearsed_purchase_shows_the_messages_and_what_stands_in_the_way(door: Door) -> None:
+    await door.call("PUT", ROUTE, json={"rules": [{**MONTH, "confirm": None, "parts": [{"text": "货 {order_id}"}]}]})
+    tried = await door.call("POST", f"{ROUTE}/try", json={"item_id": "1", "spec": "时长：月卡", "order_id": "77"})
+    assert (tried["messages"], tried["obstacle"], tried["confirms"]) == (["货 77"], None, False)
+    tried = await door.call("POST", f"{ROUTE}/try", json={"item_id": "1", "spec": "时长:年卡"})
+    assert (tried["messages"], tried["obstacle"]) == ([], "unknown_spec")
+    assert tried["do"]
+    await door.call("PATCH", "/cookies/shop/settings", json={"delivery": False})
+    tried = await door.call("POST", f"{ROUTE}/try", json={"item_id": "1", "spec": "时长:月卡"})
+    assert (tried["messages"], tried["obstacle"]) == (["货 1000000000000000001"], "delivery_off")
+    assert (await door.call("POST", f"{ROUTE}/try", 422, json={"item_id": "1", "quantity": 0}))[
+        "code"
+    ] == "invalid_body"

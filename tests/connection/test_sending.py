@@ -144,16 +144,17 @@ async def test_b11_after_a_renewed_connection_a_sending_goes_over_the_new_one(co
 
 async def test_b11_a_connection_that_ends_late_does_not_take_its_successors_place(counter: Counter) -> None:
     live_connections = counter.door.server.live_connections
-    running = live_connections.sender("shop")
+    running, site = live_connections.sender("shop"), live_connections.site("shop")
     assert running is not None
+    assert site is not None
     successor = copy(running)
     async with AsyncExitStack() as old, AsyncExitStack() as new:
-        await old.enter_async_context(live_connections.connected("other", running))
-        await new.enter_async_context(live_connections.connected("other", successor))
+        await old.enter_async_context(live_connections.connected("other", running, site))
+        await new.enter_async_context(live_connections.connected("other", successor, site))
         assert live_connections.sender("other") is successor
         await old.aclose()
         assert live_connections.sender("other") is successor
-    assert live_connections.sender("other") is None
+    assert (live_connections.sender("other"), live_connections.site("other")) == (None, None)
 
 
 async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:

@@ -33,6 +33,7 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
+from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore
 from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.storage.credentials import Credentials
@@ -73,6 +74,7 @@ class Server:
     takeovers: Takeovers
     chats: Chats
     live_connections: LiveConnections
+    item_lists: ItemLists
     order_store: OrderStore
     goods: GoodsComponents
     heard: HeardCounts

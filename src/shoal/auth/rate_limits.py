@@ -12,6 +12,7 @@ from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, Rat
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from shoal.config import Settings
 from shoal.errors import TooManyCalls
 
 PICTURES_A_DAY = 300
@@ -21,8 +22,9 @@ REGISTRATIONS_AN_HOUR = 5
 class RateLimits:
     """Counts recent calls, in this process. Refused calls are not counted."""
 
-    def __init__(self, *, of_session: int, of_token: int) -> None:
-        """Set the limits in calls a minute; 0 is no limit."""
+    def __init__(self, settings: Settings) -> None:
+        """Take the limits of sessions and tokens from the settings; 0 is no limit."""
+        of_session, of_token = settings.session_calls_per_minute, settings.api_token_calls_per_minute
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._limits: dict[str, RateLimitItem | None] = {
             "session": RateLimitItemPerMinute(of_session) if of_session else None,

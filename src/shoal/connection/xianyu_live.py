@@ -229,12 +229,12 @@ class XianyuLive:
         position: SyncCursor,
         away: Position | None,
     ) -> None:
-        pictures, work, current = self._site_pictures(authorization), TaskDrain(), self._link.current
-        seconds, grace_seconds = self._settings.send_timeout_seconds, FAREWELL_SECONDS
-        sender = Sender(self._account, socket, self._deps.message_log, pictures, current, send_timeout_seconds=seconds)
+        pictures, work, linked = self._site_pictures(authorization), TaskDrain(), self._deps.live_connections.connected
+        limit, grace_seconds = self._settings.send_timeout_seconds, FAREWELL_SECONDS
+        sender = Sender(self._account, socket, self._deps.message_log, pictures, self._link.current, seconds=limit)
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
         try:
-            async with asyncio.TaskGroup() as tasks, self._deps.live_connections.connected(self._account.id, sender):
+            async with asyncio.TaskGroup() as tasks, linked(self._account.id, sender, authorization.mtop):
                 conversations = Conversations(
                     self._link,
                     sender,
@@ -276,7 +276,7 @@ class XianyuLive:
                     async for push in socket.pushes():
                         await self._take(push, socket, position, incoming, keepalive)
         except* TokenRenewed:
-            grace_seconds = seconds  # no error: let work finish
+            grace_seconds = limit  # no error: let work finish
             raise
         finally:
             await self._part(work, grace_seconds)

@@ -1,4 +1,4 @@
-"""Maps each account to the sender of its live connection."""
+"""Maps each account to the sender of its live connection, and to its access to the site."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from shoal.messages.sender import Sender
+from shoal.xianyu.mtop import MtopClient
 
 
 class LiveConnections:
-    """The senders of the accounts that are connected now."""
+    """The senders of the accounts that are connected now, and their access to the site."""
 
     def __init__(self) -> None:
         self._senders: dict[str, Sender] = {}
+        self._sites: dict[str, MtopClient] = {}
 
     @asynccontextmanager
-    async def connected(self, account_id: str, sender: Sender) -> AsyncIterator[None]:
-        """Register a sender until the block ends. A late end does not remove its successor."""
-        self._senders[account_id] = sender
+    async def connected(self, account_id: str, sender: Sender, site: MtopClient) -> AsyncIterator[None]:
+        """Register a connection until the block ends. A late end does not remove its successor."""
+        self._senders[account_id], self._sites[account_id] = sender, site
         try:
             yield
         finally:
             if self._senders.get(account_id) is sender:
-                del self._senders[account_id]
+                del self._senders[account_id], self._sites[account_id]
 
     def sender(self, account_id: str) -> Sender | None:
         """Return the sender of a connected account, else ``None``."""
         return self._senders.get(account_id)
+
+    def site(self, account_id: str) -> MtopClient | None:
+        """Return the access to the site of a connected account, else ``None``."""
+        return self._sites.get(account_id)

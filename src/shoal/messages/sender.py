@@ -106,16 +106,19 @@ class Sender:
         pictures: SitePictures,
         current: Callable[[], Account | None],
         *,
-        send_timeout_seconds: float,
+        seconds: float,
     ) -> None:
-        """``current`` returns the account now; it is also called on the database's thread."""
+        """``current`` returns the account now; it is also called on the database's thread.
+
+        ``seconds``: how long to wait for the site's answer to a message.
+        """
         self._account_id = account.id
         self._my_id = account.unb
         self._socket = socket
         self._log = message_log
         self._pictures = pictures
         self._outbox = message_log.outbox
-        self._timeout = send_timeout_seconds
+        self._timeout = seconds
         self._current = current
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shoal.accounts.account import Account
@@ -88,9 +88,14 @@ def purchase_of(order: Order, *, title: str | None = None) -> Purchase:
 def _spec_of(order: Order) -> str | None:
     if not order.spec_value:
         return "" if order.quantity else None
-    names, values = order.spec_name.split(";"), order.spec_value.split(";")
-    if not order.spec_name:
-        return folded_spec(order.spec_value)
+    return folded_pairs(order.spec_name, order.spec_value)
+
+
+def folded_pairs(spec_name: str, spec_value: str) -> str | None:
+    """Return the spec of an order's names and values; ``None`` when it is not known which name has which value."""
+    names, values = spec_name.split(";"), spec_value.split(";")
+    if not spec_name:
+        return folded_spec(spec_value)
     if len(names) != len(values):  # some groups have no name: which, is not known
         return None
     return folded_spec(";".join(f"{name}:{value}" for name, value in zip(names, values, strict=True)))
@@ -104,12 +109,9 @@ def explain_order(
     ``stock`` has the goods of the rules. ``asked_by_owner``: the switch ``delivery`` does not count.
     """
     found = _chosen(account.deliveries, purchase)
-    if not account.delivery and not asked_by_owner:
-        rule = found if isinstance(found, DeliveryRule) else None
-        return Explained(obstacle=Obstacle.DELIVERY_OFF, rule=rule)
-    if isinstance(found, Obstacle):
-        return Explained(obstacle=found)
-    return _given(account, found, stock, purchase)
+    given = Explained(obstacle=found) if isinstance(found, Obstacle) else _given(account, found, stock, purchase)
+    is_off = not account.delivery and not asked_by_owner
+    return replace(given, obstacle=Obstacle.DELIVERY_OFF) if is_off else given
 
 
 # ── which rule ──────────────────────────────────────────────────────────────────────────────────────────────────────

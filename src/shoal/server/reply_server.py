@@ -33,6 +33,7 @@ from shoal.api.routes import (
     cookies,
     default_replies,
     deliveries,
+    delivery_check,
     diagnosis,
     events,
     goods,
@@ -77,6 +78,7 @@ from shoal.errors import StoreError
 from shoal.goods.goods_components import open_goods
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
+from shoal.orders.item_lists import ItemLists
 from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import open_accounts
@@ -90,9 +92,9 @@ log = structlog.get_logger("shoal.server")
 _ROUTES = [
     part.routes for part in (
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
-        reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, history,
-        audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload, system,
-        logs, keys, seller_numbers, goods, units, reference, pictures, cookie_check, proxy_check, qr_logins,
+        reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
+        history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
+        system, logs, keys, seller_numbers, goods, units, reference, pictures, cookie_check, proxy_check, qr_logins,
         live, console, help_pages,
     )
 ]  # fmt: skip
@@ -211,9 +213,7 @@ async def _open(
         authorization=accounts.authorization,
         totp=users.totp,
         login=users.login,
-        rate_limits=RateLimits(
-            of_session=settings.session_calls_per_minute, of_token=settings.api_token_calls_per_minute
-        ),
+        rate_limits=RateLimits(settings),
         live_streams=LiveStreams(settings.streams_per_user),
         user_removal=accounts.user_removal,
         message_log=shared.message_log,
@@ -221,6 +221,7 @@ async def _open(
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
         live_connections=shared.live_connections,
+        item_lists=ItemLists(shared.live_connections),
         order_store=shared.order_store,
         goods=await open_goods(storage.database, storage.vault),
         heard=shared.heard,

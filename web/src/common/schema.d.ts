@@ -1421,6 +1421,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cookies/{cid}/deliveries/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check whether items would be delivered
+         * @description Return for each item on sale and each spec what a buyer would get, or the one thing that stands in the way.
+         *
+         *     The items are asked of the site, page by page, at most once a minute. Specs are those of rules and of orders.
+         */
+        get: operations["check_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/deliveries/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rehearse a purchase
+         * @description Return the very messages that a buyer would get, with example codes. Nothing is sent or taken from the stock.
+         */
+        post: operations["try_purchase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/history": {
         parameters: {
             query?: never;
@@ -3232,6 +3274,34 @@ export interface components {
             do: string;
         };
         /**
+         * CheckedItem
+         * @description One item and spec. ``ok``: a buyer gets ``gets``; else ``obstacle`` is the first thing in the way.
+         *
+         *     ``detail`` says what it is, ``do`` what to do about it. ``confirms``: the shipment is confirmed afterwards.
+         */
+        CheckedItem: {
+            /** Item Id */
+            item_id: string;
+            /** Title */
+            title: string;
+            /** Spec */
+            spec: string;
+            /** Ok */
+            ok: boolean;
+            /** Obstacle */
+            obstacle: components["schemas"]["Obstacle"] | components["schemas"]["ShopObstacle"] | null;
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+            /** Gets */
+            gets: string[];
+            /** Goods Id */
+            goods_id: number | null;
+            /** Confirms */
+            confirms: boolean;
+        };
+        /**
          * CodeBody
          * @description A code of the authenticator app.
          * @example {
@@ -3621,6 +3691,35 @@ export interface components {
             unchanged: number;
             /** Rules */
             rules: components["schemas"]["DeliveryRuleShape"][];
+        };
+        /**
+         * DeliveryCheck
+         * @description Every item on sale, with what its buyers would get.
+         *
+         *     ``listed``: the items are those of the site's own list; otherwise (the shop is not connected, or the site did not
+         *     answer) those of the rules and orders.
+         * @example {
+         *       "items": [
+         *         {
+         *           "confirms": false,
+         *           "detail": "有按规格的发货规则，但没有这个规格的（或无法得知规格）。",
+         *           "do": "为这个规格添加一条发货规则。",
+         *           "gets": [],
+         *           "item_id": "700000000001",
+         *           "obstacle": "unknown_spec",
+         *           "ok": false,
+         *           "spec": "时长:月卡",
+         *           "title": "电子书"
+         *         }
+         *       ],
+         *       "listed": true
+         *     }
+         */
+        DeliveryCheck: {
+            /** Listed */
+            listed: boolean;
+            /** Items */
+            items: components["schemas"]["CheckedItem"][];
         };
         /**
          * DeliveryList
@@ -5924,6 +6023,12 @@ export interface components {
             last_message_at: string | null;
         };
         /**
+         * Obstacle
+         * @description Why an order is not served by itself. The first that applies is named.
+         * @enum {string}
+         */
+        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock" | "by_hand";
+        /**
          * OldQrCode
          * @description A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence.
          * @example {
@@ -7918,6 +8023,12 @@ export interface components {
             msg: string;
         };
         /**
+         * ShopObstacle
+         * @description What stands in the way of all orders of a shop, or will soon stand in the way.
+         * @enum {string}
+         */
+        ShopObstacle: "shop_off" | "shop_parked" | "auto_confirm_off" | "stock_low";
+        /**
          * SpanBody
          * @description Hours on weekdays (Monday is 1), in the account's time zone. An end not after the start is on the next day.
          */
@@ -8398,6 +8509,63 @@ export interface components {
             detail: string;
             /** Do */
             do: string;
+        };
+        /**
+         * TriedPurchase
+         * @description The messages that the buyer would get, with example codes, and what stands in the way. Pictures are addresses.
+         * @example {
+         *       "confirms": true,
+         *       "detail": "",
+         *       "do": "",
+         *       "messages": [
+         *         "您的卡密：EXAMPLE-0001"
+         *       ]
+         *     }
+         */
+        TriedPurchase: {
+            /** Messages */
+            messages: string[];
+            /** Obstacle */
+            obstacle: components["schemas"]["Obstacle"] | components["schemas"]["ShopObstacle"] | null;
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+            /** Confirms */
+            confirms: boolean;
+        };
+        /**
+         * TriedPurchaseBody
+         * @description What is bought, in a rehearsal. The ids stand for the variables of a text; left out: examples.
+         * @example {
+         *       "item_id": "700000000001",
+         *       "quantity": 2,
+         *       "spec": "时长:月卡"
+         *     }
+         */
+        TriedPurchaseBody: {
+            /** Item Id */
+            item_id: string;
+            /**
+             * Spec
+             * @default
+             */
+            spec: string;
+            /**
+             * Quantity
+             * @default 1
+             */
+            quantity: number;
+            /**
+             * Order Id
+             * @default 1000000000000000001
+             */
+            order_id: string;
+            /**
+             * Buyer Id
+             * @default
+             */
+            buyer_id: string;
         };
         /**
          * TryBody
@@ -16896,6 +17064,164 @@ export interface operations {
             };
             /** @description If-Match does not match; `current` has the current values */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    check_deliveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryCheck"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_purchase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TriedPurchaseBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedPurchase"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,174 @@
+"""Whether an account's items would be delivered, and what a buyer would get: nothing is sent."""
+
+from __future__ import annotations
+
+import structlog
+from pydantic import BaseModel, Field
+
+from shoal.accounts.account import Account
+from shoal.accounts.delivery_rule import folded_spec
+from shoal.api.advice import advice_on
+from shoal.api.http.caller import ReadAccount, TheServer
+from shoal.api.http.openapi_errors import READING_ONE, problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.request_texts import Text, body_example
+from shoal.api.schemas.responses import example
+from shoal.api.schemas.rules import TheLanguage
+from shoal.api.server import Server
+from shoal.errors import ShoalError
+from shoal.language.choice import Language
+from shoal.orders.delivery_check import Checked, ItemOnSale, ShopObstacle, check_items, check_purchase, stock_ids
+from shoal.orders.explain_order import Obstacle, messages_of
+from shoal.orders.sold_specs import sold_specs
+from shoal.rules.rule import Part
+
+routes = Routes(tags=["deliveries"])
+log = structlog.get_logger("shoal.deliveries")
+
+EXAMPLE_ORDER = "1000000000000000001"
+
+
+class CheckedItem(BaseModel):
+    """One item and spec. ``ok``: a buyer gets ``gets``; else ``obstacle`` is the first thing in the way.
+
+    ``detail`` says what it is, ``do`` what to do about it. ``confirms``: the shipment is confirmed afterwards.
+    """
+
+    item_id: str
+    title: str
+    spec: str
+    ok: bool
+    obstacle: Obstacle | ShopObstacle | None
+    detail: str
+    do: str
+    gets: list[str]
+    goods_id: int | None
+    confirms: bool
+
+
+class DeliveryCheck(BaseModel):
+    """Every item on sale, with what its buyers would get.
+
+    ``listed``: the items are those of the site's own list; otherwise (the shop is not connected, or the site did not
+    answer) those of the rules and orders.
+    """
+
+    model_config = example(
+        listed=True, items=[{
+            "item_id": "700000000001", "title": "电子书", "spec": "时长:月卡", "ok": False, "obstacle": "unknown_spec",
+            "detail": "有按规格的发货规则，但没有这个规格的（或无法得知规格）。", "do": "为这个规格添加一条发货规则。",
+            "gets": [], "goods_id": None, "confirms": False,
+        }],
+    )  # fmt: skip
+    listed: bool
+    items: list[CheckedItem]
+
+
+class TriedPurchaseBody(BaseModel):
+    """What is bought, in a rehearsal. The ids stand for the variables of a text; left out: examples."""
+
+    model_config = body_example(item_id="700000000001", spec="时长:月卡", quantity=2)
+    item_id: Text
+    spec: Text = ""
+    quantity: int = Field(1, ge=1, le=10_000)
+    order_id: Text = EXAMPLE_ORDER
+    buyer_id: Text = ""
+
+
+class TriedPurchase(BaseModel):
+    """The messages that the buyer would get, with example codes, and what stands in the way. Pictures are addresses."""
+
+    model_config = example(messages=["您的卡密：EXAMPLE-0001"], obstacle=None, detail="", do="", confirms=True)
+    messages: list[str]
+    obstacle: Obstacle | ShopObstacle | None
+    detail: str
+    do: str
+    confirms: bool
+
+
+@routes.get("/cookies/{cid}/deliveries/check", summary="Check whether items would be delivered", responses=READING_ONE)
+async def check_deliveries(account: ReadAccount, server: TheServer, language: TheLanguage) -> DeliveryCheck:
+    """Return for each item on sale and each spec what a buyer would get, or the one thing that stands in the way.
+
+    The items are asked of the site, page by page, at most once a minute. Specs are those of rules and of orders.
+    """
+    titles = await _on_sale(server, account)
+    sold = await server.database.read(lambda connection: sold_specs(connection, account.id))
+    known = titles if titles is not None else dict.fromkeys(sorted({*sold, *_named(account)}), "")
+    items = [
+        ItemOnSale(item_id=item_id, title=title or None, specs=sold.get(item_id, frozenset()))
+        for item_id, title in known.items()
+    ]
+    stock = await server.order_store.goods.stock(stock_ids(account))
+    observed = server.manager.observation(account.id)
+    lines = check_items(account, observed, stock, items)
+    return DeliveryCheck(listed=titles is not None, items=[_line(account, line, language) for line in lines])
+
+
+@routes.post(
+    "/cookies/{cid}/deliveries/try", summary="Rehearse a purchase", responses=problems(400, 401, 404, 413, 422, 503)
+)
+async def try_purchase(
+    body: TriedPurchaseBody, account: ReadAccount, server: TheServer, language: TheLanguage
+) -> TriedPurchase:
+    """Return the very messages that a buyer would get, with example codes. Nothing is sent or taken from the stock."""
+    titles = await _on_sale(server, account) or {}
+    item = ItemOnSale(item_id=body.item_id, title=titles.get(body.item_id))
+    stock = await server.order_store.goods.stock(stock_ids(account))
+    observed = server.manager.observation(account.id)
+    line = check_purchase(account, observed, stock, item, folded_spec(body.spec), body.quantity)
+    codes = [f"EXAMPLE-{number:04}" for number in range(1, min(line.explained.wanted, 200) + 1)]
+    values = {
+        "send_user_name": "", "send_user_id": body.buyer_id, "send_message": "", "item_id": body.item_id,
+        "order_id": body.order_id,
+    }  # fmt: skip
+    detail, do = _advice(line, language)
+    parts = () if line.explained.sends_nothing else messages_of(line.explained, codes, values)
+    return TriedPurchase(
+        messages=[_shown(part) for part in parts],
+        obstacle=line.obstacle,
+        detail=detail,
+        do=do,
+        confirms=_confirms(account, line),
+    )
+
+
+async def _on_sale(server: Server, account: Account) -> dict[str, str] | None:
+    try:
+        return await server.item_lists.of(account)
+    except ShoalError as error:
+        log.info("items on sale not read", account=account.id, why=error.code)
+        return None
+
+
+def _named(account: Account) -> set[str]:
+    return {rule.item_id for rule in account.deliveries if rule.item_id} | {item.item_id for item in account.items}
+
+
+def _line(account: Account, line: Checked, language: Language) -> CheckedItem:
+    rule, (detail, do) = line.explained.rule, _advice(line, language)
+    return CheckedItem(
+        item_id=line.item.item_id,
+        title=line.item.title or "",
+        spec=line.spec,
+        ok=line.obstacle is None,
+        obstacle=line.obstacle,
+        detail=detail,
+        do=do,
+        gets=[_shown(part) for part in line.explained.parts],
+        goods_id=rule.goods_id if rule is not None else None,
+        confirms=_confirms(account, line),
+    )
+
+
+def _advice(line: Checked, language: Language) -> tuple[str, str]:
+    return ("", "") if line.obstacle is None else advice_on(f"obstacle.{line.obstacle.value}", language, {})
+
+
+def _confirms(account: Account, line: Checked) -> bool:
+    rule = line.explained.rule
+    return account.auto_confirm and rule is not None and rule.confirm != "no"
+
+
+def _shown(part: Part) -> str:
+    return part.image_url or part.text

@@ -1,0 +1,44 @@
+"""The items that shops have on sale, asked of the site over their connections and kept for a short time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from shoal.accounts.account import Account
+from shoal.clock import steady_ms
+from shoal.messages.live_connections import LiveConnections
+from shoal.xianyu.items_on_sale import items_on_sale
+
+KEPT_MS = 60_000
+"""How long a list counts as current."""
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    number: str
+    titles: dict[str, str]
+    read_at_ms: int
+
+
+@dataclass(slots=True)
+class ItemLists:
+    """Asks for one list of an account at a time, and keeps the last one."""
+
+    live_connections: LiveConnections
+    _known: dict[str, _List] = field(default_factory=dict)
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    async def of(self, account: Account) -> dict[str, str] | None:
+        """Return the titles by item id; ``None`` when the account is not connected. Raise like ``items_on_sale``."""
+        async with self._turns.setdefault(account.id, asyncio.Lock()):
+            known = self._known.get(account.id)
+            if known is not None and known.number == account.unb and steady_ms() - known.read_at_ms < KEPT_MS:
+                return known.titles
+            site = self.live_connections.site(account.id)
+            if site is None:
+                return None
+            titles = await items_on_sale(site, account.unb)
+            self._known[account.id] = _List(account.unb, titles, steady_ms())
+            return titles
