@@ -4,6 +4,7 @@ import type { Texts } from '../i18n/messages'
 const zh = {
   overview: '概况',
   rules: '规则',
+  deliveries: '发货',
   settings: '设置',
   conversations: '会话',
   orders: '订单',
@@ -167,6 +168,7 @@ const zh = {
 const en: Texts<typeof zh> = {
   overview: 'Overview',
   rules: 'Rules',
+  deliveries: 'Delivery',
   settings: 'Settings',
   conversations: 'Conversations',
   orders: 'Orders',

@@ -5,6 +5,7 @@ import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
+import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
 import { orders } from '../orders/texts'
@@ -29,6 +30,7 @@ export const en: Messages = {
   ...sharing.en,
   account: account.en,
   conversations: conversations.en,
+  deliveries: deliveries.en,
   history: history.en,
   orders: orders.en,
   users: users.en,

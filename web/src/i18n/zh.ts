@@ -5,6 +5,7 @@ import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
+import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
 import { orders } from '../orders/texts'
@@ -28,6 +29,7 @@ export const zh = {
   ...sharing.zh,
   account: account.zh,
   conversations: conversations.zh,
+  deliveries: deliveries.zh,
   history: history.zh,
   orders: orders.zh,
   users: users.zh,

@@ -1,0 +1,65 @@
+"""Shop, Delivery: each item is green or says the one thing to do, a rule turns it green, a purchase is rehearsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from browser.axe import findings
+from browser.conftest import WiredConsole, hangs_over
+from shoal.xianyu import items_on_sale
+
+PAGE = "/console/accounts/muzi/deliveries"
+
+
+@pytest.fixture(autouse=True)
+def _quick_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items_on_sale, "PAGE_SECONDS", 0.01)
+
+
+async def stock_of(wired: WiredConsole) -> list[dict[str, Any]]:
+    """The seller's items on the site."""
+    found: list[dict[str, Any]] = (await wired.sandbox.get("sellers"))["items"][0]["items"]
+    return found
+
+
+async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConsole) -> None:
+    first, second = (await stock_of(wired))[:2]
+    rule = {"item_id": first["id"], "spec": "时长:月卡", "parts": [{"text": "月卡：https://example.com/{order_id}"}]}
+    await wired.door.call("PUT", "/cookies/muzi/deliveries", json={"rules": [rule]})
+    page = await wired.page(PAGE)
+    green = page.locator(f"[data-item='{first['id']}'][data-spec='时长:月卡']")
+    await expect(green).to_contain_text("会自动发货")
+    red = page.locator(f"[data-item='{second['id']}']")
+    await expect(red).to_contain_text("没有对应的发货规则")
+    assert await findings(page) == []
+
+    await red.locator("[data-test=add-for]").click()
+    await page.locator("[name=message-0]").fill("谢谢，地址：https://example.com/b")
+    await page.locator("[data-test=save-delivery]").click()
+    await expect(red).to_contain_text("谢谢，地址")
+    await expect(red).to_contain_text("会自动发货")
+    stored = (await wired.door.call("GET", "/cookies/muzi/items"))["items"]
+    assert [(item["item_id"], item["paid_message"]) for item in stored] == [
+        (second["id"], "谢谢，地址：https://example.com/b")
+    ]
+
+    await green.locator("[data-test=try]").click()
+    rehearsal = page.locator("[data-test=rehearsal]")
+    await expect(rehearsal).to_contain_text("月卡：https://example.com/1000000000000000001")
+    assert await findings(page) == []
+    await page.locator("[name=spec]").fill("时长:年卡")
+    await page.locator("[data-test=rehearse]").click()
+    await expect(rehearsal).to_contain_text("没有这个规格的")
+
+
+async def test_switches_that_are_off_are_named_and_the_page_fits_a_phone(wired: WiredConsole) -> None:
+    await wired.door.call("PATCH", "/cookies/muzi/settings", json={"paid_message": "货", "delivery": False})
+    page = await wired.page(PAGE, locale="en-US", viewport={"width": 390, "height": 844}, color_scheme="dark")
+    await expect(page.locator("[data-item]").first).to_contain_text("Automatic delivery of the shop is off")
+    assert not await hangs_over(page)
+    assert await findings(page) == []
+    await wired.door.call("PATCH", "/cookies/muzi/settings", json={"delivery": True})
+    await expect(page.locator("[data-item]").first).to_contain_text("Delivered automatically")

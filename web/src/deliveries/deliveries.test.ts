@@ -1,0 +1,28 @@
+import { expect, test, vi } from 'vitest'
+
+vi.stubGlobal('localStorage', { getItem: () => 'en' })
+const { confirmOf, NEW_RULE, ordersOf, saysOf, targetOf, withRule } = await import('./deliveries')
+
+const MONTH = { ...NEW_RULE, item_id: '1', spec: '时长:月卡', parts: [{ text: 'month' }] }
+const ALL = { ...NEW_RULE, parts: [{ text: 'all' }] }
+
+test('a rule tells its orders and what it sends', () => {
+  expect([ordersOf(MONTH), targetOf(MONTH), saysOf(MONTH, undefined)]).toEqual(['1', 'item', 'month'])
+  expect([ordersOf(ALL), targetOf(ALL)]).toEqual(['Every item', 'all'])
+  expect(targetOf({ ...ALL, title_contains: 'vip' })).toBe('title')
+  expect(saysOf({ ...ALL, goods_id: 7, count: 2 }, 'Codes')).toBe('Codes, 2 for each piece · all')
+  expect(saysOf({ ...ALL, nothing_to_send: true }, undefined)).toBe('Sends nothing')
+})
+
+test('a confirmation is unsaid, yes, no or later', () => {
+  expect(
+    [null, 'yes' as const, 'no' as const, { after_hours: 2 }].map((confirm) => confirmOf({ ...ALL, confirm })),
+  ).toEqual(['shop', 'yes', 'no', 'later'])
+})
+
+test('a rule takes the place of the one for the same orders', () => {
+  const other = { ...MONTH, parts: [{ text: 'new' }] }
+  expect(withRule([MONTH, ALL], null, other)).toEqual([ALL, other])
+  expect(withRule([MONTH, ALL], ALL, other)).toEqual([other])
+  expect(withRule([MONTH, ALL], MONTH, null)).toEqual([ALL])
+})

@@ -1,0 +1,52 @@
+/** Delivery rules in the form of the page: what a rule is for, and what it says. */
+import type { DeliveryRule } from '../common/api'
+import { count } from '../common/clock'
+import { t } from '../i18n'
+
+export type Confirm = 'shop' | 'yes' | 'no' | 'later'
+export type Target = 'item' | 'title' | 'all'
+
+export const NEW_RULE: DeliveryRule = {
+  item_id: '',
+  title_contains: '',
+  spec: '',
+  goods_id: null,
+  count: 1,
+  parts: [],
+  nothing_to_send: false,
+  delay_seconds: 0,
+  confirm: null,
+}
+
+/** Two rules with the same key are for the same orders. */
+export const keyOf = (rule: DeliveryRule): string => JSON.stringify([rule.item_id, rule.title_contains, rule.spec])
+
+export function targetOf(rule: DeliveryRule): Target {
+  if (rule.item_id) return 'item'
+  return rule.title_contains ? 'title' : 'all'
+}
+
+/** The orders of a rule: its item or title. */
+export function ordersOf(rule: DeliveryRule): string {
+  if (rule.title_contains) return t('deliveries.titleHas', { text: rule.title_contains })
+  return rule.item_id || t('deliveries.every')
+}
+
+export function confirmOf(rule: DeliveryRule): Confirm {
+  if (rule.confirm === null) return 'shop'
+  return typeof rule.confirm === 'string' ? rule.confirm : 'later'
+}
+
+/** What a rule sends, in one line. */
+export function saysOf(rule: DeliveryRule, goods: string | undefined): string {
+  if (rule.nothing_to_send) return t('deliveries.nothing')
+  const texts = rule.parts.map((part) => part.text ?? t('content.image'))
+  const units = rule.goods_id ? [t('deliveries.units', { goods: goods ?? rule.goods_id, n: count(rule.count) })] : []
+  return [...units, ...texts].join(' · ')
+}
+
+/** The list with one rule in the place of another (or added, or without it). */
+export function withRule(rules: DeliveryRule[], old: DeliveryRule | null, now: DeliveryRule | null): DeliveryRule[] {
+  const kept = rules.filter((rule) => !old || keyOf(rule) !== keyOf(old))
+  return now ? [...kept.filter((rule) => keyOf(rule) !== keyOf(now)), now] : kept
+}
