@@ -16,6 +16,7 @@ from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``
 from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
+from shoal.cli.deliveries import deliveries
 from shoal.cli.goods import goods
 from shoal.cli.keys import keys
 from shoal.cli.orders import orders
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts, name="accounts")
 app.add_typer(orders, name="orders")
+app.add_typer(deliveries, name="deliveries")
 app.add_typer(goods, name="goods")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")

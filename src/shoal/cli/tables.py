@@ -107,6 +107,8 @@ def account_facts(account: Account) -> Table:
         ("items", str(wanted["item_count"])),
         ("default_reply", printable(wanted["default_reply"]) if wanted["default_reply_enabled"] else ""),
         ("paid_message", printable(wanted["paid_message"])),
+        ("replies", yes[wanted.get("replies", True)]),
+        ("delivery", yes[wanted.get("delivery", True)]),
         ("auto_confirm", yes[wanted["auto_confirm"]]),
         ("free_shipping", yes[wanted["free_shipping"]]),
         ("pause", words("cli.table.minutes", count=wanted["pause_duration"])),

@@ -6,6 +6,7 @@ export const helpPages: Readonly<Record<string, string>> = {
   accounts: 'states/',
   account: 'states/',
   'account-rules': 'howto/rules/',
+  'account-deliveries': 'howto/delivery/',
   'account-settings': 'howto/orders/',
   conversations: 'howto/conversations/',
   orders: 'howto/orders/',

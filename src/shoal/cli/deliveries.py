@@ -1,0 +1,176 @@
+"""``shoal deliveries …``: what buyers get, whether they will get it, and the switches of a shop, over the API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from shoal.cli.session import Url, run, signed_in
+from shoal.cli.tables import wide_console
+from shoal.cli.words import printable, words
+
+deliveries = typer.Typer(no_args_is_help=True, help=words("cli.deliveries.help.deliveries"))
+
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help=words("cli.help.shop_id"), show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
+
+
+@deliveries.command("check", help=words("cli.deliveries.help.check"))
+def check_deliveries(account_id: AccountId, url: Url = None, as_json: AsJson = False) -> None:
+    """List each item on sale: what its buyers get, or what to do. Exits with 1 when something stands in the way."""
+    run(_check(url, account_id, as_json=as_json))
+
+
+@deliveries.command("list", help=words("cli.deliveries.help.list"))
+def list_deliveries(account_id: AccountId, url: Url = None, as_json: AsJson = False) -> None:
+    """List the delivery rules. ``--json`` writes them in the form that ``put`` reads."""
+    run(_list(url, account_id, as_json=as_json))
+
+
+@deliveries.command("put", help=words("cli.deliveries.help.put"))
+def put_deliveries(
+    account_id: AccountId,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help=words("cli.deliveries.help.file"))
+    ],
+    merge: Annotated[bool, typer.Option("--merge", help=words("cli.deliveries.help.merge"))] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.deliveries.help.dry_run"))] = False,
+    url: Url = None,
+) -> None:
+    """Replace the delivery rules with those of a JSON file; with ``--merge`` the others stay."""
+    try:
+        rules = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise typer.BadParameter(words("cli.deliveries.bad_file"), param_hint="FILE") from None
+    body = {"rules": rules["rules"] if isinstance(rules, dict) and "rules" in rules else rules}
+    run(_put(url, account_id, body, {"mode": "merge" if merge else "replace", "dry_run": str(dry_run).lower()}))
+
+
+@deliveries.command("try", help=words("cli.deliveries.help.try"))
+def try_purchase(
+    account_id: AccountId,
+    item_id: Annotated[str, typer.Argument(metavar="ITEM", help=words("cli.deliveries.help.item"), show_default=False)],
+    spec: Annotated[str, typer.Option(help=words("cli.deliveries.help.spec"))] = "",
+    quantity: Annotated[int, typer.Option(min=1, help=words("cli.deliveries.help.quantity"))] = 1,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse a purchase: print the messages that the buyer would get. Nothing is sent."""
+    run(_try(url, account_id, {"item_id": item_id, "spec": spec, "quantity": quantity}, as_json=as_json))
+
+
+@deliveries.command("switch", help=words("cli.deliveries.help.switch"))
+def switch(
+    account_id: AccountId,
+    replies: Annotated[
+        bool | None, typer.Option("--replies/--no-replies", help=words("cli.deliveries.help.replies"))
+    ] = None,
+    delivery: Annotated[
+        bool | None, typer.Option("--delivery/--no-delivery", help=words("cli.deliveries.help.delivery"))
+    ] = None,
+    auto_confirm: Annotated[
+        bool | None, typer.Option("--auto-confirm/--no-auto-confirm", help=words("cli.deliveries.help.auto_confirm"))
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Switch automatic replies, deliveries or confirmations on or off, and print all three."""
+    asked = {"replies": replies, "delivery": delivery, "auto_confirm": auto_confirm}
+    run(_switch(url, account_id, {name: value for name, value in asked.items() if value is not None}))
+
+
+async def _check(url: str | None, account_id: str, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        found = await client.call("GET", "cookies", account_id, "deliveries", "check")
+    if as_json:
+        _print_json(found)
+    elif not found["items"]:
+        typer.echo(words("cli.deliveries.no_items"))
+    else:
+        if not found["listed"]:
+            typer.echo(words("cli.deliveries.not_listed"))
+        wide_console().print(_check_table(found["items"]))
+    if not all(line["ok"] for line in found["items"]):
+        raise typer.Exit(1)
+
+
+async def _list(url: str | None, account_id: str, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        found = await client.call("GET", "cookies", account_id, "deliveries")
+    if as_json:
+        _print_json({"rules": found["rules"]})
+    elif not found["rules"]:
+        typer.echo(words("cli.deliveries.none"))
+    else:
+        wide_console().print(_rule_table(found["rules"]))
+
+
+async def _put(url: str | None, account_id: str, body: dict[str, Any], params: dict[str, str]) -> None:
+    async with signed_in(url) as client:
+        facts = await client.call("PUT", "cookies", account_id, "deliveries", body=body, params=params)
+    counts = {name: facts[name] for name in ("added", "edited", "removed", "unchanged")}
+    typer.echo(words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
+
+
+async def _try(url: str | None, account_id: str, body: dict[str, Any], *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        found = await client.call("POST", "cookies", account_id, "deliveries", "try", body=body)
+    if as_json:
+        _print_json(found)
+        return
+    for message in found["messages"] or [words("cli.deliveries.no_message")]:
+        typer.echo(printable(message))
+    if found["obstacle"]:
+        typer.echo(words("cli.deliveries.blocked", detail=found["detail"], do=found["do"]), err=True)
+        raise typer.Exit(1)
+
+
+async def _switch(url: str | None, account_id: str, values: dict[str, bool]) -> None:
+    async with signed_in(url) as client:
+        if values:
+            wanted = (await client.call("PATCH", "cookies", account_id, "settings", body=values))["settings"]
+        else:
+            wanted = (await client.call("GET", "cookies", account_id))["desired"]
+    yes = {True: words("cli.table.yes"), False: words("cli.table.no")}
+    for name in ("replies", "delivery", "auto_confirm"):
+        typer.echo(f"{name}: {yes[wanted[name]]}")
+
+
+def _check_table(lines: list[dict[str, Any]]) -> Table:
+    table = _table("item", "spec", "gets")
+    for line in lines:
+        text = " · ".join(line["gets"]) if line["ok"] else f"{line['detail']} {line['do']}"
+        shown = printable(line["title"] or line["item_id"])
+        table.add_row(
+            Text(shown, style="bold"), printable(line["spec"]), Text(printable(text), "" if line["ok"] else "red")
+        )
+    return table
+
+
+def _rule_table(rules: list[dict[str, Any]]) -> Table:
+    table = _table("item", "spec", "gets")
+    for rule in rules:
+        orders = rule["item_id"] or rule["title_contains"] or words("cli.deliveries.every")
+        texts = [part.get("text") or part["image_url"] for part in rule["parts"]]
+        goods = [words("cli.deliveries.goods", id=rule["goods_id"], count=rule["count"])] if rule["goods_id"] else []
+        gets = words("cli.deliveries.nothing") if rule["nothing_to_send"] else " · ".join([*goods, *texts])
+        table.add_row(Text(printable(orders), style="bold"), printable(rule["spec"]), printable(gets))
+    return table
+
+
+def _table(*names: str) -> Table:
+    plain = not sys.stdout.isatty()
+    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        table.add_column(words(f"cli.table.{name}"), overflow="fold", no_wrap=plain)
+    return table
+
+
+def _print_json(found: Any) -> None:
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2))

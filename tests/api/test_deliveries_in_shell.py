@@ -1,0 +1,68 @@
+"""``shoal deliveries``: rules from and to a file, the check, a rehearsal, and the three switches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from doors import Door, in_shell, served
+
+RULES = [
+    {"item_id": "1", "spec": "时长:月卡", "parts": [{"text": "月 {order_id}"}]},
+    {"item_id": "2", "spec": "时长:月卡", "parts": [{"text": "码"}], "confirm": "yes"},
+]
+
+
+async def token_of(door: Door) -> str:
+    """A sign-in of the administrator."""
+    return await door.server.sessions.open(1, 3600)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file of rules."""
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps({"rules": RULES}), encoding="utf-8")
+    return path
+
+
+async def test_rules_go_from_a_file_into_a_shop_and_back(door: Door, file: Path, tmp_path: Path) -> None:
+    token = await token_of(door)
+    async with served(door) as url:
+        code, said = await in_shell(url, token, "deliveries", "put", "shop", str(file), "--dry-run")
+        assert (code, door.account().deliveries) == (0, ())
+        code, said = await in_shell(url, token, "deliveries", "put", "shop", str(file))
+        assert (code, len(door.account().deliveries)) == (0, 2)
+        code, said = await in_shell(url, token, "deliveries", "list", "shop", "--json")
+        again = tmp_path / "again.json"
+        again.write_text(said, encoding="utf-8")
+        generation = door.account().generation
+        assert (await in_shell(url, token, "deliveries", "put", "shop", str(again)))[0] == 0
+        assert door.account().generation == generation
+        code, said = await in_shell(url, token, "deliveries", "list", "shop")
+        assert "月 {order_id}" in said
+        again.write_text("no json", encoding="utf-8")
+        assert (await in_shell(url, token, "deliveries", "put", "shop", str(again)))[0] == 2
+
+
+async def test_the_check_and_a_rehearsal_tell_by_their_exit_code_what_stands_in_the_way(door: Door, file: Path) -> None:
+    token = await token_of(door)
+    async with served(door) as url:
+        await in_shell(url, token, "deliveries", "put", "shop", str(file))
+        code, said = await in_shell(url, token, "deliveries", "check", "shop")
+        assert (code, "月 {order_id}" in said) == (1, True)
+        code, said = await in_shell(url, token, "deliveries", "try", "shop", "1", "--spec", "时长：月卡")
+        assert (code, said.strip()) == (0, "月 1000000000000000001")
+        assert (await in_shell(url, token, "deliveries", "try", "shop", "1", "--spec", "x"))[0] == 1
+
+
+async def test_the_switches_are_shown_and_switched(door: Door) -> None:
+    token = await token_of(door)
+    async with served(door) as url:
+        before = (await in_shell(url, token, "deliveries", "switch", "shop"))[1]
+        code, said = await in_shell(url, token, "deliveries", "switch", "shop", "--no-replies", "--auto-confirm")
+    shop = door.account()
+    assert (code, before != said) == (0, True)
+    assert (shop.replies, shop.delivery, shop.auto_confirm) == (False, True, True)
