@@ -42,6 +42,7 @@ PAGES = {
     "chat": "/console/conversations/{chat}",
     "orders": "/console/orders",
     "order": "/console/orders/{order}",
+    "stock": "/console/stock",
     "history": "/console/history",
     "history-shop": "/console/history?cid=xiaoyu",
     "settings": "/console/settings",

@@ -45,3 +45,13 @@ async def put_in_need(console: Console) -> None:
     await door.call("POST", "/cookies/muzi/resume")
     await until(lambda: door.server.manager.observation("muzi").state == "parked")
     door.site.behave = None
+
+
+async def stocked(console: Console) -> None:
+    """Goods of each kind, one of them with units in two states."""
+    call = console.door.call
+    made = await call("POST", "/goods", json={"name": "月卡", "kind": "stock", "low_at": 9})
+    await call("POST", "/goods", json={"name": "网盘", "kind": "fixed", "text": "https://pan.example.test/s/1aB"})
+    await call("POST", f"/goods/{made['id']}/units", json={"lines": [f"CODE-{number:04}" for number in range(5)]})
+    (unit, *_) = (await call("GET", f"/goods/{made['id']}/units"))["items"]
+    await call("POST", f"/goods/{made['id']}/units/{unit['id']}/void", json={"reason": "失效"})

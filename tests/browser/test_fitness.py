@@ -12,13 +12,13 @@ from playwright.async_api import Browser, expect
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
-from browser.in_need import put_in_need
+from browser.in_need import put_in_need, stocked
 from standins import cookie_of
 
 PAGES = (
     "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",
     "/console/accounts/afu/rules", "/console/accounts/muzi", "/console/conversations/afu/c1", "/console/conversations",
-    "/console/history", "/console/settings",
+    "/console/history", "/console/stock", "/console/stock/1", "/console/settings",
     "/console/settings/me", "/console/settings/tokens", "/console/settings/users", "/console/settings/security",
 )  # fmt: skip
 LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))
@@ -30,6 +30,7 @@ async def test_f17_axe_finds_nothing_on_shops_in_need_and_nothing_scrolls_sidewa
     console: Console, width: str, scheme: str, locale: str
 ) -> None:
     await put_in_need(console)
+    await stocked(console)
     page = await console.page(viewport=_WIDTHS[width], color_scheme=scheme, locale=locale, reduced_motion="reduce")
     for path in PAGES:
         await page.goto(path)

@@ -48,6 +48,14 @@ export const router = createRouter({
           component: () => import('../orders/Orders.vue'),
           meta: { title: 'nav.orders' },
         },
+        { path: 'stock', name: 'stock', component: () => import('../stock/Stock.vue'), meta: { title: 'nav.stock' } },
+        {
+          path: 'stock/:id(\\d+)',
+          name: 'stock-goods',
+          component: () => import('../stock/GoodsPage.vue'),
+          props: true,
+          meta: { title: 'nav.stock' },
+        },
         {
           path: 'history',
           name: 'history',

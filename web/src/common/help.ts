@@ -10,6 +10,8 @@ export const helpPages: Readonly<Record<string, string>> = {
   'account-settings': 'howto/orders/',
   conversations: 'howto/conversations/',
   orders: 'howto/orders/',
+  stock: 'howto/stock/',
+  'stock-goods': 'howto/stock/',
   history: 'concepts/promises/',
   settings: 'howto/install/',
   'settings-me': 'howto/colleagues/',

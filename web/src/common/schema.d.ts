@@ -4143,7 +4143,7 @@ export interface components {
             /** Actions */
             actions: components["schemas"]["ActionShape"][];
             /** Timeline */
-            timeline: components["schemas"]["shoal__api__schemas__orders__LineShape"][];
+            timeline: components["schemas"]["LineShape"][];
         };
         /**
          * FullRow
@@ -4583,15 +4583,27 @@ export interface components {
             /** Taken */
             taken: number;
             /** Doubles */
-            doubles: components["schemas"]["shoal__api__schemas__goods__LineShape"][];
+            doubles: components["schemas"]["ImportLine"][];
             /** Refused */
-            refused: components["schemas"]["shoal__api__schemas__goods__LineShape"][];
+            refused: components["schemas"]["ImportLine"][];
             /** Doubles Count */
             doubles_count: number;
             /** Refused Count */
             refused_count: number;
             /** Op Id */
             op_id: string;
+        };
+        /**
+         * ImportLine
+         * @description A line that was not taken. ``why`` is for programs, ``detail`` for people.
+         */
+        ImportLine: {
+            /** Line */
+            line: number;
+            /** Why */
+            why: string;
+            /** Detail */
+            detail: string;
         };
         /**
          * InfoChanged
@@ -5402,6 +5414,29 @@ export interface components {
              * @default
              */
             id: string;
+        };
+        /**
+         * LineShape
+         * @description One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
+         *
+         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a user.
+         *     ``site_at`` is the site's own time, if the site sent one.
+         */
+        LineShape: {
+            /** At */
+            at: string;
+            /** Site At */
+            site_at: string | null;
+            /** Source */
+            source: string;
+            /** Status */
+            status: string;
+            /** Action */
+            action: string;
+            /** Outcome */
+            outcome: string;
+            /** Words */
+            words: string;
         };
         /**
          * LinkAnswer
@@ -8914,41 +8949,6 @@ export interface components {
          * @enum {string}
          */
         WordMode: "any" | "all";
-        /**
-         * LineShape
-         * @description A line that was not taken. ``why`` is for programs, ``detail`` for people.
-         */
-        shoal__api__schemas__goods__LineShape: {
-            /** Line */
-            line: number;
-            /** Why */
-            why: string;
-            /** Detail */
-            detail: string;
-        };
-        /**
-         * LineShape
-         * @description One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
-         *
-         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a user.
-         *     ``site_at`` is the site's own time, if the site sent one.
-         */
-        shoal__api__schemas__orders__LineShape: {
-            /** At */
-            at: string;
-            /** Site At */
-            site_at: string | null;
-            /** Source */
-            source: string;
-            /** Status */
-            status: string;
-            /** Action */
-            action: string;
-            /** Outcome */
-            outcome: string;
-            /** Words */
-            words: string;
-        };
     };
     responses: never;
     parameters: never;

@@ -16,6 +16,7 @@ import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
+import { stock } from '../stock/texts'
 import { users } from '../users/texts'
 import type { Messages } from './messages'
 
@@ -37,6 +38,7 @@ export const en: Messages = {
   ruleLists: ruleLists.en,
   rules: rules.en,
   security: security.en,
+  stock: stock.en,
   system: system.en,
   tokens: tokens.en,
   totp: totp.en,

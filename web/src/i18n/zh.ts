@@ -16,6 +16,7 @@ import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
+import { stock } from '../stock/texts'
 import { users } from '../users/texts'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
@@ -36,6 +37,7 @@ export const zh = {
   ruleLists: ruleLists.zh,
   rules: rules.zh,
   security: security.zh,
+  stock: stock.zh,
   system: system.zh,
   tokens: tokens.zh,
   totp: totp.zh,

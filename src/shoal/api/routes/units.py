@@ -23,7 +23,7 @@ from shoal.api.schemas.goods import (
     BatchList,
     BatchShape,
     ImportAnswer,
-    LineShape,
+    ImportLine,
     ReasonBody,
     RevealedUnit,
     StateShape,
@@ -147,16 +147,16 @@ def _import_answer(result: Imported, sent: SentLines, by: By, language: Language
     )
 
 
-def _doubles(doubles: Sequence[Double], language: Language) -> list[LineShape]:
+def _doubles(doubles: Sequence[Double], language: Language) -> list[ImportLine]:
     return [
-        LineShape(line=one.line, why=one.why, detail=say(f"unit_double.{one.why}", language, first=one.first or 0))
+        ImportLine(line=one.line, why=one.why, detail=say(f"unit_double.{one.why}", language, first=one.first or 0))
         for one in doubles
     ]
 
 
-def _refused(one: Refusal, language: Language) -> LineShape:
+def _refused(one: Refusal, language: Language) -> ImportLine:
     problem = problem_of(one.error)
-    return LineShape(line=one.line, why=one.error.code, detail=problem.sentence(language, one.error.params))
+    return ImportLine(line=one.line, why=one.error.code, detail=problem.sentence(language, one.error.params))
 
 
 @routes.get("/goods/{goods_id}/units", summary="List units", responses={**READING_ONE, **problems(403)})

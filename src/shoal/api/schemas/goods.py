@@ -202,7 +202,7 @@ class BatchList(BaseModel):
     next: str | None
 
 
-class LineShape(BaseModel):
+class ImportLine(BaseModel):
     """A line that was not taken. ``why`` is for programs, ``detail`` for people."""
 
     line: int
@@ -223,8 +223,8 @@ class ImportAnswer(BaseModel):
     dry_run: bool
     lines: int
     taken: int
-    doubles: list[LineShape]
-    refused: list[LineShape]
+    doubles: list[ImportLine]
+    refused: list[ImportLine]
     doubles_count: int
     refused_count: int
     op_id: str

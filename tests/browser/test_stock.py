@@ -1,0 +1,44 @@
+"""The stock page: goods added, filled after a preview, looked at, voided, undone; seen live."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from browser.conftest import Console
+
+
+async def test_goods_are_added_filled_after_a_preview_and_undone(console: Console) -> None:
+    page = await console.page("/console/stock")
+    await expect(page.get_by_text("还没有货品")).to_be_visible()
+    await page.locator("[data-test=add-goods]").click()
+    await page.locator("[name=goods-name]").fill("月卡")
+    await page.locator("[name=low-at]").fill("3")
+    await page.locator("[data-test=save-goods]").click()
+    row = page.locator("[data-goods=月卡]")
+    await expect(row.locator("[data-test=mark]")).to_have_text("缺货")
+    await row.locator("[data-test=fill]").click()
+    await page.locator("[name=lines]").fill("AB12-0001\nAB12-0002\nAB12-0001\n")
+    await page.locator("[data-test=look]").click()
+    preview = page.locator("[data-test=preview]")
+    await expect(preview).to_contain_text("将取用 2 个卡密")
+    await expect(preview).to_contain_text("第 3 行：与第 1 行相同")
+    await page.locator("[data-test=import]").click()
+    await expect(row.locator("[data-test=mark]")).to_have_text("库存低")
+
+    await row.get_by_role("link").click()
+    units = page.locator("[data-test=units] li")
+    await expect(units).to_have_count(2)
+    await expect(units.first).to_contain_text("AB…01")
+    await units.first.locator("[data-test=reveal]").click()
+    await page.locator("[name=reason]").fill("买家打不开")
+    await page.locator("[data-test=confirm-unit]").click()
+    await expect(page.locator("[data-test=revealed]")).to_have_text("AB12-0001")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("[data-test=stock-history]")).to_contain_text("买家打不开")
+    await units.first.locator("[data-test=void]").click()
+    await page.locator("[name=reason]").fill("失效")
+    await page.locator("[data-test=confirm-unit]").click()
+    await expect(units.first).to_contain_text("已作废")
+    await page.locator("[data-test=undo]").click()
+    await expect(units).to_have_count(1)
+    await expect(page.locator("[data-test=batches]")).to_contain_text("已撤销")
