@@ -86,7 +86,9 @@ async def test_f7_another_programs_switch_is_acted_on(door: Door) -> None:
 async def test_f7_an_administrator_sees_which_shop_of_others_differs_and_not_what_is_in_it(door: Door) -> None:
     async with another_person(door) as bob:
         await bob.add("bobs", 2)
-        await _by_another_program(door, "UPDATE accounts SET paid_message = 'card 1234' WHERE id = 'bobs'")
+        rule = """('bobs', '', '', '', '[{"text":"card 1234"}]')"""
+        columns = "account_id, item_id, title_contains, spec, parts"
+        await _by_another_program(door, f"INSERT INTO delivery_rules ({columns}) VALUES {rule}")  # noqa: S608
         answer = await door.client.post("/system/reload-cache?dry_run=1")
         (row,) = answer.json()["differences"]
         assert (row["id"], row["fields"], row["changes"]) == ("bobs", ["paid_message"], None)

@@ -296,6 +296,9 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     order = (await server.ok("GET", "/cookies/shop/orders"))["items"][0]
     login = await server.ok("POST", "/qr-logins", {})
     old = await server.ok("POST", "/qr-login/generate", {})
+    goods = await server.ok("POST", "/goods", {"name": "codes", "kind": "stock"})
+    taken = await server.ok("POST", f"/goods/{goods['id']}/units", {"lines": ["a unit"]})
+    unit = (await server.ok("GET", f"/goods/{goods['id']}/units"))["items"][0]
     values = {
         "login_id": login["id"],
         "session_id": old["session_id"],
@@ -303,6 +306,9 @@ async def read_everything(server: ServerProcess, item: str) -> None:
         "item_id": item,
         "op_id": op_id,
         "rev": "1",
+        "goods_id": str(goods["id"]),
+        "batch_id": str(taken["batch_id"]),
+        "unit_id": str(unit["id"]),
         "rule_id": rule["id"],
         "order_id": order["order_id"],
     }
