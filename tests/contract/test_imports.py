@@ -147,7 +147,7 @@ async def test_an_import_that_a_fault_ends_keeps_what_it_took_and_the_same_file_
 
 
 async def test_an_import_that_a_crash_cut_off_is_marked_at_the_next_start(
-    database: Database, codes: Goods, living: Imports
+    database: Database, codes: Goods, living: Imports, vault: Vault
 ) -> None:
     batch = await database.write(lambda connection: living._begun(connection, by(), codes.id, {"lines": 9}))
     assert (await living.batch(codes.id, batch.id)).state is BatchState.IMPORTING
@@ -155,6 +155,8 @@ async def test_an_import_that_a_crash_cut_off_is_marked_at_the_next_start(
         await living.undo(codes.id, batch.id, by())
     assert refused.value.code == "batch_importing"
     await living.open()
+    assert (await living.batch(codes.id, batch.id)).state is BatchState.IMPORTING
+    await Imports(database, await unit_texts(database, vault)).open()
     assert (await living.batch(codes.id, batch.id)).state is BatchState.STOPPED
 
 

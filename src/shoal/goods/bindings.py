@@ -52,7 +52,7 @@ def units_of_order(connection: Connection, unb: str, order_id: str) -> tuple[Bou
     query = (
         select(bindings, units.c.sealed)
         .outerjoin(units, units.c.id == bindings.c.unit_id)
-        .where(bindings.c.unb == unb, bindings.c.order_id == order_id, text(f"bindings.{BOUND}"))
+        .where(bindings.c.unb == unb, bindings.c.order_id == order_id, text(BOUND))
         .order_by(bindings.c.unit_no)
     )
     names = ("unit_id", "goods_id", "owner_id", "unit_no", "state", "sealed", "replaces", "reason")

@@ -152,9 +152,9 @@ def _rows(
 ) -> list[Any]:
     query = _query().where(units.c.goods_id == goods_id, units.c.id > after).order_by(units.c.id).limit(limit)
     if state is UnitState.FREE:
-        query = query.where(text(f"units.{UNIT_FREE}"))
+        query = query.where(text(UNIT_FREE))
     elif state is not None:
-        query = query.where(text(f"units.{UNIT_NOT_FREE}"), units.c.state == state.value)
+        query = query.where(text(UNIT_NOT_FREE), units.c.state == state.value)
     if batch_id is not None:
         query = query.where(units.c.batch_id == batch_id)
     return list(connection.execute(query).mappings())

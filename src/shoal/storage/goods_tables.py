@@ -19,13 +19,13 @@ from shoal.storage.columns import (
     user_column,
 )
 
-UNIT_FREE = "state = 'free'"
+UNIT_FREE = "units.state = 'free'"
 """The units that an order can get; spelled out, because the index is used only for queries with this condition."""
 
-UNIT_NOT_FREE = "state <> 'free'"
+UNIT_NOT_FREE = "units.state <> 'free'"
 """All other units, spelled out like ``UNIT_FREE``."""
 
-BOUND = "state <> 'released'"
+BOUND = "bindings.state <> 'released'"
 """The bindings that count; spelled out like ``UNIT_FREE``."""
 
 
@@ -94,14 +94,16 @@ units = Table(
     number_column("uses"),
     time_column("at_ms"),
     UniqueConstraint("goods_id", "digest"),
-    Index("ix_units_free", "goods_id", "id", sqlite_where=text(UNIT_FREE), postgresql_where=text(UNIT_FREE)),
+    Index(
+        "ix_units_free", "goods_id", "id", sqlite_where=text("state = 'free'"), postgresql_where=text("state = 'free'")
+    ),
     Index(
         "ix_units_not_free",
         "goods_id",
         "state",
         "id",
-        sqlite_where=text(UNIT_NOT_FREE),
-        postgresql_where=text(UNIT_NOT_FREE),
+        sqlite_where=text("state <> 'free'"),
+        postgresql_where=text("state <> 'free'"),
     ),
     Index("ix_units_batch", "batch_id", "state"),
     sqlite_autoincrement=True,
@@ -130,15 +132,15 @@ bindings = Table(
         "order_id",
         "unit_no",
         unique=True,
-        sqlite_where=text(BOUND),
-        postgresql_where=text(BOUND),
+        sqlite_where=text("state <> 'released'"),
+        postgresql_where=text("state <> 'released'"),
     ),
     Index(
         "uq_bindings_one_time",
         "unit_id",
         unique=True,
-        sqlite_where=text(f"one_time AND {BOUND}"),
-        postgresql_where=text(f"one_time AND {BOUND}"),
+        sqlite_where=text("one_time AND state <> 'released'"),
+        postgresql_where=text("one_time AND state <> 'released'"),
     ),
     Index("ix_bindings_unit_id", "unit_id"),
     sqlite_autoincrement=True,
