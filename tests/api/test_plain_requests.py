@@ -21,6 +21,7 @@ from shoal.api.http.direct_routes import DirectRoute
 from shoal.api.http.plain_requests import PlainRequests
 from shoal.api.http.routing import is_answered_at_once
 from shoal.auth.rate_limits import RateLimits
+from standins import quick_settings
 
 CHANGING = re.compile(rb'"(op_id|generation|rev|timestamp|at|since|last_used|created_at)": ?("[^"]*"|\d+)')
 PUT: dict[str, Any] = {"json": {"enabled": True}}
@@ -223,7 +224,8 @@ async def test_each_call_is_counted_once_against_the_limit(door: Door) -> None:
 
 
 def _with_limit(door: Door, calls: int) -> Any:
-    return dataclasses.replace(door.server, rate_limits=RateLimits(of_session=calls, of_token=calls))
+    limits = quick_settings(session_calls_per_minute=calls, api_token_calls_per_minute=calls)
+    return dataclasses.replace(door.server, rate_limits=RateLimits(limits))
 
 
 async def test_an_ended_session_reads_nothing_more(door: Door) -> None:
