@@ -16,6 +16,7 @@ from shoal.sandbox.bodies import (
     ClockBody,
     ExpireBody,
     FaultBody,
+    ItemBody,
     MarkBody,
     PayBody,
     PolicyBody,
@@ -77,8 +78,10 @@ def pay(site: Site, body: PayBody) -> dict[str, Any]:
     order = world.orders.get(body.order_id or "")
     if order is None:
         chat = world.chat(seller, buyer, body.item)
+        _buyable(world.items.get(chat.item_id), body.spec)
         order = world.open_order(seller, buyer, chat.item_id, body.order_id, body.price_fen)
         order.quantity, order.spec = body.quantity, body.spec
+        order.page_from_ms = site.clock.now_ms() + round(body.page_lag_seconds * 1000)
         site.happened("ordered", seller.unb, buyer=buyer.nick, text=order.id, order_id=order.id)
     elif (order.seller_id, order.buyer_id) != (seller.unb, buyer.id):
         raise UnknownThing(f"order {order.id} is not between these two")
@@ -87,10 +90,7 @@ def pay(site: Site, body: PayBody) -> dict[str, Any]:
         cards = [cast("CardKind", body.card)]
     messages = []
     for kind in cards:
-        status = trade.status_after(order, kind)
-        order.is_ready = order.is_ready or kind == "group_ready"
-        if status != order.status:
-            site.move_order(order, status)
+        trade.turn(site, order, kind)
         if body.quiet:
             continue
         message = site.card(
@@ -99,6 +99,27 @@ def pay(site: Site, body: PayBody) -> dict[str, Any]:
         messages.append(message.id)
     cid = site.chat_of(order).cid
     return {"order_id": order.id, "cid": cid, "buyer_id": buyer.id, "message_ids": messages}
+
+
+def _buyable(item: Item | None, spec: str) -> None:
+    if item and item.specs and spec and spec not in item.specs:
+        raise UnknownThing(f"item {item.id} has no spec {spec}")
+
+
+def item(site: Site, body: ItemBody) -> dict[str, Any]:
+    """Put an item on sale, or change one of the shop's."""
+    seller = site.world.seller(body.account)
+    if body.item is None:
+        found = site.world.add_item(seller)
+    elif body.item in seller.items:
+        found = seller.items[body.item]
+    else:
+        raise UnknownThing(f"seller {seller.unb} has no item {body.item}")
+    for name, value in body.model_dump(exclude_none=True, exclude={"account", "item", "specs"}).items():
+        setattr(found, name, value)
+    if body.specs is not None:
+        found.specs = tuple(body.specs)
+    return _item_view(found)
 
 
 def order_mark(site: Site, body: MarkBody) -> dict[str, Any]:
@@ -298,7 +319,13 @@ def check(site: Site, body: CheckBody) -> dict[str, Any]:
 
 
 def _item_view(item: Item) -> dict[str, Any]:
-    return {"id": item.id, "title": item.title, "price_fen": item.price_fen, "quantity": item.quantity}
+    return {
+        "id": item.id,
+        "title": item.title,
+        "price_fen": item.price_fen,
+        "quantity": item.quantity,
+        "specs": list(item.specs),
+    }
 
 
 def seller_view(site: Site, seller: Seller) -> dict[str, Any]:

@@ -89,8 +89,9 @@ class TypedBody(Body):
 class PayBody(Body):
     """A buyer orders an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist.
 
-    ``quiet`` pushes nothing: the order changes, and only its page shows it. ``spec`` is ``name:value``. A ``bare`` card
-    names the order in its ``updateKey`` only.
+    ``quiet`` pushes nothing: the order changes, and only its page shows it. ``spec`` is ``name:value``, one of the
+    item's where that has any. Until ``page_lag_seconds`` are over, the order's page says neither quantity nor spec. A
+    ``bare`` card names the order in its ``updateKey`` only.
     """
 
     account: Digits
@@ -101,11 +102,23 @@ class PayBody(Body):
     price_fen: Annotated[int, Field(ge=0)] | None = None
     quantity: Annotated[int, Field(ge=1, le=999)] = 1
     spec: Annotated[str, Field(max_length=100)] = ""
+    page_lag_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     quiet: bool = False
     message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
     mark: bool = True
     as_update: bool = False
     bare: bool = False
+
+
+class ItemBody(Body):
+    """Put an item on sale; with ``item``, change that one. ``specs`` are what its buyers choose from."""
+
+    account: Digits
+    item: Digits | None = None
+    title: Name | None = None
+    price_fen: Annotated[int, Field(ge=0)] | None = None
+    quantity: Annotated[int, Field(ge=0)] | None = None
+    specs: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = None
 
 
 class MarkBody(Body):
@@ -189,6 +202,9 @@ class FaultBody(Body):
     body: dict[str, Any] | None = None
     set_cookies: dict[str, str] | None = None
     location: str | None = None
+    page: Literal["no_quantity", "no_spec", "one_piece", "malformed", "other_order"] | None = None
+    card: CardKind | None = None
+    passes: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _known(self) -> FaultBody:
@@ -200,6 +216,10 @@ class FaultBody(Body):
                 raise ValueError(f"{name} must be one of {', '.join(sorted(_WHICH))}")
         if self.kind in ("delay", "hold", "answer") and self.which is None:
             raise ValueError(f"a {self.kind} needs which")
+        if self.kind == "lying_page" and self.page is None:
+            raise ValueError("a lying_page needs page")
+        if self.kind == "buyer_acts" and (self.card is None or self.which not in ("order", "send", "consign")):
+            raise ValueError("buyer_acts needs card, and which: order, send or consign")
         return self
 
 

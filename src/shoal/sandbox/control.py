@@ -18,6 +18,7 @@ from shoal.sandbox.bodies import (
     ClockBody,
     ExpireBody,
     FaultBody,
+    ItemBody,
     MarkBody,
     PayBody,
     PolicyBody,
@@ -132,6 +133,10 @@ async def _orders(request: Request) -> Response:
     return JSONResponse({"items": [world.order_view(order) for order in orders]})
 
 
+async def _receipts(request: Request) -> Response:
+    return JSONResponse(_site(request).receipts.view(request.query_params.get("account")))
+
+
 async def _chat_seen(request: Request) -> Response:
     site = _site(request)
     account, who = request.path_params["account"], request.path_params["buyer"]
@@ -198,12 +203,14 @@ def control_routes() -> list[Route]:
         Route(f"{base}/refusals", _refusals),
         Route(f"{base}/orders", _orders),
         Route(f"{base}/sellers", _sellers),
+        Route(f"{base}/receipts", _receipts),
         Route(f"{base}/chats/{{account}}/{{buyer}}", _chat_seen),
         Route(f"{base}/images/{{name}}", image_endpoint),
         Route(f"{base}/seller-pictures/{{unb}}.png", seller_picture_endpoint),
         Route(f"{base}/say", _action(SayBody, actions.say), methods=["POST"]),
         Route(f"{base}/seller_say", _action(TypedBody, actions.seller_say), methods=["POST"]),
         Route(f"{base}/pay", _action(PayBody, actions.pay), methods=["POST"]),
+        Route(f"{base}/item", _action(ItemBody, actions.item), methods=["POST"]),
         Route(f"{base}/order_mark", _action(MarkBody, actions.order_mark), methods=["POST"]),
         Route(f"{base}/push", _action(PushBody, actions.push), methods=["POST"]),
         Route(f"{base}/fault", _action(FaultBody, actions.fault), methods=["POST"]),

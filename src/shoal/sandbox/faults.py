@@ -66,6 +66,8 @@ KINDS: Final[dict[str, int | None]] = {
     "answer": 1,
     "kickout": 1,
     "hold": None,
+    "lying_page": 1,
+    "buyer_acts": 1,
 }
 """every kind, with how often it plays by default (None: until cleared)"""
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from shoal.sandbox import codec, real_shapes
+from shoal.sandbox import codec, real_shapes, trade
 from shoal.sandbox.faults import Fault
 from shoal.sandbox.site import Connection, Site
 from shoal.sandbox.strict.socket import refuse_message
@@ -80,6 +80,8 @@ def _send(site: Site, socket: Connection, body: Any) -> Answer | None:
         # the echo must follow the reply; the outbox keeps the order
         message = site.answer(chat, text, content, content_type, uuid=uuid, echo=False)
         asyncio.get_running_loop().call_soon(site.echo, chat, message)
+        if bought := site.world.newest_order(chat.seller_id, chat.buyer.id):
+            trade.buyer_acts(site, bought, "send")
     if lost:
         return None
     sent = {"messageId": message.id, "uuid": uuid, "createAt": message.at, "receiverCount": 1, "unreadCount": 1}

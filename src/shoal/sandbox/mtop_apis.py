@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from shoal.sandbox import trade
 from shoal.sandbox.site import Site
-from shoal.sandbox.things import Chat, Order, Seller, Session, UnknownThing
+from shoal.sandbox.things import Chat, Item, Order, Seller, Session, UnknownThing
 
 IM_APP_KEY: Final = "444e9908a51d1cb236a27862abc769c9"
 SUCCESS: Final = "SUCCESS::调用成功"
@@ -86,7 +86,6 @@ def _detail(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - a
         item = call.site.world.item(str(call.data.get("itemId", "")))
     except UnknownThing:
         raise Fail("FAIL_BIZ_ITEM_NOT_FOUND::宝贝不存在") from None
-    sku = {"price": item.price_fen, "quantity": item.quantity, "propertyList": []}
     return {
         "itemDO": {
             "itemId": item.id,
@@ -94,10 +93,16 @@ def _detail(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - a
             "desc": item.desc,
             "soldPrice": _yuan(item.price_fen),
             "quantity": item.quantity,
-            "skuList": [sku],
+            "skuList": [_sku(item, spec) for spec in item.specs or ("",)],
             "itemStatus": 0,
         },
     }
+
+
+def _sku(item: Item, spec: str) -> dict[str, Any]:
+    pairs = [pair.partition(":") for pair in spec.split(";") if pair]
+    chosen = [{"propertyText": name, "valueText": value} for name, _, value in pairs]
+    return {"price": item.price_fen, "quantity": item.quantity, "propertyList": chosen}
 
 
 def _items(call: Call, session: Session) -> dict[str, Any]:
@@ -137,6 +142,7 @@ def _my_order(call: Call, session: Session, key: str) -> Order:
 
 def _consign(call: Call, session: Session) -> dict[str, Any]:
     order = _my_order(call, session, "orderId")
+    trade.buyer_acts(call.site, order, "consign")
     if not order.is_ready:
         refusal = "BUYER_CONFIRM_INFO::买家确认信息后才能发货"
         call.site.world.attempt(order, call.api, refusal)
@@ -170,7 +176,9 @@ def _free_shipping(call: Call, session: Session) -> dict[str, Any]:
 
 
 def _order_page(call: Call, session: Session) -> dict[str, Any]:
-    return trade.order_page(_my_order(call, session, "tid"))
+    order = _my_order(call, session, "tid")
+    trade.buyer_acts(call.site, order, "order")
+    return trade.shown_page(call.site, order)
 
 
 def _sessions(call: Call, session: Session) -> dict[str, Any]:

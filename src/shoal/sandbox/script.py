@@ -67,12 +67,15 @@ class Script:
         if line is None:
             del talks[buyer.id]
         elif line == PAY:
-            self._pay(site, chat)
+            self._pay(site, random, chat)
         else:
             site.say(chat, line)
 
-    def _pay(self, site: Site, chat: Chat) -> None:
-        order = site.world.open_order(site.world.seller(chat.seller_id), chat.buyer, chat.item_id)
+    def _pay(self, site: Site, random: Random, chat: Chat) -> None:
+        seller = site.world.seller(chat.seller_id)
+        order = site.world.open_order(seller, chat.buyer, chat.item_id)
+        item = seller.items.get(chat.item_id)
+        order.spec = random.choice(item.specs) if item and item.specs else ""
         site.card(order, "not_paid")
         site.move_order(order, "pending_ship")
         site.card(order, "paid")

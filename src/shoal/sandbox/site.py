@@ -15,6 +15,7 @@ from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
 from shoal.sandbox.qr_logins import QrLogins
+from shoal.sandbox.receipts import Receipts
 from shoal.sandbox.strict.record import StrictRecord
 from shoal.sandbox.things import Chat, ImToken, Message, Order, Proof
 from shoal.sandbox.world import World
@@ -103,6 +104,7 @@ class Site:
         self.frames = Journal(20_000)
         self.calls = Journal(10_000)
         self.events = Journal(5_000)
+        self.receipts = Receipts()
         self.feeds: dict[str, Feed] = {}
         self.images: dict[str, tuple[str, bytes]] = {}
         self.qr_logins = QrLogins()
@@ -281,6 +283,8 @@ class Site:
         message = self.world.write(chat, chat.seller_id, text, content, content_type, uuid=uuid)
         self.happened(kind, chat.seller_id, buyer=chat.buyer.nick, text=text, message_id=message.id)
         message.extra = real_shapes.web_extra() if self.is_real else {}
+        order = self.world.newest_order(chat.seller_id, chat.buyer.id)
+        self.receipts.add(chat, message, order.id if order else "")
         if echo:
             self.echo(chat, message)
         if chat.buyer.id in self.world.sellers:

@@ -26,6 +26,8 @@ class Item:
     price_fen: int
     desc: str = ""
     quantity: int = 99
+    specs: tuple[str, ...] = ()
+    """what a buyer chooses from, each ``name:value`` or several of them joined by ``;``"""
 
 
 @dataclass(slots=True)
@@ -163,6 +165,8 @@ class Order:
     """a bargain may be shipped only after its ready card"""
     spec: str = ""
     """the chosen variant, ``name:value``; empty when there is none"""
+    page_from_ms: int = 0
+    """until then its page says neither quantity nor spec"""
 
     def move(self, status: OrderStatus, at_ms: int) -> None:
         """Set a new status; the old one stays in the history."""

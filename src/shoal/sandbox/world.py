@@ -55,6 +55,7 @@ class World:
         self._pairs: dict[tuple[str, str], Chat] = {}
         self._chats_of: dict[str, list[Chat]] = {}
         self._uuids: dict[tuple[str, str], Message] = {}
+        self._newest_orders: dict[tuple[str, str], Order] = {}
         self._next_message = 3_500_000_000_001 + self._since_epoch()
         self._next_order = 4_500_000_000_000_000_001 + self._since_epoch()
         self._next_item = 800_000_000_001
@@ -350,8 +351,12 @@ class World:
         price = price_fen if price_fen is not None else item.price_fen if item else 100
         history: list[tuple[OrderStatus, int]] = [("processing", self.clock.now_ms())]
         order = Order(order_id, seller.unb, buyer.id, item_id, price, "processing", history)
-        self.orders[order_id] = order
+        self.orders[order_id] = self._newest_orders[seller.unb, buyer.id] = order
         return order
+
+    def newest_order(self, seller_id: str, buyer_id: str) -> Order | None:
+        """Return what the buyer ordered last of the seller."""
+        return self._newest_orders.get((seller_id, buyer_id))
 
     def attempt(self, order: Order, api: str, ret: str) -> None:
         """Record a call that tried to ship an order, whatever its result."""
