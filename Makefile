@@ -96,17 +96,22 @@ console-types: $(READY) $(MODULES)
 screenshots: $(READY) $(CONSOLE)
 	$(BIN)/python scripts/screenshots.py
 
-# The long proofs, about three hours. Each appends its figures under the label RUN, and skips parts that are there.
+# The long proofs, about five hours. Each appends its figures under the label RUN, and skips parts that are there.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 KILLS ?= 1000
 POSTGRES_KILLS ?= 300
 PARTS ?= 20
+ORDERS ?= 10000
+DELIVERY_KILLS ?= 300
+STORE_FAILURES ?= 200
 DRAWN ?= 500
 SEED ?= 13
 
 prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_kills --postgres --cycles $(POSTGRES_KILLS) --parts $(PARTS) --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_delivery --orders $(ORDERS) --kills $(DELIVERY_KILLS) \
+		--failures $(STORE_FAILURES) --parts 40 --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)

@@ -113,6 +113,17 @@ def _endurance(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
             yield name, told, sum(len(row["violations"]) for row in of_it)
 
 
+def _delivery(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    if rows:
+        owner = Counter[str]()
+        for row in rows:
+            owner.update(row["owner"])
+        asked = ", ".join(f"{name} {number}" for name, number in owner.most_common()) or "nothing"
+        hours = sum(row["seconds"] for row in rows) / 3600
+        bad = sum(len(row["violations"]) + row["not_served"] for row in rows)
+        yield "delivery", f"{_words(_sums(rows))}; the owner saw to {asked}; {hours:.1f} h", bad
+
+
 def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
@@ -127,6 +138,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "mutants": _mutants,
     "fuzz": _fuzz,
     "endurance": _endurance,
+    "delivery": _delivery,
 }
 
 

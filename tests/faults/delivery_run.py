@@ -1,0 +1,350 @@
+"""One part of the proof of delivery: a real server and site, orders without a pause, kills and failing stores.
+
+Shops share three goods, one for each spec. While buyers pay, the server is killed in the middle of whatever it does, or
+its store takes no writes for a moment. After each kill the invariants are asked of the files before anything else
+touches them. In the end an owner looks after what is uncertain, as the console tells, and what each buyer holds
+is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import httpx
+import psutil
+from sqlalchemy import create_engine, text
+
+from benchmarks.processes import PASSWORD, SOON_STALE, SandboxProcess, ServerProcess
+from faults.delivery_count import MARKER, THANKS, Bought, Counted, count, texts_by_buyer, unit_text, units_in
+from faults.delivery_invariants import Sold, breaches, clear_in_files, clear_in_tables
+from faults.durable import copy_of_files
+from faults.places import STRIKES, FilePlace, PostgresPlace
+from faults.warm_start import WarmStart
+from postgres_server import PostgresServer
+from shoal.storage.engines import DATABASE_FILE
+
+SERVE = ("-m", "shoal", "serve")
+SPECS = {"时长:月卡": "M", "时长:季卡": "Q", "时长:年卡": "Y"}
+"""The specs of every item, each with the letter of its goods."""
+MOST_PIECES = 9
+PER_MESSAGE = 4
+SHIPPED = {"shipped", "completed"}
+START_SECONDS = 180.0
+IDLE_SECONDS = 20.0
+"""Without any progress for so long, nothing more will come by itself."""
+OWNER_SECONDS = 2.0
+"""How long a problem must stand before the owner sees to it: an echo may still settle it."""
+BY_OWNER = {"message_uncertain", "message_refused", "delivery_partly", "confirm_uncertain", "confirm_refused",
+            "not_served_in_time", "paid_without_card", "quantity_unknown", "out_of_stock", "unknown_spec"}  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """What a part did and found."""
+
+    counted: Counted = field(default_factory=Counted)
+    kills: int = 0
+    store_failures: int = 0
+    looks: int = 0
+    """How often the invariants were asked."""
+    owner: Counter[str] = field(default_factory=Counter)
+    """What the owner had to see to, by problem."""
+    left: Counter[str] = field(default_factory=Counter)
+    """The problems of orders that were not served in the end."""
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+    kept: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """As a line for the file of figures."""
+        counted = {name: value for name, value in vars(self.counted).items() if name != "unexplained"}
+        rest = {name: value for name, value in vars(self).items() if name != "counted"}
+        return {
+            **rest,
+            **counted,
+            "owner": dict(self.owner),
+            "left": dict(self.left),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+class DeliveryRun:
+    """One data directory, one site. Everything random comes from the seed."""
+
+    def __init__(
+        self, directory: Path, sandbox: SandboxProcess, *, seed: int, postgres: PostgresServer | None, shops: int
+    ) -> None:
+        self._sandbox = sandbox
+        self._chance = random.Random(seed)
+        self._seed = seed
+        self._data_dir = directory / "data"
+        self._shops = shops
+        self._place = (
+            FilePlace(self._data_dir) if postgres is None else PostgresPlace(self._data_dir, postgres, self._chance)
+        )
+        quick = {"SHOAL_ORDER_CALLS_PER_SECOND": "100", "SHOAL_SHOP_REPLIES_PER_MINUTE": "0"}
+        self._server = ServerProcess(self._data_dir, sandbox.url, **quick, **self._place.environment)
+        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=SOON_STALE)
+        self._warm = WarmStart()
+        self._sold = Sold(goods_of={})
+        self._imported: dict[str, int] = {}
+        self._items: dict[str, tuple[str, str]] = {}
+        """Each shop's seller and item."""
+        self._stood: dict[str, float] = {}
+        """Since when each problem is seen."""
+        self.bought: list[Bought] = []
+        self.figures = Figures()
+
+    async def run(self, orders: int, kills: int, failures: int) -> Figures:
+        """Pay so many orders and strike so often; what broke stands in the figures."""
+        began = time.monotonic()
+        try:
+            await self._spawn()
+            await self._stock(orders)
+            strikes = ["kill"] * kills + ["failure"] * failures
+            self._chance.shuffle(strikes)
+            for number, strike in enumerate(strikes):
+                await self._pay(orders * (number + 1) // (len(strikes) + 1))
+                await asyncio.sleep(self._chance.uniform(0, 0.3))
+                await (self._kill() if strike == "kill" else self._fail())
+            await self._pay(orders)
+            await self._until_all_is_done()
+            await self._last_look()
+        except (AssertionError, httpx.HTTPError, TimeoutError) as error:
+            self._broke(f"{type(error).__name__}: {error}")
+        finally:
+            await self._server.http.aclose()
+            await self._server.end(SIGKILL)
+            await self._warm.close()
+            self._place.close()
+        self.figures.seconds = time.monotonic() - began
+        return self.figures
+
+    def _broke(self, sentence: str) -> None:
+        if sentence not in self.figures.violations:
+            self.figures.violations.append(sentence)
+
+    # ── the shops, their goods, and their buyers ──────────────────────────────────────────────────────────────────
+
+    async def _stock(self, orders: int) -> None:
+        """Open the shops, and import more units than can be ordered."""
+        server, goods = self._server, {}
+        await self._sign_in()
+        for spec, letter in SPECS.items():
+            body = {"name": letter, "kind": "stock", "per_message": PER_MESSAGE}
+            goods[spec] = int((await server.ok("POST", "/goods", body))["id"])
+            lines = [unit_text(letter, number) for number in range(orders * MOST_PIECES // 2 + 50)]
+            self._imported[letter] = len(lines)
+            answer = await server.ok("POST", f"/goods/{goods[spec]}/units", {"lines": lines})
+            assert answer["taken"] == len(lines), answer
+        self._sold = Sold(goods_of={spec.partition(":")[2]: goods_id for spec, goods_id in goods.items()})
+        sellers = (await self._sandbox.get("sellers"))["items"][: self._shops]
+        for number, seller in enumerate(sellers):
+            shop, unb, item_id = f"shop{number}", seller["unb"], seller["items"][0]["id"]
+            await self._sandbox.do("item", account=unb, item=item_id, specs=list(SPECS))
+            await server.add(shop, seller["cookie"])
+            await server.ok("PATCH", f"/cookies/{shop}/settings", {"auto_confirm": True})
+            parts = [{"text": "您的卡密：\n{codes}"}, {"text": THANKS}]
+            rules = [
+                {"item_id": item_id, "spec": spec, "goods_id": goods_id, "parts": parts, "confirm": "yes"}
+                for spec, goods_id in goods.items()
+            ]
+            await server.ok("PUT", f"/cookies/{shop}/deliveries", {"rules": rules})
+            self._items[shop] = unb, item_id
+
+    async def _sign_in(self) -> None:
+        said = {"username": "admin", "password": PASSWORD}
+        answer = (await self._server.http.post("/login", json=said)).json()
+        self._server.http.headers["Authorization"] = f"Bearer {answer['token']}"  # a session outlives every kill
+
+    async def _pay(self, until: int) -> None:
+        """Let buyers pay, several at once, until there are so many orders."""
+        while len(self.bought) < until:
+            wave = min(self._chance.randint(1, 8), until - len(self.bought))
+            numbers = range(len(self.bought), len(self.bought) + wave)
+            self.bought += await asyncio.gather(*map(self._buy, numbers))
+
+    async def _buy(self, number: int) -> Bought:
+        shop = self._chance.choice(list(self._items))
+        unb, item_id = self._items[shop]
+        spec, pieces = self._chance.choice(list(SPECS)), self._chance.randint(1, MOST_PIECES)
+        buyer = f"买家{self._seed}-{number}"
+        paid = await self._sandbox.do("pay", account=unb, buyer=buyer, item=item_id, spec=spec, quantity=pieces)
+        facts = {"order_id": paid["order_id"], "buyer_id": paid["buyer_id"]}
+        return Bought(shop=shop, unb=unb, goods=SPECS[spec], wanted=pieces, **facts)
+
+    # ── strikes ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _spawn(self) -> None:
+        self._server.adopt(await self._warm.start(SERVE, self._server.environment, self._server.log_file))
+        began = time.monotonic()
+        while not await self._answers():
+            assert self._server.child.returncode is None, self._server.log_file.read_text()[-2000:]
+            assert time.monotonic() - began < START_SECONDS, "the server does not become ready"
+            await asyncio.sleep(0.03)
+
+    async def _answers(self) -> bool:
+        try:
+            return (await self._server.http.get("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def _kill(self) -> None:
+        await self._server.end(SIGKILL)
+        self.figures.kills += 1
+        self._look()
+        await self._spawn()
+
+    async def _fail(self) -> None:
+        """Let the store take no writes for a moment: a file that cannot be written, or a PostgreSQL that crashes."""
+        self.figures.store_failures += 1
+        if isinstance(self._place, PostgresPlace):
+            await self._place.strike(self._chance.choice(STRIKES))
+            return
+        with _no_growth(self._server.child.pid):
+            await asyncio.sleep(self._chance.uniform(0.05, 0.8))
+
+    # ── what must hold ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look(self) -> None:
+        """Ask the data, which no process uses now, what breaks the invariants."""
+        self.figures.looks += 1
+        url = self._place.environment.get("SHOAL_DATABASE_URL", "")
+        aside = self._data_dir.with_name("aside")
+        if not url:
+            shutil.rmtree(aside, ignore_errors=True)
+            copy_of_files(self._data_dir, aside)
+            url = f"sqlite:///{aside / DATABASE_FILE}"
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            found = breaches(connection, self._sold)
+        engine.dispose()
+        files = [self._data_dir / DATABASE_FILE, self._data_dir / f"{DATABASE_FILE}-wal", self._server.log_file]
+        for sentence in [*found, *clear_in_files(files, MARKER)]:
+            self._broke(f"after kill {self.figures.kills}: {sentence}")
+
+    async def _last_look(self) -> None:
+        """Count what the buyers hold, beside the orders of the site and the units of the stock."""
+        figures = self.figures
+        held = texts_by_buyer(await self._sandbox.get("receipts"))
+        figures.counted = count(self.bought, held, await self._site_orders())
+        for sentence in figures.counted.unexplained:
+            self._broke(sentence)
+        problems = [row["problem"]["code"] for row in await self._problems()]
+        figures.left.update(problems)
+        await self._server.end(SIGKILL)
+        self._look()
+        given = Counter(goods for texts in held.values() for _, goods in set(units_in(texts)))
+        url = self._place.environment.get("SHOAL_DATABASE_URL", f"sqlite:///{self._data_dir / DATABASE_FILE}")
+        engine = create_engine(url)
+        query = (
+            "SELECT g.name, u.state, count(*) FROM units u JOIN goods g ON g.id = u.goods_id GROUP BY g.name, u.state"
+        )
+        with engine.connect() as connection:
+            states = {(name, state): number for name, state, number in connection.execute(text(query))}
+            for sentence in clear_in_tables(connection, MARKER):
+                self._broke(sentence)
+        engine.dispose()
+        for goods, imported in self._imported.items():
+            wanted = {"free": imported - given[goods], "out": given[goods]}
+            stands = {state: number for (name, state), number in states.items() if name == goods}
+            if stands != {state: number for state, number in wanted.items() if number}:
+                self._broke(
+                    f"of goods {goods} the buyers hold {given[goods]} of {imported}, and the stock says {stands}"
+                )
+
+    async def _site_orders(self) -> dict[str, Any]:
+        return {order["id"]: order for order in (await self._sandbox.get("orders"))["items"]}
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _until_all_is_done(self) -> None:
+        """Wait while anything still happens; the owner sees to what stands still."""
+        seen, since = None, time.monotonic()
+        while True:
+            orders = await self._site_orders()
+            unshipped = sum(orders[one.order_id]["status"] not in SHIPPED for one in self.bought)
+            if unshipped == 0:
+                return
+            acted = await self._see_to_problems()
+            now = (unshipped, acted, (await self._sandbox.get("receipts", account="0"))["last_seq"])
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > IDLE_SECONDS:
+                return
+            await asyncio.sleep(0.2)
+
+    async def _problems(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for shop in self._items:
+            rows += (await self._server.ok("GET", f"/cookies/{shop}/orders?problem=true&limit=200"))["items"]
+        return rows
+
+    async def _see_to_problems(self) -> int:
+        """Do what an owner does who reads the to-do and looks at the buyer's chat; return how often so far."""
+        for row in await self._problems():
+            code, order_id = row["problem"]["code"], row["order_id"]
+            first = self._stood.setdefault(f"{order_id} {code}", time.monotonic())
+            if code not in BY_OWNER or time.monotonic() - first < OWNER_SECONDS:
+                continue
+            del self._stood[f"{order_id} {code}"]
+            self.figures.owner[code] += 1
+            await self._see_to(row["account"], order_id, code)
+        return self.figures.owner.total()
+
+    async def _see_to(self, shop: str, order_id: str, code: str) -> None:
+        one = next(one for one in self.bought if one.order_id == order_id)
+        texts = texts_by_buyer(await self._sandbox.get("receipts", account=one.unb)).get((one.unb, one.buyer_id), [])
+        has_all = len(set(units_in(texts))) == one.wanted and THANKS in texts
+        place = f"/cookies/{shop}/orders/{order_id}"
+        if code == "message_uncertain" and has_all:
+            answer = await self._owner("settle", place, {"action": "paid_message", "outcome": "done"})
+        else:
+            answer = await self._owner("serve", place, {})
+        if answer.status_code not in {200, 409, 503}:
+            self._broke(f"{code} of {order_id}: {answer.status_code} {answer.text}")
+
+    async def _owner(self, act: str, place: str, body: dict[str, Any]) -> httpx.Response:
+        return await self._server.http.post(f"{place}/{act}?wait=10", json=body)
+
+
+@contextmanager
+def _no_growth(pid: int) -> Iterator[None]:
+    process = psutil.Process(pid)
+    _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
+
+
+async def delivery_run(
+    orders: int, kills: int, failures: int, *, seed: int, shops: int = 5, postgres: PostgresServer | None = None
+) -> Figures:
+    """Run one part with a site of its own. The files of a part that broke are kept."""
+    assert sys.platform == "linux", "limits of a running process are Linux's"
+    directory = Path(tempfile.mkdtemp(prefix="shoal-delivery-"))
+    sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops, seed=seed)
+    try:
+        run = DeliveryRun(directory, sandbox, seed=seed, postgres=postgres, shops=shops)
+        figures = await run.run(orders, kills, failures)
+    finally:
+        await sandbox.end()
+    if figures.violations:
+        figures.kept = str(directory)
+    else:
+        shutil.rmtree(directory)
+    return figures
