@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account
 from shoal.accounts.delivery_edits import check_together
 from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, rule_of_row
-from shoal.accounts.delivery_views import own_rules, with_settings
+from shoal.accounts.delivery_views import VIEWS, own_rules, with_settings
 from shoal.accounts.edits import Edit, RuleEdit
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import PARTS, Changes, JournalEntry
@@ -71,8 +71,14 @@ def undo(entry: JournalEntry) -> Edit:
             values["items"] = _items_back(account.items, changes["items"], conflicts)
         if "deliveries" in changes:
             own = _deliveries_back(account.deliveries, changes["deliveries"], conflicts)
+        else:
+            own = tuple(own_rules(account.deliveries))
+        if not VIEWS.isdisjoint(values) or "deliveries" in changes:
             shown = (values.get(name, getattr(account, name)) for name in ("paid_message", "items"))
-            values["deliveries"] = check_together(with_settings(own, *shown))
+            rules = check_together(with_settings(own, *shown))
+            kept = {rule.key for rule in own_rules(rules)}
+            conflicts += _named_rules(rule for rule in own if rule.key not in kept)  # a text would take their place
+            values["deliveries"] = rules
         if conflicts:
             raise Conflict("it was changed again since", code="undo_conflict", fields=conflicts)
         if all(getattr(account, name) == value for name, value in values.items()):
@@ -123,7 +129,7 @@ def _deliveries_back(rules: Deliveries, delta: Mapping[str, Any], conflicts: lis
     """Return the rules that no setting shows, with a delta reversed."""
     lost: list[DeliveryRule] = []
     back = _parts_back({rule.key: rule for rule in own_rules(rules)}, delta, _delivery, lost)
-    conflicts += _named("deliveries", (rule.key.replace("\n", " ").strip() for rule in lost))
+    conflicts += _named_rules(lost)
     return tuple(back.values())
 
 
@@ -167,6 +173,10 @@ def _item(row: Mapping[str, Any]) -> tuple[str, ItemSetting]:
 def _delivery(row: Mapping[str, Any]) -> tuple[str, DeliveryRule]:
     rule = rule_of_row(row)
     return rule.key, rule
+
+
+def _named_rules(rules: Iterable[DeliveryRule]) -> list[str]:
+    return _named("deliveries", (rule.key.replace("\n", " ").strip() or "*" for rule in rules))
 
 
 def _named(field: str, names: Iterable[str]) -> list[str]:

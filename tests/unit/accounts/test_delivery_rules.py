@@ -17,7 +17,7 @@ from shoal.accounts.delivery_rule import DeliveryRule, folded_spec, in_order
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import Baseline, JournalEntry, changes_between, changes_from, fold, projection
 from shoal.accounts.undo import undo
-from shoal.errors import InvalidInput
+from shoal.errors import Conflict, InvalidInput
 from shoal.rules.rule import Part
 
 SHOP = Account(id="shop", owner_id=1, unb="2200000000001", cookie="unb=2200000000001; cookie2=s")
@@ -172,3 +172,27 @@ def test_what_a_shop_answers_follows_its_switches() -> None:
     assert shop.answers is Answers.MESSAGES
     assert shop.evolve(replies=False).answers is Answers.ORDERS
     assert shop.evolve(replies=False, delivery=False).answers is Answers.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("first", "undone", "since", "named"),
+    [
+        ({"paid_message": "货"}, {"paid_message": ""}, {"deliveries": (DeliveryRule(goods_id=7),)}, "*"),
+        (
+            {"items": (ItemSetting(item_id="1", paid_message="货"),)}, {"items": ()},
+            {"deliveries": (DeliveryRule(item_id="1", goods_id=7),)}, "1",
+        ),
+        (
+            {"deliveries": (DeliveryRule(item_id="1", goods_id=7),)}, {"deliveries": ()},
+            {"items": (ItemSetting(item_id="1", paid_message="货"),)}, "1",
+        ),
+    ],
+)  # fmt: skip
+def test_an_undo_takes_the_place_of_no_rule_that_was_made_since(
+    first: dict[str, Any], undone: dict[str, Any], since: dict[str, Any], named: str
+) -> None:
+    before = SHOP.evolve(**first)
+    after = before.evolve(**undone, rev=1)
+    with pytest.raises(Conflict) as caught:
+        undo(entry_of(before, after))(after.evolve(**since))
+    assert caught.value.params["fields"] == [f"deliveries: {named}"]
