@@ -13,6 +13,7 @@ from shoal.errors import Conflict, InvalidInput, NotApplied, StoreError
 from shoal.goods import batches as batches_module
 from shoal.goods import imports as imports_module
 from shoal.goods.batches import BatchState, UnknownBatch
+from shoal.goods.bindings import bind_units, release_units
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Double, Imports
@@ -222,3 +223,19 @@ async def test_fixed_goods_take_no_units(database: Database, codes: Goods, livin
         with pytest.raises(InvalidInput) as refused:
             await call
         assert refused.value.code == "goods_without_units"
+
+
+async def test_a_batch_whose_reusable_units_went_to_orders_is_not_taken_back(
+    database: Database, codes: Goods, living: Imports
+) -> None:
+    seats = await some_goods(database, codes.owner_id, kind=GoodsKind.REUSABLE, uses_each=3)
+    batch = (await living.run(seats, lines_of_list(named(2)), by())).batch
+    assert batch is not None
+    order = {"unb": "2200000000001", "order_id": "o1"}
+    await database.write(lambda connection: bind_units(connection, seats, count=1, by=by(), **order))
+    assert await states_of(database, seats.id) == {"free": 2}
+    with pytest.raises(Conflict) as refused:
+        await living.undo(seats.id, batch.id, by())
+    assert (refused.value.code, refused.value.params["units"]) == ("batch_in_use", 1)
+    await database.write(lambda connection: release_units(connection, by=by(), reason="refund", **order))
+    assert (await living.undo(seats.id, batch.id, by())).undone == 2

@@ -135,7 +135,7 @@ def stop_all(connection: Connection, at_ms: int) -> int:
 
 
 def undo_batch(connection: Connection, by: By, goods_id: int, batch_id: int) -> Batch:
-    """Delete the units of a batch while an order can get each of them; those that their owner voided stay.
+    """Delete the units of a batch while no order has any of them; those that their owner voided stay.
 
     Raises ``UnknownBatch``, and ``Conflict`` (``batch_importing``, ``batch_in_use``).
     """
@@ -149,7 +149,8 @@ def undo_batch(connection: Connection, by: By, goods_id: int, batch_id: int) -> 
     states = {UnitState(state): int(count) for state, count in connection.execute(query)}
     used = sum(count for state, count in states.items() if state not in {UnitState.FREE, UnitState.VOID})
     free = states.get(UnitState.FREE, 0)
-    gone = 0 if used else connection.execute(delete(units).where(mine, text(UNIT_FREE))).rowcount
+    unused = (mine, text(UNIT_FREE), units.c.uses == 0)  # a reusable unit stays free while orders have it
+    gone = 0 if used else connection.execute(delete(units).where(*unused)).rowcount
     if used or gone != free:  # on PostgreSQL an order may have taken one since they were counted
         raise Conflict("units of the batch are with orders", code="batch_in_use", units=used or free - gone)
     values = {"state": BatchState.UNDONE.value, "undone": gone, "undone_at_ms": by.at_ms}
