@@ -147,6 +147,28 @@ async def test_a_reusable_unit_goes_out_as_often_as_its_owner_says(database: Dat
     assert len(set(await bind(database, free, "o5", 50))) == 1
 
 
+async def test_the_stock_of_reusable_goods_is_how_often_their_units_may_still_go_out(
+    database: Database, vault: Vault
+) -> None:
+    store, owner = GoodsStore(database), await an_owner(database)
+    seats = await some_goods(database, owner, kind=GoodsKind.REUSABLE, uses_each=3)
+    free = await some_goods(database, owner, kind=GoodsKind.REUSABLE)
+    assert {one.free for one in (await store.stock([seats.id, free.id])).values()} == {0}
+    await filled(database, vault, seats, 2)
+    await filled(database, vault, free, 1)
+    await bind(database, seats, "o1", 2)
+    stock = await store.stock([seats.id, free.id])
+    assert (stock[seats.id].free, stock[free.id].free) == (4, 200)
+    assert await store.uses_left([seats, free]) == {seats.id: 4, free.id: None}
+    assert await code_of(bind(database, seats, "o2", 5)) == "out_of_stock"
+    fewer = await store.change(seats.id, {"uses_each": 2}, by())
+    assert await states_of(database, seats.id) == {"free": 1, "held": 1}
+    assert (await store.stock([seats.id]))[seats.id].free == 2
+    assert await code_of(bind(database, fewer, "o2", 3)) == "out_of_stock"
+    await bind(database, fewer, "o2", 2)
+    assert await store.uses_left([fewer]) == {seats.id: 0}
+
+
 async def test_the_database_itself_refuses_a_unit_of_two_orders_and_two_units_of_one_number(
     database: Database, codes: Goods
 ) -> None:

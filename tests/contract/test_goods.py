@@ -51,6 +51,11 @@ async def test_the_stock_of_goods_counts_only_what_an_order_can_get(database: Da
         fixed.id: Stock(kind=GoodsKind.FIXED, active=True, free=0, owner_id=owner, name="月卡", text="x"),
     }
     assert await store.stock([]) == {}
+    many = await some_goods(database, owner, low_at=300)
+    await add_units(database, many.id, owner, free=301)
+    assert not (await store.stock([many.id]))[many.id].is_low
+    await changed(database, delete(units).where(units.c.goods_id == many.id, units.c.digest == "free0"))
+    assert (await store.stock([many.id]))[many.id].is_low
     counts = (await store.counts([codes.id, fixed.id]))[codes.id]
     assert {state: count for state, count in counts.items() if count} == {
         UnitState.FREE: 3, UnitState.HELD: 2, UnitState.OUT: 1, UnitState.VOID: 1,

@@ -144,17 +144,14 @@ def _pick(connection: Connection, goods: Goods, count: int) -> list[tuple[int, b
 
     On PostgreSQL they stay locked for other transactions, which pass over them; on SQLite one transaction writes.
     """
-    query = (
-        select(units.c.id, units.c.sealed, units.c.uses)
-        .where(units.c.goods_id == goods.id, text(UNIT_FREE))
-        .order_by(units.c.id)
-        .limit(count)
-        .with_for_update(skip_locked=True)
-    )
+    query = select(units.c.id, units.c.sealed, units.c.uses).where(units.c.goods_id == goods.id, text(UNIT_FREE))
     each = 1 if goods.kind is GoodsKind.STOCK else goods.uses_each or _UNLIMITED
+    if goods.kind is GoodsKind.REUSABLE and goods.uses_each is not None:
+        query = query.where(units.c.uses < each)  # the owner may have lowered the limit since it was used
     picked: list[tuple[int, bytes]] = []
-    for unit_id, sealed, uses in connection.execute(query):
-        room = min(max(each - uses, 1), count - len(picked))
+    locked = query.order_by(units.c.id).limit(count).with_for_update(skip_locked=True)
+    for unit_id, sealed, uses in connection.execute(locked):
+        room = min(each - uses, count - len(picked))
         picked += [(unit_id, sealed)] * room
     if len(picked) < count:
         raise OutOfStock("too few units are free", wanted=count, free=len(picked))

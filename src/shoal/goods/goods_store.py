@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, literal_column, select, text, update
+from sqlalchemy import Connection, case, exists, func, insert, literal_column, select, text, update
 
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StaleGeneration
+from shoal.goods.bindings import HELD, MOST_UNITS
 from shoal.goods.goods import Goods, GoodsKind, Stock, UnknownGoods, check, differences, edited
 from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history, was_written, write_history
 from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
-from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, goods, stock_history, units
+from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, bindings, goods, stock_history, units
 
 MAX_GOODS: Final = 1_000
 """How many goods one owner may have."""
@@ -52,10 +53,22 @@ class GoodsStore:
 
         def job(connection: Connection) -> dict[int, Stock]:
             found = [_goods(row) for row in connection.execute(query).mappings()]
-            free = _free_of(connection, [one.id for one in found])
-            return {one.id: stock_of(one, free.get(one.id, 0)) for one in found}
+            return {
+                one.id: stock_of(one, _deliverable(connection, one, max(MOST_UNITS, one.low_at + 1))) for one in found
+            }
 
         return await self._database.read(job)
+
+    async def uses_left(self, found: Iterable[Goods]) -> dict[int, int | None]:
+        """Return how often units of reusable goods may still go out; ``None``: without limit. Others are left out."""
+        reusable = [one for one in found if one.kind is GoodsKind.REUSABLE]
+        if not reusable:
+            return {}
+        return await self._database.read(
+            lambda connection: {
+                one.id: None if one.uses_each is None else _deliverable(connection, one, None) for one in reusable
+            }
+        )
 
     async def counts(self, goods_ids: Iterable[int]) -> dict[int, Counts]:
         """Return how many units of each of these goods are in which state."""
@@ -134,6 +147,8 @@ class GoodsStore:
                 return before
             after = replace(after, version=before.version + 1, changed_at_ms=now)
             connection.execute(update(goods).where(goods.c.id == goods_id).values(_row(after)))
+            if after.uses_each is not None and "uses_each" in differing:
+                _take_out_used_up(connection, after, now)
             write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
             return after
 
@@ -166,6 +181,35 @@ def read_counts(connection: Connection, goods_ids: list[int]) -> dict[int, Count
     for goods_id, state, count in connection.execute(query):
         found[goods_id][UnitState(state)] = count
     return found
+
+
+def _deliverable(connection: Connection, one: Goods, enough: int | None) -> int:
+    """Return how many units orders can get, each as often as it may still go out.
+
+    ``enough``: count no further; a stock of a million units is counted only as far as a decision needs.
+    """
+    if not one.has_units:
+        return 0
+    some = select(units.c.id, units.c.uses).where(units.c.goods_id == one.id, text(UNIT_FREE))
+    if one.kind is GoodsKind.STOCK:
+        some = some.with_only_columns(units.c.id)
+    elif one.uses_each is None:
+        found = connection.execute(some.limit(1)).first()
+        return 0 if found is None else enough or 0
+    else:
+        some = some.where(units.c.uses < one.uses_each)
+    there = some.limit(enough).subquery()
+    if one.kind is GoodsKind.STOCK:
+        return int(connection.scalar(select(func.count()).select_from(there)) or 0)
+    return int(connection.scalar(select(func.sum(one.uses_each - there.c.uses))) or 0)
+
+
+def _take_out_used_up(connection: Connection, one: Goods, at_ms: int) -> None:
+    """Take the units out of the stock that went out as often as a new limit allows, or more often."""
+    used_up = (units.c.goods_id == one.id, text(UNIT_FREE), units.c.uses >= one.uses_each)
+    is_held = exists().where(bindings.c.unit_id == units.c.id, bindings.c.state == HELD)
+    state = case((is_held, UnitState.HELD.value), else_=UnitState.OUT.value)
+    connection.execute(update(units).where(*used_up).values(state=state, at_ms=at_ms))
 
 
 def _free_of(connection: Connection, goods_ids: list[int]) -> dict[int, int]:

@@ -4316,6 +4316,8 @@ export interface components {
         /**
          * GoodsShape
          * @description Goods and what is in stock. ``days_left``: at the pace of the last week; `null` when nothing was sold.
+         *
+         *     Of `reusable` goods ``low`` and ``days_left`` count how often units may still go out; without limit they never end.
          * @example {
          *       "active": true,
          *       "bound_last_week": 35,

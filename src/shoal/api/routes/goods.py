@@ -29,6 +29,7 @@ from shoal.api.schemas.responses import etag
 from shoal.api.server import Server
 from shoal.errors import StaleGeneration
 from shoal.goods.goods import Goods, GoodsKind
+from shoal.goods.unit_states import UnitState
 
 routes = Routes(tags=["goods"], route_class=ChangingRoute)
 
@@ -109,4 +110,8 @@ async def _shapes(server: Server, found: Sequence[Goods]) -> list[GoodsShape]:
     if not ids:
         return []
     counts, paces = await server.goods.store.counts(ids), await server.goods.store.pace(ids)
-    return [goods_shape(goods, StockFigures(counts[goods.id], paces.get(goods.id, 0))) for goods in found]
+    left = await server.goods.store.uses_left(found)
+    figures = {
+        one: StockFigures(counts[one], left.get(one, counts[one][UnitState.FREE]), paces.get(one, 0)) for one in ids
+    }
+    return [goods_shape(goods, figures[goods.id]) for goods in found]

@@ -87,7 +87,10 @@ class UnitCounts(BaseModel):
 
 
 class GoodsShape(BaseModel):
-    """Goods and what is in stock. ``days_left``: at the pace of the last week; `null` when nothing was sold."""
+    """Goods and what is in stock. ``days_left``: at the pace of the last week; `null` when nothing was sold.
+
+    Of `reusable` goods ``low`` and ``days_left`` count how often units may still go out; without limit they never end.
+    """
 
     model_config = example(**_GOODS)
     id: int
@@ -232,9 +235,11 @@ class ImportAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StockFigures:
-    """What is counted of goods: units by state, and how many were bound to orders in the last week."""
+    """What is counted of goods: units by state, how many orders can get (``None``: without limit), and how many were
+    bound to orders in the last week."""
 
     counts: Counts
+    left: int | None
     pace: int
 
 
@@ -243,14 +248,15 @@ def goods_shape(goods: Goods, figures: StockFigures) -> GoodsShape:
     names = (
         "id", "name", "kind", "per_message", "low_at", "active", "text", "image_url", "uses_each", "serve_on_restock",
     )  # fmt: skip
-    free = figures.counts[UnitState.FREE]
     counted = {name: figures.counts[UnitState(name)] for name in UnitCounts.model_fields}
     return GoodsShape(
         **{name: getattr(goods, name) for name in names},
         units=UnitCounts(**counted),
-        low=goods.has_units and 0 < goods.low_at >= free,
+        low=goods.has_units and figures.left is not None and 0 < goods.low_at >= figures.left,
         bound_last_week=figures.pace,
-        days_left=round(free * PACE_DAYS / figures.pace, 1) if figures.pace else None,
+        days_left=round(figures.left * PACE_DAYS / figures.pace, 1)
+        if figures.pace and figures.left is not None
+        else None,
         created_at=rfc3339(goods.created_at_ms),
         changed_at=rfc3339(goods.changed_at_ms),
     )
