@@ -10,16 +10,22 @@ from typing import Final
 
 from shoal.errors import InvalidInput
 from shoal.goods.unit_texts import clean_unit
+from shoal.rules.folding import folded
 from shoal.rules.xlsx import Column, Table
 
 MAX_LINES: Final = 100_000
 """How many units one import may have."""
 SHEET: Final = "卡密"
+_HEADS: Final = (
+    "卡号", "账号", "帐号", "激活码", "兑换码", "序列号", "密钥", "内容", "链接", "account", "card", "cdk", "cdkey", "code",
+    "codes", "key", "text",
+)  # fmt: skip
 COLUMNS: Final = (
-    Column(
-        "unit", "卡密", "Unit", width=48, needed=True, also=("卡号", "内容", "链接", "code", "codes", "card", "text")
-    ),
+    Column("unit", "卡密", "Unit", width=48, needed=True, also=_HEADS),
+    Column("second", "密码", "Password", also=("pin", "pwd")),
 )
+"""The second column is no unit, but half of one: a line that has it is refused, because its buyer would get the other
+half only."""
 _ENCODINGS: Final = ("utf-8-sig", "gb18030")
 """Excel in China saves CSV files as GB18030."""
 _CELL_BYTES: Final = 1 << 20
@@ -93,17 +99,14 @@ def lines_of_csv(data: bytes) -> SentLines:
     Raises ``InvalidInput``: ``unknown_encoding``, ``csv_unreadable``.
     """
     sent = SentLines()
-    place: int | None = None
+    places: list[int] = []
     for row_number, (number, cells) in enumerate(_rows(_decoded(data))):
-        if row_number == 0:
-            place = _headed(cells)
-            if place is not None:
-                continue
-        filled = [cell for cell in cells if cell.strip()]
-        if place is not None:
-            sent.add(number, cells[place] if place < len(cells) else "")
-        elif len(filled) > 1:
-            sent.refuse(number, InvalidInput("more than one column", code="unit_several_columns"))
+        if row_number == 0 and (places := _headed(cells)):
+            continue
+        looked_at = [cells[place] for place in places if place < len(cells)] if places else cells
+        filled = [cell for cell in looked_at if cell.strip()]
+        if len(filled) > 1:
+            sent.refuse(number, _several())
         elif filled:
             sent.add(number, filled[0])
     return sent
@@ -115,8 +118,15 @@ def lines_of_table(table: Table) -> SentLines:
     for fault in table.faults:
         sent.refuse(fault.row, fault.error)
     for row in table.rows:
-        sent.add(row.number, row.texts["unit"])
+        if row.texts.get("second", "").strip():
+            sent.refuse(row.number, _several())
+        else:
+            sent.add(row.number, row.texts["unit"])
     return sent
+
+
+def _several() -> InvalidInput:
+    return InvalidInput("more than one column", code="unit_several_columns")
 
 
 def _decoded(data: bytes) -> str:
@@ -141,7 +151,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
         raise InvalidInput("the file is no CSV", code="csv_unreadable") from None
 
 
-def _headed(cells: list[str]) -> int | None:
-    """Return the place of the column with a known head."""
-    heads = COLUMNS[0].heads
-    return next((place for place, cell in enumerate(cells) if cell.strip().casefold() in heads), None)
+def _headed(cells: list[str]) -> list[int]:
+    """Return the places of the columns with a known head."""
+    heads = frozenset().union(*(column.heads for column in COLUMNS))
+    return [place for place, cell in enumerate(cells) if folded(cell).strip() in heads]

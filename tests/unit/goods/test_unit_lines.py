@@ -26,6 +26,15 @@ def test_a_csv_file_gives_its_headed_or_its_only_column() -> None:
     assert told(lines_of_csv(b"A-1\nA-2,x\n,A-3\n")) == ([(1, "A-1"), (3, "A-3")], [(2, "unit_several_columns")])
 
 
+@pytest.mark.parametrize("head", ["卡号,卡密", "账号,密码", "Account,Password", "密码,卡号"])
+def test_no_line_brings_only_one_half_of_a_unit(head: str) -> None:
+    sent = lines_of_csv(f"{head},备注\nA-1,secret,x\nA-2,,x\n".encode())
+    assert told(sent) == ([(3, "A-2")], [(2, "unit_several_columns")])
+    heads = [(column, name) for column, name in zip(COLUMNS, ("账号", "密码"), strict=True)]
+    table = read_table(written_table(SHEET, heads, [["A-1", "secret"], ["A-2", ""]]), COLUMNS, sheet=SHEET, most=9)
+    assert told(lines_of_table(table)) == ([(3, "A-2")], [(2, "unit_several_columns")])
+
+
 def test_an_excel_file_gives_its_headed_column() -> None:
     data = written_table(SHEET, [(COLUMNS[0], "卡密")], [["A-1"], ["0012345678901234567"], ["=1+1"]])
     table = read_table(data, COLUMNS, sheet=SHEET, most=100)
