@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from doors import Door, another_person, client_of, open_door
 from goods_steps import changed
+from picture_files import a_png
 from shoal.api.server import Server
 from shoal.auth.users import Role
 from shoal.goods.unit_lines import COLUMNS, SHEET
@@ -60,6 +61,20 @@ async def test_goods_are_added_changed_and_listed_with_their_stock(door: Door) -
     ]  # fmt: skip
     refused = await door.call("POST", "/goods", 422, json={**STOCK, "kind": "supplier"})
     assert refused["code"] == "supplier_goods_later"
+
+
+async def test_a_picture_of_goods_is_stored_here_or_on_the_site_and_is_kept(door: Door) -> None:
+    kept = await door.server.pictures.keep(a_png())
+    fixed = {"name": "教程", "kind": "fixed"}
+    made = await door.call("POST", "/goods", json={**fixed, "image_url": kept})
+    assert made["image_url"] == kept
+    assert await door.server.goods.store.pictures() == (kept,)
+    for url, status, code in (
+        (f"{kept[:-8]}0000.png", 404, "picture_missing"),
+        ("http://10.0.0.1/a.png", 422, "bad_image_url"),
+    ):
+        assert (await door.call("POST", "/goods", status, json={**fixed, "image_url": url}))["code"] == code
+        assert (await door.call("PATCH", f"/goods/{made['id']}", status, json={"image_url": url}))["code"] == code
 
 
 async def test_an_import_previews_names_lines_and_is_done_once_for_its_key(door: Door) -> None:

@@ -100,7 +100,7 @@ async def test_unknown_paths_and_methods_are_answered_as_json(door: Door) -> Non
         ("PUT", "/cookies/shop/remark", {"remark": "a\x00b"}),
         ("PATCH", "/cookies/shop/settings", {"debounce_seconds": "1"}),
         ("PATCH", "/cookies/shop/settings", {"remark": None}),
-        ("PATCH", "/cookies/shop/settings", {"auto_confirm": True}),
+        ("PATCH", "/cookies/shop/settings", {"auto_confirm": "yes"}),
         ("PUT", "/cookies/shop/items/1", {"reply": None}),
         ("PUT", "/cookies/status", {"updates": {"shop": "on"}}),
         ("PUT", "/cookies/status", {"updates": ["shop"]}),

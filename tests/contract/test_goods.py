@@ -100,7 +100,7 @@ async def test_a_repeated_op_makes_and_changes_nothing_twice(database: Database)
         ({"uses_each": 3}, "uses_only_reusable"),
         ({"text": "link"}, "text_only_fixed"),
         ({"kind": GoodsKind.FIXED, "text": "x" * 2001}, "goods_text_too_long"),
-        ({"kind": GoodsKind.FIXED, "image_url": "ftp://x"}, "bad_goods_picture"),
+        ({"kind": GoodsKind.FIXED, "image_url": "https://elsewhere.example/a.png"}, "bad_image_url"),
     ],
 )
 async def test_goods_that_cannot_be_are_refused(database: Database, values: dict[str, Any], code: str) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shoal.errors import InvalidInput, ShoalError
+from shoal.messages.pictures import require_showable
 
 MAX_NAME: Final = 100
 MAX_TEXT: Final = 2_000
@@ -118,8 +119,10 @@ def check(goods: Goods) -> None:
         raise InvalidInput("only fixed goods have a text of their own", code="text_only_fixed")
     if len(goods.text) > MAX_TEXT:
         raise InvalidInput("the text is too long", code="goods_text_too_long", limit=MAX_TEXT)
-    if len(goods.image_url) > MAX_URL or (goods.image_url and not goods.image_url.startswith(("https://", "http://"))):
-        raise InvalidInput("no address of a picture", code="bad_goods_picture")
+    if len(goods.image_url) > MAX_URL:
+        raise InvalidInput("the address of the picture is too long", code="bad_image_url")
+    if goods.image_url:
+        require_showable(goods.image_url)
 
 
 def _within(field: str, value: int, least: int, most: int) -> None:

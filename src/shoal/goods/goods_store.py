@@ -59,6 +59,11 @@ class GoodsStore:
 
         return await self._database.read(job)
 
+    async def pictures(self) -> tuple[str, ...]:
+        """Return the addresses of the pictures of all goods."""
+        query = select(goods.c.image_url).where(goods.c.image_url != "")
+        return await self._database.read(lambda connection: tuple(connection.scalars(query)))
+
     async def uses_left(self, found: Iterable[Goods]) -> dict[int, int | None]:
         """Return how often units of reusable goods may still go out; ``None``: without limit. Others are left out."""
         reusable = [one for one in found if one.kind is GoodsKind.REUSABLE]

@@ -17,8 +17,8 @@ MAX_LINES: Final = 100_000
 """How many units one import may have."""
 SHEET: Final = "卡密"
 _HEADS: Final = (
-    "卡号", "账号", "帐号", "激活码", "兑换码", "序列号", "密钥", "内容", "链接", "account", "card", "cdk", "cdkey", "code",
-    "codes", "key", "text",
+    "卡号", "账号", "帐号", "激活码", "兑换码", "序列号", "密钥", "内容", "链接", "account", "card", "cdk", "cdkey",
+    "code", "codes", "key", "text",
 )  # fmt: skip
 COLUMNS: Final = (
     Column("unit", "卡密", "Unit", width=48, needed=True, also=_HEADS),

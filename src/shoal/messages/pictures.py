@@ -99,7 +99,7 @@ class Pictures:
     async def sweep(self, accounts: Iterable[Account], now_seconds: float, *, shown: Iterable[str] = ()) -> int:
         """Delete pictures that no account has used for ``UNUSED_DAYS``. Return the number of deleted files.
 
-        ``shown`` are the addresses of the sellers' pictures, which the accounts themselves do not name.
+        ``shown`` are the addresses of the sellers' and goods' pictures, which the accounts themselves do not name.
 
         A file's modification time is when it was last seen in use. Raise ``NotApplied`` for a disk error.
         """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
+from shoal.goods.goods_store import GoodsStore
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.word_indexer import WordIndexer
 from shoal.server.closing import Closing
@@ -52,6 +53,11 @@ async def open_housekeeping(
         rule_hits = RuleHits(database)
         closing.later("rule hits", rule_hits.close)
         manager = accounts.manager
+        goods = GoodsStore(database)
+
+        async def shown_pictures() -> list[str]:
+            return [*await goods.pictures(), *(manager.observation(name).seller_picture for name in manager.accounts)]
+
         retention = Retention(
             accounts.store,
             connections.deps.message_log,
@@ -60,7 +66,7 @@ async def open_housekeeping(
             pictures=connections.deps.pictures,
             audit_log=storage.audit_log,
             accounts=manager.accounts,
-            sellers_pictures=lambda: [manager.observation(name).seller_picture for name in manager.accounts],
+            shown_pictures=shown_pictures,
             checked=database.checked,
         )
         closing.later("retention", retention.close)

@@ -29,7 +29,8 @@ _DAY_MS = 86_400_000
 class Retention:
     """Deletes old rows of the store, messages, pictures, the audit log and answers to keyed requests.
 
-    Owns one task, from ``start`` to ``close``. ``sellers_pictures`` returns the addresses of pictures that are shown.
+    Owns one task, from ``start`` to ``close``. ``shown_pictures`` returns the addresses of pictures that no account
+    names.
     The first run waits until the store is ``checked``, however long that takes: nothing is written before.
     """
 
@@ -43,7 +44,7 @@ class Retention:
         pictures: Pictures,
         audit_log: AuditLog,
         accounts: Mapping[str, Account],
-        sellers_pictures: Callable[[], Iterable[str]],
+        shown_pictures: Callable[[], Awaitable[Iterable[str]]],
         checked: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
@@ -56,7 +57,7 @@ class Retention:
         self._pictures = pictures
         self._security_log = audit_log
         self._accounts = accounts
-        self._sellers_pictures = sellers_pictures
+        self._shown_pictures = shown_pictures
         self._checked = checked
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
@@ -112,7 +113,7 @@ class Retention:
         except StoreError as error:
             log.warning("security log not pruned", why=error.code)
         try:
-            shown = self._sellers_pictures()
+            shown = await self._shown_pictures()
             gone = await self._pictures.sweep(self._accounts.values(), now / 1000, shown=shown)
             log.info("pictures pruned", pictures=gone)
         except StoreError as error:

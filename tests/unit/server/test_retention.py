@@ -95,9 +95,12 @@ def a_retention(
     pictures: Path = Path("no such directory"),
     audit_log: AuditLog | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
-    sellers_pictures: Sequence[str] = (),
+    shown_pictures: Sequence[str] = (),
     checked: Callable[[], Awaitable[None]] = checked_already,
 ) -> Retention:
+    async def shown() -> Sequence[str]:
+        return shown_pictures
+
     return Retention(
         store,
         message_log,
@@ -106,7 +109,7 @@ def a_retention(
         pictures=Pictures(pictures),
         audit_log=audit_log or RecordingNotes(),
         accounts=accounts,
-        sellers_pictures=lambda: sellers_pictures,
+        shown_pictures=shown,
         checked=checked,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
@@ -181,7 +184,7 @@ async def test_pictures_that_neither_a_rule_nor_a_seller_has_go(tmp_path: Path) 
         RecordingLog(),
         pictures=tmp_path,
         accounts={"shop": an_account(keywords=(rule,))},
-        sellers_pictures=["", face],
+        shown_pictures=["", face],
     )
     for url in (used, face, unused):
         os.utime(tmp_path / url.rpartition("/")[2], (0, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Header, Response
@@ -30,6 +30,7 @@ from shoal.api.server import Server
 from shoal.errors import StaleGeneration
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.unit_states import UnitState
+from shoal.messages.pictures import is_kept
 
 routes = Routes(tags=["goods"], route_class=ChangingRoute)
 
@@ -45,12 +46,13 @@ async def list_goods(server: TheServer, who: WhoListsGoods) -> GoodsList:
     return GoodsList(items=await _shapes(server, await server.goods.store.list(who.id)))
 
 
-@routes.post("/goods", summary="Add goods", responses=problems(400, 401, 403, 409, 413, 422, 503))
+@routes.post("/goods", summary="Add goods", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def add_goods(body: GoodsBody, server: TheServer, who: WhoAddsGoods, by: TheBy, response: Response) -> GoodsShape:
     """Add goods: `stock` (units that go out once), `reusable` (units that go out several times), `fixed` (one text or
     picture for everybody). `supplier` is refused until suppliers can be asked.
     """
     values = {**body.model_dump(), "kind": GoodsKind(body.kind)}
+    await _require_picture(server, values)
     return await _answered(server, response, await server.goods.store.create(who.id, values, by))
 
 
@@ -73,6 +75,7 @@ async def change_goods(
     """Change the fields that are sent. The kind of goods never changes."""
     values = body.model_dump(exclude_unset=True)
     values = {name: value for name, value in values.items() if value is not None or name == "uses_each"}
+    await _require_picture(server, values)
     try:
         after = await server.goods.store.change(goods.id, values, by, versions=generations_of(if_match))
     except StaleGeneration as error:
@@ -97,6 +100,12 @@ async def get_stock_history(
     entries = await server.goods.store.history(goods.id, before=before, limit=limit + 1)
     following = cursor_of(entries[limit - 1].id) if len(entries) > limit else None
     return StockHistory(items=[history_shape(entry) for entry in entries[:limit]], next=following)
+
+
+async def _require_picture(server: Server, values: Mapping[str, Any]) -> None:
+    """Raise ``InvalidInput`` (``picture_missing``) for a picture that is to be stored here, and is not."""
+    if is_kept(url := values.get("image_url", "")):
+        await server.pictures.read(url)
 
 
 async def _answered(server: Server, response: Response, goods: Goods) -> GoodsShape:
