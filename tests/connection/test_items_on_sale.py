@@ -7,6 +7,7 @@ import pytest
 from order_steps import order_action, pay
 from sandboxed import Shoal
 from shoal.accounts import edits
+from shoal.orders import item_lists
 from shoal.orders.explain_order import explain_order, messages_of, purchase_of
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import Action, ActionState
@@ -31,6 +32,10 @@ async def test_the_items_on_sale_are_those_of_the_sites_list_read_page_by_page_o
     for _ in range(2):
         assert await lists.of(account) == {item.id: item.title for item in on_sale.values()}
     assert len(await shoal.sandbox.calls("xyh.item.list", unb)) == -(-len(on_sale) // 2)
+    monkeypatch.setattr(item_lists, "KEPT_MS", 0)
+    await shoal.add("other", number=1)
+    await lists.of(shoal.manager.account("other"))
+    assert lists._known.keys() == {"other"}, "a list that is no longer current takes no memory"
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     assert await ItemLists(shoal.live_connections).of(account) is None
 

@@ -47,7 +47,7 @@ class Refusal:
     error: InvalidInput
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SentLines:
     """All lines of an import. Lines without any text count for nothing."""
 

@@ -22,7 +22,7 @@ class _List:
     read_at_ms: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ItemLists:
     """Asks for one list of an account at a time, and keeps the last one."""
 
@@ -33,8 +33,9 @@ class ItemLists:
     async def of(self, account: Account) -> dict[str, str] | None:
         """Return the titles by item id; ``None`` when the account is not connected. Raise like ``items_on_sale``."""
         async with self._turns.setdefault(account.id, asyncio.Lock()):
+            self._forget_old()
             known = self._known.get(account.id)
-            if known is not None and known.number == account.unb and steady_ms() - known.read_at_ms < KEPT_MS:
+            if known is not None and known.number == account.unb:
                 return known.titles
             site = self.live_connections.site(account.id)
             if site is None:
@@ -42,3 +43,9 @@ class ItemLists:
             titles = await items_on_sale(site, account.unb)
             self._known[account.id] = _List(account.unb, titles, steady_ms())
             return titles
+
+    def _forget_old(self) -> None:
+        """Drop the lists that are no longer current, also of accounts that nobody asks about any more."""
+        since = steady_ms() - KEPT_MS
+        for account_id in [name for name, known in self._known.items() if known.read_at_ms <= since]:
+            del self._known[account_id]
