@@ -113,6 +113,7 @@ POST /goods/{goods_id}/units
 POST /goods/{goods_id}/units/{unit_id}/void
 POST /goods/{goods_id}/units/{unit_id}/return
 POST /goods/{goods_id}/batches/{batch_id}/undo
+POST /goods/{goods_id}/supplier/try
 
 ## reads a unit of one's own            u      y   y   y   y   y   y   y   y   r   r   r   y   t   y
 POST /goods/{goods_id}/units/{unit_id}/reveal

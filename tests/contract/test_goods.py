@@ -94,7 +94,7 @@ async def test_a_repeated_op_makes_and_changes_nothing_twice(database: Database)
     [
         ({"name": " "}, "bad_goods_name"),
         ({"name": "x" * 101}, "bad_goods_name"),
-        ({"kind": GoodsKind.SUPPLIER}, "supplier_goods_later"),
+        ({"kind": GoodsKind.SUPPLIER}, "supplier_missing"),
         ({"per_message": 0}, "goods_number"),
         ({"low_at": -1}, "goods_number"),
         ({"uses_each": 3}, "uses_only_reusable"),

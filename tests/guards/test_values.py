@@ -28,6 +28,8 @@ CHANGING = {
     "sandbox/receipts.py:Receipts",
     "sandbox/site.py:Entry",
     "sandbox/site.py:Feed",
+    "sandbox/supplier.py:Counter",
+    "sandbox/supplier.py:Sale",
     "sandbox/things.py:Attempt",
     "sandbox/things.py:Buyer",
     "sandbox/things.py:Chat",

@@ -1,4 +1,5 @@
-"""The programs ask only for the configured site: seen packet by packet, in a network of their own."""
+"""The programs ask only for the configured site, and for proxies and suppliers that an owner named: seen packet by
+packet, in a network of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outside.watched_network import NOT_ALLOWED, PROXY
+from outside.watched_network import NOT_ALLOWED, PROXY, SUPPLIER
 from standins import quick_settings
 
 pytestmark = pytest.mark.outside
@@ -22,8 +23,10 @@ SITE = {
 }
 
 
-async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_the_proxy(tmp_path: Path) -> None:
-    """The demo in full, and a server with the real names, an account behind a proxy and a QR login."""
+async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_who_an_owner_named(
+    tmp_path: Path,
+) -> None:
+    """The demo in full, and a server with the real names, an account behind a proxy, a QR login and a supplier."""
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux has networks of one's own")
     script = Path(__file__).with_name("watched_network.py")
@@ -37,10 +40,11 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     told = json.loads(out)
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
-    asked = {name for name in programs["names"] if name != PROXY}
+    named = {PROXY, SUPPLIER}
+    asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
     assert asked <= SITE
-    assert PROXY in programs["names"]
+    assert named <= set(programs["names"])
     assert (programs["lost"], caught["lost"]) == (0, 0)
     planted = {"tcp 203.0.113.7 443", "tcp 2001:db8::7 443", "udp 198.51.100.1 8125"}
     assert set(caught["targets"]) - set(programs["targets"]) == planted, "else the watch is blind"

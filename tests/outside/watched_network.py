@@ -39,6 +39,7 @@ _EVERYTHING = 0x0003
 
 COOKIE = "unb=2200000000009; cookie2=invented; _m_h5_tk=0123456789abcdef0123456789abcdef_1900000000000; _m_h5_tk_enc=0"
 PROXY = "proxy.shop.example"
+SUPPLIER = "supplier.shop.example"
 PLANTED = """
 import socket
 for family, kind, place in (
@@ -220,7 +221,8 @@ async def live_in_the_demo(directory: Path) -> list[str]:
 
 
 async def live_with_the_real_names(directory: Path) -> list[str]:
-    """A server with default settings, and no answers: an account, one behind a proxy, a QR login. Its own address."""
+    """A server with default settings, and no answers: an account, one behind a proxy, a QR login, a supplier. Its own
+    address."""
     async with AsyncExitStack() as stack:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -250,6 +252,10 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
             assert answer.status_code == 200, answer.text
         await http.post("/qr-logins", json={})
         await http.post("/console/proxy-check", json={"proxy": None})
+        goods = {"name": "cards", "kind": "supplier", "supplier": {"url": f"https://{SUPPLIER}/orders"}}
+        made = (await http.post("/goods", json=goods)).json()
+        bought = await http.post(f"/goods/{made['id']}/supplier/try", json={"call": True})
+        assert bought.json()["answer"]["outcome"] == "unreachable", bought.text
 
         async def tried() -> bool:
             states = [(await http.get(f"/cookies/{shop['id']}")).json()["state"] for shop in shops]

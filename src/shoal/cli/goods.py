@@ -45,6 +45,7 @@ class State(StrEnum):
     VOID = "void"
     RETURNED = "returned"
     DOUBTED = "doubted"
+    FETCHING = "fetching"
 
 
 @goods.command("list", help=words("cli.goods.help.list"))

@@ -66,7 +66,8 @@ def bind_units(
     """Bind the oldest free units to an order and return them. An order that has its units gets the same again.
 
     Raises ``OutOfStock``, and ``Conflict``: ``too_many_units_of_order``, ``order_has_other_units`` (other goods, or
-    another number of them). Nothing was written then.
+    another number of them), ``unit_not_fetched`` (a supplier was asked for one, and it is not there). Nothing was
+    written then.
     """
     if not 1 <= count <= MOST_UNITS:
         raise Conflict("an order has 1 to 200 units", code="too_many_units_of_order", limit=MOST_UNITS)
@@ -75,9 +76,23 @@ def bind_units(
         ordered = [one for one in there if one.replaces is None]
         if len(ordered) != count or any(one.goods_id != goods.id for one in ordered):
             raise Conflict("the order has other units", code="order_has_other_units")
+        if any(one.sealed is None for one in ordered):
+            raise Conflict("a unit of the order is not there yet", code="unit_not_fetched")
         return there
     picked = _pick(connection, goods, count)
     return _bind(connection, goods, picked, unb=unb, order_id=order_id, first_no=1, by=by)
+
+
+def bind_free_unit(
+    connection: Connection, goods: Goods, *, unb: str, order_id: str, unit_no: int, by: By
+) -> BoundUnit | None:
+    """Bind the oldest free unit to an order as its unit of that number. Without a free one return ``None``."""
+    try:
+        picked = _pick(connection, goods, 1)
+    except OutOfStock:
+        return None
+    (bound,) = _bind(connection, goods, picked, unb=unb, order_id=order_id, first_no=unit_no, by=by)
+    return bound
 
 
 def bind_another(
@@ -145,7 +160,7 @@ def _pick(connection: Connection, goods: Goods, count: int) -> list[tuple[int, b
     On PostgreSQL they stay locked for other transactions, which pass over them; on SQLite one transaction writes.
     """
     query = select(units.c.id, units.c.sealed, units.c.uses).where(units.c.goods_id == goods.id, text(UNIT_FREE))
-    each = 1 if goods.kind is GoodsKind.STOCK else goods.uses_each or _UNLIMITED
+    each = (goods.uses_each or _UNLIMITED) if goods.kind is GoodsKind.REUSABLE else 1
     if goods.kind is GoodsKind.REUSABLE and goods.uses_each is not None:
         query = query.where(units.c.uses < each)  # the owner may have lowered the limit since it was used
     picked: list[tuple[int, bytes]] = []
@@ -170,7 +185,7 @@ def _bind(
     replaces: int | None = None,
     reason: str = "",
 ) -> tuple[BoundUnit, ...]:
-    one_time = goods.kind is GoodsKind.STOCK
+    one_time = goods.kind is not GoodsKind.REUSABLE
     bound = tuple(
         BoundUnit(
             unit_id=unit_id,
@@ -194,7 +209,7 @@ def _bind(
 
 def _use(connection: Connection, goods: Goods, uses: Mapping[int, int], by: By) -> None:
     """Count uses of free units. A unit is held once it may not go out again."""
-    limit = 1 if goods.kind is GoodsKind.STOCK else goods.uses_each
+    limit = goods.uses_each if goods.kind is GoodsKind.REUSABLE else 1
     for more in sorted(set(uses.values())):
         mine = [unit_id for unit_id, count in uses.items() if count == more]
         free = (units.c.id.in_(mine), text(UNIT_FREE))

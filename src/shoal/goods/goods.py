@@ -105,8 +105,6 @@ def edited(goods: Goods, values: Mapping[str, Any]) -> Goods:
 
 def check(goods: Goods) -> None:
     """Raise ``InvalidInput`` for goods that cannot be."""
-    if goods.kind is GoodsKind.SUPPLIER:
-        raise InvalidInput("not built yet", code="supplier_goods_later")
     if not goods.name or len(goods.name) > MAX_NAME or not goods.name.isprintable():
         raise InvalidInput("a name has 1 to 100 characters", code="bad_goods_name", limit=MAX_NAME)
     _within("per_message", goods.per_message, 1, MAX_PER_MESSAGE)

@@ -1,4 +1,4 @@
-"""What a server has for goods: the store, the units, the imports."""
+"""What a server has for goods: the store, the units, the imports, the suppliers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from shoal.errors import StoreError
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
 from shoal.goods.stock_units import StockUnits
+from shoal.goods.supplier_calls import SupplierCalls
+from shoal.goods.supplier_settings import SupplierSettings
+from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_texts import UnitTexts
+from shoal.network.outbound import Outbound
 from shoal.storage.database import Database
 from shoal.storage.vault import Vault
 
@@ -21,12 +25,26 @@ class GoodsComponents:
     store: GoodsStore
     units: StockUnits
     imports: Imports
+    suppliers: SupplierSettings
+    supplier_units: SupplierUnits
 
 
-async def open_goods(database: Database, vault: Vault) -> GoodsComponents:
+async def open_supplier_units(database: Database, vault: Vault, outbound: Outbound) -> SupplierUnits:
+    """Open what fetches units from suppliers; the caller closes it. Raises ``StoreError``."""
+    texts = await UnitTexts.load(database, vault)
+    return SupplierUnits(database, texts, SupplierSettings(vault), SupplierCalls(outbound))
+
+
+async def open_goods(database: Database, vault: Vault, supplier_units: SupplierUnits) -> GoodsComponents:
     """Open the components for goods. Raises ``StoreError``."""
     texts = await UnitTexts.load(database, vault)
     imports = Imports(database, texts)
     with suppress(StoreError):  # a full disk, or a file that is being checked, is no reason not to start
         await imports.open()
-    return GoodsComponents(store=GoodsStore(database), units=StockUnits(database, texts), imports=imports)
+    return GoodsComponents(
+        store=GoodsStore(database),
+        units=StockUnits(database, texts),
+        imports=imports,
+        suppliers=SupplierSettings(vault),
+        supplier_units=supplier_units,
+    )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, case, exists, func, insert, literal_column, select, text, update
 
 from shoal.clock import now_ms
-from shoal.errors import Conflict, StaleGeneration
+from shoal.errors import Conflict, InvalidInput, StaleGeneration
 from shoal.goods.bindings import HELD, MOST_UNITS
 from shoal.goods.goods import Goods, GoodsKind, Stock, UnknownGoods, check, differences, edited
 from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history, was_written, write_history
@@ -23,6 +23,9 @@ PACE_DAYS: Final = 7
 _DAY_MS: Final = 86_400_000
 _COLUMNS = [column for column in goods.c if column.name != "supplier_sealed"]
 
+SupplierEdit = Callable[[bytes | None], tuple[bytes | None, list[str]]]
+"""Returns the sealed settings of a supplier after a change, and the names of the fields that it changed."""
+_SUPPLIER = "supplier"
 Counts = dict[UnitState, int]
 """How many units are in each state."""
 
@@ -87,7 +90,7 @@ class GoodsStore:
             select(stock_history.c.goods_id, func.sum(stock_history.c.count))
             .where(
                 stock_history.c.goods_id.in_(sorted(set(goods_ids))),
-                stock_history.c.what == StockEvent.BOUND.value,
+                stock_history.c.what.in_([StockEvent.BOUND.value, StockEvent.FETCHED.value]),
                 stock_history.c.at_ms > since,
             )
             .group_by(stock_history.c.goods_id)
@@ -103,16 +106,17 @@ class GoodsStore:
             lambda connection: tuple(read_history(connection, goods_id, unit_id=unit_id, before=before, limit=limit))
         )
 
-    async def create(self, owner_id: int, values: Mapping[str, Any], by: By) -> Goods:
+    async def create(self, owner_id: int, values: Mapping[str, Any], by: By, *, supplier: bytes | None = None) -> Goods:
         """Add goods of an owner. A repeated op returns what it made before.
 
-        Raises ``InvalidInput``, and ``Conflict`` (``too_many_goods``).
+        ``supplier``: its sealed settings. Raises ``InvalidInput``, and ``Conflict`` (``too_many_goods``).
         """
         now = self._now_ms()
         new = Goods(id=0, owner_id=owner_id, created_at_ms=now, changed_at_ms=now, **values)
         new = replace(new, name=new.name.strip())
         check(new)
-        row = {name: value for name, value in _row(new).items() if name != "id"}
+        _check_supplier(new, supplier)
+        row = {name: value for name, value in _row(new).items() if name != "id"} | {"supplier_sealed": supplier}
 
         def job(connection: Connection) -> Goods:
             before = _made_by(connection, owner_id, by) if by.repeats else None
@@ -129,11 +133,18 @@ class GoodsStore:
         return await self._database.write(job)
 
     async def change(
-        self, goods_id: int, values: Mapping[str, Any], by: By, *, versions: frozenset[int] | None = None
+        self,
+        goods_id: int,
+        values: Mapping[str, Any],
+        by: By,
+        *,
+        versions: frozenset[int] | None = None,
+        supplier: SupplierEdit | None = None,
     ) -> Goods:
         """Change fields of goods and return them; with nothing to change they stay as they are.
 
-        ``versions``: the goods must have one of these. Raises ``UnknownGoods``, ``InvalidInput`` and
+        ``versions``: the goods must have one of these. ``supplier`` edits the settings of the supplier; the history
+        names what it changed, and no value. Raises ``UnknownGoods``, ``InvalidInput`` and
         ``StaleGeneration``.
         """
         now = self._now_ms()
@@ -148,10 +159,17 @@ class GoodsStore:
                 raise StaleGeneration(f"goods {goods_id} are at version {before.version}", id=str(goods_id))
             after = edited(before, values)
             differing = differences(before, after)
+            row = {}
+            if supplier is not None:
+                sealed, names = supplier(connection.scalar(_sealed_of(goods_id)))
+                _check_supplier(after, sealed)
+                if names:
+                    row["supplier_sealed"] = sealed
+                    differing[_SUPPLIER] = ("", ", ".join(names))
             if not differing:
                 return before
             after = replace(after, version=before.version + 1, changed_at_ms=now)
-            connection.execute(update(goods).where(goods.c.id == goods_id).values(_row(after)))
+            connection.execute(update(goods).where(goods.c.id == goods_id).values({**_row(after), **row}))
             if after.uses_each is not None and "uses_each" in differing:
                 _take_out_used_up(connection, after, now)
             write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
@@ -238,6 +256,16 @@ def _made_by(connection: Connection, owner_id: int, by: By) -> Goods | None:
     )
     row = connection.execute(query).mappings().first()
     return None if row is None else _goods(row)
+
+
+def _check_supplier(one: Goods, sealed: bytes | None) -> None:
+    if (sealed is not None) != (one.kind is GoodsKind.SUPPLIER):
+        code = "supplier_missing" if sealed is None else "supplier_only"
+        raise InvalidInput("goods of a supplier have one, and no others", code=code)
+
+
+def _sealed_of(goods_id: int) -> Any:
+    return select(goods.c.supplier_sealed).where(goods.c.id == goods_id)
 
 
 def _goods(row: Mapping[Any, Any]) -> Goods:

@@ -27,6 +27,11 @@ class StockEvent(StrEnum):
     RETURNED = "returned"
     DOUBTED = "doubted"
     REVEALED = "revealed"
+    FETCHING = "fetching"
+    """A supplier is about to be asked for a unit."""
+    FETCHED = "fetched"
+    NOT_FETCHED = "not_fetched"
+    """The supplier sold none, which is certain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

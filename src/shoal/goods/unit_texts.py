@@ -54,6 +54,10 @@ class UnitTexts:
         """Return what only the same file has. It is keyed: the file may hold a single short unit."""
         return self._keyed(b"file:" + data)
 
+    def call_key(self, unb: str, order_id: str, unit_no: int) -> str:
+        """Return by what a supplier recognises a repeated call for the same unit of an order."""
+        return self._keyed(f"call:{unb}:{order_id}:{unit_no}".encode())
+
     def _keyed(self, message: bytes) -> str:
         found = hmac.digest(self._secret, message, "sha256")[:_DIGEST_BYTES]
         return base64.urlsafe_b64encode(found).rstrip(b"=").decode()

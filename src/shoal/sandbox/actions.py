@@ -25,6 +25,7 @@ from shoal.sandbox.bodies import (
     ReleaseBody,
     SayBody,
     SellerBody,
+    SupplierBody,
     TypedBody,
 )
 from shoal.sandbox.passport import LONG_LOGIN_MS
@@ -316,6 +317,12 @@ def check(site: Site, body: CheckBody) -> dict[str, Any]:
     x5sec = pass_check(site, body.account, body.user_agent)
     seller = site.world.seller(body.account)
     return {"x5sec": x5sec, "cookie": site.world.cookie_header(seller), "open": body.account in site.checks}
+
+
+def supplier(site: Site, body: SupplierBody) -> dict[str, Any]:
+    """Lay out how the supplier meets the next calls."""
+    site.supplier.lay(body.fault, times=body.times, seconds=body.seconds, sells=body.sells, query=body.query)
+    return site.supplier.view()
 
 
 def _item_view(item: Item) -> dict[str, Any]:

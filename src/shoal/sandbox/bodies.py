@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from shoal.sandbox.faults import API_NAMES, KINDS
 from shoal.sandbox.strict.rules import RULES
+from shoal.sandbox.supplier import SupplierFault
 
 _WHICH: Final = frozenset(API_NAMES.values())
 
@@ -263,6 +264,20 @@ class SellerBody(Body):
     items: Annotated[int, Field(ge=0, le=1000)] = 3
     kept: bool = False
     headers: dict[str, str] | None = None
+
+
+class SupplierBody(Body):
+    """How the supplier meets the next calls: the ``fault`` for so many of them; empty ends it.
+
+    ``seconds``: how long ``slow`` takes. ``sells``: whether a ``500`` sells all the same. Without ``query`` its query
+    route fails.
+    """
+
+    fault: SupplierFault = ""
+    times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    sells: bool = False
+    query: bool = True
 
 
 class ExpireBody(Body):

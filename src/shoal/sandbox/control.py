@@ -27,6 +27,7 @@ from shoal.sandbox.bodies import (
     ReleaseBody,
     SayBody,
     SellerBody,
+    SupplierBody,
     TypedBody,
 )
 from shoal.sandbox.pictures import image_endpoint
@@ -222,5 +223,6 @@ def control_routes() -> list[Route]:
         Route(f"{base}/expire", _action(ExpireBody, actions.expire), methods=["POST"]),
         Route(f"{base}/qr", _action(QrBody, actions.qr), methods=["POST"]),
         Route(f"{base}/check", _action(CheckBody, actions.check), methods=["POST"]),
+        Route(f"{base}/supplier", _action(SupplierBody, actions.supplier), methods=["POST"]),
         Route(f"{base}/policy", _action(PolicyBody, actions.policy), methods=["POST"]),
     ]

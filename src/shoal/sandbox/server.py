@@ -26,6 +26,7 @@ from shoal.sandbox.control import control_routes
 from shoal.sandbox.im_socket import FRAME_BYTES, im_endpoint
 from shoal.sandbox.script import Script
 from shoal.sandbox.site import Site
+from shoal.sandbox.supplier import supplier_routes
 from shoal.sandbox.world import World
 
 STOP_SECONDS: Final = 2
@@ -57,6 +58,7 @@ def build_sandbox(
         *_login_routes(),
         Route("/api/upload.api", pictures.upload_endpoint, methods=["POST"]),
         *control_routes(),
+        *supplier_routes(),
         WebSocketRoute("/", im_endpoint),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Dates, site.clock)])

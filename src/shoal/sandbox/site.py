@@ -17,6 +17,7 @@ from shoal.sandbox.journal import Journal, Line
 from shoal.sandbox.qr_logins import QrLogins
 from shoal.sandbox.receipts import Receipts
 from shoal.sandbox.strict.record import StrictRecord
+from shoal.sandbox.supplier import Counter
 from shoal.sandbox.things import Chat, ImToken, Message, Order, Proof
 from shoal.sandbox.world import World
 
@@ -114,11 +115,12 @@ class Site:
         self.proofs: dict[str, Proof] = {}
         """by ``x5sec``"""
         self.socket_numbers = itertools.count(1)
+        self.supplier = Counter()
 
     def close(self) -> None:
         """Release every waiting reader and held answer before the site ends."""
         self.faults.clear()
-        for journal in (self.frames, self.calls, self.events, self.strict.lines):
+        for journal in (self.frames, self.calls, self.events, self.strict.lines, self.supplier.calls):
             journal.close()
 
     def feed(self, unb: str) -> Feed:

@@ -14,6 +14,8 @@ from shoal.auth.audit_entries import AuditEvent
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
+from shoal.goods.goods_components import open_supplier_units
+from shoal.goods.supplier_units import SupplierUnits
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
@@ -35,6 +37,7 @@ class Connections:
     published: PublishedAccounts
     deps: ConnectionDeps
     connect: Connect
+    supplier_units: SupplierUnits
 
 
 @asynccontextmanager
@@ -54,6 +57,9 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         await pictures.open()
         session = open_site_session()
         closing.push_async_callback(session.close)
+        outbound = Outbound.of(settings.allow_private_targets, refused=note_refused)
+        supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
+        closing.push_async_callback(supplier_units.close)
         deps = ConnectionDeps(
             session=session,
             settings=settings,
@@ -65,7 +71,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             uploaded=UploadedPictures(storage.database),
             token_calls=evenly(settings.token_calls_per_second),
             live_connections=LiveConnections(),
-            outbound=Outbound.of(settings.allow_private_targets, refused=note_refused),
+            outbound=outbound,
             learns_names=True,
         )
 
@@ -74,4 +80,6 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         async def connect_to_site(account: Account, link: Link) -> None:
             await XianyuLive(account, link, deps).main()
 
-        yield Connections(published=published, deps=deps, connect=connect or connect_to_site)
+        yield Connections(
+            published=published, deps=deps, connect=connect or connect_to_site, supplier_units=supplier_units
+        )

@@ -59,6 +59,7 @@ from shoal.api.routes import (
     seller_numbers,
     send,
     staff,
+    suppliers,
     system,
     timeline,
     tokens,
@@ -94,8 +95,8 @@ _ROUTES = [
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
-        system, logs, keys, seller_numbers, goods, units, reference, pictures, cookie_check, proxy_check, qr_logins,
-        live, console, help_pages,
+        system, logs, keys, seller_numbers, goods, units, suppliers, reference, pictures, cookie_check, proxy_check,
+        qr_logins, live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
@@ -223,7 +224,7 @@ async def _open(
         live_connections=shared.live_connections,
         item_lists=ItemLists(shared.live_connections),
         order_store=shared.order_store,
-        goods=await open_goods(storage.database, storage.vault),
+        goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,

@@ -2236,7 +2236,7 @@ export interface paths {
         /**
          * Add goods
          * @description Add goods: `stock` (units that go out once), `reusable` (units that go out several times), `fixed` (one text or
-         *     picture for everybody). `supplier` is refused until suppliers can be asked.
+         *     picture for everybody), `supplier` (units that your own supplier is asked for, with its settings as `supplier`).
          */
         post: operations["add_goods"];
         delete?: never;
@@ -2264,7 +2264,7 @@ export interface paths {
         head?: never;
         /**
          * Change goods
-         * @description Change the fields that are sent. The kind of goods never changes.
+         * @description Change the fields that are sent; of a `supplier` too, those that are left out stay. The kind never changes.
          */
         patch: operations["change_goods"];
         trace?: never;
@@ -2409,6 +2409,29 @@ export interface paths {
          * @description Delete the units of an import again, while an order can still get each of them. Voided ones stay.
          */
         post: operations["undo_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/supplier/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a supplier
+         * @description Show the call that would order one unit, without its secrets. Nothing is sent.
+         *
+         *     With `call` it is sent: the supplier sells one unit, and it becomes free stock of these goods, which the next order
+         *     gets. An answer of which nothing is known leaves a doubted unit.
+         */
+        post: operations["try_supplier"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2812,6 +2835,23 @@ export interface components {
             sent: number;
             /** Failed */
             failed: number;
+        };
+        /**
+         * AnswerShape
+         * @description What the supplier answered. ``status`` is 0 without an answer.
+         */
+        AnswerShape: {
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "unit" | "refused" | "unreachable" | "unsure";
+            /** Status */
+            status: number;
+            /** Why */
+            why: string;
+            /** Masked */
+            masked: string;
         };
         /**
          * AnswerSource
@@ -4203,7 +4243,8 @@ export interface components {
         };
         /**
          * GoodsBody
-         * @description New goods. ``text`` and ``image_url`` are for `fixed` goods, ``uses_each`` for `reusable` ones.
+         * @description New goods. ``text`` and ``image_url`` are for `fixed` goods, ``uses_each`` for `reusable` ones, ``supplier`` for
+         *     `supplier`.
          * @example {
          *       "kind": "stock",
          *       "low_at": 20,
@@ -4251,6 +4292,7 @@ export interface components {
              * @default false
              */
             serve_on_restock: boolean;
+            supplier?: components["schemas"]["SupplierBody"] | null;
         };
         /**
          * GoodsList
@@ -4274,6 +4316,7 @@ export interface components {
          *           "text": "",
          *           "units": {
          *             "doubted": 0,
+         *             "fetching": 0,
          *             "free": 95,
          *             "held": 1,
          *             "out": 4,
@@ -4312,6 +4355,7 @@ export interface components {
             uses_each?: number | null;
             /** Serve On Restock */
             serve_on_restock?: boolean | null;
+            supplier?: components["schemas"]["SupplierBody"] | null;
         };
         /**
          * GoodsShape
@@ -4335,6 +4379,7 @@ export interface components {
          *       "text": "",
          *       "units": {
          *         "doubted": 0,
+         *         "fetching": 0,
          *         "free": 95,
          *         "held": 1,
          *         "out": 4,
@@ -4367,6 +4412,7 @@ export interface components {
             uses_each: number | null;
             /** Serve On Restock */
             serve_on_restock: boolean;
+            supplier: components["schemas"]["SupplierShape"] | null;
             units: components["schemas"]["UnitCounts"];
             /** Low */
             low: boolean;
@@ -7053,6 +7099,25 @@ export interface components {
             image_urls: string[];
         };
         /**
+         * RequestShape
+         * @description A call as it would be sent, without secrets.
+         */
+        RequestShape: {
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "POST" | "GET" | "PUT";
+            /** Url */
+            url: string;
+            /** Headers */
+            headers: {
+                [key: string]: string;
+            };
+            /** Body */
+            body: string;
+        };
+        /**
          * RevealedUnit
          * @description A unit with its text.
          * @example {
@@ -8295,6 +8360,193 @@ export interface components {
             until: string | null;
         };
         /**
+         * SupplierBody
+         * @description How a supplier is asked for one unit. A field that is left out stays as it is, or has the value of a new one.
+         *
+         *     Addresses and bodies may name `{order_id}`, `{unit_no}`, `{quantity}` (always 1: one call asks for one unit),
+         *     `{spec}`, `{item_id}` and `{key}` (the same as the header `Idempotency-Key`). ``code_path`` leads to the unit in a
+         *     JSON answer; empty: the answer is the unit. ``query_url``: where to ask what became of an order. All of it is
+         *     stored encrypted; ``headers`` are replaced as a whole.
+         * @example {
+         *       "body": "{\"product\": \"month\", \"order\": \"{order_id}\"}",
+         *       "code_path": "data.cards.0.code",
+         *       "headers": {
+         *         "Authorization": "Bearer 9f3c"
+         *       },
+         *       "method": "POST",
+         *       "query_body": "",
+         *       "query_code_path": "",
+         *       "query_method": "GET",
+         *       "query_url": "https://supplier.example.com/api/orders/{key}",
+         *       "timeout_seconds": 20,
+         *       "url": "https://supplier.example.com/api/orders",
+         *       "wait_seconds": 60
+         *     }
+         */
+        SupplierBody: {
+            /**
+             * Url
+             * @default
+             */
+            url: string;
+            /**
+             * Method
+             * @default POST
+             * @enum {string}
+             */
+            method: "POST" | "GET" | "PUT";
+            /**
+             * Headers
+             * @default {}
+             */
+            headers: {
+                [key: string]: string;
+            };
+            /**
+             * Body
+             * @default
+             */
+            body: string;
+            /**
+             * Code Path
+             * @default
+             */
+            code_path: string;
+            /**
+             * Query Url
+             * @default
+             */
+            query_url: string;
+            /**
+             * Query Method
+             * @default GET
+             * @enum {string}
+             */
+            query_method: "POST" | "GET" | "PUT";
+            /**
+             * Query Body
+             * @default
+             */
+            query_body: string;
+            /**
+             * Query Code Path
+             * @default
+             */
+            query_code_path: string;
+            /**
+             * Timeout Seconds
+             * @default 20
+             */
+            timeout_seconds: number;
+            /**
+             * Wait Seconds
+             * @default 60
+             */
+            wait_seconds: number;
+        };
+        /**
+         * SupplierShape
+         * @description A supplier: `***` stands for every value that may be a secret.
+         * @example {
+         *       "body": "{\"product\": \"***\", \"order\": \"{order_id}\"}",
+         *       "code_path": "data.cards.0.code",
+         *       "headers": {
+         *         "Authorization": "***"
+         *       },
+         *       "method": "POST",
+         *       "query_body": "",
+         *       "query_code_path": "",
+         *       "query_method": "GET",
+         *       "query_url": "https://supplier.example.com/api/orders/{key}",
+         *       "timeout_seconds": 20,
+         *       "url": "https://supplier.example.com/api/orders",
+         *       "wait_seconds": 60
+         *     }
+         */
+        SupplierShape: {
+            /** Url */
+            url: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "POST" | "GET" | "PUT";
+            /** Headers */
+            headers: {
+                [key: string]: string;
+            };
+            /** Body */
+            body: string;
+            /** Code Path */
+            code_path: string;
+            /** Query Url */
+            query_url: string;
+            /**
+             * Query Method
+             * @enum {string}
+             */
+            query_method: "POST" | "GET" | "PUT";
+            /** Query Body */
+            query_body: string;
+            /** Query Code Path */
+            query_code_path: string;
+            /** Timeout Seconds */
+            timeout_seconds: number;
+            /** Wait Seconds */
+            wait_seconds: number;
+        };
+        /**
+         * SupplierTried
+         * @description The call, and what came of it when it was made.
+         * @example {
+         *       "answer": {
+         *         "masked": "AB…42",
+         *         "outcome": "unit",
+         *         "status": 200,
+         *         "why": ""
+         *       },
+         *       "request": {
+         *         "body": "{\"product\": \"***\", \"order\": \"test-5f0c\"}",
+         *         "headers": {
+         *           "Authorization": "***",
+         *           "Idempotency-Key": "cJ0zq1"
+         *         },
+         *         "method": "POST",
+         *         "url": "https://supplier.example.com/api/orders"
+         *       }
+         *     }
+         */
+        SupplierTried: {
+            request: components["schemas"]["RequestShape"];
+            answer: components["schemas"]["AnswerShape"] | null;
+        };
+        /**
+         * SupplierTryBody
+         * @description What a call is for. With ``call`` it is made: **the supplier sells one unit**, which becomes free stock.
+         * @example {
+         *       "call": false,
+         *       "item_id": "700000000001",
+         *       "spec": "时长:月卡"
+         *     }
+         */
+        SupplierTryBody: {
+            /**
+             * Item Id
+             * @default
+             */
+            item_id: string;
+            /**
+             * Spec
+             * @default
+             */
+            spec: string;
+            /**
+             * Call
+             * @default false
+             */
+            call: boolean;
+        };
+        /**
          * SystemFigures
          * @description The machine's load; memory in bytes.
          */
@@ -8700,6 +8952,8 @@ export interface components {
             returned: number;
             /** Doubted */
             doubted: number;
+            /** Fetching */
+            fetching: number;
         };
         /**
          * UnitList
@@ -21230,6 +21484,117 @@ export interface operations {
             };
             /** @description If-Match does not match; `current` has the current values */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_supplier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SupplierTryBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupplierTried"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

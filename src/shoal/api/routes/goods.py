@@ -29,6 +29,8 @@ from shoal.api.schemas.responses import etag
 from shoal.api.server import Server
 from shoal.errors import StaleGeneration
 from shoal.goods.goods import Goods, GoodsKind
+from shoal.goods.goods_store import SupplierEdit
+from shoal.goods.suppliers import Supplier
 from shoal.goods.unit_states import UnitState
 from shoal.messages.pictures import is_kept
 
@@ -49,11 +51,13 @@ async def list_goods(server: TheServer, who: WhoListsGoods) -> GoodsList:
 @routes.post("/goods", summary="Add goods", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def add_goods(body: GoodsBody, server: TheServer, who: WhoAddsGoods, by: TheBy, response: Response) -> GoodsShape:
     """Add goods: `stock` (units that go out once), `reusable` (units that go out several times), `fixed` (one text or
-    picture for everybody). `supplier` is refused until suppliers can be asked.
+    picture for everybody), `supplier` (units that your own supplier is asked for, with its settings as `supplier`).
     """
-    values = {**body.model_dump(), "kind": GoodsKind(body.kind)}
+    values = {**body.model_dump(exclude={"supplier"}), "kind": GoodsKind(body.kind)}
     await _require_picture(server, values)
-    return await _answered(server, response, await server.goods.store.create(who.id, values, by))
+    sent = None if body.supplier is None else body.supplier.values()
+    sealed, _ = server.goods.suppliers.sealed(None, sent, who.id)
+    return await _answered(server, response, await server.goods.store.create(who.id, values, by, supplier=sealed))
 
 
 @routes.get("/goods/{goods_id}", summary="Get goods", responses={**READING_ONE, **problems(403)})
@@ -72,12 +76,14 @@ async def change_goods(
     *,
     if_match: IfMatch = None,
 ) -> GoodsShape:
-    """Change the fields that are sent. The kind of goods never changes."""
-    values = body.model_dump(exclude_unset=True)
+    """Change the fields that are sent; of a `supplier` too, those that are left out stay. The kind never changes."""
+    values = body.model_dump(exclude_unset=True, exclude={"supplier"})
     values = {name: value for name, value in values.items() if value is not None or name == "uses_each"}
     await _require_picture(server, values)
     try:
-        after = await server.goods.store.change(goods.id, values, by, versions=generations_of(if_match))
+        after = await server.goods.store.change(
+            goods.id, values, by, versions=generations_of(if_match), supplier=_supplier_edit(server, body, goods)
+        )
     except StaleGeneration as error:
         now = await server.goods.store.get(goods.id)
         if now is not None:
@@ -108,6 +114,13 @@ async def _require_picture(server: Server, values: Mapping[str, Any]) -> None:
         await server.pictures.read(url)
 
 
+def _supplier_edit(server: Server, body: GoodsPatch, goods: Goods) -> SupplierEdit | None:
+    if body.supplier is None:
+        return None
+    values = body.supplier.values()
+    return lambda before: server.goods.suppliers.sealed(before, values, goods.owner_id)
+
+
 async def _answered(server: Server, response: Response, goods: Goods) -> GoodsShape:
     response.headers["ETag"] = etag(goods.version)
     (shape,) = await _shapes(server, [goods])
@@ -120,7 +133,15 @@ async def _shapes(server: Server, found: Sequence[Goods]) -> list[GoodsShape]:
         return []
     counts, paces = await server.goods.store.counts(ids), await server.goods.store.pace(ids)
     left = await server.goods.store.uses_left(found)
+    suppliers = {one.id: await _supplier(server, one) for one in found if one.kind is GoodsKind.SUPPLIER}
     figures = {
-        one: StockFigures(counts[one], left.get(one, counts[one][UnitState.FREE]), paces.get(one, 0)) for one in ids
+        one: StockFigures(
+            counts[one], left.get(one, counts[one][UnitState.FREE]), paces.get(one, 0), suppliers.get(one)
+        )
+        for one in ids
     }
     return [goods_shape(goods, figures[goods.id]) for goods in found]
+
+
+async def _supplier(server: Server, goods: Goods) -> Supplier | None:
+    return await server.database.read(lambda connection: server.goods.suppliers.read(connection, goods.id))

@@ -10,21 +10,23 @@ from pydantic import BaseModel
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.suppliers import SupplierBody, SupplierShape, supplier_shape
 from shoal.goods.batches import Batch
 from shoal.goods.goods import Goods
 from shoal.goods.goods_store import PACE_DAYS, Counts
 from shoal.goods.stock_history import HistoryEntry
 from shoal.goods.stock_units import Unit
+from shoal.goods.suppliers import Supplier
 from shoal.goods.unit_states import UnitState
 
 KindShape = Literal["fixed", "stock", "reusable", "supplier"]
 StateShape = Literal["free", "held", "out", "void", "returned", "doubted", "fetching"]
 BatchStateShape = Literal["importing", "done", "stopped", "undone"]
 
-_COUNTS = {"free": 95, "held": 1, "out": 4, "void": 0, "returned": 0, "doubted": 0}
+_COUNTS = {"free": 95, "held": 1, "out": 4, "void": 0, "returned": 0, "doubted": 0, "fetching": 0}
 _GOODS: dict[str, Any] = {
     "id": 7, "name": "月卡", "kind": "stock", "per_message": 1, "low_at": 20, "active": True, "text": "",
-    "image_url": "", "uses_each": None, "serve_on_restock": False, "units": _COUNTS, "low": False,
+    "image_url": "", "uses_each": None, "serve_on_restock": False, "supplier": None, "units": _COUNTS, "low": False,
     "bound_last_week": 35, "days_left": 19.0, "created_at": "2026-01-02T03:04:05.000Z",
     "changed_at": "2026-01-02T03:04:05.000Z",
 }  # fmt: skip
@@ -40,7 +42,9 @@ _BATCH: dict[str, Any] = {
 
 
 class GoodsBody(BaseModel):
-    """New goods. ``text`` and ``image_url`` are for `fixed` goods, ``uses_each`` for `reusable` ones."""
+    """New goods. ``text`` and ``image_url`` are for `fixed` goods, ``uses_each`` for `reusable` ones, ``supplier`` for
+    `supplier`.
+    """
 
     model_config = body_example(name="月卡", kind="stock", per_message=1, low_at=20)
     name: Text
@@ -52,6 +56,7 @@ class GoodsBody(BaseModel):
     image_url: Text = ""
     uses_each: int | None = None
     serve_on_restock: bool = False
+    supplier: SupplierBody | None = None
 
 
 class GoodsPatch(BaseModel):
@@ -66,6 +71,7 @@ class GoodsPatch(BaseModel):
     image_url: Text | None = None
     uses_each: int | None = None
     serve_on_restock: bool | None = None
+    supplier: SupplierBody | None = None
 
 
 class ReasonBody(BaseModel):
@@ -84,6 +90,7 @@ class UnitCounts(BaseModel):
     void: int
     returned: int
     doubted: int
+    fetching: int
 
 
 class GoodsShape(BaseModel):
@@ -103,6 +110,7 @@ class GoodsShape(BaseModel):
     image_url: str
     uses_each: int | None
     serve_on_restock: bool
+    supplier: SupplierShape | None
     units: UnitCounts
     low: bool
     bound_last_week: int
@@ -235,12 +243,13 @@ class ImportAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StockFigures:
-    """What is counted of goods: units by state, how many orders can get (``None``: without limit), and how many were
-    bound to orders in the last week."""
+    """What is known of goods beside themselves: units by state, how many orders can get (``None``: without limit), how
+    many were sold in the last week, and the supplier."""
 
     counts: Counts
     left: int | None
     pace: int
+    supplier: Supplier | None = None
 
 
 def goods_shape(goods: Goods, figures: StockFigures) -> GoodsShape:
@@ -251,6 +260,7 @@ def goods_shape(goods: Goods, figures: StockFigures) -> GoodsShape:
     counted = {name: figures.counts[UnitState(name)] for name in UnitCounts.model_fields}
     return GoodsShape(
         **{name: getattr(goods, name) for name in names},
+        supplier=None if figures.supplier is None else supplier_shape(figures.supplier),
         units=UnitCounts(**counted),
         low=goods.has_units and figures.left is not None and 0 < goods.low_at >= figures.left,
         bound_last_week=figures.pace,

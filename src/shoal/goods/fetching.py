@@ -1,0 +1,140 @@
+"""The rows of units that a supplier is asked for. Every function works on an open transaction.
+
+A unit is ``fetching``, and bound to its order, from before the call until its result is stored. Nothing else ever moves
+such a unit, so after a death it says: this one may have been bought.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, insert, select, text, update
+
+from shoal.errors import Conflict
+from shoal.goods.bindings import HELD, OUT, RELEASED, bind_free_unit
+from shoal.goods.goods import Goods
+from shoal.goods.stock_history import By, StockEvent, write_history
+from shoal.goods.suppliers import Answer, Meaning
+from shoal.goods.unit_states import UnitState, check_move
+from shoal.goods.unit_texts import UnitTexts
+from shoal.storage.goods_tables import BOUND, bindings, units
+
+
+class Place(StrEnum):
+    """What there is at the place of one unit of an order."""
+
+    HELD = "held"
+    """The order has its unit."""
+    NEW = "new"
+    """The unit was just marked as being fetched: the supplier must be asked."""
+    INTERRUPTED = "interrupted"
+    """It was being fetched when the program ended: it may have been bought."""
+    DOUBTED = "doubted"
+    """It may have been bought, and nobody knows. A person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The unit at a place. ``asked_before``: the supplier was asked for it before, with the same key."""
+
+    place: Place
+    unit_id: int = 0
+    asked_before: bool = False
+
+
+def reserve_unit(
+    connection: Connection, goods: Goods, *, unb: str, order_id: str, unit_no: int, by: By, again: bool
+) -> Reserved:
+    """Return what there is at a place of an order; when nothing is there, a free unit or one to be fetched.
+
+    ``again``: a person asks again for a unit that is doubted. Raises ``Conflict`` (``order_has_other_units``).
+    """
+    mine = (bindings.c.unb == unb, bindings.c.order_id == order_id, bindings.c.unit_no == unit_no)
+    query = (
+        select(bindings.c.unit_id, bindings.c.goods_id, bindings.c.state.label("binding"), units.c.state)
+        .outerjoin(units, units.c.id == bindings.c.unit_id)
+        .where(*mine, text(BOUND))
+    )
+    there = connection.execute(query).mappings().first()
+    if there is not None:
+        if there["goods_id"] != goods.id:
+            raise Conflict("the order has other units", code="order_has_other_units")
+        if there["state"] == UnitState.FETCHING:
+            return Reserved(Place.INTERRUPTED, there["unit_id"], asked_before=True)
+        if there["state"] != UnitState.DOUBTED or there["binding"] == OUT:
+            return Reserved(Place.HELD, there["unit_id"])
+        if not again:
+            return Reserved(Place.DOUBTED, there["unit_id"], asked_before=True)
+        _let_go(connection, there["unit_id"], by)
+    asked_before = connection.scalar(select(exists().where(*mine, bindings.c.state == RELEASED))) or False
+    if bind_free_unit(connection, goods, unb=unb, order_id=order_id, unit_no=unit_no, by=by) is not None:
+        return Reserved(Place.HELD)
+    return Reserved(Place.NEW, fetching_unit(connection, goods, by, (unb, order_id, unit_no)), asked_before)
+
+
+def fetching_unit(connection: Connection, goods: Goods, by: By, place: tuple[str, str, int] | None = None) -> int:
+    """Add a unit that is being fetched and return its id; ``place``: the order that it is bound to, and its number."""
+    values = {"goods_id": goods.id, "owner_id": goods.owner_id, "state": UnitState.FETCHING.value, "at_ms": by.at_ms}
+    made = connection.execute(insert(units).values(uses=int(place is not None), **values)).inserted_primary_key
+    unit_id = int(made[0])  # type: ignore[index]  # an INSERT of one row has a key
+    order: dict[str, Any] = {}
+    if place is not None:
+        unb, order_id, unit_no = place
+        order = {"unb": unb, "order_id": order_id}
+        row = {**order, "unit_id": unit_id, "goods_id": goods.id, "owner_id": goods.owner_id, "unit_no": unit_no}
+        connection.execute(insert(bindings).values(state=HELD, one_time=True, created_at_ms=by.at_ms, **row))
+    write_history(connection, by, StockEvent.FETCHING, goods_id=goods.id, unit_id=unit_id, **order)
+    return unit_id
+
+
+def settle_unit(
+    connection: Connection, goods: Goods, unit_id: int, answer: Answer, texts: UnitTexts, by: By
+) -> Meaning:
+    """Store what a supplier answered about a unit; return what it means. A unit that is settled stays as it is.
+
+    A unit whose order gave it up meanwhile becomes free: it was bought, and nobody has it.
+    """
+    mine = units.c.id == unit_id
+    state = connection.scalar(select(units.c.state).where(mine).with_for_update())
+    if state != UnitState.FETCHING:
+        return Meaning.UNIT if state in {UnitState.HELD, UnitState.FREE, UnitState.OUT} else Meaning.UNSURE
+    bound = connection.execute(_binding_of(unit_id)).mappings().first()
+    order = dict(bound or {})
+    about: dict[str, Any] = {"goods_id": goods.id, "unit_id": unit_id, **order}
+    if answer.meaning is Meaning.UNIT:
+        digest = texts.digest(answer.code, goods.id)
+        if not connection.scalar(select(exists().where(units.c.goods_id == goods.id, units.c.digest == digest))):
+            check_move(UnitState.FETCHING, UnitState.HELD)
+            values: dict[str, Any] = {"sealed": texts.seal(answer.code, goods.owner_id), "digest": digest}
+            after = UnitState.FREE if bound is None else UnitState.HELD
+            values |= {"state": after.value, "uses": int(bound is not None)}
+            connection.execute(update(units).where(mine).values(at_ms=by.at_ms, **values))
+            write_history(connection, by, StockEvent.FETCHED, **about)
+            return Meaning.UNIT
+        answer = Answer(meaning=Meaning.UNSURE, status=answer.status, why="sold_before")
+    if answer.meaning is Meaning.UNSURE:
+        check_move(UnitState.FETCHING, UnitState.DOUBTED)
+        connection.execute(update(units).where(mine).values(state=UnitState.DOUBTED.value, at_ms=by.at_ms))
+        write_history(connection, by, StockEvent.DOUBTED, reason=_reason(answer), **about)
+        return Meaning.UNSURE
+    connection.execute(delete(bindings).where(bindings.c.unit_id == unit_id))  # the unit never existed
+    connection.execute(delete(units).where(mine))
+    write_history(connection, by, StockEvent.NOT_FETCHED, reason=_reason(answer), **about)
+    return answer.meaning
+
+
+def _let_go(connection: Connection, unit_id: int, by: By) -> None:
+    """Part a doubted unit from its order: nothing of it was ever sent."""
+    mine = (bindings.c.unit_id == unit_id, text(BOUND))
+    values = {"state": RELEASED, "settled_at_ms": by.at_ms, "reason": "asked_again"}
+    connection.execute(update(bindings).where(*mine).values(values))
+
+
+def _binding_of(unit_id: int) -> Any:
+    return select(bindings.c.unb, bindings.c.order_id).where(bindings.c.unit_id == unit_id, text(BOUND))
+
+
+def _reason(answer: Answer) -> str:
+    return f"{answer.why} {answer.status}" if answer.status else answer.why
