@@ -213,7 +213,7 @@ class DeliveryRun:
         if isinstance(self._place, PostgresPlace):
             await self._place.strike(self._chance.choice(STRIKES))
             return
-        with _no_growth(self._server.child.pid):
+        with no_growth(self._server.child.pid):
             await asyncio.sleep(self._chance.uniform(0.05, 0.8))
 
     # ── what must hold ──────────────────────────────────────────────────────────────────────────────────────────
@@ -321,7 +321,8 @@ class DeliveryRun:
 
 
 @contextmanager
-def _no_growth(pid: int) -> Iterator[None]:
+def no_growth(pid: int) -> Iterator[None]:
+    """Let a process write to no file: each write fails, as on a disk that has no room."""
     process = psutil.Process(pid)
     _, hard = process.rlimit(psutil.RLIMIT_FSIZE)
     process.rlimit(psutil.RLIMIT_FSIZE, (0, hard))
