@@ -33,7 +33,8 @@ async def test_each_buyer_holds_every_text_and_picture_once_with_its_order_and_t
         second = await paid(box, shop)
         await box.post("seller_say", account=shop.unb, buyer=BUYER, text="谢谢")
         answer = await box.get(f"receipts?account={shop.unb}")
-        assert (await box.get("receipts")) == answer
+        assert (await box.get("receipts")) == (await box.get(f"receipts?buyer={order['buyer_id']}")) == answer
+        assert (await box.get("receipts?buyer=1"))["items"] == []
         assert (await box.get(f"receipts?account={box.shop(1).unb}"))["items"] == []
     ((row,), dropped) = answer["items"], answer["dropped"]
     assert (row["account"], row["buyer"], row["buyer_id"], dropped) == (shop.unb, BUYER, order["buyer_id"], 0)

@@ -135,7 +135,8 @@ async def _orders(request: Request) -> Response:
 
 
 async def _receipts(request: Request) -> Response:
-    return JSONResponse(_site(request).receipts.view(request.query_params.get("account")))
+    query = request.query_params
+    return JSONResponse(_site(request).receipts.view(query.get("account"), query.get("buyer")))
 
 
 async def _chat_seen(request: Request) -> Response:

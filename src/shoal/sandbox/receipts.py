@@ -65,13 +65,15 @@ class Receipts:
             )
         )
 
-    def view(self, account: str | None = None) -> dict[str, Any]:
-        """Return the receipts by buyer as JSON, of one seller or all; ``dropped`` says how many are no longer kept."""
+    def view(self, account: str | None = None, buyer_id: str | None = None) -> dict[str, Any]:
+        """Return the receipts by buyer as JSON, of one seller and buyer or all; ``dropped``: how many are not kept."""
         items: dict[tuple[str, str], dict[str, Any]] = {}
         for unb, receipts in self._of.items():
             if account not in (None, unb):
                 continue
             for one in receipts:
+                if buyer_id not in (None, one.buyer_id):
+                    continue
                 person = {"account": unb, "buyer_id": one.buyer_id, "buyer": one.buyer}
                 row = items.setdefault((unb, one.buyer_id), {**person, "received": []})
                 row["received"].append({name: value for name, value in asdict(one).items() if name not in person})
