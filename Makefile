@@ -112,6 +112,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --postgres --cycles $(POSTGRES_KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_delivery --orders $(ORDERS) --kills $(DELIVERY_KILLS) \
 		--failures $(STORE_FAILURES) --parts 40 --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_rehearsals --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
@@ -152,6 +153,8 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.console
 	$(BIN)/python -m benchmarks.crowded
 	$(BIN)/python -m benchmarks.connections --accounts 1000
+	$(BIN)/python -m benchmarks.goods
+	$(BIN)/python -m benchmarks.orders
 
 # Shoal's bills of materials, as CycloneDX files in dist/.
 AUDIT := .venv-audit/.installed

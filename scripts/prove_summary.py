@@ -124,6 +124,14 @@ def _delivery(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield "delivery", f"{_words(_sums(rows))}; the owner saw to {asked}; {hours:.1f} h", bad
 
 
+def _rehearsals(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        named = f"{row['named']} of {row['planted']} planted obstacles named"
+        alarms = f"{row['false_alarms']} false alarms on {row['healthy']} items"
+        equal = f"{row['equal']:,} of {row['rehearsals']:,} rehearsals equal to what arrived"
+        yield "will it deliver", f"{named}, {alarms}, {equal}", len(row["violations"])
+
+
 def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
@@ -139,6 +147,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "fuzz": _fuzz,
     "endurance": _endurance,
     "delivery": _delivery,
+    "rehearsals": _rehearsals,
 }
 
 

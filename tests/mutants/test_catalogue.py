@@ -27,7 +27,7 @@ def test_a_defect_fits_once_leaves_python_and_has_a_test(defect: Noticed, tmp_pa
         compile((tmp_path / edit.file).read_text(encoding="utf-8"), edit.file, "exec")
     assert defect.tests
     for test in defect.tests:
-        file, name = test.split("::")
+        file, name = test.partition("[")[0].split("::")
         assert re.search(rf"def {re.escape(name)}\(", (ROOT / file).read_text(encoding="utf-8")), test
 
 
