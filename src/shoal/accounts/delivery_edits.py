@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
 from shoal.errors import InvalidInput
+from shoal.rules.folding import folded_word
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
 
 MAX_DELIVERY_RULES = 1_000
@@ -76,22 +77,26 @@ def _made(values: Values) -> DeliveryRule:
 
 
 def _item_id(given: str) -> str:
-    if not _ITEM_ID.fullmatch(given := given.strip()):
+    if (given and not given.strip()) or not _ITEM_ID.fullmatch(given := given.strip()):  # blank is not "every item"
         raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
     return given
 
 
 def _title(given: str) -> str:
+    is_blank = bool(given) and not folded_word(given).strip()  # it would fit every title
     given = given.strip()
-    if len(given) > MAX_TITLE_CHARACTERS or _CONTROL.search(given):
-        raise InvalidInput("a title is too long", code="bad_delivery_title", limit=MAX_TITLE_CHARACTERS)
+    if len(given) > MAX_TITLE_CHARACTERS or _CONTROL.search(given) or is_blank:
+        raise InvalidInput("a title is too long, or blank", code="bad_delivery_title", limit=MAX_TITLE_CHARACTERS)
     return given
 
 
 def _spec(given: str) -> str:
     if len(given) > MAX_SPEC_CHARACTERS or _CONTROL.search(given):
         raise InvalidInput("a spec is too long", code="bad_delivery_spec", limit=MAX_SPEC_CHARACTERS)
-    return folded_spec(given)
+    spec = folded_spec(given)
+    if given and not spec:
+        raise InvalidInput("a spec has a value", code="bad_delivery_spec", limit=MAX_SPEC_CHARACTERS)
+    return spec
 
 
 def _within(least: int, most: int, code: str) -> Callable[[Any], int]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.delivery_rule import CODES
 from shoal.goods.goods import Stock
-from shoal.orders.explain_order import Explained, Obstacle, Purchase, explain_order
+from shoal.orders.explain_order import Explained, Obstacle, Purchase, explain_order, rules_for
 
 
 class ShopObstacle(StrEnum):
@@ -48,7 +48,7 @@ def check_items(
     return [
         check_purchase(account, observed, stock, item, spec)
         for item in items
-        for spec in sorted(item.specs | specs_of_rules(account, item.item_id)) or [""]
+        for spec in sorted(item.specs | specs_of_rules(account, item)) or [""]
     ]
 
 
@@ -63,9 +63,10 @@ def check_purchase(
     return Checked(item=item, spec=spec, explained=explained, obstacle=obstacle)
 
 
-def specs_of_rules(account: Account, item_id: str) -> frozenset[str]:
-    """Return the specs that the item's own rules name."""
-    return frozenset(rule.spec for rule in account.deliveries if rule.spec and rule.item_id == item_id)
+def specs_of_rules(account: Account, item: ItemOnSale) -> frozenset[str]:
+    """Return the specs that the rules for the item name."""
+    found = rules_for(account.deliveries, item.item_id, item.title)
+    return frozenset() if isinstance(found, Obstacle) else frozenset(rule.spec for rule in found if rule.spec)
 
 
 def stock_ids(account: Account) -> Sequence[int]:

@@ -12,7 +12,7 @@ from shoal.goods.goods import GoodsKind, Stock
 from shoal.messages.replies import fill
 from shoal.orders.order_records import Order
 from shoal.orders.order_rows import NO_PARCEL
-from shoal.rules.folding import folded
+from shoal.rules.folding import folded, folded_word
 from shoal.rules.rule import Part
 
 MAX_UNITS, MAX_MESSAGES = 200, 20
@@ -118,19 +118,24 @@ def explain_order(
 
 
 def _chosen(rules: Sequence[DeliveryRule], purchase: Purchase) -> DeliveryRule | Obstacle:
-    """Choose by the item's id first, then by its title, then among those for every item."""
-    if purchase.item_id is None and any(rule.item_id or rule.title_contains for rule in rules):
+    found = rules_for(rules, purchase.item_id, purchase.title)
+    return found if isinstance(found, Obstacle) else _of_spec(found, purchase.spec)
+
+
+def rules_for(
+    rules: Sequence[DeliveryRule], item_id: str | None, title: str | None
+) -> Sequence[DeliveryRule] | Obstacle:
+    """Return the rules of the item's id; else those that its title fits; else those for every item."""
+    if item_id is None and any(rule.item_id or rule.title_contains for rule in rules):
         return Obstacle.UNKNOWN_ITEM
-    if of_item := [rule for rule in rules if rule.item_id and rule.item_id == purchase.item_id]:
-        return _of_spec(of_item, purchase.spec)
+    if of_item := [rule for rule in rules if rule.item_id and rule.item_id == item_id]:
+        return of_item
     by_title = [rule for rule in rules if rule.title_contains]
-    if by_title and purchase.title is None:
+    if by_title and title is None:
         return Obstacle.UNKNOWN_TITLE
-    title = folded(purchase.title or "")
-    if fitting := [rule for rule in by_title if folded(rule.title_contains) in title]:
-        return _of_spec(fitting, purchase.spec)
-    of_shop = [rule for rule in rules if not rule.item_id and not rule.title_contains]
-    return _of_spec(of_shop, purchase.spec) if of_shop else Obstacle.NO_RULE
+    searched = folded(title or "")
+    fitting = [rule for rule in by_title if folded_word(rule.title_contains) in searched]
+    return fitting or [rule for rule in rules if not rule.item_id and not rule.title_contains] or Obstacle.NO_RULE
 
 
 def _of_spec(rules: Sequence[DeliveryRule], spec: str | None) -> DeliveryRule | Obstacle:

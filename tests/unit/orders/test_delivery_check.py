@@ -111,6 +111,16 @@ def test_specs_that_were_bought_or_have_a_rule_stand_in_a_line_each() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("place", [{"title_contains": "月卡"}, {}])
+def test_specs_of_rules_by_title_and_for_the_whole_shop_have_a_line_too(place: dict[str, Any]) -> None:
+    rules = (
+        DeliveryRule(**place, spec="时长:月卡", parts=(Part(text="月"),)),
+        DeliveryRule(item_id="9", spec="时长:年卡"),
+    )
+    lines = check_items(SHOP.evolve(deliveries=rules), RUNNING, {}, [ITEM])
+    assert [(line.spec, line.obstacle) for line in lines] == [("时长:月卡", None)]
+
+
 def test_what_the_check_says_is_what_an_order_gets() -> None:
     shop, stock, items = healthy_shop()
     for line in check_items(shop, RUNNING, stock, items):

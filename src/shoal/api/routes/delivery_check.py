@@ -15,6 +15,7 @@ from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import TheLanguage
 from shoal.api.server import Server
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import ShoalError
 from shoal.language.choice import Language
 from shoal.orders.delivery_check import Checked, ItemOnSale, ShopObstacle, check_items, check_purchase, stock_ids
@@ -101,8 +102,11 @@ async def check_deliveries(account: ReadAccount, server: TheServer, language: Th
     ]
     stock = await server.order_store.goods.stock(stock_ids(account))
     observed = server.manager.observation(account.id)
-    lines = check_items(account, observed, stock, items)
-    return DeliveryCheck(listed=titles is not None, items=[_line(account, line, language) for line in lines])
+
+    def checked() -> list[CheckedItem]:
+        return [_line(account, line, language) for line in check_items(account, observed, stock, items)]
+
+    return DeliveryCheck(listed=titles is not None, items=await beside(checked))  # a shop may have thousands of lines
 
 
 @routes.post(
