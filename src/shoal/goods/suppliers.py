@@ -39,6 +39,10 @@ _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", 
 _JSON_VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|-?\d[\w.+-]*')
 _LONG_SEGMENT: Final = 16
 """From so many characters on, a segment of a path may be a token."""
+_SENT_TO: Final = {
+    "headers": ("url", "query_url"), "body": ("url",), "query_body": ("query_url",), "url": (), "query_url": (),
+}  # fmt: skip
+"""The settings that may hold secrets, and the addresses to which each goes."""
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _UNSURE_REFUSALS = frozenset({408, 409, 429})
 _NO_SUCH_ORDER = frozenset({404, 410})
@@ -134,7 +138,8 @@ def changed_supplier(before: Supplier | None, values: Mapping[str, Any]) -> Supp
     """Return the settings with these fields changed; a field that is left out stays.
 
     Raises ``InvalidInput``: ``supplier_field``, ``supplier_url``, ``supplier_header``, ``supplier_variable``,
-    ``supplier_body``, ``supplier_path``, ``goods_number``.
+    ``supplier_body``, ``supplier_path``, ``goods_number``, and ``supplier_secret`` for a stored secret that would go
+    to another host, or for what stands for one.
     """
     stored = {} if before is None else msgspec.structs.asdict(before)
     unknown = set(values) - set(Supplier.__struct_fields__)
@@ -145,7 +150,26 @@ def changed_supplier(before: Supplier | None, values: Mapping[str, Any]) -> Supp
     except msgspec.ValidationError as error:
         raise InvalidInput(str(error), code="supplier_field", field=_field_of(str(error))) from None
     _check(supplier)
+    for name in _SENT_TO:
+        is_hidden = HIDDEN in str(values.get(name, ""))
+        is_kept = name not in values and bool(stored.get(name))
+        if is_hidden or (is_kept and _goes_elsewhere(stored, supplier, name)):
+            raise InvalidInput("the whole value is needed", code="supplier_secret", field=name)
     return supplier
+
+
+def _goes_elsewhere(stored: Mapping[str, Any], after: Supplier, secret: str) -> bool:
+    """Return whether a stored secret would go to a host to which it did not go before.
+
+    Who may change settings may not read them: an address of one's own must not bring them in.
+    """
+    before = {_origin(stored[name]) for name in _SENT_TO[secret]}
+    return not {_origin(getattr(after, name)) for name in _SENT_TO[secret]} <= before
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port
 
 
 def _field_of(message: str) -> str:

@@ -91,6 +91,27 @@ def test_a_change_keeps_what_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"url": "https://elsewhere.example/a"}, "headers"),
+        ({"url": "https://elsewhere.example/a", "headers": {}}, "body"),
+        ({"url": URL.replace("https", "http")}, "headers"),
+        ({"query_url": "https://elsewhere.example/q"}, "headers"),
+        ({"headers": {"A": "***"}}, "headers"),
+        ({"url": f"{URL}?token=***"}, "url"),
+    ],
+)
+def test_a_secret_that_is_kept_goes_to_no_other_server(values: dict[str, Any], field: str) -> None:
+    before = made(body="order={order_id}&key=secret", headers={"A": SECRET})
+    with pytest.raises(InvalidInput) as refused:
+        changed_supplier(before, values)
+    assert (refused.value.code, refused.value.params["field"]) == ("supplier_secret", field)
+    assert changed_supplier(before, {"url": f"{URL}/v2"}).headers == {"A": SECRET}
+    fresh = {"url": "https://elsewhere.example/a", "headers": {"A": "own"}, "body": ""}
+    assert changed_supplier(before, fresh).headers == {"A": "own"}
+
+
+@pytest.mark.parametrize(
     ("path", "data", "code"),
     [
         ("data.cards.0.code", b'{"data": {"cards": [{"code": " AB-1 "}]}}', "AB-1"),

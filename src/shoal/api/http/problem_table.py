@@ -135,6 +135,7 @@ _ROWS = (
     Problem("supplier_variable", 422, ("field", "name")),
     Problem("supplier_body", 422, ("field",)),
     Problem("supplier_path", 422, ("field",)),
+    Problem("supplier_secret", 422, ("field",)),
     Problem("goods_field_fixed", 422, ("field",)),
     Problem("bad_goods_name", 422, ("limit",)),
     Problem("goods_number", 422, ("field", "least", "most")),
