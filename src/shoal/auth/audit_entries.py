@@ -46,6 +46,7 @@ class AuditEvent(StrEnum):
     UNIT_REVEALED = "unit_revealed"
     UNIT_VOIDED = "unit_voided"
     UNIT_RETURNED = "unit_returned"
+    UNIT_DOUBTED = "unit_doubted"
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, is not valid."""

@@ -106,6 +106,18 @@ def void_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = Non
     run(_act(url, goods_id, ("units", str(unit_id), "void"), {"reason": reason}))
 
 
+@goods.command("return", help=words("cli.goods.help.return"))
+def return_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
+    """Note that a buyer gave a unit back. Nobody gets it again."""
+    run(_act(url, goods_id, ("units", str(unit_id), "return"), {"reason": reason}))
+
+
+@goods.command("doubt", help=words("cli.goods.help.doubt"))
+def doubt_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
+    """Note that somebody else may have a unit, or that it may not work."""
+    run(_act(url, goods_id, ("units", str(unit_id), "doubt"), {"reason": reason}))
+
+
 @goods.command("undo", help=words("cli.goods.help.undo"))
 def undo_import(
     goods_id: GoodsId,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
@@ -57,11 +57,31 @@ def order_facts(order: Order) -> Table:
     for name, value in facts:
         if value:
             table.add_row(words(f"cli.table.{name}"), Text(printable(value)))
+    for name, value in _delivery(order["delivery"]):
+        table.add_row(name, Text(printable(value)))
     for action in order["actions"]:
         table.add_row(_step(action["action"]), Text(_detailed(_outcome(action["state"]), action["detail"])))
     for line in order["timeline"]:
         table.add_row(ago(line["site_at"] or line["at"]), Text(_timeline_text(line)))
     return table
+
+
+def _delivery(delivery: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Yield what an order got or would get, and each of its units."""
+    if delivery is None:
+        return
+    if delivery["goods_id"] is not None:
+        facts = {"id": delivery["goods_id"], "name": delivery["goods_name"], "count": delivery["wanted"]}
+        yield words("cli.table.delivery_of"), words("cli.orders.goods", **facts)
+    if delivery["obstacle"]:
+        yield words("cli.table.gets"), words("cli.orders.blocked", detail=delivery["detail"], do=delivery["do"])
+    for text in () if delivery["obstacle"] else delivery["gets"]:
+        yield words("cli.table.gets"), text
+    for unit in delivery["units"]:
+        said = words("cli.orders.unit", masked=unit["masked"], state=words(f"unit_state.{unit['state']}"))
+        if unit["replaces"] is not None:
+            said += words("cli.orders.instead", number=unit["replaces"], reason=unit["reason"])
+        yield words("cli.orders.unit_no", number=unit["unit_no"], id=unit["unit_id"]), said
 
 
 def order_line(order: Order) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shoal.errors import StoreError
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
+from shoal.goods.order_units import OrderUnits
 from shoal.goods.stock_units import StockUnits
 from shoal.goods.supplier_calls import SupplierCalls
 from shoal.goods.supplier_settings import SupplierSettings
@@ -27,6 +28,7 @@ class GoodsComponents:
     imports: Imports
     suppliers: SupplierSettings
     supplier_units: SupplierUnits
+    orders: OrderUnits
 
 
 async def open_supplier_units(database: Database, vault: Vault, outbound: Outbound) -> SupplierUnits:
@@ -47,4 +49,5 @@ async def open_goods(database: Database, vault: Vault, supplier_units: SupplierU
         imports=imports,
         suppliers=SupplierSettings(vault),
         supplier_units=supplier_units,
+        orders=OrderUnits(database, texts),
     )

@@ -41,8 +41,15 @@ MOVES: Final[Mapping[UnitState, frozenset[UnitState]]] = {
 
 
 def check_move(before: UnitState, after: UnitState) -> None:
-    """Raise ``Conflict`` (``unit_not_free``, ``unit_not_out`` or ``unit_move``) for a move that is not allowed."""
+    """Raise ``Conflict`` for a move that is not allowed.
+
+    Its code is ``unit_not_free``, ``unit_not_out``, ``unit_not_doubted`` or ``unit_move``.
+    """
     if after in MOVES[before]:
         return
-    code = {UnitState.VOID: "unit_not_free", UnitState.RETURNED: "unit_not_out"}.get(after, "unit_move")
+    code = {
+        UnitState.VOID: "unit_not_free",
+        UnitState.RETURNED: "unit_not_out",
+        UnitState.DOUBTED: "unit_not_doubted",
+    }.get(after, "unit_move")
     raise Conflict(f"a unit that is {before} does not become {after}", code=code, state=before.value)

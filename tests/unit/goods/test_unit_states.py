@@ -22,5 +22,8 @@ def test_only_the_moves_of_the_design_are_allowed(before: UnitState, after: Unit
         return
     with pytest.raises(Conflict) as refused:
         check_move(before, after)
-    expected = {UnitState.VOID: "unit_not_free", UnitState.RETURNED: "unit_not_out"}.get(after, "unit_move")
+    codes = {
+        UnitState.VOID: "unit_not_free", UnitState.RETURNED: "unit_not_out", UnitState.DOUBTED: "unit_not_doubted",
+    }  # fmt: skip
+    expected = codes.get(after, "unit_move")
     assert (refused.value.code, refused.value.params["state"]) == (expected, before.value)

@@ -2395,6 +2395,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/goods/{goods_id}/units/{unit_id}/doubt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark a unit as doubted
+         * @description Note that somebody else may have a unit, or that it may not work. Nobody gets it from now on.
+         */
+        post: operations["doubt_unit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/goods/{goods_id}/batches/{batch_id}/undo": {
         parameters: {
             query?: never;
@@ -2933,7 +2953,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -4104,6 +4124,8 @@ export interface components {
         /**
          * FullOrder
          * @description One order with everything that is known about it; ``url`` is its page on the site.
+         *
+         *     ``delivery`` is `null` for an order that got nothing from here and gets nothing more.
          * @example {
          *       "account": "my-shop",
          *       "actions": [
@@ -4120,6 +4142,27 @@ export interface components {
          *       "buyer_name": "buyer",
          *       "chat_id": "59000001",
          *       "created_at": "2026-01-02T03:04:05.120Z",
+         *       "delivery": {
+         *         "detail": "",
+         *         "do": "",
+         *         "gets": [
+         *           "您的卡密：{codes}"
+         *         ],
+         *         "goods_id": 7,
+         *         "goods_name": "月卡",
+         *         "state": "done",
+         *         "units": [
+         *           {
+         *             "goods_id": 7,
+         *             "masked": "AB…42",
+         *             "reason": "",
+         *             "state": "out",
+         *             "unit_id": 41,
+         *             "unit_no": 1
+         *           }
+         *         ],
+         *         "wanted": 1
+         *       },
          *       "group_price": false,
          *       "item_id": "700000000001",
          *       "order_id": "4500000000000000001",
@@ -4180,6 +4223,7 @@ export interface components {
             updated_at: string;
             /** Url */
             url: string;
+            delivery: components["schemas"]["OrderDeliveryShape"] | null;
             /** Actions */
             actions: components["schemas"]["ActionShape"][];
             /** Timeline */
@@ -6268,6 +6312,33 @@ export interface components {
             };
         };
         /**
+         * OrderDeliveryShape
+         * @description What an order got, or would get now.
+         *
+         *     ``state`` is `planned` while the delivery has not begun; then ``gets`` has the messages, and ``obstacle`` names what
+         *     stands in the way (``detail`` and ``do`` say it to the owner). ``wanted``: how many units of the goods.
+         */
+        OrderDeliveryShape: {
+            /** Goods Id */
+            goods_id: number | null;
+            /** Goods Name */
+            goods_name: string;
+            /** Wanted */
+            wanted: number;
+            /** State */
+            state: string;
+            /** Gets */
+            gets: string[];
+            /** Obstacle */
+            obstacle: string | null;
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+            /** Units */
+            units: components["schemas"]["OrderUnitShape"][];
+        };
+        /**
          * OrderList
          * @description Orders, newest first.
          * @example {
@@ -6353,6 +6424,29 @@ export interface components {
          * @enum {string}
          */
         OrderStatusShape: "unknown" | "processing" | "group_pending" | "pending_ship" | "shipped" | "refunding" | "completed" | "cancelled";
+        /**
+         * OrderUnitShape
+         * @description A unit of an order, without its text. ``replaces``: the number of the unit in whose place it was sent.
+         */
+        OrderUnitShape: {
+            /** Unit Id */
+            unit_id: number;
+            /** Goods Id */
+            goods_id: number;
+            /** Unit No */
+            unit_no: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "free" | "held" | "out" | "void" | "returned" | "doubted" | "fetching";
+            /** Masked */
+            masked: string;
+            /** Replaces */
+            replaces: number | null;
+            /** Reason */
+            reason: string;
+        };
         /**
          * OutboxKind
          * @description Why something is sent.
@@ -21290,6 +21384,128 @@ export interface operations {
         };
     };
     return_unit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The unit's id. */
+                unit_id: number;
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnitShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    doubt_unit: {
         parameters: {
             query?: never;
             header?: {

@@ -53,6 +53,7 @@ const zh = {
     unit_revealed: '查看卡密',
     unit_voided: '作废卡密',
     unit_returned: '标记卡密退回',
+    unit_doubted: '标记卡密存疑',
     key_trouble: '密钥有问题，未能启动',
   },
   outcomes: {
@@ -150,6 +151,7 @@ const en: Texts<typeof zh> = {
     unit_revealed: 'Unit revealed',
     unit_voided: 'Unit voided',
     unit_returned: 'Unit marked as returned',
+    unit_doubted: 'Unit marked as doubted',
     key_trouble: 'Start failed: encryption key problem',
   },
   outcomes: {

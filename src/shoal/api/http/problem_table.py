@@ -154,6 +154,7 @@ _ROWS = (
     Problem("too_many_units", 409, ("limit",)),
     Problem("unit_not_free", 409, ("state",), codes="unit_state"),
     Problem("unit_not_out", 409, ("state",), codes="unit_state"),
+    Problem("unit_not_doubted", 409, ("state",), codes="unit_state"),
     Problem("reason_missing", 422),
     Problem("reason_too_long", 422, ("limit",)),
     Problem("batch_importing", 409),

@@ -20,6 +20,7 @@ from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import asked_for
+from shoal.api.routes.order_delivery import delivery_of
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,
@@ -144,7 +145,7 @@ async def get_order(
     order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: Spoken = None
 ) -> FullOrder:
     """Return one order with its actions, and its timeline, oldest first."""
-    return await _full(server, await _known(server, account, order_id), language_of(accept_language))
+    return await _full(server, account, await _known(server, account, order_id), language_of(accept_language))
 
 
 @routes.post("/cookies/{cid}/orders/{order_id}/serve", summary="Retry an order's actions", responses=CHANGING)
@@ -175,7 +176,7 @@ async def serve_order(
             order = await _known(server, account, order_id)
             _refuse(order, await server.order_store.order_actions(account.id, order_id), [action])
     await _settled(server, account, order_id, caller)
-    return await _full(server, await _known(server, account, order_id), language_of(accept_language))
+    return await _full(server, account, await _known(server, account, order_id), language_of(accept_language))
 
 
 @routes.post("/cookies/{cid}/orders/{order_id}/settle", summary="Settle an order's action", responses=CHANGING)
@@ -202,7 +203,7 @@ async def settle_order(
         _refuse_action(order_actions, action)
         raise Conflict("it is settled", code="act_settled", action=action.value)
     await _settled(server, account, order_id, caller)
-    return await _full(server, await _known(server, account, order_id), language_of(accept_language))
+    return await _full(server, account, await _known(server, account, order_id), language_of(accept_language))
 
 
 async def _listed(server: Server, account_ids: Sequence[str], wanted: _Filter, language: Language) -> OrderList:
@@ -233,11 +234,13 @@ async def _short(server: Server, order: Order, names: _Names, language: Language
     return order_shape(order, names.get((order.account_id, order.chat_id), ""), reason, language)
 
 
-async def _full(server: Server, order: Order, language: Language) -> FullOrder:
+async def _full(server: Server, account: Account, order: Order, language: Language) -> FullOrder:
     order_store = server.order_store
     name = (await _names(server, [order])).get((order.account_id, order.chat_id), "")
     order_actions = await order_store.order_actions(order.account_id, order.order_id)
-    return full_order(order, name, order_actions, await order_store.events(order.account_id, order.order_id), language)
+    events = await order_store.events(order.account_id, order.order_id)
+    delivery = await delivery_of(server, account, order, order_actions, language)
+    return full_order(order, name, order_actions, events, delivery, language)
 
 
 async def _known(server: Server, account: Account, order_id: str) -> Order:

@@ -210,6 +210,16 @@ async def return_unit(
     return UnitShape(**unit_fields(unit))
 
 
+@_changing.post("/goods/{goods_id}/units/{unit_id}/doubt", summary="Mark a unit as doubted", responses=CHANGING)
+async def doubt_unit(
+    body: ReasonBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
+) -> UnitShape:
+    """Note that somebody else may have a unit, or that it may not work. Nobody gets it from now on."""
+    unit = await server.goods.units.move(goods, unit_id, UnitState.DOUBTED, by, reason=body.reason)
+    await _note(server, AuditEvent.UNIT_DOUBTED, goods, unit_id, by=by, origin=origin, reason=body.reason)
+    return UnitShape(**unit_fields(unit))
+
+
 async def _note(
     server: Server, event: AuditEvent, goods: Goods, unit_id: int, *, by: By, origin: str, reason: str
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from shoal.api.advice import advice_on
+from shoal.api.schemas.goods import StateShape
 from shoal.api.schemas.request_texts import body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
@@ -44,6 +45,14 @@ FULL_EXAMPLE: dict[str, Any] = {
         }
     ],
     "timeline": [_LINE],
+    "delivery": {
+        "goods_id": 7, "goods_name": "月卡", "wanted": 1, "state": "done", "gets": ["您的卡密：{codes}"],
+        "obstacle": None, "detail": "", "do": "",
+        "units": [
+            {"unit_id": 41, "goods_id": 7, "unit_no": 1, "state": "out", "masked": "AB…42", "replaces": None,
+             "reason": ""},
+        ],
+    },
 }  # fmt: skip
 
 
@@ -132,11 +141,45 @@ class LineShape(BaseModel):
     words: str
 
 
+class OrderUnitShape(BaseModel):
+    """A unit of an order, without its text. ``replaces``: the number of the unit in whose place it was sent."""
+
+    unit_id: int
+    goods_id: int
+    unit_no: int
+    state: StateShape
+    masked: str
+    replaces: int | None
+    reason: str
+
+
+class OrderDeliveryShape(BaseModel):
+    """What an order got, or would get now.
+
+    ``state`` is `planned` while the delivery has not begun; then ``gets`` has the messages, and ``obstacle`` names what
+    stands in the way (``detail`` and ``do`` say it to the owner). ``wanted``: how many units of the goods.
+    """
+
+    goods_id: int | None
+    goods_name: str
+    wanted: int
+    state: str
+    gets: list[str]
+    obstacle: str | None
+    detail: str
+    do: str
+    units: list[OrderUnitShape]
+
+
 class FullOrder(OrderShape):
-    """One order with everything that is known about it; ``url`` is its page on the site."""
+    """One order with everything that is known about it; ``url`` is its page on the site.
+
+    ``delivery`` is `null` for an order that got nothing from here and gets nothing more.
+    """
 
     model_config = example(**FULL_EXAMPLE)
     url: str
+    delivery: OrderDeliveryShape | None
     actions: list[ActionShape]
     timeline: list[LineShape]
 
@@ -187,9 +230,10 @@ def full_order(
     buyer_name: str,
     order_actions: Sequence[OrderAction],
     events: Sequence[OrderEvent],
+    delivery: OrderDeliveryShape | None,
     language: Language,
 ) -> FullOrder:
-    """Return one order with its actions and its timeline."""
+    """Return one order with its delivery, its actions and its timeline."""
     actions = [
         ActionShape(
             action=Action(order_action.action),
@@ -203,6 +247,7 @@ def full_order(
     return FullOrder(
         **_facts(order, buyer_name, reason_of(order_actions), language),
         url=PAGE_OF_ORDER.format(order.order_id),
+        delivery=delivery,
         actions=actions,
         timeline=[_line(event) for event in events],
     )

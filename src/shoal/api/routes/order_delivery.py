@@ -1,0 +1,74 @@
+"""What an order got, or would get now: its units, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shoal.accounts.account import Account
+from shoal.api.advice import advice_on
+from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
+from shoal.api.server import Server
+from shoal.goods.order_units import OrderUnit
+from shoal.language.choice import Language
+from shoal.orders.delivery_check import stock_ids
+from shoal.orders.explain_order import explain_order, purchase_of
+from shoal.orders.order_status import NOTHING_DUE
+from shoal.orders.order_store import Action, ActionState, Order, OrderAction
+
+PLANNED = "planned"
+_OVER = frozenset({ActionState.DONE, ActionState.NOT_NEEDED})
+
+
+async def delivery_of(
+    server: Server, account: Account, order: Order, order_actions: Sequence[OrderAction], language: Language
+) -> OrderDeliveryShape | None:
+    """Return what the order got; before its delivery began, what it would get by the rules and the stock of now."""
+    found = await server.goods.orders.of_order(account.unb, order.order_id, account.owner_id)
+    if found is not None and found.state:
+        return OrderDeliveryShape(
+            goods_id=found.goods_id,
+            goods_name=found.goods_name,
+            wanted=found.wanted,
+            state=found.state,
+            gets=[],
+            obstacle=None,
+            detail="",
+            do="",
+            units=[_unit(unit) for unit in found.units],
+        )
+    units = [] if found is None else [_unit(unit) for unit in found.units]
+    planned = None if _is_over(order, order_actions) else await _planned(server, account, order, language)
+    return planned and planned.model_copy(update={"units": units})
+
+
+def _is_over(order: Order, order_actions: Sequence[OrderAction]) -> bool:
+    """Return whether the order gets nothing more, or nothing says yet that it is paid."""
+    said = next((one for one in order_actions if one.action == Action.PAID_MESSAGE), None)
+    return order.status in NOTHING_DUE or (said is not None and said.state in _OVER)
+
+
+async def _planned(server: Server, account: Account, order: Order, language: Language) -> OrderDeliveryShape:
+    stock = await server.goods.store.stock(stock_ids(account))
+    explained = explain_order(account, stock, purchase_of(order))
+    goods_id = None if explained.rule is None else explained.rule.goods_id
+    detail, do = ("", "")
+    if explained.obstacle is not None:
+        detail, do = advice_on(f"obstacle.{explained.obstacle.value}", language, {})
+    known = None if goods_id is None else stock.get(goods_id)
+    mine = known is not None and known.owner_id == account.owner_id
+    return OrderDeliveryShape(
+        goods_id=goods_id,
+        goods_name=known.name if known is not None and mine else "",
+        wanted=explained.wanted,
+        state=PLANNED,
+        gets=[part.image_url or part.text for part in explained.parts],
+        obstacle=None if explained.obstacle is None else explained.obstacle.value,
+        detail=detail,
+        do=do,
+        units=[],
+    )
+
+
+def _unit(unit: OrderUnit) -> OrderUnitShape:
+    names = ("unit_id", "goods_id", "unit_no", "masked", "replaces", "reason")
+    return OrderUnitShape(**{name: getattr(unit, name) for name in names}, state=unit.state.value)

@@ -1,0 +1,125 @@
+"""What an order got of the stock, over the API: masked units, what it would get, and what a person does about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from api.test_goods import sent, some_goods
+from api.test_orders import ID, PATH, failed, paid
+from doors import Door, another_person, in_shell, served
+from goods_steps import by, changed
+from shoal.goods.bindings import bind_another, bind_units, units_went_out
+from shoal.storage.goods_tables import deliveries
+
+EN = {"Accept-Language": "en"}
+
+
+async def rules(door: Door, *rows: dict[str, Any]) -> None:
+    """The shop's delivery rules."""
+    await door.call("PUT", "/cookies/shop/deliveries", json={"rules": list(rows)})
+
+
+async def got(door: Door, goods_id: int, count: int = 1, *, out: bool = True, begun: bool = True) -> None:
+    """Bind units to the order, as the serving does."""
+    goods = await door.server.goods.store.get(goods_id)
+    assert goods is not None
+    unb = door.account().unb
+
+    def job(connection: Connection) -> None:
+        bind_units(connection, goods, unb=unb, order_id=ID, count=count, by=by())
+        if out:
+            units_went_out(connection, unb, ID, by())
+
+    await door.server.database.write(job)
+    if begun:
+        values = {"unb": unb, "order_id": ID, "owner_id": 1, "goods_id": goods_id, "wanted": count, "state": "done"}
+        await changed(door.server.database, insert(deliveries).values(values))
+
+
+async def delivery(door: Door) -> Any:
+    return (await door.call("GET", PATH, headers=EN))["delivery"]
+
+
+async def test_an_order_says_what_it_would_get_and_what_stands_in_the_way(door: Door) -> None:
+    goods_id = await some_goods(door)
+    await rules(door, {"item_id": "7001", "goods_id": goods_id, "count": 2, "parts": [{"text": "码：{codes}"}]})
+    await paid(door, quantity="1", parcel="no")
+    planned = await delivery(door)
+    assert (planned["state"], planned["goods_id"], planned["goods_name"], planned["wanted"]) == (
+        "planned", goods_id, "月卡", 2,
+    )  # fmt: skip
+    assert (planned["gets"], planned["obstacle"], planned["units"]) == (["码：{codes}"], "out_of_stock", [])
+    assert "stock" in planned["detail"]
+    assert "Import" in planned["do"]
+    await paid(door, status="cancelled", paid=False, message_id="2.PNM")
+    assert await delivery(door) is None
+
+
+async def test_units_of_an_order_are_masked_and_say_what_became_of_them(door: Door) -> None:
+    goods_id = await some_goods(door)
+    await sent(door, goods_id, [f"CANARY-CODE-000{number}" for number in range(4)])
+    await paid(door)
+    await got(door, goods_id, 2)
+    found = await delivery(door)
+    assert (found["state"], found["wanted"], found["obstacle"]) == ("done", 2, None)
+    assert [(unit["unit_no"], unit["state"], unit["masked"]) for unit in found["units"]] == [
+        (1, "out", "CA…00"), (2, "out", "CA…01"),
+    ]  # fmt: skip
+    first, second = (unit["unit_id"] for unit in found["units"])
+    await door.call("POST", f"/goods/{goods_id}/units/{first}/doubt", json={"reason": "wrong code"})
+    await door.call("POST", f"/goods/{goods_id}/units/{second}/return", json={"reason": "given back"})
+    goods = await door.server.goods.store.get(goods_id)
+    assert goods is not None
+    unb = door.account().unb
+    await door.server.database.write(
+        lambda connection: bind_another(
+            connection, goods, unb=unb, order_id=ID, replaces=1, reason="wrong code", by=by()
+        )
+    )
+    found = await delivery(door)
+    assert [(unit["unit_no"], unit["state"], unit["replaces"], unit["reason"]) for unit in found["units"]] == [
+        (1, "doubted", None, ""), (2, "returned", None, ""), (3, "held", 1, "wrong code"),
+    ]  # fmt: skip
+    (noted,) = (await door.call("GET", "/security-log?kind=unit_doubted"))["items"]
+    assert noted["facts"]["unit_id"] == first
+    held = found["units"][2]["unit_id"]
+    refused = await door.call("POST", f"/goods/{goods_id}/units/{held}/doubt", 409, json={"reason": "x"}, headers=EN)
+    assert (refused["code"], refused["params"]["state"]) == ("unit_not_doubted", "held")
+
+
+async def test_only_the_owner_of_the_units_sees_them_and_staff_see_them_masked(door: Door) -> None:
+    goods_id = await some_goods(door)
+    await sent(door, goods_id, ["CANARY-CODE-0001"])
+    await paid(door)
+    await got(door, goods_id)
+    async with another_person(door, "staff") as staff:
+        assert (await staff.client.get(PATH)).status_code == 404
+        await door.call("PUT", "/cookies/shop/staff/staff", json={"permission": "read"})
+        body = (await staff.client.get(PATH)).text
+        assert "CA…01" in body
+        assert "CANARY" not in body
+        unit_id = (await delivery(door))["units"][0]["unit_id"]
+        path = f"/goods/{goods_id}/units/{unit_id}/reveal"
+        assert (await staff.client.post(path, json={"reason": "curious"})).status_code == 404
+    await changed(door.server.database, deliveries.update().values(owner_id=99))
+    other = await door.server.goods.orders.of_order(door.account().unb, ID, 99)
+    assert other is not None
+    assert other.units == (), "the units are those of another owner"
+
+
+async def test_the_shell_shows_the_units_of_an_order(door: Door) -> None:
+    goods_id = await some_goods(door)
+    await sent(door, goods_id, ["CANARY-CODE-0001", "CANARY-CODE-0002"])
+    await paid(door)
+    await failed(door)
+    await got(door, goods_id)
+    token = (await door.call("POST", "/tokens", json={"name": "shell", "scope": "manage"}))["token"]
+    async with served(door) as url:
+        code, said = await in_shell(url, token, "orders", "show", "shop", ID)
+        assert (code, "CA…01" in said, "CANARY" in said) == (0, True, False), said
+        unit_id = (await delivery(door))["units"][0]["unit_id"]
+        code, said = await in_shell(url, token, "goods", "doubt", str(goods_id), str(unit_id), "--reason", "broken")
+        assert code == 0, said
+    assert (await delivery(door))["units"][0]["state"] == "doubted"

@@ -1,0 +1,71 @@
+"""An order's units in the console: masked, shown to their owner, marked; and what an unserved order would get."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+from sqlalchemy import Connection, insert
+
+from browser.conftest import Console
+from browser.test_orders import ID, _paid
+from goods_steps import by
+from shoal.goods.bindings import bind_units, units_went_out
+from shoal.storage.goods_tables import deliveries
+
+
+async def stocked(console: Console, *codes: str) -> int:
+    """Goods with these units, and a delivery rule of the shop for the item of the order."""
+    door = console.door
+    goods_id = int((await door.call("POST", "/goods", json={"name": "月卡", "kind": "stock"}))["id"])
+    if codes:
+        await door.call("POST", f"/goods/{goods_id}/units", json={"lines": list(codes)})
+    rule = {"item_id": "7001", "goods_id": goods_id, "parts": [{"text": "您的卡密：{codes}"}]}
+    await door.call("PUT", "/cookies/afu/deliveries", json={"rules": [rule]})
+    return goods_id
+
+
+async def served(console: Console, goods_id: int, order_id: str = ID) -> None:
+    """Bind a unit to the order and send it out, as the serving does."""
+    server = console.door.server
+    goods = await server.goods.store.get(goods_id)
+    assert goods is not None
+    unb = console.door.account("afu").unb
+    row = {"unb": unb, "order_id": order_id, "owner_id": 1, "goods_id": goods_id, "wanted": 1, "state": "done"}
+
+    def job(connection: Connection) -> None:
+        bind_units(connection, goods, unb=unb, order_id=order_id, count=1, by=by())
+        units_went_out(connection, unb, order_id, by())
+        connection.execute(insert(deliveries).values(row))
+
+    await server.database.write(job)
+
+
+async def test_the_units_of_an_order_are_shown_masked_and_marked_by_their_owner(console: Console) -> None:
+    goods_id = await stocked(console, "AB12-0001", "AB12-0002")
+    await _paid(console, quantity="1", parcel="no")
+    await served(console, goods_id)
+    page = await console.page(f"/console/orders/afu/{ID}")
+    delivery = page.locator("[data-test=delivery]")
+    await expect(delivery).to_contain_text("货品“月卡”，1 个卡密")
+    unit = delivery.locator("[data-unit='1']")
+    await expect(unit).to_contain_text("AB…01")
+    await unit.locator("[data-test=show-unit]").click()
+    await page.locator("[name=reason]").fill("买家打不开")
+    await page.locator("[data-test=confirm-unit]").click()
+    await expect(page.locator("[data-test=revealed]")).to_have_text("AB12-0001")
+    await page.keyboard.press("Escape")
+    await unit.locator("[data-test=doubt-unit]").click()
+    await page.locator("[name=reason]").fill("已被使用")
+    await page.locator("[data-test=confirm-unit]").click()
+    await expect(unit).to_have_attribute("data-state", "doubted")
+    await expect(unit.locator("[data-test=doubt-unit]")).to_have_count(0)
+
+
+async def test_an_order_that_waits_says_what_it_would_get_or_what_is_missing(console: Console) -> None:
+    goods_id = await stocked(console)
+    await _paid(console, quantity="1", parcel="no")
+    page = await console.page(f"/console/orders/afu/{ID}")
+    delivery = page.locator("[data-test=delivery]")
+    await expect(delivery.locator("[data-obstacle=out_of_stock]")).to_contain_text("库存不足")
+    await console.door.call("PATCH", f"/goods/{goods_id}", json={"active": False})
+    await page.reload()
+    await expect(delivery.locator("[data-obstacle=goods_off]")).to_be_visible()
