@@ -9,8 +9,8 @@ from pathlib import Path
 SOURCES = Path(__file__).parents[2] / "web" / "src"
 ROWS = (
     {"app"},
-    {"overview", "chats", "orders", "stock", "history", "users", "settings", "login"},
-    {"rules", "deliveries"},
+    {"overview", "chats", "orders", "history", "users", "settings", "login"},
+    {"rules", "deliveries", "stock"},
     {"accounts"},
     {"common"},
     {"i18n"},
