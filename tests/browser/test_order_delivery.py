@@ -6,9 +6,10 @@ from playwright.async_api import expect
 from sqlalchemy import Connection, insert
 
 from browser.conftest import Console
-from browser.test_orders import ID, _paid
+from browser.test_orders import ID, _became, _paid
 from goods_steps import by
 from shoal.goods.bindings import bind_units, units_went_out
+from shoal.orders.order_store import ActionState
 from shoal.storage.goods_tables import deliveries
 
 
@@ -69,3 +70,23 @@ async def test_an_order_that_waits_says_what_it_would_get_or_what_is_missing(con
     await console.door.call("PATCH", f"/goods/{goods_id}", json={"active": False})
     await page.reload()
     await expect(delivery.locator("[data-obstacle=goods_off]")).to_be_visible()
+
+
+async def test_orders_that_wait_are_served_after_a_preview_without_those_left_out(console: Console) -> None:
+    goods_id = await stocked(console, "AB12-0001", "AB12-0002", "AB12-0003")
+    for number, quantity in ((1, 2), (2, 5), (3, 1)):
+        order_id = f"450000000000000000{number}"
+        await _paid(console, order_id, quantity=str(quantity), parcel="no", message_id=f"{number}.PNM")
+        await _became(console, ActionState.FAILED, "out_of_stock", order_id)
+    page = await console.page(f"/console/stock/{goods_id}")
+    waiting = page.locator("[data-test=waiting]")
+    await expect(waiting).to_contain_text("3 个订单在等这个货品")
+    await waiting.locator("[data-test=serve-waiting]").click()
+    await expect(page.locator("[data-waiting$='1']")).to_contain_text("得到 2 个")
+    await expect(page.locator("[data-waiting$='2']")).to_contain_text("需要 5 个")
+    await page.get_by_role("checkbox", name="4500000000000000001").click()
+    await page.locator("[data-test=serve-go]").click()
+    await expect(page.locator("[data-test=toast]", has_text="已安排 1 个订单发货")).to_be_visible()
+    await expect(waiting).to_contain_text("2 个订单在等这个货品")
+    (said,) = await console.door.server.order_store.order_actions("afu", "4500000000000000003")
+    assert said.detail == "asked_by_owner"

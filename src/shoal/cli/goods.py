@@ -128,6 +128,18 @@ def undo_import(
     run(_act(url, goods_id, ("batches", str(batch_id), "undo"), None))
 
 
+@goods.command("waiting", help=words("cli.goods.help.waiting"))
+def list_waiting(goods_id: GoodsId, url: Url = None, as_json: AsJson = False) -> None:
+    """List the orders that wait for goods, and what each would get."""
+    run(_waiting(url, goods_id, as_json=as_json))
+
+
+@goods.command("serve-waiting", help=words("cli.goods.help.serve_waiting"))
+def serve_waiting(goods_id: GoodsId, url: Url = None) -> None:
+    """Serve the orders that wait for goods, as far as the stock is enough."""
+    run(_serve_waiting(url, goods_id))
+
+
 async def _list(url: str | None, *, as_json: bool) -> None:
     async with signed_in(url) as client:
         found = (await client.call("GET", "goods"))["items"]
@@ -163,6 +175,18 @@ async def _units(url: str | None, goods_id: int, params: dict[str, str], *, as_j
     async with signed_in(url) as client:
         found = (await client.call("GET", "goods", str(goods_id), "units", params=params))["items"]
     _print(found, as_json=as_json, none=words("cli.goods.no_units"), table=_unit_table)
+
+
+async def _waiting(url: str | None, goods_id: int, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        found = (await client.call("GET", "goods", str(goods_id), "waiting"))["items"]
+    _print(found, as_json=as_json, none=words("cli.goods.none_waiting"), table=_waiting_table)
+
+
+async def _serve_waiting(url: str | None, goods_id: int) -> None:
+    async with signed_in(url) as client:
+        answer = await client.call("POST", "goods", str(goods_id), "serve-waiting", body={})
+    typer.echo(words("cli.goods.asked", count=answer["asked"], waiting=len(answer["items"])))
 
 
 async def _act(url: str | None, goods_id: int, path: tuple[str, ...], body: Any, *, show: str = "") -> None:
@@ -211,6 +235,18 @@ def _goods_table(found: list[dict[str, Any]], *, plain: bool) -> Table:
             str(counts["out"]),
             "–" if days is None else f"{days:g}",
         )
+    return table
+
+
+def _waiting_table(found: list[dict[str, Any]], *, plain: bool) -> Table:
+    headings = (
+        words("cli.table.shop"), words("cli.goods.order"), words("cli.goods.wanted"), words("cli.goods.gets"),
+        words("cli.table.problem"),
+    )  # fmt: skip
+    table = _table(headings, plain=plain)
+    for one in found:
+        values = (one["account"], one["order_id"], str(one["wanted"]), str(one["gets"]), one["detail"])
+        table.add_row(*(Text(printable(value)) for value in values))
     return table
 
 

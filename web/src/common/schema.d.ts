@@ -2458,6 +2458,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/goods/{goods_id}/waiting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List waiting orders
+         * @description List the orders of all the owner's shops that wait for these goods, and what each would get of the stock now.
+         */
+        get: operations["list_waiting"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/goods/{goods_id}/serve-waiting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Serve waiting orders
+         * @description Ask again for each waiting order that the stock is enough for, the oldest first. Those of a shop that is not
+         *     connected are served when it is. Look first whether their buyers were served by hand.
+         */
+        post: operations["serve_waiting"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pictures": {
         parameters: {
             query?: never;
@@ -4641,7 +4682,10 @@ export interface components {
         /**
          * ImportAnswer
          * @description The result of an import: of doubles and refused lines the first 1,000 each are named, all are counted.
+         *
+         *     ``waiting``: how many orders waited for these goods; ``asked``: how many of them are served now.
          * @example {
+         *       "asked": 0,
          *       "batch_id": 3,
          *       "doubles": [
          *         {
@@ -4662,7 +4706,8 @@ export interface components {
          *         }
          *       ],
          *       "refused_count": 1,
-         *       "taken": 100
+         *       "taken": 100,
+         *       "waiting": 7
          *     }
          */
         ImportAnswer: {
@@ -4682,6 +4727,10 @@ export interface components {
             doubles_count: number;
             /** Refused Count */
             refused_count: number;
+            /** Waiting */
+            waiting: number;
+            /** Asked */
+            asked: number;
             /** Op Id */
             op_id: string;
         };
@@ -5885,6 +5934,20 @@ export interface components {
             op_id: string;
             /** Msg */
             msg: string;
+        };
+        /**
+         * NamedOrder
+         * @description An order of an account.
+         * @example {
+         *       "account": "my-shop",
+         *       "order_id": "4500000000000000001"
+         *     }
+         */
+        NamedOrder: {
+            /** Account */
+            account: string;
+            /** Order Id */
+            order_id: string;
         };
         /**
          * NewAccountBody
@@ -8007,6 +8070,47 @@ export interface components {
             action?: ("free_shipping" | "paid_message" | "confirm") | null;
         };
         /**
+         * ServeWaitingBody
+         * @description Which of the waiting orders to serve; `null`: all that the stock is enough for.
+         * @example {
+         *       "orders": [
+         *         {
+         *           "account": "my-shop",
+         *           "order_id": "4500000000000000001"
+         *         }
+         *       ]
+         *     }
+         */
+        ServeWaitingBody: {
+            /** Orders */
+            orders?: components["schemas"]["NamedOrder"][] | null;
+        };
+        /**
+         * ServedWaiting
+         * @description How many orders were asked for again, and the waiting ones as they were; ``gets`` of the others is 0.
+         * @example {
+         *       "asked": 1,
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "buyer_name": "buyer",
+         *           "created_at": "2026-01-02T03:04:05.120Z",
+         *           "detail": "",
+         *           "gets": 2,
+         *           "item_id": "700000000001",
+         *           "order_id": "4500000000000000001",
+         *           "wanted": 2
+         *         }
+         *       ]
+         *     }
+         */
+        ServedWaiting: {
+            /** Asked */
+            asked: number;
+            /** Items */
+            items: components["schemas"]["WaitingOrderShape"][];
+        };
+        /**
          * Services
          * @description The status of each service.
          */
@@ -9232,6 +9336,56 @@ export interface components {
             username?: string | null;
             /** Is Admin */
             is_admin?: boolean | null;
+        };
+        /**
+         * WaitingList
+         * @description The orders that wait for goods, the oldest first, and how many units are free.
+         * @example {
+         *       "free": 3,
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "buyer_name": "buyer",
+         *           "created_at": "2026-01-02T03:04:05.120Z",
+         *           "detail": "",
+         *           "gets": 2,
+         *           "item_id": "700000000001",
+         *           "order_id": "4500000000000000001",
+         *           "wanted": 2
+         *         }
+         *       ]
+         *     }
+         */
+        WaitingList: {
+            /** Free */
+            free: number;
+            /** Items */
+            items: components["schemas"]["WaitingOrderShape"][];
+        };
+        /**
+         * WaitingOrderShape
+         * @description An order that was not served because the stock was too small. It ``gets`` all the units it wants, or none.
+         *
+         *     ``obstacle`` is why none, and ``detail`` says it.
+         */
+        WaitingOrderShape: {
+            /** Account */
+            account: string;
+            /** Order Id */
+            order_id: string;
+            /** Buyer Name */
+            buyer_name: string;
+            /** Item Id */
+            item_id: string | null;
+            /** Wanted */
+            wanted: number;
+            /** Gets */
+            gets: number;
+            obstacle: components["schemas"]["Obstacle"] | null;
+            /** Detail */
+            detail: string;
+            /** Created At */
+            created_at: string;
         };
         /**
          * WarningCode
@@ -21811,6 +21965,203 @@ export interface operations {
             };
             /** @description The request conflicts with the current state */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_waiting: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaitingList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    serve_waiting: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServeWaitingBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServedWaiting"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

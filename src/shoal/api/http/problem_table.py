@@ -228,6 +228,7 @@ _ROWS = (
     Problem("bad_delivery_title", 422, ("limit",)),
     Problem("bad_delivery_spec", 422, ("limit",)),
     Problem("bad_delivery_goods", 422),
+    Problem("delivery_goods_unknown", 422, ("item", "spec", "goods")),
     Problem("bad_delivery_count", 422, ("limit",)),
     Problem("bad_delivery_delay", 422, ("limit",)),
     Problem("bad_delivery_confirm", 422, ("limit",)),

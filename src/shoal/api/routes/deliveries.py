@@ -14,6 +14,7 @@ from shoal.api.http.changes import facts_of, made, untouched
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
+from shoal.api.http.rule_goods import require_own_goods
 from shoal.api.routes.rule_changes import measured
 from shoal.api.schemas.deliveries import (
     DeliveriesBody,
@@ -56,6 +57,8 @@ async def replace_deliveries(
     """
     wanted = [await measured(server, delivery_values(row)) for row in body.rules]
     edit = edits.deliveries(wanted, merge=mode == "merge")
+    if not caller.repeats:
+        await require_own_goods(server, account, (await edits.apply_edit(edit, account)).deliveries)
     facts: dict[str, Any]
     if dry_run:
         after = await server.manager.preview_rules(account.id, edit, caller=caller)

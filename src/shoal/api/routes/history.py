@@ -17,6 +17,7 @@ from shoal.api.http.changes import changed
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
+from shoal.api.http.rule_goods import require_own_goods
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
@@ -210,6 +211,8 @@ async def undo_change(
     A new cookie, the creation and the deletion of an account cannot be undone. Restored rules and items keep their ids.
     """
     entry, account = await _undoable_entry(server, who, rev)
+    if "deliveries" in entry.changes and not caller.repeats:
+        await require_own_goods(server, account, undo(entry)(account).deliveries)
     if dry_run:
         return _preview(entry, account, caller, response)
     return Undone(**await changed(server, response, account.id, server.manager.undo(entry, caller=caller)))

@@ -18,6 +18,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.http.unit_bodies import SentFile, UnitsRoute
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.invitations import NoStore
+from shoal.api.routes.restock import after_import
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.goods import (
     BatchList,
@@ -109,10 +110,11 @@ async def import_units(
     """
     sent, name, data = await _sent_lines(server, body.lines)
     if dry_run or body.dry_run:
-        result = await server.goods.imports.preview(goods, sent)
+        result, restocked = await server.goods.imports.preview(goods, sent), (0, 0)
     else:
         result = await server.goods.imports.run(goods, sent, by, file_name=name, data=data)
-    return await beside(_import_answer, result, sent, by, language)
+        restocked = await after_import(server, goods, by.actor)
+    return await beside(_import_answer, result, sent, by, restocked, language)
 
 
 async def _sent_lines(server: Server, lines: Any) -> tuple[SentLines, str, bytes]:
@@ -133,7 +135,9 @@ async def _sent_lines(server: Server, lines: Any) -> tuple[SentLines, str, bytes
     raise InvalidInput("no file of units", code="not_a_units_file")
 
 
-def _import_answer(result: Imported, sent: SentLines, by: By, language: Language) -> ImportAnswer:
+def _import_answer(
+    result: Imported, sent: SentLines, by: By, restocked: tuple[int, int], language: Language
+) -> ImportAnswer:
     return ImportAnswer(
         batch_id=None if result.batch is None else result.batch.id,
         dry_run=result.batch is None,
@@ -143,6 +147,8 @@ def _import_answer(result: Imported, sent: SentLines, by: By, language: Language
         refused=[_refused(one, language) for one in result.refused[:MOST_NAMED]],
         doubles_count=len(result.doubles),
         refused_count=len(result.refused),
+        waiting=restocked[0],
+        asked=restocked[1],
         op_id=shown_op_id(by.op_id),
     )
 

@@ -1,0 +1,129 @@
+"""Orders that wait for units of goods: which there are, and which of them the stock is enough for. Oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, and_, select
+
+from shoal.accounts.account import Account
+from shoal.goods.goods import Goods, GoodsKind, Stock
+from shoal.goods.goods_store import GoodsStore, stock_of
+from shoal.goods.unit_states import UnitState
+from shoal.orders.delivery_check import stock_ids
+from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of
+from shoal.orders.order_actions import Action, ActionState
+from shoal.orders.order_records import Order, order_of
+from shoal.orders.order_status import NOTHING_DUE
+from shoal.orders.order_store import OrderStore
+from shoal.storage.among import among
+from shoal.storage.database import Database
+from shoal.storage.schema import order_actions, orders
+
+MOST_WAITING = 1_000
+"""How many waiting orders of an owner are looked at."""
+
+_NOT_YET = "by_hand"
+"""The obstacle of counted goods that are not served by themselves yet: nothing is in the way of the stock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingOrder:
+    """An order that wants units. It ``gets`` all of them or none; ``obstacle`` says why none."""
+
+    order: Order
+    wanted: int
+    gets: int
+    obstacle: Obstacle | None
+
+
+def share_out(
+    goods: Goods, free: int, found: Iterable[tuple[Account, Order, Mapping[int, Stock]]]
+) -> list[WaitingOrder]:
+    """Return the orders whose rule names the goods, with what each gets of the ``free`` units.
+
+    An order that needs more than what is left gets none, and a later one that needs less gets its units.
+    """
+    waiting = []
+    for account, order, stock in found:
+        explained = explain_order(account, {**stock, goods.id: stock_of(goods, free)}, purchase_of(order))
+        if not _names(explained, goods.id):
+            continue
+        obstacle = None if explained.obstacle == _NOT_YET else explained.obstacle
+        gets = 0 if obstacle is not None else explained.wanted
+        if goods.kind is GoodsKind.STOCK:
+            free -= gets
+        waiting.append(WaitingOrder(order=order, wanted=explained.wanted, gets=gets, obstacle=obstacle))
+    return waiting
+
+
+def _names(explained: Explained, goods_id: int) -> bool:
+    return explained.rule is not None and explained.rule.goods_id == goods_id
+
+
+class WaitingOrders:
+    """Finds the orders that wait for goods, and has them served."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: GoodsStore,
+        order_store: OrderStore,
+        accounts: Callable[[], Collection[Account]],
+    ) -> None:
+        """``accounts`` returns the published accounts."""
+        self._database = database
+        self._store = store
+        self._order_store = order_store
+        self._accounts = accounts
+
+    async def of_goods(self, goods: Goods) -> list[WaitingOrder]:
+        """Return the orders that were not served because these goods were out of stock, oldest first."""
+        mine = {
+            account.id: account
+            for account in self._accounts()
+            if account.owner_id == goods.owner_id and goods.id in stock_ids(account)
+        }
+        if not mine:
+            return []
+        found = await self._database.read(lambda connection: _out_of_stock(connection, mine))
+        counts = (await self._store.counts([goods.id]))[goods.id]
+        stock = await self._store.stock({goods_id for account in mine.values() for goods_id in stock_ids(account)})
+        free = counts[UnitState.FREE]
+        return share_out(goods, free, [(mine[order.account_id], order, stock) for order in found])
+
+    async def serve(
+        self, goods: Goods, *, actor: str, only: Collection[tuple[str, str]] | None = None
+    ) -> list[WaitingOrder]:
+        """Ask again for each waiting order that the stock is enough for (``only``: those of these accounts and ids).
+
+        Return all waiting orders as they were; ``gets`` is 0 for one that is not asked for. An account that is not
+        connected serves its orders when it is.
+        """
+        asked = []
+        for one in await self.of_goods(goods):
+            key = (one.order.account_id, one.order.order_id)
+            is_wanted = one.gets > 0 and (only is None or key in only)
+            is_asked = is_wanted and await self._order_store.ask_again(*key, Action.PAID_MESSAGE, actor=actor)
+            asked.append(one if is_asked else replace(one, gets=0))
+        return asked
+
+
+def _out_of_stock(connection: Connection, account_ids: Collection[str]) -> list[Order]:
+    same = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
+    query = (
+        select(orders)
+        .join(order_actions, same)
+        .where(
+            among(orders.c.account_id, account_ids),
+            orders.c.problem == Obstacle.OUT_OF_STOCK.value,
+            orders.c.status.not_in([status.value for status in NOTHING_DUE]),
+            order_actions.c.action == Action.PAID_MESSAGE.value,
+            order_actions.c.state == ActionState.FAILED.value,
+            order_actions.c.detail == Obstacle.OUT_OF_STOCK.value,
+        )
+        .order_by(orders.c.created_at_ms, orders.c.account_id, orders.c.order_id)
+        .limit(MOST_WAITING)
+    )
+    return [order_of(row) for row in connection.execute(query).mappings()]
