@@ -17,6 +17,7 @@ from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
 from shoal.goods.goods import GoodsKind
 from shoal.goods.imports import SAME_FILE
+from shoal.goods.suppliers import Meaning
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.delivery_check import ShopObstacle
@@ -34,6 +35,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.goods.kinds": set(GoodsKind),
+    "cli.goods.outcomes": set(Meaning),
     "cli.outcome": set(ActionState),
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
     "cli.state": {*AccountState, "mute"},

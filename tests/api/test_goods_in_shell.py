@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from doors import in_shell, open_door, served
+from suppliers import CANARY, served_supplier, settings_for
 
 
 async def test_goods_are_added_filled_shown_and_undone_by_commands(tmp_path: Path) -> None:
@@ -37,3 +38,24 @@ async def test_goods_are_added_filled_shown_and_undone_by_commands(tmp_path: Pat
         assert len(json.loads(await said("units", "1", "--json"))) == 1
         code, text = await in_shell(url, token, "goods", "import", "1", str(tmp_path / "none.txt"))
         assert (code, "cannot read" in text) == (2, True)
+
+
+async def test_goods_of_a_supplier_are_added_shown_masked_and_tried_by_commands(tmp_path: Path) -> None:
+    async with served_supplier() as (base, counter), open_door(tmp_path / "data") as door, served(door) as url:
+        token = await door.server.sessions.open(1)
+        file = tmp_path / "supplier.json"
+        await asyncio.to_thread(file.write_text, json.dumps(settings_for(base)), encoding="utf-8")
+
+        async def said(*words: str, typed: str = "") -> str:
+            code, text = await in_shell(url, token, "goods", *words, typed=typed)
+            assert (code, CANARY in text) == (0, False), text
+            return text
+
+        assert (await said("add-supplier", "代充", str(file))).strip() == "Added 代充, with the ID 1."
+        changed = json.loads(await said("supplier", "1", "-", typed='{"timeout_seconds": 7}'))
+        assert (changed["headers"], changed["timeout_seconds"]) == ({"Authorization": "***"}, 7)
+        shown = await said("try", "1")
+        assert "Authorization: ***" in shown
+        assert "Nothing was sent." in shown
+        assert counter.view()["calls"] == []
+        assert "Answer 200: one unit was bought and is in stock: SU…01" in await said("try", "1", "--call")

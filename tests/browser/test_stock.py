@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from browser.conftest import Console
+from suppliers import served_supplier
 
 
 async def test_goods_are_added_filled_after_a_preview_and_undone(console: Console) -> None:
@@ -42,3 +43,38 @@ async def test_goods_are_added_filled_after_a_preview_and_undone(console: Consol
     await page.locator("[data-test=undo]").click()
     await expect(units).to_have_count(1)
     await expect(page.locator("[data-test=batches]")).to_contain_text("已撤销")
+
+
+async def test_a_supplier_is_set_shown_masked_and_tried(console: Console) -> None:
+    async with served_supplier() as (url, counter):
+        page = await console.page("/console/stock")
+        await page.locator("[data-test=add-goods]").click()
+        await page.locator("[name=goods-name]").fill("代充")
+        await page.get_by_text("供货商", exact=True).click()
+        await page.locator("[name=supplier-url]").fill(f"{url}/supplier/orders")
+        await page.locator("[name=supplier-headers]").fill("Authorization: Bearer canary-1")
+        await page.locator("[name=supplier-body]").fill('{"order": "{order_id}", "token": "canary-2"}')
+        await page.locator("[name=supplier-path]").fill("data.cards.0.code")
+        await page.locator("[data-test=save-goods]").click()
+        await page.locator("[data-goods=代充]").get_by_role("link").click()
+        card = page.locator("[data-test=supplier]")
+        await expect(card).to_contain_text("/supplier/orders")
+        await card.locator("[data-test=show-call]").click()
+        await expect(card.locator("[data-test=call]")).to_contain_text("Authorization: ***")
+        assert counter.view()["calls"] == []
+        await card.locator("[data-test=test-call]").click()
+        await page.locator("[data-test=confirm-call]").click()
+        await expect(card.locator("[data-test=outcome]")).to_contain_text("SU…01")
+        await expect(page.locator("[data-test=units] li")).to_have_count(1)
+        (called,) = counter.view()["calls"]
+        assert (called["headers"]["authorization"], "canary-2" in called["body"]) == ("Bearer canary-1", True)
+
+        await page.locator("[data-test=edit-goods]").click()
+        await page.locator("[name=supplier-timeout]").fill("7")
+        await page.locator("[data-test=save-goods]").click()
+        await expect(page.locator("[data-test=stock-history]")).to_contain_text("修改了货品")
+        assert "canary" not in await page.content()
+        await card.locator("[data-test=test-call]").click()
+        await page.locator("[data-test=confirm-call]").click()
+        await expect(page.locator("[data-test=units] li")).to_have_count(2)
+        assert counter.view()["calls"][1]["headers"]["authorization"] == "Bearer canary-1"

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from goods_steps import an_owner, by, states_of, unit_texts
 from shoal.errors import Conflict, StoreError
 from shoal.goods.bindings import HELD, BoundUnit, bind_units, release_units, units_of_order, units_went_out
-from shoal.goods.fetching import reserve_unit
+from shoal.goods.fetching import let_go_of_doubted, reserve_unit
 from shoal.goods.goods import Goods
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.supplier_units import Fetched, SupplierUnits, UnitsOfOrder, Waits
@@ -39,6 +39,11 @@ class Shop:
     async def fetch(self, order_id: str = "1", count: int = 1, **more: Any) -> Fetched:
         order = UnitsOfOrder(goods=self.goods, unb=UNB, order_id=order_id, count=count)
         return await self.fetcher.fetch(order, by(), **more)
+
+    async def asked_again(self, order_id: str = "1") -> Fetched:
+        """A person asks for the order once more."""
+        await self.database.write(lambda connection: let_go_of_doubted(connection, unb=UNB, order_id=order_id, by=by()))
+        return await self.fetch(order_id)
 
     async def bound(self, order_id: str = "1") -> tuple[BoundUnit, ...]:
         return await self.database.read(lambda connection: units_of_order(connection, UNB, order_id))
@@ -143,7 +148,7 @@ async def test_what_may_have_been_bought_is_doubted_and_asked_for_again_by_a_per
             await database.write(
                 lambda connection: bind_units(connection, shop.goods, unb=UNB, order_id="1", count=1, by=by())
             )
-        assert await shop.fetch(again=True) is Fetched.READY
+        assert await shop.asked_again() is Fetched.READY
         assert (shop.asked, await shop.states(), shop.sold) == (["order"] * 2, {"doubted": 1, "held": 1}, 1)
         assert len({line["key"] for line in shop.counter.calls.after(0)}) == 1
 
@@ -219,7 +224,7 @@ async def test_a_query_that_fails_leaves_a_doubt_which_a_later_one_settles(
         assert await shop.fetch() is Fetched.DOUBTED
         shop.counter.query = True
         assert await shop.fetch() is Fetched.DOUBTED
-        assert await shop.fetch(again=True) is Fetched.READY
+        assert await shop.asked_again() is Fetched.READY
         assert (shop.asked, shop.sold) == (["order", "query", "query"], 1)
         assert await shop.states() == {"doubted": 1, "held": 1}
 
@@ -231,9 +236,7 @@ async def test_a_death_between_the_intent_and_its_answer(
 ) -> None:
     async with a_shop(database, vault, supplier, query=query) as shop:
         reserved = await database.write(
-            lambda connection: reserve_unit(
-                connection, shop.goods, unb=UNB, order_id="1", unit_no=1, by=by(), again=False
-            )
+            lambda connection: reserve_unit(connection, shop.goods, unb=UNB, order_id="1", unit_no=1, by=by())
         )
         assert reserved.unit_id
         assert await shop.states() == {"fetching": 1}

@@ -14,6 +14,7 @@ import typer
 from shoal import __version__
 from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
+from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.deliveries import deliveries

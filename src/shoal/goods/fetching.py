@@ -44,12 +44,10 @@ class Reserved:
     asked_before: bool = False
 
 
-def reserve_unit(
-    connection: Connection, goods: Goods, *, unb: str, order_id: str, unit_no: int, by: By, again: bool
-) -> Reserved:
+def reserve_unit(connection: Connection, goods: Goods, *, unb: str, order_id: str, unit_no: int, by: By) -> Reserved:
     """Return what there is at a place of an order; when nothing is there, a free unit or one to be fetched.
 
-    ``again``: a person asks again for a unit that is doubted. Raises ``Conflict`` (``order_has_other_units``).
+    Raises ``Conflict`` (``order_has_other_units``).
     """
     mine = (bindings.c.unb == unb, bindings.c.order_id == order_id, bindings.c.unit_no == unit_no)
     query = (
@@ -65,13 +63,24 @@ def reserve_unit(
             return Reserved(Place.INTERRUPTED, there["unit_id"], asked_before=True)
         if there["state"] != UnitState.DOUBTED or there["binding"] == OUT:
             return Reserved(Place.HELD, there["unit_id"])
-        if not again:
-            return Reserved(Place.DOUBTED, there["unit_id"], asked_before=True)
-        _let_go(connection, there["unit_id"], by)
+        return Reserved(Place.DOUBTED, there["unit_id"], asked_before=True)
     asked_before = connection.scalar(select(exists().where(*mine, bindings.c.state == RELEASED))) or False
     if bind_free_unit(connection, goods, unb=unb, order_id=order_id, unit_no=unit_no, by=by) is not None:
         return Reserved(Place.HELD)
     return Reserved(Place.NEW, fetching_unit(connection, goods, by, (unb, order_id, unit_no)), asked_before)
+
+
+def let_go_of_doubted(connection: Connection, *, unb: str, order_id: str, by: By) -> int:
+    """Part an order from its doubted units, because a person wants it served: nothing of them was ever sent.
+
+    They stay doubted, and the supplier is asked again with the same key. Return how many there were.
+    """
+    doubted = select(units.c.id).where(units.c.state == UnitState.DOUBTED.value, units.c.sealed.is_(None))
+    mine = (bindings.c.unb == unb, bindings.c.order_id == order_id, bindings.c.state == HELD)
+    values = {"state": RELEASED, "settled_at_ms": by.at_ms, "reason": "asked_again"}
+    return int(
+        connection.execute(update(bindings).where(*mine, bindings.c.unit_id.in_(doubted)).values(values)).rowcount
+    )
 
 
 def fetching_unit(connection: Connection, goods: Goods, by: By, place: tuple[str, str, int] | None = None) -> int:
@@ -123,13 +132,6 @@ def settle_unit(
     connection.execute(delete(units).where(mine))
     write_history(connection, by, StockEvent.NOT_FETCHED, reason=_reason(answer), **about)
     return answer.meaning
-
-
-def _let_go(connection: Connection, unit_id: int, by: By) -> None:
-    """Part a doubted unit from its order: nothing of it was ever sent."""
-    mine = (bindings.c.unit_id == unit_id, text(BOUND))
-    values = {"state": RELEASED, "settled_at_ms": by.at_ms, "reason": "asked_again"}
-    connection.execute(update(bindings).where(*mine).values(values))
 
 
 def _binding_of(unit_id: int) -> Any:

@@ -115,12 +115,11 @@ class SupplierUnits:
         order: UnitsOfOrder,
         by: By,
         *,
-        again: bool = False,
         is_still_due: Callable[[], Awaitable[bool]] = _always,
     ) -> Fetched:
         """Fetch what the order does not have yet, one unit after another. ``READY``: they are bound to it, and held.
 
-        ``again``: a person asks again for units that are doubted. ``is_still_due`` is asked before each unit.
+        ``is_still_due`` is asked before each unit.
         Raises ``StoreError``, and ``Conflict`` (``order_has_other_units``, ``too_many_units_of_order``).
         """
         if not 1 <= order.count <= MOST_UNITS:
@@ -128,7 +127,7 @@ class SupplierUnits:
         key = (order.unb, order.order_id)
         task = self._running.get(key)
         if task is None:
-            work = self._fetch(order, by, again=again, is_still_due=is_still_due)
+            work = self._fetch(order, by, is_still_due)
             task = asyncio.create_task(work, name=f"supplier:{order.order_id}")
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
@@ -161,22 +160,20 @@ class SupplierUnits:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("units not fetched", order=key[1], why=type(error).__name__)
 
-    async def _fetch(
-        self, order: UnitsOfOrder, by: By, *, again: bool, is_still_due: Callable[[], Awaitable[bool]]
-    ) -> Fetched:
+    async def _fetch(self, order: UnitsOfOrder, by: By, is_still_due: Callable[[], Awaitable[bool]]) -> Fetched:
         for unit_no in range(1, order.count + 1):
             if not await is_still_due():
                 return Fetched.STOPPED
-            found = await self._unit(order, unit_no, replace(by, at_ms=self._now_ms()), again=again)
+            found = await self._unit(order, unit_no, replace(by, at_ms=self._now_ms()))
             if found is not Fetched.READY:
                 log.warning("units not fetched", order=order.order_id, goods=order.goods.id, why=found.value)
                 return found
         return Fetched.READY
 
-    async def _unit(self, order: UnitsOfOrder, unit_no: int, by: By, *, again: bool) -> Fetched:
+    async def _unit(self, order: UnitsOfOrder, unit_no: int, by: By) -> Fetched:
         place = {"unb": order.unb, "order_id": order.order_id}
         there = await self._database.write(
-            lambda connection: reserve_unit(connection, order.goods, unit_no=unit_no, by=by, again=again, **place)
+            lambda connection: reserve_unit(connection, order.goods, unit_no=unit_no, by=by, **place)
         )
         if there.place is Place.HELD:
             return Fetched.READY

@@ -8,6 +8,8 @@ export const goodsPath = (id: number, ...rest: string[]): string => path('goods'
 
 export const hasUnits = (goods: Goods): boolean => goods.kind === 'stock' || goods.kind === 'reusable'
 
+export const isSupplied = (goods: Goods): boolean => goods.kind === 'supplier'
+
 /** How long the stock lasts at the pace of the last week. */
 export function lasting(goods: Goods): string {
   return goods.days_left === null ? t('stock.noPace') : t('stock.days', { n: count(Math.floor(goods.days_left)) })
