@@ -25,6 +25,8 @@ from shoal.config import Settings
 from shoal.connection import xianyu_live
 from shoal.connection.heard import HeardCounts
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
+from shoal.goods.unit_messages import UnitMessages
+from shoal.goods.unit_texts import UnitTexts
 from shoal.messages import conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
@@ -269,7 +271,9 @@ class Shoal:
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)
         self.heard = HeardCounts()
-        self.log, self.book, self.credentials = MessageLog(database), OrderStore(database), Credentials(database, vault)
+        self.texts = await UnitTexts.load(database, vault)
+        self.log = MessageLog(database, sealed=UnitMessages(self.texts))
+        self.book, self.credentials = OrderStore(database, texts=self.texts), Credentials(database, vault)
         self.pictures = Pictures(self.data_dir / "uploads/images")
         session = self.make_session()
         self._stack.push_async_callback(session.close)

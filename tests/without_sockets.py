@@ -30,6 +30,8 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
+from shoal.goods.unit_messages import UnitMessages
+from shoal.goods.unit_texts import UnitTexts
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import LoggedMessage, MessageLog
 from shoal.messages.outbox_rows import Sending
@@ -231,7 +233,9 @@ class OneShop:
         database = self.database = await Database(self._data_dir).open()
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self._data_dir / "key")
-        self.log, self.orders = MessageLog(database), OrderStore(database)
+        texts = await UnitTexts.load(database, vault)
+        self.texts, sealed = texts, UnitMessages(texts)
+        self.log, self.orders = MessageLog(database, sealed=sealed), OrderStore(database, texts=texts)
         deps = ConnectionDeps(
             session=self.site,  # type: ignore[arg-type]
             settings=config,

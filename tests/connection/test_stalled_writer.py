@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,9 +16,11 @@ from sandboxed import Shoal, looks
 from shoal.accounts.account import AccountState
 from shoal.accounts.events import AccountStateChanged
 from shoal.connection import xianyu_live
+from shoal.messages import outbox as outbox_module
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox import Outbox, Queued
 from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome
+from shoal.orders.delivery_store import Begun
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
@@ -54,38 +56,45 @@ async def standing(
 def beginning(shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Action, place: str) -> threading.Event:
     """Set when an act is announced to the writer, or, at "commit", within the transaction that announces it."""
     begins, ask, write = threading.Event(), shoal.book.begin_action, OrderRow.begin
+    deliver = shoal.book.deliveries.begin
 
     async def asked_to_begin(account_id: str, order_id: str, which: Action, **more: Any) -> bool:
         if which is act and place == "statement":
             begins.set()
         return await ask(account_id, order_id, which, **more)
 
-    def written(row: OrderRow, which: Action, owner: str = "", epoch: int = 0) -> bool:
+    async def asked_to_deliver(account_id: str, *values: Any) -> Begun:
+        if act is Action.PAID_MESSAGE and place == "statement":
+            begins.set()
+        return await deliver(account_id, *values)
+
+    def written(row: OrderRow, which: Action, *values: Any, **more: Any) -> bool:
         if which is act and place == "commit":
             begins.set()
-        return write(row, which, owner, epoch)
+        return write(row, which, *values, **more)
 
     monkeypatch.setattr(shoal.book, "begin_action", asked_to_begin)
+    monkeypatch.setattr(shoal.book.deliveries, "begin", asked_to_deliver)
     monkeypatch.setattr(OrderRow, "begin", written)
     return begins
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, place: str) -> threading.Event:
     """Set when an answer is given to the writer, or, at "commit", within the transaction that queues it."""
-    begins, queue, insert = threading.Event(), Outbox.queue, Outbox._insert
+    begins, queue, insert = threading.Event(), Outbox.queue, outbox_module.insert_rows
 
     async def asked_to_queue(outbox: Outbox, *values: Any, **named: Any) -> Queued:
         if place == "statement":
             begins.set()
         return await queue(outbox, *values, **named)
 
-    def written(outbox: Outbox, connection: Connection, row: OutboxRow) -> Sending:
+    def written(connection: Connection, rows: Sequence[OutboxRow], now_ms: int) -> tuple[Sending, ...]:
         if place == "commit":
             begins.set()
-        return insert(outbox, connection, row)
+        return insert(connection, rows, now_ms)
 
     monkeypatch.setattr(Outbox, "queue", asked_to_queue)
-    monkeypatch.setattr(Outbox, "_insert", written)
+    monkeypatch.setattr(outbox_module, "insert_rows", written)
     return begins
 
 
@@ -177,15 +186,16 @@ async def test_f1_an_act_that_waits_for_the_writer_when_the_line_drops_is_done_o
         order_id = await pay(shoal, unb)
         await until(stands)
         await dropped(shoal, unb)
-    if act is Action.CONFIRM and place == "commit":  # it stands there as begun, and cannot be known to have failed
-        await order_soon(shoal, order_id, problem="confirm_uncertain")
+    uncertain = {Action.PAID_MESSAGE: "message_uncertain", Action.CONFIRM: "confirm_uncertain"}[act]
+    if place == "commit":  # it stands there as begun, and cannot be known to have failed
+        await order_soon(shoal, order_id, problem=uncertain)
     else:
         await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await is_at_rest(shoal, unb)
     order = await shoal.book.order("shop", order_id)
     assert order is not None
-    assert len(await words(shoal, unb)) == 1
-    assert (await calls(shoal, CONSIGN, unb), order.problem) in {(1, ""), (0, "confirm_uncertain")}
+    assert len(await words(shoal, unb)) == (0 if order.problem == "message_uncertain" else 1)
+    assert (await calls(shoal, CONSIGN, unb), order.problem) in {(1, ""), (0, uncertain)}
 
 
 async def test_f1_an_act_that_was_begun_is_told_at_once_although_its_shop_is_switched_off(

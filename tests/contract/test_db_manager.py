@@ -18,7 +18,8 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_tables import observed, ops
-from shoal.storage.schema import account_tables, accounts, metadata, order_actions, rules, seller_numbers
+from shoal.storage.order_tables import order_actions
+from shoal.storage.schema import account_tables, accounts, metadata, rules, seller_numbers
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
 from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted

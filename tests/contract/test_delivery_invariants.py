@@ -16,7 +16,8 @@ from shoal.goods.unit_lines import lines_of_list
 from shoal.storage.database import Database
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.goods_tables import deliveries
-from shoal.storage.schema import accounts, order_actions, orders, outbox
+from shoal.storage.order_tables import order_actions, orders
+from shoal.storage.schema import accounts, outbox
 from shoal.storage.vault import Vault
 from store_steps import Place
 

@@ -12,8 +12,9 @@ from contract.message_steps import a_message, a_row, echoes, ours, queued, the_m
 from shoal.accounts.events import MessageEvent
 from shoal.errors import NotApplied
 from shoal.messages.decisions import Decision
+from shoal.messages.echoes import ECHO_WINDOW_MS, MISNAMED_WINDOW_MS
 from shoal.messages.message_log import MessageLog
-from shoal.messages.outbox import ECHO_WINDOW_MS, MISNAMED_WINDOW_MS, Outbox, Queued
+from shoal.messages.outbox import Outbox, Queued
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.storage.database import Database
 from store_steps import Clock

@@ -11,7 +11,8 @@ from sqlalchemy.pool import NullPool
 
 from endurance.story import Purchase, Question
 from endurance.verdicts import Row, Stored
-from shoal.storage.schema import OUTBOX_OPEN, messages, order_actions, orders, outbox
+from shoal.storage.order_tables import order_actions, orders
+from shoal.storage.schema import OUTBOX_OPEN, messages, outbox
 
 
 class StoredRows:

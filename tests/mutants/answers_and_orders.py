@@ -201,9 +201,9 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "an unpaid order's page holds nothing back",
-        "orders/orders.py",
-        "        if self._pages.is_unpaid(order.order_id) and order_action.detail != Why.ASKED:\n            why_not",
-        "        if False:\n            why_not",
+        "orders/deliveries.py",
+        "            if self._pages.is_unpaid(order.order_id) and action.detail != Why.ASKED:\n                why_not",
+        "            if False:\n                why_not",
         "tests/unit/orders/test_orders.py::test_an_order_whose_page_says_that_nobody_paid_gets_nothing",
     ),
 )

@@ -50,6 +50,10 @@ class UnitTexts:
         """Return what the same text has in the same goods, and no other text."""
         return self._keyed(f"{goods_id}:{folded_unit(text)}".encode())
 
+    def digest_of_message(self, text: str) -> str:
+        """Return what only a message with this text has."""
+        return self._keyed(b"message:" + folded_unit(text).encode())
+
     def digest_of_file(self, data: bytes) -> str:
         """Return what only the same file has. It is keyed: the file may hold a single short unit."""
         return self._keyed(b"file:" + data)

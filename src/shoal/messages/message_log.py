@@ -16,8 +16,10 @@ from shoal.clock import now_ms
 from shoal.messages import chats
 from shoal.messages.chats import FROM_SITE, Chat
 from shoal.messages.decisions import Decision, decide, decision_events, settle_payment
+from shoal.messages.echoes import without_units
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
+from shoal.messages.sealed_texts import SealedTexts
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
 from shoal.messages.word_search import are_few, contains, newest, newest_matches
 from shoal.storage.among import among
@@ -87,12 +89,14 @@ class MessageLog:
     """The messages of all accounts, and their outbox."""
 
     def __init__(
-        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
-    ) -> None:
+        self,
+        database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing,
+        sealed: SealedTexts | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._now_ms = now_ms
         self._publish = publish
-        self.outbox = Outbox(database, now_ms=now_ms, publish=publish)
+        self.outbox = Outbox(database, now_ms=now_ms, publish=publish, sealed=sealed)
 
     # ── incoming ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,24 +105,25 @@ class MessageLog:
     ) -> set[str]:
         """Store messages. Return the ids of those that were not known. Acknowledge them only after that.
 
-        A known message that is pushed again is counted and ignored; a ``pulled`` one is not counted.
+        A known message that is pushed again is counted and ignored; a ``pulled`` one is not counted. Units of goods in
+        our own messages are stored masked.
         """
         if not incoming:
             return set()
         now = self._now_ms()
         by_id = {message.message_id: message for message in reversed(incoming)}
         again = [] if pulled else [message.message_id for message in incoming]
-        said = list(reversed(by_id.values()))
-        rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in said]
 
-        def job(connection: Connection) -> set[str]:
+        def job(connection: Connection) -> tuple[list[IncomingMessage], set[str]]:
+            said = without_units(connection, self.outbox.sealed, account_id, list(reversed(by_id.values())))
+            rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in said]
             added = insert_new(connection, messages, "account_id", "message_id")
             new = set(connection.scalars(added.returning(messages.c.message_id), rows))
             chats.note(connection, (_chat_of(account_id, message) for message in said if message.message_id in new))
             _count_repeats(connection, account_id, [name for name in again if name not in new])
-            return new
+            return said, new
 
-        new = await self._database.write(job)
+        said, new = await self._database.write(job)
         for message in said:
             if message.message_id in new:
                 self._publish(_message_event(account_id, message, now))
@@ -133,13 +138,9 @@ class MessageLog:
 
     async def decide(
         self,
-        account_id: str,
-        message_ids: Sequence[str],
-        decision: Decision,
-        *,
-        rule_id: str = "",
-        for_good: bool = False,
-    ) -> None:
+        account_id: str, message_ids: Sequence[str], decision: Decision,
+        *, rule_id: str = "", for_good: bool = False,
+    ) -> None:  # fmt: skip
         """Store the decision about the messages of a burst; the last is the one that an answer belongs to.
 
         ``for_good``: the decision is final, even if its kind usually is not.

@@ -6,29 +6,23 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, not_, or_, select, text, update
+from sqlalchemy import Connection, and_, or_, select, text, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
+from shoal.messages.echoes import ECHOED, OwnMessage, known_echo, unclaimed_echo
 from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of
+from shoal.messages.sealed_texts import NoSealedTexts, SealedTexts
 from shoal.storage.among import among
 from shoal.storage.database import Database
-from shoal.storage.schema import OUTBOX_OPEN, messages, once_replies, outbox
+from shoal.storage.schema import OUTBOX_OPEN, once_replies, outbox
 from shoal.storage.upserts import insert_or
-
-ECHO_WINDOW_MS = 3600_000
-"""How long after a send its echo may be recognised by its text."""
-MISNAMED_WINDOW_MS = 60_000
-"""How long an echo with another id than the site's answer named is recognised by its text."""
-ECHOED = "echo"
-"""The reason of a message that counts as sent by its echo, without an answer."""
-PICTURE = "2"
-"""The content type of a picture (docs/protocol.md §3.7)."""
-
 
 Guard = Callable[[Connection], Decision | None]
 """Checks, in the transaction that would start a send, what holds it back; ``None``: nothing."""
+PartGuard = Callable[[Connection], str | None]
+"""The same for a later message of several; it returns the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +48,14 @@ class Outbox:
     """The outbox of all accounts."""
 
     def __init__(
-        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
+        self,
+        database: Database,
+        *,
+        now_ms: Callable[[], int] = now_ms,
+        publish: Publish = publish_nothing,
+        sealed: SealedTexts | None = None,
     ) -> None:
+        self.sealed = sealed or NoSealedTexts()
         self._database = database
         self._now_ms = now_ms
         self._publish = publish
@@ -82,21 +82,25 @@ class Outbox:
             decide(connection, account_id, answers, decision or Decision.ANSWERED, rule_id)
             if decision is not None:
                 return Queued(decision=decision)
-            return Queued(sendings=tuple(self._insert(connection, row) for row in rows))
+            return Queued(sendings=insert_rows(connection, rows, self._now_ms()))
 
         queued = await self._database.announce(job)
         if queued.before is not None or queued.decided:
             return queued
         self._tell_decided(account_id, answers, queued.decision or Decision.ANSWERED, rule_id)
-        for sending in queued.sendings:
-            self._tell_outcome(account_id, sending.id, sending.row.chat_id, sending.outcome, "")
+        self.tell_queued(queued.sendings)
         return queued
 
-    def _insert(self, connection: Connection, row: OutboxRow) -> Sending:
-        outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
-        values = {**columns_of(row), "outcome": outcome.value, "created_at_ms": self._now_ms()}
-        stored = insert_or(connection, outbox).values(**values).returning(*outbox.columns)
-        return sending_of(connection.execute(stored).mappings().one())
+    def tell_queued(self, sendings: Sequence[Sending]) -> None:
+        """Publish that messages were stored, after their transaction."""
+        for sending in sendings:
+            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, "")
+
+    async def text_of(self, row: OutboxRow) -> str:
+        """Return the text to be sent, with the units that it names. Raise ``StoreError``."""
+        if not row.units:
+            return row.text
+        return await self._database.read(lambda connection: self.sealed.opened(connection, row))
 
     async def drop_answer(self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str]) -> None:
         """Store an answer that was not sent, with the decision made during its delay.
@@ -114,28 +118,25 @@ class Outbox:
         await self._database.write(job)
         self._tell_decided(account_id, answers, decision, rule_id)
 
-    async def begin(self, sending: Sending, guard: Guard | None = None) -> bool:
+    async def begin(self, sending: Sending, guard: PartGuard | None = None) -> bool:
         """Mark a waiting part as being sent. Return ``False`` if ``guard`` held it back, which drops it, or if it does
         not wait any more: another connection has it.
         """
         waiting = and_(outbox.c.id == sending.id, outbox.c.outcome == SendOutcome.WAITING.value)
 
-        def job(connection: Connection) -> tuple[Decision | None, bool]:
-            decision = guard(connection) if guard is not None else None
+        def job(connection: Connection) -> tuple[str | None, bool]:
+            held_back = guard(connection) if guard is not None else None
             values: dict[str, Any] = {"outcome": SendOutcome.SENDING.value}
-            if decision is not None:
-                values = {
-                    "outcome": SendOutcome.DROPPED.value,
-                    "reason": decision.value,
-                    "settled_at_ms": self._now_ms(),
-                }
-            return decision, connection.execute(update(outbox).where(waiting).values(**values)).rowcount == 1
+            if held_back is not None:
+                dropped = SendOutcome.DROPPED.value
+                values = {"outcome": dropped, "reason": str(held_back), "settled_at_ms": self._now_ms()}
+            return held_back, connection.execute(update(outbox).where(waiting).values(**values)).rowcount == 1
 
-        decision, is_mine = await self._database.announce(job)
+        held_back, is_mine = await self._database.announce(job)
         if is_mine:
-            outcome = SendOutcome.SENDING if decision is None else SendOutcome.DROPPED
-            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, decision or "")
-        return is_mine and decision is None
+            outcome = SendOutcome.SENDING if held_back is None else SendOutcome.DROPPED
+            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, held_back or "")
+        return is_mine and held_back is None
 
     async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
         """Mark an uncertain message as being sent once more, with its uuid.
@@ -272,20 +273,10 @@ class Outbox:
         It is found by the site's id. If the answer never came, had no id, or named another id than the echo, it is
         found by the text of a row without an echo.
         """
-        mine = outbox.c.account_id == account_id
-        known = select(outbox).where(mine, outbox.c.site_message_id == message_id).limit(1)
-        same = outbox.c.image_url != "" if content_type == PICTURE else outbox.c.text == said
-        now = self._now_ms()
-        left = outbox.c.outcome.in_([SendOutcome.UNCERTAIN.value, SendOutcome.SENT.value])
-        nameless = and_(outbox.c.site_message_id.is_(None), outbox.c.created_at_ms > now - ECHO_WINDOW_MS)
-        echoed = exists().where(messages.c.account_id == account_id, messages.c.message_id == outbox.c.site_message_id)
-        misnamed = and_(outbox.c.created_at_ms > now - MISNAMED_WINDOW_MS, outbox.c.reason != ECHOED, not_(echoed))
-        unclaimed = (
-            select(outbox.c.id)
-            .where(mine, outbox.c.chat_id == chat_id, left, same, or_(nameless, misnamed))
-            .order_by(outbox.c.id)
-            .limit(1)
+        own = OwnMessage(
+            account_id=account_id, chat_id=chat_id, message_id=message_id, said=said, content_type=content_type
         )
+        now = self._now_ms()
         values = {
             "outcome": SendOutcome.SENT.value,
             "reason": ECHOED,
@@ -294,12 +285,10 @@ class Outbox:
         }
 
         def job(connection: Connection) -> tuple[Sending | None, bool]:
-            row = connection.execute(known).mappings().first()
-            if row is not None:
-                return sending_of(row), False
-            found = connection.scalar(unclaimed)
+            known = known_echo(connection, own)
+            found = None if known is not None else unclaimed_echo(connection, self.sealed, own, now)
             if found is None:
-                return None, False
+                return known, False
             claim = update(outbox).where(outbox.c.id == found).values(**values).returning(*outbox.columns)
             return sending_of(connection.execute(claim).mappings().one()), True
 
@@ -373,6 +362,16 @@ class Outbox:
     def _tell_decided(self, account_id: str, ids: Collection[str], decision: Decision, rule_id: str) -> None:
         for event in decision_events(account_id, ids, decision, rule_id, self._now_ms()):
             self._publish(event)
+
+
+def insert_rows(connection: Connection, rows: Sequence[OutboxRow], now_ms: int) -> tuple[Sending, ...]:
+    """Store messages, in the caller's transaction: the first is being sent, the others wait."""
+    insert, stored = insert_or(connection, outbox).returning(*outbox.columns), []
+    for place, row in enumerate(rows):
+        outcome = SendOutcome.WAITING if place else SendOutcome.SENDING
+        values = {**columns_of(row), "outcome": outcome.value, "created_at_ms": now_ms}
+        stored.append(sending_of(connection.execute(insert.values(**values)).mappings().one()))
+    return tuple(stored)
 
 
 def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:

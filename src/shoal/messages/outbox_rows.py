@@ -40,6 +40,9 @@ class OutboxRow:
 
     ``part`` counts the messages of one answer from 0. ``actor`` and ``op_id`` name the user who sent it by hand, and
     the request. ``width`` and ``height`` are in pixels.
+
+    ``units``: the ids of the units for which ``{codes}`` in the text stands, joined by commas; empty: it stands for
+    itself. ``digest`` recognises such a text (see ``sealed_texts``).
     """
 
     account_id: str
@@ -51,6 +54,8 @@ class OutboxRow:
     buyer_id: str = ""
     rule_id: str | None = None
     text: str = ""
+    units: str = ""
+    digest: str | None = None
     image_url: str = ""
     width: int = 0
     height: int = 0

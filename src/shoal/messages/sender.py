@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from weakref import WeakValueDictionary
 
@@ -12,17 +11,19 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
-from shoal.errors import ActionRequired, SendUnknown, TemporaryFailure
+from shoal.errors import ActionRequired, SendUnknown, StoreError, TemporaryFailure
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import IncomingMessage, MessageLog
-from shoal.messages.outbox import Guard
+from shoal.messages.outbox import Guard, PartGuard
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
+from shoal.messages.outgoing import DecidedBefore, OutgoingMessage, Reply, Sent
 from shoal.messages.send_guards import not_taken_over_since
 from shoal.messages.site_pictures import SitePictures
-from shoal.rules.rule import Part
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.socket_errors import GateClosed, SendRefused
+
+__all__ = ["DecidedBefore", "OutgoingMessage", "Reply", "Sender", "Sent"]
 
 log = structlog.get_logger("shoal.outbox")
 
@@ -38,61 +39,10 @@ _WITH_ANOTHER = frozenset({SendOutcome.SENDING, SendOutcome.WAITING})
 
 _DISABLED = Decision.DISABLED.value
 """The reason of a message that was not sent because the account was disabled or moved just then."""
+_LOST = "connection_lost"
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutgoingMessage:
-    """One message that is not an automatic reply: by hand or for an order."""
-
-    chat_id: str
-    buyer_id: str
-    text: str = ""
-    image_url: str = ""
-    width: int = 0
-    height: int = 0
-    kind: OutboxKind = OutboxKind.MANUAL
-    order_id: str = ""
-    actor: str = ""
-    op_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """An answer of one or more parts to the messages of a burst, named oldest first."""
-
-    chat_id: str
-    buyer_id: str
-    parts: tuple[Part, ...]
-    answers: Sequence[str]
-    rule_id: str = ""
-    once: bool = False
-    """Whether the chat gets this reply only once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The outcome: ``sent``, ``refused`` (with the site's reason), ``uncertain`` or ``dropped``.
-
-    ``id`` is the id of its row, 0 without a row; ``message_id`` is the site's, once known.
-    """
-
-    outcome: SendOutcome
-    reason: str = ""
-    id: int = 0
-    message_id: str = ""
-
-    @classmethod
-    def of(cls, sending: Sending) -> Sent:
-        """What is known of a stored sending."""
-        return cls(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")
-
-
-class DecidedBefore(Exception):
-    """Some of the messages that an answer was chosen for are already decided."""
-
-    def __init__(self, message_ids: frozenset[str]) -> None:
-        super().__init__()
-        self.message_ids = message_ids
+Begin = Callable[[Sequence[OutboxRow]], Awaitable[Sequence[Sending]]]
+"""Stores the messages of an order with all that they mean, in one transaction; returns none when they are not due."""
 
 
 class Sender:
@@ -134,16 +84,13 @@ class Sender:
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def send(self, outgoing: OutgoingMessage, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
+    async def send(self, outgoing: OutgoingMessage) -> Sent:
         """Send a message and return its outcome. An unanswered message sent by hand is sent again, like an answer.
 
-        ``is_still_due`` is called when it is the message's turn in the chat; if it returns ``False``, the outcome is
-        ``dropped``, without a row. Raise the error that ended the socket when the message certainly was not sent, and
-        ``StoreError`` when it could not be stored.
+        Raise the error that ended the socket when the message certainly was not sent, and ``StoreError`` when it could
+        not be stored.
         """
         async with self._turn(outgoing.chat_id):
-            if is_still_due is not None and not await is_still_due():
-                return Sent(SendOutcome.DROPPED, "not_due")
             queued = await self._outbox.queue(self._owned([self._row_of(outgoing)]))
             if queued.before is not None:
                 return Sent.of(queued.before)
@@ -152,13 +99,44 @@ class Sender:
                 sent = await self._deliver(sending)
             except (GateClosed, TemporaryFailure, ActionRequired) as failure:
                 is_shut = isinstance(failure, GateClosed)
-                reason = _DISABLED if is_shut else "connection_lost"
+                reason = _DISABLED if is_shut else _LOST
                 is_mine = await self._outbox.take_back(self._account_id, queued.ids, reason)
                 if is_mine and not is_shut:
                     raise
                 return Sent.of(await self._outbox.get(sending.id))  # the next connection may continue with it
         is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and outgoing.kind is OutboxKind.MANUAL
         return await self._insist(sent) if is_insisted_on else sent
+
+    async def serve(self, messages: Sequence[OutgoingMessage], begin: Begin, guard: PartGuard) -> bool:
+        """Send the messages of an order one after another, each only once the one before has arrived.
+
+        ``begin`` is called when it is their turn in the chat; ``guard`` is asked in the transaction that starts each
+        later one. An unanswered one is not sent again. Return whether they were begun. Raise like ``send``: then those
+        that are not settled certainly were not sent.
+        """
+        async with self._turn(messages[0].chat_id):
+            sendings = await begin(self._owned([self._row_of(one) for one in messages]))
+            if not sendings:
+                return False
+            self._outbox.tell_queued(sendings)
+            first, *later = sendings
+            try:
+                sent = await self._deliver(first)
+            except (GateClosed, TemporaryFailure, ActionRequired) as failure:
+                is_shut = isinstance(failure, GateClosed)
+                ids = [sending.id for sending in sendings]
+                await self._outbox.take_back(self._account_id, ids, _DISABLED if is_shut else _LOST)
+                if not is_shut:
+                    raise
+                return True
+        for place, sending in enumerate(later):
+            if sent.outcome is not SendOutcome.SENT:
+                if sent.outcome not in _WITH_ANOTHER:
+                    ids = [waiting.id for waiting in later[place:]]
+                    await self._outbox.drop_waiting(ids, f"earlier_part_{sent.outcome}")
+                break
+            sent = await self._send_part(sending, guard)
+        return True
 
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
         """Send an answer part by part. Return the outcome of the last part that was started.
@@ -181,7 +159,7 @@ class Sender:
                 await self._outbox.take_back(
                     self._account_id,
                     queued.ids,
-                    _DISABLED if is_shut else "connection_lost",
+                    _DISABLED if is_shut else _LOST,
                     answers=reply.answers,
                     decision=Decision.DISABLED if is_shut else Decision.PENDING,
                     once_in=reply.chat_id if reply.once else None,
@@ -209,13 +187,13 @@ class Sender:
                     [waiting.id for waiting in later[place:]], f"earlier_part_{before.outcome}"
                 )
                 return before
-            before = await self._send_part(sending)
+            before = await self._send_part(sending, self._not_taken_over(sending))
         return before
 
-    async def _send_part(self, sending: Sending) -> Sent:
+    async def _send_part(self, sending: Sending, guard: PartGuard) -> Sent:
         row = sending.row
         async with self._turn(row.chat_id):
-            if not await self._outbox.begin(sending, self._not_taken_over(sending)):
+            if not await self._outbox.begin(sending, guard):
                 return Sent.of(await self._outbox.get(sending.id))
             try:
                 sent = await self._deliver(sending)
@@ -225,7 +203,8 @@ class Sender:
             except (TemporaryFailure, ActionRequired):
                 await self._outbox.put_back(sending.id)
                 raise
-        return await self._insist(sent) if sent.outcome is SendOutcome.UNCERTAIN else sent
+        is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and row.kind is not OutboxKind.PAID
+        return await self._insist(sent) if is_insisted_on else sent
 
     def _while_on(self, guard: Guard) -> Guard:
         """Return the guard for an automatic reply: nothing leaves after replies were switched off."""
@@ -251,6 +230,7 @@ class Sender:
             image_url=outgoing.image_url,
             width=outgoing.width,
             height=outgoing.height,
+            part=outgoing.part,
             actor=outgoing.actor,
             op_id=outgoing.op_id,
         )
@@ -290,6 +270,7 @@ class Sender:
         ``GateClosed``, or the error that ended the socket: then it was not sent now.
         """
         row_id, row, ids = sending.id, sending.row, self._socket.names
+        text = await self._text_of(row)
         try:
             if row.image_url:
                 async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
@@ -299,7 +280,7 @@ class Sender:
                     )  # fmt: skip
                     receipt = await self._socket.send(frame, row.uuid, self._timeout)
             else:
-                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, row.text)
+                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, text)
                 receipt = await self._socket.send(frame, row.uuid, self._timeout)
             sent = Sent(SendOutcome.SENT, "sent_again" if again else "", row_id, receipt.message_id)
         except SendRefused as refusal:
@@ -312,6 +293,13 @@ class Sender:
             sent = Sent(SendOutcome.UNCERTAIN, "no_answer", row_id)
         await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
         return sent
+
+    async def _text_of(self, row: OutboxRow) -> str:
+        """Return the text to be sent. Raise ``TemporaryFailure`` when units in it cannot be opened now."""
+        try:
+            return await self._outbox.text_of(row)
+        except StoreError as error:
+            raise TemporaryFailure("units of goods cannot be opened", code=error.code) from None
 
     # ── unanswered messages ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -343,6 +331,7 @@ class Sender:
         """
         found = await self._outbox.unfinished(self._account_id, newer_than_ms)
         own_uuids, self._own_uuids = self._own_uuids or set(), None
+        found = [sending for sending in found if not _waits_for_its_order(sending)]
         unfinished = [sending for sending in found if sending.row.uuid not in own_uuids]
         old = [sending.id for sending in unfinished if sending.created_at_ms <= newer_than_ms]
         await self._outbox.drop_waiting(old, Decision.TOO_OLD.value)
@@ -375,3 +364,7 @@ class Sender:
             for listener in self._echo_listeners:
                 await listener(echoed)
         return echoed is not None
+
+
+def _waits_for_its_order(sending: Sending) -> bool:
+    return sending.row.kind is OutboxKind.PAID and sending.outcome is SendOutcome.WAITING

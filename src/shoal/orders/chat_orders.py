@@ -8,10 +8,7 @@ from shoal.messages.chats import FROM_SITE, Chat, make_known
 from shoal.orders.order_actions import Action, ActionState, Why
 from shoal.orders.order_records import Order, OrderUpdate, order_of
 from shoal.orders.order_status import ENDS, NOTHING_DUE, OrderStatus
-from shoal.storage.schema import order_actions, order_events, orders
-
-MOST_UNREAD = 20
-"""How many orders a new connection asks the site about because their page was never read."""
+from shoal.storage.order_tables import order_actions, order_events, orders
 
 _OF_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
 _HAS_MESSAGE = exists().where(_OF_ORDER, order_actions.c.action == Action.PAID_MESSAGE.value)
@@ -87,18 +84,4 @@ def waiting_groups(connection: Connection, account_id: str) -> list[Order]:
     is_group = or_(orders.c.group_price, orders.c.status == OrderStatus.GROUP_PENDING.value)
     waits = or_(and_(is_group, ~_HAS_MESSAGE), _CONFIRM_WAITS)
     query = select(orders).where(orders.c.account_id == account_id, is_open, waits)
-    return [order_of(row) for row in connection.execute(query).mappings()]
-
-
-def unread(connection: Connection, account_id: str, newer_than_ms: int) -> list[Order]:
-    """Return the newest orders whose message was sent since then, and whose page was never read."""
-    sent = exists().where(
-        _OF_ORDER,
-        order_actions.c.action == Action.PAID_MESSAGE.value,
-        order_actions.c.state == ActionState.DONE.value,
-        order_actions.c.settled_at_ms > newer_than_ms,
-    )
-    says_nothing = and_(orders.c.quantity == "", orders.c.amount == "", orders.c.status != OrderStatus.CANCELLED.value)
-    query = select(orders).where(orders.c.account_id == account_id, says_nothing, sent)
-    query = query.order_by(orders.c.created_at_ms.desc()).limit(MOST_UNREAD)
     return [order_of(row) for row in connection.execute(query).mappings()]

@@ -58,8 +58,7 @@ def check_purchase(
     """Return what a buyer of one item and spec would get, without a parcel."""
     purchase = Purchase(item_id=item.item_id, title=item.title, spec=spec, quantity=quantity)
     explained = explain_order(account, stock, purchase)
-    first = None if explained.obstacle is Obstacle.BY_HAND else explained.obstacle
-    obstacle = _of_shop(account, observed) or first or _of_rule(account, stock, explained) or explained.obstacle
+    obstacle = _of_shop(account, observed) or explained.obstacle or _of_rule(account, stock, explained)
     return Checked(item=item, spec=spec, explained=explained, obstacle=obstacle)
 
 

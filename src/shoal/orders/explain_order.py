@@ -9,9 +9,9 @@ from enum import StrEnum
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import CODES, DeliveryRule, folded_spec
 from shoal.goods.goods import GoodsKind, Stock
-from shoal.messages.replies import fill
 from shoal.orders.order_records import Order
 from shoal.orders.order_rows import NO_PARCEL
+from shoal.orders.planned_messages import planned
 from shoal.rules.folding import folded, folded_word
 from shoal.rules.rule import Part
 
@@ -47,9 +47,8 @@ class Obstacle(StrEnum):
     TOO_MANY_UNITS = "too_many_units"
     TOO_MANY_MESSAGES = "too_many_messages"
     OUT_OF_STOCK = "out_of_stock"
-    BY_HAND = "by_hand"
-    """This version serves no such rule by itself: counted goods, several messages, a picture, a delay, a later
-    confirmation."""
+    NO_SUPPLIER = "no_supplier"
+    """The units come from a supplier, and nothing asks one yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +98,12 @@ def folded_pairs(spec_name: str, spec_value: str) -> str | None:
     if len(names) != len(values):  # some groups have no name: which, is not known
         return None
     return folded_spec(";".join(f"{name}:{value}" for name, value in zip(names, values, strict=True)))
+
+
+def rule_of(account: Account, purchase: Purchase) -> DeliveryRule | None:
+    """Return the rule that decides what the order gets; ``None`` when no single one does."""
+    found = _chosen(account.deliveries, purchase)
+    return found if isinstance(found, DeliveryRule) else None
 
 
 def explain_order(
@@ -152,18 +157,17 @@ def _of_spec(rules: Sequence[DeliveryRule], spec: str | None) -> DeliveryRule | 
 
 def _given(account: Account, rule: DeliveryRule, stock: Mapping[int, Stock], purchase: Purchase) -> Explained:
     if rule.nothing_to_send:
-        return Explained(rule=rule, obstacle=_not_by_itself(rule, ()))
+        return Explained(rule=rule)
     if rule.goods_id is None:
         obstacle = Obstacle.CODES_WITHOUT_GOODS if _has_codes(rule.parts) and not rule.is_simple else None
-        return Explained(rule=rule, parts=rule.parts, obstacle=obstacle or _not_by_itself(rule, rule.parts))
+        return Explained(rule=rule, parts=rule.parts, obstacle=obstacle)
     goods = stock.get(rule.goods_id)
     if goods is None or goods.owner_id != account.owner_id:
         return Explained(rule=rule, obstacle=Obstacle.UNKNOWN_GOODS)
     if goods.kind not in _COUNTED:
         parts = _fixed_parts(rule, goods)
         obstacle = None if parts else Obstacle.OUT_OF_STOCK
-        obstacle = obstacle if goods.active else Obstacle.GOODS_OFF
-        return Explained(rule=rule, parts=parts, obstacle=obstacle or _not_by_itself(rule, parts))
+        return Explained(rule=rule, parts=parts, obstacle=obstacle if goods.active else Obstacle.GOODS_OFF)
     return _counted(rule, goods, purchase)
 
 
@@ -185,20 +189,15 @@ def _counted(rule: DeliveryRule, goods: Stock, purchase: Purchase) -> Explained:
         (purchase.quantity is None, Obstacle.QUANTITY_UNKNOWN),
         (wanted > MAX_UNITS, Obstacle.TOO_MANY_UNITS),
         (messages > MAX_MESSAGES, Obstacle.TOO_MANY_MESSAGES),
-        (goods.kind is not GoodsKind.SUPPLIER and goods.free < wanted, Obstacle.OUT_OF_STOCK),
-        (True, Obstacle.BY_HAND),
+        (goods.kind is GoodsKind.SUPPLIER, Obstacle.NO_SUPPLIER),
+        (goods.free < wanted, Obstacle.OUT_OF_STOCK),
     )
-    obstacle = next(obstacle for applies, obstacle in obstacles if applies)
+    obstacle = next((obstacle for applies, obstacle in obstacles if applies), None)
     return Explained(rule=rule, parts=parts, wanted=wanted, per_message=goods.per_message, obstacle=obstacle)
 
 
 def _has_codes(parts: Iterable[Part]) -> bool:
     return any(CODES in part.text for part in parts)
-
-
-def _not_by_itself(rule: DeliveryRule, parts: Sequence[Part]) -> Obstacle | None:
-    is_more = len(parts) > 1 or any(part.image_url for part in parts) or rule.delay_seconds > 0
-    return Obstacle.BY_HAND if is_more or isinstance(rule.confirm, int) else None
 
 
 # ── the very messages ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,16 +208,9 @@ def messages_of(explained: Explained, codes: Sequence[str], values: Mapping[str,
 
     A text with ``{codes}`` comes once for every ``per_message`` units.
     """
-    messages: list[Part] = []
-    for part in explained.parts:
-        if part.image_url:
-            messages.append(part)
-            continue
-        size = explained.per_message
-        slices = [codes[start : start + size] for start in range(0, len(codes), size)] if CODES in part.text else [()]
-        given = [values if not some else {**values, "codes": "\n".join(some)} for some in slices]
-        messages += [Part(text=text) for one in given if (text := fill(part.text, one))]
-    return messages
+    wanted = min(explained.wanted, MAX_UNITS)
+    messages = planned(explained.parts, values, wanted=wanted, per_message=explained.per_message)
+    return [message.with_codes(codes) for message in messages]
 
 
 def _times(part: Part, wanted: int, per_message: int) -> int:

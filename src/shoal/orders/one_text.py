@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from shoal.orders.order_records import Order
-from shoal.storage.schema import orders
+from shoal.storage.order_tables import orders
 
 
 def why_too_little(connection: Connection, order: Order) -> str:

@@ -53,6 +53,12 @@ class Why(StrEnum):
     """The goods go in a parcel, or nothing says that they do not: only the owner may confirm."""
     NOT_READY = "not_ready"
     """The site confirms no shipment before the group price is complete."""
+    PAGE_UNREAD = "page_unread"
+    """It depends on what the order's page says, which could not be read yet."""
+    DELIVERY_PARTLY = "delivery_partly"
+    """Some of the messages arrived, and the next one did not."""
+    ORDER_ENDED = "order_ended"
+    """The order was cancelled, or its refund asked for, before this message was sent."""
     NOT_PAID = "not_paid"
     """The order's page says, unlike its card, that it is unpaid; or the site has no such order of this seller."""
     DELIVERY_OFF = "delivery_off"
@@ -79,7 +85,10 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderAction:
-    """One irreversible action on one order. An order has each action at most once, permanently."""
+    """One irreversible action on one order. An order has each action at most once, permanently.
+
+    One that is pending is due at once, or at ``due_at_ms``.
+    """
 
     account_id: str
     order_id: str
@@ -90,6 +99,7 @@ class OrderAction:
     settled_at_ms: int | None
     owner: str = ""
     epoch: int = 0
+    due_at_ms: int | None = None
 
     @property
     def leads_on(self) -> bool:

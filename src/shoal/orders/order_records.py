@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from shoal.accounts.events import MessageEvent
 from shoal.orders.order_actions import ActionState, OrderAction
 
 
@@ -96,3 +97,17 @@ def order_action_of(row: RowMapping) -> OrderAction:
     """Return a row as an action."""
     values = {entry.name: row[entry.name] for entry in fields(OrderAction)}
     return OrderAction(**{**values, "state": ActionState(row["state"])})
+
+
+def order_event(order: Order) -> MessageEvent:
+    """Return the event of a changed order: its status and problem. Readers fetch the rest of the order."""
+    facts = {
+        "order_id": order.order_id,
+        "chat_id": order.chat_id,
+        "status": order.status or "unknown",
+        "problem": order.problem,
+        "created_at_ms": order.created_at_ms,
+    }
+    return MessageEvent(
+        account_id=order.account_id, kind="order", key=order.order_id, facts=facts, at_ms=order.updated_at_ms
+    )

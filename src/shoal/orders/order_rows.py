@@ -6,13 +6,24 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
+from sqlalchemy import and_, func, select, update
 
+from shoal.messages.outbox_rows import SendOutcome
+from shoal.orders.action_rows import ActionRows
+from shoal.orders.delivery_rows import (
+    AUTO,
+    Progress,
+    drop_waiting,
+    let_go,
+    owner_settled,
+    progress_of,
+    read_delivery,
+    settle_delivery,
+)
 from shoal.orders.one_text import why_too_little
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
-from shoal.orders.order_records import Order, OrderUpdate, order_action_of, order_of
+from shoal.orders.order_records import Order, OrderUpdate, order_of
 from shoal.orders.order_status import (
-    BLOCKED,
     ENDS,
     NOTHING_DUE,
     REFUND_CANCELLED,
@@ -22,27 +33,24 @@ from shoal.orders.order_status import (
     problem_of,
     status_after,
 )
-from shoal.storage.schema import order_actions, order_events, orders, outbox
+from shoal.storage.order_tables import order_events, orders
 from shoal.storage.upserts import insert_new
 
 PAGE = "detail"
 """The ``source`` of an update read from the order's page on the site."""
 
-_UNKNOWN = frozenset({ActionState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value", "parcel")
 _WHAT_WAS_BOUGHT = ("quantity", "spec_value")
+_TOLD_BY_PAGE = frozenset({OrderProblem.UNKNOWN_SPEC, OrderProblem.QUANTITY_UNKNOWN, Why.PAGE_UNREAD})
+_LEFT_OUT = frozenset({Why.DELIVERY_OFF, Why.ORDER_ENDED})
+"""Why a message of an order was not begun, which only its owner can change."""
 PARCEL, NO_PARCEL = "yes", "no"
 """``parcel`` of an order whose goods go in one, or in none; empty: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRow:
+class OrderRow(ActionRows):
     """One order and its actions, within one transaction."""
-
-    connection: Connection
-    account_id: str
-    order_id: str
-    now_ms: int
 
     # ── order updates ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -81,7 +89,9 @@ class OrderRow:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
         if any(name in changes and not getattr(before, name) for name in _WHAT_WAS_BOUGHT):
             self._note_one_text()  # the text was sent before its page could be read
-            self._serve_after_all()
+            self._serve_after_all(_TOLD_BY_PAGE)
+        elif "parcel" in changes and before.problem == OrderProblem.NEEDS_PARCEL:
+            self._serve_after_all({Why.NEEDS_PARCEL})
         if order_update.source == PAGE and order_update.status == status == OrderStatus.PENDING_SHIP:
             self._settle_by_page()
         return self.look_at(), changed
@@ -131,12 +141,12 @@ class OrderRow:
         if needs_no_parcel or is_ready:
             self.move(Action.CONFIRM, (ActionState.FAILED,), ActionState.PENDING)
 
-    def _serve_after_all(self) -> None:
-        """Make due again what waited until the order's page says what was bought."""
+    def _serve_after_all(self, waited_for: Collection[str]) -> None:
+        """Make due again what waited until it is known what was bought, or that it goes in no parcel."""
         for action in (Action.FREE_SHIPPING, Action.PAID_MESSAGE):
             waiting = self.order_action(action)
-            if waiting is not None and waiting.detail in {OrderProblem.UNKNOWN_SPEC, OrderProblem.QUANTITY_UNKNOWN}:
-                self.move(action, (ActionState.FAILED,), ActionState.PENDING)
+            if waiting is not None and waiting.detail in waited_for:
+                self.move(action, (ActionState.FAILED, ActionState.PENDING), ActionState.PENDING)
 
     def _settle_by_status(self, status: OrderStatus) -> None:
         """Settle actions by the order's status: uncertain ones are done, unstarted ones not needed."""
@@ -147,10 +157,22 @@ class OrderRow:
             OrderStatus.COMPLETED: Why.ORDER_COMPLETED,
             OrderStatus.CANCELLED: Why.ORDER_CANCELLED,
         }.get(status)
+        if status in NOTHING_DUE:
+            self._end_delivery(status)
         if why is None:
             return
         if [action for action in Action if self.move(action, (ActionState.PENDING,), ActionState.NOT_NEEDED, why)]:
             self.seed(Action.CONFIRM, ActionState.NOT_NEEDED, why)
+
+    def _end_delivery(self, status: OrderStatus) -> None:
+        """Let go what is bound to an order that ended or is being refunded, unless its messages are being sent."""
+        paid = self.order_action(Action.PAID_MESSAGE)
+        is_refund = status in {OrderStatus.REFUNDING, OrderStatus.CANCELLED}
+        ends = {ActionState.PENDING, ActionState.FAILED} if is_refund else {ActionState.PENDING}
+        if paid is None or paid.state not in ends:
+            return
+        if let_go(self.connection, self.account_id, self.order_id, Why.ORDER_ENDED, self.now_ms):
+            self.move(Action.PAID_MESSAGE, (ActionState.PENDING,), ActionState.FAILED, Why.DELIVERY_PARTLY)
 
     def _settle_by_page(self) -> None:
         """Make the paid message of a completed group price due, because the page shows the order as paid.
@@ -191,89 +213,22 @@ class OrderRow:
 
     # ── order actions ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def order_action(self, action: Action) -> OrderAction | None:
-        """Return one action, or ``None``."""
-        row = self.connection.execute(select(order_actions).where(self._my_action(action))).mappings().first()
-        return None if row is None else order_action_of(row)
-
-    def order_actions(self) -> list[OrderAction]:
-        """Return all actions of the order, in the order in which they are done."""
-        mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)
-        found = [order_action_of(row) for row in self.connection.execute(select(order_actions).where(mine)).mappings()]
-        return sorted(found, key=lambda order_action: list(Action).index(Action(order_action.action)))
-
-    def seed(self, action: Action, state: ActionState = ActionState.PENDING, detail: str = "") -> None:
-        """Make an action due, unless it was decided before: for this account, or under another id of the account."""
-        elsewhere = and_(
-            order_actions.c.order_id == self.order_id,
-            order_actions.c.action == action.value,
-            order_actions.c.account_id != self.account_id,
-            order_actions.c.state.in_(
-                [ActionState.INTENDED.value, ActionState.DONE.value, ActionState.UNCERTAIN.value]
-            ),
-        )
-        if state is ActionState.PENDING and self.connection.scalar(select(exists().where(elsewhere))):
-            state, detail = ActionState.NOT_NEEDED, Why.SERVED_BEFORE
-        row = {
-            "account_id": self.account_id,
-            "order_id": self.order_id,
-            "action": action.value,
-            "state": state.value,
-            "detail": str(detail),
-            "created_at_ms": self.now_ms,
-            "settled_at_ms": None if state is ActionState.PENDING else self.now_ms,
-        }
-        self.connection.execute(insert_new(self.connection, order_actions), [row])
-
-    def move(
-        self,
-        action: Action,
-        before: Collection[ActionState],
-        state: ActionState,
-        detail: str = "",
-        source: str = "site",
-    ) -> bool:
-        """Move an action from one of some states to another, and add it to the timeline.
-
-        Return whether it was in one of these states. An action that becomes due again keeps its detail, unless another
-        one is given.
-        """
-        at_rest = state not in {ActionState.PENDING, ActionState.INTENDED}
-        values: dict[str, Any] = {"state": state.value, "settled_at_ms": self.now_ms if at_rest else None}
-        if at_rest or detail:
-            values["detail"] = str(detail)
-        stood = order_actions.c.state.in_([one.value for one in before])
-        moved = self.connection.execute(update(order_actions).where(self._my_action(action), stood).values(**values))
-        if moved.rowcount != 1:
-            return False
-        if at_rest or detail == Why.ASKED:
-            self._publish(source=source, act=action.value, outcome=state.value, words=str(detail))
-        return True
-
-    def begin(self, action: Action, owner: str = "", epoch: int = 0) -> bool:
-        """Mark an action as started. Return ``False`` if it was started or settled before, or the status forbids it."""
-        self.seed(action)
-        blocked = exists().where(self._me, orders.c.status.in_([one.value for one in BLOCKED]))
-        due = order_actions.c.state == ActionState.PENDING.value
-        begun = self.connection.execute(
-            update(order_actions)
-            .where(self._my_action(action), due, ~blocked)
-            .values(state=ActionState.INTENDED.value, owner=owner, epoch=epoch)
-        )
-        return begun.rowcount == 1
-
     def settle(
-        self, action: Action, state: ActionState, detail: str = "", source: str = "auto", *, also_failed: bool = False
-    ) -> bool:
+        self, action: Action, state: ActionState, detail: str = "", source: str = AUTO,
+        *, also_failed: bool = False, goes_on: bool = False,
+    ) -> bool:  # fmt: skip
         """Store an action's result; if it leads on, the next action becomes due. Return ``False`` if it is settled.
 
-        Only ``uncertain`` may still change, and ``failed`` when its owner says so. ``PENDING`` resets a started action.
+        Only ``uncertain`` may still change, and ``failed`` when its owner says so. ``PENDING`` resets a started action,
+        and an uncertain one that ``goes_on``.
         """
         before = [ActionState.INTENDED]
         if state is not ActionState.PENDING:
             before += [ActionState.PENDING, ActionState.UNCERTAIN]
         if also_failed:
             before.append(ActionState.FAILED)
+        if goes_on:
+            before.append(ActionState.UNCERTAIN)
         if not self.move(action, before, state, detail, source):
             return False
         if action is Action.PAID_MESSAGE:
@@ -289,6 +244,9 @@ class OrderRow:
         sent = self.order_action(Action.PAID_MESSAGE)
         if sent is None or sent.state is not ActionState.DONE or sent.detail == Why.BY_OWNER:
             return
+        delivery = read_delivery(self.connection, self.account_id, self.order_id)
+        if delivery is not None and delivery.wanted:
+            return  # so many units were sent as were bought
         row = self.connection.execute(select(orders).where(self._me)).mappings().one()
         if why := why_too_little(self.connection, order_of(row)):
             self.connection.execute(update(orders).where(self._me).values(one_text=why))
@@ -304,17 +262,6 @@ class OrderRow:
             self.seed(Action.CONFIRM)
         elif action is Action.CONFIRM and is_done:
             self.receive(OrderUpdate(order_id=self.order_id, status=OrderStatus.SHIPPED, source="auto"))
-
-    def confirm_again(self) -> bool:
-        """Make a confirmation due again that waited for the group price. Return whether it waited."""
-        refused = self.order_action(Action.CONFIRM)
-        is_waiting = refused is not None and refused.detail == Why.NOT_READY
-        return is_waiting and self.move(Action.CONFIRM, (ActionState.FAILED,), ActionState.PENDING)
-
-    def is_purchase(self) -> bool:
-        """Drop what is due: the account bought this order, so there is nothing to serve. Return whether it was due."""
-        before = (ActionState.PENDING, ActionState.FAILED)
-        return bool([one for one in Action if self.move(one, before, ActionState.NOT_NEEDED, Why.OWN_PURCHASE)])
 
     def ask_again(self, action: Action, actor: str) -> bool:
         """Make an action due again for its owner. Return ``False`` when it was done or the status forbids it."""
@@ -339,53 +286,49 @@ class OrderRow:
             return self.see_one_text()
         if known.state not in {ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN}:
             return False
+        if action is Action.PAID_MESSAGE and state is ActionState.DONE:
+            owner_settled(self.connection, self.account_id, self.order_id, actor, self.now_ms)
+        elif action is Action.PAID_MESSAGE:
+            let_go(self.connection, self.account_id, self.order_id, Why.BY_OWNER, self.now_ms, actor)
         return self.settle(action, state, Why.BY_OWNER, actor, also_failed=True)
 
     def settle_interrupted(self, order_action: OrderAction) -> bool:
-        """Settle an action that was interrupted. Return whether its result is unknown.
-
-        The outbox knows the result of the paid message: without a row, or taken back, it was not sent and is due again.
-        """
-        state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)
+        """Settle an action that was interrupted. Return whether its result is unknown."""
         if order_action.action == Action.PAID_MESSAGE:
-            state, detail = self._by_outbox(is_intended=order_action.state is ActionState.INTENDED)
-        return (
-            state is not order_action.state
-            and self.settle(Action(order_action.action), state, detail)
-            and state in _UNKNOWN
-        )
+            return self.settle_messages() is ActionState.UNCERTAIN and order_action.state is ActionState.INTENDED
+        state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)
+        return state is not order_action.state and self.settle(Action(order_action.action), state, detail)
 
-    def heed_outbox(self) -> bool:
-        """Settle an uncertain message by the outbox. Return whether its result is known now."""
-        state, detail = self._by_outbox(is_intended=False)
-        return state not in _UNKNOWN and self.settle(Action.PAID_MESSAGE, state, detail)
+    def settle_messages(self) -> ActionState | None:
+        """Settle the messages of an order by the outbox, which knows what became of each. Return the action's state.
 
-    def _by_outbox(self, *, is_intended: bool) -> tuple[ActionState, str]:
-        mine = and_(outbox.c.account_id == self.account_id, outbox.c.order_id == self.order_id, outbox.c.kind == "paid")
-        query = select(outbox.c.outcome, outbox.c.reason).where(mine).order_by(outbox.c.id.desc()).limit(1)
-        row = self.connection.execute(query).first()
-        if is_intended and (row is None or row.outcome == "dropped"):
-            return ActionState.PENDING, ""
-        if row is not None and row.outcome == "sent":
-            return ActionState.DONE, ""
-        if row is not None and row.outcome == "refused":
-            return ActionState.FAILED, row.reason
-        return ActionState.UNCERTAIN, str(Why.INTERRUPTED)
+        What is certainly not sent yet goes on: it is due again. What waits for a later part is begun anew then.
+        """
+        said = self.order_action(Action.PAID_MESSAGE)
+        if said is None or said.state not in {ActionState.INTENDED, ActionState.UNCERTAIN}:
+            return None if said is None else said.state
+        delivery = read_delivery(self.connection, self.account_id, self.order_id)
+        progress = progress_of(self.connection, self.account_id, self.order_id, delivery)
+        before = 0 if delivery is None else delivery.arrived
+        goes_on = said.state is ActionState.INTENDED or progress.arrived > before
+        state, detail = _state_of(progress, goes_on=goes_on)
+        if state is said.state:
+            return state
+        drop_waiting(self.connection, self.account_id, self.order_id, Why.INTERRUPTED, self.now_ms)
+        if delivery is not None:
+            settle_delivery(self.connection, delivery, progress, state, detail, self.now_ms)
+        self.settle(Action.PAID_MESSAGE, state, detail, goes_on=True)
+        return state
 
-    # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _publish(self, *, status: str = "", **event: Any) -> None:
-        row = {"account_id": self.account_id, "order_id": self.order_id, "status": status, "at_ms": self.now_ms}
-        self.connection.execute(order_events.insert().values(**row, **event))
-
-    @property
-    def _me(self) -> ColumnElement[bool]:
-        return and_(orders.c.account_id == self.account_id, orders.c.order_id == self.order_id)
-
-    @property
-    def _my_events(self) -> ColumnElement[bool]:
-        return and_(order_events.c.account_id == self.account_id, order_events.c.order_id == self.order_id)
-
-    def _my_action(self, action: Action) -> ColumnElement[bool]:
-        mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)
-        return and_(mine, order_actions.c.action == action.value)
+def _state_of(progress: Progress, *, goes_on: bool) -> tuple[ActionState, str]:
+    """Return what the progress of an order's messages means for the action that sends them."""
+    if progress.is_whole:
+        return ActionState.DONE, ""
+    if progress.outcome is SendOutcome.REFUSED:
+        return ActionState.FAILED, Why.DELIVERY_PARTLY if progress.arrived else progress.reason
+    if progress.outcome in {SendOutcome.UNCERTAIN, SendOutcome.SENDING} or not goes_on:
+        return ActionState.UNCERTAIN, progress.reason or Why.INTERRUPTED
+    if progress.arrived and progress.reason in _LEFT_OUT:
+        return ActionState.FAILED, Why.DELIVERY_PARTLY
+    return ActionState.PENDING, ""

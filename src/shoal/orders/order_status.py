@@ -104,7 +104,9 @@ class OrderProblem(StrEnum):
     TOO_MANY_UNITS = "too_many_units"
     TOO_MANY_MESSAGES = "too_many_messages"
     OUT_OF_STOCK = "out_of_stock"
-    BY_HAND = "by_hand"
+    NO_SUPPLIER = "no_supplier"
+    DELIVERY_PARTLY = "delivery_partly"
+    """Some of the order's messages arrived, and the next one did not."""
     ONE_TEXT = "one_text"
     """One text was sent for several pieces, or for an item that is sold in several specs."""
 
@@ -119,7 +121,7 @@ FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
 
 OF_THE_RULES = frozenset(map(OrderProblem, (
     "unknown_title", "unknown_spec", "ambiguous_rule", "unknown_goods", "goods_off", "no_codes_in_text",
-    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages", "out_of_stock", "by_hand",
+    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages", "out_of_stock", "no_supplier",
 )))  # fmt: skip
 """The problems that are obstacles of ``explain_order`` and have its names and sentences."""
 
@@ -131,6 +133,7 @@ _BY_DETAIL = {
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,
     Why.DELIVERY_OFF.value: OrderProblem.DELIVERY_OFF,
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
+    Why.DELIVERY_PARTLY.value: OrderProblem.DELIVERY_PARTLY,
     Why.NEEDS_PARCEL.value: OrderProblem.NEEDS_PARCEL,
     Why.NOT_READY.value: OrderProblem.GROUP_NOT_READY,
 }
@@ -159,11 +162,14 @@ def problem_of(
     ``one_text``: why the text that was sent may be too little, while the owner has not seen that. ``group_since_ms``:
     since when the order is known to be at a group price that waits.
     """
+    paid = order_actions.get(Action.PAID_MESSAGE)
+    is_partly = paid is not None and paid.state is ActionState.FAILED and paid.detail == Why.DELIVERY_PARTLY
     if status == OrderStatus.CANCELLED:
-        return None
+        return OrderProblem.DELIVERY_PARTLY if is_partly else None
     seen_later = OrderProblem.ONE_TEXT if one_text else None
     if status in {OrderStatus.SHIPPED, OrderStatus.COMPLETED}:
-        return seen_later  # a shipped order is settled with its buyer, regardless of who shipped it
+        # a shipped order is settled with its buyer, regardless of who shipped it, unless he has only some of it
+        return OrderProblem.DELIVERY_PARTLY if is_partly else seen_later
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED
     completion = order_actions.get(Action.FREE_SHIPPING)

@@ -6,42 +6,45 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, exists, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
-from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.goods.goods_store import GoodsStore
-from shoal.orders.chat_orders import make_chat_known, marked_order, told_by, unread, unserved_in, waiting_groups
+from shoal.goods.unit_texts import UnitTexts
+from shoal.orders.chat_orders import (
+    make_chat_known,
+    marked_order,
+    told_by,
+    unserved_in,
+    waiting_groups,
+)
+from shoal.orders.delivery_rows import Delivery, read_delivery
+from shoal.orders.delivery_store import DeliveryStore
+from shoal.orders.open_orders import MAY_BE_SERVED, due_before, unfinished, unread, unsettled
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
-from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_of
+from shoal.orders.order_lists import wanted_orders
+from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_event, order_of
 from shoal.orders.order_rows import OrderRow
-from shoal.orders.order_status import BLOCKED
-from shoal.storage.among import among
 from shoal.storage.database import Database
-from shoal.storage.schema import chats, order_actions, order_events, orders
+from shoal.storage.order_tables import order_actions, order_events, orders
 
-__all__ = ["Action", "ActionState", "Order", "OrderAction", "OrderEvent", "OrderStore", "OrderUpdate", "Why"]
+__all__ = [
+    "Action", "ActionState", "Due", "Order", "OrderAction", "OrderEvent", "OrderStore", "OrderUpdate", "Why",
+    "order_event",
+]  # fmt: skip
 
-_DUE = order_actions.c.state == ActionState.PENDING.value
-_SAME_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
-_MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 
 Received = Callable[[Order], None]
 
 
-def order_event(order: Order) -> MessageEvent:
-    """Return the event of a changed order: its status and problem. Readers fetch the rest of the order."""
-    facts = {
-        "order_id": order.order_id,
-        "chat_id": order.chat_id,
-        "status": order.status or "unknown",
-        "problem": order.problem,
-        "created_at_ms": order.created_at_ms,
-    }
-    return MessageEvent(
-        account_id=order.account_id, kind="order", key=order.order_id, facts=facts, at_ms=order.updated_at_ms
-    )
+class Due(NamedTuple):
+    """An order, its action that is due, and its delivery when one was begun."""
+
+    order: Order
+    order_action: OrderAction
+    delivery: Delivery | None
 
 
 class OrderStore:
@@ -51,8 +54,12 @@ class OrderStore:
     an action becomes due without a card.
     """
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, texts: UnitTexts | None = None
+    ) -> None:
+        """``texts`` opens the units of goods; without it only orders that need none can be served."""
         self.goods = GoodsStore(database)
+        self.deliveries = DeliveryStore(database, texts, now_ms)
         self._database = database
         self._now_ms = now_ms
         self._listeners: list[Received] = []
@@ -186,26 +193,10 @@ class OrderStore:
 
         ``query`` is the beginning of an order's id, the whole id of its item or buyer, or a part of its buyer's name.
         """
-        wanted = select(orders).where(among(orders.c.account_id, account_ids))
-        if status is not None:
-            wanted = wanted.where(orders.c.status == status)
-        if with_problem:
-            wanted = wanted.where(orders.c.problem != "")
-        if chat_id is not None:
-            wanted = wanted.where(orders.c.chat_id == chat_id)
-        if query:
-            with_buyer = and_(chats.c.account_id == orders.c.account_id, chats.c.chat_id == orders.c.chat_id)
-            of_buyer = exists().where(with_buyer, chats.c.buyer_name.icontains(query, autoescape=True))
-            named = (orders.c.item_id == query, orders.c.buyer_id == query, of_buyer)
-            wanted = wanted.where(or_(orders.c.order_id.startswith(query, autoescape=True), *named))
-        if cursor is not None:
-            created, account_id, order_id = cursor
-            later = or_(
-                orders.c.account_id > account_id,
-                and_(orders.c.account_id == account_id, orders.c.order_id > order_id),
-            )
-            wanted = wanted.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
-        wanted = wanted.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
+        wanted = wanted_orders(
+            account_ids, cursor=cursor, limit=limit, status=status, with_problem=with_problem, chat_id=chat_id,
+            query=query,
+        )  # fmt: skip
 
         def job(connection: Connection) -> list[Order]:
             return [order_of(row) for row in connection.execute(wanted).mappings()]
@@ -232,47 +223,38 @@ class OrderStore:
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def unfinished(self, account_id: str) -> list[Order]:
-        """Return the orders with a due action, oldest first."""
-        query = (
-            select(orders)
-            .where(orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, _DUE))
-            .order_by(orders.c.created_at_ms)
-        )
-        return await self._database.read(
-            lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
-        )
+        """Return the orders with an action that is due now, oldest first."""
+        now = self._now_ms()
+        return await self._database.read(lambda connection: unfinished(connection, account_id, now))
 
-    async def next_due(self, account_id: str, order_id: str) -> tuple[Order, OrderAction] | None:
+    async def next_due(self, account_id: str, order_id: str) -> Due | None:
         """Return an order and its first due action; ``None`` without one, or when the status forbids it."""
-        query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id, _MAY_BE_SERVED)
+        query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id, MAY_BE_SERVED)
+        now = self._now_ms()
 
-        def job(connection: Connection) -> tuple[Order, OrderAction] | None:
+        def job(connection: Connection) -> Due | None:
             row = connection.execute(query).mappings().first()
-            found = OrderRow(connection, account_id, order_id, self._now_ms()).order_actions()
+            found = OrderRow(connection, account_id, order_id, now).order_actions()
             due = next((order_action for order_action in found if order_action.state is ActionState.PENDING), None)
-            return None if row is None or due is None else (order_of(row), due)
+            if row is None or due is None or (due.due_at_ms or 0) > now:
+                return None
+            return Due(order_of(row), due, read_delivery(connection, account_id, order_id))
 
         return await self._database.read(job)
 
+    async def put_off(self, account_id: str, order_id: str, action: Action, due_at_ms: int, detail: str = "") -> None:
+        """Make a pending action due at a later time. ``detail`` says what it waits for, when that is no delay."""
+        await self._write(account_id, order_id, lambda row: row.put_off(action, due_at_ms, detail))
+
     async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:
         """Return orders with an action whose result is unknown, so that the site can be asked."""
-        at_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
-        unknown = and_(
-            order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.settled_at_ms > newer_than_ms
-        )
-        query = select(orders).where(
-            orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, at_site, unknown)
-        )
-        return await self._database.read(
-            lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
-        )
+        return await self._database.read(lambda connection: unsettled(connection, account_id, newer_than_ms))
 
     async def give_up(self, account_id: str, older_than_ms: int) -> list[Order]:
         """Set actions that were due for too long to failed, for the owner. Return their orders."""
         query = select(order_actions).where(
             order_actions.c.account_id == account_id,
-            _DUE,
-            order_actions.c.created_at_ms <= older_than_ms,
+            due_before(older_than_ms),
             order_actions.c.detail != Why.ASKED.value,
         )
 
@@ -360,19 +342,31 @@ class OrderStore:
             lambda connection: [order_action_of(row) for row in connection.execute(query).mappings()]
         )
 
+    async def settle_messages(self, account_id: str, order_id: str) -> ActionState | None:
+        """Settle the messages of an order that were begun by the outbox. Return the state of their action."""
+        states: list[ActionState | None] = []
+
+        def job(row: OrderRow) -> bool:
+            states.append(row.settle_messages())
+            return True
+
+        await self._write(account_id, order_id, job)
+        return states[-1]
+
     async def heed_outbox(self, account_id: str, order_id: str) -> bool:
-        """Settle an uncertain paid message when the outbox knows its result now."""
+        """Settle uncertain messages of an order when the outbox knows more now. Return whether it does."""
 
         def job(row: OrderRow) -> bool:
             said = row.order_action(Action.PAID_MESSAGE)
-            return said is not None and said.state is ActionState.UNCERTAIN and row.heed_outbox()
+            is_uncertain = said is not None and said.state is ActionState.UNCERTAIN
+            return is_uncertain and row.settle_messages() is not ActionState.UNCERTAIN
 
         return await self._write(account_id, order_id, job)
 
     async def interrupted(self, account_id: str | None) -> list[OrderAction]:
         """Settle actions that were in progress when the program or the connection ended. Return the uncertain ones.
 
-        The outbox knows the result of the paid message: an unsent one is due again. It first waits for writes that the
+        The outbox knows what became of each message: what is not sent is due again. It first waits for writes that the
         connection sent and did not see finished. ``None``: all accounts.
         """
         await self._database.settled()

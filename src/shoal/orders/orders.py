@@ -1,4 +1,4 @@
-"""Serves paid orders: first the paid message, and only then the confirmation of the shipment.
+"""Serves paid orders: first what the buyer gets, and only then the confirmation of the shipment.
 
 A group price is completed before both, and the site must have said since that it is ready. The order's page is checked
 before the first action: it may say that the order is unpaid, and it names the item. Each action is stored before it is
@@ -19,23 +19,20 @@ from shoal.accounts.account_task import Link
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, TemporaryFailure
-from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
-from shoal.messages.replies import Asked, fill, variables
-from shoal.messages.sender import OutgoingMessage, Sender
+from shoal.messages.outbox_rows import Sending
+from shoal.messages.sender import Sender
 from shoal.messages.task_drain import TaskDrain
-from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of
+from shoal.orders.deliveries import Deliveries
+from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_rows import NO_PARCEL
-from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, NOTHING_DUE, TAKE_UP_MS, OrderStatus
-from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, Why
+from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
+from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
 log = structlog.get_logger("shoal.orders")
 
-
-ECHO_GRACE_SECONDS = 0.5
-"""How long to wait for the echo of an unanswered message, which shows that it arrived."""
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 300.0
 """First and longest wait before orders whose updates could not be stored are checked again."""
@@ -80,6 +77,12 @@ class Orders:
         self._not_ready: set[str] = set()
         """The orders whose shipment the site does not confirm before their group price is complete."""
         self._groups = GroupPrices(order_store, tasks, self._ask_group, account_id=account_id)
+        self._due_times = DueTimes(
+            order_store.deliveries, tasks, lambda: order_store.look(account_id), account_id=account_id
+        )
+        self._deliveries = Deliveries(
+            link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace
+        )
         sender.on_echo(self._echoed)
 
     async def take_up(self) -> None:
@@ -119,6 +122,7 @@ class Orders:
         """Serve all orders with a due action. Raise like ``serve``."""
         for order in await self._store.unfinished(self._account_id):
             await self.serve(order)
+        await self._due_times.look()
         await self._groups.look()
 
     async def serve(self, order: Order) -> None:
@@ -127,7 +131,7 @@ class Orders:
         Raise ``ActionRequired`` when the owner must act on the site, or the error that ended the socket.
         """
         async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
-            if not self._pages.was_asked(order.order_id):
+            if not self._pages.was_asked(order.order_id) or self._deliveries.waits_for_page(order.order_id):
                 await self._pages.look_up(order)
             if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
                 await asyncio.sleep(PAGE_LAG_SECONDS)
@@ -163,16 +167,19 @@ class Orders:
             account = self._link.current()
             if account is None or not self._link.allows():
                 return
-            if not await self._do(account, *due):
+            if not await self._do(account, due):
                 return
 
     async def _is_due_by_its_card(self, order: Order) -> bool:
         """Return whether the paid message is next, and only the card asks for it."""
         due = await self._store.next_due(self._account_id, order.order_id)
-        return due is not None and due[1].action == Action.PAID_MESSAGE and due[1].detail != Why.ASKED
+        if due is None or due.order_action.action != Action.PAID_MESSAGE:
+            return False
+        return due.order_action.detail != Why.ASKED
 
-    async def _do(self, account: Account, order: Order, order_action: OrderAction) -> bool:
+    async def _do(self, account: Account, due: Due) -> bool:
         """Do or decide one due action. Return ``False`` if it stays due and nothing more should be tried now."""
+        order, order_action, _ = due
         if not account.delivery and order_action.detail != Why.ASKED:
             log.info("order held back: deliveries are off", account=self._account_id, order=order.order_id)
             return await self._settle(order, Action(order_action.action), ActionState.FAILED, Why.DELIVERY_OFF)
@@ -180,9 +187,9 @@ class Orders:
             case Action.FREE_SHIPPING:
                 return await self._complete_group(account, order, order_action)
             case Action.PAID_MESSAGE:
-                return await self._say(account, order, order_action)
+                return await self._deliveries.serve(account, due)
             case Action.CONFIRM:
-                return await self._confirm(account, order, order_action)
+                return await self._confirm(account, due)
 
     # ── actions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,8 +197,8 @@ class Orders:
         """Complete a group price, only if there is something to send afterwards: it is a promise to the buyer."""
         if not account.free_shipping and order_action.detail != Why.ASKED:
             return await self._settle(order, Action.FREE_SHIPPING, ActionState.NOT_NEEDED, FREE_SHIPPING_OFF)
-        order = await self._filled_in(account, order)
-        item_id, (_, why_not) = order.item_id, await self._explained(account, order, order_action)
+        order = await self._deliveries.filled_in(account, order)
+        item_id, (_, why_not) = order.item_id, await self._deliveries.explained(account, order, order_action)
         if why_not:
             return await self._settle(order, Action.FREE_SHIPPING, ActionState.FAILED, why_not)
         if item_id is None:
@@ -208,60 +215,15 @@ class Orders:
             still_wanted,
         )
 
-    async def _say(self, account: Account, order: Order, order_action: OrderAction) -> bool:
-        order = await self._filled_in(account, order)
-        explained, why_not = await self._explained(account, order, order_action)
-        if self._pages.is_unpaid(order.order_id) and order_action.detail != Why.ASKED:
-            why_not = Why.NOT_PAID
-        if why_not:
-            log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
-            return await self._settle(order, Action.PAID_MESSAGE, ActionState.FAILED, why_not)
-        if explained.sends_nothing:
-            return await self._settle(order, Action.PAID_MESSAGE, ActionState.NOT_NEEDED, Why.NOTHING_TO_SEND)
-        if not await self._store.begin_action(self._account_id, order.order_id, Action.PAID_MESSAGE):
-            return True
-        asked = Asked(text="", chat_id=order.chat_id, buyer_id=order.buyer_id, buyer_name="", item_id=order.item_id)
-        outgoing = OutgoingMessage(
-            chat_id=order.chat_id,
-            buyer_id=order.buyer_id,
-            text=fill(explained.parts[0].text, {**variables(asked), "order_id": order.order_id}),
-            kind=OutboxKind.PAID,
-            order_id=order.order_id,
-        )
-
-        async def is_still_due() -> bool:
-            if self._is_off() and order_action.detail != Why.ASKED:
-                return False
-            now = await self._store.order(self._account_id, order.order_id)
-            return now is not None and now.status not in NOTHING_DUE
-
-        try:
-            sent = await self._sender.send(outgoing, is_still_due)
-        except (TemporaryFailure, ActionRequired):
-            await self._settle(order, Action.PAID_MESSAGE, ActionState.PENDING)
-            raise
-        state = {
-            SendOutcome.SENT: ActionState.DONE,
-            SendOutcome.REFUSED: ActionState.FAILED,
-            SendOutcome.UNCERTAIN: ActionState.UNCERTAIN,
-            SendOutcome.DROPPED: ActionState.PENDING,
-        }[sent.outcome]
-        await self._settle(order, Action.PAID_MESSAGE, state, "" if state is ActionState.PENDING else sent.reason)
-        if state is ActionState.UNCERTAIN:
-            await asyncio.sleep(ECHO_GRACE_SECONDS)
-            await self._store.heed_outbox(self._account_id, order.order_id)
-        return state is not ActionState.PENDING or (self._is_off() and order_action.detail != Why.ASKED)
-
-    def _is_off(self) -> bool:
-        account = self._link.current()
-        return account is not None and not account.delivery
-
-    async def _confirm(self, account: Account, order: Order, order_action: OrderAction) -> bool:
+    async def _confirm(self, account: Account, due: Due) -> bool:
+        order, order_action, _ = due
         if not account.auto_confirm and order_action.detail != Why.ASKED:
             return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, AUTO_CONFIRM_OFF)
-        explained, _ = await self._explained(account, order, order_action)
-        if explained.rule is not None and explained.rule.confirm == "no" and order_action.detail != Why.ASKED:
+        confirm = await self._confirms(account, due)
+        if confirm == "no" and order_action.detail != Why.ASKED:
             return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, Why.RULE_CONFIRMS_NOT)
+        if await self._deliveries.is_confirmed_later(order, order_action, confirm):
+            return True
         if order.parcel != NO_PARCEL and order_action.detail != Why.ASKED:  # it would be a false shipment
             return await self._settle(order, Action.CONFIRM, ActionState.FAILED, Why.NEEDS_PARCEL)
 
@@ -272,6 +234,14 @@ class Orders:
         return await self._tell_site(
             order, Action.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted
         )
+
+    async def _confirms(self, account: Account, due: Due) -> str:
+        """Return whether the rule of an order confirms it: as it was when its messages were sent, or as it is now."""
+        if due.delivery is not None:
+            return due.delivery.confirm
+        explained, _ = await self._deliveries.explained(account, due.order, due.order_action)
+        confirm = None if explained.rule is None else explained.rule.confirm
+        return "" if confirm is None else str(confirm)
 
     async def _tell_site(
         self, order: Order, action: Action, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
@@ -313,26 +283,6 @@ class Orders:
             self._groups.forget(order.order_id)
         return True
 
-    # ── required facts ──────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _explained(self, account: Account, order: Order, order_action: OrderAction) -> tuple[Explained, str]:
-        """Return what the order gets, and why it is not sent; empty if it is, or if nothing needs to be."""
-        stock = await self._store.goods.stock(rule.goods_id for rule in account.deliveries if rule.goods_id)
-        is_asked = order_action.detail == Why.ASKED
-        explained = explain_order(account, stock, purchase_of(order), asked_by_owner=is_asked)
-        if not order.buyer_id or not order.chat_id:
-            return explained, Why.INCOMPLETE
-        if explained.obstacle is Obstacle.NO_RULE:
-            return explained, Why.NO_PAID_MESSAGE
-        return explained, "" if explained.obstacle is None else explained.obstacle.value
-
-    async def _filled_in(self, account: Account, order: Order) -> Order:
-        """Return the order, completed from the site if its card lacks facts. An item id is never invented."""
-        knows_item = order.item_id is not None or (not order.group_price and not _depends_on_item(account))
-        if order.buyer_id and knows_item:
-            return order
-        return await self._pages.look_up(order) or order
-
 
 def _refused(action: Action, ret_code: str) -> tuple[ActionState, str]:
     """Return what a refusal of the site means for an action."""
@@ -341,8 +291,3 @@ def _refused(action: Action, ret_code: str) -> tuple[ActionState, str]:
     if action is Action.CONFIRM and ret_code == "BUYER_CONFIRM_INFO":
         return ActionState.FAILED, Why.NOT_READY
     return ActionState.FAILED, ret_code
-
-
-def _depends_on_item(account: Account) -> bool:
-    """Return whether it depends on the item what a buyer gets."""
-    return any(rule.item_id or rule.title_contains for rule in account.deliveries)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from sqlalchemy import Connection, select
 
 from shoal.orders.explain_order import folded_pairs
-from shoal.storage.schema import orders
+from shoal.storage.order_tables import orders
 
 MOST_SPECS = 2_000
 

@@ -19,13 +19,10 @@ from shoal.orders.order_status import NOTHING_DUE
 from shoal.orders.order_store import OrderStore
 from shoal.storage.among import among
 from shoal.storage.database import Database
-from shoal.storage.schema import order_actions, orders
+from shoal.storage.order_tables import order_actions, orders
 
 MOST_WAITING = 1_000
 """How many waiting orders of an owner are looked at."""
-
-_NOT_YET = "by_hand"
-"""The obstacle of counted goods that are not served by themselves yet: nothing is in the way of the stock."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +47,10 @@ def share_out(
         explained = explain_order(account, {**stock, goods.id: stock_of(goods, free)}, purchase_of(order))
         if not _names(explained, goods.id):
             continue
-        obstacle = None if explained.obstacle == _NOT_YET else explained.obstacle
-        gets = 0 if obstacle is not None else explained.wanted
+        gets = 0 if explained.obstacle is not None else explained.wanted
         if goods.kind is GoodsKind.STOCK:
             free -= gets
-        waiting.append(WaitingOrder(order=order, wanted=explained.wanted, gets=gets, obstacle=obstacle))
+        waiting.append(WaitingOrder(order=order, wanted=explained.wanted, gets=gets, obstacle=explained.obstacle))
     return waiting
 
 

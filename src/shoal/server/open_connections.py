@@ -16,6 +16,8 @@ from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.goods.goods_components import open_supplier_units
 from shoal.goods.supplier_units import SupplierUnits
+from shoal.goods.unit_messages import UnitMessages
+from shoal.goods.unit_texts import UnitTexts
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
@@ -51,7 +53,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
 
     async with Closing() as closing:
         published = PublishedAccounts(EventBus())
-        order_store = OrderStore(storage.database)
+        texts = await UnitTexts.load(storage.database, storage.vault)
+        order_store = OrderStore(storage.database, texts=texts)
         order_store.on_change(lambda order: published.publish_event(order_event(order)))
         pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
         await pictures.open()
@@ -64,7 +67,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             session=session,
             settings=settings,
             credentials=Credentials(storage.database, storage.vault),
-            message_log=MessageLog(storage.database, publish=published.publish_event),
+            message_log=MessageLog(storage.database, publish=published.publish_event, sealed=UnitMessages(texts)),
             order_store=order_store,
             positions=SyncCursors(storage.database),
             pictures=pictures,

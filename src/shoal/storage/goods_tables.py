@@ -160,11 +160,13 @@ deliveries = Table(
     text_column("confirm"),
     text_column("state", "begun"),
     text_column("why"),
+    number_column("arrived"),
     time_column("created_at_ms"),
     maybe_time_column("settled_at_ms"),
     Index("ix_deliveries_owner_id", "owner_id"),
 )
-"""What an order gets: how many units of which goods, and the texts (with ``{codes}``) as they were when it began."""
+"""What an order gets: how many units of which goods, and the texts (with ``{codes}``) as they were when it began.
+``arrived``: how many of its messages arrived, from the first on."""
 
 stock_history = Table(
     "stock_history",

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from shoal.storage import columns, goods_tables, history_tables, user_tables  # noqa: F401  they are of the schema too
+from shoal.storage import columns, goods_tables, history_tables, order_tables, user_tables  # noqa: F401  of the schema too
 from shoal.storage.columns import (
     RowId,
     account_column,
@@ -45,7 +45,8 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``goods_tables``, ``history_tables`` and ``user_tables``."""
+"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``order_tables`` and
+``user_tables``."""
 
 
 def shard_of(account_id: str) -> int:
@@ -254,6 +255,8 @@ outbox = Table(
     Column("uuid", Text, nullable=False),
     Column("rule_id", Text, nullable=True),
     text_column("text"),
+    text_column("units"),
+    Column("digest", Text, nullable=True),
     text_column("image_url"),
     number_column("width"),
     number_column("height"),
@@ -280,6 +283,20 @@ outbox = Table(
         postgresql_where=text("op_id IS NOT NULL"),
     ),
     Index(
+        "ix_outbox_order",
+        "account_id",
+        "order_id",
+        sqlite_where=text("order_id IS NOT NULL"),
+        postgresql_where=text("order_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_outbox_digest",
+        "account_id",
+        "digest",
+        sqlite_where=text("digest IS NOT NULL"),
+        postgresql_where=text("digest IS NOT NULL"),
+    ),
+    Index(
         "ix_outbox_open",
         "account_id",
         "id",
@@ -287,62 +304,6 @@ outbox = Table(
         postgresql_where=text(OUTBOX_OPEN),
     ),
     sqlite_autoincrement=True,
-)
-
-orders = Table(
-    "orders",
-    metadata,
-    account_column(primary_key=True),
-    Column("order_id", Text, primary_key=True),
-    Column("item_id", Text, nullable=True),
-    text_column("buyer_id"),
-    text_column("chat_id"),
-    text_column("status"),
-    text_column("amount"),
-    text_column("quantity"),
-    text_column("spec_name"),
-    text_column("spec_value"),
-    flag_column("group_price"),
-    text_column("parcel"),
-    text_column("one_text"),
-    text_column("problem"),
-    time_column("created_at_ms"),
-    time_column("updated_at_ms"),
-    Index("ix_orders_time", "account_id", "created_at_ms"),
-    Index("ix_orders_chat", "account_id", "chat_id"),
-)
-
-order_events = Table(
-    "order_events",
-    metadata,
-    Column("id", RowId, primary_key=True, autoincrement=True),
-    account_column(),
-    Column("order_id", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    text_column("source"),
-    text_column("act"),
-    text_column("outcome"),
-    text_column("words"),
-    text_column("message_id"),
-    maybe_time_column("site_at_ms"),
-    time_column("at_ms"),
-    Index("ix_order_events_order", "account_id", "order_id"),
-    sqlite_autoincrement=True,
-)
-
-order_actions = Table(
-    "intents",
-    metadata,
-    account_column(primary_key=True),
-    Column("order_id", Text, primary_key=True),
-    Column("action", Text, primary_key=True),
-    text_column("state", "intended"),
-    text_column("detail"),
-    time_column("created_at_ms"),
-    maybe_time_column("settled_at_ms"),
-    text_column("owner"),
-    Column("epoch", BigInteger, nullable=False, server_default=text("0")),
-    Index("ix_intents_order", "order_id", "action"),
 )
 
 chats = Table(

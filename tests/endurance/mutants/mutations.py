@@ -10,7 +10,7 @@ def _one(name: str, file: str, old: str, new: str) -> Mutation:
 
 
 _SEND_TEXT = (
-    "                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, row.text)\n"
+    "                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, text)\n"
     "                receipt = await self._socket.send(frame, row.uuid, self._timeout)\n"
 )
 _REPLACE = '__import__("dataclasses").replace'
@@ -32,8 +32,8 @@ MUTATIONS = (
     _one(
         "a confirmation that was cut off is repeated",
         "orders/order_rows.py",
-        "        state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)\n        if",
-        "        state, detail = ActionState.PENDING, str(Why.INTERRUPTED)\n        if",
+        "        state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)\n        return",
+        "        state, detail = ActionState.PENDING, str(Why.INTERRUPTED)\n        return",
     ),
     _one(
         "a line that is deaf is kept",
@@ -114,7 +114,7 @@ MUTATIONS = (
     ),
     _one(
         "a card that comes again makes the order due again",
-        "orders/order_rows.py",
+        "orders/action_rows.py",
         "insert_new(self.connection, order_actions)",
         '__import__("shoal.storage.upserts", fromlist=["upserts"]).insert_or_renew(\n'
         '            self.connection, order_actions, ("state",)\n'

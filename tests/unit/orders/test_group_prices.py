@@ -19,7 +19,7 @@ from shoal.orders import orders as orders_module
 from shoal.orders.order_records import Order
 from shoal.orders.order_status import TAKE_UP_MS
 from shoal.orders.order_store import Action, ActionState, OrderStore, Why
-from shoal.storage.schema import order_actions
+from shoal.storage.order_tables import order_actions
 from standins import ANN, until
 from without_sockets import BUYER, CHAT, ITEM, ME, OneShop
 

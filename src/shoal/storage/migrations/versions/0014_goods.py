@@ -1,5 +1,7 @@
 """Goods with a stock: the units of each, the imports they came from, and the order to which each is bound.
 
+A message that carries units names them, and keeps a digest of its text. An action of an order may be due later.
+
 Revision ID: 0014
 """
 
@@ -20,6 +22,7 @@ def upgrade() -> None:
     _goods()
     _stock()
     _orders()
+    _serving()
 
 
 def _goods() -> None:
@@ -175,8 +178,22 @@ def _orders() -> None:
         sa.Column("confirm", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("'begun'"), nullable=False),
         sa.Column("why", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("arrived", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("settled_at_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("unb", "order_id", name="pk_deliveries"),
     )
     op.create_index("ix_deliveries_owner_id", "deliveries", ["owner_id"], unique=False)
+
+
+def _serving() -> None:
+    op.add_column("outbox", sa.Column("units", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("outbox", sa.Column("digest", sa.Text(), nullable=True))
+    op.add_column("intents", sa.Column("due_at_ms", sa.BigInteger(), nullable=True))
+    for name, table, columns in (
+        ("ix_outbox_order", "outbox", ["account_id", "order_id"]),
+        ("ix_outbox_digest", "outbox", ["account_id", "digest"]),
+        ("ix_intents_due", "intents", ["account_id", "due_at_ms"]),
+    ):
+        named = sa.column(columns[1]).is_not(None)
+        op.create_index(name, table, columns, unique=False, sqlite_where=named, postgresql_where=named)

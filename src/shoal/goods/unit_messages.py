@@ -1,0 +1,47 @@
+"""The messages that carry units: their texts with the units in the place of ``{codes}``, opened or masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, select
+
+from shoal.accounts.delivery_rule import CODES
+from shoal.errors import StoreError
+from shoal.goods.unit_texts import UnitTexts, masked
+from shoal.messages.outbox_rows import OutboxRow
+from shoal.storage.goods_tables import units
+
+
+def with_codes(text: str, codes: Sequence[str]) -> str:
+    """Return a text with these units in it, one a line."""
+    return text.replace(CODES, "\n".join(codes))
+
+
+class UnitMessages:
+    """Opens and recognises the messages that carry units (``messages.sealed_texts.SealedTexts``)."""
+
+    def __init__(self, texts: UnitTexts) -> None:
+        self._texts = texts
+
+    def digest_of_message(self, text: str, /) -> str:
+        """Return what only this text has, however blanks and widths are written."""
+        return self._texts.digest_of_message(text)
+
+    def opened(self, connection: Connection, row: OutboxRow, /) -> str:
+        """Return the text of a row with its units, as the buyer gets it. Raises ``StoreError``."""
+        return self._filled(connection, row, lambda text: text)
+
+    def masked(self, connection: Connection, row: OutboxRow, /) -> str:
+        """Return the text of a row with its units masked. Raises ``StoreError``."""
+        return self._filled(connection, row, masked)
+
+    def _filled(self, connection: Connection, row: OutboxRow, shown: Callable[[str], str]) -> str:
+        if not row.units:
+            return row.text
+        ids = [int(unit_id) for unit_id in row.units.split(",")]
+        query = select(units.c.id, units.c.sealed, units.c.owner_id).where(units.c.id.in_(ids))
+        found = {unit_id: (sealed, owner_id) for unit_id, sealed, owner_id in connection.execute(query)}
+        if any(found.get(unit_id, (None, 0))[0] is None for unit_id in ids):
+            raise StoreError("a unit of a message is gone", code="unit_gone")
+        return with_codes(row.text, [shown(self._texts.open(*found[unit_id])) for unit_id in ids])

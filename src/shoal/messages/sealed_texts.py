@@ -1,0 +1,42 @@
+"""Texts with units of goods in them: recognised by a digest, and opened only when they are handed to the socket."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from shoal.errors import StoreError
+from shoal.messages.outbox_rows import OutboxRow
+
+
+class SealedTexts(Protocol):
+    """The texts of outbox rows that name units. The rows themselves keep ``{codes}`` in the place of the units."""
+
+    def digest_of_message(self, text: str, /) -> str:
+        """Return what only this text has, however blanks and widths are written."""
+        ...
+
+    def opened(self, connection: Connection, row: OutboxRow, /) -> str:
+        """Return the text of a row with its units, as the buyer gets it. Raises ``StoreError``."""
+        ...
+
+    def masked(self, connection: Connection, row: OutboxRow, /) -> str:
+        """Return the text of a row with its units masked. Raises ``StoreError``."""
+        ...
+
+
+class NoSealedTexts:
+    """What stands in where no goods are sold: it recognises nothing, and opens nothing."""
+
+    def digest_of_message(self, _: str, /) -> str:
+        """Return what no row has."""
+        return ""
+
+    def opened(self, _: Connection, row: OutboxRow, /) -> str:
+        """Raise ``StoreError``: the buyer must not get a text without its units."""
+        raise StoreError(f"units of goods cannot be opened here: {row.units}")
+
+    def masked(self, _: Connection, row: OutboxRow, /) -> str:
+        """Return the text of a row as it stands there."""
+        return row.text

@@ -1,0 +1,54 @@
+"""Orders with which a connection has something to do: what is due, what is uncertain, what was never read."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
+
+from shoal.orders.order_actions import Action, ActionState
+from shoal.orders.order_records import Order, order_of
+from shoal.orders.order_status import BLOCKED, OrderStatus
+from shoal.storage.order_tables import order_actions, orders
+
+MOST_UNREAD = 20
+"""How many orders a new connection asks the site about because their page was never read."""
+
+
+_OF_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
+MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
+_DUE_SINCE_MS = func.coalesce(order_actions.c.due_at_ms, order_actions.c.created_at_ms)
+
+
+def due_before(at_ms: int) -> ColumnElement[bool]:
+    """Return the condition of actions that are pending and were due then."""
+    return and_(order_actions.c.state == ActionState.PENDING.value, _DUE_SINCE_MS.between(0, at_ms))
+
+
+def unfinished(connection: Connection, account_id: str, now_ms: int) -> list[Order]:
+    """Return the orders with an action that is due now, oldest first."""
+    due = exists().where(_OF_ORDER, due_before(now_ms))
+    query = select(orders).where(orders.c.account_id == account_id, MAY_BE_SERVED, due).order_by(orders.c.created_at_ms)
+    return [order_of(row) for row in connection.execute(query).mappings()]
+
+
+def unsettled(connection: Connection, account_id: str, newer_than_ms: int) -> list[Order]:
+    """Return the orders with an action at the site whose result is unknown since then, and that have not ended."""
+    at_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
+    unknown = and_(order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.settled_at_ms > newer_than_ms)
+    query = select(orders).where(
+        orders.c.account_id == account_id, MAY_BE_SERVED, exists().where(_OF_ORDER, at_site, unknown)
+    )
+    return [order_of(row) for row in connection.execute(query).mappings()]
+
+
+def unread(connection: Connection, account_id: str, newer_than_ms: int) -> list[Order]:
+    """Return the newest orders whose message was sent since then, and whose page was never read."""
+    sent = exists().where(
+        _OF_ORDER,
+        order_actions.c.action == Action.PAID_MESSAGE.value,
+        order_actions.c.state == ActionState.DONE.value,
+        order_actions.c.settled_at_ms > newer_than_ms,
+    )
+    says_nothing = and_(orders.c.quantity == "", orders.c.amount == "", orders.c.status != OrderStatus.CANCELLED.value)
+    query = select(orders).where(orders.c.account_id == account_id, says_nothing, sent)
+    query = query.order_by(orders.c.created_at_ms.desc()).limit(MOST_UNREAD)
+    return [order_of(row) for row in connection.execute(query).mappings()]
