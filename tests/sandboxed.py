@@ -43,6 +43,7 @@ from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
 from standins import ANN, QUICK, until
+from suppliers import supplier_units
 
 UNANSWERED = 1.0
 """Seconds until a message counts as unanswered, in a test about that: no machine is so busy for the others."""
@@ -228,7 +229,7 @@ def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
 
 
 _OUT = {AccountState.STOPPED, AccountState.PARKED}
-_WORK = {"chat", "reply", "echo", "outbox", "order", "orders", "catch-up"}
+_WORK = {"chat", "reply", "echo", "outbox", "order", "orders", "supplier", "catch-up"}
 """What a connection names its tasks that answer, serve and catch up, before the account's id."""
 
 
@@ -274,6 +275,8 @@ class Shoal:
         self.texts = await UnitTexts.load(database, vault)
         self.log = MessageLog(database, sealed=UnitMessages(self.texts))
         self.book, self.credentials = OrderStore(database, texts=self.texts), Credentials(database, vault)
+        suppliers = await supplier_units(database, vault, close_seconds=0.0)
+        self._stack.push_async_callback(suppliers.close)
         self.pictures = Pictures(self.data_dir / "uploads/images")
         session = self.make_session()
         self._stack.push_async_callback(session.close)
@@ -290,6 +293,7 @@ class Shoal:
             token_calls=evenly(config.token_calls_per_second),
             rng=self.rng,
             outbound=Outbound.of(config.allow_private_targets),
+            supplier_units=suppliers,
         )
         self.live_connections, self.site_time = around.live_connections, around.site_time
 

@@ -25,6 +25,7 @@ from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
 from shoal.connection.sync_cursor import SyncCursor
 from shoal.errors import ActionRequired, ShoalError
+from shoal.goods.supplier_units import SupplierUnits
 from shoal.messages.conversations import Conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
@@ -81,6 +82,8 @@ class ConnectionDeps:
     token_calls: FairLimiter
     outbound: Outbound = field(default_factory=Outbound)
     """Checks the address of a proxy."""
+    supplier_units: SupplierUnits | None = None
+    """Fetches units from the suppliers of goods; without it no order of such goods is served."""
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     heard: HeardCounts = field(default_factory=HeardCounts)
@@ -288,8 +291,9 @@ class XianyuLive:
         pace = FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE)
         store, account_id = self._deps.order_store, self._account.id
         return Orders(
-            self._link, sender, mtop, store, tasks, work, account_id=account_id, pace=pace, clock_set_ms=clock_set_ms
-        )
+            self._link, sender, mtop, store, tasks, work, account_id=account_id, pace=pace, clock_set_ms=clock_set_ms,
+            supplier_units=self._deps.supplier_units,
+        )  # fmt: skip
 
     def _keepalive(
         self,

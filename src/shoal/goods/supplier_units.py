@@ -18,7 +18,7 @@ import structlog
 
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError
-from shoal.goods.bindings import MOST_UNITS
+from shoal.goods.bindings import MOST_UNITS, release_units
 from shoal.goods.fetching import Place, Reserved, fetching_unit, reserve_unit, settle_unit
 from shoal.goods.goods import Goods
 from shoal.goods.stock_history import By
@@ -91,6 +91,7 @@ class SupplierUnits:
         calls: SupplierCalls,
         *,
         waits: Waits | None = None,
+        close_seconds: float = CLOSE_SECONDS,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._database = database
@@ -98,13 +99,14 @@ class SupplierUnits:
         self._settings = settings
         self._calls = calls
         self._waits = waits or Waits()
+        self._close_seconds = close_seconds
         self._now_ms = now_ms
         self._running: dict[tuple[str, str], asyncio.Task[Fetched]] = {}
 
     async def close(self) -> None:
         """Give the calls that are running a moment to end, and end them. What they asked for stays ``fetching``."""
         if running := list(self._running.values()):
-            await asyncio.wait(running, timeout=CLOSE_SECONDS)
+            await asyncio.wait(running, timeout=self._close_seconds)
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
@@ -128,10 +130,15 @@ class SupplierUnits:
         task = self._running.get(key)
         if task is None:
             work = self._fetch(order, by, is_still_due)
-            task = asyncio.create_task(work, name=f"supplier:{order.order_id}")
+            task = asyncio.create_task(work, name=f"supplier call:{order.order_id}")
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
+
+    async def give_back(self, unb: str, order_id: str, by: By, *, reason: str) -> None:
+        """Free the units of an order that certainly never left. Raises ``StoreError``."""
+        now = replace(by, at_ms=self._now_ms())
+        await self._database.write(lambda connection: release_units(connection, unb, order_id, now, reason=reason))
 
     async def try_call(self, goods: Goods, wanted: Wanted, by: By) -> Answer:
         """Order one unit because a person wants to see whether it works. The unit becomes free stock of the goods.

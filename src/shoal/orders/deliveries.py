@@ -23,6 +23,7 @@ from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_status import BLOCKED, OrderProblem
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
 from shoal.orders.planned_messages import planned
+from shoal.orders.supplied_units import SuppliedUnits
 from shoal.storage.order_tables import orders
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
@@ -51,8 +52,12 @@ class Deliveries:
         *,
         account_id: str,
         pace: FairLimiter,
+        supplied: SuppliedUnits,
     ) -> None:
-        """``put_off`` is called with the time of each action that is due later. ``pace`` limits calls to the site."""
+        """``put_off`` is called with the time of each action that is due later. ``pace`` limits calls to the site.
+
+        ``supplied`` fetches units from suppliers.
+        """
         self._link = link
         self._sender = sender
         self._mtop = mtop
@@ -61,6 +66,7 @@ class Deliveries:
         self._put_off = put_off
         self._account_id = account_id
         self._pace = pace
+        self._supplied = supplied
         self._titles: dict[str, str] = {}
         self._unread_since_ms: dict[str, int] = {}
         """Since when this connection waits for the pages of orders that depend on them."""
@@ -88,6 +94,8 @@ class Deliveries:
             delivery = _delivery_of(account, order, explained)
             if not delivery.messages:  # all its texts are empty
                 return await self._settle(order, ActionState.FAILED, Why.NO_PAID_MESSAGE)
+            if explained.supplied and not self._supplied.are_there(order, explained, account.unb, self._may(action)):
+                return False
         return await self._send(order, begun_again(delivery), is_asked=action.detail == Why.ASKED)
 
     async def explained(self, account: Account, order: Order, action: OrderAction) -> tuple[Explained, str]:
@@ -219,6 +227,10 @@ class Deliveries:
             await asyncio.sleep(ECHO_GRACE_SECONDS)
             await self._store.heed_outbox(self._account_id, order.order_id)
         return state is not ActionState.PENDING or (self.is_off() and not is_asked)
+
+    def _may(self, action: OrderAction) -> Callable[[], bool]:
+        is_asked = action.detail == Why.ASKED
+        return lambda: self._link.allows() and (is_asked or not self.is_off())
 
     def is_off(self) -> bool:
         """Return whether the shop's switch for deliveries is off."""

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, and_, select, text, update
 
 from shoal.goods.bindings import OUT, release_units, units_of_order, units_went_out
+from shoal.goods.fetching import let_go_of_doubted
 from shoal.goods.stock_history import By
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.orders.order_actions import ActionState, Why
@@ -159,6 +160,8 @@ def settle_delivery(
 def owner_settled(connection: Connection, account_id: str, order_id: str, actor: str, now_ms: int) -> None:
     """Close a delivery because its owner says that the order has what it needs. Its units go to nobody else."""
     delivery = read_delivery(connection, account_id, order_id)
+    if delivery is None:
+        units_went_out(connection, _unb_of(connection, account_id), order_id, By(actor=actor, at_ms=now_ms))
     if delivery is None or delivery.state in {DeliveryState.DONE, DeliveryState.RELEASED}:
         return
     drop_waiting(connection, account_id, order_id, Why.BY_OWNER, now_ms)
@@ -173,10 +176,12 @@ def let_go(connection: Connection, account_id: str, order_id: str, why: str, now
     Its units are free again when none has left; otherwise all of them are this order's.
     """
     delivery = read_delivery(connection, account_id, order_id)
+    by = By(actor=actor, at_ms=now_ms)
+    if delivery is None:  # units that a supplier sold wait to be sent
+        release_units(connection, _unb_of(connection, account_id), order_id, by, reason=why)
     if delivery is None or delivery.state in {DeliveryState.DONE, DeliveryState.RELEASED}:
         return False
     drop_waiting(connection, account_id, order_id, why, now_ms)
-    by = By(actor=actor, at_ms=now_ms)
     have_left = bool(delivery.wanted) and _has_units_left(connection, account_id, delivery)
     if have_left:
         units_went_out(connection, delivery.unb, order_id, by)
@@ -186,6 +191,16 @@ def let_go(connection: Connection, account_id: str, order_id: str, why: str, now
     state = DeliveryState.PARTLY if is_partly else DeliveryState.RELEASED
     _update(connection, delivery, state=state.value, why=why, settled_at_ms=now_ms)
     return is_partly
+
+
+def let_go_of_doubts(connection: Connection, account_id: str, order_id: str, actor: str, now_ms: int) -> None:
+    """Part an order from units of which nobody knows whether a supplier sold them: its owner wants it served."""
+    by = By(actor=actor, at_ms=now_ms)
+    let_go_of_doubted(connection, unb=_unb_of(connection, account_id), order_id=order_id, by=by)
+
+
+def _unb_of(connection: Connection, account_id: str) -> str:
+    return connection.scalar(select(accounts.c.unb).where(accounts.c.id == account_id)) or ""
 
 
 def _has_units_left(connection: Connection, account_id: str, delivery: Delivery) -> bool:

@@ -47,8 +47,6 @@ class Obstacle(StrEnum):
     TOO_MANY_UNITS = "too_many_units"
     TOO_MANY_MESSAGES = "too_many_messages"
     OUT_OF_STOCK = "out_of_stock"
-    NO_SUPPLIER = "no_supplier"
-    """The units come from a supplier, and nothing asks one yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +69,8 @@ class Explained:
     parts: tuple[Part, ...] = ()
     wanted: int = 0
     per_message: int = 1
+    supplied: bool = False
+    """Whether the units come from a supplier."""
 
     @property
     def sends_nothing(self) -> bool:
@@ -189,11 +189,12 @@ def _counted(rule: DeliveryRule, goods: Stock, purchase: Purchase) -> Explained:
         (purchase.quantity is None, Obstacle.QUANTITY_UNKNOWN),
         (wanted > MAX_UNITS, Obstacle.TOO_MANY_UNITS),
         (messages > MAX_MESSAGES, Obstacle.TOO_MANY_MESSAGES),
-        (goods.kind is GoodsKind.SUPPLIER, Obstacle.NO_SUPPLIER),
-        (goods.free < wanted, Obstacle.OUT_OF_STOCK),
+        (goods.kind is not GoodsKind.SUPPLIER and goods.free < wanted, Obstacle.OUT_OF_STOCK),
     )
     obstacle = next((obstacle for applies, obstacle in obstacles if applies), None)
-    return Explained(rule=rule, parts=parts, wanted=wanted, per_message=goods.per_message, obstacle=obstacle)
+    is_supplied = goods.kind is GoodsKind.SUPPLIER
+    given = Explained(rule=rule, parts=parts, wanted=wanted, per_message=goods.per_message, supplied=is_supplied)
+    return replace(given, obstacle=obstacle)
 
 
 def _has_codes(parts: Iterable[Part]) -> bool:

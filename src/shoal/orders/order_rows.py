@@ -15,6 +15,7 @@ from shoal.orders.delivery_rows import (
     Progress,
     drop_waiting,
     let_go,
+    let_go_of_doubts,
     owner_settled,
     progress_of,
     read_delivery,
@@ -275,7 +276,10 @@ class OrderRow(ActionRows):
         if known is None or known.detail == Why.SERVED_BEFORE:
             return False
         before = (ActionState.PENDING, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN)
-        return self.move(action, before, ActionState.PENDING, Why.ASKED, actor)
+        is_due = self.move(action, before, ActionState.PENDING, Why.ASKED, actor)
+        if is_due and known.detail == OrderProblem.SUPPLIER_UNCERTAIN:
+            let_go_of_doubts(self.connection, self.account_id, self.order_id, actor, self.now_ms)
+        return is_due
 
     def owner_settles(self, action: Action, state: ActionState, actor: str) -> bool:
         """Settle an action as its owner says. Return ``False`` if it is done, unless one text was noted about it."""

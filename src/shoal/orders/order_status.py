@@ -104,7 +104,10 @@ class OrderProblem(StrEnum):
     TOO_MANY_UNITS = "too_many_units"
     TOO_MANY_MESSAGES = "too_many_messages"
     OUT_OF_STOCK = "out_of_stock"
-    NO_SUPPLIER = "no_supplier"
+    SUPPLIER_REFUSED = "supplier_refused"
+    SUPPLIER_UNREACHABLE = "supplier_unreachable"
+    SUPPLIER_UNCERTAIN = "supplier_uncertain"
+    """The supplier of its goods may have sold a unit for it, and did not say so."""
     DELIVERY_PARTLY = "delivery_partly"
     """Some of the order's messages arrived, and the next one did not."""
     ONE_TEXT = "one_text"
@@ -121,12 +124,14 @@ FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
 
 OF_THE_RULES = frozenset(map(OrderProblem, (
     "unknown_title", "unknown_spec", "ambiguous_rule", "unknown_goods", "goods_off", "no_codes_in_text",
-    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages", "out_of_stock", "no_supplier",
+    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages", "out_of_stock",
 )))  # fmt: skip
 """The problems that are obstacles of ``explain_order`` and have its names and sentences."""
 
+_OF_SUPPLIERS = (OrderProblem.SUPPLIER_REFUSED, OrderProblem.SUPPLIER_UNREACHABLE, OrderProblem.SUPPLIER_UNCERTAIN)
 _BY_DETAIL = {
     **{problem.value: problem for problem in OF_THE_RULES},
+    **{problem.value: problem for problem in _OF_SUPPLIERS},
     Why.NOT_PAID.value: OrderProblem.UNPAID_ON_SITE,
     Why.NO_PAID_MESSAGE.value: OrderProblem.NO_PAID_MESSAGE,
     Why.UNKNOWN_ITEM.value: OrderProblem.UNKNOWN_ITEM,

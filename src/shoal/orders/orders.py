@@ -19,6 +19,7 @@ from shoal.accounts.account_task import Link
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, TemporaryFailure
+from shoal.goods.supplier_units import SupplierUnits
 from shoal.messages.outbox_rows import Sending
 from shoal.messages.sender import Sender
 from shoal.messages.task_drain import TaskDrain
@@ -29,6 +30,7 @@ from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
+from shoal.orders.supplied_units import SuppliedUnits
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
 log = structlog.get_logger("shoal.orders")
@@ -56,6 +58,7 @@ class Orders:
         account_id: str,
         pace: FairLimiter,
         clock_set_ms: int = 0,
+        supplier_units: SupplierUnits | None = None,
     ) -> None:
         """``tasks`` are those of the connection, ``work`` those that may finish when it ends.
 
@@ -81,8 +84,9 @@ class Orders:
             order_store.deliveries, tasks, lambda: order_store.look(account_id), account_id=account_id
         )
         self._deliveries = Deliveries(
-            link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace
-        )
+            link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
+            supplied=SuppliedUnits(supplier_units, order_store, work, account_id=account_id),
+        )  # fmt: skip
         sender.on_echo(self._echoed)
 
     async def take_up(self) -> None:

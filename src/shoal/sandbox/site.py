@@ -120,6 +120,7 @@ class Site:
     def close(self) -> None:
         """Release every waiting reader and held answer before the site ends."""
         self.faults.clear()
+        self.supplier.close()
         for journal in (self.frames, self.calls, self.events, self.strict.lines, self.supplier.calls):
             journal.close()
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,9 +22,12 @@ from shoal.sandbox.journal import Journal
 SupplierFault = Literal[
     "", "slow", "429", "500", "201", "closed", "no_code", "refused", "redirect", "large", "same_code"
 ]
-"""What the next calls meet. ``201``: taken, and the code comes later by the query. ``closed``: sold, and the connection
-ends without an answer. ``no_code``: an answer of success without a code; nothing is sold. ``500``: sold or not, by
-``sells``."""
+"""What the next calls meet.
+
+``slow``: answered after ``seconds``, or at the next change; with ``sells`` sold before. ``201``: taken, and the
+code comes later by the query. ``closed``: sold, and the connection ends without an answer. ``no_code``: an answer of
+success without a code; nothing is sold. ``500``: sold or not, by ``sells``.
+"""
 _JOURNAL: Final = 10_000
 
 
@@ -51,10 +55,18 @@ class Counter:
     query: bool = True
     sales: dict[str, Sale] = field(default_factory=dict)
     calls: Journal = field(default_factory=lambda: Journal(_JOURNAL))
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when what holds a slow answer back is over."""
 
     def lay(self, fault: SupplierFault, *, times: int, seconds: float, sells: bool, query: bool) -> None:
         """Lay a fault out for the next calls; an empty one ends it."""
         self.fault, self.times, self.seconds, self.sells, self.query = fault, times, seconds, sells, query
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the answers that are held back."""
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def take(self) -> str:
         """Return the fault that this call meets."""
@@ -96,7 +108,10 @@ async def _order(request: Request) -> Response:
     order_id = _order_id(request.query_params, sent)
     sold = {"code": 0, "data": {"cards": [{"code": ""}]}}
     if fault == "slow":
-        await asyncio.sleep(counter.seconds)
+        if counter.sells:
+            counter.sell(key, order_id)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(counter.changed.wait(), counter.seconds)
     if fault in {"429", "refused", "no_code", "redirect", "large"} or (fault == "500" and not counter.sells):
         return _refusal(fault)
     sale = counter.sell(key, order_id, same=fault == "same_code")

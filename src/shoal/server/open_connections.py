@@ -75,6 +75,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             token_calls=evenly(settings.token_calls_per_second),
             live_connections=LiveConnections(),
             outbound=outbound,
+            supplier_units=supplier_units,
             learns_names=True,
         )
 

@@ -41,7 +41,6 @@ PLANTED: list[tuple[dict[str, Any], dict[int, Stock], Obstacle | ShopObstacle]] 
     ({"deliveries": (DeliveryRule(item_id="1", parts=(Part(text="货"),), confirm="yes"),), "auto_confirm": False}, {},
      ShopObstacle.AUTO_CONFIRM_OFF),
     ({"deliveries": (SAID,), "enabled": False}, {}, ShopObstacle.SHOP_OFF),
-    ({"deliveries": (COUNTED,)}, {7: replace(CODES, kind=GoodsKind.SUPPLIER)}, Obstacle.NO_SUPPLIER),
 ]  # fmt: skip
 
 

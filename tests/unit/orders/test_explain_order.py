@@ -156,7 +156,6 @@ def test_no_order_gets_what_is_for_another_item_or_spec(
         (counted(count=2), {"quantity": 2}, {"free": 4}, None),
         (counted(parts=()), {}, {"free": 1}, None),
         (counted(), {}, {"free": 0, "kind": GoodsKind.REUSABLE}, Obstacle.OUT_OF_STOCK),
-        (counted(), {}, {"free": 5, "kind": GoodsKind.SUPPLIER}, Obstacle.NO_SUPPLIER),
         (said("1", "{codes}", spec="a"), {"spec": "a"}, {}, Obstacle.CODES_WITHOUT_GOODS),
         (said("1", delay_seconds=5), {}, {}, None),
         (said("1", confirm=2), {}, {}, None),
