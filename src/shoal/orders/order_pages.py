@@ -74,9 +74,15 @@ class OrderPages:
                 self._unread.add(order.order_id)
             log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
             return None
-        self._unread.discard(order.order_id)
         account = self._link.current()
-        if account is not None and account.unb and seen.buyer_id == account.unb:
+        unb = account.unb if account is not None else ""
+        if order.buyer_id and seen.buyer_id and seen.buyer_id not in {order.buyer_id, unb}:
+            self._unpaid[order.order_id] = False
+            self._unread.add(order.order_id)
+            log.warning("order's page is of another buyer", account=self._account_id, order=order.order_id)
+            return None
+        self._unread.discard(order.order_id)
+        if unb and seen.buyer_id == unb:
             self._unpaid[order.order_id] = False
             await self._store.is_purchase(self._account_id, order.order_id)
             log.info("order is a purchase of the account", account=self._account_id, order=order.order_id)
