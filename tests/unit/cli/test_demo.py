@@ -157,8 +157,9 @@ def test_the_shops_are_as_the_demo_promises() -> None:
     assert [shop.enabled for shop in SHOPS].count(False) == 1
     assert sum("paid_message" in shop.settings for shop in SHOPS) == 2
     confirming = [shop for shop in SHOPS if shop.auto_confirm]
-    assert len(confirming) == 1
+    assert [bool(shop.codes) for shop in confirming] == [False, True]
     assert "paid_message" in confirming[0].settings
+    assert len(confirming[1].codes) == 2
     assert {"在吗", "包邮", "多少钱", "发货"} <= set(SHOPS[0].keywords)
 
 

@@ -21,7 +21,7 @@ from shoal.cli.board import AccountBoard
 from shoal.cli.demo.child_process import ChildDied, ChildProcess
 from shoal.cli.demo.directory import demo_directory
 from shoal.cli.demo.screen import DemoScreen
-from shoal.cli.demo.shops import add_shops
+from shoal.cli.demo.shops import CODES_TITLE, DemoShop, OpenedShop, add_shops
 from shoal.cli.words import words
 from shoal.config import PREFIX, load_settings
 from shoal.errors import ShoalError, TemporaryFailure
@@ -160,9 +160,14 @@ class _Sandbox:
         """Close the connections."""
         await self._http.close()
 
-    async def open_shop(self, name: str) -> str:
-        """Open a shop for a new seller on the site; return the seller's cookie."""
-        return str((await self._ask("POST", "sellers", body={"nick": name}))["cookie"])
+    async def open_shop(self, shop: DemoShop) -> OpenedShop:
+        """Open a shop for a new seller on the site; one that sells codes sells nothing else."""
+        body: dict[str, Any] = {"nick": shop.name, **({"items": 0} if shop.codes else {})}
+        seller = await self._ask("POST", "sellers", body=body)
+        if not shop.codes:
+            return OpenedShop(seller["cookie"])
+        item = {"account": seller["unb"], "title": CODES_TITLE, "price_fen": 1250, "specs": list(shop.codes)}
+        return OpenedShop(seller["cookie"], (await self._ask("POST", "item", body=item))["id"])
 
     async def events(self, after: int) -> tuple[list[dict[str, Any]], int]:
         """Return the events after a position, and the next position; waits for the first event."""
@@ -172,7 +177,7 @@ class _Sandbox:
         return items, items[-1]["seq"] if items else after
 
     async def _ask(
-        self, method: str, what: str, *, query: dict[str, str] | None = None, body: dict[str, str] | None = None
+        self, method: str, what: str, *, query: dict[str, str] | None = None, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         try:
             async with self._http.request(method, f"{self._url}/{what}", params=query, json=body) as response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,15 +19,32 @@ _EVERYDAY: Final = {
 }
 
 
+CODES_TITLE: Final = "视频会员卡密"
+CODES_EACH: Final = 200
+LOW_AT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedShop:
+    """A shop as it was opened on the site: the seller's cookie, and the item that it sells codes as (or none)."""
+
+    cookie: str
+    item_id: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoShop:
-    """One shop: its id, its name on the site, a remark, its rules, and the settings that differ from the defaults."""
+    """One shop: its id, its name on the site, a remark, its rules, and the settings that differ from the defaults.
+
+    ``codes``: it sells codes, each of these specs from goods of their own; the value is how their codes begin.
+    """
 
     id: str
     name: str
     note: str
     keywords: dict[str, str]
     settings: dict[str, Any] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
     auto_confirm: bool = False
     enabled: bool = True
 
@@ -51,8 +69,10 @@ SHOPS: Final = (
     DemoShop(
         id="muzi",
         name="木子数码",
-        note="不议价",
+        note="卖卡密，两种规格",
         keywords=_EVERYDAY | {"刀": "不刀哦，价格已经很实在了。", "优惠": "两件以上每件减 2 元。"},
+        codes={"时长:月卡": "MUZI-YK", "时长:年卡": "MUZI-NK"},
+        auto_confirm=True,
     ),
     DemoShop(
         id="nanfeng",
@@ -76,20 +96,36 @@ SHOPS: Final = (
 )
 
 
-async def add_shops(client: ApiClient, cookie_of: Callable[[str], Awaitable[str]]) -> None:
-    """Add the shops, all at once; ``cookie_of`` opens the shop of that name on the site and returns its cookie."""
-    cookies = [await cookie_of(shop.name) for shop in SHOPS]
-    await asyncio.gather(*(_add(client, shop, cookie) for shop, cookie in zip(SHOPS, cookies, strict=True)))
+async def add_shops(client: ApiClient, open_shop: Callable[[DemoShop], Awaitable[OpenedShop]]) -> None:
+    """Add the shops, all at once; ``open_shop`` opens one on the site."""
+    opened = [await open_shop(shop) for shop in SHOPS]
+    await asyncio.gather(*(_add(client, shop, on_site) for shop, on_site in zip(SHOPS, opened, strict=True)))
 
 
-async def _add(client: ApiClient, shop: DemoShop, cookie: str) -> None:
+async def _add(client: ApiClient, shop: DemoShop, opened: OpenedShop) -> None:
     start = {"wait": "10"} if shop.enabled else {"wait": "0"}
-    await client.call("POST", "cookies", body={"id": shop.id, "value": cookie}, params=start)
+    await client.call("POST", "cookies", body={"id": shop.id, "value": opened.cookie}, params=start)
     if not shop.enabled:
         await client.call("PUT", "cookies", shop.id, "status", body={"enabled": False})
     await client.call(
         "PATCH", "cookies", shop.id, "settings", body={"remark": f"{shop.name}（{shop.note}）", **shop.settings}
     )
     await client.call("POST", "keywords", shop.id, body={"keywords": shop.keywords})
+    if shop.codes:
+        await _stock(client, shop, opened.item_id)
     if shop.auto_confirm:
         await client.call("PUT", "cookies", shop.id, "auto-confirm", body={"auto_confirm": True})
+
+
+async def _stock(client: ApiClient, shop: DemoShop, item_id: str) -> None:
+    """Fill the goods of each spec, and say that the item's buyers get them."""
+    rules = []
+    for spec, beginning in shop.codes.items():
+        name = f"{CODES_TITLE} {spec.partition(':')[2]}"
+        values = {"name": name, "kind": "stock", "per_message": 9, "low_at": LOW_AT}
+        goods = await client.call("POST", "goods", body=values)
+        codes = [f"{beginning}-{secrets.token_hex(4).upper()}-{number:03}" for number in range(1, CODES_EACH + 1)]
+        await client.call("POST", "goods", str(goods["id"]), "units", body={"lines": codes})
+        parts = [{"text": "感谢购买！您的卡密：\n{codes}"}, {"text": "在会员页兑换即可，有问题随时找我。"}]
+        rules.append({"item_id": item_id, "spec": spec, "goods_id": goods["id"], "parts": parts, "confirm": "yes"})
+    await client.call("PUT", "cookies", shop.id, "deliveries", body={"rules": rules})
