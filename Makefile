@@ -111,7 +111,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_kills --postgres --cycles $(POSTGRES_KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_delivery --orders $(ORDERS) --kills $(DELIVERY_KILLS) \
-		--failures $(STORE_FAILURES) --parts 40 --run $(RUN)
+		--failures $(STORE_FAILURES) --parts 50 --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_rehearsals --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)

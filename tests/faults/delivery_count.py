@@ -30,6 +30,8 @@ class Bought:
     buyer_id: str
     goods: str
     wanted: int
+    undone: str = ""
+    """the card by which the buyer asked for a refund or cancelled; empty: never"""
 
 
 @dataclass(kw_only=True)
@@ -40,6 +42,8 @@ class Counted:
     units_ordered: int = 0
     complete: int = 0
     units_received: int = 0
+    undone: int = 0
+    """orders whose buyers asked for a refund or cancelled: each has all, a part, or nothing"""
     not_served: int = 0
     """orders whose buyers received nothing, and that are not confirmed"""
     lost: int = 0
@@ -100,13 +104,16 @@ def count(
             "confirmed_twice": max(0, accepted - 1),
         }
         result.units_received += len(distinct)
-        if texts or is_confirmed:
+        if one.undone:
+            result.undone += 1
+            wrong["confirmed_incomplete"] = int(accepted > 0 and (len(distinct) < one.wanted or thanks < 1))
+        elif texts or is_confirmed:
             wrong["lost"] = max(0, one.wanted - len(distinct))
             wrong["without_thanks"] = int(thanks != 1)
             wrong["confirmed_incomplete"] = int(is_confirmed and (len(distinct) < one.wanted or thanks < 1))
         else:
             result.not_served += 1
-        result.complete += int(bool(texts) and not any(wrong.values()))
+        result.complete += int(bool(texts) and not one.undone and not any(wrong.values()))
         for name, number in wrong.items():
             setattr(result, name, getattr(result, name) + number)
         if any(wrong.values()):

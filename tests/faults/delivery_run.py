@@ -39,6 +39,8 @@ SERVE = ("-m", "shoal", "serve")
 SPECS = {"时长:月卡": "M", "时长:季卡": "Q", "时长:年卡": "Y"}
 """The specs of every item, each with the letter of its goods."""
 MOST_PIECES = 9
+UNDONE, UNDOING = 0.05, ("refund_asked", "closed")
+"""How many buyers ask for a refund or cancel, at any moment of the delivery."""
 PER_MESSAGE = 4
 SHIPPED = {"shipped", "completed"}
 START_SECONDS = 180.0
@@ -46,6 +48,10 @@ IDLE_SECONDS = 20.0
 """Without any progress for so long, nothing more will come by itself."""
 OWNER_SECONDS = 2.0
 """How long a problem must stand before the owner sees to it: an echo may still settle it."""
+UNITS = """
+    SELECT g.name, u.state, b.order_id FROM units u JOIN goods g ON g.id = u.goods_id
+    LEFT JOIN bindings b ON b.unit_id = u.id AND b.state <> 'released'
+"""
 BY_OWNER = {"message_uncertain", "message_refused", "delivery_partly", "confirm_uncertain", "confirm_refused",
             "not_served_in_time", "paid_without_card", "quantity_unknown", "out_of_stock", "unknown_spec"}  # fmt: skip
 
@@ -182,8 +188,13 @@ class DeliveryRun:
         spec, pieces = self._chance.choice(list(SPECS)), self._chance.randint(1, MOST_PIECES)
         buyer = f"买家{self._seed}-{number}"
         paid = await self._sandbox.do("pay", account=unb, buyer=buyer, item=item_id, spec=spec, quantity=pieces)
+        undone = self._chance.choice(UNDOING) if self._chance.random() < UNDONE else ""
+        if undone:
+            await asyncio.sleep(self._chance.uniform(0, 0.5))
+            about = {"account": unb, "buyer": buyer, "order_id": paid["order_id"], "card": undone}
+            await self._sandbox.do("pay", **about)
         facts = {"order_id": paid["order_id"], "buyer_id": paid["buyer_id"]}
-        return Bought(shop=shop, unb=unb, goods=SPECS[spec], wanted=pieces, **facts)
+        return Bought(shop=shop, unb=unb, goods=SPECS[spec], wanted=pieces, undone=undone, **facts)
 
     # ── strikes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -246,24 +257,28 @@ class DeliveryRun:
         figures.left.update(problems)
         await self._server.end(SIGKILL)
         self._look()
-        given = Counter(goods for texts in held.values() for _, goods in set(units_in(texts)))
         url = self._place.environment.get("SHOAL_DATABASE_URL", f"sqlite:///{self._data_dir / DATABASE_FILE}")
         engine = create_engine(url)
-        query = (
-            "SELECT g.name, u.state, count(*) FROM units u JOIN goods g ON g.id = u.goods_id GROUP BY g.name, u.state"
-        )
         with engine.connect() as connection:
-            states = {(name, state): number for name, state, number in connection.execute(text(query))}
+            units = connection.execute(text(UNITS)).all()
             for sentence in clear_in_tables(connection, MARKER):
                 self._broke(sentence)
         engine.dispose()
+        self._count_stock(held, Counter((goods, state, order or "") for goods, state, order in units))
+
+    def _count_stock(self, held: dict[tuple[str, str], list[str]], units: Counter[tuple[str, str, str]]) -> None:
+        """Compare the stock with what the buyers hold. ``units``: how many by goods, state and order."""
         for goods, imported in self._imported.items():
-            wanted = {"free": imported - given[goods], "out": given[goods]}
-            stands = {state: number for (name, state), number in states.items() if name == goods}
-            if stands != {state: number for state, number in wanted.items() if number}:
-                self._broke(
-                    f"of goods {goods} the buyers hold {given[goods]} of {imported}, and the stock says {stands}"
-                )
+            mine = sum(number for (name, _, _), number in units.items() if name == goods)
+            if mine != imported:
+                self._broke(f"of {imported} units of goods {goods} there are {mine}")
+        for one in self.bought:
+            given = len(set(units_in(held.get((one.unb, one.buyer_id), []))))
+            out = units[one.goods, "out", one.order_id]
+            if out != given and not (one.undone and given <= out == one.wanted):
+                self._broke(f"order {one.order_id} has {out} units by the stock, and its buyer {given}: {one}")
+        if held_back := {order for (_, state, order), number in units.items() if state == "held" and number}:
+            self._broke(f"units are held for {sorted(held_back)}")
 
     async def _site_orders(self) -> dict[str, Any]:
         return {order["id"]: order for order in (await self._sandbox.get("orders"))["items"]}
@@ -275,7 +290,7 @@ class DeliveryRun:
         seen, since = None, time.monotonic()
         while True:
             orders = await self._site_orders()
-            unshipped = sum(orders[one.order_id]["status"] not in SHIPPED for one in self.bought)
+            unshipped = sum(orders[one.order_id]["status"] not in SHIPPED for one in self.bought if not one.undone)
             if unshipped == 0:
                 return
             acted = await self._see_to_problems()

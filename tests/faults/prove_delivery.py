@@ -1,6 +1,6 @@
 """The proof of delivery, in parts that can be run one after another, or at once, and taken up again.
 
-    python -m tests.faults.prove_delivery --orders 10000 --kills 300 --failures 200 --parts 40 [--part 2] [--run LABEL]
+    python -m tests.faults.prove_delivery --orders 10000 --kills 300 --failures 200 --parts 50 [--part 2] [--run LABEL]
 
 Every second part keeps its data in a PostgreSQL. Each part has a seed of its own and appends its figures when it has
 ended. A part whose figures stand in the file under the same label is not run again.
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=10_000, help="orders in all parts (default %(default)s)")
     parser.add_argument("--kills", type=int, default=300, help="kills in all parts (default %(default)s)")
     parser.add_argument("--failures", type=int, default=200, help="store failures in all parts (default %(default)s)")
-    parser.add_argument("--parts", type=int, default=40, help="how many parts (default %(default)s)")
+    parser.add_argument("--parts", type=int, default=50, help="how many parts (default %(default)s)")
     parser.add_argument("--part", type=int, help="only this one, from 1")
     parser.add_argument("--shops", type=int, default=5, help="shops of one owner (default %(default)s)")
     parser.add_argument("--database", choices=["both", "sqlite", "postgresql"], default="both")
@@ -41,7 +41,7 @@ def main() -> int:
     done = {
         row["part"]
         for row in figures.read(chosen.figures)
-        if (row["proof"], row["run"], row["parts"]) == (PROOF, chosen.run, chosen.parts)
+        if (row["proof"], row["run"], row.get("parts")) == (PROOF, chosen.run, chosen.parts)
     }
     broken = False
     for part in [chosen.part] if chosen.part else range(1, chosen.parts + 1):

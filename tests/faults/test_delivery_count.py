@@ -12,8 +12,9 @@ A1, A2, A3, B1 = unit_text("A", 1), unit_text("A", 2), unit_text("A", 3), unit_t
 UNB = "2200000000001"
 
 
-def bought(number: int, wanted: int = 2, goods: str = "A") -> Bought:
-    return Bought(order_id=f"o{number}", shop="shop", unb=UNB, buyer_id=f"b{number}", goods=goods, wanted=wanted)
+def bought(number: int, undone: str = "") -> Bought:
+    ids = {"order_id": f"o{number}", "unb": UNB, "buyer_id": f"b{number}"}
+    return Bought(shop="shop", goods="A", wanted=2, undone=undone, **ids)
 
 
 def site(status: str = "shipped", *rets: str) -> dict[str, Any]:
@@ -51,6 +52,24 @@ def test_a_unit_that_two_buyers_hold_is_counted() -> None:
     counted = count([bought(1), bought(2)], held, {"o1": site(), "o2": site()})
     assert (counted.in_two_orders, counted.doubled, counted.units_received) == (1, 0, 4)
     assert counted.breaches == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "order", "breaches"),
+    [
+        ([], site("cancelled", "FAIL"), 0),
+        ([A1], site("refunding", "FAIL"), 0),
+        ([A1, A2, THANKS], site(), 0),
+        ([A1], site(), 1),
+        ([A1, A1], site("refunding", "FAIL"), 1),
+        ([B1], site("refunding", "FAIL"), 1),
+    ],
+)
+def test_an_order_that_was_undone_may_have_a_part_but_nothing_wrong(
+    texts: list[str], order: dict[str, Any], breaches: int
+) -> None:
+    counted = count([bought(1, "refund_asked")], {(UNB, "b1"): texts}, {"o1": order})
+    assert (counted.undone, counted.complete, counted.not_served, counted.breaches) == (1, 0, 0, breaches)
 
 
 def test_the_texts_are_those_of_the_sandboxs_receipts() -> None:

@@ -59,8 +59,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "the owner between two parts is spoken over",
         "messages/sender.py",
-        "if not await self._outbox.begin(sending, self._not_taken_over(sending)):",
-        "if not await self._outbox.begin(sending, None):",
+        "before = await self._send_part(sending, self._not_taken_over(sending))",
+        "before = await self._send_part(sending, lambda _: None)",
         f"{_BURSTS}test_f4_the_owner_who_speaks_between_two_parts_has_the_last_word",
     ),
     one(
