@@ -1,0 +1,209 @@
+"""Deliveries in both databases: begun once, settled by the outbox, the units of each order its own for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import select
+
+from contract.order_book_steps import paid, told
+from goods_steps import an_owner, by, some_goods, states_of, unit_texts
+from order_steps import action_state
+from shoal.goods.bindings import units_of_order
+from shoal.goods.goods import Goods
+from shoal.goods.imports import Imports
+from shoal.goods.unit_lines import lines_of_list
+from shoal.goods.unit_messages import UnitMessages
+from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
+from shoal.orders.delivery_rows import Delivery, DeliveryState, read_delivery
+from shoal.orders.delivery_store import Begun
+from shoal.orders.order_store import Action, ActionState, OrderStore
+from shoal.orders.planned_messages import PlannedMessage
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.schema import accounts, messages
+from shoal.storage.vault import Vault
+from store_steps import Clock, an_account, created
+
+CODES = [f"CANARY7-{number:04}" for number in range(4)]
+
+
+class Shop:
+    """A book of orders that can open units, with goods and an outbox."""
+
+    def __init__(self, book: OrderStore, sealed: UnitMessages, goods: Goods, unb: str, clock: Clock) -> None:
+        self.book, self.sealed, self.goods, self.unb = book, sealed, goods, unb
+        self.database = book._database
+        self.outbox = Outbox(self.database, now_ms=clock, sealed=sealed)
+
+    def planned(self, order_id: str, count: int = 2) -> Delivery:
+        """A greeting, then a message for each unit."""
+        each = (PlannedMessage(text="码 {codes}", first=number, count=1) for number in range(count))
+        return Delivery(
+            unb=self.unb, order_id=order_id, owner_id=self.goods.owner_id, goods_id=self.goods.id, wanted=count,
+            messages=(PlannedMessage(text="您好"), *each),
+        )  # fmt: skip
+
+    async def begin(self, order_id: str, count: int = 2, account_id: str = "shop") -> Begun:
+        """Begin a delivery, or go on with one."""
+        found = await self.delivery(order_id, account_id)
+        delivery = found if found is not None and found.state.goes_on else self.planned(order_id, count)
+        rows = [
+            OutboxRow(
+                account_id=account_id, chat_id="c", uuid=f"{account_id}-{order_id}-{part}-{delivery.arrived}",
+                kind=OutboxKind.PAID, order_id=order_id, buyer_id="b", text=one.text, part=part,
+            )
+            for part, one in enumerate(delivery.messages)
+            if part >= delivery.arrived
+        ]  # fmt: skip
+        return await self.book.deliveries.begin(account_id, delivery, rows, lambda: True)
+
+    async def delivery(self, order_id: str, account_id: str = "shop") -> Delivery | None:
+        """The delivery of an order."""
+        return await self.database.read(lambda connection: read_delivery(connection, account_id, order_id))
+
+    async def arrived(self, sendings: Sequence[Sending]) -> None:
+        """Let these messages arrive."""
+        for sending in sendings:
+            await self.outbox.begin(sending)
+            assert await self.outbox.settle(sending.id, SendOutcome.SENT, "", f"s{sending.id}")
+
+    async def texts(self, sendings: Sequence[Sending]) -> list[str]:
+        """The texts as the buyer gets them."""
+        return [await self.outbox.text_of(one.row) for one in sendings]
+
+    async def units(self, order_id: str) -> list[tuple[int, str]]:
+        """The units of an order, with the states of their bindings."""
+        found = await self.database.read(lambda connection: units_of_order(connection, self.unb, order_id))
+        return [(one.unit_id, one.state) for one in found]
+
+
+@pytest.fixture
+async def shop(database: Database, vault: Vault, manager: DBManager, clock: Clock) -> Shop:
+    await created(manager, an_account("shop"), an_account("other"))
+    goods = await some_goods(database, await an_owner(database))
+    texts = await unit_texts(database, vault)
+    await Imports(database, texts).run(goods, lines_of_list(CODES), by())
+    number = select(accounts.c.unb).where(accounts.c.id == "shop")
+    unb = str(await database.read(lambda connection: connection.scalar(number)))
+    return Shop(OrderStore(database, now_ms=clock, texts=texts), UnitMessages(texts), goods, unb, clock)
+
+
+async def test_one_of_many_begins_and_binds_the_units_with_its_messages(shop: Shop) -> None:
+    await paid(shop.book)
+    racing = await asyncio.gather(*(shop.begin("o1") for _ in range(5)))
+    (begun,) = [one for one in racing if one.sendings]
+    assert [one.outcome for one in begun.sendings] == [SendOutcome.SENDING, SendOutcome.WAITING, SendOutcome.WAITING]
+    assert [one.row.text for one in begun.sendings] == ["您好", "码 {codes}", "码 {codes}"]
+    assert [await shop.outbox.text_of(one.row) for one in begun.sendings] == [
+        "您好",
+        f"码 {CODES[0]}",
+        f"码 {CODES[1]}",
+    ]
+    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "held": 2}
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.INTENDED
+
+
+async def test_orders_that_race_for_the_last_units_get_all_or_none(shop: Shop) -> None:
+    for number in range(4):
+        await paid(shop.book, order_id=f"o{number}")
+    begun = await asyncio.gather(*(shop.begin(f"o{number}", 3) for number in range(4)))
+    assert sorted(len(one.sendings) for one in begun) == [0, 0, 0, 4]
+    assert sorted(one.why_not for one in begun) == ["", "out_of_stock", "out_of_stock", "out_of_stock"]
+    assert await states_of(shop.database, shop.goods.id) == {"free": 1, "held": 3}
+    problems = [order.problem for order in await shop.book.orders(["shop"])]
+    assert sorted(problems) == ["", "out_of_stock", "out_of_stock", "out_of_stock"]
+
+
+async def test_what_was_cut_off_goes_on_at_the_first_message_that_did_not_arrive(shop: Shop) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings[:2])
+    before = await shop.units("o1")
+    assert await shop.outbox.interrupted("shop") == []
+    assert await shop.book.interrupted("shop") == []
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.PENDING
+    again = await shop.begin("o1")
+    assert await shop.texts(again.sendings) == [f"码 {CODES[1]}"]
+    assert [unit for unit, _ in await shop.units("o1")] == [unit for unit, _ in before]
+    await shop.arrived(again.sendings)
+    assert await shop.book.settle_messages("shop", "o1") is ActionState.DONE
+    assert [state for _, state in await shop.units("o1")] == ["out", "out"]
+    assert await action_state(shop.book, "shop", "o1", Action.CONFIRM) is ActionState.PENDING
+    delivery = await shop.delivery("o1")
+    assert delivery is not None
+    assert (delivery.state, delivery.arrived) == (DeliveryState.DONE, 3)
+
+
+async def test_what_was_on_its_way_is_uncertain_and_its_units_go_to_nobody_else(shop: Shop) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings[:1])
+    await shop.outbox.begin(begun.sendings[1])
+    assert [one.id for one in await shop.outbox.interrupted("shop")] == [begun.sendings[1].id]
+    assert [one.action for one in await shop.book.interrupted("shop")] == [Action.PAID_MESSAGE]
+    assert [state for _, state in await shop.units("o1")] == ["out", "out"]
+    assert await shop.book.interrupted("shop") == []
+    assert await action_state(shop.book, "shop", "o1", Action.CONFIRM) is None
+    claimed = await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[0]}", "1")
+    assert claimed is not None
+    assert await shop.book.heed_outbox("shop", "o1")
+    again = await shop.begin("o1")
+    assert await shop.texts(again.sendings) == [f"码 {CODES[1]}"]
+
+
+@pytest.mark.parametrize("status", ["refunding", "cancelled", "shipped", "completed"])
+async def test_an_order_that_ends_before_its_units_left_gives_them_back(shop: Shop, status: str) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.outbox.take_back("shop", [one.id for one in begun.sendings], "connection_lost")
+    assert await shop.book.settle_messages("shop", "o1") is ActionState.PENDING
+    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "held": 2}
+    await told(shop.book, status)
+    assert await states_of(shop.database, shop.goods.id) == {"free": 4}
+    assert (await shop.begin("o1")).sendings == ()
+
+
+@pytest.mark.parametrize("status", ["refunding", "cancelled", "shipped", "completed"])
+async def test_an_order_that_ends_after_a_unit_left_keeps_all_and_says_so(shop: Shop, status: str) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings[:2])
+    await shop.book.interrupted("shop")
+    order = await told(shop.book, status)
+    assert await states_of(shop.database, shop.goods.id) == {"free": 2, "out": 2}
+    assert order.problem == ("refund_asked" if status == "refunding" else "delivery_partly")
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.FAILED
+
+
+async def test_a_shop_that_is_added_again_goes_on_with_the_same_units(shop: Shop, manager: DBManager) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings[:2])
+    await shop.outbox.begin(begun.sendings[2])
+    await shop.outbox.settle(begun.sendings[2].id, SendOutcome.REFUSED, "CSI_FORBID")
+    assert await shop.book.settle_messages("shop", "o1") is ActionState.FAILED
+    before = await shop.units("o1")
+    twin = await created(manager, an_account("twin", unb=shop.unb, owner_id=2))
+    assert twin[0].unb == shop.unb
+    await paid(shop.book, "twin")
+    again = await shop.begin("o1", account_id="twin")
+    assert await shop.texts(again.sendings) == [f"码 {CODES[1]}"]
+    assert [unit for unit, _ in await shop.units("o1")] == [unit for unit, _ in before]
+
+
+async def test_an_echo_is_stored_masked_even_where_the_site_wrote_blanks_anew(shop: Shop) -> None:
+    log = MessageLog(shop.database, sealed=shop.sealed)
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings)
+    for number, said in enumerate((f"码 {CODES[0]}", f"码  {CODES[1]} ", "别的")):
+        own = IncomingMessage(message_id=f"e{number}", chat_id="c", direction=Direction.OUT, text=said)
+        await log.store_incoming("shop", [own])
+    query = select(messages.c.text).order_by(messages.c.id)
+    stored = await shop.database.read(lambda connection: list(connection.scalars(query)))
+    assert stored == ["码 CA…00", "码 CA…01", "别的"]
