@@ -40,6 +40,7 @@ class CheckName(StrEnum):
     COOLDOWN = "cooldown"
     SENDINGS = "sendings"
     OVERDUE = "overdue"
+    DELIVERY = "delivery"
     ORDERS = "orders"
     PAYMENTS = "payments"
 
@@ -301,6 +302,14 @@ def _overdue(facts: Facts) -> Check:
     return Check(name=CheckName.OVERDUE, finding="overdue" if count else "nothing_overdue", ok=not count, params=params)
 
 
+def _delivery(facts: Facts) -> Check:
+    """Nothing is sent for orders while the switch is off, however well messages are answered."""
+    account = facts.account
+    finding = "delivery_off" if not account.delivery else "delivers" if account.deliveries else "no_deliveries"
+    params = {"rules": len(account.deliveries)}
+    return Check(name=CheckName.DELIVERY, finding=finding, ok=account.delivery, params=params)
+
+
 def _orders(facts: Facts) -> Check:
     count = facts.orders_in_need
     finding = "orders_need_owner" if count else "orders_well"
@@ -317,5 +326,5 @@ def _payments(facts: Facts) -> Check:
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
     _connected, _readable, _clock, _cookie, _answers, _pause, _limits, _cooldown,
-    _sendings, _overdue, _orders, _payments,
+    _sendings, _overdue, _delivery, _orders, _payments,
 )  # fmt: skip

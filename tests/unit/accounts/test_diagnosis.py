@@ -96,6 +96,7 @@ BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"figures": ReplyStats(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
     ({"figures": ReplyStats(overdue=4)}, "overdue"),
     ({"orders_in_need": 2}, "orders_need_owner"),
+    ({"account": {"delivery": False}}, "delivery_off"),
 ]
 
 
