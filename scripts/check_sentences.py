@@ -24,6 +24,7 @@ from shoal.orders.delivery_check import ShopObstacle
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem
+from shoal.orders.sent_again import ANOTHER_UNIT, SAME_AGAIN
 from shoal.rules.rule_lint import WarningCode
 from shoal.xianyu.cookie_string import Flaw
 
@@ -46,7 +47,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "obstacle": {*Obstacle, *ShopObstacle},
     "order_advice": set(OrderProblem) - OF_THE_RULES,
     "order_status": set(OrderStatusShape),
-    "order_step": set(Action),
+    "order_step": {*Action, SAME_AGAIN, ANOTHER_UNIT},
     "park": set(ParkReason),
     "permission": None,
     "problems": set(PROBLEMS),

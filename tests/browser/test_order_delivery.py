@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 from sqlalchemy import Connection, insert
 
-from browser.conftest import Console
+from browser.conftest import NAME, Console, WiredConsole
 from browser.test_orders import ID, _became, _paid
 from goods_steps import by
 from shoal.goods.bindings import bind_units, units_went_out
@@ -90,3 +90,42 @@ async def test_orders_that_wait_are_served_after_a_preview_without_those_left_ou
     await expect(waiting).to_contain_text("2 个订单在等这个货品")
     (said,) = await console.door.server.order_store.order_actions("afu", "4500000000000000003")
     assert said.detail == "asked_by_owner"
+
+
+async def test_a_buyer_gets_another_unit_and_the_same_again_by_a_person(wired: WiredConsole) -> None:
+    door = wired.door
+    goods_id = int((await door.call("POST", "/goods", json={"name": "月卡", "kind": "stock"}))["id"])
+    lines = [f"AB12-000{number}" for number in range(3)]
+    await door.call("POST", f"/goods/{goods_id}/units", json={"lines": lines})
+    (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
+    item_id = item["items"][0]["id"]
+    rule = {"item_id": item_id, "goods_id": goods_id, "parts": [{"text": "您的卡密：{codes}"}]}
+    await door.call("PUT", "/cookies/muzi/deliveries", json={"rules": [rule]})
+    paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item_id)
+    page = await wired.page(f"/console/orders/muzi/{paid['order_id']}")
+    delivery = page.locator("[data-test=delivery]")
+    await expect(delivery).to_have_attribute("data-state", "done")
+    await delivery.locator("[data-unit='1'] [data-test=another-unit]").click()
+    await page.locator("[name=reason]").fill("买家打不开")
+    await page.locator("[data-test=send-more]").click()
+    await expect(delivery.locator("[data-unit='2']")).to_contain_text("代替卡密 1：买家打不开")
+    await expect(delivery.locator("[data-unit='1'] [data-test=another-unit]")).to_have_count(0)
+    await delivery.locator("[data-test=send-again]").click()
+    await page.locator("[data-test=send-more]").click()
+    await expect(page.locator("[data-test=handed]")).to_have_count(3)
+    await expect(page.locator("[data-test=timeline]")).to_contain_text("换发一个卡密")
+    path = f"/cookies/muzi/orders/{paid['order_id']}/serve"
+    body, key = {"replace_unit": 2, "reason": "again"}, {"Idempotency-Key": "one"}
+    first = await door.client.post(path, json=body, headers=key)
+    second = await door.client.post(path, json=body, headers=key)
+    assert (first.status_code, second.json()) == (200, first.json()), "one request takes one unit"
+    assert (await door.call("POST", path, 409, json={"replace_unit": 3, "reason": "x"}))["code"] == "out_of_stock"
+    assert (await door.call("POST", path, 422, json={"replace_unit": 3}))["code"] == "reason_missing"
+    got = [text for text in await seen(wired) if "AB12" in text]
+    assert got == [f"您的卡密：AB12-000{number}" for number in (0, 1, 1, 2)]
+
+
+async def seen(wired: WiredConsole) -> list[str]:
+    """What the buyer received."""
+    (receipts,) = (await wired.sandbox.get("receipts", account=wired.unb))["items"]
+    return [one["text"] for one in receipts["received"]]

@@ -35,6 +35,7 @@ from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore
+from shoal.orders.sent_again import SentAgain
 from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
@@ -76,6 +77,7 @@ class Server:
     live_connections: LiveConnections
     item_lists: ItemLists
     order_store: OrderStore
+    sent_again: SentAgain
     goods: GoodsComponents
     heard: HeardCounts
     site_time: SiteTime

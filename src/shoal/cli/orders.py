@@ -82,6 +82,24 @@ def serve_order(
     run(_publish(url, account_id, order_id, "serve", {} if action is None else {"action": action.value}))
 
 
+@orders.command("again", help=words("cli.orders.help.again"))
+def send_again(account_id: AccountId, order_id: OrderId, url: Url = None) -> None:
+    """Send the same messages, with the same units, once more."""
+    run(_publish(url, account_id, order_id, "serve", {"again": True}))
+
+
+@orders.command("another", help=words("cli.orders.help.another"))
+def send_another(
+    account_id: AccountId,
+    order_id: OrderId,
+    unit_no: Annotated[int, typer.Argument(metavar="UNIT", help=words("cli.orders.help.unit_no"), min=1)],
+    reason: Annotated[str, typer.Option(help=words("cli.goods.help.reason"), show_default=False)],
+    url: Url = None,
+) -> None:
+    """Send another unit in place of one that went out."""
+    run(_publish(url, account_id, order_id, "serve", {"replace_unit": unit_no, "reason": reason}))
+
+
 @orders.command("settle", help=words("cli.orders.help.settle"))
 def settle_order(
     account_id: AccountId,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from shoal.accounts.delivery_rule import CODES
 from shoal.errors import StoreError
+from shoal.goods.departures import Departures
 from shoal.goods.unit_texts import UnitTexts, masked
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.storage.goods_tables import units
@@ -21,8 +22,9 @@ def with_codes(text: str, codes: Sequence[str]) -> str:
 class UnitMessages:
     """Opens and recognises the messages that carry units (``messages.sealed_texts.SealedTexts``)."""
 
-    def __init__(self, texts: UnitTexts) -> None:
+    def __init__(self, texts: UnitTexts, departures: Departures | None = None) -> None:
         self._texts = texts
+        self._departures = departures
 
     def digest_of_message(self, text: str, /) -> str:
         """Return what only this text has, however blanks and widths are written."""
@@ -35,6 +37,11 @@ class UnitMessages:
     def masked(self, connection: Connection, row: OutboxRow, /) -> str:
         """Return the text of a row with its units masked. Raises ``StoreError``."""
         return self._filled(connection, row, masked)
+
+    async def before_leaving(self) -> None:
+        """Note the units that may leave now (``Departures.note``). Raises ``StoreError``."""
+        if self._departures is not None:
+            await self._departures.note()
 
     def _filled(self, connection: Connection, row: OutboxRow, shown: Callable[[str], str]) -> str:
         if not row.units:

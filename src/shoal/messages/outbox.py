@@ -100,6 +100,7 @@ class Outbox:
         """Return the text to be sent, with the units that it names. Raise ``StoreError``."""
         if not row.units:
             return row.text
+        await self.sealed.before_leaving()
         return await self._database.read(lambda connection: self.sealed.opened(connection, row))
 
     async def drop_answer(self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str]) -> None:

@@ -25,6 +25,10 @@ class SealedTexts(Protocol):
         """Return the text of a row with its units masked. Raises ``StoreError``."""
         ...
 
+    async def before_leaving(self) -> None:
+        """Note the units that may leave now, so that they are known after an older backup. Raises ``StoreError``."""
+        ...
+
 
 class NoSealedTexts:
     """What stands in where no goods are sold: it recognises nothing, and opens nothing."""
@@ -40,3 +44,6 @@ class NoSealedTexts:
     def masked(self, _: Connection, row: OutboxRow, /) -> str:
         """Return the text of a row as it stands there."""
         return row.text
+
+    async def before_leaving(self) -> None:
+        """Do nothing: no unit leaves."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from shoal.accounts.account import Account
@@ -14,6 +14,8 @@ from shoal.auth.audit_entries import AuditEvent
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
+from shoal.errors import StoreError
+from shoal.goods.departures import FILE_NAME, Departures
 from shoal.goods.goods_components import open_supplier_units
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
@@ -24,6 +26,7 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore, order_event
+from shoal.orders.sent_again import SentAgain
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
@@ -40,6 +43,7 @@ class Connections:
     deps: ConnectionDeps
     connect: Connect
     supplier_units: SupplierUnits
+    sent_again: SentAgain
 
 
 @asynccontextmanager
@@ -54,6 +58,9 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
     async with Closing() as closing:
         published = PublishedAccounts(EventBus())
         texts = await UnitTexts.load(storage.database, storage.vault)
+        departures = Departures(storage.database, texts, settings.data_dir / FILE_NAME)
+        with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
+            await departures.open()
         order_store = OrderStore(storage.database, texts=texts)
         order_store.on_change(lambda order: published.publish_event(order_event(order)))
         pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
@@ -67,7 +74,9 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             session=session,
             settings=settings,
             credentials=Credentials(storage.database, storage.vault),
-            message_log=MessageLog(storage.database, publish=published.publish_event, sealed=UnitMessages(texts)),
+            message_log=MessageLog(
+                storage.database, publish=published.publish_event, sealed=UnitMessages(texts, departures)
+            ),
             order_store=order_store,
             positions=SyncCursors(storage.database),
             pictures=pictures,
@@ -85,5 +94,9 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             await XianyuLive(account, link, deps).main()
 
         yield Connections(
-            published=published, deps=deps, connect=connect or connect_to_site, supplier_units=supplier_units
+            published=published,
+            deps=deps,
+            connect=connect or connect_to_site,
+            supplier_units=supplier_units,
+            sent_again=SentAgain(storage.database, texts),
         )

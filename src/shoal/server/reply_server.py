@@ -225,6 +225,7 @@ async def _open(
         live_connections=shared.live_connections,
         item_lists=ItemLists(shared.live_connections),
         order_store=shared.order_store,
+        sent_again=connections.sent_again,
         goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
         heard=shared.heard,
         site_time=shared.site_time,

@@ -1884,6 +1884,9 @@ export interface paths {
          *
          *     The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
          *     another time. An action that is done or in progress is never repeated (409).
+         *
+         *     With `replace_unit` another unit of the same goods goes to the buyer in place of that one, with a `reason`; with
+         *     `again` the messages of the delivery go out once more, with the same units. Both need a connected account.
          */
         post: operations["serve_order"];
         delete?: never;
@@ -3360,7 +3363,7 @@ export interface components {
          * @description The checks, in order.
          * @enum {string}
          */
-        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders" | "payments";
+        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "delivery" | "orders" | "payments";
         /**
          * CheckShape
          * @description One check. ``do`` is empty when nothing needs to be done.
@@ -8061,6 +8064,9 @@ export interface components {
         /**
          * ServeBody
          * @description The order action to do; without one, all that failed or are uncertain.
+         *
+         *     ``replace_unit``: send another unit instead of the one of this number, with the ``reason``. ``again``: send all
+         *     messages of the delivery once more, with the units that the order has.
          * @example {
          *       "action": "confirm"
          *     }
@@ -8068,6 +8074,18 @@ export interface components {
         ServeBody: {
             /** Action */
             action?: ("free_shipping" | "paid_message" | "confirm") | null;
+            /** Replace Unit */
+            replace_unit?: number | null;
+            /**
+             * Again
+             * @default false
+             */
+            again: boolean;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * ServeWaitingBody

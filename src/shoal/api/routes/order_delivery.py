@@ -1,15 +1,19 @@
-"""What an order got, or would get now: its units, and what stands in the way."""
+"""What an order got, or would get now: its units, and what stands in the way; and what a person sends once more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
 from shoal.api.advice import advice_on
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
 from shoal.goods.order_units import OrderUnit
+from shoal.goods.stock_history import By
+from shoal.goods.stock_units import checked_reason
 from shoal.language.choice import Language
+from shoal.messages.manual_sending import NotConnected
 from shoal.orders.delivery_check import stock_ids
 from shoal.orders.explain_order import explain_order, purchase_of
 from shoal.orders.order_status import NOTHING_DUE
@@ -67,6 +71,27 @@ async def _planned(server: Server, account: Account, order: Order, language: Lan
         do=do,
         units=[],
     )
+
+
+async def send_once_more(
+    server: Server, account: Account, order: Order, caller: Caller, *, replace_unit: int | None, reason: str
+) -> None:
+    """Send another unit in place of one, or (without a number) the same messages again, and wait for the site's answer.
+
+    A repeated request whose messages were stored sends nothing. Raises ``Conflict`` when nothing was sent.
+    """
+    by = By(actor=caller.actor, op_id=caller.op_id, repeats=caller.repeats)
+    why = checked_reason(reason) if replace_unit is not None else ""
+    outbox = server.message_log.outbox
+    if caller.repeats and await outbox.by_op(account.id, caller.op_id) is not None:
+        return
+    sender = server.live_connections.sender(account.id)
+    if not account.enabled:
+        raise NotConnected("the account is switched off", code="account_disabled")
+    if sender is None:
+        seen = server.manager.observation(account.id)
+        raise NotConnected("the account is not connected", state=seen.state.value, reason=seen.reason)
+    await server.sent_again.send(sender, account, order, replace_unit, by, reason=why)
 
 
 def _unit(unit: OrderUnit) -> OrderUnitShape:

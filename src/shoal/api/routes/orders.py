@@ -20,7 +20,7 @@ from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import asked_for
-from shoal.api.routes.order_delivery import delivery_of
+from shoal.api.routes.order_delivery import delivery_of, send_once_more
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,
@@ -161,9 +161,15 @@ async def serve_order(
 
     The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
     another time. An action that is done or in progress is never repeated (409).
+
+    With `replace_unit` another unit of the same goods goes to the buyer in place of that one, with a `reason`; with
+    `again` the messages of the delivery go out once more, with the same units. Both need a connected account.
     """
     await require_current(server, account, caller)
     order = await _known(server, account, order_id)
+    if body.replace_unit is not None or body.again:
+        await send_once_more(server, account, order, caller, replace_unit=body.replace_unit, reason=body.reason)
+        return await _full(server, account, order, language_of(accept_language))
     order_actions = await server.order_store.order_actions(account.id, order_id)
     actions = [Action(body.action)] if body.action else _to_serve(order, order_actions)
     if not caller.repeats:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from shoal.api.advice import advice_on
 from shoal.api.schemas.goods import StateShape
-from shoal.api.schemas.request_texts import body_example
+from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus
@@ -339,10 +339,17 @@ AnyAction = Literal["free_shipping", "paid_message", "confirm"]
 
 
 class ServeBody(BaseModel):
-    """The order action to do; without one, all that failed or are uncertain."""
+    """The order action to do; without one, all that failed or are uncertain.
+
+    ``replace_unit``: send another unit instead of the one of this number, with the ``reason``. ``again``: send all
+    messages of the delivery once more, with the units that the order has.
+    """
 
     model_config = body_example(action="confirm")
     action: AnyAction | None = None
+    replace_unit: int | None = Field(None, ge=1, le=10_000)
+    again: bool = False
+    reason: Text = ""
 
 
 class SettleBody(BaseModel):
