@@ -111,8 +111,11 @@ def explain_order(
 ) -> Explained:
     """Return what the order gets by the account's rules, and the first obstacle.
 
-    ``stock`` has the goods of the rules. ``asked_by_owner``: the switch ``delivery`` does not count.
+    ``stock`` has the goods of the rules. ``asked_by_owner``: the switch ``delivery`` does not count, and neither does
+    what is known of a parcel: its owner has looked.
     """
+    if asked_by_owner:
+        purchase = replace(purchase, parcel=NO_PARCEL)
     found = _chosen(account.deliveries, purchase)
     given = Explained(obstacle=found) if isinstance(found, Obstacle) else _given(account, found, stock, purchase)
     is_off = not account.delivery and not asked_by_owner

@@ -136,3 +136,16 @@ async def test_fixed_goods_whose_text_no_message_has_are_not_sent_without_it(sho
     shop.site.pays(ORDER)
     order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
     assert (order.problem, shop.site.said) == ("no_codes_in_text", [])
+
+
+async def test_units_go_to_an_order_with_a_parcel_only_when_its_owner_asks(shop: OneShop) -> None:
+    await shop.add(auto_confirm=True)
+    goods = await stocked(shop, "CODE-1")
+    await sells(shop, goods, "{codes}")
+    shop.site.answers[PAGE] = page_of()
+    shop.site.pays(ORDER, "paid_parcel")
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert (order.problem, shop.site.said) == ("needs_parcel", [])
+    await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
+    order = await came_to(shop, Action.CONFIRM, ActionState.FAILED)
+    assert (order.problem, shop.site.said) == ("needs_parcel", ["CODE-1"])
