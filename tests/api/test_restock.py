@@ -124,7 +124,13 @@ async def test_reusable_units_and_rules_by_title_and_group_prices_wait_too(
     await rules(door, {"title_contains": "月卡", "goods_id": goods_id, "parts": [{"text": "码：{codes}"}]})
     first, second = await waits(door, 1, 3), await waits(door, 2, 2)
     group = "4500000000000000003"
-    news = {"status": "group_pending", "paid": False, "group_price": True, "quantity": "1", "parcel": "no"}
+    news: dict[str, Any] = {
+        "status": "group_pending",
+        "paid": False,
+        "group_price": True,
+        "quantity": "1",
+        "parcel": "no",
+    }
     await paid(door, group, message_id="3.PNM", **news)
     act = Action.FREE_SHIPPING
     await door.server.order_store.settle_action("shop", group, act, ActionState.FAILED, "out_of_stock")
