@@ -133,8 +133,9 @@ async def test_an_import_that_a_fault_ends_keeps_what_it_took_and_the_same_file_
     sent = lines_of_list(named(45))
     with monkeypatch.context() as patch:
         patch.setattr(imports_module, "_take", full_disk)
-        with pytest.raises(NotApplied):
+        with pytest.raises(StoreError) as cut_off:
             await living.run(codes, sent, by("key"))
+    assert (cut_off.value.code, cut_off.value.params) == ("import_cut_off", {"taken": 20})
     (batch,) = await living.batches(codes.id)
     assert (batch.state, batch.taken, batch.done, batch.lines) == (BatchState.STOPPED, 20, 20, 45)
     await counted(database, codes)

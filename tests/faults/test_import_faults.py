@@ -90,8 +90,9 @@ async def test_an_import_that_a_full_disk_or_a_kill_cuts_off_keeps_what_it_took_
     await full.under_way(sending, 0)
     with no_growth(server.child.pid):
         refused = await sending
-    assert refused.status_code == 503, refused.text
     kept = (await full.counts())["free"]
+    assert (refused.status_code, refused.json()["code"]) == (503, "import_cut_off"), refused.text
+    assert refused.json()["params"] == {"taken": kept}
     assert 0 < kept < FEW_LINES
     assert (await full.batch())["taken"] == kept
 

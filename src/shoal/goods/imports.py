@@ -113,7 +113,8 @@ class Imports:
         """Take the lines in as units of a new batch. A repeated op goes on with the batch that it began.
 
         ``data``: the file, for its digest. Raises ``InvalidInput``, ``UnknownGoods``, ``Conflict``
-        (``too_many_units``), ``StoreError`` when it ended early, and like ``FairTurns.take``.
+        (``too_many_units``), ``StoreError`` when it ended early (``import_cut_off`` when it took lines in before), and
+        like ``FairTurns.take``.
         """
         check_takes_units(goods)
         await self.open()
@@ -160,7 +161,12 @@ class Imports:
         while (part := await beside(next, cut, None)) is not None:
             rows = await beside(self._rows, goods, batch, part)
             counts = {"done": len(sent.refused) + part.end, "doubles": len(result.doubles) + len(part.doubles)}
-            found = await self._database.write(partial(_take, batch=batch, rows=rows, counts=counts))
+            try:
+                found = await self._database.write(partial(_take, batch=batch, rows=rows, counts=counts))
+            except StoreError as error:
+                if not result.taken:
+                    raise
+                raise StoreError("the import ended early", code="import_cut_off", taken=result.taken) from error
             _count(result, part, found, batch.id)
         result.batch = await self._database.write(
             partial(end_batch, batch=batch, state=BatchState.DONE, at_ms=self._now_ms())

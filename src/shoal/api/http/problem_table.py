@@ -291,6 +291,7 @@ _ROWS = (
     Problem("store_degraded", 503),
     Problem("store_checking", 503),
     Problem("outcome_unknown", 503),
+    Problem("import_cut_off", 503, ("taken",)),
     Problem("picture_not_stored", 503),
     Problem("store_error", 503),
     # ── the rest ──
