@@ -11,6 +11,7 @@ from sqlalchemy import select
 from contract.order_book_steps import paid, told
 from goods_steps import an_owner, by, some_goods, states_of, unit_texts
 from order_steps import action_state
+from shoal.errors import StoreError
 from shoal.goods.bindings import units_of_order
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
@@ -117,6 +118,22 @@ async def test_orders_that_race_for_the_last_units_get_all_or_none(shop: Shop) -
     assert await states_of(shop.database, shop.goods.id) == {"free": 1, "held": 3}
     problems = [order.problem for order in await shop.book.orders(["shop"])]
     assert sorted(problems) == ["", "out_of_stock", "out_of_stock", "out_of_stock"]
+
+
+async def test_a_begin_that_fails_leaves_everything_as_it_was(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await paid(shop.book)
+
+    def fails(*_: object) -> None:
+        raise StoreError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shoal.orders.delivery_store.insert_rows", fails)
+        with pytest.raises(StoreError):
+            await shop.begin("o1")
+    assert await states_of(shop.database, shop.goods.id) == {"free": 4}
+    assert (await shop.units("o1"), await shop.delivery("o1")) == ([], None)
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.PENDING
+    assert len((await shop.begin("o1")).sendings) == 3
 
 
 async def test_what_was_cut_off_goes_on_at_the_first_message_that_did_not_arrive(shop: Shop) -> None:

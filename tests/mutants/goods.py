@@ -1,4 +1,4 @@
-"""Defects of goods: what an order gets, which units, and what becomes of them."""
+"""Defects of goods and deliveries: what an order gets, which units, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from mutants.catalogue import Noticed, one
 _BINDINGS = "tests/contract/test_bindings.py::"
 _IMPORTS = "tests/contract/test_imports.py::"
 _EXPLAINED = "tests/unit/orders/test_explain_order.py::"
+_LYING = "tests/unit/orders/test_lying_pages.py::"
+_WAYS = "tests/unit/orders/test_delivery_ways.py::"
+_BEGUN = "tests/contract/test_deliveries.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
@@ -120,5 +123,91 @@ NOTICED: tuple[Noticed, ...] = (
         "(purchase.parcel != NO_PARCEL, Obstacle.NEEDS_PARCEL),",
         "",
         f"{_EXPLAINED}test_the_first_thing_in_the_way_is_named",
+    ),
+    one(
+        "units are bound before the transaction that begins",
+        "orders/delivery_store.py",
+        "        return await self._database.announce(job)",
+        "        early = By(actor=AUTO)\n"
+        "        await self._database.announce(lambda connection: len(self._bound(connection, delivery, early)))\n"
+        "        return await self._database.announce(job)",
+        f"{_BEGUN}test_a_begin_that_fails_leaves_everything_as_it_was[sqlite]",
+    ),
+    one(
+        "an order that ends between two messages gets the rest",
+        "orders/deliveries.py",
+        "is_begun = await self._sender.serve(messages, begin, guard)",
+        "is_begun = await self._sender.serve(messages, begin, lambda _: guard and None)",
+        f"{_WAYS}test_a_refund_between_two_messages_drops_the_rest_and_the_units_are_out",
+    ),
+    one(
+        "what arrived in part counts as whole",
+        "orders/order_rows.py",
+        "    if progress.is_whole:\n",
+        "    if progress.arrived:\n",
+        f"{_WAYS}test_a_refusal_part_way_goes_on_with_the_same_units_when_the_owner_asks",
+    ),
+    one(
+        "units of which one left are free again when the order ends",
+        "orders/delivery_rows.py",
+        "    if have_left:\n",
+        "    if not have_left:\n",
+        f"{_BEGUN}test_an_order_that_ends_after_a_unit_left_keeps_all_and_says_so[sqlite-cancelled]",
+    ),
+    one(
+        "units that may have left stay held",
+        "orders/delivery_rows.py",
+        "is_over = state in {ActionState.DONE, ActionState.UNCERTAIN}",
+        "is_over = state is ActionState.DONE",
+        f"{_BEGUN}test_what_was_on_its_way_is_uncertain_and_its_units_go_to_nobody_else[sqlite]",
+    ),
+    one(
+        "an echo is looked for by the text without its units",
+        "orders/delivery_store.py",
+        "digest=self._opening.digest_of_message(text))",
+        "digest=self._opening.digest_of_message(row.text))",
+        f"{_WAYS}test_an_echo_that_was_stored_before_a_restart_is_recognised_masked",
+    ),
+    one(
+        "units stand in clear in the outbox",
+        "orders/delivery_store.py",
+        "row = replace(row, units=message.units_of(ids),",
+        "row = replace(row, text=text, units=message.units_of(ids),",
+        f"{_WAYS}test_units_stand_in_clear_nowhere_but_in_the_frames",
+    ),
+    one(
+        "messages have the units of one another",
+        "orders/delivery_store.py",
+        "ids = [one.unit_id for one in bound]",
+        "ids = [one.unit_id for one in bound][::-1]",
+        "tests/unit/orders/test_deliveries.py::test_an_order_gets_as_many_codes_as_were_bought_and_is_confirmed",
+    ),
+    one(
+        "what goes on begins at the first message again",
+        "orders/deliveries.py",
+        "if part >= delivery.arrived",
+        "if part >= 0",
+        f"{_WAYS}test_a_refusal_part_way_goes_on_with_the_same_units_when_the_owner_asks",
+    ),
+    one(
+        "what goes on has the texts of now",
+        "orders/deliveries.py",
+        "if delivery is None or not delivery.state.goes_on:",
+        "if delivery is None or delivery.state.goes_on:",
+        f"{_WAYS}test_a_death_between_two_messages_goes_on_with_the_same_texts_and_units",
+    ),
+    one(
+        "the page of another buyer's order is believed",
+        "orders/order_pages.py",
+        "seen.buyer_id not in {order.buyer_id, unb}:",
+        "seen.buyer_id not in {order.buyer_id, unb, seen.buyer_id}:",
+        f"{_LYING}test_a_page_that_lies_binds_nothing_and_the_true_one_serves_the_order",
+    ),
+    one(
+        "a page without a quantity says that one piece was bought",
+        "orders/explain_order.py",
+        "int(order.quantity) > 0 else None",
+        "int(order.quantity) > 0 else 1",
+        f"{_LYING}test_a_page_that_lies_binds_nothing_and_the_true_one_serves_the_order",
     ),
 )
