@@ -44,10 +44,12 @@ UNDONE, UNDOING = 0.05, ("refund_asked", "closed")
 PER_MESSAGE = 4
 SHIPPED = {"shipped", "completed"}
 START_SECONDS = 180.0
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 75.0
 """Without any progress for so long, nothing more will come by itself."""
-OWNER_SECONDS = 2.0
-"""How long a problem must stand before the owner sees to it: an echo may still settle it."""
+OWNER_SECONDS = 5.0
+"""How long a problem must stand in a shop that runs before the owner sees to it: an echo may still settle it."""
+PATIENT_SECONDS = 60.0
+"""The same when the buyer's chat shows that a part arrived: its echo is on its way, and the rest follows by itself."""
 UNITS = """
     SELECT g.name, u.state, b.order_id FROM units u JOIN goods g ON g.id = u.goods_id
     LEFT JOIN bindings b ON b.unit_id = u.id AND b.state <> 'released'
@@ -309,20 +311,26 @@ class DeliveryRun:
 
     async def _see_to_problems(self) -> int:
         """Do what an owner does who reads the to-do and looks at the buyer's chat; return how often so far."""
+        running = {shop for shop in self._items if await self._server.state(shop) == "running"}
         for row in await self._problems():
             code, order_id = row["problem"]["code"], row["order_id"]
-            first = self._stood.setdefault(f"{order_id} {code}", time.monotonic())
-            if code not in BY_OWNER or time.monotonic() - first < OWNER_SECONDS:
+            if row["account"] not in running:
+                self._stood.pop(f"{order_id} {code}", None)
                 continue
-            del self._stood[f"{order_id} {code}"]
-            self.figures.owner[code] += 1
-            await self._see_to(row["account"], order_id, code)
+            since = self._stood.setdefault(f"{order_id} {code}", time.monotonic())
+            if code in BY_OWNER and await self._see_to(row["account"], order_id, code, time.monotonic() - since):
+                del self._stood[f"{order_id} {code}"]
+                self.figures.owner[code] += 1
         return self.figures.owner.total()
 
-    async def _see_to(self, shop: str, order_id: str, code: str) -> None:
+    async def _see_to(self, shop: str, order_id: str, code: str, stood: float) -> bool:
+        """Do what is to be done about a problem, when it has stood long enough; return whether it was done."""
         one = next(one for one in self.bought if one.order_id == order_id)
         texts = texts_by_buyer(await self._sandbox.get("receipts", account=one.unb)).get((one.unb, one.buyer_id), [])
         has_all = len(set(units_in(texts))) == one.wanted and THANKS in texts
+        is_on_its_way = code == "message_uncertain" and texts and not has_all
+        if stood < (PATIENT_SECONDS if is_on_its_way else OWNER_SECONDS):
+            return False
         place = f"/cookies/{shop}/orders/{order_id}"
         if code == "message_uncertain" and has_all:
             answer = await self._owner("settle", place, {"action": "paid_message", "outcome": "done"})
@@ -330,6 +338,7 @@ class DeliveryRun:
             answer = await self._owner("serve", place, {})
         if answer.status_code not in {200, 409, 503}:
             self._broke(f"{code} of {order_id}: {answer.status_code} {answer.text}")
+        return True
 
     async def _owner(self, act: str, place: str, body: dict[str, Any]) -> httpx.Response:
         return await self._server.http.post(f"{place}/{act}?wait=10", json=body)
