@@ -103,9 +103,18 @@ GET /goods/{goods_id}
 GET /goods/{goods_id}/history
 GET /goods/{goods_id}/units
 GET /goods/{goods_id}/batches
+GET /goods/{goods_id}/waiting
+GET /cards
+GET /cards/{card_id}
+GET /delivery-rules
+GET /delivery-rules/{card_rule_id}
 
 ## adds goods                           u      y   y   y   y   s   s   s   s   r   r   y   y   t   s
 POST /goods
+POST /cards
+POST /delivery-rules
+PUT /delivery-rules/{card_rule_id}
+DELETE /delivery-rules/{card_rule_id}
 
 ## changes goods of one's own           u      y   y   y   y   y   y   y   y   r   r   y   y   t   y
 PATCH /goods/{goods_id}
@@ -114,6 +123,11 @@ POST /goods/{goods_id}/units/{unit_id}/void
 POST /goods/{goods_id}/units/{unit_id}/return
 POST /goods/{goods_id}/batches/{batch_id}/undo
 POST /goods/{goods_id}/supplier/try
+POST /goods/{goods_id}/units/{unit_id}/doubt
+POST /goods/{goods_id}/serve-waiting
+PUT /cards/{card_id}
+PUT /cards/{card_id}/image
+DELETE /cards/{card_id}
 
 ## reads a unit of one's own            u      y   y   y   y   y   y   y   y   r   r   r   y   t   y
 POST /goods/{goods_id}/units/{unit_id}/reveal
@@ -195,6 +209,7 @@ POST /xianyu/reply
 PUT /cookies/{cid}/status *
 POST /cookies/{cid}/resume
 PUT /cookies/{cid}/auto-confirm *
+PUT /items/{cid}/{item_id}/multi-quantity-delivery *
 PUT /cookies/{cid}/remark *
 PUT /cookies/{cid}/pause-duration *
 PATCH /cookies/{cid}/settings

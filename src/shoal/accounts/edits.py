@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 
 from shoal.accounts import delivery_edits
 from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account
+from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
 from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput, OtherUnb
@@ -181,6 +182,18 @@ def deliveries(wanted: Sequence[Values], *, merge: bool = False) -> Edit:
     change = delivery_edits.merged if merge else delivery_edits.replaced
     change((), wanted)
     return lambda account: _set(account, deliveries=change(account.deliveries, wanted))
+
+
+def deliveries_instead(old: Callable[[DeliveryRule], bool], wanted: Sequence[Values]) -> Edit:
+    """Add these delivery rules in the place of some others. Refuses bad input at once."""
+    delivery_edits.merged((), wanted)
+
+    def edit(account: Account) -> Account:
+        kept = tuple(rule for rule in account.deliveries if not old(rule))
+        after = delivery_edits.merged(kept, wanted)
+        return account if after == account.deliveries else _set(account, deliveries=after)
+
+    return edit
 
 
 def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:

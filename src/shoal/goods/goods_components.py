@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shoal.errors import StoreError
+from shoal.goods.cards import Cards
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
 from shoal.goods.order_units import OrderUnits
@@ -26,6 +27,7 @@ class GoodsComponents:
     store: GoodsStore
     units: StockUnits
     imports: Imports
+    cards: Cards
     suppliers: SupplierSettings
     supplier_units: SupplierUnits
     orders: OrderUnits
@@ -47,6 +49,7 @@ async def open_goods(database: Database, vault: Vault, supplier_units: SupplierU
         store=GoodsStore(database),
         units=StockUnits(database, texts),
         imports=imports,
+        cards=Cards(database),
         suppliers=SupplierSettings(vault),
         supplier_units=supplier_units,
         orders=OrderUnits(database, texts),

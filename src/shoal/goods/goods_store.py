@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, case, exists, func, insert, literal_column, select, text, update
+import structlog
+from sqlalchemy import Connection, case, delete, exists, func, insert, literal_column, select, text, update
 
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, StaleGeneration
@@ -16,6 +17,8 @@ from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history
 from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, bindings, goods, stock_history, units
+
+log = structlog.get_logger("shoal.goods")
 
 MAX_GOODS: Final = 1_000
 """How many goods one owner may have."""
@@ -176,6 +179,23 @@ class GoodsStore:
             return after
 
         return await self._database.write(job)
+
+    async def delete(self, goods_id: int, by: By) -> None:
+        """Delete goods that never had a unit. Of a repeated op there is nothing left to delete.
+
+        Raises ``UnknownGoods``, and ``Conflict`` (``goods_in_use``).
+        """
+
+        def job(connection: Connection) -> None:
+            if read_goods(connection, goods_id, lock=True) is None:
+                raise UnknownGoods
+            used = select(exists().where(units.c.goods_id == goods_id))
+            if connection.scalar(used):
+                raise Conflict("the goods have units", code="goods_in_use")
+            connection.execute(delete(goods).where(goods.c.id == goods_id))
+
+        await self._database.write(job)
+        log.info("goods deleted", goods=goods_id, actor=by.actor, op=by.op_id)
 
 
 def stock_of(one: Goods, free: int) -> Stock:

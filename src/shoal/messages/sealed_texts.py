@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from shoal.errors import StoreError
 from shoal.messages.outbox_rows import OutboxRow
-
-UNITS_LOST: Final = frozenset({"unit_gone", "unreadable_secret"})
-"""The codes of a ``StoreError`` for units that can never be opened again."""
 
 
 class SealedTexts(Protocol):
@@ -25,7 +22,7 @@ class SealedTexts(Protocol):
         ...
 
     def masked(self, connection: Connection, row: OutboxRow, /) -> str:
-        """Return the text of a row with its units masked, also of units that cannot be opened."""
+        """Return the text of a row with its units masked. Raises ``StoreError``."""
         ...
 
     async def before_leaving(self) -> None:

@@ -28,12 +28,14 @@ from shoal.api.routes import (
     audit_log,
     auth,
     batch,
+    cards,
     chats,
     cookie_settings,
     cookies,
     default_replies,
     deliveries,
     delivery_check,
+    delivery_rules,
     diagnosis,
     events,
     goods,
@@ -96,8 +98,8 @@ _ROUTES = [
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
-        system, logs, keys, seller_numbers, goods, units, suppliers, restock, reference, pictures, cookie_check,
-        proxy_check, qr_logins, live, console, help_pages,
+        system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, reference,
+        pictures, cookie_check, proxy_check, qr_logins, live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""

@@ -56,6 +56,17 @@ goods = Table(
 )
 """``uses_each``: how often a reusable unit may go out. ``version`` counts changes; it is the ETag."""
 
+cards = Table(
+    "cards",
+    metadata,
+    Column("goods_id", RowId, ForeignKey("goods.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    text_column("description"),
+    number_column("delay_seconds"),
+    text_column("spec_name"),
+    text_column("spec_value"),
+)
+"""What cards of the older system's API say beside their goods."""
+
 batches = Table(
     "batches",
     metadata,
