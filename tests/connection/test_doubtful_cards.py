@@ -144,13 +144,15 @@ async def test_a_refund_that_is_asked_while_the_message_waits_for_its_turn_sends
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await held(shoal, "send")
     order_id = await pay(shoal, unb)
-    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.INTENDED)
+    await order_soon(shoal, order_id, quantity="1")  # its page was read: its message waits
     await pay(shoal, unb, card="refund_asked", order_id=order_id)
     await order_soon(shoal, order_id, status="refunding")
     await shoal.sandbox.do("fault/release")
+    await shoal.sandbox.do("faults/clear")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.is_done()
     await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.PENDING)
     assert await words(shoal, unb) == []
-    await shoal.sandbox.do("faults/clear")
     await pay(shoal, unb, card="refund_withdrawn", order_id=order_id)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1

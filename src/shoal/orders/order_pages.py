@@ -61,7 +61,8 @@ class OrderPages:
     async def look_up(self, order: Order) -> Order | None:
         """Ask the site about an order and store the answer. Return ``None`` when it does not answer.
 
-        Raise ``ActionRequired``.
+        A page that names another buyer than the card did is that of another order: it does not count. Raise
+        ``ActionRequired``.
         """
         await self._pace.acquire()
         if not self._link.allows():
