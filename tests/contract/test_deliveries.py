@@ -11,6 +11,7 @@ from sqlalchemy import select
 from contract.order_book_steps import paid, told
 from goods_steps import an_owner, by, some_goods, states_of, unit_texts
 from order_steps import action_state
+from shoal.accounts.events import MessageEvent
 from shoal.errors import StoreError
 from shoal.goods.bindings import units_of_order
 from shoal.goods.goods import Goods
@@ -214,7 +215,8 @@ async def test_a_shop_that_is_added_again_goes_on_with_the_same_units(shop: Shop
 
 
 async def test_an_echo_is_stored_masked_even_where_the_site_wrote_blanks_anew(shop: Shop) -> None:
-    log = MessageLog(shop.database, sealed=shop.sealed)
+    told: list[MessageEvent] = []
+    log = MessageLog(shop.database, sealed=shop.sealed, publish=told.append)
     await paid(shop.book)
     begun = await shop.begin("o1")
     await shop.arrived(begun.sendings)
@@ -224,3 +226,5 @@ async def test_an_echo_is_stored_masked_even_where_the_site_wrote_blanks_anew(sh
     query = select(messages.c.text).order_by(messages.c.id)
     stored = await shop.database.read(lambda connection: list(connection.scalars(query)))
     assert stored == ["码 CA…00", "码 CA…01", "别的"]
+    assert len(told) == 3
+    assert "CANARY7" not in repr(told)

@@ -87,9 +87,6 @@ def without_units(
 def _masked(connection: Connection, sealed: SealedTexts, account_id: str, message: IncomingMessage) -> str:
     named = outbox.c.site_message_id == message.message_id
     same = outbox.c.digest == sealed.digest_of_message(message.text)
-    for recognised in (same, named):
-        mine = select(outbox).where(outbox.c.account_id == account_id, recognised, _WITH_UNITS).limit(1)
-        row = connection.execute(mine).mappings().first()
-        if row is not None:
-            return sealed.masked(connection, sending_of(row).row)
-    return message.text
+    mine = select(outbox).where(outbox.c.account_id == account_id, or_(same, named), _WITH_UNITS).limit(1)
+    row = connection.execute(mine).mappings().first()
+    return message.text if row is None else sealed.masked(connection, sending_of(row).row)

@@ -200,6 +200,8 @@ class Deliveries:
             for part, one in enumerate(delivery.messages)
             if part >= delivery.arrived
         ]  # fmt: skip
+        if not messages:  # its texts went with their owner, or all of them arrived
+            return await self._settle(order, ActionState.DONE, "")
         why_not: list[str] = []
 
         async def begin(rows: Sequence[OutboxRow]) -> Sequence[Sending]:

@@ -75,7 +75,9 @@ def confirmations(shop: OneShop) -> int:
 # ── what stands where ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_units_stand_in_clear_nowhere_but_in_the_frames(shop: OneShop, tmp_path: Path) -> None:
+async def test_units_stand_in_clear_nowhere_but_in_the_frames(
+    shop: OneShop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     await paid(shop, "码 {codes}", quantity="1")
     shop.site.pays(ORDER)
     await came_to(shop, Action.CONFIRM, ActionState.DONE)
@@ -87,6 +89,9 @@ async def test_units_stand_in_clear_nowhere_but_in_the_frames(shop: OneShop, tmp
     await shop.close()
     for file in (tmp_path / "data").rglob("*"):
         assert not file.is_file() or b"CANARY7" not in file.read_bytes(), file
+    logged_lines = capsys.readouterr().out
+    assert "running" in logged_lines
+    assert "CANARY7" not in logged_lines
     await shop.open()
 
 
