@@ -5,6 +5,8 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from browser.conftest import Console
+from browser.test_order_delivery import served
+from browser.test_orders import _paid as paid
 from suppliers import served_supplier
 
 
@@ -78,3 +80,18 @@ async def test_a_supplier_is_set_shown_masked_and_tried(console: Console) -> Non
         await page.locator("[data-test=confirm-call]").click()
         await expect(page.locator("[data-test=units] li")).to_have_count(2)
         assert counter.view()["calls"][1]["headers"]["authorization"] == "Bearer canary-1"
+
+
+async def test_open_pages_follow_imports_and_sales_by_themselves(console: Console) -> None:
+    door = console.door
+    goods_id = int((await door.call("POST", "/goods", json={"name": "月卡", "kind": "stock"}))["id"])
+    page, one = await console.page("/console/stock"), await console.page(f"/console/stock/{goods_id}")
+    free = page.locator("[data-goods=月卡] dd").first
+    await expect(free).to_have_text("0")
+    await door.call("POST", f"/goods/{goods_id}/units", json={"lines": ["AB12-0001", "AB12-0002"]})
+    await expect(free).to_have_text("2")
+    await expect(one.locator("[data-test=units] li")).to_have_count(2)
+    await paid(console, quantity="1", parcel="no")
+    await served(console, goods_id)
+    await expect(free).to_have_text("1")
+    await expect(one.locator("[data-test=units] li").first).to_contain_text("已发出")

@@ -58,6 +58,15 @@ class MessageEvent:
     owner_id: int = 0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
+class StockChanged:
+    """Goods or their units changed. Only the latest event of these goods matters: readers fetch what is so now."""
+
+    goods_id: int
+    owner_id: int
+    at_ms: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessChanged:
     """A user's permissions changed: a grant, a token, a session. Subscribers check the permissions again."""
@@ -73,7 +82,7 @@ def publish_nothing(_: MessageEvent) -> None:
     """For callers that publish no events."""
 
 
-Event = AccountChanged | AccountStateChanged | MessageEvent | AccessChanged
+Event = AccountChanged | AccountStateChanged | MessageEvent | StockChanged | AccessChanged
 
 
 class Subscription:
@@ -125,8 +134,10 @@ class Subscription:
         return events
 
 
-def _key(event: AccountStateChanged | MessageEvent | AccessChanged) -> tuple[str, str]:
+def _key(event: AccountStateChanged | MessageEvent | StockChanged | AccessChanged) -> tuple[str, str]:
     """Return what a later event replaces."""
+    if isinstance(event, StockChanged):
+        return ("stock", str(event.goods_id))
     if isinstance(event, AccessChanged):
         return ("access", str(event.user_id))
     if isinstance(event, MessageEvent):

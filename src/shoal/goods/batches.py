@@ -14,6 +14,7 @@ from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By, StockEvent, write_history
 from shoal.goods.unit_states import UnitState
 from shoal.storage.goods_tables import UNIT_FREE, batches, stock_history, units
+from shoal.storage.touched import touch
 
 MAX_UNITS: Final = 1_000_000
 """How many units one server keeps."""
@@ -104,6 +105,7 @@ def begin_batch(connection: Connection, by: By, goods_id: int, values: dict[str,
 def take_into(connection: Connection, batch: Batch, taken: int, **counts: int) -> None:
     """Count units that were just inserted in their batch and in the history. ``counts``: the other columns."""
     mine = batches.c.id == batch.id
+    touch(connection, [batch.goods_id])
     connection.execute(update(batches).where(mine).values(taken=batches.c.taken + taken, **counts))
     if taken:
         entry = (

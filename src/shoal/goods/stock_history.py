@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from shoal.storage.goods_tables import stock_history
+from shoal.storage.touched import touch
 
 
 class StockEvent(StrEnum):
@@ -81,12 +82,14 @@ def write_history(
         "facts": json.dumps(facts, ensure_ascii=False, separators=(",", ":")) if facts else "",
         **row,
     }
+    touch(connection, [goods_id])
     made = connection.execute(insert(stock_history).values(entry))
     return int(made.inserted_primary_key[0])  # type: ignore[index]  # an INSERT of one row has a key
 
 
 def write_entries(connection: Connection, by: By, what: StockEvent, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write an entry for each of several units."""
+    touch(connection, {row["goods_id"] for row in rows})
     shared = {"what": what.value, "actor": by.actor, "op_id": by.op_id, "at_ms": by.at_ms}
     connection.execute(insert(stock_history), [{**shared, **row} for row in rows])
 

@@ -17,6 +17,7 @@ from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.errors import StoreError
 from shoal.goods.departures import FILE_NAME, Departures
 from shoal.goods.goods_components import open_supplier_units
+from shoal.goods.stock_events import StockEvents
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
@@ -57,6 +58,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
 
     async with Closing() as closing:
         published = PublishedAccounts(EventBus())
+        stock_events = StockEvents(storage.database, published.events)
+        closing.later("stock events", stock_events.close)
         texts = await UnitTexts.load(storage.database, storage.vault)
         departures = Departures(storage.database, texts, settings.data_dir / FILE_NAME)
         with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done

@@ -27,6 +27,7 @@ from shoal.storage.migrations import check_is_newest, is_newest, migrate
 from shoal.storage.predecessors import await_predecessors
 from shoal.storage.schema import store_meta
 from shoal.storage.searches import SEARCHERS, Searches
+from shoal.storage.touched import Touched
 from shoal.storage.upserts import insert_or
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class Database:
         self._check: IntegrityCheck | None = None
         self._change_writer: ChangeWriter | None = None
         self._on_degraded: Callable[[bool], None] | None = None
+        self.touched = Touched()
 
     def __repr__(self) -> str:
         return f"<Database {self._url.render_as_string(hide_password=True)}>"
@@ -240,7 +242,7 @@ class Database:
         """Run ``job`` as ``GroupWriter.run`` does; it is durable then. Raises ``StoreChecking`` during the check."""
         if self.checking:
             raise StoreChecking
-        return await self.group_writer.run(job)
+        return await self.touched.told(self.group_writer.run, job)
 
     async def announce(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` like ``write``, but skip it if its caller is cancelled before.

@@ -18,10 +18,16 @@ type LiveMessage =
   | { type: 'reset' }
   | { type: 'beat' }
 
-/** Something that was said, decided, sent or paused in a chat (a decision does not say in which), or befell an order. */
+/**
+ * Something that was said, decided, sent or paused in a chat (a decision does not say in which), befell an order, or
+ * changed the stock of goods.
+ */
 export interface Talk {
-  type: 'message' | 'sending' | 'decision' | 'pause' | 'order'
+  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock'
+  /** Empty for goods, which are of no single shop. */
   account: string
+  /** Of what changed a stock. */
+  goods_id?: number
   chat?: string
   /** Of what befell an order. */
   order_id?: string

@@ -114,7 +114,11 @@ async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterato
 
 def may_read(server: Server, who: Principal, event: PublishedEvent) -> bool:
     """Return whether the reader may see what the event tells now."""
-    return not event.account_id or server.authorization.may_see(who, event.account_id, event.owner_id)
+    if event.account_id:
+        return server.authorization.may_see(who, event.account_id, event.owner_id)
+    if not event.owner_id:
+        return True
+    return event.owner_id == who.id and (who.token is None or who.token.only_accounts is None)
 
 
 def _differs(who: Principal, events: Sequence[Event]) -> bool:

@@ -10,11 +10,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from shoal.accounts.account import Account
-from shoal.accounts.events import AccountChanged, AccountStateChanged, MessageEvent
+from shoal.accounts.events import AccountChanged, AccountStateChanged, MessageEvent, StockChanged
 from shoal.accounts.journal import JournalEntry
 from shoal.api.schemas.responses import action_of, maybe_rfc3339, rfc3339
 
-AccountEvent = AccountChanged | AccountStateChanged | MessageEvent
+AccountEvent = AccountChanged | AccountStateChanged | MessageEvent | StockChanged
 
 
 @dataclass(slots=True)
@@ -22,8 +22,9 @@ class PublishedEvent:
     """One event for its readers, who all get the same bytes.
 
     ``rev`` is the cursor to resume after it; ``None`` for an event without a revision. ``account_id`` and ``owner_id``
-    name the account that the event is about; empty when the event is about all accounts. ``accounts``: those of a
-    snapshot, which each reader gets as rows of its own (``event_feed.row_slices``).
+    name the account that the event is about; both are empty when the event is about all accounts, and only the id is
+    when it is about the goods of that owner. ``accounts``: those of a snapshot, which each reader gets as rows of its
+    own (``event_feed.row_slices``).
     """
 
     body: dict[str, Any]
@@ -68,6 +69,9 @@ def published_entry(entry: JournalEntry) -> PublishedEvent:
 def _publish(event: AccountEvent) -> PublishedEvent:
     if isinstance(event, AccountChanged):
         return published_entry(event.entry)
+    if isinstance(event, StockChanged):
+        body = {"type": "stock", "account": "", "goods_id": event.goods_id, "at": rfc3339(event.at_ms)}
+        return PublishedEvent(body, None, "", event.owner_id)
     body = _talk(event) if isinstance(event, MessageEvent) else _state(event)
     return PublishedEvent(body, None, event.account_id, event.owner_id)
 
