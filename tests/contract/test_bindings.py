@@ -232,3 +232,17 @@ async def test_the_pace_counts_what_orders_got_in_the_last_week(database: Databa
         when = replace(by(), at_ms=now - age_days * 86_400_000)
         await database.write(bound(codes, order_id, 2, when=when))
     assert await GoodsStore(database, now_ms=lambda: now).pace([codes.id, 10**9]) == {codes.id: 4}
+
+
+async def test_a_unit_that_a_person_revealed_while_an_order_had_it_is_not_given_back(
+    database: Database, vault: Vault, codes: Goods
+) -> None:
+    stock = StockUnits(database, await unit_texts(database, vault))
+    for unit in (await stock.list(codes))[:2]:
+        await stock.reveal(codes, unit.id, by(), reason="before any order")
+    seen, kept = await bind(database, codes, "o1", 2)
+    await stock.reveal(codes, seen, by(), reason="sent by hand")
+    assert await database.write(lambda connection: release_units(connection, UNB, "o1", by(), reason="refund")) == 1
+    there = await database.read(lambda connection: units_of_order(connection, UNB, "o1"))
+    assert [(one.unit_id, one.state) for one in there] == [(seen, "out")]
+    assert await bind(database, codes, "o2") == (kept,)

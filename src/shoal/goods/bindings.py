@@ -17,7 +17,7 @@ from shoal.errors import Conflict
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.stock_history import By, StockEvent, write_entries
 from shoal.goods.unit_states import UnitState, check_move
-from shoal.storage.goods_tables import BOUND, UNIT_FREE, bindings, units
+from shoal.storage.goods_tables import BOUND, UNIT_FREE, bindings, stock_history, units
 
 MOST_UNITS: Final = 200
 """How many units one order may have."""
@@ -142,8 +142,16 @@ def units_went_out(
 
 
 def release_units(connection: Connection, unb: str, order_id: str, by: By, *, reason: str) -> int:
-    """Give the held units of an order back to the stock. Call it only when they certainly never left."""
-    moved = [one for one in units_of_order(connection, unb, order_id) if one.state == HELD]
+    """Give the held units of an order back to the stock, and return how many. Call it only when they certainly never
+    left.
+
+    One that a person revealed while the order had it counts as out: he may have sent it by hand.
+    """
+    held = [one for one in units_of_order(connection, unb, order_id) if one.state == HELD]
+    revealed = _revealed(connection, held, unb, order_id) if held else frozenset()
+    if revealed:
+        units_went_out(connection, unb, order_id, by, only=[one.unit_no for one in held if one.unit_id in revealed])
+    moved = [one for one in held if one.unit_id not in revealed]
     _settle(connection, moved, RELEASED, unb=unb, order_id=order_id, by=by, reason=reason)
     for one in moved:
         state = connection.scalar(select(units.c.state).where(units.c.id == one.unit_id))
@@ -152,6 +160,23 @@ def release_units(connection: Connection, unb: str, order_id: str, by: By, *, re
             values |= {"state": UnitState.FREE.value, "at_ms": by.at_ms}
         connection.execute(update(units).where(units.c.id == one.unit_id).values(values))
     return len(moved)
+
+
+def _revealed(connection: Connection, held: Sequence[BoundUnit], unb: str, order_id: str) -> frozenset[int]:
+    """Return which of an order's held units a person revealed after they were bound to it."""
+    mine = (
+        stock_history.c.goods_id.in_(sorted({one.goods_id for one in held})),
+        stock_history.c.unit_id.in_([one.unit_id for one in held]),
+    )
+    seen = select(stock_history.c.unit_id, func.max(stock_history.c.id)).where(*mine).group_by(stock_history.c.unit_id)
+    revealed = seen.where(stock_history.c.what == StockEvent.REVEALED.value)
+    last = {unit_id: entry for unit_id, entry in connection.execute(revealed)}  # noqa: C416  a row is no pair
+    if not last:  # nearly always: then no longer part of the history is searched
+        return frozenset()
+    begun = stock_history.c.what.in_([StockEvent.BOUND.value, StockEvent.FETCHING.value])
+    place = (stock_history.c.unb == unb, stock_history.c.order_id == order_id)
+    since = {unit_id: entry for unit_id, entry in connection.execute(seen.where(begun, *place))}  # noqa: C416
+    return frozenset(unit_id for unit_id, entry in last.items() if entry > since.get(unit_id, 0))
 
 
 def _pick(connection: Connection, goods: Goods, count: int) -> list[tuple[int, bytes]]:

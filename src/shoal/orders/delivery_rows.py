@@ -173,7 +173,8 @@ def owner_settled(connection: Connection, account_id: str, order_id: str, actor:
 def let_go(connection: Connection, account_id: str, order_id: str, why: str, now_ms: int, actor: str = AUTO) -> bool:
     """End a delivery that nothing sends now. Return whether a part of it has left.
 
-    Its units are free again when none has left; otherwise all of them are this order's.
+    Its units are free again when none has left, but for those that a person revealed; otherwise all of them are this
+    order's.
     """
     delivery = read_delivery(connection, account_id, order_id)
     by = By(actor=actor, at_ms=now_ms)
@@ -187,6 +188,7 @@ def let_go(connection: Connection, account_id: str, order_id: str, why: str, now
         units_went_out(connection, delivery.unb, order_id, by)
     elif delivery.wanted:
         release_units(connection, delivery.unb, order_id, by, reason=why)
+        have_left = any(one.state == OUT for one in units_of_order(connection, delivery.unb, order_id))
     is_partly = have_left or delivery.arrived > 0
     state = DeliveryState.PARTLY if is_partly else DeliveryState.RELEASED
     _update(connection, delivery, state=state.value, why=why, settled_at_ms=now_ms)
