@@ -13,7 +13,7 @@ from sqlalchemy import select
 from goods_steps import an_owner, by, states_of, unit_texts
 from shoal.errors import Conflict, StoreError
 from shoal.goods.bindings import HELD, BoundUnit, bind_units, release_units, units_of_order, units_went_out
-from shoal.goods.fetching import let_go_of_doubted, reserve_unit
+from shoal.goods.fetching import Reserved, let_go_of_doubted, reserve_unit
 from shoal.goods.goods import Goods
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.supplier_units import Fetched, SupplierUnits, UnitsOfOrder, Waits
@@ -44,6 +44,13 @@ class Shop:
         """A person asks for the order once more."""
         await self.database.write(lambda connection: let_go_of_doubted(connection, unb=UNB, order_id=order_id, by=by()))
         return await self.fetch(order_id)
+
+    async def reserved(self, order_id: str = "1") -> Reserved:
+        """The intent to fetch the first unit of an order is stored, and no more."""
+        goods = self.goods
+        return await self.database.write(
+            lambda connection: reserve_unit(connection, goods, unb=UNB, order_id=order_id, unit_no=1, by=by())
+        )
 
     async def bound(self, order_id: str = "1") -> tuple[BoundUnit, ...]:
         return await self.database.read(lambda connection: units_of_order(connection, UNB, order_id))
@@ -235,9 +242,7 @@ async def test_a_death_between_the_intent_and_its_answer(
     database: Database, vault: Vault, supplier: tuple[str, Counter], *, query: bool, sold: bool
 ) -> None:
     async with a_shop(database, vault, supplier, query=query) as shop:
-        reserved = await database.write(
-            lambda connection: reserve_unit(connection, shop.goods, unb=UNB, order_id="1", unit_no=1, by=by())
-        )
+        reserved = await shop.reserved()
         assert reserved.unit_id
         assert await shop.states() == {"fetching": 1}
         if sold:
@@ -249,6 +254,20 @@ async def test_a_death_between_the_intent_and_its_answer(
         assert shop.sold == int(sold or query)
         if not query:
             assert (await shop.history())[-1] == ("doubted", "interrupted")
+
+
+@pytest.mark.parametrize("query", [False, True])
+async def test_a_start_doubts_what_no_order_will_look_up(
+    database: Database, vault: Vault, supplier: tuple[str, Counter], *, query: bool
+) -> None:
+    async with a_shop(database, vault, supplier, query=query) as shop:
+        await asyncio.gather(shop.reserved("1"), shop.reserved("2"))
+        await database.write(lambda connection: release_units(connection, UNB, "2", by(), reason="refunded"))
+        await shop.dies()
+        assert await shop.fetcher.settle_interrupted() == (1 if query else 2)
+        assert await shop.states() == ({"fetching": 1, "doubted": 1} if query else {"doubted": 2})
+        assert await shop.fetcher.settle_interrupted() == 0
+        assert await shop.fetch() is (Fetched.READY if query else Fetched.DOUBTED)
 
 
 @ONE_DATABASE
@@ -281,6 +300,19 @@ async def test_a_unit_whose_order_was_refunded_meanwhile_goes_to_the_next_one(
             return False
 
         assert (await shop.fetch("3", is_still_due=never), shop.sold) == (Fetched.STOPPED, 2)
+
+
+async def test_a_unit_whose_order_its_owner_settled_meanwhile_goes_to_nobody_else(
+    database: Database, vault: Vault, supplier: tuple[str, Counter]
+) -> None:
+    async with a_shop(database, vault, supplier) as shop:
+        shop.counter.lay("slow", times=1, seconds=60, sells=False, query=True)
+        fetching = asyncio.create_task(shop.fetch())
+        await asyncio.wait_for(shop.counter.calls.wait(0, 60), 60)
+        await database.write(lambda connection: units_went_out(connection, UNB, "1", by()))
+        shop.counter.close()
+        await fetching
+        assert await shop.states() == {"out": 1}
 
 
 async def test_a_code_that_was_sold_before_goes_to_nobody_again(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from mutants import answers_and_orders, goods, state_and_access
+from mutants import answers_and_orders, goods, state_and_access, suppliers
 from mutants.catalogue import Noticed
 
-NOTICED: tuple[Noticed, ...] = state_and_access.NOTICED + answers_and_orders.NOTICED + goods.NOTICED
+NOTICED: tuple[Noticed, ...] = (
+    *state_and_access.NOTICED,
+    *answers_and_orders.NOTICED,
+    *goods.NOTICED,
+    *suppliers.NOTICED,
+)

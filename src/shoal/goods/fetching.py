@@ -14,12 +14,13 @@ from sqlalchemy import Connection, delete, exists, insert, select, text, update
 
 from shoal.errors import Conflict
 from shoal.goods.bindings import HELD, OUT, RELEASED, bind_free_unit
-from shoal.goods.goods import Goods
+from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.stock_history import By, StockEvent, write_history
 from shoal.goods.suppliers import Answer, Meaning
 from shoal.goods.unit_states import UnitState, check_move
 from shoal.goods.unit_texts import UnitTexts
-from shoal.storage.goods_tables import BOUND, bindings, units
+from shoal.storage.goods_tables import BOUND, UNIT_NOT_FREE, bindings, units
+from shoal.storage.goods_tables import goods as goods_table
 
 
 class Place(StrEnum):
@@ -98,6 +99,19 @@ def fetching_unit(connection: Connection, goods: Goods, by: By, place: tuple[str
     return unit_id
 
 
+def interrupted_units(connection: Connection) -> list[tuple[int, int, bool]]:
+    """Return the units that are being fetched: their ids, those of their goods, and whether an order has them.
+
+    At a start, nothing fetches them any more.
+    """
+    supplied = select(goods_table.c.id).where(goods_table.c.kind == GoodsKind.SUPPLIER.value)
+    is_bound = exists().where(bindings.c.unit_id == units.c.id, text(BOUND)).label("is_bound")
+    query = select(units.c.id, units.c.goods_id, is_bound).where(
+        units.c.goods_id.in_(supplied), text(UNIT_NOT_FREE), units.c.state == UnitState.FETCHING.value
+    )
+    return [(unit_id, goods_id, bool(bound)) for unit_id, goods_id, bound in connection.execute(query)]
+
+
 def settle_unit(
     connection: Connection, goods: Goods, unit_id: int, answer: Answer, texts: UnitTexts, by: By
 ) -> Meaning:
@@ -110,7 +124,7 @@ def settle_unit(
     if state != UnitState.FETCHING:
         return Meaning.UNIT if state in {UnitState.HELD, UnitState.FREE, UnitState.OUT} else Meaning.UNSURE
     bound = connection.execute(_binding_of(unit_id)).mappings().first()
-    order = dict(bound or {})
+    order = {} if bound is None else {"unb": bound["unb"], "order_id": bound["order_id"]}
     about: dict[str, Any] = {"goods_id": goods.id, "unit_id": unit_id, **order}
     if answer.meaning is Meaning.UNIT:
         digest = texts.digest(answer.code, goods.id)
@@ -118,6 +132,8 @@ def settle_unit(
             check_move(UnitState.FETCHING, UnitState.HELD)
             values: dict[str, Any] = {"sealed": texts.seal(answer.code, goods.owner_id), "digest": digest}
             after = UnitState.FREE if bound is None else UnitState.HELD
+            if bound is not None and bound["state"] == OUT:  # its owner settled the order meanwhile
+                after = UnitState.OUT
             values |= {"state": after.value, "uses": int(bound is not None)}
             connection.execute(update(units).where(mine).values(at_ms=by.at_ms, **values))
             write_history(connection, by, StockEvent.FETCHED, **about)
@@ -135,7 +151,9 @@ def settle_unit(
 
 
 def _binding_of(unit_id: int) -> Any:
-    return select(bindings.c.unb, bindings.c.order_id).where(bindings.c.unit_id == unit_id, text(BOUND))
+    return select(bindings.c.unb, bindings.c.order_id, bindings.c.state).where(
+        bindings.c.unit_id == unit_id, text(BOUND)
+    )
 
 
 def _reason(answer: Answer) -> str:

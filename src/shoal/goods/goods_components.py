@@ -36,7 +36,10 @@ class GoodsComponents:
 async def open_supplier_units(database: Database, vault: Vault, outbound: Outbound) -> SupplierUnits:
     """Open what fetches units from suppliers; the caller closes it. Raises ``StoreError``."""
     texts = await UnitTexts.load(database, vault)
-    return SupplierUnits(database, texts, SupplierSettings(vault), SupplierCalls(outbound))
+    supplier_units = SupplierUnits(database, texts, SupplierSettings(vault), SupplierCalls(outbound))
+    with suppress(StoreError):  # as above: then their orders find them
+        await supplier_units.settle_interrupted()
+    return supplier_units
 
 
 async def open_goods(database: Database, vault: Vault, supplier_units: SupplierUnits) -> GoodsComponents:

@@ -15,12 +15,14 @@ from itertools import chain, repeat
 from typing import Final, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError
 from shoal.goods.bindings import MOST_UNITS, release_units
-from shoal.goods.fetching import Place, Reserved, fetching_unit, reserve_unit, settle_unit
+from shoal.goods.fetching import Place, Reserved, fetching_unit, interrupted_units, reserve_unit, settle_unit
 from shoal.goods.goods import Goods
+from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By
 from shoal.goods.supplier_calls import SupplierCalls
 from shoal.goods.supplier_settings import SupplierSettings, require_supplier
@@ -39,6 +41,7 @@ STORE_WAITS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 10.0, 10.0)
 ROUNDS: Final = 2
 """How often a unit is ordered while the supplier says that it knows of no such order."""
 CLOSE_SECONDS: Final = 5.0
+INTERRUPTED: Final = Answer(meaning=Meaning.UNSURE, why="interrupted")
 T = TypeVar("T")
 
 
@@ -111,6 +114,26 @@ class SupplierUnits:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
         await self._calls.close()
+
+    async def settle_interrupted(self) -> int:
+        """Doubt the units that were being fetched when the program ended, unless their order will look them up.
+
+        Return how many there were. Raises ``StoreError``.
+        """
+        by = By(actor="server", at_ms=self._now_ms())
+        if not await self._database.read(interrupted_units):
+            return 0
+
+        def job(connection: Connection) -> int:
+            doubted = 0
+            for unit_id, goods_id, is_bound in interrupted_units(connection):
+                supplier, goods = self._settings.read(connection, goods_id), read_goods(connection, goods_id)
+                if goods is not None and not (is_bound and supplier is not None and supplier.can_be_asked):
+                    settle_unit(connection, goods, unit_id, INTERRUPTED, self._texts, by)
+                    doubted += 1
+            return doubted
+
+        return await self._database.write(job)
 
     async def fetch(
         self,
@@ -210,7 +233,7 @@ class SupplierUnits:
             if found.meaning is not Meaning.REFUSED:
                 return found
         elif there.place is Place.INTERRUPTED:
-            return Answer(meaning=Meaning.UNSURE, why="interrupted")
+            return INTERRUPTED
         answer = Answer(meaning=Meaning.UNSURE)
         for _ in range(ROUNDS):
             answer = await self._ordered(supplier, wanted)
