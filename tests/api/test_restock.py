@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from api.test_goods import sent, some_goods
 from api.test_order_delivery import rules
 from api.test_orders import paid
 from doors import Door, another_person
+from shoal.accounts.account import Account
+from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.goods_tables import goods as goods_table
 
@@ -107,3 +111,31 @@ async def test_rules_with_goods_of_somebody_else_are_refused_by_every_writer(doo
 
 def _given_away(goods_id: int) -> Any:
     return goods_table.update().where(goods_table.c.id == goods_id).values(owner_id=2)
+
+
+async def test_reusable_units_and_rules_by_title_and_group_prices_wait_too(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def titles(_lists: ItemLists, _account: Account) -> dict[str, str]:
+        return {"7001": "会员 月卡"}
+
+    monkeypatch.setattr(ItemLists, "of", titles)
+    goods_id = await some_goods(door, kind="reusable", uses_each=2)
+    await rules(door, {"title_contains": "月卡", "goods_id": goods_id, "parts": [{"text": "码：{codes}"}]})
+    first, second = await waits(door, 1, 3), await waits(door, 2, 2)
+    group = "4500000000000000003"
+    news: dict[str, Any] = {
+        "status": "group_pending",
+        "paid": False,
+        "group_price": True,
+        "quantity": "1",
+        "parcel": "no",
+    }
+    await paid(door, group, message_id="3.PNM", **news)
+    act = Action.FREE_SHIPPING
+    await door.server.order_store.settle_action("shop", group, act, ActionState.FAILED, "out_of_stock")
+    await sent(door, goods_id, ["A", "B"])
+    found = (await door.call("GET", f"/goods/{goods_id}/waiting"))["items"]
+    assert [(row["order_id"], row["gets"]) for row in found] == [(first, 3), (second, 0), (group, 1)]
+    assert (await door.call("POST", f"/goods/{goods_id}/serve-waiting", json={}))["asked"] == 2
+    assert await state_of(door, group) == ("pending", "asked_by_owner")

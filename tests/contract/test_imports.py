@@ -18,7 +18,9 @@ from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Double, Imports
 from shoal.goods.stock_history import StockEvent
+from shoal.goods.stock_units import StockUnits
 from shoal.goods.unit_lines import lines_of_list
+from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import batches, units
 from shoal.storage.key_rotation import KeyRotation
@@ -240,3 +242,17 @@ async def test_a_batch_whose_reusable_units_went_to_orders_is_not_taken_back(
     assert (refused.value.code, refused.value.params["units"]) == ("batch_in_use", 1)
     await database.write(lambda connection: release_units(connection, by=by(), reason="refund", **order))
     assert (await living.undo(seats.id, batch.id, by())).undone == 2
+
+
+async def test_a_unit_that_cannot_be_opened_is_listed_and_can_be_voided(
+    database: Database, codes: Goods, living: Imports, vault: Vault
+) -> None:
+    await living.run(codes, lines_of_list(named(2)), by())
+    damaged = select(func.min(units.c.id)).scalar_subquery()
+    await changed(database, update(units).where(units.c.id == damaged).values(sealed=b"damaged"))
+    stock = StockUnits(database, await unit_texts(database, vault))
+    listed = await stock.list(codes)
+    assert [one.masked for one in listed] == ["…", "CO…01"]
+    with pytest.raises(StoreError):
+        await stock.reveal(codes, listed[0].id, by(), reason="why")
+    assert (await stock.move(codes, listed[0].id, UnitState.VOID, by(), reason="damaged")).state is UnitState.VOID

@@ -265,8 +265,7 @@ class CookieManager:
         return await self._change(account_id, "update_keywords", edit, caller)
 
     async def preview_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Account:
-        """Return the account as it would be after the edit. Raises like the change itself, except for concurrent
-        changes."""
+        """Return the account as it would be after the edit. Raises like the change, but for concurrent changes."""
         account = self.account(account_id)
         if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
@@ -300,10 +299,9 @@ class CookieManager:
 
     async def undo(self, entry: JournalEntry, *, caller: Caller) -> Outcome:
         """Undo a journal entry by a new change. Raises like ``shoal.accounts.undo.undo``."""
-        edit = undo(entry)
         enabled = entry.changes.get("enabled", [None])[0]
         waits = {True: self._settings.start_wait_seconds, False: self._settings.stop_wait_seconds}
-        return await self._change(entry.account_id, "undo", edit, caller, wait=waits.get(enabled, 0.0))
+        return await self._change(entry.account_id, "undo", undo(entry), caller, wait=waits.get(enabled, 0.0))
 
     async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
         """Delete the account: invisible at once, then its task is stopped, then its rows are purged.
@@ -332,8 +330,7 @@ class CookieManager:
         ``UnknownNumber`` when no account holds it, ``Conflict`` (``other_holder``) when another than ``holder`` does,
         and ``StoreError``, after which the call may be repeated.
         """
-        holds = self.number_holders.get(number)
-        if holds is None:
+        if (holds := self.number_holders.get(number)) is None:
             raise UnknownNumber(number)
         if holder not in {"", holds}:
             raise Conflict("another account holds that number now", code="other_holder", number=number)

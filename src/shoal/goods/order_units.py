@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from shoal.goods.bindings import OUT
 from shoal.goods.unit_states import UnitState
-from shoal.goods.unit_texts import UnitTexts, masked
+from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import BOUND, bindings, deliveries, goods, units
 
@@ -71,10 +71,13 @@ class OrderUnits:
         return await self._database.read(job)
 
     def _unit(self, row: Mapping[Any, Any], owner_id: int) -> OrderUnit:
-        whole = "" if row["sealed"] is None else self._texts.open(row["sealed"], owner_id)
         after = row["unit_state"] if row["state"] == OUT and row["unit_state"] in _TOLD_OF_UNIT else row["state"]
         names = ("unit_id", "goods_id", "unit_no", "replaces", "reason")
-        return OrderUnit(**{name: row[name] for name in names}, state=UnitState(after), masked=masked(whole))
+        return OrderUnit(
+            **{name: row[name] for name in names},
+            state=UnitState(after),
+            masked=self._texts.masked(row["sealed"], owner_id),
+        )
 
 
 def _begun(unb: str, order_id: str, owner_id: int) -> Any:

@@ -14,7 +14,7 @@ from shoal.goods.bindings import RELEASED
 from shoal.goods.goods import Goods
 from shoal.goods.stock_history import By, StockEvent, was_written, write_history
 from shoal.goods.unit_states import UnitState, check_move
-from shoal.goods.unit_texts import UnitTexts, masked
+from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, bindings, units
 
@@ -115,12 +115,13 @@ class StockUnits:
         return await self._database.write(job)
 
     def _unit(self, row: Any, goods: Goods, *, revealed: bool = False) -> Unit:
-        whole = "" if row["sealed"] is None else self._texts.open(row["sealed"], goods.owner_id)
+        sealed = row["sealed"]
+        is_shown = revealed and sealed is not None
         return Unit(
             id=row["id"],
             state=UnitState(row["state"]),
-            masked=masked(whole),
-            text=whole if revealed else None,
+            masked=self._texts.masked(sealed, goods.owner_id),
+            text=self._texts.open(sealed, goods.owner_id) if is_shown else None,
             batch_id=row["batch_id"],
             order_id=row["order_id"],
             at_ms=row["at_ms"],

@@ -11,6 +11,7 @@ from shoal.errors import StoreError
 from shoal.goods.departures import Departures
 from shoal.goods.unit_texts import UnitTexts, masked
 from shoal.messages.outbox_rows import OutboxRow
+from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.storage.goods_tables import units
 
 
@@ -35,8 +36,13 @@ class UnitMessages:
         return self._filled(connection, row, lambda text: text)
 
     def masked(self, connection: Connection, row: OutboxRow, /) -> str:
-        """Return the text of a row with its units masked. Raises ``StoreError``."""
-        return self._filled(connection, row, masked)
+        """Return the text of a row with its units masked, also of units that cannot be opened."""
+        try:
+            return self._filled(connection, row, masked)
+        except StoreError as error:
+            if error.code not in UNITS_LOST:
+                raise
+            return with_codes(row.text, [masked("")] * len(row.units.split(",")))
 
     async def before_leaving(self) -> None:
         """Note the units that may leave now (``Departures.note``). Raises ``StoreError``."""

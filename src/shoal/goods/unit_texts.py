@@ -8,7 +8,8 @@ import re
 import unicodedata
 from typing import Final, Self
 
-from shoal.errors import InvalidInput
+from shoal.errors import InvalidInput, StoreError
+from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.rules.folding import seen
 from shoal.storage.database import Database
 from shoal.storage.db_manager import UNITS_SECRET, own_secret
@@ -45,6 +46,15 @@ class UnitTexts:
     def open(self, sealed: bytes, owner_id: int) -> str:
         """Decrypt the text of a unit. Raises ``StoreError`` like ``Vault.open``."""
         return self._vault.open(sealed, column=UNIT_COLUMN, user_id=owner_id)
+
+    def masked(self, sealed: bytes | None, owner_id: int) -> str:
+        """Return the text masked; that of a unit which is not there yet, or can never be opened, completely."""
+        try:
+            return masked("" if sealed is None else self.open(sealed, owner_id))
+        except StoreError as error:
+            if error.code not in UNITS_LOST:
+                raise
+            return masked("")
 
     def digest(self, text: str, goods_id: int) -> str:
         """Return what the same text has in the same goods, and no other text."""

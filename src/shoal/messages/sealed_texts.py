@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
 from shoal.errors import StoreError
 from shoal.messages.outbox_rows import OutboxRow
+
+UNITS_LOST: Final = frozenset({"unit_gone", "unreadable_secret"})
+"""The codes of a ``StoreError`` for units that can never be opened again."""
 
 
 class SealedTexts(Protocol):
@@ -22,7 +25,7 @@ class SealedTexts(Protocol):
         ...
 
     def masked(self, connection: Connection, row: OutboxRow, /) -> str:
-        """Return the text of a row with its units masked. Raises ``StoreError``."""
+        """Return the text of a row with its units masked, also of units that cannot be opened."""
         ...
 
     async def before_leaving(self) -> None:

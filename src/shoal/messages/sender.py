@@ -17,6 +17,7 @@ from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard, PartGuard
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.outgoing import DecidedBefore, OutgoingMessage, Reply, Sent
+from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.messages.send_guards import not_taken_over_since
 from shoal.messages.site_pictures import SitePictures
 from shoal.xianyu import frames
@@ -270,8 +271,8 @@ class Sender:
         ``GateClosed``, or the error that ended the socket: then it was not sent now.
         """
         row_id, row, ids = sending.id, sending.row, self._socket.names
-        text = await self._text_of(row)
         try:
+            text = await self._text_of(row)
             if row.image_url:
                 async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
                     frame = frames.send_image(
@@ -295,10 +296,14 @@ class Sender:
         return sent
 
     async def _text_of(self, row: OutboxRow) -> str:
-        """Return the text to be sent. Raise ``TemporaryFailure`` when units in it cannot be opened now."""
+        """Return the text to be sent. Raise ``TemporaryFailure`` when units in it cannot be opened now, and
+        ``SendRefused`` when they never can: another connection would not help.
+        """
         try:
             return await self._outbox.text_of(row)
         except StoreError as error:
+            if error.code in UNITS_LOST:
+                raise SendRefused("unit_lost") from None
             raise TemporaryFailure("units of goods cannot be opened", code=error.code) from None
 
     # ── unanswered messages ─────────────────────────────────────────────────────────────────────────────────────

@@ -65,15 +65,18 @@ class ActionRows:
         state: ActionState,
         detail: str = "",
         source: str = "site",
+        *,
+        is_reset: bool = False,
     ) -> bool:
         """Move an action from one of some states to another, and add it to the timeline.
 
         Return whether it was in one of these states. An action that becomes due again keeps its detail, unless another
-        one is given.
+        one is given. ``is_reset``: it keeps the time at which it was due too, by which its age counts.
         """
         at_rest = state not in {ActionState.PENDING, ActionState.INTENDED}
         values: dict[str, Any] = {"state": state.value, "settled_at_ms": self.now_ms if at_rest else None}
-        values["due_at_ms"] = None
+        if not is_reset:
+            values["due_at_ms"] = None
         if at_rest or detail:
             values["detail"] = str(detail)
         stood = order_actions.c.state.in_([one.value for one in before])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from sqlalchemy import Connection, and_, func, select
 
 from shoal.errors import Conflict, StoreError
@@ -15,12 +16,17 @@ from shoal.goods.unit_messages import with_codes
 from shoal.goods.unit_texts import UnitTexts
 from shoal.messages.outbox import insert_rows
 from shoal.messages.outbox_rows import OutboxRow, Sending
+from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.orders.delivery_rows import AUTO, Delivery, write_delivery
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_status import NOTHING_DUE, OrderProblem
 from shoal.storage.database import Database
 from shoal.storage.order_tables import order_actions
+
+log = structlog.get_logger("shoal.orders")
+
+_ANEW = "planned_anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class DeliveryStore:
         All of it is one transaction: after a crash either nothing of it happened, or the next connection goes on with
         the same units and texts. ``rows`` are the messages from the first on that did not arrive. Nothing is begun when
         ``may`` says no, the action is not due any more, or the order has ended. Too few units: nothing is bound, and
-        ``out_of_stock`` is the order's problem.
+        ``out_of_stock`` is the order's problem; units that cannot be opened: ``unit_lost``.
 
         An order that has units keeps them: those of an earlier try, and those that were bound before, as for goods of a
         supplier. Who fetches such units binds them to the order (``held``, one after another from number 1 on) and then
@@ -64,7 +70,7 @@ class DeliveryStore:
                 return Begun()
             by = By(actor=AUTO, at_ms=row.now_ms)
             try:
-                bound = self._bound(connection, delivery, by) if delivery.wanted else ()
+                bound = self._bound(connection, delivery, by)
             except Conflict as conflict:
                 row.settle(Action.PAID_MESSAGE, ActionState.FAILED, conflict.code)
                 return Begun(why_not=conflict.code)
@@ -72,10 +78,29 @@ class DeliveryStore:
             write_delivery(connection, replace(delivery, created_at_ms=begun_at_ms))
             return Begun(insert_rows(connection, self._with_units(delivery, rows, bound), row.now_ms))
 
-        return await self._database.announce(job)
+        try:
+            return await self._database.announce(job)
+        except StoreError as error:
+            if error.code not in UNITS_LOST:
+                raise
+            log.warning(
+                "units of an order cannot be opened", account=account_id, order=delivery.order_id, why=error.code
+            )
+        await self._database.write(
+            lambda connection: OrderRow(connection, account_id, delivery.order_id, self._now_ms()).settle(
+                Action.PAID_MESSAGE, ActionState.FAILED, OrderProblem.UNIT_LOST
+            )
+        )
+        return Begun(why_not=OrderProblem.UNIT_LOST)
 
     def _bound(self, connection: Connection, delivery: Delivery, by: By) -> Sequence[BoundUnit]:
-        """Bind the units of an order, oldest first, and return those that it ordered. Raise ``Conflict``."""
+        """Bind the units of an order, oldest first, and return those that it ordered. Raise ``Conflict``.
+
+        An order that needs none gives back what it held: of an earlier try with other goods nothing left.
+        """
+        if not delivery.wanted:
+            release_units(connection, delivery.unb, delivery.order_id, by, reason=_ANEW)
+            return ()
         goods = None if delivery.goods_id is None else read_goods(connection, delivery.goods_id)
         if goods is None or goods.owner_id != delivery.owner_id:
             raise Conflict("the goods are gone", code=OrderProblem.UNKNOWN_GOODS.value)
@@ -87,7 +112,7 @@ class DeliveryStore:
             if conflict.code != "order_has_other_units":
                 raise
             # it holds those of another plan, of which nothing left
-            release_units(connection, **key, by=by, reason="planned_anew")
+            release_units(connection, **key, by=by, reason=_ANEW)
             bound = bind_units(connection, goods, **key, count=wanted, by=by)
         return [one for one in bound if one.replaces is None]
 

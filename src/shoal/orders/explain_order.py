@@ -38,7 +38,7 @@ class Obstacle(StrEnum):
     """The rule's goods do not exist, or belong to another owner."""
     GOODS_OFF = "goods_off"
     NO_CODES_IN_TEXT = "no_codes_in_text"
-    """The goods are counted, and no text of the rule has ``{codes}``: the buyer would get none."""
+    """The goods have units or a text, and no text of the rule has ``{codes}``: the buyer would get none of it."""
     CODES_WITHOUT_GOODS = "codes_without_goods"
     """A text has ``{codes}``, and the rule has no goods: the buyer would get the word."""
     NEEDS_PARCEL = "needs_parcel"
@@ -111,8 +111,11 @@ def explain_order(
 ) -> Explained:
     """Return what the order gets by the account's rules, and the first obstacle.
 
-    ``stock`` has the goods of the rules. ``asked_by_owner``: the switch ``delivery`` does not count.
+    ``stock`` has the goods of the rules. ``asked_by_owner``: the switch ``delivery`` does not count, and neither does
+    what is known of a parcel: its owner has looked.
     """
+    if asked_by_owner:
+        purchase = replace(purchase, parcel=NO_PARCEL)
     found = _chosen(account.deliveries, purchase)
     given = Explained(obstacle=found) if isinstance(found, Obstacle) else _given(account, found, stock, purchase)
     is_off = not account.delivery and not asked_by_owner
@@ -167,15 +170,18 @@ def _given(account: Account, rule: DeliveryRule, stock: Mapping[int, Stock], pur
     if goods.kind not in _COUNTED:
         parts = _fixed_parts(rule, goods)
         obstacle = None if parts else Obstacle.OUT_OF_STOCK
+        if rule.parts and goods.text and not _has_codes(rule.parts):
+            obstacle = Obstacle.NO_CODES_IN_TEXT
         return Explained(rule=rule, parts=parts, obstacle=obstacle if goods.active else Obstacle.GOODS_OFF)
     return _counted(rule, goods, purchase)
 
 
 def _fixed_parts(rule: DeliveryRule, goods: Stock) -> tuple[Part, ...]:
-    if rule.parts:
-        return tuple(part if part.image_url else Part(text=part.text.replace(CODES, goods.text)) for part in rule.parts)
-    text = (Part(text=goods.text),) if goods.text else ()
-    return (*text, Part(image_url=goods.image_url)) if goods.image_url else text
+    """Return the rule's parts with the goods' text for ``{codes}``, and after them the goods' picture."""
+    parts = rule.parts or (Part(text=CODES),)
+    texts = ((part, part.text.replace(CODES, goods.text)) for part in parts)
+    filled = tuple(part if part.image_url else Part(text=text) for part, text in texts if part.image_url or text)
+    return (*filled, Part(image_url=goods.image_url)) if goods.image_url else filled
 
 
 def _counted(rule: DeliveryRule, goods: Stock, purchase: Purchase) -> Explained:

@@ -12,6 +12,7 @@ from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.action_rows import ActionRows
 from shoal.orders.delivery_rows import (
     AUTO,
+    Delivery,
     Progress,
     drop_waiting,
     let_go,
@@ -35,6 +36,7 @@ from shoal.orders.order_status import (
     status_after,
 )
 from shoal.storage.order_tables import order_events, orders
+from shoal.storage.schema import accounts
 from shoal.storage.upserts import insert_new
 
 PAGE = "detail"
@@ -230,7 +232,7 @@ class OrderRow(ActionRows):
             before.append(ActionState.FAILED)
         if goes_on:
             before.append(ActionState.UNCERTAIN)
-        if not self.move(action, before, state, detail, source):
+        if not self.move(action, before, state, detail, source, is_reset=state is ActionState.PENDING):
             return False
         if action is Action.PAID_MESSAGE:
             self._note_one_text()
@@ -316,6 +318,8 @@ class OrderRow(ActionRows):
         before = 0 if delivery is None else delivery.arrived
         goes_on = said.state is ActionState.INTENDED or progress.arrived > before
         state, detail = _state_of(progress, goes_on=goes_on)
+        if state is ActionState.PENDING and progress.outcome is None and self._lost_its_messages(delivery):
+            state, detail = ActionState.UNCERTAIN, Why.INTERRUPTED
         if state is said.state:
             return state
         drop_waiting(self.connection, self.account_id, self.order_id, Why.INTERRUPTED, self.now_ms)
@@ -323,6 +327,14 @@ class OrderRow(ActionRows):
             settle_delivery(self.connection, delivery, progress, state, detail, self.now_ms)
         self.settle(Action.PAID_MESSAGE, state, detail, goes_on=True)
         return state
+
+    def _lost_its_messages(self, delivery: Delivery | None) -> bool:
+        """Return whether messages were begun that are written down no more: their account was removed meanwhile.
+
+        A delivery and its messages are begun at once, so without any they were deleted, and may have left before.
+        """
+        removed = select(accounts.c.deleted).where(accounts.c.id == self.account_id)
+        return delivery is not None or bool(self.connection.scalar(removed))
 
 
 def _state_of(progress: Progress, *, goes_on: bool) -> tuple[ActionState, str]:

@@ -108,6 +108,8 @@ class OrderProblem(StrEnum):
     SUPPLIER_UNREACHABLE = "supplier_unreachable"
     SUPPLIER_UNCERTAIN = "supplier_uncertain"
     """The supplier of its goods may have sold a unit for it, and did not say so."""
+    UNIT_LOST = "unit_lost"
+    """A unit that is to be sent is gone, or cannot be opened."""
     DELIVERY_PARTLY = "delivery_partly"
     """Some of the order's messages arrived, and the next one did not."""
     ONE_TEXT = "one_text"
@@ -138,6 +140,7 @@ _BY_DETAIL = {
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,
     Why.DELIVERY_OFF.value: OrderProblem.DELIVERY_OFF,
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
+    OrderProblem.UNIT_LOST.value: OrderProblem.UNIT_LOST,
     Why.DELIVERY_PARTLY.value: OrderProblem.DELIVERY_PARTLY,
     Why.NEEDS_PARCEL.value: OrderProblem.NEEDS_PARCEL,
     Why.NOT_READY.value: OrderProblem.GROUP_NOT_READY,

@@ -85,7 +85,8 @@ class SentAgain:
     ) -> Sequence[Sending]:
         """Store that the messages of the delivery are sent once more, with the units that the order has now.
 
-        A unit in whose place another one was sent is not sent again. Raises ``Conflict``.
+        A unit in whose place another one was sent is not sent again. Those that were only held count as out: from now
+        on they may leave. Raises ``Conflict``.
         """
 
         def job(connection: Connection) -> Sequence[Sending]:
@@ -93,6 +94,7 @@ class SentAgain:
             planned = _planned(connection, account, order, None)
             units = _current(units_of_order(connection, account.unb, order.order_id))
             filled = [self._with_units(row, one, units) for row, one in zip(rows, planned, strict=True)]
+            units_went_out(connection, account.unb, order.order_id, replace(by, at_ms=now))
             _note(connection, order, by.actor, SAME_AGAIN, now=now)
             return insert_rows(connection, filled, now)
 

@@ -119,3 +119,20 @@ async def test_a_unit_whose_message_never_left_stays_with_the_order_and_goes_aga
     await once_more(shop)
     assert shop.site.said[2:] == ["卡密：CODE-0002", "卡密：CODE-0001"]
     assert await states_of(shop.database, goods_id) == {"free": 1, "out": 3}
+
+
+async def test_units_that_only_a_person_sent_stay_with_their_order(shop: OneShop) -> None:
+    await shop.add(auto_confirm=False)
+    goods = await stocked(shop, "CODE-0000", "CODE-0001")
+    await sells(shop, goods, "卡密：{codes}")
+    shop.site.answers[PAGE] = page_of()
+    shop.site.refusal = {"code": 400, "reason": "no"}
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert await bound(shop) == ["held"]
+    shop.site.refusal = None
+    await once_more(shop)
+    assert shop.site.said[-1] == "卡密：CODE-0000"
+    await shop.orders.receive("shop", OrderUpdate(order_id=ORDER, status="cancelled", source="card"))
+    assert await bound(shop) == ["out"]
+    assert await states_of(shop.database, goods.id) == {"free": 1, "out": 1}

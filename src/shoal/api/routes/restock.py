@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shoal.accounts.account import Account
 from shoal.api.http.caller import TheServer
 from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy
 from shoal.api.http.idempotency import ChangingRoute
@@ -18,7 +19,9 @@ from shoal.api.schemas.restock import (
 )
 from shoal.api.schemas.rules import TheLanguage
 from shoal.api.server import Server
+from shoal.errors import ShoalError
 from shoal.goods.goods import Goods
+from shoal.goods.unit_states import UnitState
 from shoal.language.choice import Language
 from shoal.orders.waiting_orders import WaitingOrder, WaitingOrders
 
@@ -28,9 +31,9 @@ routes = Routes(tags=["goods"], route_class=ChangingRoute)
 @routes.get("/goods/{goods_id}/waiting", summary="List waiting orders", responses={**READING_ONE, **problems(403)})
 async def list_waiting(goods: GoodsToRead, server: TheServer, language: TheLanguage) -> WaitingList:
     """List the orders of all the owner's shops that wait for these goods, and what each would get of the stock now."""
-    stock = await server.goods.store.stock([goods.id])
+    counts = await server.goods.store.counts([goods.id])
     waiting = await waiting_orders(server).of_goods(goods)
-    return WaitingList(free=stock[goods.id].free, items=await _shapes(server, waiting, language))
+    return WaitingList(free=counts[goods.id][UnitState.FREE], items=await _shapes(server, waiting, language))
 
 
 @routes.post("/goods/{goods_id}/serve-waiting", summary="Serve waiting orders", responses=CHANGING)
@@ -48,8 +51,20 @@ async def serve_waiting(
 def waiting_orders(server: Server) -> WaitingOrders:
     """Return what finds the waiting orders of all accounts."""
     return WaitingOrders(
-        server.database, server.goods.store, server.order_store, lambda: list(server.manager.accounts.values())
+        server.database,
+        server.goods.store,
+        server.order_store,
+        lambda: list(server.manager.accounts.values()),
+        lambda account: titles_of(server, account),
     )
+
+
+async def titles_of(server: Server, account: Account) -> dict[str, str]:
+    """Return the titles of an account's items on sale; none when the site cannot be asked now."""
+    try:
+        return await server.item_lists.of(account) or {}
+    except ShoalError:
+        return {}
 
 
 async def after_import(server: Server, goods: Goods, actor: str) -> tuple[int, int]:
