@@ -43,9 +43,16 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a unit that left is given back",
         "goods/bindings.py",
-        "moved = [one for one in units_of_order(connection, unb, order_id) if one.state == HELD]",
-        "moved = list(units_of_order(connection, unb, order_id))",
+        "held = [one for one in units_of_order(connection, unb, order_id) if one.state == HELD]",
+        "held = list(units_of_order(connection, unb, order_id))",
         f"{_BINDINGS}test_units_that_went_out_stay_with_their_order_and_held_ones_may_come_back[sqlite]",
+    ),
+    one(
+        "a unit that a person revealed is given back",
+        "goods/bindings.py",
+        "moved = [one for one in held if one.unit_id not in revealed]",
+        "moved = held",
+        f"{_BINDINGS}test_a_unit_that_a_person_revealed_while_an_order_had_it_is_not_given_back[sqlite]",
     ),
     one(
         "a unit that left is still held",
