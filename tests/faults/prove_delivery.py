@@ -67,6 +67,7 @@ def _run(chosen: argparse.Namespace, part: int) -> bool:
     counted = found.counted
     told = (
         f"part {part} of {chosen.parts} on {database}: {counted.complete} of {counted.orders} orders whole, "
+        f"{counted.undone} undone by their buyers, "
         f"{counted.units_received} of {counted.units_ordered} units, {found.kills} kills, "
         f"{found.store_failures} store failures, {found.owner.total()} seen to by the owner, {found.seconds:.0f} s"
     )

@@ -208,13 +208,13 @@ NOTICED: tuple[Noticed, ...] = (
         "orders/order_pages.py",
         "seen.buyer_id not in {order.buyer_id, unb}:",
         "seen.buyer_id not in {order.buyer_id, unb, seen.buyer_id}:",
-        f"{_LYING}test_a_page_that_lies_binds_nothing_and_the_true_one_serves_the_order",
+        f"{_LYING}test_a_page_that_lies_binds_nothing_and_the_true_one_serves_the_order[another buyer's]",
     ),
     one(
         "a page without a quantity says that one piece was bought",
         "orders/explain_order.py",
         "int(order.quantity) > 0 else None",
         "int(order.quantity) > 0 else 1",
-        f"{_LYING}test_a_page_that_lies_binds_nothing_and_the_true_one_serves_the_order",
+        f"{_LYING}test_a_page_that_lies_binds_nothing_and_the_true_one_serves_the_order[without quantity]",
     ),
 )

@@ -18,6 +18,7 @@ LIES: dict[str, dict[str, Any]] = {
     "another buyer's": {**page_of(SPEC, quantity="3"), "peerUserId": unb_of(78)},
     "malformed": {"components": "?", "itemId": ["?"]},
     "without quantity and spec": page_of("", quantity=""),
+    "without quantity": page_of(SPEC, quantity=""),
 }
 
 
