@@ -46,7 +46,7 @@ async def test_the_units_of_an_order_are_shown_masked_and_marked_by_their_owner(
     await served(console, goods_id)
     page = await console.page(f"/console/orders/afu/{ID}")
     delivery = page.locator("[data-test=delivery]")
-    await expect(delivery).to_contain_text("货品“月卡”，1 个卡密")
+    await expect(delivery).to_contain_text("月卡 × 1")
     unit = delivery.locator("[data-unit='1']")
     await expect(unit).to_contain_text("AB…01")
     await unit.locator("[data-test=show-unit]").click()
@@ -129,3 +129,18 @@ async def seen(wired: WiredConsole) -> list[str]:
     """What the buyer received."""
     (receipts,) = (await wired.sandbox.get("receipts", account=wired.unb))["items"]
     return [one["text"] for one in receipts["received"]]
+
+
+async def test_delivery_rules_are_copied_to_another_shop_after_a_preview(console: Console) -> None:
+    await stocked(console)
+    other = {"item_id": "7001", "parts": [{"text": "旧"}]}
+    await console.door.call("PUT", "/cookies/muzi/deliveries", json={"rules": [other]})
+    page = await console.page("/console/accounts/afu/deliveries")
+    await page.locator("[data-test=copy-rules]").click()
+    row = page.locator("[data-copy=muzi]")
+    await row.get_by_role("checkbox").click()
+    await expect(row).to_contain_text("新增 0 · 修改 1 · 不变 0")
+    await page.locator("[data-test=copy-go]").click()
+    await expect(page.locator("[data-test=toast]", has_text="已复制到 1 个店铺")).to_be_visible()
+    (rule,) = (await console.door.call("GET", "/cookies/muzi/deliveries"))["rules"]
+    assert rule["parts"] == [{"text": "您的卡密：{codes}"}]

@@ -2,6 +2,13 @@
 import type { Texts } from '../i18n/messages'
 
 const zh = {
+  copy: '复制到其他店铺…',
+  copyTitle: '把 {n} 条发货规则复制到其他店铺',
+  copyText: '新增这些规则，或替换那里同样商品和规格的规则；其他规则不变。货品属于店主，只能复制到同一店主的店铺。',
+  copyWhat: '新增 {added} · 修改 {edited} · 不变 {same}',
+  copyGo: '复制到 {n} 个店铺',
+  copied: '已复制到 {n} 个店铺',
+  copyNone: '没有其他可以修改的店铺。',
   intro: '买家付款后收到什么。每一行是一件在售商品（的一个规格）：绿色表示会自动发货，其余写明要做的一件事。',
   all: '{n} 项会自动发货',
   some: '{n} 项需要处理',
@@ -59,6 +66,14 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
+  copy: 'Copy to other shops…',
+  copyTitle: 'Copy {n} delivery rules to other shops',
+  copyText:
+    'Adds these rules, or replaces those for the same item and spec there; others stay. Goods belong to the owner: copy to shops of the same owner only.',
+  copyWhat: '{added} added · {edited} edited · {same} unchanged',
+  copyGo: 'Copy to {n} shops',
+  copied: 'Copied to {n} shops',
+  copyNone: 'There is no other shop that you may change.',
   intro:
     'What buyers get after paying. Each line is an item on sale (and spec): green means it is delivered automatically; any other line names the one thing to do.',
   all: '{n} delivered automatically',
