@@ -160,22 +160,23 @@ class OrderRow(ActionRows):
             OrderStatus.COMPLETED: Why.ORDER_COMPLETED,
             OrderStatus.CANCELLED: Why.ORDER_CANCELLED,
         }.get(status)
-        if status in NOTHING_DUE:
-            self._end_delivery(status)
+        if status in {OrderStatus.REFUNDING, OrderStatus.CANCELLED}:
+            paid = self.order_action(Action.PAID_MESSAGE)
+            if paid is not None and paid.state in {ActionState.PENDING, ActionState.FAILED}:
+                self._end_delivery()
         if why is None:
             return
-        if [action for action in Action if self.move(action, (ActionState.PENDING,), ActionState.NOT_NEEDED, why)]:
+        moved = [one for one in Action if self.move(one, (ActionState.PENDING,), ActionState.NOT_NEEDED, why)]
+        if moved:
             self.seed(Action.CONFIRM, ActionState.NOT_NEEDED, why)
+        if Action.PAID_MESSAGE in moved:
+            self._end_delivery()
 
-    def _end_delivery(self, status: OrderStatus) -> None:
-        """Let go what is bound to an order that ended or is being refunded, unless its messages are being sent."""
-        paid = self.order_action(Action.PAID_MESSAGE)
-        is_refund = status in {OrderStatus.REFUNDING, OrderStatus.CANCELLED}
-        ends = {ActionState.PENDING, ActionState.FAILED} if is_refund else {ActionState.PENDING}
-        if paid is None or paid.state not in ends:
-            return
+    def _end_delivery(self) -> None:
+        """Let go what is bound to an order that ended or is being refunded, whose messages are not being sent."""
         if let_go(self.connection, self.account_id, self.order_id, Why.ORDER_ENDED, self.now_ms):
-            self.move(Action.PAID_MESSAGE, (ActionState.PENDING,), ActionState.FAILED, Why.DELIVERY_PARTLY)
+            before = (ActionState.PENDING, ActionState.NOT_NEEDED)
+            self.move(Action.PAID_MESSAGE, before, ActionState.FAILED, Why.DELIVERY_PARTLY)
 
     def _settle_by_page(self) -> None:
         """Make the paid message of a completed group price due, because the page shows the order as paid.
@@ -247,11 +248,10 @@ class OrderRow(ActionRows):
         sent = self.order_action(Action.PAID_MESSAGE)
         if sent is None or sent.state is not ActionState.DONE or sent.detail == Why.BY_OWNER:
             return
-        delivery = read_delivery(self.connection, self.account_id, self.order_id)
-        if delivery is not None and delivery.wanted:
-            return  # so many units were sent as were bought
         row = self.connection.execute(select(orders).where(self._me)).mappings().one()
-        if why := why_too_little(self.connection, order_of(row)):
+        why = why_too_little(self.connection, order_of(row))
+        delivery = read_delivery(self.connection, self.account_id, self.order_id) if why else None
+        if why and (delivery is None or not delivery.wanted):  # otherwise so many units were sent as were bought
             self.connection.execute(update(orders).where(self._me).values(one_text=why))
 
     def see_one_text(self) -> bool:
@@ -322,7 +322,8 @@ class OrderRow(ActionRows):
             state, detail = ActionState.UNCERTAIN, Why.INTERRUPTED
         if state is said.state:
             return state
-        drop_waiting(self.connection, self.account_id, self.order_id, Why.INTERRUPTED, self.now_ms)
+        if not progress.is_whole:
+            drop_waiting(self.connection, self.account_id, self.order_id, Why.INTERRUPTED, self.now_ms)
         if delivery is not None:
             settle_delivery(self.connection, delivery, progress, state, detail, self.now_ms)
         self.settle(Action.PAID_MESSAGE, state, detail, goes_on=True)
