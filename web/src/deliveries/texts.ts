@@ -67,12 +67,12 @@ const zh = {
 
 const en: Texts<typeof zh> = {
   copy: 'Copy to other shops…',
-  copyTitle: 'Copy {n} delivery rules to other shops',
+  copyTitle: 'Copy {n} delivery rule to other shops | Copy {n} delivery rules to other shops',
   copyText:
     'Adds these rules, or replaces those for the same item and spec there; others stay. Goods belong to the owner: copy to shops of the same owner only.',
   copyWhat: '{added} added · {edited} edited · {same} unchanged',
-  copyGo: 'Copy to {n} shops',
-  copied: 'Copied to {n} shops',
+  copyGo: 'Copy to {n} shop | Copy to {n} shops',
+  copied: 'Copied to {n} shop | Copied to {n} shops',
   copyNone: 'There is no other shop that you may change.',
   intro:
     'What buyers get after paying. Each line is an item on sale (and spec): green means it is delivered automatically; any other line names the one thing to do.',
