@@ -15,7 +15,7 @@ from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import lines_of_list
 from shoal.orders.delivery_rows import Delivery, read_delivery
-from shoal.orders.order_store import Action, ActionState, Order
+from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
 from shoal.storage.goods_tables import bindings
 from shoal.storage.user_tables import users
 from standins import ANN
@@ -23,6 +23,8 @@ from without_sockets import BUYER, ITEM, OneShop
 
 ORDER = "4000000000000000001"
 CONFIRM, PAGE = "consign.dummy", "order.detail"
+CODES = ("CANARY7-0001", "CANARY7-0002", "CANARY7-0003")
+SECOND = "4000000000000000002"
 
 
 async def stocked(shop: OneShop, *codes: str, **values: Any) -> Goods:
@@ -88,3 +90,20 @@ async def bound(shop: OneShop, order_id: str = ORDER) -> list[str]:
     """The states of an order's bindings, by their numbers."""
     query = select(bindings.c.state).where(bindings.c.order_id == order_id).order_by(bindings.c.unit_no, bindings.c.id)
     return await shop.database.read(lambda connection: list(connection.scalars(query)))
+
+
+async def paid(shop: OneShop, *texts: str, quantity: str = "3", **rule: Any) -> Goods:
+    """A shop with three codes that sells them by these texts; its page says what was bought."""
+    await shop.add(auto_confirm=True)
+    goods = await stocked(shop, *CODES)
+    await sells(shop, goods, *(texts or ("码 {codes}",)), **rule)
+    shop.site.answers[PAGE] = page_of(quantity=quantity)
+    return goods
+
+
+async def says(shop: OneShop, status: str) -> None:
+    await shop.orders.receive("shop", OrderUpdate(order_id=ORDER, status=status, source="card"))
+
+
+def confirmations(shop: OneShop) -> int:
+    return sum(api.endswith(CONFIRM) for api in shop.site.calls)

@@ -7,52 +7,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, update
 
 from delivery_steps import (
-    CONFIRM,
+    CODES,
     ORDER,
-    PAGE,
     bound,
     came_to,
+    confirmations,
     delivery_of,
-    more,
-    page_of,
+    paid,
+    says,
     sells,
-    stocked,
 )
 from goods_steps import states_of
-from shoal.clock import now_ms
 from shoal.errors import StoreError
-from shoal.goods.goods import Goods
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox import Outbox
 from shoal.messages.sender import Sender
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
 from shoal.orders.delivery_rows import DeliveryState
-from shoal.orders.order_store import Action, ActionState, OrderUpdate
-from shoal.storage.order_tables import order_actions
+from shoal.orders.order_store import Action, ActionState
 from standins import until
-from without_sockets import BUYER, ME, SEND, OneShop
-
-CODES = ("CANARY7-0001", "CANARY7-0002", "CANARY7-0003")
-SECOND = "4000000000000000002"
+from without_sockets import ME, SEND, OneShop
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
-
-
-async def paid(shop: OneShop, *texts: str, quantity: str = "3", **rule: Any) -> Goods:
-    """A shop with three codes that sells them by these texts; its page says what was bought."""
-    await shop.add(auto_confirm=True)
-    goods = await stocked(shop, *CODES)
-    await sells(shop, goods, *(texts or ("码 {codes}",)), **rule)
-    shop.site.answers[PAGE] = page_of(quantity=quantity)
-    return goods
 
 
 def refuse_from(shop: OneShop, number: int) -> None:
@@ -66,10 +49,6 @@ def refuse_from(shop: OneShop, number: int) -> None:
             shop.site.refusal = {"reason": "CSI_FORBID"}
 
     shop.site.before_answer = answer
-
-
-def confirmations(shop: OneShop) -> int:
-    return sum(api.endswith(CONFIRM) for api in shop.site.calls)
 
 
 # ── what stands where ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,10 +137,6 @@ async def test_an_unanswered_message_stops_there_and_its_echo_goes_on(shop: OneS
 
 
 # ── refunds and cancellations ───────────────────────────────────────────────────────────────────────────────────────
-
-
-async def says(shop: OneShop, status: str) -> None:
-    await shop.orders.receive("shop", OrderUpdate(order_id=ORDER, status=status, source="card"))
 
 
 async def test_a_refund_between_two_messages_drops_the_rest_and_the_units_are_out(shop: OneShop) -> None:
@@ -324,160 +299,3 @@ async def test_a_death_before_the_confirmation_confirms_once_and_sends_nothing_a
     await shop.open()
     await came_to(shop, Action.CONFIRM, ActionState.DONE)
     assert (len(shop.site.said), confirmations(shop)) == (1, 1)
-
-
-# ── later ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_delay_outlives_a_restart_and_a_refund_before_its_end_binds_nothing(shop: OneShop) -> None:
-    goods = await paid(shop, quantity="1", delay_seconds=3600)
-    shop.site.pays(ORDER)
-    shop.site.pays(SECOND)
-    for order_id in (ORDER, SECOND):
-        await until_put_off(shop, order_id, Action.PAID_MESSAGE)
-    await shop.reopen()
-    await shop.running()
-    assert (shop.site.said, await states_of(shop.database, goods.id)) == ([], {"free": 3})
-    await says(shop, "cancelled")
-    await came_to(shop, Action.PAID_MESSAGE, ActionState.NOT_NEEDED)
-    await due_now(shop, SECOND, Action.PAID_MESSAGE)
-    await came_to(shop, Action.CONFIRM, ActionState.DONE, SECOND)
-    assert shop.site.said == [f"码 {CODES[0]}"]
-
-
-async def test_a_short_delay_ends_by_itself(shop: OneShop) -> None:
-    await paid(shop, quantity="1", delay_seconds=1)
-    shop.site.pays(ORDER)
-    await until_put_off(shop, ORDER, Action.PAID_MESSAGE)
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-
-
-async def test_a_confirmation_some_hours_later_outlives_a_restart(shop: OneShop) -> None:
-    await paid(shop, quantity="1", confirm=2)
-    shop.site.pays(ORDER)
-    await until_put_off(shop, ORDER, Action.CONFIRM)
-    await shop.reopen()
-    await shop.running()
-    assert (len(shop.site.said), confirmations(shop)) == (1, 0)
-    await due_now(shop, ORDER, Action.CONFIRM)
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-    assert confirmations(shop) == 1
-
-
-async def due_at(shop: OneShop, order_id: str, action: Action) -> int | None:
-    found = await shop.orders.order_actions("shop", order_id)
-    return next((one.due_at_ms for one in found if one.action == action), None)
-
-
-async def until_put_off(shop: OneShop, order_id: str, action: Action) -> None:
-    async with asyncio.timeout(60):
-        while await due_at(shop, order_id, action) is None:
-            await asyncio.sleep(0.005)
-
-
-async def due_now(shop: OneShop, order_id: str, action: Action) -> None:
-    """Let what is put off be due, and let the connection look."""
-    mine = (order_actions.c.order_id == order_id, order_actions.c.action == action.value)
-
-    earlier = {"due_at_ms": now_ms() - 1, "created_at_ms": order_actions.c.created_at_ms - 8 * 3600_000}
-
-    def job(connection: Connection) -> int:
-        return connection.execute(update(order_actions).where(*mine).values(earlier)).rowcount
-
-    assert await shop.database.write(job) == 1
-    shop.orders.look("shop")
-
-
-# ── known first ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_page_that_stays_unread_is_the_owners_turn_in_the_end_and_holds_up_no_fixed_goods(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliveries_module, "PAGE_WAITS_MS", (3_600_000,))
-    goods = await paid(shop, quantity="1")
-    shop.site.refused_calls[PAGE] = "FAIL_SYS_SERVICE_TIMEOUT::busy"
-    shop.site.pays(ORDER)
-    await until_put_off(shop, ORDER, Action.PAID_MESSAGE)
-    await sells(shop, None, "固定")
-    shop.site.pays(SECOND)
-    await came_to(shop, Action.CONFIRM, ActionState.DONE, SECOND)
-    assert shop.site.said == ["固定"]
-    await sells(shop, goods, "码 {codes}")
-    monkeypatch.setattr(deliveries_module, "PAGE_PATIENCE_MS", 0)
-    await due_now(shop, ORDER, Action.PAID_MESSAGE)
-    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
-    assert (order.problem, await states_of(shop.database, goods.id)) == ("quantity_unknown", {"free": 3})
-
-
-async def test_a_page_that_is_read_later_serves_what_waited_for_it(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliveries_module, "PAGE_WAITS_MS", (20, 40))
-    await paid(shop)
-    read = shop.site.answers.pop(PAGE)
-    shop.site.answers[PAGE] = {"components": []}  # it says nothing of what was bought
-    shop.site.pays(ORDER)
-    await until_put_off(shop, ORDER, Action.PAID_MESSAGE)
-    shop.site.answers[PAGE] = {**read, "peerUserId": BUYER}
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-    assert len(shop.site.said) == 3
-
-
-async def test_a_rule_by_title_asks_for_the_items_title(shop: OneShop) -> None:
-    await paid(shop, quantity="1", item_id="", title_contains="月卡")
-    shop.site.answers["pc.detail"] = {"itemDO": {"title": "会员 月卡"}}
-    shop.site.pays(ORDER)
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-    assert shop.site.said == [f"码 {CODES[0]}"]
-    shop.site.answers["pc.detail"] = {}
-    await shop.reopen()
-    await shop.running()
-    shop.site.pays(SECOND)
-    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED, SECOND)
-    assert order.problem == "unknown_title"
-
-
-async def test_codes_that_came_in_serve_an_order_that_waits_when_its_owner_asks(shop: OneShop) -> None:
-    goods = await paid(shop, quantity="4")
-    shop.site.pays(ORDER)
-    assert (await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)).problem == "out_of_stock"
-    await more(shop, goods, "CANARY7-0004")
-    await shop.running()
-    assert shop.site.said == []
-    await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-    assert len(shop.site.said) == 4
-
-
-async def test_pictures_and_texts_come_in_their_order(shop: OneShop) -> None:
-    await paid(shop, "一", "https://example.com/a.png", "码 {codes}", quantity="1")
-    shop.site.pays(ORDER)
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-    rows = [(one.row.text or one.row.image_url) for one in await shop.sendings("sent", "sent", "sent")]
-    assert rows == ["一", "https://example.com/a.png", "码 {codes}"]
-
-
-async def test_the_switch_turned_off_between_two_messages_leaves_the_rest_to_the_owner(shop: OneShop) -> None:
-    await paid(shop, quantity="2")
-    shop.site.held = []
-    shop.site.pays(ORDER)
-    await until(lambda: len(shop.site.said) == 1)
-    await shop.set(delivery=False)
-    shop.site.release()
-    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
-    assert (order.problem, await bound(shop)) == ("delivery_partly", ["out", "held"])
-    await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
-    await came_to(shop, Action.CONFIRM, ActionState.FAILED)
-    assert shop.site.said == [f"码 {CODES[0]}", f"码 {CODES[1]}"]
-
-
-async def test_actions_of_before_have_no_time(shop: OneShop) -> None:
-    """A time that was set once does not outlive what it was for."""
-    await paid(shop, quantity="1", delay_seconds=3600)
-    shop.site.pays(ORDER)
-    await until_put_off(shop, ORDER, Action.PAID_MESSAGE)
-    await shop.orders.ask_again("shop", ORDER, Action.PAID_MESSAGE, actor="user:ann")
-    await came_to(shop, Action.CONFIRM, ActionState.DONE)
-    query = select(order_actions.c.due_at_ms).where(order_actions.c.order_id == ORDER)
-    assert await shop.database.read(lambda connection: set(connection.scalars(query))) == {None}
