@@ -37,7 +37,7 @@ def test_a_new_directory_gets_the_marker_and_is_private(tmp_path: Path) -> None:
 
 def test_what_a_demo_left_is_removed(tmp_path: Path) -> None:
     with demo_directory(tmp_path / ".demo") as path:
-        for name in ("shoal.db", "shoal.db-wal", "shoal.lock", "shoal.marker", "secret.key", "server.log"):
+        for name in ("shoal.db", "shoal.db-wal", "shoal.lock", "shoal.marker", "secret.key", "units.log", "server.log"):
             (path / name).write_text("old")
     with demo_directory(tmp_path / ".demo") as path:
         assert names(path) == {DEMO_MARKER}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import ConfigError
+from shoal.goods.departures import FILE_NAME as UNITS_FILE
 from shoal.server.open_storage import KEY_FILE
 from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE, PICTURE_DIRECTORY
 from shoal.storage.engines import DATABASE_FILE
@@ -20,7 +21,16 @@ DEMO_MARKER: Final = "shoal-demo"
 _MARKER_TEXT: Final = "This directory belongs to `shoal demo`, which empties it at each start.\n"
 _PICTURES: Final = Path(PICTURE_DIRECTORY)
 _OURS: Final[dict[Path, tuple[str, ...]]] = {
-    Path(): (f"{DATABASE_FILE}*", LOCK_FILE, MARKER_FILE, KEY_FILE, f"{KEY_FILE}.*", "sandbox.log", "server.log"),
+    Path(): (
+        f"{DATABASE_FILE}*",
+        LOCK_FILE,
+        MARKER_FILE,
+        KEY_FILE,
+        f"{KEY_FILE}.*",
+        f"{UNITS_FILE}*",
+        "sandbox.log",
+        "server.log",
+    ),
     _PICTURES.parent: (),
     _PICTURES: ("*",),
 }
