@@ -299,7 +299,11 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     goods = await server.ok("POST", "/goods", {"name": "codes", "kind": "stock"})
     taken = await server.ok("POST", f"/goods/{goods['id']}/units", {"lines": ["a unit"]})
     unit = (await server.ok("GET", f"/goods/{goods['id']}/units"))["items"][0]
+    card = await server.ok("POST", "/cards", {"name": "text", "type": "text", "text_content": "a text"})
+    old_rule = await server.ok("POST", "/delivery-rules", {"keyword": "a title", "card_id": card["id"]})
     values = {
+        "card_id": str(card["id"]),
+        "card_rule_id": str(old_rule["id"]),
         "login_id": login["id"],
         "session_id": old["session_id"],
         "cid": "shop",
