@@ -233,7 +233,9 @@ OF_SIGN_INS = {
 }
 """Their answers hold tokens or codes, or are the same again."""
 
-ONLY_ASK = {"try_message", "get_reply_words", "read_rules", "check_pasted_cookie", "check_proxy"}
+ONLY_ASK = {
+    "try_message", "get_reply_words", "read_rules", "check_pasted_cookie", "check_proxy", "try_purchase", "reveal_unit",
+}  # fmt: skip
 
 SAME_AGAIN = {"put_staff", "delete_staff", "reload_cache", "rotate_keys", "forget_keys"}
 """What they led to holds, or is refused, when they are repeated."""

@@ -42,6 +42,11 @@ def _filled(path: str, account_id: str) -> str:
         "chat": "x",
         "message_id": "x",
         "number": "2200000000009",
+        "goods_id": "2",
+        "unit_id": "2",
+        "batch_id": "2",
+        "card_id": "2",
+        "card_rule_id": "2",
     }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
 

@@ -31,9 +31,9 @@ from faults.delivery_count import MARKER, THANKS, Bought, Counted, count, texts_
 from faults.delivery_invariants import Sold, breaches, clear_in_files, clear_in_tables
 from faults.durable import copy_of_files
 from faults.places import STRIKES, FilePlace, PostgresPlace
-from faults.warm_start import WarmStart
 from postgres_server import PostgresServer
 from shoal.storage.engines import DATABASE_FILE
+from warm_start import WarmStart
 
 SERVE = ("-m", "shoal", "serve")
 SPECS = {"时长:月卡": "M", "时长:季卡": "Q", "时长:年卡": "Y"}
@@ -135,7 +135,7 @@ class DeliveryRun:
         finally:
             await self._server.http.aclose()
             await self._server.end(SIGKILL)
-            await self._warm.close()
+            self._warm.close()
             self._place.close()
         self.figures.seconds = time.monotonic() - began
         return self.figures
