@@ -48,6 +48,7 @@ from standins import ANN, QUICK, cookie_of, unb_of, until
 
 ME, BUYER, CHAT, ITEM = unb_of(1), unb_of(77), "51000000001", "800000000001"
 SEND = "/r/MessageSend/sendByReceiverScope"
+HISTORY = "/r/MessageManager/listUserMessages"
 
 
 class StandInSite:
@@ -73,6 +74,10 @@ class StandInSite:
         """Called with the path of each frame before it is answered."""
         self.on_call: Callable[[str], object] = lambda _: None
         """Called with the name of each signed call."""
+        self.history: list[dict[str, Any]] = []
+        """The stored messages of every chat, newest first."""
+        self.history_refusal: dict[str, object] | None = None
+        """The body with which every request for a history is refused."""
         self.close_code: int | None = None
         self._inbox: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
         self._numbers = count(1)
@@ -132,6 +137,22 @@ class StandInSite:
     ) -> str:
         """Push a message; returns its id."""
         return self.pushes(codec.text_content(text), summary=text, chat=chat, by=by, message_id=message_id, at_ms=at_ms)
+
+    def has_said(self, text: str, *, at_ms: int, message_id: str) -> None:
+        """Keep a text of the shop in the history, without pushing it."""
+        content = codec.text_content(text)
+        data = base64.b64encode(content.encode()).decode()
+        line = codec.ChatLine(
+            message_id=message_id, cid=CHAT, sender_id=ME, sender_nick="鱼铺", peer_id=BUYER, peer_mask="t***1",
+            item_id=ITEM, created_ms=at_ms, hex_id="0" * 32, summary=text, content=content, content_type=codec.TEXT,
+        )  # fmt: skip
+        message = {
+            "messageId": message_id, "cid": codec.address(CHAT), "createAt": at_ms,
+            "sender": {"uid": codec.address(ME)},
+            "content": {"contentType": 101, "custom": {"type": 1, "summary": text, "data": data}},
+            "extension": codec.reminder(line),
+        }  # fmt: skip
+        self.history.insert(0, {"message": message})
 
     def pays(self, order_id: str, kind: str = "paid") -> str:
         """Push the card that says that the buyer has paid, or another one; returns the message's id."""
@@ -202,6 +223,8 @@ class StandInSite:
             return self.refusal or {"messageId": f"s{next(self._numbers)}.PNM"}
         if path.endswith("listNewestPagination"):
             return {"userConvs": []}
+        if path == HISTORY:
+            return self.history_refusal or {"userMessageModels": self.history, "hasMore": 0}
         return {"timestamp": now_ms()} if path == "/reg" else {}
 
     def _put(self, text: str) -> None:

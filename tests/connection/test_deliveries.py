@@ -15,7 +15,8 @@ from shoal.accounts import edits
 from shoal.goods.goods import Goods
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import lines_of_list
-from shoal.messages.message_log import Direction
+from shoal.messages.conversations import Conversations
+from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.user_tables import users
@@ -91,6 +92,41 @@ async def test_it_dies_while_a_message_with_a_code_is_answered(shoal: Shoal, tmp
             assert lines == ["您好", "码 MCODE-000", "码 MCODE-001"]
         assert await states_of(heir.database, goods[MONTH].id) == {"free": 3, "out": 2}
         assert await calls(heir, CONSIGN, unb) == (0 if order.problem else 1)
+    finally:
+        await heir.close()
+
+
+@pytest.mark.parametrize("dedupe", [True, False])
+async def test_a_message_of_which_the_echo_is_not_read_yet_comes_once_when_the_owner_asks(
+    shoal: Shoal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, dedupe: bool
+) -> None:
+    """A site that knows its uuid drops the repeat, also if its history lags; otherwise the chat is read first."""
+    unb, goods = await stocked_shop(shoal)
+    await shoal.sandbox.do("policy", dedupe_uuid=dedupe)
+    real, reads = Conversations._tell_apart, False
+
+    async def tell_apart(talks: Conversations, message: IncomingMessage) -> None:
+        if reads:
+            await real(talks, message)
+
+    monkeypatch.setattr(Conversations, "_tell_apart", tell_apart)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send")
+    order_id = await pay(shoal, unb, spec=MONTH, quantity=2)
+    await held(shoal, "send")
+    heir = await died(shoal, tmp_path)
+    try:
+        await shoal.sandbox.do("faults/clear")
+        await heir.open()
+        await running(heir)
+        await order_soon(heir, order_id, problem="message_uncertain")
+        assert await said(heir, unb) == ["您好"]
+        reads = not dedupe
+        assert await heir.book.ask_again("shop", order_id, Action.PAID_MESSAGE, actor="user:ann")
+        await order_action(heir, order_id, Action.CONFIRM, ActionState.DONE)
+        assert await said(heir, unb) == ["您好", "码 MCODE-000", "码 MCODE-001"]
+        sendings = await heir.log.outbox.list_sendings(["shop"], order_id=order_id)
+        assert {one.resends for one in sendings if one.row.part == 0} == {1 if dedupe else 0}
+        assert await states_of(heir.database, goods[MONTH].id) == {"free": 3, "out": 2}
     finally:
         await heir.close()
 

@@ -137,6 +137,42 @@ async def test_a_begin_that_fails_leaves_everything_as_it_was(shop: Shop, monkey
     assert len((await shop.begin("o1")).sendings) == 3
 
 
+async def test_an_uncertain_message_that_is_asked_for_is_the_same_row_and_the_rest_waits(shop: Shop) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings[:1])
+    assert await shop.outbox.begin(begun.sendings[1])
+    (cut,) = await shop.outbox.interrupted("shop")
+    await shop.book.interrupted("shop")
+    assert await action_state(shop.book, "shop", "o1", Action.PAID_MESSAGE) is ActionState.UNCERTAIN
+    assert await shop.book.deliveries.doubted_since("shop", "o1") == cut.created_at_ms
+    assert await shop.book.ask_again("shop", "o1", Action.PAID_MESSAGE, actor="user:ann")
+    again = await shop.begin("o1")
+    assert [(one.row.part, one.outcome) for one in again.sendings] == [
+        (1, SendOutcome.UNCERTAIN),
+        (2, SendOutcome.WAITING),
+    ]
+    assert (again.sendings[0].id, again.sendings[0].row.uuid) == (cut.id, cut.row.uuid)
+    assert again.sendings[0].resends == 1
+    await shop.arrived(again.sendings)
+    assert await shop.book.settle_messages("shop", "o1") is ActionState.DONE
+    assert [state for _, state in await shop.units("o1")] == ["out", "out"]
+
+
+async def test_all_that_arrived_after_it_was_asked_for_is_not_sent_again(shop: Shop) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1", 1)
+    await shop.arrived(begun.sendings[:1])
+    assert await shop.outbox.begin(begun.sendings[1])
+    await shop.outbox.interrupted("shop")
+    await shop.book.interrupted("shop")
+    assert await shop.book.ask_again("shop", "o1", Action.PAID_MESSAGE, actor="user:ann")
+    assert await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[0]}", "1")
+    again = await shop.begin("o1", 1)
+    assert (again.sendings, again.have_arrived, again.why_not) == ((), True, "")
+    assert await shop.book.settle_messages("shop", "o1") is ActionState.DONE
+
+
 async def test_what_was_cut_off_goes_on_at_the_first_message_that_did_not_arrive(shop: Shop) -> None:
     await paid(shop.book)
     begun = await shop.begin("o1")

@@ -110,6 +110,20 @@ async def test_a_request_finds_what_it_sent(sendings: Outbox) -> None:
     assert await sendings.by_op("shop", "another") is None
 
 
+async def test_an_echo_that_is_read_hours_later_is_known_by_the_time_at_which_it_was_sent(
+    sendings: Outbox, clock: Clock
+) -> None:
+    sent_at_ms = clock.now
+    await queued(sendings, a_row(1, text="在的"))
+    await sendings.interrupted("shop")
+    clock.now += 2 * ECHO_WINDOW_MS
+    late = sent_at_ms + ECHO_WINDOW_MS
+    assert await sendings.claim_echo("shop", "c", "s1", "在的", "1", said_at_ms=late) is None, "the owner's own word"
+    echoed = await sendings.claim_echo("shop", "c", "s1", "在的", "1", said_at_ms=sent_at_ms + 1)
+    assert echoed is not None
+    assert echoed.outcome is SendOutcome.SENT
+
+
 async def test_the_echo_of_an_uncertain_sending_is_known_by_its_words_once_and_settles_it(
     sendings: Outbox, clock: Clock
 ) -> None:

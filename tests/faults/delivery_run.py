@@ -48,8 +48,6 @@ IDLE_SECONDS = 75.0
 """Without any progress for so long, nothing more will come by itself."""
 OWNER_SECONDS = 5.0
 """How long a problem must stand in a shop that runs before the owner sees to it: an echo may still settle it."""
-PATIENT_SECONDS = 60.0
-"""The same when the buyer's chat shows that a part arrived: its echo is on its way, and the rest follows by itself."""
 UNITS = """
     SELECT g.name, u.state, b.order_id FROM units u JOIN goods g ON g.id = u.goods_id
     LEFT JOIN bindings b ON b.unit_id = u.id AND b.state <> 'released'
@@ -328,8 +326,7 @@ class DeliveryRun:
         one = next(one for one in self.bought if one.order_id == order_id)
         texts = texts_by_buyer(await self._sandbox.get("receipts", account=one.unb)).get((one.unb, one.buyer_id), [])
         has_all = len(set(units_in(texts))) == one.wanted and THANKS in texts
-        is_on_its_way = code == "message_uncertain" and texts and not has_all
-        if stood < (PATIENT_SECONDS if is_on_its_way else OWNER_SECONDS):
+        if stood < OWNER_SECONDS:
             return False
         place = f"/cookies/{shop}/orders/{order_id}"
         if code == "message_uncertain" and has_all:

@@ -10,6 +10,7 @@ _EXPLAINED = "tests/unit/orders/test_explain_order.py::"
 _LYING = "tests/unit/orders/test_lying_pages.py::"
 _WAYS = "tests/unit/orders/test_delivery_ways.py::"
 _BEGUN = "tests/contract/test_deliveries.py::"
+_AGAIN = "tests/unit/orders/test_asked_again.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
@@ -202,6 +203,44 @@ NOTICED: tuple[Noticed, ...] = (
         "if delivery is None or not delivery.state.goes_on:",
         "if delivery is None or delivery.state.goes_on:",
         f"{_WAYS}test_a_death_between_two_messages_goes_on_with_the_same_texts_and_units",
+    ),
+    one(
+        "an uncertain message is asked for again with a new uuid",
+        "orders/delivery_store.py",
+        "                if before.outcome is SendOutcome.UNCERTAIN:\n"
+        "                    return Begun(insert_rows(connection, filled, row.now_ms, again=before))\n",
+        "                if before.outcome is SendOutcome.UNCERTAIN:\n"
+        "                    filled = self._with_units(delivery, rows, bound)\n"
+        "                    break\n",
+        f"{_AGAIN}test_an_uncertain_message_that_is_asked_for_goes_out_with_its_uuid",
+    ),
+    one(
+        "a refused repeat of an uncertain message counts as not sent",
+        "messages/sender.py",
+        "sent = await self._deliver(first, again=first.outcome is SendOutcome.UNCERTAIN)",
+        "sent = await self._deliver(first)",
+        f"{_AGAIN}test_a_repeat_that_is_refused_stays_uncertain",
+    ),
+    one(
+        "an uncertain message is sent again before its chat is read",
+        "orders/deliveries.py",
+        "if is_asked and not await self._doubts.looked_into(order):",
+        "if not is_asked and not await self._doubts.looked_into(order):",
+        f"{_AGAIN}test_what_the_chat_on_the_site_shows_is_not_sent_again",
+    ),
+    one(
+        "a chat that cannot be read counts as one without the message",
+        "orders/doubts.py",
+        "            await self._wait(order, failure.code)\n            return False\n",
+        "            log.warning(failure.code)\n            return True\n",
+        f"{_AGAIN}test_a_chat_that_cannot_be_read_holds_the_order_back_until_it_can",
+    ),
+    one(
+        "what arrived after the owner asked is sent again",
+        "orders/delivery_rows.py",
+        "for outcome in (SendOutcome.SENT, SendOutcome.UNCERTAIN):",
+        "for outcome in (SendOutcome.UNCERTAIN,):",
+        f"{_AGAIN}test_an_echo_that_comes_after_the_owner_asked_counts",
     ),
     one(
         "the page of another buyer's order is believed",

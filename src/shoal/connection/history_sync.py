@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from shoal.accounts.account import Account
 from shoal.connection.incoming import Incoming
 from shoal.errors import TemporaryFailure
-from shoal.messages.message_log import MessageLog
+from shoal.messages.message_log import Direction, MessageLog
 from shoal.xianyu import frames
 from shoal.xianyu.chat_history import ChatHead, ChatPage, read_chats, read_history
 from shoal.xianyu.live_socket import LiveSocket
@@ -55,6 +57,13 @@ class HistorySync:
             self._incoming.action(await self._incoming.store(events, pulled=True))
             count += len(events)
         return count
+
+    async def pull_chat(self, chat_id: str, since_ms: int) -> None:
+        """Store and handle what was said in one chat since then, its echoes first. Raise like ``pull``."""
+        events = await self._said_in(chat_id, since_ms)
+        received = await self._incoming.store(events, pulled=True)
+        await self._incoming.own_action(chat_id)
+        self._incoming.action(replace(received, new=[one for one in received.new if one.direction is Direction.IN]))
 
     async def overlooked(self, since_ms: int) -> set[str]:
         """Return the ids of the chats' last buyer messages since then that never arrived here. Raise like ``pull``."""

@@ -125,6 +125,10 @@ class Incoming:
         for order in received.paid:
             self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
 
+    async def own_action(self, chat_id: str) -> None:
+        """Check the own messages of a chat for echoes that were stored and not checked yet."""
+        await self._conversations.tell_own_apart(chat_id)
+
     def _logged(self, message: ChatMessage) -> IncomingMessage:
         decision = _decision_at_once(message)
         return IncomingMessage(

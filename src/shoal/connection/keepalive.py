@@ -75,6 +75,7 @@ class Keepalive:
         self._site_clock = site_clock
         self._rng = rng
         self._connected_site_ms = self._pulled_site_ms = site_clock.now_ms()
+        self._least_ahead_ms = min(site_clock.ahead_ms, away.ahead_ms if away else site_clock.ahead_ms)
         self._under_way: set[str] = set()
         self._heard_at: float | None = None
         self._has_unreadable = False
@@ -164,6 +165,10 @@ class Keepalive:
             if self._away is away:
                 self._away = None
                 self._position.caught_up()
+
+    async def read_chat(self, chat_id: str, since_ms: int) -> None:
+        """Pull what was said in a chat since then (by our clock). Raise like ``HistorySync.pull``."""
+        await self._history_sync.pull_chat(chat_id, since_ms + self._least_ahead_ms - BEFORE_MS)
 
     def _since_ms(self, away: Position) -> int:
         """Return the site's time since which messages may be missing: the position in the feed, which is a time.

@@ -239,16 +239,9 @@ class XianyuLive:
         try:
             async with asyncio.TaskGroup() as tasks, linked(self._account.id, sender, authorization.mtop):
                 conversations = Conversations(
-                    self._link,
-                    sender,
-                    self._deps.message_log,
-                    tasks,
-                    work,
-                    self._settings,
-                    account_id=self._account.id,
-                    rng=self._deps.rng,
-                    clock_set_ms=clock_set_ms,
-                )
+                    self._link, sender, self._deps.message_log, tasks, work, self._settings,
+                    account_id=self._account.id, rng=self._deps.rng, clock_set_ms=clock_set_ms,
+                )  # fmt: skip
                 orders = self._orders(authorization.mtop, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(
                     self._account,
@@ -262,6 +255,7 @@ class XianyuLive:
                     official_senders=frozenset(self._settings.official_senders.replace(",", " ").split()),
                 )
                 keepalive = self._keepalive(authorization, socket, position, incoming, work, away, clock=site_clock)
+                orders.doubts.read_chat = keepalive.read_chat
                 await keepalive.beat()
                 await self._link.hold_number()
                 self._link.running()

@@ -183,6 +183,12 @@ class Conversations:
         """Handle an own message: the echo of a message from this server, or one that the owner wrote."""
         self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
+    async def tell_own_apart(self, chat_id: str) -> None:
+        """Handle the stored own messages of a chat that are not checked yet."""
+        for logged in await self._log.unhandled(self._account_id, newer_than_ms=0):
+            if logged.message.chat_id == chat_id and logged.message.direction is Direction.OUT:
+                await self._tell_apart(logged.message)
+
     async def _tell_apart(self, message: IncomingMessage) -> None:
         if await self._sender.is_ours(message):
             await self._log.decide(self._account_id, [message.message_id], Decision.ECHO)

@@ -28,13 +28,14 @@ _WITH_UNITS = outbox.c.units != ""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnMessage:
-    """A message of the account itself, as the site pushed it."""
+    """A message of the account itself, as the site pushed it. ``said_at_ms``: when it was sent, by our clock."""
 
     account_id: str
     chat_id: str
     message_id: str
     said: str
     content_type: str
+    said_at_ms: int
 
 
 def known_echo(connection: Connection, own: OwnMessage) -> Sending | None:
@@ -65,7 +66,7 @@ def unclaimed_echo(connection: Connection, sealed: SealedTexts, own: OwnMessage,
 
 def _unclaimed(own: OwnMessage, now_ms: int) -> ColumnElement[bool]:
     left = outbox.c.outcome.in_([SendOutcome.UNCERTAIN.value, SendOutcome.SENT.value])
-    nameless = and_(outbox.c.site_message_id.is_(None), outbox.c.created_at_ms > now_ms - ECHO_WINDOW_MS)
+    nameless = and_(outbox.c.site_message_id.is_(None), outbox.c.created_at_ms > own.said_at_ms - ECHO_WINDOW_MS)
     echoed = exists().where(messages.c.account_id == own.account_id, messages.c.message_id == outbox.c.site_message_id)
     misnamed = and_(outbox.c.created_at_ms > now_ms - MISNAMED_WINDOW_MS, outbox.c.reason != ECHOED, not_(echoed))
     mine = and_(outbox.c.account_id == own.account_id, outbox.c.chat_id == own.chat_id)

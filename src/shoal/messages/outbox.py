@@ -267,17 +267,18 @@ class Outbox:
         return cut
 
     async def claim_echo(
-        self, account_id: str, chat_id: str, message_id: str, said: str, content_type: str
+        self, account_id: str, chat_id: str, message_id: str, said: str, content_type: str, *, said_at_ms: int = 0
     ) -> Sending | None:
         """Return the row whose echo an own message is, and set it to ``sent``; ``None``: not sent by this server.
 
         It is found by the site's id. If the answer never came, had no id, or named another id than the echo, it is
-        found by the text of a row without an echo.
+        found by the text of a row without an echo. ``said_at_ms``: when it was sent, by our clock, if it comes late.
         """
-        own = OwnMessage(
-            account_id=account_id, chat_id=chat_id, message_id=message_id, said=said, content_type=content_type
-        )
         now = self._now_ms()
+        own = OwnMessage(
+            account_id=account_id, chat_id=chat_id, message_id=message_id, said=said, content_type=content_type,
+            said_at_ms=min(now, said_at_ms or now),
+        )  # fmt: skip
         values = {
             "outcome": SendOutcome.SENT.value,
             "reason": ECHOED,
@@ -365,11 +366,19 @@ class Outbox:
             self._publish(event)
 
 
-def insert_rows(connection: Connection, rows: Sequence[OutboxRow], now_ms: int) -> tuple[Sending, ...]:
-    """Store messages, in the caller's transaction: the first is being sent, the others wait."""
+def insert_rows(
+    connection: Connection, rows: Sequence[OutboxRow], now_ms: int, *, again: Sending | None = None
+) -> tuple[Sending, ...]:
+    """Store messages, in the caller's transaction: the first is being sent, the others wait.
+
+    ``again``: an uncertain message that is sent once more before them, with its uuid; so all of them wait.
+    """
     insert, stored = insert_or(connection, outbox).returning(*outbox.columns), []
-    for place, row in enumerate(rows):
-        outcome = SendOutcome.WAITING if place else SendOutcome.SENDING
+    if again is not None:
+        resent = update(outbox).where(outbox.c.id == again.id).values(resends=outbox.c.resends + 1)
+        stored.append(sending_of(connection.execute(resent.returning(*outbox.columns)).mappings().one()))
+    for row in rows:
+        outcome = SendOutcome.WAITING if stored else SendOutcome.SENDING
         values = {**columns_of(row), "outcome": outcome.value, "created_at_ms": now_ms}
         stored.append(sending_of(connection.execute(insert.values(**values)).mappings().one()))
     return tuple(stored)

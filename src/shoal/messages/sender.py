@@ -112,8 +112,9 @@ class Sender:
         """Send the messages of an order one after another, each only once the one before has arrived.
 
         ``begin`` is called when it is their turn in the chat; ``guard`` is asked in the transaction that starts each
-        later one. An unanswered one is not sent again. Return whether they were begun. Raise like ``send``: then those
-        that are not settled certainly were not sent.
+        later one. An unanswered one is not sent again, unless ``begin`` returns it as the first: then it keeps its
+        uuid, and stays uncertain when it is refused. Return whether they were begun. Raise like ``send``: then those
+        that are not settled certainly were not sent now.
         """
         async with self._turn(messages[0].chat_id):
             sendings = await begin(self._owned([self._row_of(one) for one in messages]))
@@ -122,7 +123,7 @@ class Sender:
             self._outbox.tell_queued(sendings)
             first, *later = sendings
             try:
-                sent = await self._deliver(first)
+                sent = await self._deliver(first, again=first.outcome is SendOutcome.UNCERTAIN)
             except (GateClosed, TemporaryFailure, ActionRequired) as failure:
                 is_shut = isinstance(failure, GateClosed)
                 ids = [sending.id for sending in sendings]
@@ -363,8 +364,9 @@ class Sender:
         """Whether a message of this account was sent from here. Waits for the chat's sendings in progress."""
         async with self._turn(message.chat_id):
             echoed = await self._outbox.claim_echo(
-                self._account_id, message.chat_id, message.message_id, message.text, message.content_type
-            )
+                self._account_id, message.chat_id, message.message_id, message.text, message.content_type,
+                said_at_ms=message.created_at_ms,
+            )  # fmt: skip
         if echoed is not None:
             for listener in self._echo_listeners:
                 await listener(echoed)

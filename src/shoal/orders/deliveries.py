@@ -18,6 +18,8 @@ from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending
 from shoal.messages.replies import Asked, variables
 from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.orders.delivery_rows import Delivery, begun_again
+from shoal.orders.delivery_store import Begun
+from shoal.orders.doubts import Doubts
 from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of, rule_of
 from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_status import BLOCKED, OrderProblem
@@ -53,10 +55,11 @@ class Deliveries:
         account_id: str,
         pace: FairLimiter,
         supplied: SuppliedUnits,
+        doubts: Doubts,
     ) -> None:
         """``put_off`` is called with the time of each action that is due later. ``pace`` limits calls to the site.
 
-        ``supplied`` fetches units from suppliers.
+        ``supplied`` fetches units from suppliers. ``doubts`` are asked before an uncertain message is sent again.
         """
         self._link = link
         self._sender = sender
@@ -67,6 +70,7 @@ class Deliveries:
         self._account_id = account_id
         self._pace = pace
         self._supplied = supplied
+        self._doubts = doubts
         self._titles: dict[str, str] = {}
         self._unread_since_ms: dict[str, int] = {}
         """Since when this connection waits for the pages of orders that depend on them."""
@@ -202,13 +206,15 @@ class Deliveries:
         ]  # fmt: skip
         if not messages:  # its texts went with their owner, or all of them arrived
             return await self._settle(order, ActionState.DONE, "")
-        why_not: list[str] = []
+        if is_asked and not await self._doubts.looked_into(order):
+            return True
+        begun = Begun()
 
         async def begin(rows: Sequence[OutboxRow]) -> Sequence[Sending]:
+            nonlocal begun
             begun = await self._store.deliveries.begin(
                 self._account_id, delivery, rows, lambda: is_asked or not self.is_off()
             )
-            why_not.append(begun.why_not)
             return begun.sendings
 
         def guard(connection: Connection) -> str | None:
@@ -222,8 +228,8 @@ class Deliveries:
         except (TemporaryFailure, ActionRequired):
             await self._store.settle_messages(self._account_id, order.order_id)
             raise
-        if not is_begun:
-            return any(why_not) or (self.is_off() and not is_asked)
+        if not is_begun and not begun.have_arrived:
+            return bool(begun.why_not) or (self.is_off() and not is_asked)
         state = await self._store.settle_messages(self._account_id, order.order_id)
         if state is ActionState.UNCERTAIN:
             await asyncio.sleep(ECHO_GRACE_SECONDS)

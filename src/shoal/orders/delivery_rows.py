@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, select, text, update
 from shoal.goods.bindings import OUT, release_units, units_of_order, units_went_out
 from shoal.goods.fetching import let_go_of_doubted
 from shoal.goods.stock_history import By
-from shoal.messages.outbox_rows import OutboxKind, SendOutcome
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome, sending_of
 from shoal.orders.order_actions import ActionState, Why
 from shoal.orders.planned_messages import PlannedMessage
 from shoal.storage.goods_tables import deliveries
@@ -127,6 +127,26 @@ def _outcomes(connection: Connection, account_id: str, order_id: str) -> dict[in
         if found.get(part, (None, ""))[0] is not SendOutcome.SENT:
             found[part] = (SendOutcome(outcome), reason)
     return found
+
+
+def sent_before(connection: Connection, account_id: str, row: OutboxRow) -> Sending | None:
+    """Return the message of an order as it was sent before with the same content, when it arrived or may have.
+
+    One that arrived comes first, then the newest.
+    """
+    mine = and_(outbox.c.account_id == account_id, outbox.c.order_id == row.order_id, outbox.c.part == row.part)
+    query = select(outbox).where(mine, outbox.c.kind == OutboxKind.PAID.value).order_by(outbox.c.id.desc())
+    before = [sending_of(one) for one in connection.execute(query).mappings()]
+    same = [one for one in before if _said(one.row) == _said(row)]
+    for outcome in (SendOutcome.SENT, SendOutcome.UNCERTAIN):
+        for one in same:
+            if one.outcome is outcome:
+                return one
+    return None
+
+
+def _said(row: OutboxRow) -> tuple[str, str, str, str]:
+    return row.chat_id, row.text, row.units, row.image_url
 
 
 def drop_waiting(connection: Connection, account_id: str, order_id: str, reason: str, now_ms: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, text
 
 from shoal.errors import Conflict, StoreError
 from shoal.goods.bindings import BoundUnit, bind_units, release_units
@@ -15,14 +15,15 @@ from shoal.goods.stock_history import By
 from shoal.goods.unit_messages import with_codes
 from shoal.goods.unit_texts import UnitTexts
 from shoal.messages.outbox import insert_rows
-from shoal.messages.outbox_rows import OutboxRow, Sending
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.sealed_texts import UNITS_LOST
-from shoal.orders.delivery_rows import AUTO, Delivery, write_delivery
+from shoal.orders.delivery_rows import AUTO, Delivery, sent_before, write_delivery
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_status import NOTHING_DUE, OrderProblem
 from shoal.storage.database import Database
 from shoal.storage.order_tables import order_actions
+from shoal.storage.schema import OUTBOX_OPEN, outbox
 
 log = structlog.get_logger("shoal.orders")
 
@@ -31,13 +32,15 @@ _ANEW = "planned_anew"
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The stored messages, of which the first is to be sent now. Without any nothing was begun.
+    """The stored messages, of which the first is to be sent now. Without any nothing is to be sent.
 
-    ``why_not``: the order's problem, when that was stored instead.
+    ``why_not``: the order's problem, when that was stored instead. ``have_arrived``: the messages were begun, and all
+    of them had arrived by then.
     """
 
     sendings: Sequence[Sending] = ()
     why_not: str = ""
+    have_arrived: bool = False
 
 
 class DeliveryStore:
@@ -59,6 +62,9 @@ class DeliveryStore:
         ``may`` says no, the action is not due any more, or the order has ended. Too few units: nothing is bound, and
         ``out_of_stock`` is the order's problem; units that cannot be opened: ``unit_lost``.
 
+        A message that arrived meanwhile is not sent again. An uncertain one is sent again as it is, with its uuid: a
+        site that knows the uuid drops the repeat.
+
         An order that has units keeps them: those of an earlier try, and those that were bound before, as for goods of a
         supplier. Who fetches such units binds them to the order (``held``, one after another from number 1 on) and then
         makes the action due; ``explain_order`` must not name an obstacle for it then.
@@ -76,7 +82,12 @@ class DeliveryStore:
                 return Begun(why_not=conflict.code)
             begun_at_ms = delivery.created_at_ms or row.now_ms
             write_delivery(connection, replace(delivery, created_at_ms=begun_at_ms))
-            return Begun(insert_rows(connection, self._with_units(delivery, rows, bound), row.now_ms))
+            filled = self._with_units(delivery, rows, bound)
+            while filled and (before := sent_before(connection, account_id, filled[0])) is not None:
+                filled = filled[1:]
+                if before.outcome is SendOutcome.UNCERTAIN:
+                    return Begun(insert_rows(connection, filled, row.now_ms, again=before))
+            return Begun(insert_rows(connection, filled, row.now_ms), have_arrived=not filled)
 
         try:
             return await self._database.announce(job)
@@ -139,6 +150,14 @@ class DeliveryStore:
         if self._texts is None:
             raise StoreError("units of goods cannot be opened here")
         return self._texts
+
+    async def doubted_since(self, account_id: str, order_id: str) -> int | None:
+        """Return when the oldest message of an order was sent of which it is unknown whether it arrived."""
+        mine = and_(outbox.c.account_id == account_id, outbox.c.order_id == order_id, text(OUTBOX_OPEN))
+        doubted = and_(mine, outbox.c.outcome == SendOutcome.UNCERTAIN.value)
+        query = select(func.min(outbox.c.created_at_ms)).where(doubted, outbox.c.kind == OutboxKind.PAID.value)
+        since_ms: int | None = await self._database.read(lambda connection: connection.scalar(query))
+        return since_ms
 
     async def next_due_at(self, account_id: str) -> int | None:
         """Return when the next action of the account is due that was put off; ``None`` without one."""

@@ -55,6 +55,8 @@ class Why(StrEnum):
     """The site confirms no shipment before the group price is complete."""
     PAGE_UNREAD = "page_unread"
     """It depends on what the order's page says, which could not be read yet."""
+    CHAT_UNREAD = "chat_unread"
+    """A message may have arrived, and the chat that would show it could not be read."""
     DELIVERY_PARTLY = "delivery_partly"
     """Some of the messages arrived, and the next one did not."""
     ORDER_ENDED = "order_ended"

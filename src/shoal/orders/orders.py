@@ -24,6 +24,7 @@ from shoal.messages.outbox_rows import Sending
 from shoal.messages.sender import Sender
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders.deliveries import Deliveries
+from shoal.orders.doubts import Doubts
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_pages import OrderPages
@@ -83,8 +84,10 @@ class Orders:
         self._due_times = DueTimes(
             order_store.deliveries, tasks, lambda: order_store.look(account_id), account_id=account_id
         )
+        self.doubts = Doubts(order_store, self._due_times.note, account_id=account_id, pace=pace)
         self._deliveries = Deliveries(
             link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
+            doubts=self.doubts,
             supplied=SuppliedUnits(supplier_units, order_store, work, account_id=account_id),
         )  # fmt: skip
         sender.on_echo(self._echoed)
