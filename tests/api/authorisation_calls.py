@@ -90,6 +90,7 @@ _FILES = {
     "/pictures": ("image", a_png()),
     "/rules-file": ("file", b'{"rules":[]}'),
     "/keywords-import/{cid}": ("file", b"x"),
+    "/cookies/{cid}/deliveries/file": ("file", b"x"),
     "/keywords/{cid}/image": ("image", a_png()),
     "/cards/{card_id}/image": ("image", a_png()),
 }

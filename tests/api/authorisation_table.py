@@ -181,6 +181,7 @@ GET /cookies/{cid}/rules/{rule_id}
 GET /cookies/{cid}/rules-file
 GET /cookies/{cid}/deliveries
 GET /cookies/{cid}/deliveries/check
+GET /cookies/{cid}/deliveries/file
 GET /history
 GET /cookies/{cid}/history
 GET /cookies/{cid}/timeline
@@ -230,6 +231,7 @@ POST /cookies/{cid}/rules
 PUT /cookies/{cid}/rules
 PUT /cookies/{cid}/rules/order
 PUT /cookies/{cid}/deliveries
+POST /cookies/{cid}/deliveries/file
 PATCH /cookies/{cid}/rules/{rule_id}
 DELETE /cookies/{cid}/rules/{rule_id}
 

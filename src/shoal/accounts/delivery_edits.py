@@ -58,6 +58,17 @@ def check_together(rules: Deliveries) -> Deliveries:
     return rules
 
 
+def goods_unknown(rule: DeliveryRule) -> InvalidInput:
+    """Return the refusal of a rule whose goods do not belong to the shop's owner."""
+    return InvalidInput(
+        f"goods {rule.goods_id} are not of the account's owner",
+        code="delivery_goods_unknown",
+        item=rule.item_id or rule.title_contains or "*",
+        spec=rule.spec or "–",
+        goods=rule.goods_id,
+    )
+
+
 def _kept(before: Deliveries, after: Deliveries) -> Deliveries:
     known = {rule.key: rule for rule in before}
     return tuple(old if (old := known.get(rule.key)) == rule else rule for rule in after)

@@ -105,6 +105,19 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 
+    async def fetch_file(self, *path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """Return the file that a route answers with. Raises like ``call``."""
+        try:
+            async with self._session.get(
+                self._at(path, params), headers=self._headers(), allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    await self._answer(response)
+                    raise self._stranger(response.status)
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
+
     async def events(self, after: str | None = None) -> AsyncGenerator[StreamEvent, None]:
         """Follow the stream until it breaks (``NoServer``). With ``after`` the missed events come first."""
         headers = self._headers() | ({"Last-Event-ID": after} if after else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -50,7 +51,39 @@ def put_deliveries(
     except (OSError, ValueError):
         raise typer.BadParameter(words("cli.deliveries.bad_file"), param_hint="FILE") from None
     body = {"rules": rules["rules"] if isinstance(rules, dict) and "rules" in rules else rules}
-    run(_put(url, account_id, body, {"mode": "merge" if merge else "replace", "dry_run": str(dry_run).lower()}))
+    run(_put(url, account_id, body, _import_params(merge=merge, dry_run=dry_run)))
+
+
+@deliveries.command("export", help=words("cli.deliveries.help.export"))
+def export_deliveries(
+    account_id: AccountId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=words("cli.deliveries.help.export_file"))],
+    force: Annotated[bool, typer.Option("--force", help=words("cli.deliveries.help.force"))] = False,
+    url: Url = None,
+) -> None:
+    """Write the delivery rules to an Excel or CSV file, by the ending of its name."""
+    _check_ending(file)
+    if file.exists() and not force:
+        raise typer.BadParameter(words("cli.deliveries.file_exists"), param_hint="FILE")
+    run(_export(url, account_id, file))
+
+
+@deliveries.command("import", help=words("cli.deliveries.help.import"))
+def import_deliveries(
+    account_id: AccountId,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, readable=True, help=words("cli.deliveries.help.import_file")
+        ),
+    ],
+    merge: Annotated[bool, typer.Option("--merge", help=words("cli.deliveries.help.merge"))] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.deliveries.help.dry_run"))] = False,
+    url: Url = None,
+) -> None:
+    """Replace the delivery rules with those of an Excel or CSV file; with ``--merge`` the others stay."""
+    _check_ending(file)
+    run(_import(url, account_id, file, _import_params(merge=merge, dry_run=dry_run)))
 
 
 @deliveries.command("try", help=words("cli.deliveries.help.try"))
@@ -114,6 +147,41 @@ async def _list(url: str | None, account_id: str, *, as_json: bool) -> None:
 async def _put(url: str | None, account_id: str, body: dict[str, Any], params: dict[str, str]) -> None:
     async with signed_in(url) as client:
         facts = await client.call("PUT", "cookies", account_id, "deliveries", body=body, params=params)
+    _say_change(facts)
+
+
+async def _export(url: str | None, account_id: str, file: Path) -> None:
+    params = {"format": file.suffix.lower().removeprefix(".")}
+    async with signed_in(url) as client:
+        data = await client.fetch_file("cookies", account_id, "deliveries", "file", params=params)
+    try:
+        await asyncio.to_thread(file.write_bytes, data)
+    except OSError as error:
+        raise typer.BadParameter(
+            words("cli.deliveries.unwritable", path=file, why=error.strerror), param_hint="FILE"
+        ) from None
+    typer.echo(words("cli.deliveries.exported", file=printable(str(file))))
+
+
+async def _import(url: str | None, account_id: str, file: Path, params: dict[str, str]) -> None:
+    data = await asyncio.to_thread(file.read_bytes)
+    async with signed_in(url) as client:
+        facts = await client.send_file(
+            "cookies", account_id, "deliveries", "file", name=file.name, data=data, params=params
+        )
+    _say_change(facts)
+
+
+def _import_params(*, merge: bool, dry_run: bool) -> dict[str, str]:
+    return {"mode": "merge" if merge else "replace", "dry_run": str(dry_run).lower()}
+
+
+def _check_ending(file: Path) -> None:
+    if file.suffix.lower() not in {".xlsx", ".csv"}:
+        raise typer.BadParameter(words("cli.deliveries.bad_ending"), param_hint="FILE")
+
+
+def _say_change(facts: dict[str, Any]) -> None:
     counts = {name: facts[name] for name in ("added", "edited", "removed", "unchanged")}
     typer.echo(words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from shoal.errors import InvalidInput
 from shoal.goods.unit_texts import clean_unit
+from shoal.rules.csv_tables import csv_lines, decoded
 from shoal.rules.folding import folded
 from shoal.rules.xlsx import Column, Table
 
@@ -26,9 +26,6 @@ COLUMNS: Final = (
 )
 """The second column is no unit, but half of one: a line that has it is refused, because its buyer would get the other
 half only."""
-_ENCODINGS: Final = ("utf-8-sig", "gb18030")
-"""Excel in China saves CSV files as GB18030."""
-_CELL_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def lines_of_list(texts: Iterable[str]) -> SentLines:
 
 def lines_of_text(data: bytes) -> SentLines:
     """Read a text file: one unit on each line. Raises ``InvalidInput`` (``unknown_encoding``)."""
-    return lines_of_list(io.StringIO(_decoded(data), newline=None))
+    return lines_of_list(io.StringIO(decoded(data), newline=None))
 
 
 def lines_of_csv(data: bytes) -> SentLines:
@@ -100,7 +97,7 @@ def lines_of_csv(data: bytes) -> SentLines:
     """
     sent = SentLines()
     places: list[int] = []
-    for row_number, (number, cells) in enumerate(_rows(_decoded(data))):
+    for row_number, (number, cells) in enumerate(csv_lines(decoded(data))):
         if row_number == 0 and (places := _headed(cells)):
             continue
         looked_at = [cells[place] for place in places if place < len(cells)] if places else cells
@@ -127,28 +124,6 @@ def lines_of_table(table: Table) -> SentLines:
 
 def _several() -> InvalidInput:
     return InvalidInput("more than one column", code="unit_several_columns")
-
-
-def _decoded(data: bytes) -> str:
-    for encoding in _ENCODINGS:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InvalidInput("the file is no text", code="unknown_encoding")
-
-
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows, each with the number of its first line."""
-    csv.field_size_limit(_CELL_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""))
-    before = 0
-    try:
-        for cells in reader:
-            yield before + 1, cells
-            before = reader.line_num
-    except csv.Error:
-        raise InvalidInput("the file is no CSV", code="csv_unreadable") from None
 
 
 def _headed(cells: list[str]) -> list[int]:

@@ -25,7 +25,8 @@ _MODES = {
     MatchMode.REGEX: ("正则", "regular expression"),
 }
 _WORD_MODES = {WordMode.ANY: ("任意一个", "any of them"), WordMode.ALL: ("全部", "all of them")}
-_FLAGS = {True: ("是", "yes"), False: ("否", "no")}
+FLAGS = {True: ("是", "yes"), False: ("否", "no")}
+"""How a cell says yes and no, in Chinese and English."""
 _MORE_FLAGS = {"true": True, "false": False, "1": True, "0": False, "on": True, "off": False}
 
 COLUMNS: tuple[Column, ...] = (
@@ -71,12 +72,13 @@ def _texts(rule: Rule, language: int) -> dict[str, str]:
         "schedule": "\n".join(f"{_days_text(span.weekdays)} {span.start}-{span.end}" for span in rule.schedule),
         "delay_seconds": least if least == most else f"{least}-{most}",
         "cooldown_seconds": str(rule.cooldown_seconds),
-        "active": _FLAGS[rule.active][language],
-        **{key: _part_text(part, language) for key, part in zip(_PARTS, rule.parts, strict=False)},
+        "active": FLAGS[rule.active][language],
+        **{key: part_text(part, language) for key, part in zip(_PARTS, rule.parts, strict=False)},
     }
 
 
-def _part_text(part: Part, language: int) -> str:
+def part_text(part: Part, language: int) -> str:
+    """Return a message as the text of a cell, in Chinese (0) or English (1); ``part_of`` reads both."""
     if part.image_url:
         return f"[{_PICTURES[language]}]{part.image_url}"
     return (
@@ -160,11 +162,12 @@ def _values(row: Row, table: Table) -> tuple[dict[str, Any], list[Fault]]:
                 Fault(row.number, table.heads[column.key], InvalidInput("not understood", code=f"cell_{column.key}"))
             )
     if "part_1" in table.heads:
-        values["parts"] = [_part(text) for key in _PARTS if (text := row.texts.get(key, "")).strip()]
+        values["parts"] = [part_of(text) for key in _PARTS if (text := row.texts.get(key, "")).strip()]
     return values, faults
 
 
-def _part(text: str) -> dict[str, str]:
+def part_of(text: str) -> dict[str, str]:
+    """Return the message of a cell."""
     kind = _KIND.match(text)
     if kind is None:
         return {"text": text}
@@ -184,7 +187,8 @@ def _word(line: str) -> str:
     return line
 
 
-def _one_of(choices: Mapping[Any, tuple[str, str]], empty: Any, more: Mapping[str, Any]) -> Callable[[str], Any]:
+def one_of(choices: Mapping[Any, tuple[str, str]], empty: Any, more: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Return a reader of cells that name a choice. It raises ``ValueError`` for other texts."""
     known = {name: value for value, names in choices.items() for name in names} | dict(more)
 
     def read(text: str) -> Any:
@@ -194,6 +198,11 @@ def _one_of(choices: Mapping[Any, tuple[str, str]], empty: Any, more: Mapping[st
         return known[name] if name else empty
 
     return read
+
+
+def flag_reader(*, empty: bool) -> Callable[[str], Any]:
+    """Return a reader of cells that say yes or no, as ``one_of``."""
+    return one_of(FLAGS, empty, _MORE_FLAGS)
 
 
 def _span(line: str) -> dict[str, Any]:
@@ -217,13 +226,13 @@ def _delay(text: str) -> list[float]:
 
 _READ: dict[str, Callable[[str], Any]] = {
     "words": lambda text: [_word(line) for line in _lines(text)],
-    "match_mode": _one_of(_MODES, MatchMode.CONTAINS, {str(mode): mode for mode in MatchMode}),
-    "word_mode": _one_of(_WORD_MODES, WordMode.ANY, {str(mode): mode for mode in WordMode}),
+    "match_mode": one_of(_MODES, MatchMode.CONTAINS, {str(mode): mode for mode in MatchMode}),
+    "word_mode": one_of(_WORD_MODES, WordMode.ANY, {str(mode): mode for mode in WordMode}),
     "item_ids": lambda text: re.split(r"[\s,，;；、]+", text.strip()) if text.strip() else [],
     "priority": lambda text: int(text.strip() or "0"),
     "schedule": lambda text: [_span(line) for line in _lines(text)],
     "delay_seconds": _delay,
     "cooldown_seconds": lambda text: int(text.strip() or "0"),
-    "active": _one_of(_FLAGS, True, _MORE_FLAGS),
+    "active": flag_reader(empty=True),
 }
 """The reader of a cell, by its column. Raises ``ValueError`` for a text it cannot read."""

@@ -54,7 +54,7 @@ _LONGEST_COUNTED = 24
 _CHUNK_BYTES = 1 << 20
 _LONGEST_TAG = 200
 _MOST_MERGED = 100
-_RUNS = ("=", "+", "-", "@")
+FORMULA_SIGNS = ("=", "+", "-", "@")
 """First characters of a formula, if the cell is typed again or the table is saved in another format."""
 
 warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")  # about the looks of a table only
@@ -168,7 +168,7 @@ def _cell(sheet: Any, text: str, *, grey: bool = False) -> Cell:
     cell.data_type = "s"  # not a formula, an error or a number
     cell.number_format = "@"
     cell.alignment = Alignment(vertical="top", wrap_text=True)
-    if text.lstrip().startswith(_RUNS):  # blanks and tabs at the front do not stop Excel from seeing a formula
+    if text.lstrip().startswith(FORMULA_SIGNS):  # blanks and tabs at the front do not stop Excel from seeing a formula
         cell.quotePrefix = True  # the cell stays a text when it is typed again
     if grey:
         cell.font = Font(color="FF808080")
@@ -242,7 +242,7 @@ def _read(book: Any, data: bytes, columns: Sequence[Column], title: str, most: i
     sheet = next((one for one in sheets if one.title == title), sheets[0])
     lines: Iterator[Sequence[Any]] = iter(sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS))
     top = next(lines, ())
-    places = _places(top, columns)
+    places = places_of([_head_text(cell) for cell in top], columns)
     heads = {key: _head_text(top[place]).strip() for key, place in places.items()}
     rows: list[Row] = []
     faults = list(_merged(data, sheet, {place: heads[key] for key, place in places.items()}))
@@ -262,9 +262,11 @@ def _read(book: Any, data: bytes, columns: Sequence[Column], title: str, most: i
     return Table(tuple(rows), tuple(faults), heads)
 
 
-def _places(cells: Sequence[Any], columns: Sequence[Column]) -> dict[str, int]:
-    """Return the place of each column. Ignores other columns of the file."""
-    found = [_head_text(cell) for cell in cells]
+def places_of(found: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
+    """Return the place of each column among the heads of a file. Ignores other columns of the file.
+
+    Raises ``InvalidInput``: ``missing_columns``, ``duplicate_column``.
+    """
     places: dict[str, int] = {}
     for column in columns:
         here = [place for place, text in enumerate(found) if folded(text).strip() in column.heads]

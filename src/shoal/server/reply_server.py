@@ -35,6 +35,7 @@ from shoal.api.routes import (
     default_replies,
     deliveries,
     delivery_check,
+    delivery_files,
     delivery_rules,
     diagnosis,
     events,
@@ -97,6 +98,7 @@ _ROUTES = [
     part.routes for part in (
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
+        delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
         system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, reference,
         pictures, cookie_check, proxy_check, qr_logins, live, console, help_pages,

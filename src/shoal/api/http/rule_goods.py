@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shoal.accounts.account import Account
+from shoal.accounts.delivery_edits import goods_unknown
 from shoal.accounts.delivery_rule import Deliveries, DeliveryRule
 from shoal.api.server import Server
-from shoal.errors import InvalidInput
 
 
 async def require_own_goods(server: Server, account: Account, after: Deliveries) -> None:
@@ -20,14 +20,7 @@ async def require_own_goods(server: Server, account: Account, after: Deliveries)
     own = await _own(server, account, fresh)
     for rule in fresh:
         if rule.goods_id not in own:
-            place = rule.item_id or rule.title_contains or "*"
-            raise InvalidInput(
-                f"goods {rule.goods_id} are not of the account's owner",
-                code="delivery_goods_unknown",
-                item=place,
-                spec=rule.spec or "–",
-                goods=rule.goods_id,
-            )
+            raise goods_unknown(rule)
 
 
 async def _own(server: Server, account: Account, rules: Iterable[DeliveryRule]) -> set[int]:

@@ -1,4 +1,4 @@
-"""Excel files in requests and answers: the file to download, and the errors of uploaded rows."""
+"""Files with tables in requests and answers: the file to download, and the errors of uploaded rows."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def file_headers(name: str) -> dict[str, str]:
     return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
 
 
-def table_answer(data: bytes, name: str, account: Account) -> Response:
-    """Build the answer with an Excel file to be saved under that name, and the ETag of its account."""
-    return Response(data, media_type=XLSX, headers={**file_headers(name), "ETag": etag_of(account)})
+def table_answer(data: bytes, name: str, account: Account, *, media_type: str = XLSX) -> Response:
+    """Build the answer with a file to be saved under that name, and the ETag of its account."""
+    return Response(data, media_type=media_type, headers={**file_headers(name), "ETag": etag_of(account)})
 
 
 def check_name(file: UploadFile) -> None:

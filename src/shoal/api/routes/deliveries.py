@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.delivery_edits import Values
 from shoal.accounts.delivery_rule import Deliveries
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made, untouched
@@ -25,8 +28,15 @@ from shoal.api.schemas.deliveries import (
     delivery_values,
 )
 from shoal.api.schemas.responses import etag_of
+from shoal.api.server import Server
 
 routes = Routes(tags=["deliveries"], route_class=ChangingRoute)
+
+Mode = Annotated[
+    Literal["replace", "merge"],
+    Query(description="`replace` deletes rules that are not in the request; `merge` keeps them."),
+]
+DryRun = Annotated[bool, Query(description="Only report what would change; change nothing.")]
 
 
 @routes.get("/cookies/{cid}/deliveries", summary="List delivery rules", responses=READING_ONE)
@@ -43,12 +53,9 @@ async def replace_deliveries(
     server: TheServer,
     caller: TheCaller,
     response: Response,
-    mode: Annotated[
-        Literal["replace", "merge"],
-        Query(description="`replace` deletes rules that are not in the request; `merge` keeps them."),
-    ] = "replace",
     *,
-    dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
+    mode: Mode = "replace",
+    dry_run: DryRun = False,
 ) -> DeliveriesReplaced:
     """Replace the delivery rules in one change. The rules of one account fit another, so they can be copied.
 
@@ -56,7 +63,21 @@ async def replace_deliveries(
     the whole shop also show as `paid_message` and `nothing_to_send` in the settings.
     """
     wanted = [await measured(server, delivery_values(row)) for row in body.rules]
-    edit = edits.deliveries(wanted, merge=mode == "merge")
+    return await replaced(server, account, caller, response, wanted, merge=mode == "merge", dry_run=dry_run)
+
+
+async def replaced(
+    server: Server,
+    account: Account,
+    caller: Caller,
+    response: Response,
+    wanted: Sequence[Values],
+    *,
+    merge: bool,
+    dry_run: bool,
+) -> DeliveriesReplaced:
+    """Replace the delivery rules, or add these (``merge``), or only report what that would change (``dry_run``)."""
+    edit = edits.deliveries(wanted, merge=merge)
     if not caller.repeats:
         await require_own_goods(server, account, (await edits.apply_edit(edit, account)).deliveries)
     facts: dict[str, Any]
