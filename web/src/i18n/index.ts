@@ -46,6 +46,7 @@ export function labelOf(
     | 'outcome'
     | 'content'
     | 'decision'
+    | 'stock.why'
     | `security.${'kinds' | 'outcomes' | 'facts'}`
     | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,
   name: string,
