@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 
 from browser.axe import findings
 from browser.conftest import WiredConsole, hangs_over
 from shoal.xianyu import items_on_sale
+from table_files import a_table
 
 PAGE = "/console/accounts/muzi/deliveries"
 
@@ -63,3 +65,39 @@ async def test_switches_that_are_off_are_named_and_the_page_fits_a_phone(wired: 
     assert await findings(page) == []
     await wired.door.call("PATCH", "/cookies/muzi/settings", json={"delivery": True})
     await expect(page.locator("[data-item]").first).to_contain_text("Delivered automatically")
+
+
+async def test_rules_are_exported_mended_looked_at_and_imported(wired: WiredConsole, tmp_path: Path) -> None:
+    old = [{"item_id": "1", "parts": [{"text": "旧"}]}, {"item_id": "9", "parts": [{"text": "九"}]}]
+    await wired.door.call("PUT", "/cookies/muzi/deliveries", json={"rules": old})
+    page = await wired.page(PAGE)
+    await page.locator("[data-test=export-rules]").click()
+    async with page.expect_download() as saving:
+        await page.get_by_text("导出为 CSV").click()
+    await (await saving.value).save_as(tmp_path / "rules.csv")
+    mended = (tmp_path / "rules.csv").read_text(encoding="utf-8-sig").replace("旧", "新")
+
+    await page.locator("[data-test=import-rules]").click()
+    chooser = page.locator("[data-test=deliveries-file]")
+    await chooser.set_input_files(_file("坏.xlsx", a_table([["商品ID", "消息 1"], ["", "x"]])))
+    await expect(page.locator("[data-test=bad-rows]")).to_contain_text("全部商品")
+    assert await findings(page) == []
+    await chooser.set_input_files(_file("rules.csv", f"{mended}2,,,,,,二\n".encode()))
+    preview = page.locator("[data-test=preview]")
+    await expect(preview).to_contain_text("新增 1 · 修改 1 · 删除 0 · 不变 1")
+    await expect(preview.locator("[data-change=edited]")).to_contain_text("旧 → 新")
+    assert await findings(page) == []
+    assert not await hangs_over(page)
+    await wired.door.call("PUT", "/cookies/muzi/deliveries?mode=merge", json={"rules": [{"item_id": "8"}]})
+    await page.locator("[data-test=import]").click()
+    await expect(page.locator("[data-test=stale]")).to_be_visible()
+    await expect(preview).to_contain_text("不变 2")
+    await page.locator("[data-test=import]").click()
+    await expect(page.locator("[data-test=delivery-rules] .rule")).to_have_count(4)
+    assert {rule.item_id: rule.text for rule in wired.door.account("muzi").deliveries} == {
+        "1": "新", "2": "二", "8": "", "9": "九",
+    }  # fmt: skip
+
+
+def _file(name: str, data: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}

@@ -50,6 +50,16 @@ const zh = {
     wasRemoved: '删除了店铺',
   },
   time: { justNow: '刚刚' },
+  files: {
+    choose: '选择文件',
+    another: '换一个文件',
+    reading: '正在读取 {name}…',
+    badRows: '文件中有不可用的内容，没有导入任何规则：',
+    row: '行',
+    column: '列',
+    what: '问题',
+    moreRows: '还有 {n} 处',
+  },
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '无法识别服务器的响应（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
@@ -109,6 +119,16 @@ const en: Texts<typeof zh> = {
     wasRemoved: 'Shop removed',
   },
   time: { justNow: 'just now' },
+  files: {
+    choose: 'Choose file',
+    another: 'Choose another file',
+    reading: 'Reading {name}…',
+    badRows: 'The file contains errors, so nothing was imported:',
+    row: 'Row',
+    column: 'Column',
+    what: 'Problem',
+    moreRows: '{n} more',
+  },
   errors: {
     network:
       'The server can’t be reached. Check your network. Unanswered changes are retried safely and never applied twice.',

@@ -1,7 +1,9 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { confirmOf, NEW_RULE, ordersOf, saysOf, targetOf, withRule } = await import('./deliveries')
+const { changesBetween, changeText, confirmOf, NEW_RULE, ordersOf, saysOf, targetOf, withRule } = await import(
+  './deliveries'
+)
 
 const MONTH = { ...NEW_RULE, item_id: '1', spec: '时长:月卡', parts: [{ text: 'month' }] }
 const ALL = { ...NEW_RULE, parts: [{ text: 'all' }] }
@@ -18,6 +20,22 @@ test('a confirmation is unsaid, yes, no or later', () => {
   expect(
     [null, 'yes' as const, 'no' as const, { after_hours: 2 }].map((confirm) => confirmOf({ ...ALL, confirm })),
   ).toEqual(['shop', 'yes', 'no', 'later'])
+})
+
+test('what a file would change is told rule by rule', () => {
+  const edited = { ...MONTH, parts: [{ text: 'new' }] }
+  const added = { ...MONTH, item_id: '2' }
+  expect(changesBetween([MONTH, ALL], [edited, added])).toEqual([
+    { kind: 'edited', rule: edited, before: MONTH },
+    { kind: 'added', rule: added },
+    { kind: 'removed', rule: ALL },
+  ])
+  expect(changesBetween([MONTH, ALL], [ALL, { ...MONTH }])).toEqual([])
+  const texts = changesBetween([MONTH, ALL], [edited, { ...ALL, delay_seconds: 5, confirm: { after_hours: 2 } }])
+  expect(texts.map((change) => changeText(change, () => undefined))).toEqual([
+    'month → new',
+    'Delay (s): 0 → 5 · Confirm shipment: As the shop’s switch says → Some hours later 2',
+  ])
 })
 
 test('a rule takes the place of the one for the same orders', () => {

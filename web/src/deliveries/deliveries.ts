@@ -1,6 +1,7 @@
 /** Delivery rules in the form of the page: what a rule is for, and what it says. */
 import type { DeliveryRule } from '../common/api'
 import { count } from '../common/clock'
+import { same } from '../common/drafts'
 import { t } from '../i18n'
 
 export type Confirm = 'shop' | 'yes' | 'no' | 'later'
@@ -43,6 +44,43 @@ export function saysOf(rule: DeliveryRule, goods: string | undefined): string {
   const texts = rule.parts.map((part) => part.text ?? t('content.image'))
   const units = rule.goods_id ? [t('deliveries.units', { goods: goods ?? rule.goods_id, n: count(rule.count) })] : []
   return [...units, ...texts].join(' · ')
+}
+
+export interface RuleChange {
+  kind: 'added' | 'edited' | 'removed'
+  rule: DeliveryRule
+  /** What an edited rule was. */
+  before?: DeliveryRule
+}
+
+/** What differs between two lists, in the order of the new one; what is gone comes last. */
+export function changesBetween(before: DeliveryRule[], after: DeliveryRule[]): RuleChange[] {
+  const old = new Map(before.map((rule) => [keyOf(rule), rule]))
+  const changes: RuleChange[] = []
+  for (const rule of after) {
+    const was = old.get(keyOf(rule))
+    if (!was) changes.push({ kind: 'added', rule })
+    else if (!same(was, rule)) changes.push({ kind: 'edited', rule, before: was })
+    old.delete(keyOf(rule))
+  }
+  return [...changes, ...[...old.values()].map((rule) => ({ kind: 'removed' as const, rule }))]
+}
+
+function confirmText(rule: DeliveryRule): string {
+  const hours = rule.confirm !== null && typeof rule.confirm === 'object' ? [count(rule.confirm.after_hours)] : []
+  return [t(`deliveries.confirmations.${confirmOf(rule)}`), ...hours].join(' ')
+}
+
+/** What a change makes of a rule, in one line; `nameOf` names goods. */
+export function changeText({ rule, before }: RuleChange, nameOf: (id: number | null) => string | undefined): string {
+  const [now, was] = [saysOf(rule, nameOf(rule.goods_id)), before && saysOf(before, nameOf(before.goods_id))]
+  if (!before) return now
+  const told = was === now ? [] : [`${was} → ${now}`]
+  if (before.delay_seconds !== rule.delay_seconds)
+    told.push(`${t('deliveries.delay')}: ${count(before.delay_seconds)} → ${count(rule.delay_seconds)}`)
+  if (!same(before.confirm, rule.confirm))
+    told.push(`${t('deliveries.confirm')}: ${confirmText(before)} → ${confirmText(rule)}`)
+  return told.join(' · ') || now
 }
 
 /** The list with one rule in the place of another (or added, or without it). */

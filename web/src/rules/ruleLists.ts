@@ -1,6 +1,7 @@
 /** Whole lists of rules: brought to a shop, given as a file, and compared. */
-import { call, languageHeader, path, type Rule, type RulesReplaced, refusalOf } from '../common/api'
+import { call, path, type Rule, type RulesReplaced } from '../common/api'
 import { same } from '../common/drafts'
+import { saveFile } from '../common/files'
 import { t } from '../i18n'
 import { longestRise } from './rise'
 import { FIELDS, nameOfRule, type RuleValues, type WantedRule } from './rules'
@@ -69,17 +70,6 @@ function movesBetween(before: Rule[], now: Rule[], all: Rule[]): string[] {
 }
 
 /** Save a shop's rules as a file; answers with its name. */
-export async function save(shop: string, format: 'json' | 'xlsx'): Promise<string> {
-  const response = await fetch(`${path('cookies', shop, 'rules-file')}?format=${format}`, {
-    headers: languageHeader(),
-    credentials: 'same-origin',
-  })
-  if (!response.ok) throw await refusalOf(response)
-  const name = decodeURIComponent(response.headers.get('Content-Disposition')?.split("''")[1] ?? `rules.${format}`)
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(await response.blob())
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
-  return name
+export function save(shop: string, format: 'json' | 'xlsx'): Promise<string> {
+  return saveFile(`${path('cookies', shop, 'rules-file')}?format=${format}`, `rules.${format}`)
 }
