@@ -138,7 +138,7 @@ class Judge:
             return
         stored = await asyncio.to_thread(self._rows.about, [], [order.purchase for order in orders])
         for order in orders:
-            due = now - order.at_ms / 1000 >= self.patience_seconds
+            due = now - _due_since_ms(order, stored) / 1000 >= self.patience_seconds
             if not due and not _order_seems_over(order, stored):
                 continue
             listed = (await self._site.get("orders", account=order.purchase.unb))["items"]
@@ -179,6 +179,14 @@ def _order_outcome(order: OpenOrder, attempts: list[Row], stored: Stored) -> str
         told = f"{outcome.lstrip('!')}; told: {problem}"
         return told if problem else outcome if outcome.endswith("uncertain") else f"!silent: {outcome.lstrip('!')}"
     return outcome
+
+
+def _due_since_ms(order: OpenOrder, stored: Stored) -> int:
+    """Since when the order's last step could be done: a step that the one before made due late has its own time."""
+    key = (order.purchase.account_id, order.purchase.order_id)
+    steps = (stored.order_actions.get((*key, act), {}) for act in ("paid_message", "confirm"))
+    due: list[int] = [step["created_at_ms"] for step in steps if step.get("state") == "pending"]
+    return max([order.at_ms, *due])
 
 
 def _intents_of(order: OpenOrder, stored: Stored) -> dict[str, Any]:

@@ -66,17 +66,19 @@ async def test_f1_a_soak_counts_what_is_right_as_right_and_sees_what_is_planted(
     await soak.server.ok("POST", f"/cookies/{shop}/send", sold)
 
     # a line called answered whose row is never sent, one that was never stored, and an order not shown to its owner
-    phantom, lost, silent = (number + 1000 for number in range(3))
-    _plant(soak, shop, unb, phantom, lost, silent)
+    phantom, lost, silent, late = (number + 1000 for number in range(4))
+    _plant(soak, shop, unb, phantom, lost, silent, late)
     await soak.judge.look(time.time())
     await soak.judge.look(time.time() + _LONG / 2)
     lines, orders = _groups(soak, "line"), _groups(soak, "order")
     assert (lines[TWICE], lines[PHANTOM], lines[LOST]) == (1, 1, 1), soak.ledger.complaints()
     assert (orders[TWICE], orders[SILENT]) == (1, 1), soak.ledger.complaints()
+    await soak.judge.look(time.time() + 2 * _LONG)  # a step that was made due late has its time, and no more than that
+    assert _groups(soak, "order")[SILENT] == 2, soak.ledger.complaints()
     await soak.judge.look_after(time.time() + _LONG)
     told = soak_summary.write(soak.ledger, soak.plan.directory / "summary.json", 1)
     assert told["left_sending"] == 1
-    assert told["broken"] == 5 + len(told["complaints"])
+    assert told["broken"] == 6 + len(told["complaints"])
     assert json.loads((soak.plan.directory / "summary.json").read_text(encoding="utf-8")) == told
     assert "| 1 | 1 | 1 |" in soak_summary.table(told)
 
@@ -86,19 +88,25 @@ async def _buyer(soak: Soak, nick: str) -> str:
     return str(next(buyer["id"] for buyer in buyers if buyer["nick"] == nick))
 
 
-def _plant(soak: Soak, shop: str, unb: str, phantom: int, lost: int, silent: int) -> None:
+def _plant(soak: Soak, shop: str, unb: str, phantom: int, lost: int, *orders: int) -> None:
+    silent, late = orders
     now = round(time.time() * 1000)
+    due_late = round(now + (_LONG / 2 - 60) * 1000)
     for number in (phantom, lost):
         soak.ledger.asked(Question(f"#{number}#", shop, unb, "买家三", f"{number}.PNM", "1", now, "wanted"))
-    soak.ledger.bought(Purchase(shop, unb, "买家三", str(silent)), now)
+    for number in (silent, late):
+        soak.ledger.bought(Purchase(shop, unb, "买家三", str(number)), now)
     with closing(sqlite3.connect(soak.plan.directory / "data" / DATABASE_FILE)) as rows:
         told = "INSERT INTO messages (account_id, message_id, chat_id, verdict, handled, received_at_ms) VALUES "
         rows.execute(told + "(?,?,'1','answered',1,?)", (shop, f"{phantom}.PNM", now))
         told = "INSERT INTO outbox (account_id, message_id, chat_id, uuid, text, outcome, created_at_ms) VALUES "
         rows.execute(told + "(?,?,'1','u',?,'sending',?)", (shop, f"{phantom}.PNM", f"答 #{phantom}#", now))
-        rows.execute("INSERT INTO orders (account_id, order_id, status) VALUES (?,?,'pending_ship')", (shop, silent))
+        told = "INSERT INTO orders (account_id, order_id, status) VALUES (?,?,'pending_ship')"
+        rows.executemany(told, [(shop, silent), (shop, late)])
         told = "INSERT INTO intents (account_id, order_id, action, state) VALUES (?,?,'paid_message','intended')"
         rows.execute(told, (shop, str(silent)))
+        told = "INSERT INTO intents (account_id, order_id, action, state, created_at_ms) VALUES (?,?,?,?,?)"
+        rows.execute(told, (shop, str(late), "paid_message", "pending", due_late))
         rows.commit()
 
 
