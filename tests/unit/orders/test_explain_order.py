@@ -205,6 +205,19 @@ def test_an_order_says_what_was_bought_or_that_it_is_not_known(
     assert (found.spec, found.quantity) == (spec, quantity)
 
 
+def test_c11_a_title_has_the_text_literally_and_neither_spec_nor_owner_stands_in_for_another() -> None:
+    for text in ("会员%", "%", "会员_月卡", "会员 月卡 一年"):
+        assert explained(said(title_contains=text)).obstacle is Obstacle.NO_RULE
+    assert explained(said(title_contains="月卡")).obstacle is None
+    monthly = counted(
+        spec=folded_spec("时长:月卡"), parts=(Part(text="{codes}"), Part(image_url="https://x.example/1"))
+    )
+    assert explained(monthly, spec=folded_spec("时长:年卡"), quantity=1).obstacle is Obstacle.UNKNOWN_SPEC
+    assert explained(monthly, spec=folded_spec("时长:月卡"), quantity=1).parts == monthly.parts
+    of_another = {7: changed(owner_id=2)}
+    assert explained(counted(), stock=of_another, quantity=1).obstacle is Obstacle.UNKNOWN_GOODS
+
+
 def test_codes_stand_where_the_text_wants_them_and_are_never_filled_in_again() -> None:
     found = explained(
         counted(parts=(Part(text="{order_id}："), Part(text="码 {codes}"), Part(image_url="/a.png"))),
