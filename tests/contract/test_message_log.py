@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from asked_statements import asked, plans
 from contract.message_steps import a_message, a_row, ours, queued, the_message
 from shoal.accounts.events import MessageEvent
 from shoal.errors import NotApplied
@@ -158,3 +159,16 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     await log.forget_older_than(clock.now + HOUR_MS)
     clock.now = 0
     assert await pauses.active(["shop"]) == []
+
+
+async def test_an_own_message_is_looked_up_among_what_was_sent_by_an_index_of_its_own(
+    database: Database, log: MessageLog
+) -> None:
+    with asked() as statements:
+        await log.store_incoming("shop", [ours("s1", 1, "在的"), ours("s2", 2, "在的")])
+        await log.store_incoming("shop", [a_message(3)])
+    looked = [one for one in statements if "FROM outbox" in one[0]]
+    assert len(looked) == 2, "of several messages, and of none of a buyer"
+    if database.is_sqlite:
+        found = await plans(database, looked)
+        assert ["ix_outbox_digest" in found[0], "ix_outbox_site_message" in found[1]] == [True, True], found

@@ -50,18 +50,15 @@ def unclaimed_echo(connection: Connection, sealed: SealedTexts, own: OwnMessage,
 
     A text with units is recognised by its digest, or as the message log keeps it: masked.
     """
-    unclaimed = _unclaimed(own, now_ms)
-    if own.content_type == PICTURE:
-        same = outbox.c.image_url != ""
-    else:
-        literal = and_(outbox.c.text == own.said, not_(_WITH_UNITS))
-        same = or_(literal, outbox.c.digest == sealed.digest_of_message(own.said))
-    found: int | None = connection.scalar(select(outbox.c.id).where(unclaimed, same).order_by(outbox.c.id).limit(1))
-    if found is not None or own.content_type == PICTURE:
-        return found
-    with_units = select(outbox).where(unclaimed, _WITH_UNITS).order_by(outbox.c.id)
-    sendings = [sending_of(row) for row in connection.execute(with_units).mappings()]
-    return next((one.id for one in sendings if sealed.masked(connection, one.row) == own.said), None)
+    same = outbox.c.image_url != "" if own.content_type == PICTURE else or_(outbox.c.text == own.said, _WITH_UNITS)
+    query = select(outbox).where(_unclaimed(own, now_ms), same).order_by(outbox.c.id)
+    sendings = [sending_of(row) for row in connection.execute(query).mappings()]
+    with_units = [one for one in sendings if one.row.units and own.content_type != PICTURE]
+    digest = sealed.digest_of_message(own.said) if with_units else ""
+    for one in sendings:
+        if one not in with_units or one.row.digest == digest:
+            return one.id
+    return next((one.id for one in with_units if sealed.masked(connection, one.row) == own.said), None)
 
 
 def _unclaimed(own: OwnMessage, now_ms: int) -> ColumnElement[bool]:
@@ -77,17 +74,19 @@ def without_units(
     connection: Connection, sealed: SealedTexts, account_id: str, said: Sequence[IncomingMessage]
 ) -> list[IncomingMessage]:
     """Return messages as they are stored: where our own ones carry units of goods, these are masked."""
-    return [
-        replace(message, text=_masked(connection, sealed, account_id, message))
-        if message.direction.value == "out" and message.text
-        else message
+    digests = {
+        message.message_id: sealed.digest_of_message(message.text)
         for message in said
-    ]
-
-
-def _masked(connection: Connection, sealed: SealedTexts, account_id: str, message: IncomingMessage) -> str:
-    named = outbox.c.site_message_id == message.message_id
-    same = outbox.c.digest == sealed.digest_of_message(message.text)
-    mine = select(outbox).where(outbox.c.account_id == account_id, or_(same, named), _WITH_UNITS).limit(1)
-    row = connection.execute(mine).mappings().first()
-    return message.text if row is None else sealed.masked(connection, sending_of(row).row)
+        if message.direction.value == "out" and message.text
+    }
+    if not digests:
+        return list(said)
+    masked: dict[str, str] = {}
+    # Each by an index of its own: for the two in one condition SQLite reads all rows of the account.
+    for column, values in ((outbox.c.digest, {*digests.values()}), (outbox.c.site_message_id, {*digests})):
+        mine = select(outbox).where(outbox.c.account_id == account_id, column.in_(sorted(values)), _WITH_UNITS)
+        for row in connection.execute(mine).mappings():
+            text = sealed.masked(connection, sending_of(row).row)
+            masked |= {row["digest"]: text, row["site_message_id"]: text}
+    found = {name: masked.get(digest) or masked.get(name) for name, digest in digests.items()}
+    return [replace(message, text=found.get(message.message_id) or message.text) for message in said]
