@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection, insert, select
 
+from asked_statements import asked
 from goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 from shoal.errors import Conflict, InvalidInput, NotApplied
 from shoal.goods.bindings import (
@@ -107,6 +109,23 @@ async def test_units_that_went_out_stay_with_their_order_and_held_ones_may_come_
     there = await database.read(lambda connection: units_of_order(connection, UNB, "o1"))
     assert [(one.unit_id, one.state) for one in there] == [(unit_id, "out") for unit_id in kept]
     assert await bind(database, codes, "o2", 1) not in {kept, back}
+
+
+async def test_many_units_of_an_order_cost_as_many_statements_as_few(
+    database: Database, vault: Vault, codes: Goods
+) -> None:
+    await filled(database, vault, codes, 90)
+    counts = []
+    for order, count in (("few", 2), ("many", 40)):
+        with asked() as statements:
+            await bind(database, codes, order, count)
+            await bind(database, codes, f"{order} of another", count)
+            await database.write(partial(units_went_out, unb=UNB, order_id=order, by=by()))
+            gone = partial(release_units, unb=UNB, order_id=f"{order} of another", by=by(), reason="refund")
+            await database.write(gone)
+        counts.append(len(statements))
+    assert await states_of(database, codes.id) == {"free": 48, "out": 42}
+    assert counts[0] == counts[1]
 
 
 async def test_a_person_sends_another_unit_in_place_of_one_that_went_out(database: Database, codes: Goods) -> None:

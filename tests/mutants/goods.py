@@ -58,15 +58,15 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a unit that left is still held",
         "goods/bindings.py",
-        "_move(connection, one.unit_id, UnitState.HELD, UnitState.OUT, by)",
+        "connection.execute(update(units).where(*mine, ~is_held).values(values))",
         "pass",
         f"{_BINDINGS}test_units_that_went_out_stay_with_their_order_and_held_ones_may_come_back[sqlite]",
     ),
     one(
         "a reusable unit goes out without end",
         "goods/bindings.py",
-        "full = (*free, units.c.uses >= limit)",
-        "full = (*free, units.c.uses > limit)",
+        "_moved_if(units.c.uses + uses >= limit, UnitState.HELD, by)",
+        "_moved_if(units.c.uses + uses > limit, UnitState.HELD, by)",
         f"{_BINDINGS}test_a_reusable_unit_goes_out_as_often_as_its_owner_says[sqlite]",
     ),
     one(

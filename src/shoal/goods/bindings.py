@@ -7,16 +7,16 @@ to the same buyer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, select, text, update
 
 from shoal.errors import Conflict
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.stock_history import By, StockEvent, write_entries
-from shoal.goods.unit_states import UnitState, check_move
+from shoal.goods.unit_states import UnitState
 from shoal.storage.goods_tables import BOUND, UNIT_FREE, bindings, stock_history, units
 
 MOST_UNITS: Final = 200
@@ -135,9 +135,11 @@ def units_went_out(
         if one.state == HELD and (wanted is None or one.unit_no in wanted)
     ]
     _settle(connection, moved, OUT, unb=unb, order_id=order_id, by=by, reason="")
-    for one in moved:
-        if _is_held_only_by_past_orders(connection, one.unit_id):
-            _move(connection, one.unit_id, UnitState.HELD, UnitState.OUT, by)
+    if moved:
+        is_held = exists().where(bindings.c.unit_id == units.c.id, bindings.c.state == HELD)
+        mine = (units.c.id.in_(sorted({one.unit_id for one in moved})), units.c.state == UnitState.HELD.value)
+        values = {"state": UnitState.OUT.value, "at_ms": by.at_ms}
+        connection.execute(update(units).where(*mine, ~is_held).values(values))
     return len(moved)
 
 
@@ -153,12 +155,10 @@ def release_units(connection: Connection, unb: str, order_id: str, by: By, *, re
         units_went_out(connection, unb, order_id, by, only=[one.unit_no for one in held if one.unit_id in revealed])
     moved = [one for one in held if one.unit_id not in revealed]
     _settle(connection, moved, RELEASED, unb=unb, order_id=order_id, by=by, reason=reason)
-    for one in moved:
-        state = connection.scalar(select(units.c.state).where(units.c.id == one.unit_id))
-        values: dict[str, Any] = {"uses": units.c.uses - 1}
-        if state == UnitState.HELD.value:
-            values |= {"state": UnitState.FREE.value, "at_ms": by.at_ms}
-        connection.execute(update(units).where(units.c.id == one.unit_id).values(values))
+    is_held = units.c.state == UnitState.HELD.value
+    for uses, mine in _by_uses(moved):
+        freed = _moved_if(is_held, UnitState.FREE, by)
+        connection.execute(update(units).where(units.c.id.in_(mine)).values(uses=units.c.uses - uses, **freed))
     return len(moved)
 
 
@@ -227,29 +227,35 @@ def _bind(
     key = {"unb": unb, "order_id": order_id, "one_time": one_time, "created_at_ms": by.at_ms}
     columns = ("unit_id", "goods_id", "owner_id", "unit_no", "state", "replaces", "reason")
     connection.execute(insert(bindings), [{**key, **{name: getattr(one, name) for name in columns}} for one in bound])
-    _use(connection, goods, Counter(unit_id for unit_id, _ in picked), by)
+    _use(connection, goods, bound, by)
     _write_about(connection, by, StockEvent.BOUND, bound, unb=unb, order_id=order_id, reason=reason)
     return bound
 
 
-def _use(connection: Connection, goods: Goods, uses: Mapping[int, int], by: By) -> None:
+def _use(connection: Connection, goods: Goods, bound: Sequence[BoundUnit], by: By) -> None:
     """Count uses of free units. A unit is held once it may not go out again."""
     limit = goods.uses_each if goods.kind is GoodsKind.REUSABLE else 1
-    for more in sorted(set(uses.values())):
-        mine = [unit_id for unit_id, count in uses.items() if count == more]
-        free = (units.c.id.in_(mine), text(UNIT_FREE))
-        if connection.execute(update(units).where(*free).values(uses=units.c.uses + more)).rowcount != len(mine):
-            raise Conflict("a unit is not free", code="unit_not_free", state="")
+    for uses, mine in _by_uses(bound):
+        values: dict[str, Any] = {"uses": units.c.uses + uses}
         if limit is not None:
-            full = (*free, units.c.uses >= limit)
-            connection.execute(update(units).where(*full).values(state=UnitState.HELD.value, at_ms=by.at_ms))
+            values |= _moved_if(units.c.uses + uses >= limit, UnitState.HELD, by)
+        used = update(units).where(units.c.id.in_(mine), text(UNIT_FREE)).values(values)
+        if connection.execute(used).rowcount != len(mine):
+            raise Conflict("a unit is not free", code="unit_not_free", state="")
 
 
-def _is_held_only_by_past_orders(connection: Connection, unit_id: int) -> bool:
-    """Return whether a unit may go out to no more orders, and no order still holds it."""
-    state = connection.scalar(select(units.c.state).where(units.c.id == unit_id))
-    held = select(func.count()).where(bindings.c.unit_id == unit_id, bindings.c.state == HELD)
-    return state == UnitState.HELD.value and not connection.scalar(held)
+def _by_uses(bound: Iterable[BoundUnit]) -> list[tuple[int, list[int]]]:
+    """Return the ids of units by how often each is among them: once, but for reusable ones."""
+    found: dict[int, list[int]] = {}
+    for unit_id, uses in Counter(one.unit_id for one in bound).items():
+        found.setdefault(uses, []).append(unit_id)
+    return sorted(found.items())
+
+
+def _moved_if(condition: ColumnElement[bool], after: UnitState, by: By) -> dict[str, Any]:
+    """Return the values that move those units to a state of which the condition is true."""
+    state = case((condition, after.value), else_=units.c.state)
+    return {"state": state, "at_ms": case((condition, by.at_ms), else_=units.c.at_ms)}
 
 
 def _settle(
@@ -282,9 +288,3 @@ def _write_about(
     shared = {"unb": unb, "order_id": order_id, "reason": reason}
     rows = [{**shared, "goods_id": one.goods_id, "unit_id": one.unit_id} for one in bound]
     write_entries(connection, by, event, rows)
-
-
-def _move(connection: Connection, unit_id: int, before: UnitState, after: UnitState, by: By) -> None:
-    check_move(before, after)
-    mine = (units.c.id == unit_id, units.c.state == before.value)
-    connection.execute(update(units).where(*mine).values(state=after.value, at_ms=by.at_ms))
