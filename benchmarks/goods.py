@@ -27,6 +27,7 @@ from shoal.goods.imports import Imports
 from shoal.goods.stock_history import By
 from shoal.goods.unit_lines import lines_of_text
 from shoal.goods.unit_texts import UnitTexts
+from shoal.server.malloc_tuning import set_apart
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.goods_tables import units
@@ -108,6 +109,7 @@ async def picking(database: Database, made: Goods) -> None:
 
 async def main(count: int) -> None:
     """Print all figures."""
+    set_apart()  # as a server does: else each pass of the collector also looks through all modules
     with tempfile.TemporaryDirectory() as place:
         async with Database(Path(place)) as database:
             made = await stocked(database, count)

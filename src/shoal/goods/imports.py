@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, insert, select
 
 from shoal.clock import now_ms
@@ -48,8 +49,7 @@ SAME_FILE: Final = "same_file"
 """Why a line is a double: an earlier line says the same. Otherwise the reason is the state of the unit there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Double:
+class Double(msgspec.Struct, frozen=True, gc=False):
     """A line that brings a unit there is. ``first``: the earlier line, when it is of the same file."""
 
     line: int

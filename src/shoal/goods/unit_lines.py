@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from shoal.errors import InvalidInput
 from shoal.goods.unit_texts import clean_unit
 from shoal.rules.csv_tables import csv_lines, decoded
@@ -28,9 +30,10 @@ COLUMNS: Final = (
 half only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One unit that is sent: the number of its line, and its text."""
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One unit that is sent: the number of its line, and its text. The collector of cycles passes it over: 100,000 of
+    them would make each of its passes, which stops the loop, some 50 ms longer.
+    """
 
     number: int
     text: str
