@@ -13,10 +13,9 @@ from typing import Any, cast
 from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
 from shoal.errors import InvalidInput
 from shoal.rules.folding import folded_word
-from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
+from shoal.rules.rule_edits import parts_of
 
 MAX_DELIVERY_RULES = 1_000
-MAX_PARTS = 10
 MAX_COUNT = 200
 MAX_DELAY_SECONDS = 24 * 3600
 MAX_CONFIRM_HOURS = 240
@@ -123,19 +122,6 @@ def _goods(given: int | None) -> int | None:
     return None if given is None else _within(1, 2**62, "bad_delivery_goods")(given)
 
 
-def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
-    if len(given) > MAX_PARTS:
-        raise InvalidInput(f"at most {MAX_PARTS} messages", code="too_many_parts", limit=MAX_PARTS)
-    try:
-        parts = tuple([Part(**row) for row in given])
-    except ValueError as error:
-        raise InvalidInput(str(error), code="bad_part") from None
-    for part in parts:
-        if len(part.text) > MAX_REPLY_CHARACTERS:
-            raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
-    return parts
-
-
 def _confirm(given: Any) -> Confirm:
     if given in {None, "yes", "no"}:
         return cast("Confirm", given)
@@ -148,7 +134,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "spec": _spec,
     "goods_id": _goods,
     "count": _within(1, MAX_COUNT, "bad_delivery_count"),
-    "parts": _parts,
+    "parts": parts_of,
     "nothing_to_send": bool,
     "delay_seconds": _within(0, MAX_DELAY_SECONDS, "bad_delivery_delay"),
     "confirm": _confirm,

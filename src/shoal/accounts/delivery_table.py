@@ -12,13 +12,13 @@ from typing import Any
 from shoal.accounts.delivery_edits import (
     MAX_COUNT,
     MAX_DELAY_SECONDS,
-    MAX_PARTS,
     Values,
     goods_unknown,
     replaced,
 )
 from shoal.accounts.delivery_rule import Confirm, Deliveries, DeliveryRule
 from shoal.errors import InvalidInput
+from shoal.rules.rule_edits import MAX_PARTS
 from shoal.rules.rule_xlsx import FLAGS, flag_reader, one_of, part_of, part_text
 from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
 

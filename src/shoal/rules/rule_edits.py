@@ -324,7 +324,8 @@ def _schedule(given: Sequence[Mapping[str, Any]]) -> Schedule:
     return tuple(dict.fromkeys(spans))
 
 
-def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+def parts_of(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    """Return the messages of an answer, or of a delivery. Raise ``InvalidInput``."""
     if len(given) > MAX_PARTS:
         raise InvalidInput(f"at most {MAX_PARTS} messages in one answer", code="too_many_parts", limit=MAX_PARTS)
     try:
@@ -362,7 +363,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "item_ids": _item_ids,
     "priority": _priority,
     "schedule": _schedule,
-    "parts": _parts,
+    "parts": parts_of,
     "delay_seconds": _delay,
     "cooldown_seconds": _cooldown,
     "active": bool,
