@@ -16,6 +16,7 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.orders import group_prices
 from shoal.orders import order_status as status_module
 from shoal.orders import orders as orders_module
+from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_records import Order
 from shoal.orders.order_status import TAKE_UP_MS
 from shoal.orders.order_store import Action, ActionState, OrderStore, Why
@@ -83,8 +84,20 @@ async def test_a_second_bargain_does_not_wait_behind_the_first(shop: OneShop, mo
     monkeypatch.setattr(group_prices, "WAITS_SECONDS", (3600.0,) * 6)
     await shop.add(paid_message="货", free_shipping=True)
     page(shop, "等待刀成")
+    look, forget, steps = GroupPrices.look, GroupPrices.forget, list[str]()
+
+    async def noted(groups: GroupPrices) -> None:
+        await look(groups)
+        steps.append("looked")
+
+    def forgotten(groups: GroupPrices, order_id: str) -> None:
+        forget(groups, order_id)
+        steps.append("completed")
+
+    monkeypatch.setattr(GroupPrices, "look", noted)
+    monkeypatch.setattr(GroupPrices, "forget", forgotten)
     shop.site.pays(ORDER, "group")
-    await until(lambda: any(task.get_name() == "groups:shop" for task in asyncio.all_tasks()))
+    await until(lambda: steps[-2:] == ["completed", "looked"])  # it waits for an hour from its completion on
     monkeypatch.setattr(group_prices, "WAITS_SECONDS", (0.02,) * 6)
     is_paid_once_completed(shop)
     shop.site.pays(OTHER, "group")
