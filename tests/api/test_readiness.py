@@ -73,7 +73,7 @@ async def test_f6_however_many_ask_there_is_one_look_and_nobody_waits_long(
                 most = max(most, writer.waiting)
                 await asyncio.sleep(0.01)
             assert {task.result().status_code for task in asking} == {503}
-            assert most <= 2  # one look, and what a task observed meanwhile
+            assert most <= 2  # one look, and an observation of a task
         await until_told(lambda: _status(door), 200)
         monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 60.0)  # however slow the machine is
         monkeypatch.setattr("shoal.api.routes.health.PROBE_SECONDS", 60.0)

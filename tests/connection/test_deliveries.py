@@ -1,4 +1,4 @@
-"""Counted goods over the real wire: what the buyer holds in the end, whatever the page, the site and the process do."""
+"""Counted goods over the real wire: what the buyer holds in the end, under faults of page, site and process."""
 
 from __future__ import annotations
 

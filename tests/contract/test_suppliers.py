@@ -1,4 +1,4 @@
-"""Units from a supplier, over real HTTP: each bought at most once, whatever is answered, also after a death."""
+"""Units from a supplier, over real HTTP: each bought at most once under every answer, also after a death."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One part of the proof of delivery: a real server and site, orders without a pause, kills and failing stores.
 
-Shops share three goods, one for each spec. While buyers pay, the server is killed in the middle of whatever it does, or
+Shops share three goods, one for each spec. While buyers pay, the server is killed in the middle of its work, or
 its store takes no writes for a moment. After each kill the invariants are asked of the files before anything else
 touches them. In the end an owner looks after what is uncertain, as the console tells, and what each buyer holds
 is counted.

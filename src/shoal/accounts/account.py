@@ -141,7 +141,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     ``timezone`` (empty: Shanghai) applies to the hours of rules. ``matcher`` is ``keywords``
     compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
 
-    Three switches: ``replies`` (automatic answers to messages), ``delivery`` (whatever is done for orders by itself)
+    Three switches: ``replies`` (automatic answers to messages), ``delivery`` (all automatic work for orders)
     and ``auto_confirm`` (shipments are confirmed; only while ``delivery`` is on too).
 
     ``deliveries`` say what buyers get. ``paid_message`` and the items show the simple ones (see ``delivery_views``):

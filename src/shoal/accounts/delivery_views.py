@@ -1,6 +1,6 @@
 """The old settings of shops and items (``paid_message``, ``nothing_to_send``) as views of delivery rules.
 
-Both are values of a snapshot and always agree: whoever changes one changes the other (see ``agreeing``). The journal
+Both are values of a snapshot and always agree: a change of one changes the other (see ``agreeing``). The journal
 has a simple rule as the old setting, so entries from before there were rules fold to the same account.
 """
 

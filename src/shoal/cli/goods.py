@@ -108,7 +108,7 @@ def void_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = Non
 
 @goods.command("return", help=words("cli.goods.help.return"))
 def return_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
-    """Note that a buyer gave a unit back. Nobody gets it again."""
+    """Note that a buyer gave a unit back. It is not sold again."""
     run(_act(url, goods_id, ("units", str(unit_id), "return"), {"reason": reason}))
 
 

@@ -33,7 +33,7 @@ class Place(StrEnum):
     INTERRUPTED = "interrupted"
     """It was being fetched when the program ended: it may have been bought."""
     DOUBTED = "doubted"
-    """It may have been bought, and nobody knows. A person decides."""
+    """It is not known whether it was bought. A person decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def settle_unit(
 ) -> Meaning:
     """Store what a supplier answered about a unit; return what it means. A unit that is settled stays as it is.
 
-    A unit whose order gave it up meanwhile becomes free: it was bought, and nobody has it.
+    A unit whose order gave it up before becomes free: it was bought, and no order has it.
     """
     mine = units.c.id == unit_id
     state = connection.scalar(select(units.c.state).where(mine).with_for_update())
@@ -132,7 +132,7 @@ def settle_unit(
             check_move(UnitState.FETCHING, UnitState.HELD)
             values: dict[str, Any] = {"sealed": texts.seal(answer.code, goods.owner_id), "digest": digest}
             after = UnitState.FREE if bound is None else UnitState.HELD
-            if bound is not None and bound["state"] == OUT:  # its owner settled the order meanwhile
+            if bound is not None and bound["state"] == OUT:  # its owner has settled the order
                 after = UnitState.OUT
             values |= {"state": after.value, "uses": int(bound is not None)}
             connection.execute(update(units).where(mine).values(at_ms=by.at_ms, **values))

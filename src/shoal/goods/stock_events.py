@@ -29,7 +29,7 @@ def _owners(connection: Connection, *, goods_ids: set[int]) -> list[tuple[int, i
 
 
 class StockEvents:
-    """Publishes one event for each of the goods that changed lately. While nobody listens it does nothing."""
+    """Publishes one event for each of the goods that changed lately. Without listeners it does nothing."""
 
     def __init__(self, database: Database, events: EventBus, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database

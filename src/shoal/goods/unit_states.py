@@ -17,7 +17,7 @@ class UnitState(StrEnum):
     HELD = "held"
     """It is bound to an order, and it is not known that it left."""
     OUT = "out"
-    """It left, or may have left: it goes to nobody else."""
+    """It left, or may have left: it is not sold again."""
     VOID = "void"
     """Its owner took it out of the stock."""
     RETURNED = "returned"

@@ -178,7 +178,7 @@ def settle_delivery(
 
 
 def owner_settled(connection: Connection, account_id: str, order_id: str, actor: str, now_ms: int) -> None:
-    """Close a delivery because its owner says that the order has what it needs. Its units go to nobody else."""
+    """Close a delivery because its owner says that the order has what it needs. Its units go to no other order."""
     delivery = read_delivery(connection, account_id, order_id)
     if delivery is None:
         units_went_out(connection, _unb_of(connection, account_id), order_id, By(actor=actor, at_ms=now_ms))
@@ -216,7 +216,7 @@ def let_go(connection: Connection, account_id: str, order_id: str, why: str, now
 
 
 def let_go_of_doubts(connection: Connection, account_id: str, order_id: str, actor: str, now_ms: int) -> None:
-    """Part an order from units of which nobody knows whether a supplier sold them: its owner wants it served."""
+    """Part an order from units of which it is not known whether a supplier sold them, because its owner asks again."""
     by = By(actor=actor, at_ms=now_ms)
     let_go_of_doubted(connection, unb=_unb_of(connection, account_id), order_id=order_id, by=by)
 

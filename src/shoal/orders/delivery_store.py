@@ -62,7 +62,7 @@ class DeliveryStore:
         ``may`` says no, the action is not due any more, or the order has ended. Too few units: nothing is bound, and
         ``out_of_stock`` is the order's problem; units that cannot be opened: ``unit_lost``.
 
-        A message that arrived meanwhile is not sent again. An uncertain one is sent again as it is, with its uuid: a
+        A message that has arrived is not sent again. An uncertain one is sent again as it is, with its uuid: a
         site that knows the uuid drops the repeat.
 
         An order that has units keeps them: those of an earlier try, and those that were bound before, as for goods of a

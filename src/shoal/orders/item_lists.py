@@ -45,7 +45,7 @@ class ItemLists:
             return titles
 
     def _forget_old(self) -> None:
-        """Drop the lists that are no longer current, also of accounts that nobody asks about any more."""
+        """Drop the lists that are no longer current, also of accounts that are not asked about now."""
         since = steady_ms() - KEPT_MS
         for account_id in [name for name, known in self._known.items() if known.read_at_ms <= since]:
             del self._known[account_id]

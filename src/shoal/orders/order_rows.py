@@ -330,7 +330,7 @@ class OrderRow(ActionRows):
         return state
 
     def _lost_its_messages(self, delivery: Delivery | None) -> bool:
-        """Return whether messages were begun that are written down no more: their account was removed meanwhile.
+        """Return whether messages were begun whose rows are gone, because their account was removed.
 
         A delivery and its messages are begun at once, so without any they were deleted, and may have left before.
         """

@@ -105,8 +105,8 @@ class SentAgain:
     ) -> Sequence[Sending]:
         """Bind one more unit in place of one that went out, and store the message that carries it.
 
-        The unit counts as out at once: from now on it may leave, and it goes to nobody else. Raises ``OutOfStock``, and
-        ``Conflict`` like ``bind_another``.
+        The unit counts as out at once: from now on it may leave, and it goes to no other order. Raises ``OutOfStock``,
+        and ``Conflict`` like ``bind_another``.
         """
         if len(rows) != 1:
             raise StoreError("one unit is sent in one message")

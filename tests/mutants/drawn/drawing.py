@@ -47,7 +47,7 @@ def defect(file: str, source: str, place: Place) -> Drawn:
 
 
 def found_again(drawn: Drawn, source: str) -> Drawn | None:
-    """The defect in a later text of its file: in the nearest line that says the same, whatever its indent.
+    """The defect in a later text of its file: in the nearest line that says the same, at any indent.
 
     ``None``: no line says it, or the defect there is not Python.
     """

@@ -113,7 +113,7 @@ async def test_a_unit_whose_message_never_left_stays_with_the_order_and_goes_aga
     with pytest.raises(NotSent):
         await once_more(shop, 1, sender=ended)
     assert len(shop.site.said) == 2
-    assert await states_of(shop.database, goods_id) == {"free": 1, "out": 3}, "it may leave, so nobody else gets it"
+    assert await states_of(shop.database, goods_id) == {"free": 1, "out": 3}, "it may leave, so no other order gets it"
     await shop.manager.update_cookie_status("shop", True, caller=ANN)
     await shop.running()
     await once_more(shop)

@@ -2417,7 +2417,7 @@ export interface paths {
         put?: never;
         /**
          * Mark a unit as returned
-         * @description Note that a buyer gave a unit back. Nobody gets it again: the buyer knows it.
+         * @description Note that a buyer gave a unit back. It is not sold again, because the buyer knows it.
          */
         post: operations["return_unit"];
         delete?: never;
@@ -2437,7 +2437,7 @@ export interface paths {
         put?: never;
         /**
          * Mark a unit as doubted
-         * @description Note that somebody else may have a unit, or that it may not work. Nobody gets it from now on.
+         * @description Note that a unit may be known to others, or may not work. It is not sold from now on.
          */
         post: operations["doubt_unit"];
         delete?: never;

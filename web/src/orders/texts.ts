@@ -294,7 +294,7 @@ const en: Texts<typeof zh> = {
   another: 'Send another…',
   anotherTitle: 'Send another unit instead of unit {n}?',
   anotherText:
-    'One more unit is taken from the stock and sent to the buyer, with the reason. The old one goes to nobody else.',
+    'One more unit is taken from the stock and sent to the buyer, with the reason. The old one is not sold again.',
   again: 'Send again…',
   againTitle: 'Send the same once more?',
   againText: 'The buyer gets all messages again, with the same units. Nothing is taken from the stock.',

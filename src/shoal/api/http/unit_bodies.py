@@ -45,7 +45,7 @@ class _InMemory(MultiPartParser):
 
 
 class _UnitsRequest(Request):
-    """Gives FastAPI one JSON object, whatever a request holds: ``lines`` are texts, one ``SentFile``, or an error."""
+    """Gives FastAPI one JSON object for each kind of request: ``lines`` are texts, one ``SentFile``, or an error."""
 
     def __init__(self, request: Request) -> None:
         sent = Headers(scope=request.scope).get("content-type", "")

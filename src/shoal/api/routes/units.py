@@ -210,7 +210,7 @@ async def void_unit(
 async def return_unit(
     body: ReasonBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
 ) -> UnitShape:
-    """Note that a buyer gave a unit back. Nobody gets it again: the buyer knows it."""
+    """Note that a buyer gave a unit back. It is not sold again, because the buyer knows it."""
     unit = await server.goods.units.move(goods, unit_id, UnitState.RETURNED, by, reason=body.reason)
     await _note(server, AuditEvent.UNIT_RETURNED, goods, unit_id, by=by, origin=origin, reason=body.reason)
     return UnitShape(**unit_fields(unit))
@@ -220,7 +220,7 @@ async def return_unit(
 async def doubt_unit(
     body: ReasonBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
 ) -> UnitShape:
-    """Note that somebody else may have a unit, or that it may not work. Nobody gets it from now on."""
+    """Note that a unit may be known to others, or may not work. It is not sold from now on."""
     unit = await server.goods.units.move(goods, unit_id, UnitState.DOUBTED, by, reason=body.reason)
     await _note(server, AuditEvent.UNIT_DOUBTED, goods, unit_id, by=by, origin=origin, reason=body.reason)
     return UnitShape(**unit_fields(unit))
