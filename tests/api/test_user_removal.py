@@ -56,7 +56,7 @@ async def test_a22_who_is_removed_leaves_no_shop_that_answers(door: Door) -> Non
     assert row.user_id == 1
 
 
-async def test_a22_a_departure_that_a_death_cut_in_two_goes_on_at_the_next_start(tmp_path: Path) -> None:
+async def test_a22_a_removal_that_a_death_cut_in_two_goes_on_at_the_next_start(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with open_door(data) as door, another_person(door) as bob:
         await bob.add("bobs", 2)
@@ -92,7 +92,7 @@ async def test_a_shop_that_is_being_added_while_its_owner_goes_goes_too(door: Do
         assert set(manager.accounts) == {"shop"}
 
 
-async def test_a_database_that_refuses_delays_a_departure_and_does_not_end_it(
+async def test_a_database_that_refuses_delays_a_removal_and_does_not_end_it(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(user_removal, "AGAIN_SECONDS", (0.01, 0.02))

@@ -19,7 +19,7 @@ from shoal.errors import StoreError, UnknownAccount
 from shoal.storage.database import Database
 from shoal.storage.goods_rows import delete_units_of
 
-log = structlog.get_logger("shoal.departures")
+log = structlog.get_logger("shoal.user_removal")
 
 AT_ONCE: Final = 50
 """How many accounts of a user are stopped at a time."""

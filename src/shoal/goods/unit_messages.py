@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from shoal.accounts.delivery_rule import CODES
 from shoal.errors import StoreError
-from shoal.goods.departures import Departures
+from shoal.goods.sent_units import SentUnits
 from shoal.goods.unit_texts import UnitTexts, masked
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.sealed_texts import UNITS_LOST
@@ -23,9 +23,9 @@ def with_codes(text: str, codes: Sequence[str]) -> str:
 class UnitMessages:
     """Opens and recognises the messages that carry units (``messages.sealed_texts.SealedTexts``)."""
 
-    def __init__(self, texts: UnitTexts, departures: Departures | None = None) -> None:
+    def __init__(self, texts: UnitTexts, sent_units: SentUnits | None = None) -> None:
         self._texts = texts
-        self._departures = departures
+        self._sent_units = sent_units
 
     def digest_of_message(self, text: str, /) -> str:
         """Return what only this text has, however blanks and widths are written."""
@@ -45,9 +45,9 @@ class UnitMessages:
             return with_codes(row.text, [masked("")] * len(row.units.split(",")))
 
     async def before_leaving(self) -> None:
-        """Note the units that may leave now (``Departures.note``). Raises ``StoreError``."""
-        if self._departures is not None:
-            await self._departures.note()
+        """Note the units that may leave now (``SentUnits.note``). Raises ``StoreError``."""
+        if self._sent_units is not None:
+            await self._sent_units.note()
 
     def _filled(self, connection: Connection, row: OutboxRow, shown: Callable[[str], str]) -> str:
         if not row.units:

@@ -70,7 +70,7 @@ async def open_accounts(
         closing.later("reload", reload.close)
         closing.push_async_callback(_rereading(storage.database, manager, authorization))
         user_removal = UserRemoval(storage.database, users.users, manager, users.sessions)
-        closing.later("departures", user_removal.close)
+        closing.later("user removal", user_removal.close)
 
         async def start() -> None:
             await storage.database.checked()

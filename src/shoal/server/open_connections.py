@@ -15,8 +15,8 @@ from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.errors import StoreError
-from shoal.goods.departures import FILE_NAME, Departures
 from shoal.goods.goods_components import open_supplier_units
+from shoal.goods.sent_units import FILE_NAME, SentUnits
 from shoal.goods.stock_events import StockEvents
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
@@ -61,9 +61,9 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         stock_events = StockEvents(storage.database, published.events)
         closing.later("stock events", stock_events.close)
         texts = await UnitTexts.load(storage.database, storage.vault)
-        departures = Departures(storage.database, texts, settings.data_dir / FILE_NAME)
+        sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME)
         with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
-            await departures.open()
+            await sent_units.open()
         order_store = OrderStore(storage.database, texts=texts)
         order_store.on_change(lambda order: published.publish_event(order_event(order)))
         pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
@@ -78,7 +78,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             settings=settings,
             credentials=Credentials(storage.database, storage.vault),
             message_log=MessageLog(
-                storage.database, publish=published.publish_event, sealed=UnitMessages(texts, departures)
+                storage.database, publish=published.publish_event, sealed=UnitMessages(texts, sent_units)
             ),
             order_store=order_store,
             positions=SyncCursors(storage.database),

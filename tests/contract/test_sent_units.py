@@ -9,10 +9,10 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from goods_steps import an_owner, by, changed, some_goods, states_of, unit_texts
 from shoal.goods.bindings import bind_units, release_units, units_of_order, units_went_out
-from shoal.goods.departures import Departures
 from shoal.goods.goods import Goods
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
+from shoal.goods.sent_units import SentUnits
 from shoal.goods.unit_lines import lines_of_list
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import bindings, units
@@ -29,8 +29,8 @@ async def codes(database: Database, vault: Vault) -> Goods:
     return made
 
 
-async def opened(database: Database, vault: Vault, path: Path) -> Departures:
-    found = Departures(database, await unit_texts(database, vault), path / "units.log")
+async def opened(database: Database, vault: Vault, path: Path) -> SentUnits:
+    found = SentUnits(database, await unit_texts(database, vault), path / "units.log")
     await found.open()
     return found
 

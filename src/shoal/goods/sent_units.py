@@ -1,4 +1,4 @@
-"""``Departures``: a file beside the database that names each unit before it leaves.
+"""``SentUnits``: a file beside the database that names each unit before it leaves.
 
 A restored older backup brings units back as free that left since. The file says which ones: they are doubted, and their
 orders keep them. Where the file is not there (a backup in a new directory), nothing says what left: then all goods with
@@ -30,7 +30,7 @@ from shoal.storage.goods_tables import BOUND, bindings, goods, units
 log = structlog.get_logger("shoal.goods")
 
 FILE_NAME: Final = "units.log"
-FACT: Final = "departures"
+FACT: Final = "sent_units"
 """The ``store_meta`` key of the file that belongs to a database."""
 RESTORED: Final = "restored"
 """The reason in the stock's history of what a restore changed."""
@@ -40,7 +40,7 @@ _PAGE: Final = 1_000
 _NEXT_UNIT: Final = text("SELECT setval(pg_get_serial_sequence('units', 'id'), (SELECT max(id) FROM units))")
 
 
-class Departure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class SentUnit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A unit that was bound to an order. ``number`` is the id of its binding, ``digest`` recognises its text."""
 
     number: int
@@ -63,7 +63,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     before: int = 0
 
 
-class Departures:
+class SentUnits:
     """The file of one database. Without a ``path`` nothing is kept, and a restore cannot be noticed."""
 
     def __init__(
@@ -128,7 +128,7 @@ class Departures:
             await asyncio.to_thread(_write, path, head, lines)
         return lines[-1].number if lines else head.before
 
-    async def _doubt(self, missing: Sequence[Departure]) -> int:
+    async def _doubt(self, missing: Sequence[SentUnit]) -> int:
         """Give the orders the units that left to them, doubt those, and return the newest binding."""
         last = list({line.unit if line.once else (line.unit, line.number): line for line in missing}.values())
         count = await self._database.write(lambda connection: _doubt(connection, last, self._now_ms()))
@@ -145,7 +145,7 @@ def _newest(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(bindings.c.id))) or 0)
 
 
-def _bound_after(connection: Connection, number: int) -> list[Departure]:
+def _bound_after(connection: Connection, number: int) -> list[SentUnit]:
     query = (
         select(bindings, units.c.digest)
         .outerjoin(units, units.c.id == bindings.c.unit_id)
@@ -154,7 +154,7 @@ def _bound_after(connection: Connection, number: int) -> list[Departure]:
         .limit(_PAGE)
     )
     return [
-        Departure(
+        SentUnit(
             number=row["id"], goods=row["goods_id"], owner=row["owner_id"], unit=row["unit_id"], place=row["unit_no"],
             unb=row["unb"], order=row["order_id"], digest=row["digest"] or "", once=bool(row["one_time"]),
             replaces=row["replaces"], reason=row["reason"],
@@ -163,7 +163,7 @@ def _bound_after(connection: Connection, number: int) -> list[Departure]:
     ]  # fmt: skip
 
 
-def _doubt(connection: Connection, lines: Iterable[Departure], now: int) -> int:
+def _doubt(connection: Connection, lines: Iterable[SentUnit], now: int) -> int:
     """Bind each unit to the order that it left to, and doubt it. Return how many were free or held for another."""
     by, doubted = By(actor="server", at_ms=now), 0
     for line in lines:
@@ -188,7 +188,7 @@ def _doubt(connection: Connection, lines: Iterable[Departure], now: int) -> int:
     return doubted
 
 
-def _unit_of(line: Departure, now: int) -> dict[str, object]:
+def _unit_of(line: SentUnit, now: int) -> dict[str, object]:
     """Return the row of a unit that came after the backup: without its text, but known when it is imported again."""
     return {
         "id": line.unit, "goods_id": line.goods, "owner_id": line.owner, "sealed": None, "digest": line.digest or None,
@@ -196,18 +196,18 @@ def _unit_of(line: Departure, now: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _is_limited(connection: Connection, line: Departure) -> bool:
+def _is_limited(connection: Connection, line: SentUnit) -> bool:
     return connection.scalar(select(goods.c.uses_each).where(goods.c.id == line.goods)) is not None
 
 
-def _take_from_others(connection: Connection, line: Departure, now: int) -> None:
+def _take_from_others(connection: Connection, line: SentUnit, now: int) -> None:
     """Release a unit that the backup holds for an order: that order gave it back before it left to this one."""
     held = (bindings.c.unit_id == line.unit, bindings.c.state == "held")
     released = {"state": "released", "settled_at_ms": now, "reason": RESTORED}
     connection.execute(update(bindings).where(*held).values(released))
 
 
-def _bind(connection: Connection, line: Departure, unit_id: int, now: int) -> None:
+def _bind(connection: Connection, line: SentUnit, unit_id: int, now: int) -> None:
     mine = (bindings.c.unb == line.unb, bindings.c.order_id == line.order, bindings.c.unit_no == line.place)
     if connection.scalar(select(bindings.c.id).where(*mine, text(BOUND))) is not None:
         return
@@ -238,25 +238,25 @@ def _switch_off(connection: Connection, now: int) -> int:
 # ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read(path: Path) -> tuple[_Head | None, list[Departure]]:
+def _read(path: Path) -> tuple[_Head | None, list[SentUnit]]:
     """Return the head and the lines. A last line that a crash cut off is left out."""
     try:
         raw = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return None, []
-    lines: list[Departure] = []
+    lines: list[SentUnit] = []
     try:
         head = msgspec.json.decode(raw[0], type=_Head)
     except msgspec.MsgspecError:
         return None, []
-    decoder = msgspec.json.Decoder(Departure)
+    decoder = msgspec.json.Decoder(SentUnit)
     for line in raw[1:]:
         with suppress(msgspec.MsgspecError):
             lines.append(decoder.decode(line))
     return head, lines
 
 
-def _append(path: Path, lines: Iterable[Departure]) -> None:
+def _append(path: Path, lines: Iterable[SentUnit]) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "ab") as file:
         file.write(b"\n" + b"\n".join(map(msgspec.json.encode, lines)))  # after a line that a crash cut off
@@ -264,7 +264,7 @@ def _append(path: Path, lines: Iterable[Departure]) -> None:
         os.fsync(file.fileno())
 
 
-def _write(path: Path, head: _Head, lines: Iterable[Departure]) -> None:
+def _write(path: Path, head: _Head, lines: Iterable[SentUnit]) -> None:
     """Write the file anew, durably. One of another database stays beside it."""
     old, _ = _read(path)
     if old is not None and old.database != head.database:
@@ -283,5 +283,5 @@ def _write(path: Path, head: _Head, lines: Iterable[Departure]) -> None:
         os.close(directory)
 
 
-def _renumbered(line: Departure, number: int) -> Departure:
+def _renumbered(line: SentUnit, number: int) -> SentUnit:
     return msgspec.structs.replace(line, number=number)
