@@ -141,6 +141,7 @@ bench-compare: $(READY)
 	$(BIN)/python -m benchmarks.http --base "$(BASE)" --accounts 50
 	$(BIN)/python -m benchmarks.rules --base "$(BASE)"
 
+# Short forms of all benchmarks, at most 12 minutes on 2 quiet cores. The tables go to docs/results.md.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.http --accounts 50 --rounds 1
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000
@@ -150,11 +151,12 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.startup --rounds 1
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
-	$(BIN)/python -m benchmarks.console
+	$(BIN)/python -m benchmarks.console --accounts 200
 	$(BIN)/python -m benchmarks.crowded
-	$(BIN)/python -m benchmarks.connections --accounts 1000
+	$(BIN)/python -m benchmarks.connections --accounts 1000 --idle-seconds 20
 	$(BIN)/python -m benchmarks.goods
 	$(BIN)/python -m benchmarks.orders
+	$(BIN)/python scripts/newest_figures.py
 
 # Shoal's bills of materials, as CycloneDX files in dist/.
 AUDIT := .venv-audit/.installed

@@ -1,8 +1,9 @@
 """Memory of idle accounts, and connection speed, over TLS: ``python -m benchmarks.connections``.
 
-``shoal serve`` and the sandbox run as separate processes. For each size the accounts are added through the API. Then
-the server is restarted twice with stored tokens: with the default limits, and with raised ones. Memory is read from the
-kernel, less that of a server without accounts; the kernel's socket buffers are not included.
+``shoal serve`` and the sandbox run as separate processes. For each size the accounts are added through the API, which
+is their first start. Then the server is restarted twice with stored tokens: with the default limits, and with raised
+ones. Memory is read from the kernel, less that of a server without accounts; the kernel's socket buffers are not
+included.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
+from benchmarks.figures import keep
 from benchmarks.processes import Process, SandboxProcess, ServerProcess
 
 LIMIT_KIB = 100.0
@@ -93,8 +96,8 @@ def _trust(sandbox: SandboxProcess) -> dict[str, str]:
     return {"SSL_CERT_FILE": sandbox.authority} if sandbox.authority else {}
 
 
-async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> None:
-    """Measure one size and print the results."""
+async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> list[dict[str, Any]]:
+    """Measure one size. Return a row for each start."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         sandbox = await SandboxProcess(root / "sandbox.log").start(shops=accounts, tls=root / "tls" if tls else None)
@@ -107,34 +110,39 @@ async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> None:
             await server.start()
             added = await add_all(server, cookies)
             first = added + await all_running(server, accounts, limit_seconds=1200)
-            print(f"\n{accounts:,} accounts, {'TLS' if tls else 'without TLS'}", flush=True)
-            print(f"  added by the API in {added:.1f} s; with their first token and connected after {first:.1f} s")
+            start = {
+                "start": "the first, 1,000 starts/s allowed",
+                "s until answered": None,
+                "s until all run": first,
+                "CPU ms of a connection": cpu_seconds(server) / accounts * 1e3,
+            }
+            rows = [start | await _idle(server, sandbox, accounts, idle_seconds, *bare)]
             await server.end(seconds=60)
             for name in OPEN_LIMITS:
                 server.environment.pop(name)
-            await _started(server, accounts, "the default limits (20 starts/s)")
-            await _idle(server, sandbox, accounts, idle_seconds, *bare)
+            began = await _started(server, accounts, "the default limits (20 starts/s)")
+            rows.append(began | await _idle(server, sandbox, accounts, idle_seconds, *bare))
             await server.end(seconds=60)
             server.environment |= OPEN_LIMITS
-            await _started(server, accounts, "1,000 starts/s allowed")
-            await _idle(server, sandbox, accounts, idle_seconds, *bare)
+            began = await _started(server, accounts, "1,000 starts/s allowed")
+            rows.append(began | await _idle(server, sandbox, accounts, idle_seconds, *bare))
+            return [{"accounts": accounts, **row} for row in rows]
         finally:
             await server.close()
             await sandbox.end()
 
 
-async def _started(server: ServerProcess, accounts: int, how: str) -> None:
+async def _started(server: ServerProcess, accounts: int, how: str) -> dict[str, Any]:
     began = time.perf_counter()
     await server.start()
     opened = time.perf_counter() - began
     running = await all_running(server, accounts, limit_seconds=1200)
-    total = time.perf_counter() - began
-    cpu = cpu_seconds(server)
-    print(
-        f"  started again with {how}: answers after {opened:.1f} s, all running {running:.1f} s later "
-        f"({accounts / running:,.0f} connections/s, {cpu / accounts * 1e3:.1f} ms CPU each; {total:.1f} s in all)",
-        flush=True,
-    )
+    return {
+        "start": how,
+        "s until answered": opened,
+        "s until all run": opened + running,
+        "CPU ms of a connection": cpu_seconds(server) / accounts * 1e3,
+    }
 
 
 async def _idle(
@@ -144,24 +152,25 @@ async def _idle(
     seconds: float,
     empty: Memory,
     bare_sandbox: Memory,
-) -> None:
+) -> dict[str, Any]:
     await asyncio.sleep(SETTLE_SECONDS)
     before, before_there = cpu_seconds(server), cpu_seconds(sandbox)
     waits = await _answers(server, seconds)
     used, used_there = cpu_seconds(server) - before, cpu_seconds(sandbox) - before_there
     now, there = Memory.of(server), Memory.of(sandbox)
     each = {name: (getattr(now, name) - getattr(empty, name)) / accounts for name in ("rss", "pss", "anonymous")}
-    verdict = "within" if each["rss"] <= LIMIT_KIB else "ABOVE"
-    print(
-        f"  an idle account: {each['rss']:.1f} KiB RSS, {each['pss']:.1f} PSS, {each['anonymous']:.1f} anonymous "
-        f"({verdict} the limit of {LIMIT_KIB:.0f} KiB); {used / seconds / accounts * 1e6:.0f} µs CPU per second\n"
-        f"  the server: {now.rss / 1024:.0f} MiB RSS of which {empty.rss / 1024:.0f} without accounts, "
-        f"{used / seconds:.1%} of one core; GET /health p50 {statistics.median(waits) * 1e3:.1f} ms, "
-        f"slowest {max(waits) * 1e3:.0f} ms\n"
-        f"  the sandbox: {(there.rss - bare_sandbox.rss) / accounts:.1f} KiB RSS per connected account, "
-        f"{used_there / seconds:.1%} of one core",
-        flush=True,
-    )
+    return {
+        **{f"idle account: {name} KiB": kib for name, kib in each.items()},
+        "limit KiB": LIMIT_KIB,
+        "CPU µs a second": used / seconds / accounts * 1e6,
+        "server MiB": now.rss / 1024,
+        "of it without accounts": empty.rss / 1024,
+        "% of a core": used / seconds * 100,
+        "/health p50 ms": statistics.median(waits) * 1e3,
+        "longest ms": max(waits) * 1e3,
+        "sandbox KiB": (there.rss - bare_sandbox.rss) / accounts,
+        "sandbox % of a core": used_there / seconds * 100,
+    }
 
 
 async def _answers(server: ServerProcess, seconds: float) -> list[float]:
@@ -186,8 +195,9 @@ def main() -> None:
         sys.exit("Memory is read from Linux's /proc; there is none here.")
     if os.geteuid() != 0:
         sys.exit("A server lets no other process look into its memory; run this as root.")
-    for accounts in arguments.accounts:
-        asyncio.run(measure(accounts, arguments.idle_seconds, tls=not arguments.plain))
+    tls = not arguments.plain
+    rows = [row for size in arguments.accounts for row in asyncio.run(measure(size, arguments.idle_seconds, tls=tls))]
+    keep("connections", rows, about=f"Idle accounts {'over TLS' if tls else 'without TLS'} after each kind of start")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
 
 from benchmarks.chromium import FLAGS, chromium_path
+from benchmarks.figures import keep
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
 
 CONNECTED = 30
@@ -64,6 +65,9 @@ window.liveAt = new Promise((resolve) => {
   }).observe(document, { subtree: true, childList: true, attributes: true })
 })
 """
+
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ async def shown(context: BrowserContext, path: str) -> Page:
     return page
 
 
-async def change_to_dom(setting: Setting) -> str:
+async def change_to_dom(setting: Setting) -> Row:
     """Measure the time from a change through the API until the switch in another browser moves."""
     context = await visitor(setting)
     page = await shown(context, "/console/accounts")
@@ -134,12 +138,12 @@ async def change_to_dom(setting: Setting) -> str:
     await context.close()
     assert [(account, value) for account, value, _ in seen] == [(account, value) for account, value, _ in sent]
     waits = [there[2] - here[2] for here, there in zip(sent, seen, strict=True)]
-    return f"change by the API -> DOM of another browser   n={len(waits)}  {_figures(waits)}"
+    return {"measured": "a change by the API until another browser shows it", **_figures(waits)}
 
 
-async def cold_start(setting: Setting) -> str:
+async def cold_start(setting: Setting) -> Row:
     """Measure the time from a browser's first request, with an empty cache, until the live shops are shown."""
-    times, wire = [], ""
+    times, kilobytes = [], 0.0
     for _ in range(COLD_STARTS):
         context = await visitor(setting)
         page = await context.new_page()
@@ -148,9 +152,9 @@ async def cold_start(setting: Setting) -> str:
         await page.goto("/console/accounts")
         times.append(await page.evaluate("liveAt"))
         await page.wait_for_load_state("networkidle")
-        wire = meter.words()
+        kilobytes = meter.kilobytes
         await context.close()
-    return f"cold, until the shops are shown and live     n={len(times)}  {_figures(times)}\n{wire}"
+    return {"measured": "an empty cache until the live shops are shown", **_figures(times), "received KB": kilobytes}
 
 
 class WireMeter:
@@ -158,44 +162,32 @@ class WireMeter:
 
     def __init__(self) -> None:
         self.files = 0
-        self.requests = 0
         self.frames = 0
-        self.encodings: dict[str, int] = {}
 
     @classmethod
     async def on(cls, page: Page) -> WireMeter:
         """Start to count for a page."""
         meter = cls()
         devtools: CDPSession = await page.context.new_cdp_session(page)
-        devtools.on("Network.responseReceived", meter._answered)
         devtools.on("Network.loadingFinished", meter._finished)
         devtools.on("Network.webSocketFrameReceived", meter._heard)
         await devtools.send("Network.enable")
         return meter
 
-    def _answered(self, event: dict[str, Any]) -> None:
-        headers = {name.lower(): value for name, value in event["response"]["headers"].items()}
-        name = headers.get("content-encoding", "plain")
-        self.encodings[name] = self.encodings.get(name, 0) + 1
-
     def _finished(self, event: dict[str, Any]) -> None:
-        self.requests += 1
         self.files += round(event["encodedDataLength"])
 
     def _heard(self, event: dict[str, Any]) -> None:
         self.frames += len(event["response"]["payloadData"].encode())
 
-    def words(self) -> str:
-        """Return the sums as text."""
-        packed = ", ".join(f"{count} {name}" for name, count in sorted(self.encodings.items()))
-        return (
-            f"  over the wire: {self.files / 1000:.0f} KB in {self.requests} requests ({packed}), "
-            f"and {self.frames / 1000:.0f} KB of snapshot over the socket"
-        )
+    @property
+    def kilobytes(self) -> float:
+        """Files as sent, and frames of the socket."""
+        return (self.files + self.frames) / 1000
 
 
-async def burst(setting: Setting, path: str) -> str:
-    """Measure the gaps between a page's frames during many changes."""
+async def burst(setting: Setting, path: str) -> Row:
+    """Measure the gaps between a page's frames during many changes, and its thread's CPU time."""
     context = await visitor(setting)
     page = await shown(context, path)
     await page.wait_for_load_state("networkidle")
@@ -216,7 +208,6 @@ async def burst(setting: Setting, path: str) -> str:
         enabled |= updates
         answer = await setting.server.ok("PUT", "/cookies/status?wait=0", {"updates": updates})
         assert all(row["outcome"] == "changed" for row in answer["results"])
-    took = time.monotonic() - began
     await asyncio.sleep(1)
     gaps: list[float] = await page.evaluate("gaps.splice(0)")
     tasks: list[float] = await page.evaluate("tasks")
@@ -225,11 +216,13 @@ async def burst(setting: Setting, path: str) -> str:
     back = {name: True for name, on in enabled.items() if not on}
     if back:
         await setting.server.ok("PUT", "/cookies/status?wait=0", {"updates": back})
-    return (
-        f"{BURST_CHANGES} changes in {took:.1f} s, {path:<18} worst frame gap {max(gaps):.0f} ms, "
-        f"p99 {_share(gaps, 0.99):.0f} ms (at rest {max(calm):.0f} ms); longest task {max(tasks, default=0):.0f} ms; "
-        f"the page's thread worked {busy * 1000:.0f} ms"
-    )
+    return {
+        "measured": f"frame gaps of {path} during {BURST_CHANGES} changes in {BURST_SECONDS:g} s",
+        **_figures(gaps),
+        "longest at rest ms": max(calm),
+        "longest task ms": max(tasks, default=0.0),
+        "page's CPU ms": busy * 1000,
+    }
 
 
 async def _script_seconds(devtools: CDPSession) -> float:
@@ -238,8 +231,13 @@ async def _script_seconds(devtools: CDPSession) -> float:
     return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
 
-def _figures(values: list[float]) -> str:
-    return f"median={statistics.median(values):6.1f} ms  p95={_share(values, 0.95):6.1f} ms  max={max(values):6.1f} ms"
+def _figures(values: list[float]) -> Row:
+    return {
+        "times": len(values),
+        "median ms": statistics.median(values),
+        "p95 ms": _share(values, 0.95),
+        "longest ms": max(values),
+    }
 
 
 def _share(values: list[float], share: float) -> float:
@@ -247,8 +245,8 @@ def _share(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, round(len(ordered) * share))]
 
 
-async def measure(accounts: int) -> None:
-    """Measure with that many accounts and print the figures."""
+async def measure(accounts: int) -> list[Row]:
+    """Measure with that many accounts."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         sandbox = SandboxProcess(root / "sandbox.log")
@@ -260,12 +258,10 @@ async def measure(accounts: int) -> None:
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
                 setting = Setting(server, browser, accounts)
-                print(f"{accounts} accounts", flush=True)
-                print(await cold_start(setting), flush=True)
-                print(await change_to_dom(setting), flush=True)
-                for path in ("/console/accounts", "/console/"):
-                    print(await burst(setting, path), flush=True)
+                rows = [await cold_start(setting), await change_to_dom(setting)]
+                rows += [await burst(setting, path) for path in ("/console/accounts", "/console/")]
                 await browser.close()
+                return [{"accounts": accounts, **row} for row in rows]
         finally:
             await server.close()
             await sandbox.end()
@@ -279,8 +275,8 @@ def main() -> int:
     if chromium_path() is None:
         sys.stderr.write("no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM\n")
         return 1
-    for accounts in arguments.accounts:
-        asyncio.run(measure(accounts))
+    rows = [row for accounts in arguments.accounts for row in asyncio.run(measure(accounts))]
+    keep("console", rows, about=f"The web console in Chromium, {CONNECTED} shops connected and the others parked")
     return 0
 
 

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import io
-import os
 import socket
 import statistics
 import sys
@@ -21,10 +20,12 @@ import time
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 from openpyxl import Workbook
 
+from benchmarks.figures import keep
 from benchmarks.processes import PASSWORD, ServerProcess
 
 NOWHERE = "http://127.0.0.1:9"
@@ -184,9 +185,9 @@ def fill_messages(data_dir: Path, messages: int) -> None:
         connection.commit()
 
 
-async def measured(server: ServerProcess, title: str, load: Load) -> None:
-    """Measure the owner's calls under that load and print the times."""
-    print(title)
+async def measured(server: ServerProcess, title: str, load: Load) -> list[dict[str, Any]]:
+    """Measure the owner's calls under that load. Return a row for each call."""
+    rows = []
     async with load(server):
         calls: tuple[tuple[str, Call], ...] = (
             ("console page", lambda http: http.get("/console/")),
@@ -202,16 +203,24 @@ async def measured(server: ServerProcess, title: str, load: Load) -> None:
                     times.append((time.perf_counter() - began) * 1000)
                     assert answer.status_code in {200, 503}, answer.text
             times.sort()
-            print(f"  {what:14} p50 {statistics.median(times):7.1f} ms   p99 {times[int(len(times) * 0.99)]:7.1f} ms")
+            rows.append(
+                {
+                    "load": title,
+                    "call": what,
+                    "p50 ms": statistics.median(times),
+                    "longest ms": times[-1],
+                }
+            )
+    return rows
 
 
 async def measure(messages: int) -> None:
-    """Measure all loads one after another."""
+    """Measure beside all loads, one after another."""
     with tempfile.TemporaryDirectory() as directory:
         server = await ServerProcess(Path(directory) / "data", NOWHERE).start()
         await prepare(server, messages)
         server = await ServerProcess(Path(directory) / "data", NOWHERE).start()
-        print(f"load average at the start: {os.getloadavg()[0]:.1f}")
+        rows = []
         try:
             for title, load in (
                 ("alone", nothing),
@@ -220,9 +229,10 @@ async def measure(messages: int) -> None:
                 (f"beside searches in {messages:,} messages", searches),
                 (f"beside {SILENT:,} silent connections", silence),
             ):
-                await measured(server, title, load)
+                rows += await measured(server, title, load)
         finally:
             await server.close()
+        keep("crowded", rows, about=f"Calls of an owner beside other load, {ENOUGH} of each one by one")
 
 
 def main() -> int:

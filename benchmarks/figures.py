@@ -15,8 +15,8 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as a Markdown table; the keys of the first one are its columns."""
-    columns = list(rows[0])
+    """Return the rows as a Markdown table; its columns are their keys, in the order in which they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [columns, ["---"] * len(columns), *([_cell(row.get(column)) for column in columns] for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -51,8 +51,15 @@ def _surroundings() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
+    """Return the commit, marked where code differs from it; a benchmark's own results do not count."""
+    commit = _said_by_git("rev-parse", "--short", "HEAD")
+    changed = _said_by_git("status", "--porcelain", "--", "src", "benchmarks/*.py")
+    return f"{commit}-dirty" if changed else commit
+
+
+def _said_by_git(*words: str) -> str:
     try:
+        command = ["git", *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

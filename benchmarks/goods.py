@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from benchmarks.figures import keep
 from shoal.concurrency.fair_threads import beside
 from shoal.goods.bindings import bind_units
 from shoal.goods.goods import Goods, GoodsKind
@@ -40,6 +41,7 @@ ORDERS = 200
 PICK_LIMIT_MS, IMPORT_LIMIT_SECONDS, LOOP_LIMIT_MS = 2, 10, 50
 STEP = 50_000
 BY = By(actor="user:bench", op_id="bench")
+Row = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -58,8 +60,8 @@ class LoopGaps:
             before = now
 
 
-async def measured(name: str, work: Callable[[], Awaitable[object]], *, limit_seconds: int = 0) -> None:
-    """Print the time of some work, and the longest gap of the loop beside it."""
+async def measured(work_name: str, work: Callable[[], Awaitable[object]], *, limit_seconds: int | None = None) -> Row:
+    """Return the time of some work, and the longest gap of the loop beside it."""
     gaps = LoopGaps()
     watching = asyncio.create_task(gaps.watch())
     wall, cpu = time.perf_counter(), time.process_time()
@@ -68,10 +70,14 @@ async def measured(name: str, work: Callable[[], Awaitable[object]], *, limit_se
     watching.cancel()
     with suppress(asyncio.CancelledError):
         await watching
-    held = max(gaps.gaps, default=0.0) * 1000
-    limit = f" (limit {limit_seconds} s)" if limit_seconds else ""
-    loop = f"the loop held {held:.0f} ms at most (limit {LOOP_LIMIT_MS} ms)"
-    print(f"{name}: {wall:.2f} s{limit}, {cpu:.2f} s of the processor, {loop}")
+    return {
+        "work": work_name,
+        "ms": wall * 1000,
+        "limit ms": None if limit_seconds is None else limit_seconds * 1000,
+        "CPU ms": cpu * 1000,
+        "the loop held ms": max(gaps.gaps, default=0.0) * 1000,
+        "its limit ms": LOOP_LIMIT_MS,
+    }
 
 
 def _inserted(connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -93,7 +99,7 @@ async def stocked(database: Database, count: int) -> Goods:
     return made
 
 
-async def picking(database: Database, made: Goods) -> None:
+async def picking(database: Database, made: Goods) -> list[Row]:
     """Time orders of nine units each, inside their transaction, and one whole write."""
 
     def job(connection: Connection, number: int) -> float:
@@ -103,18 +109,20 @@ async def picking(database: Database, made: Goods) -> None:
 
     times = [await database.write(partial(job, number=number)) for number in range(ORDERS)]
     median, slow = statistics.median(times), statistics.quantiles(times, n=20)[-1]
-    both = f"{median:.2f} ms (median of {ORDERS}), {slow:.2f} ms (19 of 20; limit {PICK_LIMIT_MS} ms)"
-    print(f"binding {PICKED} units: {both}")
+    return [
+        {"work": f"bind {PICKED} units, median of {ORDERS}", "ms": median, "limit ms": PICK_LIMIT_MS},
+        {"work": f"bind {PICKED} units, 19 of 20 within", "ms": slow, "limit ms": PICK_LIMIT_MS},
+    ]
 
 
 async def main(count: int) -> None:
-    """Print all figures."""
+    """Measure all."""
     set_apart()  # as a server does: else each pass of the collector also looks through all modules
     with tempfile.TemporaryDirectory() as place:
         async with Database(Path(place)) as database:
             made = await stocked(database, count)
-            await picking(database, made)
-            await measured(f"counting {count}", lambda: GoodsStore(database).counts([made.id]))
+            rows = [await measured(f"count {count:,} units", lambda: GoodsStore(database).counts([made.id]))]
+            rows += await picking(database, made)
         async with Database(Path(place) / "other") as database:
             vault = await open_vault(database, Path(place) / "other.key")
             imports = Imports(database, await UnitTexts.load(database, vault))
@@ -125,11 +133,12 @@ async def main(count: int) -> None:
                 sent = await beside(lines_of_text, data)
                 await (imports.run(made, sent, BY) if run else imports.preview(made, sent))
 
-            await measured(f"preview of {IMPORTED}", lambda: one(run=False))
-            await measured(f"import of {IMPORTED}", lambda: one(run=True), limit_seconds=IMPORT_LIMIT_SECONDS)
-            await measured(f"preview of {IMPORTED} doubles", lambda: one(run=False))
+            rows.append(await measured(f"preview an import of {IMPORTED:,}", lambda: one(run=False)))
+            rows.append(await measured("the import", lambda: one(run=True), limit_seconds=IMPORT_LIMIT_SECONDS))
+            rows.append(await measured("preview it again, all doubles", lambda: one(run=False)))
             (batch,) = await imports.batches(made.id)
-            await measured(f"undo of {IMPORTED}", lambda: imports.undo(made.id, batch.id, BY))
+            rows.append(await measured("undo the import", lambda: imports.undo(made.id, batch.id, BY)))
+        keep("goods", rows, about=f"Goods with {count:,} units; imports of {IMPORTED:,}; one process, SQLite")
 
 
 if __name__ == "__main__":

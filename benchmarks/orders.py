@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.figures import keep
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
 
 PIECES = 3
@@ -48,8 +48,8 @@ async def opened(server: ServerProcess, sandbox: SandboxProcess, orders: int) ->
 
 async def served(
     server: ServerProcess, sandbox: SandboxProcess, shops: list[dict[str, str]], kind: str, orders: int
-) -> str:
-    """Let buyers pay for so many orders, and wait until all are confirmed."""
+) -> dict[str, Any]:
+    """Let buyers pay for so many orders, and wait until all are confirmed. Return the figures."""
     turns = asyncio.Semaphore(PAYING_AT_ONCE)
 
     async def pay(number: int) -> str:
@@ -70,11 +70,16 @@ async def served(
     await soon(is_done, seconds=300, every_seconds=0.1)
     wall, cpu = time.perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
     waits = await latencies(sandbox, mine)
-    p95 = waits[int(len(waits) * 0.95)]
-    return (
-        f"{orders / wall:.0f} orders a second, {cpu / orders * 1000:.1f} ms of the server's processor for each; "
-        f"from the payment to the message {statistics.median(waits):.0f} ms (half of them), {p95:.0f} ms (19 of 20)"
-    )
+    return {
+        "shops": len(shops),
+        "goods": kind,
+        "orders": orders,
+        "a second": orders / wall,
+        "server CPU ms each": cpu / orders * 1000,
+        "paid until received: p50 ms": statistics.median(waits),
+        "p95 ms": waits[int(len(waits) * 0.95)],
+        "limit of one order ms": LIMIT_MS if orders == 1 else None,
+    }
 
 
 async def latencies(sandbox: SandboxProcess, mine: set[str]) -> list[float]:
@@ -91,7 +96,8 @@ async def latencies(sandbox: SandboxProcess, mine: set[str]) -> list[float]:
 
 
 async def main(orders: int, sizes: list[int]) -> None:
-    """Print the figures of each number of shops."""
+    """Measure with each number of shops."""
+    rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as place:
             sandbox = await SandboxProcess(Path(place) / "sandbox.log").start(shops=size)
@@ -101,14 +107,11 @@ async def main(orders: int, sizes: list[int]) -> None:
                 shops = await opened(server, sandbox, orders)
                 for kind in ("text", "codes"):
                     alone = await served(server, sandbox, shops[:1], kind, 1)
-                    waited = alone.rpartition("message ")[2].partition(" ms")[0]
-                    sys.stdout.write(f"{size} shops, one order of {kind}: {waited} ms (limit {LIMIT_MS} ms)\n")
-                    told = await served(server, sandbox, shops, kind, orders)
-                    sys.stdout.write(f"{size} shops, {orders} orders of {kind}: {told}\n")
-                    sys.stdout.flush()
+                    rows += [alone | {"shops": size}, await served(server, sandbox, shops, kind, orders)]
             finally:
                 await server.close()
                 await sandbox.end()
+    keep("orders", rows, about="Paid orders of 3 pieces through the sandbox, paid for by 16 buyers at once")
 
 
 if __name__ == "__main__":
