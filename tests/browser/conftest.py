@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
 
 from benchmarks.chromium import FLAGS, chromium_path
 from benchmarks.processes import SandboxProcess
@@ -142,6 +142,15 @@ async def answering(console: Console, *shops: str) -> None:
     for shop in shops:
         body = {"default_reply_enabled": True, "default_reply": "在的"}
         await console.door.call("PATCH", f"/cookies/{shop}/settings", json=body)
+
+
+async def press(what: Locator) -> None:
+    """Follow a link, or press a button, by keyboard: for what may move while more comes in from the server.
+
+    A click goes where the link was a moment before.
+    """
+    await expect(what).to_be_enabled()
+    await what.press("Enter")
 
 
 async def hangs_over(page: Page) -> bool:

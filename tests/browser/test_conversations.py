@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from browser.axe import findings
-from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
+from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from standins import until_told
 
@@ -140,13 +140,13 @@ async def test_a_refused_message_says_so_and_one_that_did_not_leave_stays_in_the
     await wired.sandbox.do("fault", kind="send_refused", account=wired.unb, times=1)
     box = page.get_by_label(f"回复 {NAME}")
     await box.fill("加我的号")
-    await page.locator("[data-test=send]").click()
+    await press(page.locator("[data-test=send]"))
     await expect(page.locator("[data-test=toast].refused")).to_contain_text("闲鱼拒绝了这条消息")
     await expect(page.locator(_entry(page, "加我的号")).locator("[data-test=outcome]")).to_contain_text("被拒绝")
     refusal = '{"detail": "店铺没有连接", "code": "not_connected", "params": {}}'
     await page.route("**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json"))
     await box.fill("还在吗")
-    await page.locator("[data-test=send]").click()
+    await press(page.locator("[data-test=send]"))
     await expect(page.locator("[data-test=toast]", has_text="店铺没有连接")).to_be_visible()
     await expect(box).to_have_value("还在吗")
     await expect(page.locator(_entry(page, "还在吗"))).to_have_count(0)

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import FilePayload, expect
 
 from browser.axe import findings
-from browser.conftest import WiredConsole, hangs_over
+from browser.conftest import WiredConsole, hangs_over, press
 from shoal.xianyu import items_on_sale
 from table_files import a_table
 
@@ -38,7 +38,7 @@ async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConso
     await expect(red).to_contain_text("没有对应的发货规则")
     assert await findings(page) == []
 
-    await red.locator("[data-test=add-for]").click()
+    await press(red.locator("[data-test=add-for]"))
     await page.locator("[name=message-0]").fill("谢谢，地址：https://example.com/b")
     await page.locator("[data-test=save-delivery]").click()
     await expect(red).to_contain_text("谢谢，地址")
@@ -48,7 +48,7 @@ async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConso
         (second["id"], "谢谢，地址：https://example.com/b")
     ]
 
-    await green.locator("[data-test=try]").click()
+    await press(green.locator("[data-test=try]"))
     rehearsal = page.locator("[data-test=rehearsal]")
     await expect(rehearsal).to_contain_text("月卡：https://example.com/1000000000000000001")
     assert await findings(page) == []
@@ -71,13 +71,13 @@ async def test_rules_are_exported_mended_looked_at_and_imported(wired: WiredCons
     old = [{"item_id": "1", "parts": [{"text": "旧"}]}, {"item_id": "9", "parts": [{"text": "九"}]}]
     await wired.door.call("PUT", "/cookies/muzi/deliveries", json={"rules": old})
     page = await wired.page(PAGE)
-    await page.locator("[data-test=export-rules]").click()
+    await press(page.locator("[data-test=export-rules]"))
     async with page.expect_download() as saving:
         await page.get_by_text("导出为 CSV").click()
     await (await saving.value).save_as(tmp_path / "rules.csv")
     mended = (tmp_path / "rules.csv").read_text(encoding="utf-8-sig").replace("旧", "新")
 
-    await page.locator("[data-test=import-rules]").click()
+    await press(page.locator("[data-test=import-rules]"))
     chooser = page.locator("[data-test=deliveries-file]")
     await chooser.set_input_files(_file("坏.xlsx", a_table([["商品ID", "消息 1"], ["", "x"]])))
     await expect(page.locator("[data-test=bad-rows]")).to_contain_text("全部商品")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 from sqlalchemy import Connection, insert
 
-from browser.conftest import NAME, Console, WiredConsole
+from browser.conftest import NAME, Console, WiredConsole, press
 from browser.test_orders import ID, _became, _paid
 from goods_steps import by
 from shoal.goods.bindings import bind_units, units_went_out
@@ -105,12 +105,12 @@ async def test_a_buyer_gets_another_unit_and_the_same_again_by_a_person(wired: W
     page = await wired.page(f"/console/orders/muzi/{paid['order_id']}")
     delivery = page.locator("[data-test=delivery]")
     await expect(delivery).to_have_attribute("data-state", "done")
-    await delivery.locator("[data-unit='1'] [data-test=another-unit]").click()
+    await press(delivery.locator("[data-unit='1'] [data-test=another-unit]"))
     await page.locator("[name=reason]").fill("买家打不开")
     await page.locator("[data-test=send-more]").click()
     await expect(delivery.locator("[data-unit='2']")).to_contain_text("代替卡密 1：买家打不开")
     await expect(delivery.locator("[data-unit='1'] [data-test=another-unit]")).to_have_count(0)
-    await delivery.locator("[data-test=send-again]").click()
+    await press(delivery.locator("[data-test=send-again]"))
     await page.locator("[data-test=send-more]").click()
     await expect(page.locator("[data-test=handed]")).to_have_count(3)
     await expect(page.locator("[data-test=timeline]")).to_contain_text("换发一个卡密")

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from browser.axe import findings
-from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
+from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
@@ -40,16 +40,16 @@ async def test_an_order_appears_when_it_is_paid_and_is_followed_to_its_end_and_i
     paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
     row = page.locator(f"[data-order='muzi/{paid['order_id']}']")
     await expect(row.locator("[data-status=shipped]")).to_be_visible()
-    await row.click()
+    await press(row)
     order = page.locator("[data-test=order]")
     await expect(order.locator("[data-act=paid_message]")).to_have_attribute("data-state", "done")
     await expect(order.locator("[data-act=confirm]")).to_have_attribute("data-state", "done")
     await expect(order.locator("[data-test=handed]")).to_contain_text("提取码 8k2m")
     await expect(order.locator("[data-test=handed]")).to_contain_text("已发送")
     await expect(order.locator("[data-test=timeline]")).to_contain_text("待发货 我已付款，等待你发货")
-    await order.locator("[data-test=to-chat]").click()
+    await press(order.locator("[data-test=to-chat]"))
     await expect(page.get_by_role("log")).to_contain_text("提取码 8k2m")
-    await page.locator("[data-test=to-orders]").click()
+    await press(page.locator("[data-test=to-orders]"))
     await expect(page.locator("[data-test=chat-only]")).to_be_visible()
     await expect(page.locator("[data-order]")).to_have_count(1)
 
@@ -60,10 +60,10 @@ async def test_a_refused_message_is_sent_again_by_its_owner(wired: WiredConsole)
     (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
     page = await wired.page("/console/orders?filter=hand")
     paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
-    await page.locator(f"[data-order='muzi/{paid['order_id']}']").click()
+    await press(page.locator(f"[data-order='muzi/{paid['order_id']}']"))
     order = page.locator("[data-test=order]")
     await expect(order.locator("[data-problem=message_refused]")).to_be_visible()
-    await order.locator("[data-test=serve]").click()
+    await press(order.locator("[data-test=serve]"))
     await expect(page.locator("[data-test=dialog]")).to_contain_text("发送付款后消息（上次：失败）")
     await page.locator("[data-test=order-go]").click()
     await expect(page.locator("[data-test=toast]", has_text="订单已处理")).to_be_visible()
@@ -92,7 +92,7 @@ async def test_a_parcel_waits_for_its_owner_and_one_text_for_several_pieces_is_s
     await page.locator("[data-test=order-go]").click()
     await expect(order.locator("[data-problem]")).to_have_count(0)
     await expect(page.locator("[data-order]")).to_have_count(1)
-    await order.locator("[data-test=to-chat]").click()  # its buyer never wrote
+    await press(order.locator("[data-test=to-chat]"))  # its buyer never wrote
     await page.wait_for_url("**/console/conversations/afu/c2*")
 
 
@@ -195,8 +195,8 @@ async def test_an_order_leads_to_the_chat_of_a_buyer_who_never_wrote_and_who_can
     (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
     page = await wired.page("/console/orders", viewport={"width": width, "height": 800})
     paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
-    await page.locator(f"[data-order='muzi/{paid['order_id']}']").click()
-    await page.locator("[data-test=to-chat]").click()
+    await press(page.locator(f"[data-order='muzi/{paid['order_id']}']"))
+    await press(page.locator("[data-test=to-chat]"))
     await page.wait_for_url("**/console/conversations/muzi/*")
     await expect(page.locator("[data-test=thread]")).to_be_visible()
     await expect(page.locator("[data-test=thread] h2")).not_to_have_text("…")
