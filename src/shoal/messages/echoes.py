@@ -62,7 +62,8 @@ def unclaimed_echo(connection: Connection, sealed: SealedTexts, own: OwnMessage,
 
 
 def _unclaimed(own: OwnMessage, now_ms: int) -> ColumnElement[bool]:
-    left = outbox.c.outcome.in_([SendOutcome.UNCERTAIN.value, SendOutcome.SENT.value])
+    # ``sending``: in its chat's turn that is a message whose outcome could not be stored.
+    left = outbox.c.outcome.in_([SendOutcome.SENDING.value, SendOutcome.UNCERTAIN.value, SendOutcome.SENT.value])
     nameless = and_(outbox.c.site_message_id.is_(None), outbox.c.created_at_ms > own.said_at_ms - ECHO_WINDOW_MS)
     echoed = exists().where(messages.c.account_id == own.account_id, messages.c.message_id == outbox.c.site_message_id)
     misnamed = and_(outbox.c.created_at_ms > now_ms - MISNAMED_WINDOW_MS, outbox.c.reason != ECHOED, not_(echoed))

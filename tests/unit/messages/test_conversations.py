@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from sandboxed import Waits
+from shoal.errors import StoreError
 from shoal.messages.decisions import Decision
+from shoal.messages.outbox import Outbox
 from standins import ANN, until
 from without_sockets import ME, OneShop
 
@@ -51,6 +53,31 @@ async def test_messages_that_get_no_answer_say_why(shop: OneShop) -> None:
     old = shop.site.says("在吗", chat="52", at_ms=1_000)
     await shop.decided(old, Decision.TOO_OLD)
     assert shop.site.said == []
+
+
+async def test_c4_the_echo_of_an_answer_whose_outcome_could_not_be_stored_is_not_the_owners_word(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.add(keywords={"在吗": "在的"}, pause_duration=10)
+    settle, full = Outbox.settle, [StoreError("disk full")]
+
+    async def stored(*values: Any, **named: Any) -> bool:
+        if full:
+            raise full.pop()
+        return await settle(*values, **named)
+
+    monkeypatch.setattr(Outbox, "settle", stored)
+    shop.site.held = []
+    shop.site.says("在吗")
+    await until(lambda: bool(shop.site.held))
+    echo = shop.site.says("在的", by=ME)
+    await until(lambda: any(task.get_name().startswith("echo:") for task in asyncio.all_tasks()))
+    shop.site.release()
+    await shop.decided(echo, Decision.ECHO)
+    (sending,) = await shop.sendings("sent")
+    assert (sending.reason, sending.site_message_id, full) == ("echo", echo, [])
+    await until(lambda: [frame.get("lwp") for frame in shop.site.frames].count("/reg") == 2)  # the next connection
+    await shop.decided(shop.site.says("在吗"), Decision.ANSWERED)
 
 
 async def test_the_owners_word_silences_the_chat_and_no_other(shop: OneShop) -> None:
