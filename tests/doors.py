@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
 from shoal.server.reply_server import Application, build_app
 from standins import FakeSite, cookie_of, quick_settings, until
+from warm_start import WARM
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}
 """What stands in every answer to a change, beside the compatible body."""
@@ -139,13 +139,10 @@ async def served(door: Door) -> AsyncIterator[str]:
 async def in_shell(url: str, token: str, *words: str, typed: str = "") -> tuple[int, str]:
     """A command of the shell in a process of its own: its exit code, and what it printed."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "shoal", *words,
-        env={**plain, "SHOAL_URL": url, "SHOAL_TOKEN": token},
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+    environment = {**plain, "SHOAL_URL": url, "SHOAL_TOKEN": token}
     async with asyncio.timeout(START_SECONDS):
-        said, _ = await child.communicate(typed.encode())
+        child = await WARM.start(("-m", "shoal", *words), environment, typed=typed.encode())
+        said, _ = await child.communicate()
     assert child.returncode is not None
     return child.returncode, said.decode()
 

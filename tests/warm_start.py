@@ -7,6 +7,7 @@ that the command itself starts; the tests of the commands and of the demo start 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import signal
@@ -20,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import START_SECONDS, Process, clean_environment, end_with_the_parent
+from benchmarks.processes import START_SECONDS, Process, ServerProcess, clean_environment, end_with_the_parent
+from quick_start import blank_database
 
 _PARENT = Path(__file__).with_name("warm_parent.py")
 _FORKED = ("-m", "shoal"), ("-m", "shoal.sandbox")
@@ -68,14 +70,25 @@ class WarmStart:
         self._parent: subprocess.Popen[bytes] | None = None
 
     async def start(
-        self, arguments: tuple[str, ...], environment: dict[str, str], log_file: Path, *, apart: bool = False
+        self,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        log_file: Path | None = None,
+        *,
+        apart: bool = False,
+        typed: bytes = b"",
     ) -> WarmProcess:
-        """Be ``python ARGUMENTS`` in a new process with that environment; its stderr goes to the file."""
+        """Be ``python ARGUMENTS`` in a new process with that environment. Stderr goes to the file, else to its output.
+
+        ``typed``: what stands in its standard input.
+        """
         output, output_end = os.pipe()
         told, told_end = os.pipe()
-        with log_file.open("ab") as log:
+        with tempfile.TemporaryFile() as entry, nullcontext() if log_file is None else log_file.open("ab") as log:
+            entry.write(typed)
+            entry.seek(0)
             order = {"arguments": arguments, "environment": environment, "apart": apart}
-            ends = [output_end, log.fileno(), told_end]
+            ends = [entry.fileno(), output_end, output_end if log is None else log.fileno(), told_end]
             socket.send_fds(self._open(), [json.dumps(order).encode() + b"\n"], ends)
         os.close(output_end)
         os.close(told_end)
@@ -100,6 +113,12 @@ class WarmStart:
         if self._orders is not None and self._parent is not None:
             self._orders.close()
             self._parent.wait()
+            self._orders = self._parent = None
+
+
+WARM = WarmStart()
+"""What forks for all tests of this process."""
+atexit.register(WARM.close)
 
 
 async def _reader(file: int) -> asyncio.StreamReader:
@@ -127,28 +146,25 @@ async def served_once(environment: dict[str, str]) -> tuple[int, str]:
         return status, said.decode() + process.log_file.read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
-def forking() -> Iterator[WarmStart]:
-    """What forks, for the session."""
-    warm = WarmStart()
-    yield warm
-    warm.close()
-
-
 @pytest.fixture(autouse=True)
-def _forked(request: pytest.FixtureRequest, forking: WarmStart) -> Iterator[None]:
+def _forked(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fork the sandboxes and servers of a test that is not marked ``cold``."""
-    with nullcontext() if request.node.get_closest_marker("cold") else warm_processes(forking):
+    with nullcontext() if request.node.get_closest_marker("cold") else warm_processes(WARM):
         yield
 
 
 @contextmanager
 def warm_processes(warm: WarmStart) -> Iterator[None]:
-    """Let sandboxes and servers be forked; other programs are started as ever."""
+    """Let sandboxes and servers be forked; other programs are started as ever.
+
+    A server finds a new database in a directory without one: to make it is half of a start.
+    """
 
     async def begin(self: Process, *arguments: str, environment: dict[str, str]) -> object:
         if arguments[:2] not in _FORKED and not arguments[0].endswith(".py"):
             return await spawn(self, *arguments, environment=environment)
+        if isinstance(self, ServerProcess) and "SHOAL_DATABASE_URL" not in environment:
+            await blank_database(self.data_dir)
         child = await warm.start(arguments, environment, self.log_file, apart=self.apart)
         self.adopt(child)
         return child

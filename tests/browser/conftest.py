@@ -21,6 +21,7 @@ from sandboxed import QUICK_SITE
 from shoal.console import routes
 from shoal.messages.message_log import IncomingMessage
 from standins import until
+from warm_start import _forked  # noqa: F401  (a fixture)
 
 NAME = "豆豆妈"
 """A buyer."""
