@@ -57,8 +57,8 @@ def clean_environment(**values: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **values}
 
 
-async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0, every_seconds: float = 0.02) -> None:
-    """Wait until a condition is true. Fail the test after the limit."""
+async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0, every_seconds: float = 0.05) -> None:
+    """Wait until a condition is true. Fail the test after the limit. Each question is work for who must answer it."""
     async with asyncio.timeout(seconds):
         while not await what():
             await asyncio.sleep(every_seconds)

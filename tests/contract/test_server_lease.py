@@ -29,6 +29,7 @@ from shoal.storage.server_lease import FACT, LeaseTimes, ServerLease
 from standins import until
 
 SHORT = LeaseTimes(lease_seconds=4.0, renew_seconds=0.2, margin_seconds=0.5)
+"""For what happens when it runs out. A slow machine lets it run out at any time."""
 LONG = LeaseTimes(lease_seconds=3600.0, renew_seconds=0.2, margin_seconds=0.5)
 """No machine is so slow that it runs out, and no test waits until it does."""
 
@@ -40,8 +41,8 @@ def url(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_lease, "LeaseTimes", lambda: SHORT)
+def _long_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_lease, "LeaseTimes", lambda: LONG)
 
 
 @asynccontextmanager
@@ -82,9 +83,8 @@ def serving_process(data_dir: Path, url: str, lease_seconds: float) -> Iterator[
 
 
 async def test_f3_a_second_server_on_the_same_database_is_refused_while_the_first_lives(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str
 ) -> None:
-    monkeypatch.setattr(server_lease, "LeaseTimes", lambda: LONG)
     async with open_door(tmp_path / "first", database_url=url) as door:
         await door.add()
         await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
@@ -97,10 +97,7 @@ async def test_f3_a_second_server_on_the_same_database_is_refused_while_the_firs
         await until(lambda: again.server.manager.observation("shop").state is AccountState.RUNNING)
 
 
-async def test_f3_a_server_that_ended_in_order_leaves_the_database_to_another_at_once(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server_lease, "LeaseTimes", lambda: LONG)
+async def test_f3_a_server_that_ended_in_order_leaves_the_database_to_another_at_once(tmp_path: Path, url: str) -> None:
     async with served(tmp_path / "first", url):
         pass
     async with served(tmp_path / "second", url) as lease:  # it does not wait for an hour's lease
@@ -123,8 +120,9 @@ async def test_f3_who_was_killed_is_followed_at_once_from_its_directory_and_soon
 
 
 async def test_f3_while_the_database_is_away_too_long_no_account_is_acted_for_and_then_all_are_again(
-    tmp_path: Path, url: str, postgres: Postgres
+    tmp_path: Path, url: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(server_lease, "LeaseTimes", lambda: SHORT)
     async with open_door(tmp_path / "data", database_url=url) as door:
         await door.add()
         await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
@@ -156,7 +154,7 @@ async def test_f3_a_server_whose_place_another_took_acts_no_more_and_never_again
         async with Database(url=url) as beside:
             await beside.write(lambda connection: connection.execute(statement).rowcount)
             await until(lambda: not lease.owns("shop"))
-            await asyncio.sleep(SHORT.renew_seconds * 3)
+            await asyncio.sleep(LONG.renew_seconds * 3)
         assert not lease.owns("shop")
 
 
@@ -167,22 +165,23 @@ async def test_f3_a_renewal_that_takes_until_the_lease_has_run_out_lets_accounts
         tmp_path / "data" / LOCK_FILE, LeaseTimes(lease_seconds=4.0, renew_seconds=1.5, margin_seconds=1.0)
     )
     told: list[bool] = []
-    goes_on = threading.Event()
+    held, goes_on = threading.Event(), threading.Event()
     row = select(store_meta.c.key).where(store_meta.c.key == FACT).with_for_update()
 
     def hold(connection: Connection) -> None:
         connection.execute(row).one()
+        held.set()
         goes_on.wait(60)
 
     async with Database(tmp_path / "data", url=url, guard=lease.take), Database(url=url) as beside:
         await asyncio.to_thread(lease._renew)
         lease.keep(lambda: told.append(lease.owns("shop")))
-        await asyncio.sleep(1.0)
         standing = asyncio.create_task(beside.write(hold))
-        await until(lambda: bool(told))
+        await asyncio.to_thread(held.wait, 60)
+        await until(lambda: told[-1:] == [False])  # no renewal gets through
         goes_on.set()
         await standing
-        await until(lambda: told == [False, True], seconds=60)
+        await until(lambda: told[-1:] == [True])
     await lease.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import START_SECONDS
+from benchmarks.processes import START_SECONDS, clean_environment
+from warm_start import WARM
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +31,16 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def shoal(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
-    return subprocess.run(
-        [sys.executable, "-m", "shoal", *words],
-        env=plain | environment, capture_output=True, text=True, timeout=START_SECONDS, check=False,
-    )  # fmt: skip
+async def refusal(directory: Path, *words: str, **environment: str) -> str:
+    """Run a command in a process of its own that cannot do its work: the one sentence that it says."""
+    errors = directory / "errors"
+    async with asyncio.timeout(START_SECONDS):
+        child = await WARM.start(("-m", "shoal", *words), clean_environment(**environment), errors)
+        said, _ = await child.communicate()
+    assert (child.returncode, said) == (2, b"")
+    (sentence,) = errors.read_text(encoding="utf-8").splitlines()
+    errors.unlink()
+    return sentence
 
 
 HELP = """
@@ -76,19 +81,15 @@ def test_the_whole_help_is_in_the_persons_language(language: str, chinese: str) 
         ({"SHOAL_DATA_DIR": "/dev/null/x"}, "/dev/null/x"),
     ],
 )
-def test_a_server_that_cannot_start_says_why_in_one_sentence(
+async def test_a_server_that_cannot_start_says_why_in_one_sentence(
     environment: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
-    done = shoal("serve", **{"SHOAL_DATA_DIR": str(tmp_path / "data"), "SHOAL_PORT": "0", **environment})
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert sentence in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    values = {"SHOAL_DATA_DIR": str(tmp_path / "data"), "SHOAL_PORT": "0", **environment}
+    assert sentence in await refusal(tmp_path, "serve", **values)
 
 
-def test_a_port_in_use_is_a_sentence_that_names_the_setting(taken_port: int, tmp_path: Path) -> None:
+async def test_a_port_in_use_is_a_sentence_that_names_the_setting(taken_port: int, tmp_path: Path) -> None:
     for command in ("serve", "demo"):
-        done = shoal(command, SHOAL_DATA_DIR=str(tmp_path / command), SHOAL_PORT=str(taken_port))
-        assert done.returncode == 2
-        assert f"port {taken_port} on 127.0.0.1 is in use; set SHOAL_PORT" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        values = {"SHOAL_DATA_DIR": str(tmp_path / command), "SHOAL_PORT": str(taken_port)}
+        said = await refusal(tmp_path, command, **values)
+        assert f"port {taken_port} on 127.0.0.1 is in use; set SHOAL_PORT" in said

@@ -105,7 +105,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """One demo for the tests that only look at it."""
     running = Demo(tmp_path_factory.mktemp("demo"))
     yield running
-    running.end()
+    assert running.end(signal.SIGTERM) == 0
+    assert running.alive() == []
 
 
 def test_it_says_in_one_line_that_it_is_ready(demo: Demo) -> None:
@@ -247,24 +248,18 @@ def test_nothing_secret_is_in_the_logs(demo: Demo) -> None:
         assert [secret for secret in [*secrets, "MUZI-"] if secret in text] == []
 
 
-def test_ctrl_c_ends_both_children_and_the_next_demo_starts_afresh(tmp_path: Path) -> None:
+def test_ctrl_c_ends_both_children_and_the_next_demo_starts_afresh_and_names_a_child_that_dies(tmp_path: Path) -> None:
     first = Demo(tmp_path)
     assert len(first.children) == 2
     assert first.end() == 0
     assert first.alive() == []
     second = Demo(tmp_path)
     assert second.ready["password"] != first.ready["password"]
-    assert second.end(signal.SIGTERM) == 0
-    assert second.alive() == []
-
-
-def test_a_child_that_dies_ends_the_demo_and_is_named(tmp_path: Path) -> None:
-    demo = Demo(tmp_path)
-    server = next(child for child in demo.children if "serve" in child.cmdline())
+    server = next(child for child in second.children if "serve" in child.cmdline())
     server.kill()
-    assert demo.process.wait(START_SECONDS) == 1
-    demo.end()
-    assert demo.alive() == []
+    assert second.process.wait(START_SECONDS) == 1
+    second.end()
+    assert second.alive() == []
     said = (tmp_path / "stderr").read_text()
     assert "the server has ended (exit code -9)" in said
     assert "server| " in said
