@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from benchmarks.processes import SOON_STALE, START_SECONDS
+from warm_start import WARM
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
@@ -59,12 +61,16 @@ class Demo:
         return {row["id"]: row["state"] for row in self.get("/cookies/details")}
 
     def shell(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Another ``shoal`` command that talks to the demo's server."""
-        return subprocess.run(
-            [sys.executable, "-m", "shoal", *words],
-            env={**self.environment, "SHOAL_URL": self.ready["url"], **environment},
-            capture_output=True, text=True, timeout=START_SECONDS, check=False,
-        )  # fmt: skip
+        """Another ``shoal`` command that talks to the demo's server, forked by what has imported it."""
+        return asyncio.run(self._shell(words, {**self.environment, "SHOAL_URL": self.ready["url"], **environment}))
+
+    async def _shell(self, words: tuple[str, ...], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        errors = self.directory / "shell errors"
+        errors.unlink(missing_ok=True)
+        async with asyncio.timeout(START_SECONDS):
+            child = await WARM.start(("-m", "shoal", *words), environment, errors)
+            said, _ = await child.communicate()
+        return subprocess.CompletedProcess(words, child.returncode or 0, said.decode(), errors.read_text())
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send a signal; returns the exit code."""
