@@ -21,6 +21,7 @@ from shoal.goods.suppliers import Meaning
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.delivery_check import ShopObstacle
+from shoal.orders.delivery_rows import GIVEN_BACK
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem
@@ -47,7 +48,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "obstacle": {*Obstacle, *ShopObstacle},
     "order_advice": set(OrderProblem) - OF_THE_RULES,
     "order_status": set(OrderStatusShape),
-    "order_step": {*Action, SAME_AGAIN, ANOTHER_UNIT},
+    "order_step": {*Action, SAME_AGAIN, ANOTHER_UNIT, GIVEN_BACK},
     "park": set(ParkReason),
     "permission": None,
     "problems": set(PROBLEMS),

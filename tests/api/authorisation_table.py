@@ -124,6 +124,7 @@ POST /goods/{goods_id}/units/{unit_id}/return
 POST /goods/{goods_id}/batches/{batch_id}/undo
 POST /goods/{goods_id}/supplier/try
 POST /goods/{goods_id}/units/{unit_id}/doubt
+POST /goods/{goods_id}/units/{unit_id}/give-back
 POST /goods/{goods_id}/serve-waiting
 PUT /cards/{card_id}
 PUT /cards/{card_id}/image

@@ -123,3 +123,32 @@ async def test_the_shell_shows_the_units_of_an_order(door: Door) -> None:
         code, said = await in_shell(url, token, "goods", "doubt", str(goods_id), str(unit_id), "--reason", "broken")
         assert code == 0, said
     assert (await delivery(door))["units"][0]["state"] == "doubted"
+
+
+async def test_units_of_an_order_that_nothing_serves_are_given_back(door: Door) -> None:
+    goods_id = await some_goods(door)
+    await sent(door, goods_id, [f"CANARY-CODE-000{number}" for number in range(3)])
+    await paid(door)
+    await got(door, goods_id, 2, out=False, begun=False)
+    first, second = (unit["unit_id"] for unit in (await delivery(door))["units"])
+    path = f"/goods/{goods_id}/units/{second}/give-back"
+    async with another_person(door) as bob:
+        assert (await bob.call("POST", path, 404, json={"reason": "x"}))["code"] == "unknown_goods"
+    back = await door.call("POST", path, json={"reason": "shipped by hand"})
+    assert back == {"order_id": ID, "units": [first, second]}
+    assert (await door.call("GET", f"/goods/{goods_id}"))["units"]["free"] == 3
+    refused = await door.call("POST", path, 409, json={"reason": "again"}, headers=EN)
+    assert (refused["code"], refused["detail"]) == ("unit_of_no_order", "The unit is “free”, and no order has it.")
+    (noted,) = (await door.call("GET", "/security-log?kind=units_given_back"))["items"]
+    assert (noted["facts"]["order_id"], noted["facts"]["reason"]) == (ID, "shipped by hand")
+    line = (await door.call("GET", PATH))["timeline"][-1]
+    assert (line["action"], line["words"]) == ("given_back", "shipped by hand")
+    await got(door, goods_id, 1)
+    refused = await door.call("POST", path.replace(str(second), str(first)), 409, json={"reason": "x"}, headers=EN)
+    assert (refused["code"], refused["params"]) == ("units_may_have_arrived", {"units": 1})
+    token = (await door.call("POST", "/tokens", json={"name": "shell", "scope": "manage"}))["token"]
+    async with served(door) as url:
+        words = ("goods", "give-back", str(goods_id), str(first), "--reason", "looked", "--never-arrived")
+        code, said = await in_shell(url, token, *words)
+    assert (code, ID in said) == (0, True), said
+    assert (await door.call("GET", f"/goods/{goods_id}"))["units"]["free"] == 3

@@ -188,6 +188,29 @@ async def test_the_stock_of_reusable_goods_is_how_often_their_units_may_still_go
     assert await store.uses_left([fewer]) == {seats.id: 0}
 
 
+async def test_units_that_were_used_up_may_go_out_again_once_the_limit_is_raised(
+    database: Database, vault: Vault
+) -> None:
+    store, owner = GoodsStore(database), await an_owner(database)
+    seats = await some_goods(database, owner, kind=GoodsKind.REUSABLE, uses_each=1)
+    await filled(database, vault, seats, 3)
+    await bind(database, seats, "o1", 1)
+    (gone,) = await bind(database, seats, "o2", 1)
+    await database.write(lambda connection: units_went_out(connection, UNB, "o1", by()))
+    (last,) = await bind(database, seats, "o3", 1)
+    await database.write(lambda connection: units_went_out(connection, UNB, "o3", by()))
+    texts = await unit_texts(database, vault)
+    await StockUnits(database, texts).move(seats, last, UnitState.DOUBTED, by(), reason="does not work")
+    assert await states_of(database, seats.id) == {"held": 1, "out": 1, "doubted": 1}
+    more = await store.change(seats.id, {"uses_each": 3}, by())
+    assert await states_of(database, seats.id) == {"free": 2, "doubted": 1}
+    assert await store.uses_left([more]) == {seats.id: 4}
+    assert gone in await bind(database, more, "o4", 4)
+    assert await states_of(database, seats.id) == {"held": 2, "doubted": 1}
+    await store.change(seats.id, {"uses_each": None}, by())
+    assert await states_of(database, seats.id) == {"free": 2, "doubted": 1}
+
+
 async def test_the_database_itself_refuses_a_unit_of_two_orders_and_two_units_of_one_number(
     database: Database, codes: Goods
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutants.catalogue import Noticed, one
 
 _BINDINGS = "tests/contract/test_bindings.py::"
+_GIVING_BACK = "tests/contract/test_giving_back.py::"
 _IMPORTS = "tests/contract/test_imports.py::"
 _EXPLAINED = "tests/unit/orders/test_explain_order.py::"
 _LYING = "tests/unit/orders/test_lying_pages.py::"
@@ -37,9 +38,30 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "an order that has its units gets others",
         "goods/bindings.py",
-        "    if there:\n",
-        "    if not there:\n",
+        "missing = sorted(set(range(1, count + 1)) - {one.unit_no for one in ordered})",
+        "missing = sorted(range(1, count + 1))",
         f"{_BINDINGS}test_an_order_gets_the_oldest_free_units_and_the_same_ones_again[sqlite]",
+    ),
+    one(
+        "units that may have arrived are given back without an explicit word",
+        "orders/given_back.py",
+        "if doubtful and not never_arrived:",
+        "if never_arrived and not doubtful:",
+        f"{_GIVING_BACK}test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_it_arrived_after_all[sqlite]",
+    ),
+    one(
+        "a unit that its buyer has is given back",
+        "orders/given_back.py",
+        "and not known.has_arrived(one)]",
+        "and known.order_id]",
+        f"{_GIVING_BACK}test_what_is_being_sent_or_has_arrived_stays_with_its_order[sqlite]",
+    ),
+    one(
+        "a unit that was given back and arrived goes to another order",
+        "orders/order_rows.py",
+        "if delivery.why == GIVEN_BACK:",
+        "if delivery.why == self.account_id:",
+        f"{_GIVING_BACK}test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_it_arrived_after_all[sqlite]",
     ),
     one(
         "a unit that left is given back",

@@ -47,6 +47,7 @@ class AuditEvent(StrEnum):
     UNIT_VOIDED = "unit_voided"
     UNIT_RETURNED = "unit_returned"
     UNIT_DOUBTED = "unit_doubted"
+    UNITS_GIVEN_BACK = "units_given_back"
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, is not valid."""

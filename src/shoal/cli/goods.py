@@ -118,6 +118,20 @@ def doubt_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = No
     run(_act(url, goods_id, ("units", str(unit_id), "doubt"), {"reason": reason}))
 
 
+@goods.command("give-back", help=words("cli.goods.help.give_back"))
+def give_back(
+    goods_id: GoodsId,
+    unit_id: UnitId,
+    reason: Reason,
+    order: Annotated[str, typer.Option(help=words("cli.goods.help.order"), show_default=False)] = "",
+    never_arrived: Annotated[bool, typer.Option("--never-arrived", help=words("cli.goods.help.never_arrived"))] = False,
+    url: Url = None,
+) -> None:
+    """Give the units back to the stock that an order has and its buyer does not."""
+    body = {"reason": reason, "order_id": order, "never_arrived": never_arrived}
+    run(_give_back(url, goods_id, unit_id, body))
+
+
 @goods.command("undo", help=words("cli.goods.help.undo"))
 def undo_import(
     goods_id: GoodsId,
@@ -193,6 +207,12 @@ async def _act(url: str | None, goods_id: int, path: tuple[str, ...], body: Any,
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), *path, body=body)
     typer.echo(str(answer[show]) if show else words("cli.goods.done"))
+
+
+async def _give_back(url: str | None, goods_id: int, unit_id: int, body: dict[str, Any]) -> None:
+    async with signed_in(url) as client:
+        answer = await client.call("POST", "goods", str(goods_id), "units", str(unit_id), "give-back", body=body)
+    typer.echo(words("cli.goods.given_back", count=len(answer["units"]), order=printable(answer["order_id"])))
 
 
 def _read(file: Path) -> bytes:

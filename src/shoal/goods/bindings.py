@@ -24,6 +24,8 @@ MOST_UNITS: Final = 200
 HELD: Final = "held"
 OUT: Final = "out"
 RELEASED: Final = "released"
+ARRIVED_AFTER_ALL: Final = "arrived_after_all"
+"""The reason in the stock's history of a unit that its order gave back, and that its buyer has."""
 _UNLIMITED: Final = 2**31 - 1
 
 
@@ -65,6 +67,7 @@ def bind_units(
 ) -> tuple[BoundUnit, ...]:
     """Bind the oldest free units to an order and return them. An order that has its units gets the same again.
 
+    One whose units all went out gets others for the numbers that it has none for: a person gave those back.
     Raises ``OutOfStock``, and ``Conflict``: ``too_many_units_of_order``, ``order_has_other_units`` (other goods, or
     another number of them), ``unit_not_fetched`` (a supplier was asked for one, and it is not there). Nothing was
     written then.
@@ -72,15 +75,19 @@ def bind_units(
     if not 1 <= count <= MOST_UNITS:
         raise Conflict("an order has 1 to 200 units", code="too_many_units_of_order", limit=MOST_UNITS)
     there = units_of_order(connection, unb, order_id)
-    if there:
-        ordered = [one for one in there if one.replaces is None]
-        if len(ordered) != count or any(one.goods_id != goods.id for one in ordered):
+    ordered = [one for one in there if one.replaces is None]
+    missing = sorted(set(range(1, count + 1)) - {one.unit_no for one in ordered})
+    if ordered:
+        is_held = bool(missing) and any(one.state == HELD for one in ordered)
+        if is_held or len(ordered) + len(missing) != count or any(one.goods_id != goods.id for one in ordered):
             raise Conflict("the order has other units", code="order_has_other_units")
         if any(one.sealed is None for one in ordered):
             raise Conflict("a unit of the order is not there yet", code="unit_not_fetched")
+    if not missing:
         return there
-    picked = _pick(connection, goods, count)
-    return _bind(connection, goods, picked, unb=unb, order_id=order_id, first_no=1, by=by)
+    picked = _pick(connection, goods, len(missing))
+    fresh = _bind(connection, goods, picked, unb=unb, order_id=order_id, numbers=missing, by=by)
+    return tuple(sorted((*there, *fresh), key=lambda one: one.unit_no))
 
 
 def bind_free_unit(
@@ -91,7 +98,7 @@ def bind_free_unit(
         picked = _pick(connection, goods, 1)
     except OutOfStock:
         return None
-    (bound,) = _bind(connection, goods, picked, unb=unb, order_id=order_id, first_no=unit_no, by=by)
+    (bound,) = _bind(connection, goods, picked, unb=unb, order_id=order_id, numbers=[unit_no], by=by)
     return bound
 
 
@@ -116,7 +123,7 @@ def bind_another(
         picked,
         unb=unb,
         order_id=order_id,
-        first_no=number,
+        numbers=[number],
         by=by,
         replaces=replaces,
         reason=reason,
@@ -150,23 +157,47 @@ def release_units(connection: Connection, unb: str, order_id: str, by: By, *, re
     One that a person revealed while the order had it counts as out: he may have sent it by hand.
     """
     held = [one for one in units_of_order(connection, unb, order_id) if one.state == HELD]
-    revealed = _revealed(connection, held, unb, order_id) if held else frozenset()
+    revealed = revealed_units(connection, held, unb, order_id)
     if revealed:
         units_went_out(connection, unb, order_id, by, only=[one.unit_no for one in held if one.unit_id in revealed])
     moved = [one for one in held if one.unit_id not in revealed]
-    _settle(connection, moved, RELEASED, unb=unb, order_id=order_id, by=by, reason=reason)
-    is_held = units.c.state == UnitState.HELD.value
-    for uses, mine in _by_uses(moved):
-        freed = _moved_if(is_held, UnitState.FREE, by)
-        connection.execute(update(units).where(units.c.id.in_(mine)).values(uses=units.c.uses - uses, **freed))
+    free_units(connection, moved, unb, order_id, by, reason=reason)
     return len(moved)
 
 
-def _revealed(connection: Connection, held: Sequence[BoundUnit], unb: str, order_id: str) -> frozenset[int]:
-    """Return which of an order's held units a person revealed after they were bound to it."""
+def free_units(
+    connection: Connection, moved: Sequence[BoundUnit], unb: str, order_id: str, by: By, *, reason: str
+) -> None:
+    """Part an order from some of its units. They are free again, also those that went out: call it for these only when
+    a person says that they never arrived.
+    """
+    _settle(connection, moved, RELEASED, unb=unb, order_id=order_id, by=by, reason=reason)
+    is_taken = units.c.state.in_([UnitState.HELD.value, UnitState.OUT.value])
+    for uses, mine in _by_uses(moved):
+        freed = _moved_if(is_taken, UnitState.FREE, by)
+        connection.execute(update(units).where(units.c.id.in_(mine)).values(uses=units.c.uses - uses, **freed))
+
+
+def doubt_free_units(connection: Connection, unit_ids: Iterable[int], unb: str, order_id: str, by: By) -> int:
+    """Doubt those of these units that are free: their order gave them back, and they arrived all the same."""
+    query = select(units.c.id, units.c.goods_id).where(units.c.id.in_(sorted(unit_ids)), text(UNIT_FREE))
+    found = connection.execute(query.with_for_update()).all()
+    if found:
+        values = {"state": UnitState.DOUBTED.value, "at_ms": by.at_ms}
+        connection.execute(update(units).where(units.c.id.in_([row.id for row in found])).values(values))
+        shared = {"unb": unb, "order_id": order_id, "reason": ARRIVED_AFTER_ALL}
+        rows = [{**shared, "goods_id": row.goods_id, "unit_id": row.id} for row in found]
+        write_entries(connection, by, StockEvent.DOUBTED, rows)
+    return len(found)
+
+
+def revealed_units(connection: Connection, some: Sequence[BoundUnit], unb: str, order_id: str) -> frozenset[int]:
+    """Return which of these units of an order a person revealed after they were bound to it."""
+    if not some:
+        return frozenset()
     mine = (
-        stock_history.c.goods_id.in_(sorted({one.goods_id for one in held})),
-        stock_history.c.unit_id.in_([one.unit_id for one in held]),
+        stock_history.c.goods_id.in_(sorted({one.goods_id for one in some})),
+        stock_history.c.unit_id.in_([one.unit_id for one in some]),
     )
     seen = select(stock_history.c.unit_id, func.max(stock_history.c.id)).where(*mine).group_by(stock_history.c.unit_id)
     revealed = seen.where(stock_history.c.what == StockEvent.REVEALED.value)
@@ -205,7 +236,7 @@ def _bind(
     *,
     unb: str,
     order_id: str,
-    first_no: int,
+    numbers: Sequence[int],
     by: By,
     replaces: int | None = None,
     reason: str = "",
@@ -222,7 +253,7 @@ def _bind(
             replaces=replaces,
             reason=reason,
         )
-        for number, (unit_id, sealed) in enumerate(picked, first_no)
+        for number, (unit_id, sealed) in zip(numbers, picked, strict=True)
     )
     key = {"unb": unb, "order_id": order_id, "one_time": one_time, "created_at_ms": by.at_ms}
     columns = ("unit_id", "goods_id", "owner_id", "unit_no", "state", "replaces", "reason")
@@ -266,7 +297,7 @@ def _settle(
     mine = (
         bindings.c.unb == unb,
         bindings.c.order_id == order_id,
-        bindings.c.state == HELD,
+        bindings.c.state.in_({one.state for one in moved}),
         bindings.c.unit_no.in_([one.unit_no for one in moved]),
     )
     values: dict[str, Any] = {"state": state, "settled_at_ms": by.at_ms}

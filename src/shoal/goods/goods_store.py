@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, case, delete, exists, func, insert, literal_column, select, text, update
+from sqlalchemy import Connection, case, delete, exists, false, func, insert, literal_column, select, text, update
 
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, StaleGeneration
@@ -173,8 +173,8 @@ class GoodsStore:
                 return before
             after = replace(after, version=before.version + 1, changed_at_ms=now)
             connection.execute(update(goods).where(goods.c.id == goods_id).values({**_row(after), **row}))
-            if after.uses_each is not None and "uses_each" in differing:
-                _take_out_used_up(connection, after, now)
+            if "uses_each" in differing:
+                _fit_to_uses(connection, after, now)
             write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
             return after
 
@@ -247,12 +247,18 @@ def _deliverable(connection: Connection, one: Goods, enough: int | None) -> int:
     return int(connection.scalar(select(func.sum(one.uses_each - there.c.uses))) or 0)
 
 
-def _take_out_used_up(connection: Connection, one: Goods, at_ms: int) -> None:
-    """Take the units out of the stock that went out as often as a new limit allows, or more often."""
-    used_up = (units.c.goods_id == one.id, text(UNIT_FREE), units.c.uses >= one.uses_each)
+def _fit_to_uses(connection: Connection, one: Goods, at_ms: int) -> None:
+    """Take the units out of the stock that went out as often as a new limit allows, or more often; put those back that
+    may go out again.
+    """
+    used_up = false() if one.uses_each is None else units.c.uses >= one.uses_each
     is_held = exists().where(bindings.c.unit_id == units.c.id, bindings.c.state == HELD)
     state = case((is_held, UnitState.HELD.value), else_=UnitState.OUT.value)
-    connection.execute(update(units).where(*used_up).values(state=state, at_ms=at_ms))
+    mine = units.c.goods_id == one.id
+    connection.execute(update(units).where(mine, text(UNIT_FREE), used_up).values(state=state, at_ms=at_ms))
+    taken = units.c.state.in_([UnitState.HELD.value, UnitState.OUT.value])
+    free = {"state": UnitState.FREE.value, "at_ms": at_ms}
+    connection.execute(update(units).where(mine, text(UNIT_NOT_FREE), taken, ~used_up).values(free))
 
 
 def _free_of(connection: Connection, goods_ids: list[int]) -> dict[int, int]:

@@ -31,13 +31,14 @@ class UnitState(StrEnum):
 MOVES: Final[Mapping[UnitState, frozenset[UnitState]]] = {
     UnitState.FREE: frozenset({UnitState.HELD, UnitState.VOID, UnitState.DOUBTED}),
     UnitState.HELD: frozenset({UnitState.OUT, UnitState.FREE}),
-    UnitState.OUT: frozenset({UnitState.RETURNED, UnitState.DOUBTED}),
+    UnitState.OUT: frozenset({UnitState.RETURNED, UnitState.DOUBTED, UnitState.FREE}),
     UnitState.FETCHING: frozenset({UnitState.HELD, UnitState.DOUBTED}),
     UnitState.VOID: frozenset(),
     UnitState.RETURNED: frozenset(),
     UnitState.DOUBTED: frozenset(),
 }
-"""Every allowed move. A held unit becomes free only when it certainly never left."""
+"""Every allowed move. A held unit becomes free only when it certainly never left; one that is out, only when a person
+says that it never arrived, or when a reusable one may go out more often than before."""
 
 
 def check_move(before: UnitState, after: UnitState) -> None:

@@ -15,6 +15,15 @@ from shoal.storage.order_tables import order_actions, order_events, orders
 from shoal.storage.upserts import insert_new
 
 
+def message_states(connection: Connection, order_id: str) -> frozenset[str]:
+    """Return the states of the action that sends an order's messages, under every id of its account.
+
+    Until the transaction ends, no other one begins or settles it.
+    """
+    mine = (order_actions.c.order_id == order_id, order_actions.c.action == Action.PAID_MESSAGE.value)
+    return frozenset(connection.scalars(select(order_actions.c.state).where(*mine).with_for_update()))
+
+
 @dataclass(frozen=True, slots=True)
 class ActionRows:
     """The actions of one order, within one transaction."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, select, text, update
 
-from shoal.goods.bindings import OUT, release_units, units_of_order, units_went_out
+from shoal.goods.bindings import OUT, doubt_free_units, release_units, units_of_order, units_went_out
 from shoal.goods.fetching import let_go_of_doubted
 from shoal.goods.stock_history import By
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome, sending_of
@@ -26,6 +26,8 @@ from shoal.storage.upserts import insert_or_renew
 
 AUTO = "auto"
 """The actor of what is done without a person."""
+GIVEN_BACK = "given_back"
+"""Why a delivery ended whose units a person gave back, and what the order's timeline says then."""
 _MAY_HAVE_LEFT = frozenset({SendOutcome.SENT, SendOutcome.UNCERTAIN, SendOutcome.SENDING})
 _RENEWED = (
     "owner_id", "goods_id", "wanted", "parts", "confirm", "state", "why", "arrived", "created_at_ms", "settled_at_ms",
@@ -89,8 +91,14 @@ _OutcomeRow = tuple[SendOutcome, str]
 
 def read_delivery(connection: Connection, account_id: str, order_id: str) -> Delivery | None:
     """Return the delivery of an account's order, if one was begun."""
-    number = select(accounts.c.unb).where(accounts.c.id == account_id).scalar_subquery()
-    query = select(deliveries).where(deliveries.c.unb == number, deliveries.c.order_id == order_id)
+    return delivery_at(
+        connection, select(accounts.c.unb).where(accounts.c.id == account_id).scalar_subquery(), order_id
+    )
+
+
+def delivery_at(connection: Connection, unb: Any, order_id: str) -> Delivery | None:
+    """Return the delivery of an order of this seller's number, if one was begun."""
+    query = select(deliveries).where(deliveries.c.unb == unb, deliveries.c.order_id == order_id)
     row = connection.execute(query).mappings().first()
     if row is None:
         return None
@@ -172,9 +180,26 @@ def settle_delivery(
     if not delivery.wanted:
         return
     is_over = state in {ActionState.DONE, ActionState.UNCERTAIN}
-    gone = None if is_over else _numbers(delivery.messages[: progress.arrived])
+    gone = None if is_over else numbers_of(delivery.messages[: progress.arrived])
     if gone is None or gone:
         units_went_out(connection, delivery.unb, delivery.order_id, By(actor=AUTO, at_ms=now_ms), only=gone)
+
+
+def end_given_back(connection: Connection, delivery: Delivery, now_ms: int) -> None:
+    """End a delivery whose units a person gave back. What has left of it stays its order's."""
+    has_left = delivery.arrived > 0 or bool(units_of_order(connection, delivery.unb, delivery.order_id))
+    left = delivery.state if delivery.state is DeliveryState.DONE else DeliveryState.PARTLY
+    state = left if has_left else DeliveryState.RELEASED
+    _update(connection, delivery, state=state.value, why=GIVEN_BACK, settled_at_ms=now_ms)
+
+
+def doubt_given_back(connection: Connection, account_id: str, delivery: Delivery, now_ms: int) -> None:
+    """Doubt the units that a person gave back although their message arrived: no other order gets them."""
+    mine = and_(outbox.c.account_id == account_id, outbox.c.order_id == delivery.order_id, outbox.c.units != "")
+    carried = connection.scalars(select(outbox.c.units).where(mine, outbox.c.outcome == SendOutcome.SENT.value))
+    arrived = {int(unit_id) for ids in carried for unit_id in ids.split(",")}
+    arrived -= {one.unit_id for one in units_of_order(connection, delivery.unb, delivery.order_id)}
+    doubt_free_units(connection, arrived, delivery.unb, delivery.order_id, By(actor=AUTO, at_ms=now_ms))
 
 
 def owner_settled(connection: Connection, account_id: str, order_id: str, actor: str, now_ms: int) -> None:
@@ -227,7 +252,7 @@ def _unb_of(connection: Connection, account_id: str) -> str:
 
 def _has_units_left(connection: Connection, account_id: str, delivery: Delivery) -> bool:
     """Return whether a message with units left, or may have left."""
-    if _numbers(delivery.messages[: delivery.arrived]):
+    if numbers_of(delivery.messages[: delivery.arrived]):
         return True
     if any(one.state == OUT for one in units_of_order(connection, delivery.unb, delivery.order_id)):
         return True
@@ -238,7 +263,7 @@ def _has_units_left(connection: Connection, account_id: str, delivery: Delivery)
     )
 
 
-def _numbers(messages: Sequence[PlannedMessage]) -> frozenset[int]:
+def numbers_of(messages: Sequence[PlannedMessage]) -> frozenset[int]:
     """Return the numbers of the units in messages, which count from 1."""
     return frozenset(
         number for one in messages for number in range(one.first + 1, one.first + one.count + 1) if one.count

@@ -12,8 +12,10 @@ from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.action_rows import ActionRows
 from shoal.orders.delivery_rows import (
     AUTO,
+    GIVEN_BACK,
     Delivery,
     Progress,
+    doubt_given_back,
     drop_waiting,
     let_go,
     let_go_of_doubts,
@@ -326,6 +328,8 @@ class OrderRow(ActionRows):
             drop_waiting(self.connection, self.account_id, self.order_id, Why.INTERRUPTED, self.now_ms)
         if delivery is not None:
             settle_delivery(self.connection, delivery, progress, state, detail, self.now_ms)
+            if delivery.why == GIVEN_BACK:
+                doubt_given_back(self.connection, self.account_id, delivery, self.now_ms)
         self.settle(Action.PAID_MESSAGE, state, detail, goes_on=True)
         return state
 

@@ -20,6 +20,7 @@ from shoal.messages.manual_sending import NotSent
 from shoal.messages.outbox import insert_rows
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending
 from shoal.messages.sender import OutgoingMessage, Sender
+from shoal.orders.action_rows import message_states
 from shoal.orders.delivery_rows import Delivery, DeliveryState, read_delivery
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_records import Order
@@ -91,6 +92,7 @@ class SentAgain:
 
         def job(connection: Connection) -> Sequence[Sending]:
             now = self._now_ms()
+            message_states(connection, order.order_id)
             planned = _planned(connection, account, order, None)
             units = _current(units_of_order(connection, account.unb, order.order_id))
             filled = [self._with_units(row, one, units) for row, one in zip(rows, planned, strict=True)]
@@ -113,6 +115,7 @@ class SentAgain:
 
         def job(connection: Connection) -> Sequence[Sending]:
             now = self._now_ms()
+            message_states(connection, order.order_id)
             _require_open(connection, account, order)
             key = {"unb": account.unb, "order_id": order.order_id}
             old = next((one for one in units_of_order(connection, **key) if one.unit_no == unit_no), None)

@@ -1,4 +1,4 @@
-"""The moves of a unit are those of the design, and nothing else."""
+"""The moves of a unit are those of the design, and "out" to "free" by an explicit word of a person; no others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shoal.errors import Conflict
 from shoal.goods.unit_states import UnitState, check_move
 
 ALLOWED = {
-    "free→held", "held→out", "held→free", "out→returned", "out→doubted", "free→doubted", "free→void",
+    "free→held", "held→out", "held→free", "out→returned", "out→doubted", "out→free", "free→doubted", "free→void",
     "fetching→held", "fetching→doubted",
 }  # fmt: skip
 

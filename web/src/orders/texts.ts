@@ -61,6 +61,7 @@ const zh = {
     confirm: '确认发货',
     same_again: '再发一次',
     another_unit: '换发一个卡密',
+    given_back: '卡密退回库存',
   },
   actState: {
     pending: '等待执行',
@@ -228,6 +229,7 @@ const en: Texts<typeof zh> = {
     confirm: 'Confirm shipment',
     same_again: 'Sent again',
     another_unit: 'Another unit',
+    given_back: 'Units given back to the stock',
   },
   actState: {
     pending: 'pending',

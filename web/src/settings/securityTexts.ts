@@ -54,6 +54,7 @@ const zh = {
     unit_voided: '作废卡密',
     unit_returned: '标记卡密退回',
     unit_doubted: '标记卡密存疑',
+    units_given_back: '卡密退回库存',
     key_trouble: '密钥有问题，未能启动',
   },
   outcomes: {
@@ -152,6 +153,7 @@ const en: Texts<typeof zh> = {
     unit_voided: 'Unit voided',
     unit_returned: 'Unit marked as returned',
     unit_doubted: 'Unit marked as doubted',
+    units_given_back: 'Units given back to the stock',
     key_trouble: 'Start failed: encryption key problem',
   },
   outcomes: {

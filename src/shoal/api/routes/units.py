@@ -23,6 +23,8 @@ from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.goods import (
     BatchList,
     BatchShape,
+    GiveBackBody,
+    GivenBackUnits,
     ImportAnswer,
     ImportLine,
     ReasonBody,
@@ -56,6 +58,7 @@ from shoal.goods.unit_lines import (
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
+from shoal.orders.given_back import GivingBack
 from shoal.rules.xlsx import MAX_ROWS, XLSX
 
 _importing = Routes(tags=["goods"], route_class=UnitsRoute)
@@ -224,6 +227,36 @@ async def doubt_unit(
     unit = await server.goods.units.move(goods, unit_id, UnitState.DOUBTED, by, reason=body.reason)
     await _note(server, AuditEvent.UNIT_DOUBTED, goods, unit_id, by=by, origin=origin, reason=body.reason)
     return UnitShape(**unit_fields(unit))
+
+
+@_changing.post(
+    "/goods/{goods_id}/units/{unit_id}/give-back", summary="Give units of an order back", responses=CHANGING
+)
+async def give_back(
+    body: GiveBackBody, goods: GoodsToChange, unit_id: UnitId, server: TheServer, by: TheBy, origin: Origin
+) -> GivenBackUnits:
+    """Part the order that has a unit from all its units that its buyer does not have: they are free again.
+
+    For an order that nothing serves any more: its shop was removed, you shipped it by hand, or it ended and the site
+    did not say so. A unit whose message arrived stays with its order. A unit that may have arrived, or that a person
+    revealed, needs `never_arrived`; otherwise nothing is given back (409).
+    """
+    found = await GivingBack(server.database).give_back(
+        goods, unit_id, by, reason=body.reason, order_id=body.order_id, never_arrived=body.never_arrived
+    )
+    await server.audit_log.record(
+        AuditEvent.UNITS_GIVEN_BACK,
+        actor=by.actor,
+        user_id=goods.owner_id,
+        origin=origin,
+        goods_id=goods.id,
+        goods=goods.name,
+        order_id=found.order_id,
+        units=[str(one) for one in found.units],
+        reason=body.reason,
+        never_arrived=body.never_arrived,
+    )
+    return GivenBackUnits(order_id=found.order_id, units=list(found.units))
 
 
 async def _note(

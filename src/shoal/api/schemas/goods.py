@@ -81,6 +81,24 @@ class ReasonBody(BaseModel):
     reason: Text
 
 
+class GiveBackBody(ReasonBody):
+    """Why the order that has a unit gives its units back. ``order_id``: which order, of a reusable unit that several
+    have; left out: the last one. ``never_arrived``: you have looked, and what may have arrived did not.
+    """
+
+    model_config = body_example(reason="已用其他方式发货", never_arrived=False)
+    order_id: Text = ""
+    never_arrived: bool = False
+
+
+class GivenBackUnits(BaseModel):
+    """The order that gave its units back, and their ids. They are free again."""
+
+    model_config = example(order_id="4501234567890123456", units=[41, 42])
+    order_id: str
+    units: list[int]
+
+
 class UnitCounts(BaseModel):
     """How many units are in which state."""
 
