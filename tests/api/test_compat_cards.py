@@ -155,3 +155,54 @@ async def test_each_piece_is_always_served(door: Door) -> None:
     ] == "each_piece_is_served"
     answer = await door.client.put(path.replace("shop", "nobody"), json={"multi_quantity_delivery": True})
     assert (answer.status_code, answer.json()["detail"]) == (403, "无权限操作该Cookie")
+
+
+async def test_the_old_routes_change_only_what_they_name(door: Door) -> None:
+    await door.add("second", 2)
+    card = await a_card(door, **DATA)
+    rule = {"keyword": "会员", "card_id": card, "delivery_count": 2}
+    made = await door.call("POST", "/delivery-rules", json=rule)
+    (mine,) = (await door.call("GET", "/cookies/shop/deliveries"))["rules"]
+    edited = {**mine, "parts": [{"text": "您好"}, {"text": "{codes}"}], "confirm": "no", "delay_seconds": 60}
+    await door.call("PUT", "/cookies/shop/deliveries", json={"rules": [edited]})
+
+    async def shop() -> dict[str, Any]:
+        (found,) = (await door.call("GET", "/cookies/shop/deliveries"))["rules"]
+        return dict(found)
+
+    await door.call("PUT", f"/cards/{card}", json={"name": "季卡", "enabled": True, "delay_seconds": 5})
+    assert await shop() == edited, "the card's delay stayed as it was"
+    await door.call("PUT", f"/cards/{card}", json={"delay_seconds": 7})
+    assert await shop() == {**edited, "delay_seconds": 7}
+    await door.call("PUT", f"/cards/{card}", json={"description": "码：{DELIVERY_CONTENT}"})
+    described = {**edited, "delay_seconds": 7, "parts": [{"text": "码：{codes}"}]}
+    assert await shop() == described
+    await door.call("PUT", f"/delivery-rules/{made['id']}", json={**rule, "keyword": "VIP", "delivery_count": 3})
+    assert await shop() == {**described, "title_contains": "VIP", "count": 3}
+    await door.call("POST", "/delivery-rules", json={**rule, "keyword": "VIP", "delivery_count": 1})
+    assert await shop() == {**described, "title_contains": "VIP", "count": 1}
+    other = await a_card(door, name="网盘", type="text", text_content="link", description="请查收")
+    (row,) = await door.call("GET", "/delivery-rules")
+    await door.call("PUT", f"/delivery-rules/{row['id']}", json={"keyword": "VIP", "card_id": other})
+    found = await shop()
+    assert (found["goods_id"], found["confirm"], found["delay_seconds"], found["spec"]) == (other, "no", 0, "")
+    assert found["parts"] == [{"text": "请查收\n\n{codes}"}]
+
+
+async def test_a_rule_by_keyword_changes_all_shops_or_none(door: Door) -> None:
+    await door.add("second", 2)
+    card, other = await a_card(door, **DATA), await a_card(door, **{**DATA, "name": "另一个", "data_content": ""})
+    taken = {"title_contains": "会员", "spec": "时长:月卡", "goods_id": other, "parts": [{"text": "{codes}"}]}
+    await door.call("PUT", "/cookies/second/deliveries", json={"rules": [taken]})
+    before = door.account().generation
+    refused = await door.call("POST", "/delivery-rules", 409, json={"keyword": "会员", "card_id": card})
+    assert (refused["code"], door.account().generation) == ("card_rule_exists", before)
+    full = [{"item_id": str(number), "parts": [{"text": "x"}]} for number in range(1_000)]
+    await door.call("PUT", "/cookies/second/deliveries", json={"rules": full})
+    refused = await door.call("POST", "/delivery-rules", 422, json={"keyword": "会员", "card_id": card})
+    assert (refused["code"], door.account().generation) == ("too_many_deliveries", before)
+    await door.call("PUT", "/cookies/second/deliveries", json={"rules": []})
+    await door.call("POST", "/delivery-rules", json={"keyword": "会员", "card_id": card})
+    made = (await door.server.store.journal())[-2:]
+    assert {row.account_id for row in made} == {"shop", "second"}
+    assert len({row.op_id.rpartition(":")[0] for row in made}) == 1

@@ -91,7 +91,9 @@ class CookieManager:
             deadline_seconds=settings.database_deadline_seconds,
             is_vanishing=self._task_manager.is_vanishing,
         )
-        self._batch = StatusBatch(self._path, self._task_manager, self._published)
+        lock_wait = settings.lock_wait_seconds
+        self._batch = StatusBatch(self._path, self._task_manager, self._published, lock_wait_seconds=lock_wait)
+        self.update_deliveries_of = self._batch.deliveries
         self._to_purge: list[str] = []
         accounts = self._published.accounts
         self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders
@@ -361,11 +363,8 @@ class CookieManager:
             self._batch.require_size(updates)
         if dry_run:
             return self._batch.preview(updates)
-        wait = self._limit(caller, 0.0)
-        if atomic:
-            lock_wait = self._settings.lock_wait_seconds
-            return await self._batch.all_or_none(updates, caller, lock_wait_seconds=lock_wait, wait_seconds=wait)
-        return await self._batch.each(updates, caller, wait_seconds=wait)
+        change = self._batch.all_or_none if atomic else self._batch.each
+        return await change(updates, caller, wait_seconds=self._limit(caller, 0.0))
 
     async def _change(
         self, account_id: str, operation: str, edit: Edit, caller: Caller, *, wait: float = 0.0, revive: bool = False

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
+
 from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
 from shoal.errors import InvalidInput
 from shoal.rules.folding import folded_word
@@ -38,6 +40,17 @@ def merged(rules: Deliveries, wanted: Sequence[Values]) -> Deliveries:
     new = check_together(in_order(map(_made, wanted)))
     taken = {rule.place for rule in new}
     return _kept(rules, check_together(in_order([*new, *(rule for rule in rules if rule.place not in taken)])))
+
+
+def joined(rules: Deliveries, wanted: Sequence[Values]) -> Deliveries:
+    """Add these rules. Raises ``InvalidInput`` for one that is for the same orders as another."""
+    return check_together(in_order([*map(_made, wanted), *rules]))
+
+
+def values_of(rule: DeliveryRule) -> dict[str, Any]:
+    """Return a rule as the values that make it."""
+    values: dict[str, Any] = msgspec.to_builtins(rule)
+    return values
 
 
 def check_together(rules: Deliveries) -> Deliveries:

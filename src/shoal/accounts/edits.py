@@ -184,13 +184,17 @@ def deliveries(wanted: Sequence[Values], *, merge: bool = False) -> Edit:
     return lambda account: _set(account, deliveries=change(account.deliveries, wanted))
 
 
-def deliveries_instead(old: Callable[[DeliveryRule], bool], wanted: Sequence[Values]) -> Edit:
-    """Add these delivery rules in the place of some others. Refuses bad input at once."""
-    delivery_edits.merged((), wanted)
+def deliveries_instead(
+    old: Callable[[DeliveryRule], bool], wanted: Callable[[Sequence[DeliveryRule]], Sequence[Values]]
+) -> Edit:
+    """Put delivery rules in the place of some others. ``wanted`` returns them; it is given the others as they are when
+    the edit is applied. Refuses bad input then, and a rule for the same orders as one that stays.
+    """
 
     def edit(account: Account) -> Account:
+        gone = [rule for rule in account.deliveries if old(rule)]
         kept = tuple(rule for rule in account.deliveries if not old(rule))
-        after = delivery_edits.merged(kept, wanted)
+        after = delivery_edits.joined(kept, wanted(gone))
         return account if after == account.deliveries else _set(account, deliveries=after)
 
     return edit

@@ -1,4 +1,4 @@
-"""Enabling or disabling many accounts in one call: each for itself, or all or none."""
+"""Changing many accounts in one call: each for itself, or all or none."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ class BatchResult:
 class StatusBatch:
     """Carries out batches over the change path. A batch never un-parks an account."""
 
-    def __init__(self, path: ChangePath, tasks: TaskManager, published: PublishedAccounts) -> None:
+    def __init__(
+        self, path: ChangePath, tasks: TaskManager, published: PublishedAccounts, *, lock_wait_seconds: float
+    ) -> None:
         self._path = path
+        self._lock_wait_seconds = lock_wait_seconds
         self._tasks = tasks
         self._published = published
 
@@ -82,12 +85,19 @@ class StatusBatch:
 
         return list(await asyncio.gather(*(one(account_id, enabled) for account_id, enabled in updates.items())))
 
+    async def deliveries(self, wanted: Mapping[str, edits.Edit], *, caller: Caller) -> None:
+        """Change the delivery rules of accounts, all or none; of more than 500 accounts, 500 at a time."""
+        names = sorted(wanted)
+        for first in range(0, len(names), ATOMIC_BATCH_LIMIT):
+            some = {name: wanted[name] for name in names[first : first + ATOMIC_BATCH_LIMIT]}
+            await self._path.change_all(some, "update_deliveries", caller, wait_seconds=self._lock_wait_seconds)
+
     async def all_or_none(
-        self, updates: Mapping[str, bool], caller: Caller, *, lock_wait_seconds: float, wait_seconds: float
+        self, updates: Mapping[str, bool], caller: Caller, *, wait_seconds: float
     ) -> list[BatchResult]:
         """Change all accounts or none, with the locks taken in sorted order under one wait limit."""
         switched = {account_id: edits.switched(enabled) for account_id, enabled in updates.items()}
-        changed = await self._path.change_all(switched, _OPERATION, caller, wait_seconds=lock_wait_seconds)
+        changed = await self._path.change_all(switched, _OPERATION, caller, wait_seconds=self._lock_wait_seconds)
         return list(
             await asyncio.gather(*(self._result(changed[name], updates[name], wait_seconds) for name in changed))
         )

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import actor_of, known, origin_for, permit, server_in
 from shoal.api.http.goods_caller import TheBy, require_goods
@@ -16,8 +15,6 @@ from shoal.auth.permission import Permission
 from shoal.goods.goods import Goods, UnknownGoods
 
 CardId = Annotated[int, Path(ge=1, le=2**53, description="The id of the card: that of its goods.", examples=[7])]
-CallerOf = Callable[[Account], Caller]
-"""Returns the caller of the change of one of a person's shops."""
 
 
 def _card(permission: Permission) -> Callable[..., Awaitable[Goods]]:
@@ -40,21 +37,17 @@ CardToChange = Annotated[Goods, Depends(_card(Permission.OPERATE))]
 
 
 @reads_token
-async def callers_of(request: Request, by: TheBy) -> CallerOf:
-    """Return who changes each of a person's shops: an op of its own for each."""
+async def caller_of_shops(request: Request, by: TheBy) -> Caller:
+    """Return who changes a person's shops; each has an op of its own."""
     who, server = await known(request), server_in(request)
-
-    def caller(account: Account) -> Caller:
-        return Caller(
-            actor=actor_of(who.user),
-            permit=permit(server, who, Permission.OPERATE),
-            op_id=f"{by.op_id}:{account.id}",
-            repeats=by.repeats,
-            wait_seconds=0,
-            origin=origin_for(request, who),
-        )
-
-    return caller
+    return Caller(
+        actor=actor_of(who.user),
+        permit=permit(server, who, Permission.OPERATE),
+        op_id=by.op_id,
+        repeats=by.repeats,
+        wait_seconds=0,
+        origin=origin_for(request, who),
+    )
 
 
-TheCallers = Annotated[CallerOf, Depends(callers_of)]
+CallerOfShops = Annotated[Caller, Depends(caller_of_shops)]

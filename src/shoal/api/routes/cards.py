@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import File, Form, UploadFile
 
+from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import AccountToChange, TheServer
-from shoal.api.http.card_caller import CallerOf, CardToChange, CardToRead, TheCallers
+from shoal.api.http.card_caller import CallerOfShops, CardToChange, CardToRead
 from shoal.api.http.goods_caller import TheBy, WhoAddsGoods, WhoListsGoods
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
@@ -73,13 +74,14 @@ async def get_card(goods: CardToRead, server: TheServer) -> CardShape:
 
 
 @routes.put("/cards/{card_id}", summary="Change a card", responses=CHANGING)
-async def change_card(body: CardBody, goods: CardToChange, server: TheServer, by: TheBy, callers: TheCallers) -> Said:
+async def change_card(body: CardBody, goods: CardToChange, server: TheServer, by: TheBy, caller: CallerOfShops) -> Said:
     """Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
-    is sent back as it was shown stays. The delivery rules of the card follow.
+    is sent back as it was shown stays. The delivery rules of the card follow
+    what is named; the rest of them stays as it is.
     """
     if body.type is not None and body.type != type_of(goods):
         raise InvalidInput("the type of a card stays", code="bad_card_type")
-    await _change(server, goods, body, by, callers)
+    await _change(server, goods, body, by, caller)
     return Said(message=_CHANGED)
 
 
@@ -88,18 +90,18 @@ async def set_card_picture(
     goods: CardToChange,
     server: TheServer,
     by: TheBy,
-    callers: TheCallers,
+    caller: CallerOfShops,
     *,
     image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF file.")],
     name: Annotated[Text, Form()],
-    description: Annotated[Text, Form()] = "",
-    delay_seconds: Annotated[int, Form()] = 0,
-    enabled: Annotated[bool, Form()] = True,
-    is_multi_spec: Annotated[bool, Form()] = False,
-    spec_name: Annotated[Text, Form()] = "",
-    spec_value: Annotated[Text, Form()] = "",
+    description: Annotated[Text | None, Form()] = None,
+    delay_seconds: Annotated[int | None, Form()] = None,
+    enabled: Annotated[bool | None, Form()] = None,
+    is_multi_spec: Annotated[bool | None, Form()] = None,
+    spec_name: Annotated[Text | None, Form()] = None,
+    spec_value: Annotated[Text | None, Form()] = None,
 ) -> CardPictureSet:
-    """Store a picture and let a card send it."""
+    """Store a picture and let a card send it. Fields that are left out stay."""
     if goods.kind is not GoodsKind.FIXED:
         raise InvalidInput("only a card with a text or a picture", code="bad_card_type")
     data = await image.read()
@@ -109,7 +111,7 @@ async def set_card_picture(
         name=name, image_url=url, text_content="", description=description, delay_seconds=delay_seconds,
         enabled=enabled, is_multi_spec=is_multi_spec, spec_name=spec_name, spec_value=spec_value,
     )  # fmt: skip
-    await _change(server, goods, body, by, callers)
+    await _change(server, goods, body, by, caller)
     return CardPictureSet(image_url=url)
 
 
@@ -133,7 +135,7 @@ async def serve_each_piece(body: EachPieceBody, _: AccountToChange) -> Said:
     return Said(message="商品多数量发货状态已开启")
 
 
-async def _change(server: Server, goods: Goods, body: CardBody, by: By, callers: CallerOf) -> None:
+async def _change(server: Server, goods: Goods, body: CardBody, by: By, caller: Caller) -> None:
     before = (await server.goods.cards.of_owner(goods.owner_id)).get(goods.id, Card())
     card = _card(before, body)
     values = {
@@ -148,8 +150,8 @@ async def _change(server: Server, goods: Goods, body: CardBody, by: By, callers:
             settings = supplier_values(body.api_config)
             edit = lambda sealed: server.goods.suppliers.sealed(sealed, settings, goods.owner_id)  # noqa: E731
     fresh = await server.goods.store.change(goods.id, values, by, supplier=edit)
-    await server.goods.cards.keep(goods.id, card)
-    await remade(server, fresh, before, card, callers)
+    await remade(server, (goods, before), (fresh, card), caller)
+    await server.goods.cards.keep(goods.id, card)  # afterwards: the same request again follows what it says
     await _take_in(server, fresh, body, replace(by, op_id=f"{by.op_id}:units"))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import Path
 
 from shoal.accounts import delivery_edits, edits
 from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.api.http.caller import TheServer
-from shoal.api.http.card_caller import CallerOf, TheCallers
+from shoal.api.http.card_caller import CallerOfShops
 from shoal.api.http.goods_caller import WhoAddsGoods, WhoListsGoods
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
@@ -38,13 +41,14 @@ async def list_card_rules(server: TheServer, who: WhoListsGoods) -> list[CardRul
     summary="Add a delivery rule by keyword",
     responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
 )
-async def add_card_rule(body: CardRuleBody, server: TheServer, who: WhoAddsGoods, callers: TheCallers) -> Made:
+async def add_card_rule(body: CardRuleBody, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops) -> Made:
     """Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
 
-    The spec, the delay and the text are those of the card. A shop that is added later has no such rule.
+    The spec, the delay and the text are those of the card. All shops get it or none. A shop that is added later has
+    no such rule.
     """
     goods, card = await _card_of(server, who, body.card_id)
-    await _put(server, who, body, goods, card, callers)
+    await _put(server, who, body, goods, card, caller)
     return Made(id=rule_id(body.keyword.strip(), goods.id), message="发货规则创建成功")
 
 
@@ -63,23 +67,26 @@ async def get_card_rule(card_rule_id: RuleId, server: TheServer, who: WhoListsGo
 
 @routes.put("/delivery-rules/{card_rule_id}", summary="Change a delivery rule by keyword", responses=CHANGING)
 async def change_card_rule(
-    card_rule_id: RuleId, body: CardRuleBody, server: TheServer, who: WhoAddsGoods, callers: TheCallers
+    card_rule_id: RuleId, body: CardRuleBody, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops
 ) -> Said:
-    """Put this rule in the place of another on each shop. Its id follows from keyword and card."""
-    old = _rule(server, who, card_rule_id)
+    """Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
+    the request does not name stays, such as a confirmation that was set in the console.
+    """
+    old = _rule(server, who, card_rule_id, caller)
     goods, card = await _card_of(server, who, body.card_id)
-    await _put(server, who, body, goods, card, callers, instead_of=old)
+    await _put(server, who, body, goods, card, caller, instead_of=old)
     return Said(message="发货规则更新成功")
 
 
 @routes.delete("/delivery-rules/{card_rule_id}", summary="Delete a delivery rule by keyword", responses=CHANGING)
-async def delete_card_rule(card_rule_id: RuleId, server: TheServer, who: WhoAddsGoods, callers: TheCallers) -> Said:
-    """Take a rule by title from each of the caller's shops."""
-    old = _rule(server, who, card_rule_id)
-    for account in _shops(server, who):
-        if any(old.has(rule) for rule in account.deliveries):
-            edit = edits.deliveries_instead(old.has, [])
-            await server.manager.update_deliveries(account.id, edit, caller=callers(account))
+async def delete_card_rule(card_rule_id: RuleId, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops) -> Said:
+    """Take a rule by title from each of the caller's shops, from all or none."""
+    old = _rule(server, who, card_rule_id, caller)
+    if old is None:
+        return Said(message="发货规则删除成功")
+    edit = edits.deliveries_instead(old.has, lambda _: [])
+    shops = [one.id for one in _shops(server, who) if any(old.has(rule) for rule in one.deliveries)]
+    await server.manager.update_deliveries_of(dict.fromkeys(shops, edit), caller=caller)
     return Said(message="发货规则删除成功")
 
 
@@ -90,15 +97,21 @@ def shops_with(server: Server, goods: Goods) -> list[Account]:
     return [account for account in mine if any(rule.goods_id == goods.id for rule in account.deliveries)]
 
 
-async def remade(server: Server, goods: Goods, before: Card, after: Card, callers: CallerOf) -> None:
-    """Let the rules by title of a card follow what it says now."""
-    if before == after:
+async def remade(server: Server, before: tuple[Goods, Card], after: tuple[Goods, Card], caller: Caller) -> None:
+    """Let the rules by title of a card follow what was changed of it. All else of them stays, such as a confirmation
+    that was set in the console.
+    """
+    (old, card), (goods, changed) = before, after
+    was, now = (one.rule(of, keyword="", count=1) for of, one in ((old, card), (goods, changed)))
+    named = {name: value for name, value in now.items() if was[name] != value}
+    if not named:
         return
-    for account in shops_with(server, goods):
-        mine = [rule for rule in account.deliveries if rule.goods_id == goods.id and rule.title_contains]
-        wanted = [after.rule(goods, keyword=rule.title_contains, count=rule.count) for rule in mine]
-        edit = edits.deliveries_instead(lambda rule: rule.goods_id == goods.id and bool(rule.title_contains), wanted)
-        await server.manager.update_deliveries(account.id, edit, caller=callers(account))
+    edit = edits.deliveries_instead(
+        lambda rule: rule.goods_id == goods.id and bool(rule.title_contains),
+        lambda rules: [{**delivery_edits.values_of(rule), **named} for rule in rules],
+    )
+    shops = [account.id for account in shops_with(server, goods)]
+    await server.manager.update_deliveries_of(dict.fromkeys(shops, edit), caller=caller)
 
 
 async def _put(
@@ -107,7 +120,7 @@ async def _put(
     body: CardRuleBody,
     goods: Goods,
     card: Card,
-    callers: CallerOf,
+    caller: Caller,
     *,
     instead_of: CardRule | None = None,
 ) -> None:
@@ -119,14 +132,30 @@ async def _put(
     if not shops:
         raise Conflict("there is no shop to have the rule", code="no_shop_for_rule")
     wanted = card.rule(goods, keyword=body.keyword.strip(), count=body.delivery_count)
-    edit = edits.deliveries_instead(lambda rule: instead_of is not None and instead_of.has(rule), [wanted])
     (made,) = delivery_edits.merged((), [wanted])
+
+    def is_old(rule: DeliveryRule) -> bool:
+        return (instead_of is not None and instead_of.has(rule)) or (
+            rule.goods_id == goods.id and rule.place == made.place
+        )
+
     for account in shops:
-        others = [rule for rule in account.deliveries if rule.place == made.place and rule.goods_id != goods.id]
-        if any(instead_of is None or not instead_of.has(rule) for rule in others):
+        if any(rule.place == made.place and not is_old(rule) for rule in account.deliveries):
             raise Conflict("another rule is for the same orders", code="card_rule_exists", id=account.id)
-    for account in shops:
-        await server.manager.update_deliveries(account.id, edit, caller=callers(account))
+    edit = edits.deliveries_instead(is_old, lambda rules: _changed(rules, goods, wanted))
+    await server.manager.update_deliveries_of({account.id: edit for account in shops}, caller=caller)
+
+
+def _changed(rules: Sequence[DeliveryRule], goods: Goods, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules with what a request names: the keyword, the card and how many of it. All else stays; the text,
+    the delay and the spec are those of the card only where the card is another one.
+    """
+    same = [rule for rule in rules if rule.goods_id == goods.id]
+    if not same:
+        kept = {"confirm": rules[0].confirm} if rules else {}
+        return [{**wanted, **kept}]
+    named = {name: wanted[name] for name in ("title_contains", "count")}
+    return [{**delivery_edits.values_of(rule), **named} for rule in same]
 
 
 async def _card_of(server: Server, who: Principal, card_id: int) -> tuple[Goods, Card]:
@@ -136,9 +165,10 @@ async def _card_of(server: Server, who: Principal, card_id: int) -> tuple[Goods,
     return goods, (await server.goods.cards.of_owner(who.id)).get(goods.id, Card())
 
 
-def _rule(server: Server, who: Principal, number: int) -> CardRule:
+def _rule(server: Server, who: Principal, number: int, caller: Caller) -> CardRule | None:
+    """Return a rule; ``None`` when an earlier try of the same request put it away."""
     found = next((one for one in card_rules(_shops(server, who)) if one.id == number), None)
-    if found is None:
+    if found is None and not caller.repeats:
         raise UnknownGoods(code="unknown_card_rule")
     return found
 
