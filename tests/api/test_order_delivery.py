@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, insert
 
 from api.test_goods import sent, some_goods
 from api.test_orders import ID, PATH, failed, paid
 from doors import Door, another_person, in_shell, served
 from goods_steps import by, changed
+from shoal.accounts.account import Account
+from shoal.api.routes import order_delivery
 from shoal.goods.bindings import bind_another, bind_units, units_went_out
+from shoal.orders.item_lists import ItemLists
 from shoal.storage.goods_tables import deliveries
 
 EN = {"Accept-Language": "en"}
@@ -55,6 +60,27 @@ async def test_an_order_says_what_it_would_get_and_what_stands_in_the_way(door: 
     assert "Import" in planned["do"]
     await paid(door, status="cancelled", paid=False, message_id="2.PNM")
     assert await delivery(door) is None
+
+
+async def test_an_order_of_a_rule_by_title_says_what_it_would_get(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def titles(_lists: ItemLists, _account: Account) -> dict[str, str] | None:
+        return {"7001": "会员 月卡"}
+
+    await rules(door, {"title_contains": "月卡", "parts": [{"text": "您好"}]})
+    await paid(door, quantity="1", parcel="no")
+    assert (await delivery(door))["obstacle"] == "unknown_title", "the shop is not connected, so nothing says the title"
+    monkeypatch.setattr(ItemLists, "of", titles)
+    planned = await delivery(door)
+    assert (planned["obstacle"], planned["gets"]) == (None, ["您好"])
+    never = asyncio.Event()
+
+    async def slow(_lists: ItemLists, _account: Account) -> None:
+        await never.wait()
+
+    monkeypatch.setattr(ItemLists, "of", slow)
+    monkeypatch.setattr(order_delivery, "TITLE_SECONDS", 0.01)
+    assert (await delivery(door))["obstacle"] == "unknown_title", "a slow site does not hold the page up"
+    never.set()
 
 
 async def test_units_of_an_order_are_masked_and_say_what_became_of_them(door: Door) -> None:

@@ -198,3 +198,31 @@ async def test_an_echo_is_stored_masked_even_where_the_site_wrote_blanks_anew(sh
     assert stored == ["码 CA…00", "码 CA…01", "别的"]
     assert len(told) == 3
     assert "CANARY7" not in repr(told)
+
+
+async def test_an_order_that_is_uncertain_under_an_earlier_id_is_uncertain_here_too(
+    shop: Shop, manager: DBManager
+) -> None:
+    await paid(shop.book)
+    begun = await shop.begin("o1")
+    await shop.arrived(begun.sendings[:1])
+    await shop.outbox.begin(begun.sendings[1])
+    await shop.outbox.interrupted("shop")
+    await shop.book.interrupted("shop")
+    before = await shop.units("o1")
+    await created(manager, an_account("twin", unb=shop.unb, owner_id=2))
+    order = await paid(shop.book, "twin")
+    assert order.problem == "uncertain_before"
+    (said,) = await shop.book.order_actions("twin", "o1")
+    assert (said.state, said.detail) == (ActionState.UNCERTAIN, "uncertain_before")
+    assert (await shop.begin("o1", account_id="twin")).sendings == ()
+    assert await shop.book.interrupted("twin") == []
+    assert await shop.book.ask_again("twin", "o1", Action.PAID_MESSAGE, actor="user:ann")
+    again = await shop.begin("o1", account_id="twin")
+    assert await shop.texts(again.sendings) == [f"码 {CODES[0]}", f"码 {CODES[1]}"]
+    assert await shop.units("o1") == before
+    await paid(shop.book, order_id="o2")
+    await shop.arrived((await shop.begin("o2")).sendings)
+    assert await shop.book.settle_messages("shop", "o2") is ActionState.DONE
+    done = await paid(shop.book, "twin", order_id="o2")
+    assert (done.problem, await shop.book.ask_again("twin", "o2", Action.PAID_MESSAGE, actor="user:ann")) == ("", False)

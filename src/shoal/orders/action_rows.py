@@ -45,7 +45,10 @@ class ActionRows:
         return sorted(found, key=lambda order_action: list(Action).index(Action(order_action.action)))
 
     def seed(self, action: Action, state: ActionState = ActionState.PENDING, detail: str = "") -> None:
-        """Make an action due, unless it was decided before: for this account, or under another id of the account."""
+        """Make an action due, unless it was decided before: for this account, or under another id of the account.
+
+        One whose result is unknown under another id is uncertain here too: its owner must know.
+        """
         elsewhere = and_(
             order_actions.c.order_id == self.order_id,
             order_actions.c.action == action.value,
@@ -54,8 +57,12 @@ class ActionRows:
                 [ActionState.INTENDED.value, ActionState.DONE.value, ActionState.UNCERTAIN.value]
             ),
         )
-        if state is ActionState.PENDING and self.connection.scalar(select(exists().where(elsewhere))):
-            state, detail = ActionState.NOT_NEEDED, Why.SERVED_BEFORE
+        if state is ActionState.PENDING:
+            before = set(self.connection.scalars(select(order_actions.c.state).where(elsewhere)))
+            if ActionState.DONE in before:
+                state, detail = ActionState.NOT_NEEDED, Why.SERVED_BEFORE
+            elif before:
+                state, detail = ActionState.UNCERTAIN, Why.UNCERTAIN_BEFORE
         row = {
             "account_id": self.account_id,
             "order_id": self.order_id,

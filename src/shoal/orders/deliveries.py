@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.delivery_rule import DeliveryRule
-from shoal.clock import now_ms
+from shoal.clock import now_ms, steady_ms
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import ActionRequired, InvalidInput, TemporaryFailure
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending
@@ -21,6 +21,7 @@ from shoal.orders.delivery_rows import Delivery, begun_again
 from shoal.orders.delivery_store import Begun
 from shoal.orders.doubts import Doubts
 from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of, rule_of
+from shoal.orders.item_lists import KEPT_MS
 from shoal.orders.order_pages import OrderPages
 from shoal.orders.order_status import BLOCKED, OrderProblem
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
@@ -71,7 +72,8 @@ class Deliveries:
         self._pace = pace
         self._supplied = supplied
         self._doubts = doubts
-        self._titles: dict[str, str] = {}
+        self._titles: dict[str, tuple[str, int]] = {}
+        """The titles of items, and when the site said them."""
         self._unread_since_ms: dict[str, int] = {}
         """Since when this connection waits for the pages of orders that depend on them."""
 
@@ -104,7 +106,7 @@ class Deliveries:
 
     async def explained(self, account: Account, order: Order, action: OrderAction) -> tuple[Explained, str]:
         """Return what the order gets, and why it is not sent; empty if it is, or if nothing needs to be."""
-        title = self._titles.get(order.item_id or "")
+        title = self._known_title(order.item_id or "")
         purchase = purchase_of(order, title=title)
         is_asked = action.detail == Why.ASKED
         explained = await self._by_rules(account, order, title, is_asked=is_asked)
@@ -125,17 +127,24 @@ class Deliveries:
         return explain_order(account, stock, purchase, asked_by_owner=is_asked)
 
     async def _title_of(self, item_id: str) -> str | None:
-        """Return the title of an item, asked of the site once for each connection; ``None`` when it does not say it."""
-        if item_id not in self._titles:
+        """Return the title of an item, asked of the site once a minute: its owner may change it, and with it the rule.
+
+        ``None`` when the site does not say it.
+        """
+        if self._known_title(item_id) is None:
             await self._pace.acquire()
             if not self._link.allows():
                 return None
             try:
                 if title := await self._mtop.item_title(item_id):
-                    self._titles[item_id] = title
+                    self._titles[item_id] = (title, steady_ms())
             except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
                 log.info("item not looked up", account=self._account_id, item=item_id, why=failure.code)
-        return self._titles.get(item_id)
+        return self._known_title(item_id)
+
+    def _known_title(self, item_id: str) -> str | None:
+        title, at_ms = self._titles.get(item_id, (None, 0))
+        return None if title is None or steady_ms() - at_ms >= KEPT_MS else title
 
     async def filled_in(self, account: Account, order: Order) -> Order:
         """Return the order, completed from the site if its card lacks facts. An item id is never invented."""

@@ -73,6 +73,8 @@ class Why(StrEnum):
     """The order's page names this account as the buyer."""
     SERVED_BEFORE = "served_before"
     """It was done for this order under another account id."""
+    UNCERTAIN_BEFORE = "uncertain_before"
+    """It was begun for this order under another account id, and its result is unknown."""
     ALREADY_SHIPPED = "already_shipped"
     ORDER_COMPLETED = "order_completed"
     ORDER_CANCELLED = "order_cancelled"

@@ -83,6 +83,8 @@ class OrderProblem(StrEnum):
     NOT_SERVED_IN_TIME = "not_served_in_time"
     MESSAGE_REFUSED = "message_refused"
     MESSAGE_UNCERTAIN = "message_uncertain"
+    UNCERTAIN_BEFORE = "uncertain_before"
+    """Under another id of the account the message was begun, and its result is unknown."""
     CONFIRM_REFUSED = "confirm_refused"
     CONFIRM_UNCERTAIN = "confirm_uncertain"
     NEEDS_PARCEL = "needs_parcel"
@@ -192,7 +194,8 @@ def problem_of(
 def _problem_of_action(order_action: OrderAction, now_ms: int) -> OrderProblem | None:
     action = Action(order_action.action)
     if order_action.state is ActionState.UNCERTAIN:
-        return _UNCERTAIN[action]
+        is_before = action is Action.PAID_MESSAGE and order_action.detail == Why.UNCERTAIN_BEFORE
+        return OrderProblem.UNCERTAIN_BEFORE if is_before else _UNCERTAIN[action]
     if order_action.state is not ActionState.FAILED:
         return None
     if order_action.detail == Why.NOT_READY and now_ms - order_action.created_at_ms < GROUP_PATIENCE_MS:

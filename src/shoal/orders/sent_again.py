@@ -11,7 +11,8 @@ from sqlalchemy import Connection, select
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, Conflict, StoreError, TemporaryFailure
-from shoal.goods.bindings import BoundUnit, bind_another, units_of_order, units_went_out
+from shoal.goods.bindings import BoundUnit, OutOfStock, bind_another, units_of_order, units_went_out
+from shoal.goods.goods import GoodsKind
 from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By
 from shoal.goods.unit_messages import with_codes
@@ -95,6 +96,8 @@ class SentAgain:
             message_states(connection, order.order_id)
             planned = _planned(connection, account, order, None)
             units = _current(units_of_order(connection, account.unb, order.order_id))
+            if len(units) < max((one.first + one.count for one in planned), default=0):
+                raise Conflict("units of the order were given back", code="units_were_given_back")
             filled = [self._with_units(row, one, units) for row, one in zip(rows, planned, strict=True)]
             units_went_out(connection, account.unb, order.order_id, replace(by, at_ms=now))
             _note(connection, order, by.actor, SAME_AGAIN, now=now)
@@ -123,7 +126,12 @@ class SentAgain:
             if goods is None or goods.owner_id != account.owner_id:
                 raise Conflict("the order has no such unit", code="no_unit_to_replace", unit_no=unit_no)
             at = replace(by, at_ms=now)
-            fresh = bind_another(connection, goods, **key, replaces=unit_no, reason=reason, by=at)
+            try:
+                fresh = bind_another(connection, goods, **key, replaces=unit_no, reason=reason, by=at)
+            except OutOfStock as none:
+                if goods.kind is not GoodsKind.SUPPLIER:
+                    raise
+                raise Conflict("no unit of the supplier is in stock", code="no_supplied_unit") from none
             units_went_out(connection, account.unb, order.order_id, at, only=[fresh.unit_no])
             _note(connection, order, by.actor, ANOTHER_UNIT, reason=reason, now=now)
             return insert_rows(connection, [self._filled(rows[0], [fresh])], now)

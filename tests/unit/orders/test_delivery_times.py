@@ -148,6 +148,20 @@ async def test_a_rule_by_title_asks_for_the_items_title(shop: OneShop) -> None:
     assert order.problem == "unknown_title"
 
 
+async def test_a_title_that_its_owner_changes_counts_while_the_shop_stays_connected(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await paid(shop, quantity="1", item_id="", title_contains="月卡")
+    shop.site.answers["pc.detail"] = {"itemDO": {"title": "会员 月卡"}}
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    shop.site.answers["pc.detail"] = {"itemDO": {"title": "会员 年卡"}}
+    monkeypatch.setattr(deliveries_module, "KEPT_MS", 0)
+    shop.site.pays(SECOND)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED, SECOND)
+    assert (order.problem, shop.site.said) == ("unknown_title", [f"码 {CODES[0]}"])
+
+
 async def test_codes_that_came_in_serve_an_order_that_waits_when_its_owner_asks(shop: OneShop) -> None:
     goods = await paid(shop, quantity="4")
     shop.site.pays(ORDER)

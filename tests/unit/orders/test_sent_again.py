@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from delivery_steps import ORDER, PAGE, bound, came_to, page_of, sells, stocked
-from goods_steps import by, states_of
+from goods_steps import by, changed, states_of
 from shoal.errors import Conflict
+from shoal.goods.goods import GoodsKind
 from shoal.messages.manual_sending import NotSent
 from shoal.messages.sender import Sender
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
+from shoal.orders.given_back import GivingBack
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.orders.sent_again import SentAgain
+from shoal.storage.goods_tables import deliveries, goods
 from standins import ANN
 from without_sockets import OneShop
 
@@ -26,12 +29,12 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 async def served(shop: OneShop, *texts: str, codes: int = 4, quantity: str = "2") -> int:
     """A shop that has sent an order its units; returns the id of the goods."""
     await shop.add(auto_confirm=False)
-    goods = await stocked(shop, *(f"CODE-{number:04}" for number in range(codes)))
-    await sells(shop, goods, *(texts or ("卡密：{codes}",)))
+    mine = await stocked(shop, *(f"CODE-{number:04}" for number in range(codes)))
+    await sells(shop, mine, *(texts or ("卡密：{codes}",)))
     shop.site.answers[PAGE] = page_of(quantity=quantity)
     shop.site.pays(ORDER)
     await came_to(shop, Action.PAID_MESSAGE, ActionState.DONE)
-    return goods.id
+    return mine.id
 
 
 async def once_more(shop: OneShop, unit_no: int | None = None, *, sender: Sender | None = None) -> None:
@@ -68,6 +71,31 @@ async def test_another_unit_goes_out_in_the_same_words_and_the_order_keeps_both(
     ] * 2
 
 
+async def test_another_unit_of_a_supplier_is_one_that_is_in_stock_and_none_is_bought_for_it(shop: OneShop) -> None:
+    goods_id = await served(shop, codes=3)
+    supplied = goods.update().where(goods.c.id == goods_id).values(kind=GoodsKind.SUPPLIER.value)
+    await changed(shop.database, supplied)
+    await once_more(shop, 1)
+    assert shop.site.said[-1] == "卡密：CODE-0002"
+    assert await code_of(shop, 2) == "no_supplied_unit"
+    assert await states_of(shop.database, goods_id) == {"out": 3}
+
+
+async def test_what_was_given_back_is_not_sent_again(shop: OneShop) -> None:
+    shop.site.refusal = {"code": 400, "reason": "no"}
+    await shop.add(auto_confirm=False)
+    mine = await stocked(shop, "CODE-0000", "CODE-0001")
+    await sells(shop, mine, "卡密：{codes}")
+    shop.site.answers[PAGE] = page_of(quantity="2")
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    shop.site.refusal = None
+    await GivingBack(shop.database).give_back(mine, 2, by(), reason="shipped by hand")
+    assert await code_of(shop) == "nothing_sent_yet"
+    await changed(shop.database, deliveries.update().values(state="partly"))
+    assert (await code_of(shop), len(shop.site.said)) == ("units_were_given_back", 1)
+
+
 async def test_the_same_again_sends_all_messages_with_the_units_that_the_order_has_now(shop: OneShop) -> None:
     goods_id = await served(shop, "您好", "卡密：{codes}")
     await once_more(shop, 1)
@@ -80,8 +108,8 @@ async def test_the_same_again_sends_all_messages_with_the_units_that_the_order_h
 
 async def test_a_message_of_several_units_is_sent_for_the_replaced_one_alone(shop: OneShop) -> None:
     await shop.add(auto_confirm=False)
-    goods = await stocked(shop, *(f"CODE-{number:04}" for number in range(4)), per_message=3)
-    await sells(shop, goods, "卡密：{codes}")
+    mine = await stocked(shop, *(f"CODE-{number:04}" for number in range(4)), per_message=3)
+    await sells(shop, mine, "卡密：{codes}")
     shop.site.answers[PAGE] = page_of(quantity="3")
     shop.site.pays(ORDER)
     await came_to(shop, Action.PAID_MESSAGE, ActionState.DONE)
@@ -123,8 +151,8 @@ async def test_a_unit_whose_message_never_left_stays_with_the_order_and_goes_aga
 
 async def test_units_that_only_a_person_sent_stay_with_their_order(shop: OneShop) -> None:
     await shop.add(auto_confirm=False)
-    goods = await stocked(shop, "CODE-0000", "CODE-0001")
-    await sells(shop, goods, "卡密：{codes}")
+    mine = await stocked(shop, "CODE-0000", "CODE-0001")
+    await sells(shop, mine, "卡密：{codes}")
     shop.site.answers[PAGE] = page_of()
     shop.site.refusal = {"code": 400, "reason": "no"}
     shop.site.pays(ORDER)
@@ -135,4 +163,4 @@ async def test_units_that_only_a_person_sent_stay_with_their_order(shop: OneShop
     assert shop.site.said[-1] == "卡密：CODE-0000"
     await shop.orders.receive("shop", OrderUpdate(order_id=ORDER, status="cancelled", source="card"))
     assert await bound(shop) == ["out"]
-    assert await states_of(shop.database, goods.id) == {"free": 1, "out": 1}
+    assert await states_of(shop.database, mine.id) == {"free": 1, "out": 1}

@@ -2593,7 +2593,8 @@ export interface paths {
         /**
          * Change a card
          * @description Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
-         *     is sent back as it was shown stays. The delivery rules of the card follow.
+         *     is sent back as it was shown stays. The delivery rules of the card follow
+         *     what is named; the rest of them stays as it is.
          */
         put: operations["change_card"];
         post?: never;
@@ -2617,7 +2618,7 @@ export interface paths {
         get?: never;
         /**
          * Set the picture of a card
-         * @description Store a picture and let a card send it.
+         * @description Store a picture and let a card send it. Fields that are left out stay.
          */
         put: operations["set_card_picture"];
         post?: never;
@@ -2664,7 +2665,8 @@ export interface paths {
          * Add a delivery rule by keyword
          * @description Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
          *
-         *     The spec, the delay and the text are those of the card. A shop that is added later has no such rule.
+         *     The spec, the delay and the text are those of the card. All shops get it or none. A shop that is added later has
+         *     no such rule.
          */
         post: operations["add_card_rule"];
         delete?: never;
@@ -2687,13 +2689,14 @@ export interface paths {
         get: operations["get_card_rule"];
         /**
          * Change a delivery rule by keyword
-         * @description Put this rule in the place of another on each shop. Its id follows from keyword and card.
+         * @description Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
+         *     the request does not name stays, such as a confirmation that was set in the console.
          */
         put: operations["change_card_rule"];
         post?: never;
         /**
          * Delete a delivery rule by keyword
-         * @description Take a rule by title from each of the caller's shops.
+         * @description Take a rule by title from each of the caller's shops, from all or none.
          */
         delete: operations["delete_card_rule"];
         options?: never;
@@ -3452,36 +3455,18 @@ export interface components {
             image: string;
             /** Name */
             name: string;
-            /**
-             * Description
-             * @default
-             */
-            description: string;
-            /**
-             * Delay Seconds
-             * @default 0
-             */
-            delay_seconds: number;
-            /**
-             * Enabled
-             * @default true
-             */
-            enabled: boolean;
-            /**
-             * Is Multi Spec
-             * @default false
-             */
-            is_multi_spec: boolean;
-            /**
-             * Spec Name
-             * @default
-             */
-            spec_name: string;
-            /**
-             * Spec Value
-             * @default
-             */
-            spec_value: string;
+            /** Description */
+            description?: string | null;
+            /** Delay Seconds */
+            delay_seconds?: number | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Is Multi Spec */
+            is_multi_spec?: boolean | null;
+            /** Spec Name */
+            spec_name?: string | null;
+            /** Spec Value */
+            spec_value?: string | null;
         };
         /**
          * BrowserBody
@@ -6956,7 +6941,7 @@ export interface components {
          * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "uncertain_before" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.

@@ -279,7 +279,10 @@ const en: Texts<typeof zh> = {
   serveOnRestock: 'Serve waiting orders after an import',
   serveOnRestockHint: 'Leave it off if you sometimes serve buyers yourself: they would get it twice.',
   reason: 'Reason',
-  why: { restored: 'an older backup was restored: check which units were sent since, then switch the goods on', arrived_after_all: 'given back, and its buyer has it' },
+  why: {
+    restored: 'an older backup was restored: check which units were sent since, then switch the goods on',
+    arrived_after_all: 'given back, and its buyer has it',
+  },
   next: 'Next page',
   first: 'To the beginning',
   history: 'History',

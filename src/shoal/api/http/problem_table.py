@@ -169,6 +169,8 @@ _ROWS = (
     Problem("unit_not_doubted", 409, ("state",), codes="unit_state"),
     Problem("unit_of_no_order", 409, ("state",), codes="unit_state"),
     Problem("units_arrived", 409),
+    Problem("no_supplied_unit", 409),
+    Problem("units_were_given_back", 409),
     Problem("units_may_have_arrived", 409, ("units",)),
     Problem("reason_missing", 422),
     Problem("reason_too_long", 422, ("limit",)),

@@ -15,11 +15,13 @@ from shoal.goods.stock_units import checked_reason
 from shoal.language.choice import Language
 from shoal.messages.manual_sending import NotConnected
 from shoal.orders.delivery_check import stock_ids
-from shoal.orders.explain_order import explain_order, purchase_of
+from shoal.orders.explain_order import Obstacle, explain_order, purchase_of
 from shoal.orders.order_status import NOTHING_DUE
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction
 
 PLANNED = "planned"
+TITLE_SECONDS = 3.0
+"""How long the view of an order waits for the titles of the shop's items."""
 _OVER = frozenset({ActionState.DONE, ActionState.NOT_NEEDED})
 
 
@@ -54,6 +56,9 @@ def _is_over(order: Order, order_actions: Sequence[OrderAction]) -> bool:
 async def _planned(server: Server, account: Account, order: Order, language: Language) -> OrderDeliveryShape:
     stock = await server.goods.store.stock(stock_ids(account))
     explained = explain_order(account, stock, purchase_of(order))
+    if explained.obstacle is Obstacle.UNKNOWN_TITLE and order.item_id is not None:
+        titles = await server.item_lists.soon(account, seconds=TITLE_SECONDS)
+        explained = explain_order(account, stock, purchase_of(order, title=titles.get(order.item_id)))
     goods_id = None if explained.rule is None else explained.rule.goods_id
     detail, do = ("", "")
     if explained.obstacle is not None:
