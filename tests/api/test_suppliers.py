@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doors import Door, another_person, open_door
+from shoal.accounts.events import AccessChanged, StockChanged
+from shoal.api.http.published_events import published
 from suppliers import CANARY, served_supplier, settings_for
 
 GOODS = {"name": "月卡", "kind": "supplier"}
@@ -72,3 +76,53 @@ async def test_settings_are_refused_with_the_field_that_is_wrong(door: Door) -> 
     assert (await door.call("POST", f"{path}/supplier/try", 422, json={}))["code"] == "supplier_missing"
     async with another_person(door) as bob:
         assert (await bob.call("POST", f"{path}/supplier/try", 404, json={}))["code"] == "unknown_goods"
+
+
+async def test_a_suppliers_secrets_are_in_no_event_log_line_problem_or_backup(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    told: list[str] = []
+    async with served_supplier() as (url, counter), open_door(tmp_path / "data", allow_private_targets="all") as door:
+        with door.server.events.subscribe() as subscription:
+            body = {**GOODS, "supplier": settings_for(url, url=f"{url}/supplier/orders?token={CANARY}")}
+            path = f"/goods/{(await door.call('POST', '/goods', json=body))['id']}"
+            for answer in ("ok", "500", "no_code"):
+                if answer != "ok":
+                    counter.lay(answer, times=1, seconds=0, sells=True, query=True)  # type: ignore[arg-type]
+                await door.call("POST", f"{path}/supplier/try", json={"call": True})
+            for supplier in (
+                {"url": f"ftp://{CANARY}"}, {"url": f"https://{CANARY}@x.example/"},
+                {"headers": {f"Bearer {CANARY}": "x"}},
+                {"headers": {"X": f"{CANARY}\n"}}, {"body": f"{CANARY} {{nobody}}"}, {"method": CANARY},
+                {"code_path": f"{CANARY}..x"}, {"query_url": f"{CANARY}:1"}, {"timeout_seconds": CANARY},
+                CANARY, {"url": "https://elsewhere.example/"}, {"url": f"http://127.0.0.1:1/{CANARY}"},
+            ):  # fmt: skip
+                answer_ = await door.client.patch(path, json={"supplier": supplier})
+                told.append(f"{answer_.status_code} {answer_.headers} {answer_.text}")
+            told.append((await door.client.post(f"{path}/supplier/try", json={"call": True})).text)
+            async with asyncio.timeout(60):
+                heard: Sequence[Any] = ()
+                while not any(isinstance(event, StockChanged) for event in heard):
+                    heard = await subscription.take()
+                    told.append(str([published(event) for event in heard if not isinstance(event, AccessChanged)]))
+        pages = ("/logs?lines=2000", "/history", "/security-log", path, f"{path}/history", "/cards", "/goods")
+        told += [(await door.client.get(page)).text for page in pages]
+        refusals = [line for line in told if line.startswith("422")]
+        assert len(refusals) >= 10, "the mistakes were refused"
+
+        def copied() -> bytes:
+            source = sqlite3.connect(door.server.settings.data_dir / "shoal.db")
+            backup = sqlite3.connect(tmp_path / "backup.db")
+            source.backup(backup)
+            dump = "\n".join(backup.iterdump())
+            source.close()
+            backup.close()
+            return (tmp_path / "backup.db").read_bytes() + dump.encode()
+
+        kept = await asyncio.to_thread(copied)
+    written = capfd.readouterr()
+    assert "supplier called" in written.out
+    for text in (*told, written.out, written.err, caplog.text):
+        assert CANARY not in text
+    assert CANARY.encode() not in kept

@@ -189,7 +189,8 @@ def _check(supplier: Supplier) -> None:
     for name, value in supplier.headers.items():
         plain = value.isprintable() and value.isascii() and value == value.strip() and len(value) <= MAX_HEADER
         if not _NAME.fullmatch(name) or len(name) > MAX_PATH or name.lower() in _OURS or not plain:
-            raise InvalidInput("no header that can be sent", code="supplier_header", name=name[:MAX_PATH])
+            shown = name if _NAME.fullmatch(name) and len(name) <= MAX_PATH else HIDDEN  # perhaps a whole header
+            raise InvalidInput("no header that can be sent", code="supplier_header", name=shown)
     for name in ("url", "body", "query_url", "query_body"):
         _check_template(supplier, name, getattr(supplier, name))
     for name in ("code_path", "query_code_path"):
