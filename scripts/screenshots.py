@@ -43,6 +43,7 @@ PAGES = {
     "orders": "/console/orders",
     "order": "/console/orders/{order}",
     "stock": "/console/stock",
+    "deliveries": "/console/accounts/muzi/deliveries",
     "history": "/console/history",
     "history-shop": "/console/history?cid=xiaoyu",
     "settings": "/console/settings",
@@ -56,7 +57,7 @@ TROUBLE = {
     # The current token is refused once; the next request for a token meets a check.
     "nanfeng": (("risk_control", 1000), ("token_refused", 1)),
     "afu": (("kickout", 1),),
-    "muzi": (("connect_limit", 1000),),
+    "shiguang": (("connect_limit", 1000),),
 }
 CHANGED = (
     ("PATCH", "/cookies/shiguang/settings", {"pause_duration": 15, "debounce_seconds": 2}),
@@ -71,7 +72,7 @@ CHANGED = (
 SIZES = {1280: 800, 390: 844}
 PICTURES = {
     "overview": 1280, "add-shop": 1280, "shop": 1280, "shop-rules": 1280, "chat": 1280, "order": 1280,
-    "shops-phone": 390,
+    "stock": 1280, "deliveries": 1280, "shops-phone": 390,
 }  # fmt: skip
 """The help's pictures, light, in both languages, with their widths. WebP keeps their total below 1 MB."""
 PICTURES_OUT = Path("docs/pictures")
@@ -137,11 +138,20 @@ async def make_trouble(ready: dict[str, Any]) -> None:
         seller = await unb("xiaoyu")
         await _do(http, ready, "fault", account=seller, kind="send_refused", times=1)
         await _do(http, ready, "pay", account=seller, buyer="柠檬不酸")
+        await _sell_codes(http, ready, await unb("muzi"))
         for text in TALK:
             await asyncio.sleep(ANSWER_SECONDS)  # first for the message that is refused, then for each answer
             await _do(http, ready, "say", account=seller, buyer=TALKER, text=text)
         await asyncio.sleep(ANSWER_SECONDS)
         await _do(http, ready, "pay", account=seller, buyer=TALKER)
+
+
+async def _sell_codes(http: httpx.AsyncClient, ready: dict[str, Any], seller: str) -> None:
+    """Let buyers buy codes of both specs, more months than years."""
+    rules = (await http.get("/cookies/muzi/deliveries")).json()["rules"]
+    item = next(rule["item_id"] for rule in rules if rule["item_id"])
+    for spec, quantity in (("时长:月卡", 3), ("时长:年卡", 1), ("时长:月卡", 2), ("时长:月卡", 1)):
+        await _do(http, ready, "pay", account=seller, buyer=TALKER, item=item, spec=spec, quantity=quantity)
 
 
 async def _do(http: httpx.AsyncClient, ready: dict[str, Any], action: str, **body: Any) -> None:
