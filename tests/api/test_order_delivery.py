@@ -178,3 +178,25 @@ async def test_units_of_an_order_that_nothing_serves_are_given_back(door: Door) 
         code, said = await in_shell(url, token, *words)
     assert (code, ID in said) == (0, True), said
     assert (await door.call("GET", f"/goods/{goods_id}"))["units"]["free"] == 3
+
+
+async def test_messages_that_units_would_make_too_long_are_refused_when_saved_and_named_by_the_check(
+    door: Door,
+) -> None:
+    goods_id = await some_goods(door)
+    await sent(door, goods_id, ["x" * 1_500, "short"])
+    refused = await door.call("PATCH", f"/goods/{goods_id}", 422, json={"per_message": 3}, headers=EN)
+    assert (refused["code"], refused["params"]) == (
+        "message_too_long", {"limit": 4_000, "units": 3, "longest": 1_500},
+    )  # fmt: skip
+    await door.call("PATCH", f"/goods/{goods_id}", json={"per_message": 2})
+    rule: dict[str, Any] = {"item_id": "7001", "goods_id": goods_id, "parts": [{"text": f"{'a' * 1_500} {{codes}}"}]}
+    refused = await door.call("PUT", "/cookies/shop/deliveries", 422, json={"rules": [rule]})
+    assert refused["code"] == "message_too_long"
+    await rules(door, {**rule, "parts": [{"text": "{codes}"}]})
+    await sent(door, goods_id, ["y" * 2_000, "z" * 2_000])
+    bought = {"item_id": "7001", "quantity": 2}
+    tried = await door.call("POST", "/cookies/shop/deliveries/try", json=bought, headers=EN)
+    assert (tried["obstacle"], "too long" in tried["detail"]) == ("message_too_long", True)
+    one = await door.call("POST", "/cookies/shop/deliveries/try", json={**bought, "quantity": 1})
+    assert one["obstacle"] is None

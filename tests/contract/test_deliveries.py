@@ -9,14 +9,17 @@ from sqlalchemy import select
 
 from contract.delivering_shop import CODES, Shop, a_shop
 from contract.order_book_steps import paid, told
-from goods_steps import states_of
+from goods_steps import by, some_goods, states_of, unit_texts
 from order_steps import action_state
 from shoal.accounts.events import MessageEvent
 from shoal.errors import StoreError
+from shoal.goods.imports import Imports
+from shoal.goods.unit_lines import lines_of_list
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.messages.outbox_rows import SendOutcome
-from shoal.orders.delivery_rows import DeliveryState
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
+from shoal.orders.delivery_rows import Delivery, DeliveryState
 from shoal.orders.order_store import Action, ActionState
+from shoal.orders.planned_messages import PlannedMessage
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import messages
@@ -226,3 +229,26 @@ async def test_an_order_that_is_uncertain_under_an_earlier_id_is_uncertain_here_
     assert await shop.book.settle_messages("shop", "o2") is ActionState.DONE
     done = await paid(shop.book, "twin", order_id="o2")
     assert (done.problem, await shop.book.ask_again("twin", "o2", Action.PAID_MESSAGE, actor="user:ann")) == ("", False)
+
+
+async def test_a_message_that_its_units_make_too_long_is_not_begun_and_binds_nothing(shop: Shop, vault: Vault) -> None:
+    long = await some_goods(shop.database, shop.goods.owner_id, name="长", per_message=3)
+    lines = lines_of_list([f"{number}{'x' * 1_999}" for number in range(3)])
+    await Imports(shop.database, await unit_texts(shop.database, vault)).run(long, lines, by())
+    for count, why in ((3, "message_too_long"), (1, "")):
+        await paid(shop.book, order_id=f"o{count}")
+        message = PlannedMessage(text="码 {codes}", first=0, count=count)
+        planned = Delivery(
+            unb=shop.unb, order_id=f"o{count}", owner_id=long.owner_id, goods_id=long.id, wanted=count,
+            messages=(message,),
+        )  # fmt: skip
+        row = OutboxRow(
+            account_id="shop", chat_id="c", uuid=f"long-{count}", kind=OutboxKind.PAID, order_id=f"o{count}",
+            buyer_id="b", text=message.text,
+        )  # fmt: skip
+        begun = await shop.book.deliveries.begin("shop", planned, [row], lambda: True)
+        assert (begun.why_not, len(begun.sendings)) == (why, 0 if why else 1)
+    order = await shop.book.order("shop", "o3")
+    assert order is not None
+    assert (order.problem, await shop.delivery("o3")) == ("message_too_long", None)
+    assert await states_of(shop.database, long.id) == {"free": 2, "held": 1}

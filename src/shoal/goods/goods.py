@@ -80,6 +80,8 @@ class Stock:
     image_url: str = ""
     per_message: int = 1
     low_at: int = 0
+    longest: int = 0
+    """How many characters the longest of the units has that go out next; 0: it was not looked at."""
 
     @property
     def is_low(self) -> bool:

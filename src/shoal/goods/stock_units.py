@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, text, update
 
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput, ShoalError
-from shoal.goods.bindings import RELEASED
+from shoal.goods.bindings import MOST_UNITS, RELEASED
 from shoal.goods.goods import Goods
 from shoal.goods.stock_history import By, StockEvent, was_written, write_history
 from shoal.goods.unit_states import UnitState, check_move
@@ -68,6 +68,20 @@ class StockUnits:
                 self._unit(row, goods) for row in _rows(connection, goods.id, state, batch_id, after, limit)
             )
         )
+
+    async def longest_next(self, goods_ids: Iterable[int]) -> dict[int, int]:
+        """Return how many characters the longest has of the units of each of these goods that go out next."""
+        wanted = sorted(set(goods_ids))
+
+        def job(connection: Connection) -> dict[int, int]:
+            found = {}
+            for goods_id in wanted:
+                some = select(units.c.sealed, units.c.owner_id).where(units.c.goods_id == goods_id, text(UNIT_FREE))
+                rows = connection.execute(some.order_by(units.c.id).limit(MOST_UNITS))
+                found[goods_id] = max((self._texts.length(*row) for row in rows), default=0)
+            return found
+
+        return await self._database.read(job) if wanted else {}
 
     async def reveal(self, goods: Goods, unit_id: int, by: By, *, reason: str) -> Unit:
         """Return a unit with its text, and note who saw it why. Raises ``UnknownUnit`` and ``InvalidInput``."""

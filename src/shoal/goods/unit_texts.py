@@ -47,6 +47,15 @@ class UnitTexts:
         """Decrypt the text of a unit. Raises ``StoreError`` like ``Vault.open``."""
         return self._vault.open(sealed, column=UNIT_COLUMN, user_id=owner_id)
 
+    def length(self, sealed: bytes | None, owner_id: int) -> int:
+        """Return how many characters a unit has; 0 for one that is not there, or can never be opened."""
+        try:
+            return 0 if sealed is None else len(self.open(sealed, owner_id))
+        except StoreError as error:
+            if error.code not in UNITS_LOST:
+                raise
+            return 0
+
     def masked(self, sealed: bytes | None, owner_id: int) -> str:
         """Return the text masked; that of a unit which is not there yet, or can never be opened, completely."""
         try:

@@ -21,6 +21,7 @@ from shoal.orders.delivery_rows import AUTO, Delivery, sent_before, write_delive
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_status import NOTHING_DUE, OrderProblem
+from shoal.orders.planned_messages import MAX_CHARACTERS
 from shoal.storage.database import Database
 from shoal.storage.order_tables import order_actions
 from shoal.storage.schema import OUTBOX_OPEN, outbox
@@ -60,7 +61,8 @@ class DeliveryStore:
         All of it is one transaction: after a crash either nothing of it happened, or the next connection goes on with
         the same units and texts. ``rows`` are the messages from the first on that did not arrive. Nothing is begun when
         ``may`` says no, the action is not due any more, or the order has ended. Too few units: nothing is bound, and
-        ``out_of_stock`` is the order's problem; units that cannot be opened: ``unit_lost``.
+        ``out_of_stock`` is the order's problem; units that cannot be opened: ``unit_lost``; too
+        many characters in one message: ``message_too_long``.
 
         A message that has arrived is not sent again. An uncertain one is sent again as it is, with its uuid: a
         site that knows the uuid drops the repeat.
@@ -89,8 +91,13 @@ class DeliveryStore:
                     return Begun(insert_rows(connection, filled, row.now_ms, again=before))
             return Begun(insert_rows(connection, filled, row.now_ms), have_arrived=not filled)
 
+        why_not = OrderProblem.UNIT_LOST
         try:
             return await self._database.announce(job)
+        except Conflict as conflict:
+            if conflict.code != OrderProblem.MESSAGE_TOO_LONG:
+                raise
+            why_not = OrderProblem.MESSAGE_TOO_LONG
         except StoreError as error:
             if error.code not in UNITS_LOST:
                 raise
@@ -99,10 +106,10 @@ class DeliveryStore:
             )
         await self._database.write(
             lambda connection: OrderRow(connection, account_id, delivery.order_id, self._now_ms()).settle(
-                Action.PAID_MESSAGE, ActionState.FAILED, OrderProblem.UNIT_LOST
+                Action.PAID_MESSAGE, ActionState.FAILED, why_not
             )
         )
-        return Begun(why_not=OrderProblem.UNIT_LOST)
+        return Begun(why_not=why_not)
 
     def _bound(self, connection: Connection, delivery: Delivery, by: By) -> Sequence[BoundUnit]:
         """Bind the units of an order, oldest first, and return those that it ordered. Raise ``Conflict``.
@@ -136,6 +143,8 @@ class DeliveryStore:
             if message.count:
                 mine = bound[message.first : message.first + message.count]
                 text = with_codes(row.text, self._codes(mine))
+                if len(text) > MAX_CHARACTERS and not delivery.created_at_ms:  # what has begun goes on as it is
+                    raise Conflict("a message is too long", code=OrderProblem.MESSAGE_TOO_LONG.value)
                 row = replace(row, units=message.units_of(ids), digest=self._opening.digest_of_message(text))  # noqa: PLW2901
             found.append(row)
         return found

@@ -11,7 +11,7 @@ from shoal.accounts.delivery_rule import CODES, DeliveryRule, folded_spec
 from shoal.goods.goods import GoodsKind, Stock
 from shoal.orders.order_records import Order
 from shoal.orders.order_rows import NO_PARCEL
-from shoal.orders.planned_messages import planned
+from shoal.orders.planned_messages import MAX_CHARACTERS, length_with_units, planned
 from shoal.rules.folding import folded, folded_word
 from shoal.rules.rule import Part
 
@@ -46,6 +46,8 @@ class Obstacle(StrEnum):
     QUANTITY_UNKNOWN = "quantity_unknown"
     TOO_MANY_UNITS = "too_many_units"
     TOO_MANY_MESSAGES = "too_many_messages"
+    MESSAGE_TOO_LONG = "message_too_long"
+    """The units that stand in one message make it longer than a message may be."""
     OUT_OF_STOCK = "out_of_stock"
 
 
@@ -195,12 +197,19 @@ def _counted(rule: DeliveryRule, goods: Stock, purchase: Purchase) -> Explained:
         (purchase.quantity is None, Obstacle.QUANTITY_UNKNOWN),
         (wanted > MAX_UNITS, Obstacle.TOO_MANY_UNITS),
         (messages > MAX_MESSAGES, Obstacle.TOO_MANY_MESSAGES),
+        (_longest(parts, wanted, goods) > MAX_CHARACTERS, Obstacle.MESSAGE_TOO_LONG),
         (goods.kind is not GoodsKind.SUPPLIER and goods.free < wanted, Obstacle.OUT_OF_STOCK),
     )
     obstacle = next((obstacle for applies, obstacle in obstacles if applies), None)
     is_supplied = goods.kind is GoodsKind.SUPPLIER
     given = Explained(rule=rule, parts=parts, wanted=wanted, per_message=goods.per_message, supplied=is_supplied)
     return replace(given, obstacle=obstacle)
+
+
+def _longest(parts: Iterable[Part], wanted: int, goods: Stock) -> int:
+    """Return how many characters the longest message with units may have."""
+    units = min(wanted, goods.per_message)
+    return max((length_with_units(part.text, units, goods.longest) for part in parts if CODES in part.text), default=0)
 
 
 def _has_codes(parts: Iterable[Part]) -> bool:

@@ -105,6 +105,7 @@ class OrderProblem(StrEnum):
     QUANTITY_UNKNOWN = "quantity_unknown"
     TOO_MANY_UNITS = "too_many_units"
     TOO_MANY_MESSAGES = "too_many_messages"
+    MESSAGE_TOO_LONG = "message_too_long"
     OUT_OF_STOCK = "out_of_stock"
     SUPPLIER_REFUSED = "supplier_refused"
     SUPPLIER_UNREACHABLE = "supplier_unreachable"
@@ -128,7 +129,8 @@ FREE_SHIPPING_OFF, AUTO_CONFIRM_OFF = "free_shipping_off", "auto_confirm_off"
 
 OF_THE_RULES = frozenset(map(OrderProblem, (
     "unknown_title", "unknown_spec", "ambiguous_rule", "unknown_goods", "goods_off", "no_codes_in_text",
-    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages", "out_of_stock",
+    "codes_without_goods", "quantity_unknown", "too_many_units", "too_many_messages",
+    "message_too_long", "out_of_stock",
 )))  # fmt: skip
 """The problems that are obstacles of ``explain_order`` and have its names and sentences."""
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from shoal.accounts.delivery_rule import CODES
 from shoal.goods.unit_messages import with_codes
 from shoal.messages.replies import fill
-from shoal.rules.rule import Part
+from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
+
+MAX_CHARACTERS: Final = MAX_REPLY_CHARACTERS
+"""How long a message with units in it may be: as long as any other one."""
+
+
+def length_with_units(text: str, units: int, longest: int) -> int:
+    """Return how many characters a text has at most, with so many units of that length for each ``{codes}``."""
+    places = text.count(CODES)
+    return len(text) - places * len(CODES) + places * (units * longest + units - 1)
 
 
 class PlannedMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

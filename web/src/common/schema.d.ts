@@ -6716,7 +6716,7 @@ export interface components {
          * @description Why an order is not served by itself. The first that applies is named.
          * @enum {string}
          */
-        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock";
+        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock";
         /**
          * OldQrCode
          * @description A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence.
@@ -6941,7 +6941,7 @@ export interface components {
          * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "uncertain_before" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "uncertain_before" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.

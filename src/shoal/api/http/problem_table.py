@@ -154,6 +154,7 @@ _ROWS = (
     Problem("uses_only_reusable", 422),
     Problem("text_only_fixed", 422),
     Problem("goods_text_too_long", 422, ("limit",)),
+    Problem("message_too_long", 422, ("limit", "units", "longest")),
     Problem("too_many_goods", 409, ("limit",)),
     Problem("goods_without_units", 422),
     Problem("unit_too_long", 422, ("limit",)),

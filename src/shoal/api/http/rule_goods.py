@@ -1,28 +1,57 @@
-"""The goods that delivery rules name: of the account's own owner, or the rules are refused."""
+"""The goods that delivery rules name: of the account's own owner, in messages of an allowed length; else refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_edits import goods_unknown
-from shoal.accounts.delivery_rule import Deliveries, DeliveryRule
+from shoal.accounts.delivery_rule import CODES, Deliveries, DeliveryRule
 from shoal.api.server import Server
+from shoal.errors import InvalidInput
+from shoal.goods.goods import GoodsKind, Stock
+from shoal.goods.unit_texts import MAX_CHARACTERS as MAX_UNIT
+from shoal.orders.planned_messages import MAX_CHARACTERS, length_with_units
 
 
 async def require_own_goods(server: Server, account: Account, after: Deliveries) -> None:
-    """Raise ``InvalidInput`` (``delivery_goods_unknown``) that names the first new or changed rule with other goods.
+    """Raise ``InvalidInput`` (``delivery_goods_unknown``) that names the first new or changed rule with other goods; or
+    ``message_too_long`` for one whose messages would be.
 
     Rules that stay as they are do not count: otherwise goods that are gone would keep all others from being changed.
     """
     before = {rule.key: rule for rule in account.deliveries}
     fresh = [rule for rule in after if rule.goods_id is not None and before.get(rule.key) != rule]
-    own = await _own(server, account, fresh)
+    stock = await stock_of_rules(server, fresh)
     for rule in fresh:
-        if rule.goods_id not in own:
+        goods = stock.get(rule.goods_id or 0)
+        if goods is None or goods.owner_id != account.owner_id:
             raise goods_unknown(rule)
+        for part in rule.parts:
+            require_length(part.text, goods.per_message, goods.longest)
 
 
-async def _own(server: Server, account: Account, rules: Iterable[DeliveryRule]) -> set[int]:
-    stock = await server.goods.store.stock(rule.goods_id for rule in rules if rule.goods_id is not None)
-    return {goods_id for goods_id, one in stock.items() if one.owner_id == account.owner_id}
+async def stock_of_rules(server: Server, rules: Iterable[DeliveryRule]) -> dict[int, Stock]:
+    """Return the goods that rules name, with the length of their longest unit where that counts."""
+    texts: dict[int, int] = {}
+    for rule in rules:
+        if rule.goods_id is not None:
+            longest = max((len(part.text) for part in rule.parts), default=0)
+            texts[rule.goods_id] = max(longest, texts.get(rule.goods_id, 0))
+    stock = await server.goods.store.stock(texts)
+    looked_at = [one for one, text in texts.items() if one in stock and _may_be_long(stock[one], text)]
+    longest_of = await server.goods.units.longest_next(looked_at)
+    return {one: replace(goods, longest=longest_of.get(one, 0)) for one, goods in stock.items()}
+
+
+def _may_be_long(goods: Stock, text: int) -> bool:
+    return goods.kind is not GoodsKind.FIXED and text + goods.per_message * (MAX_UNIT + 1) > MAX_CHARACTERS
+
+
+def require_length(text: str, per_message: int, longest: int) -> None:
+    """Raise ``InvalidInput`` (``message_too_long``) for a text that the units in stock make too long."""
+    if CODES in text and length_with_units(text, per_message, longest) > MAX_CHARACTERS:
+        raise InvalidInput(
+            "a message is too long", code="message_too_long", limit=MAX_CHARACTERS, units=per_message, longest=longest
+        )

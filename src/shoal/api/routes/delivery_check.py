@@ -11,6 +11,7 @@ from shoal.api.advice import advice_on
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
+from shoal.api.http.rule_goods import stock_of_rules
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import TheLanguage
@@ -18,7 +19,7 @@ from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import ShoalError
 from shoal.language.choice import Language
-from shoal.orders.delivery_check import Checked, ItemOnSale, ShopObstacle, check_items, check_purchase, stock_ids
+from shoal.orders.delivery_check import Checked, ItemOnSale, ShopObstacle, check_items, check_purchase
 from shoal.orders.explain_order import Obstacle, messages_of
 from shoal.orders.sold_specs import sold_specs
 from shoal.rules.rule import Part
@@ -100,7 +101,7 @@ async def check_deliveries(account: ReadAccount, server: TheServer, language: Th
         ItemOnSale(item_id=item_id, title=title or None, specs=sold.get(item_id, frozenset()))
         for item_id, title in known.items()
     ]
-    stock = await server.order_store.goods.stock(stock_ids(account))
+    stock = await stock_of_rules(server, account.deliveries)
     observed = server.manager.observation(account.id)
 
     def checked() -> list[CheckedItem]:
@@ -118,7 +119,7 @@ async def try_purchase(
     """Return the very messages that a buyer would get, with example codes. Nothing is sent or taken from the stock."""
     titles = await _on_sale(server, account) or {}
     item = ItemOnSale(item_id=body.item_id, title=titles.get(body.item_id))
-    stock = await server.order_store.goods.stock(stock_ids(account))
+    stock = await stock_of_rules(server, account.deliveries)
     observed = server.manager.observation(account.id)
     line = check_purchase(account, observed, stock, item, folded_spec(body.spec), body.quantity)
     codes = [f"EXAMPLE-{number:04}" for number in range(1, min(line.explained.wanted, 200) + 1)]

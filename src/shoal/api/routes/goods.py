@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 from fastapi.encoders import jsonable_encoder
 
+from shoal.accounts.delivery_rule import CODES
 from shoal.api.http.caller import TheServer, generations_of
 from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy, WhoAddsGoods, WhoListsGoods
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
+from shoal.api.http.rule_goods import require_length
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.goods import (
@@ -80,6 +82,9 @@ async def change_goods(
     values = body.model_dump(exclude_unset=True, exclude={"supplier"})
     values = {name: value for name, value in values.items() if value is not None or name == "uses_each"}
     await _require_picture(server, values)
+    if body.per_message is not None and body.per_message > goods.per_message:
+        longest = (await server.goods.units.longest_next([goods.id]))[goods.id]
+        require_length(CODES, body.per_message, longest)
     try:
         after = await server.goods.store.change(
             goods.id, values, by, versions=generations_of(if_match), supplier=_supplier_edit(server, body, goods)

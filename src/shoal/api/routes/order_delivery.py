@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.advice import advice_on
+from shoal.api.http.rule_goods import stock_of_rules
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
 from shoal.goods.order_units import OrderUnit
@@ -14,7 +15,6 @@ from shoal.goods.stock_history import By
 from shoal.goods.stock_units import checked_reason
 from shoal.language.choice import Language
 from shoal.messages.manual_sending import NotConnected
-from shoal.orders.delivery_check import stock_ids
 from shoal.orders.explain_order import Obstacle, explain_order, purchase_of
 from shoal.orders.order_status import NOTHING_DUE
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction
@@ -54,7 +54,7 @@ def _is_over(order: Order, order_actions: Sequence[OrderAction]) -> bool:
 
 
 async def _planned(server: Server, account: Account, order: Order, language: Language) -> OrderDeliveryShape:
-    stock = await server.goods.store.stock(stock_ids(account))
+    stock = await stock_of_rules(server, account.deliveries)
     explained = explain_order(account, stock, purchase_of(order))
     if explained.obstacle is Obstacle.UNKNOWN_TITLE and order.item_id is not None:
         titles = await server.item_lists.soon(account, seconds=TITLE_SECONDS)
