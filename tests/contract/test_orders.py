@@ -7,6 +7,7 @@ import pytest
 from contract.order_book_steps import SECOND, paid, told
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_store import OrderStore, OrderUpdate
+from shoal.orders.sold_specs import sold_specs
 from store_steps import Clock
 
 
@@ -121,3 +122,15 @@ async def test_a_list_is_narrowed_by_status_problem_chat_and_ids(book: OrderStor
     assert await found(query="b1") == await found(query="7") == ["o1"]
     assert await found(query="x%") == ["x%"]
     assert await found(query="%") == []
+
+
+async def test_of_many_specs_that_were_sold_the_newest_count(
+    book: OrderStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.orders.sold_specs.MOST_SPECS", 1)
+    for number, spec in ((9, "年卡"), (1, "月卡")):
+        clock.now += 1_000
+        bought = OrderUpdate(order_id=f"o{number}", source="card", item_id="7001", spec_name="时长", spec_value=spec)
+        await book.receive("shop", bought)
+    found = await book._database.read(lambda connection: sold_specs(connection, "shop"))
+    assert found == {"7001": frozenset({"时长:月卡"})}

@@ -17,7 +17,7 @@ from shoal.orders.delivery_rows import AUTO
 from shoal.orders.explain_order import Explained
 from shoal.orders.order_records import Order
 from shoal.orders.order_status import NOTHING_DUE
-from shoal.orders.order_store import Action, ActionState, OrderStore
+from shoal.orders.order_store import Action, ActionState, OrderStore, Why
 
 log = structlog.get_logger("shoal.orders")
 
@@ -55,9 +55,13 @@ class SuppliedUnits:
     async def _fetch(self, order: Order, explained: Explained, unb: str, may: Callable[[], bool]) -> None:
         try:
             found = await self._found(order, explained, unb, may)
+            if await self._has_ended(order.order_id):  # perhaps while a unit was being bought
+                found = Fetched.STOPPED
+                await self._give_back(unb, order.order_id, Why.ORDER_ENDED)
         finally:
             self._fetching.discard(order.order_id)
-        if found == Fetched.STOPPED:
+        if found == Fetched.STOPPED:  # perhaps the switch was turned off: then the order says so
+            self._store.look(self._account_id)
             return
         if found == Fetched.READY:
             self._ready.add(order.order_id)
@@ -76,8 +80,7 @@ class SuppliedUnits:
             return Fetched.REFUSED
 
         async def is_still_due() -> bool:
-            now = await self._store.order(self._account_id, order.order_id)
-            return may() and now is not None and now.status not in NOTHING_DUE
+            return may() and not await self._has_ended(order.order_id)
 
         wanted = UnitsOfOrder(
             goods=goods,
@@ -96,5 +99,13 @@ class SuppliedUnits:
         except InvalidInput as refusal:
             return refusal.code
         # Its rule was changed: the units of before go back to their own stock.
-        await self._units.give_back(unb, order.order_id, by, reason="planned_anew")
+        await self._give_back(unb, order.order_id, "planned_anew")
         return await self._units.fetch(wanted, by, is_still_due=is_still_due)
+
+    async def _has_ended(self, order_id: str) -> bool:
+        now = await self._store.order(self._account_id, order_id)
+        return now is None or now.status in NOTHING_DUE
+
+    async def _give_back(self, unb: str, order_id: str, reason: str) -> None:
+        if self._units is not None:
+            await self._units.give_back(unb, order_id, By(actor=AUTO), reason=reason)
