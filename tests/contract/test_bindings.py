@@ -188,6 +188,26 @@ async def test_the_stock_of_reusable_goods_is_how_often_their_units_may_still_go
     assert await store.uses_left([fewer]) == {seats.id: 0}
 
 
+async def test_a_unit_that_is_used_up_under_a_lower_limit_is_not_free_when_an_order_gives_it_back(
+    database: Database, vault: Vault
+) -> None:
+    seats = await some_goods(database, await an_owner(database), kind=GoodsKind.REUSABLE, uses_each=3)
+    await filled(database, vault, seats, 1)
+    for order in ("o1", "o2", "o3"):
+        await bind(database, seats, order)
+    await GoodsStore(database).change(seats.id, {"uses_each": 1}, by())
+    for order, state in (("o1", "held"), ("o2", "held"), ("o3", "free")):
+        await database.write(partial(release_units, unb=UNB, order_id=order, by=by(), reason="refund"))
+        assert await states_of(database, seats.id) == {state: 1}
+    twice = await GoodsStore(database).change(seats.id, {"uses_each": 2}, by())
+    for order in ("o4", "o5"):
+        await bind(database, twice, order)
+    await GoodsStore(database).change(seats.id, {"uses_each": 1}, by())
+    await database.write(lambda connection: units_went_out(connection, UNB, "o4", by()))
+    await database.write(partial(release_units, unb=UNB, order_id="o5", by=by(), reason="refund"))
+    assert await states_of(database, seats.id) == {"out": 1}, "no order holds it any more"
+
+
 async def test_units_that_were_used_up_may_go_out_again_once_the_limit_is_raised(
     database: Database, vault: Vault
 ) -> None:

@@ -25,6 +25,9 @@ from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault
 from store_steps import Clock
 
+ONE_DATABASE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+"""For what is decided by the program, not by the database."""
+
 
 @pytest.fixture
 async def shop(database: Database, vault: Vault, manager: DBManager, clock: Clock) -> Shop:
@@ -101,6 +104,7 @@ async def test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_
     assert await states_of(shop.database, shop.goods.id) == {"free": 3, "doubted": 1}
 
 
+@ONE_DATABASE
 async def test_what_is_being_sent_or_has_arrived_stays_with_its_order(shop: Shop) -> None:
     await paid(shop.book)
     begun = await shop.begin("o1")
@@ -112,6 +116,7 @@ async def test_what_is_being_sent_or_has_arrived_stays_with_its_order(shop: Shop
     assert await states_of(shop.database, shop.goods.id) == {"free": 2, "out": 2}
 
 
+@ONE_DATABASE
 async def test_an_order_that_got_some_gives_the_others_back_and_can_be_served_with_new_ones(shop: Shop) -> None:
     units = await begun_and(shop, SendOutcome.REFUSED, after=2)
     assert list(await back(shop, units[0])) == units[1:]
@@ -126,6 +131,7 @@ async def test_an_order_that_got_some_gives_the_others_back_and_can_be_served_wi
     assert [unit_id for unit_id, _ in await shop.units("o1")] == [units[0], units[1] + 1]
 
 
+@ONE_DATABASE
 async def test_a_unit_that_was_revealed_needs_an_explicit_word(shop: Shop) -> None:
     units = await begun_and(shop, SendOutcome.REFUSED)
     texts = shop.sealed._texts
@@ -134,6 +140,7 @@ async def test_a_unit_that_was_revealed_needs_an_explicit_word(shop: Shop) -> No
     assert list(await back(shop, units[0], never_arrived=True)) == units
 
 
+@ONE_DATABASE
 async def test_an_order_with_a_revealed_unit_is_served_after_its_refund_was_withdrawn(shop: Shop) -> None:
     units = await begun_and(shop, SendOutcome.REFUSED)
     await StockUnits(shop.database, shop.sealed._texts).reveal(shop.goods, units[0], by(), reason="by hand")

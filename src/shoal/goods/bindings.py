@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, select, text, true, update
 
 from shoal.errors import Conflict
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.stock_history import By, StockEvent, write_entries
 from shoal.goods.unit_states import UnitState
 from shoal.storage.goods_tables import BOUND, UNIT_FREE, bindings, stock_history, units
+from shoal.storage.goods_tables import goods as goods_table
 
 MOST_UNITS: Final = 200
 """How many units one order may have."""
@@ -172,10 +173,16 @@ def free_units(
     a person says that they never arrived.
     """
     _settle(connection, moved, RELEASED, unb=unb, order_id=order_id, by=by, reason=reason)
+    limit = select(goods_table.c.uses_each).where(goods_table.c.id == units.c.goods_id).scalar_subquery()
     is_taken = units.c.state.in_([UnitState.HELD.value, UnitState.OUT.value])
+    is_held = exists().where(bindings.c.unit_id == units.c.id, bindings.c.state == HELD)
+    is_left = (units.c.state == UnitState.HELD.value) & ~is_held
     for uses, mine in _by_uses(moved):
-        freed = _moved_if(is_taken, UnitState.FREE, by)
-        connection.execute(update(units).where(units.c.id.in_(mine)).values(uses=units.c.uses - uses, **freed))
+        may_go_out = is_taken & func.coalesce(units.c.uses - uses < limit, true())
+        state = case((may_go_out, UnitState.FREE.value), (is_left, UnitState.OUT.value), else_=units.c.state)
+        at_ms = case((may_go_out | is_left, by.at_ms), else_=units.c.at_ms)
+        values = {"uses": units.c.uses - uses, "state": state, "at_ms": at_ms}
+        connection.execute(update(units).where(units.c.id.in_(mine)).values(values))
 
 
 def doubt_free_units(connection: Connection, unit_ids: Iterable[int], unb: str, order_id: str, by: By) -> int:
