@@ -23,7 +23,14 @@ from sqlalchemy import (
     text,
 )
 
-from shoal.storage import columns, goods_tables, history_tables, order_tables, user_tables  # noqa: F401  of the schema too
+from shoal.storage import (  # noqa: F401  all tables
+    columns,
+    goods_tables,
+    history_tables,
+    notice_tables,
+    order_tables,
+    user_tables,
+)
 from shoal.storage.columns import (
     RowId,
     account_column,
@@ -45,7 +52,7 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``order_tables`` and
+"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``notice_tables``, ``order_tables`` and
 ``user_tables``."""
 
 

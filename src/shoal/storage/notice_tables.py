@@ -1,0 +1,192 @@
+"""The tables of notices: what happened (incidents), who is told of it over which channel, and webhooks."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
+
+from shoal.storage.columns import (
+    RowId,
+    flag_column,
+    maybe_time_column,
+    metadata,
+    number_column,
+    text_column,
+    time_column,
+    user_column,
+)
+
+LIVE = "NOT over"
+"""The incidents that may still change; spelled out, because the index is used only for queries with this condition."""
+
+TO_PLAN = "due_at_ms IS NOT NULL"
+"""The incidents that the planner must look at, at that time; spelled out like ``LIVE``."""
+
+TO_SEND = "state IN ('waiting', 'sending', 'failed')"
+"""The notices that must be sent; spelled out like ``LIVE``."""
+
+
+def _channel_column(*, primary_key: bool = False) -> Column[int]:
+    key = ForeignKey("channels.id", ondelete="CASCADE")
+    return Column("channel_id", RowId, key, primary_key=primary_key, nullable=False)
+
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    user_column(),
+    text_column("name"),
+    text_column("service"),
+    Column("address_sealed", LargeBinary, nullable=False),
+    text_column("language"),
+    text_column("quiet_from"),
+    text_column("quiet_to"),
+    text_column("quiet_zone"),
+    text_column("least", "info"),
+    flag_column("buyer_words"),
+    flag_column("active", default=True),
+    number_column("version", 1),
+    time_column("created_at_ms"),
+    time_column("changed_at_ms"),
+    Index("ix_channels_user_id", "user_id"),
+    sqlite_autoincrement=True,
+)
+"""Where a user is told. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in ``quiet_zone``; empty: no quiet hours.
+``buyer_words``: whether notices may quote buyers. ``version`` counts changes; it is the ETag."""
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    _channel_column(),
+    text_column("kinds"),
+    text_column("accounts"),
+    text_column("tags"),
+    Index("ix_subscriptions_channel_id", "channel_id"),
+    sqlite_autoincrement=True,
+)
+"""Of what a channel tells. Each column is a JSON list; an empty text does not limit. They are no rows of accounts: a
+removed account that took its row along would turn "only this one" into "all"."""
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("account_id", Text, nullable=True),
+    Column("user_id", BigInteger, nullable=True),
+    time_column("opened_at_ms"),
+    time_column("last_at_ms"),
+    maybe_time_column("told_at_ms"),
+    maybe_time_column("closed_at_ms"),
+    maybe_time_column("due_at_ms"),
+    flag_column("over"),
+    number_column("count", 1),
+    text_column("detail"),
+    text_column("facts"),
+    Index(
+        "uq_incidents_live",
+        "subject",
+        "kind",
+        unique=True,
+        sqlite_where=text(LIVE),
+        postgresql_where=text(LIVE),
+    ),
+    Index("ix_incidents_due", "due_at_ms", sqlite_where=text(TO_PLAN), postgresql_where=text(TO_PLAN)),
+    Index("ix_incidents_subject", "subject", "kind", "opened_at_ms"),
+    Index("ix_incidents_account", "account_id", "id"),
+    Index("ix_incidents_user_id", "user_id", "id"),
+    sqlite_autoincrement=True,
+)
+"""Something that a user should know, from its beginning to its end. ``subject`` is what it happened to; it is unique by
+kind while the incident is not ``over``: until its end is told, or its beginning never was.
+
+It concerns those who see the account ``account_id``, else the user ``user_id``, else administrators. ``told_at_ms``:
+when its notices were planned. ``due_at_ms``: when the planner must look at it again. ``count``: how often it came."""
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("incident_id", RowId, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=True),
+    _channel_column(),
+    Column("phase", Text, nullable=False),
+    Column("digest_id", RowId, ForeignKey("notices.id", ondelete="CASCADE"), nullable=True),
+    text_column("state", "waiting"),
+    time_column("due_at_ms"),
+    number_column("tries"),
+    flag_column("maybe_again"),
+    text_column("last_error"),
+    Column("dedupe_id", Text, nullable=False, unique=True),
+    time_column("created_at_ms"),
+    maybe_time_column("begun_at_ms"),
+    maybe_time_column("settled_at_ms"),
+    Index(
+        "uq_notices_phase",
+        "incident_id",
+        "channel_id",
+        "phase",
+        unique=True,
+        sqlite_where=text("incident_id IS NOT NULL"),
+        postgresql_where=text("incident_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_notices_to_send",
+        "channel_id",
+        "due_at_ms",
+        sqlite_where=text(TO_SEND),
+        postgresql_where=text(TO_SEND),
+    ),
+    Index("ix_notices_channel", "channel_id", "id"),
+    Index(
+        "ix_notices_digest",
+        "digest_id",
+        sqlite_where=text("digest_id IS NOT NULL"),
+        postgresql_where=text("digest_id IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+"""One thing to tell over one channel. A digest has no incident; those it stands for have its id. ``maybe_again``: an
+earlier sending has no known outcome."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    user_column(),
+    Column("address_sealed", LargeBinary, nullable=False),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    text_column("kinds"),
+    text_column("accounts"),
+    flag_column("active", default=True),
+    text_column("off_reason"),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    number_column("tries"),
+    maybe_time_column("failing_since_ms"),
+    maybe_time_column("due_at_ms"),
+    number_column("version", 1),
+    time_column("created_at_ms"),
+    time_column("changed_at_ms"),
+    Index("ix_webhooks_user_id", "user_id"),
+    sqlite_autoincrement=True,
+)
+"""Where events of a user's shops are sent. ``kinds`` and ``accounts`` are JSON lists; an empty text does not limit.
+``position``: the last event that arrived."""
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("webhook_id", RowId, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", BigInteger, nullable=False),
+    time_column("at_ms"),
+    Column("status", Integer, nullable=True),
+    number_column("took_ms"),
+    text_column("error"),
+    text_column("answer"),
+    Index("ix_webhook_attempts_webhook", "webhook_id", "id"),
+    Index("ix_webhook_attempts_at_ms", "at_ms"),
+    sqlite_autoincrement=True,
+)
+"""Every call of a webhook: its HTTP status (none without an answer) and the first bytes of the answer."""
