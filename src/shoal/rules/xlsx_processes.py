@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
 
+from shoal.concurrency.child_process import child_environment
 from shoal.concurrency.fair_turns import FairTurns
 from shoal.errors import InvalidInput, TemporaryFailure
 from shoal.rules.xlsx import Column, Table
@@ -35,8 +35,6 @@ DEADLINE_SECONDS: Final = 60.0
 """The longest time for one file in all, on a busy machine."""
 IDLE_SECONDS: Final = 60.0
 """A process that is unused for so long is ended: it holds 30 MB."""
-_KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LANG", "LC_ALL")
-"""The environment variables that the processes get; the others may hold the server's key."""
 
 
 class _Ended(Exception):
@@ -110,12 +108,11 @@ class XlsxProcesses:
             timer.cancel()
             if child.returncode is None:
                 return child
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         try:
             return await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "shoal.rules.xlsx_worker", str(self._cpu_seconds),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                env={**environment, "PYTHONUTF8": "1"}, start_new_session=True,
+                env=child_environment(), start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise TemporaryFailure(f"no process could be started: {error.strerror}", code="file_not_made") from None

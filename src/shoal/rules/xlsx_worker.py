@@ -6,17 +6,14 @@ MessagePack. It has nothing of the server: no database, no key, no connection. I
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import resource
-import signal
 import sys
-from pathlib import Path
 from typing import IO, Any, Final
 
 import msgspec
 
+from shoal.concurrency.child_process import bound_memory, end_with_the_server
 from shoal.errors import InvalidInput, ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
 from shoal.rules.xlsx import Column, Fault, Row, Table, read_table, written_table, written_template
@@ -25,9 +22,6 @@ CPU_SECONDS: Final = 10
 """How much processor time one file may use."""
 MEMORY_BYTES: Final = 1 << 30
 LENGTH_BYTES: Final = 4
-_FIRST_TO_GO: Final = "1000"
-"""The OOM score: when the machine runs out of memory, Linux ends this process and not the server."""
-_PR_SET_PDEATHSIG: Final = 1
 _NICENESS: Final = 10
 """Requests to the server have priority over Excel files."""
 
@@ -130,20 +124,6 @@ def _bound_time(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
 
 
-def _bound_memory() -> None:
-    with contextlib.suppress(ValueError, OSError):  # macOS does not bound the address space
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    with contextlib.suppress(OSError), Path("/proc/self/oom_score_adj").open("w", encoding="ascii") as score:
-        score.write(_FIRST_TO_GO)
-
-
-def _end_with_the_server() -> None:
-    """Let Linux end this process with its parent: during a file, the process would not see the end of its input."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
 def _read_exactly(source: IO[bytes], size: int) -> bytes:
     data = source.read(size)
     if len(data) < size:
@@ -155,8 +135,8 @@ def main() -> None:
     """Answer requests until the input ends."""
     import openpyxl  # noqa: F401, PLC0415  load it before the first file, so that no file waits for it
 
-    _end_with_the_server()
-    _bound_memory()
+    end_with_the_server()
+    bound_memory(MEMORY_BYTES)
     # a process that used too much time would dump its memory; afterwards /proc files cannot be written
     forbid_core_dumps()
     os.nice(_NICENESS)
