@@ -31,6 +31,7 @@ from shoal.sandbox.bodies import (
     TypedBody,
 )
 from shoal.sandbox.pictures import image_endpoint
+from shoal.sandbox.receivers import ReceiverBody, lay_fault
 from shoal.sandbox.seller_pictures import seller_picture_endpoint
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Message, Seller, UnknownThing
@@ -218,6 +219,7 @@ def control_routes() -> list[Route]:
         Route(f"{base}/fault", _action(FaultBody, actions.fault), methods=["POST"]),
         Route(f"{base}/fault/release", _action(ReleaseBody, actions.release), methods=["POST"]),
         Route(f"{base}/faults/clear", _action(ClearBody, actions.clear), methods=["POST"]),
+        Route(f"{base}/receiver", _action(ReceiverBody, lay_fault), methods=["POST"]),
         Route(f"{base}/faults", _action(ClearBody, actions.clear), methods=["DELETE"]),
         Route(f"{base}/clock", _action(ClockBody, actions.clock), methods=["POST"]),
         Route(f"{base}/sellers", _action(SellerBody, actions.add_seller), methods=["POST"]),

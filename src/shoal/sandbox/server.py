@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -24,6 +25,7 @@ from shoal.sandbox.certificate import Certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.control import control_routes
 from shoal.sandbox.im_socket import FRAME_BYTES, im_endpoint
+from shoal.sandbox.receivers import receiver_routes
 from shoal.sandbox.script import Script
 from shoal.sandbox.site import Site
 from shoal.sandbox.supplier import supplier_routes
@@ -59,6 +61,7 @@ def build_sandbox(
         Route("/api/upload.api", pictures.upload_endpoint, methods=["POST"]),
         *control_routes(),
         *supplier_routes(),
+        *receiver_routes(),
         WebSocketRoute("/", im_endpoint),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Dates, site.clock)])
@@ -114,6 +117,16 @@ class _Protocol(WebSocketsSansIOProtocol):
         self.app_state = {**self.app_state, "abort": cast("Transport", transport).abort}
 
 
+class _HttpProtocol(HttpToolsProtocol):
+    """Lets the application drop the connection without an answer. Accepts a handshake that contains Host and Connection
+    twice (docs/protocol.md §3).
+    """
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(cast("Transport", transport))
+        self.app_state = {**self.app_state, "abort": cast("Transport", transport).abort}
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to the caller, and releases waiting readers before it waits for them."""
 
@@ -138,7 +151,7 @@ class _Server(uvicorn.Server):
 def _config(app: Starlette, certificate: Certificate | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",  # accepts a handshake that contains Host and Connection twice (docs/protocol.md §3)
+        http=_HttpProtocol,
         ws=_Protocol,
         ws_ping_interval=None,
         ws_max_size=FRAME_BYTES,

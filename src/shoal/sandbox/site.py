@@ -16,6 +16,7 @@ from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
 from shoal.sandbox.qr_logins import QrLogins
 from shoal.sandbox.receipts import Receipts
+from shoal.sandbox.receivers import Receivers
 from shoal.sandbox.strict.record import StrictRecord
 from shoal.sandbox.supplier import Counter
 from shoal.sandbox.things import Chat, ImToken, Message, Order, Proof
@@ -106,6 +107,7 @@ class Site:
         self.calls = Journal(10_000)
         self.events = Journal(5_000)
         self.receipts = Receipts()
+        self.receivers = Receivers()
         self.feeds: dict[str, Feed] = {}
         self.images: dict[str, tuple[str, bytes]] = {}
         self.qr_logins = QrLogins()
@@ -121,6 +123,7 @@ class Site:
         """Release every waiting reader and held answer before the site ends."""
         self.faults.clear()
         self.supplier.close()
+        self.receivers.ended.set()
         for journal in (self.frames, self.calls, self.events, self.strict.lines, self.supplier.calls):
             journal.close()
 
