@@ -18,7 +18,7 @@ RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "xml"}
 """Modules whose readers create objects, or open what the data names. Only defusedxml may read XML."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
-STARTS_A_PROCESS = {"cli/demo/child_process.py", "rules/xlsx_processes.py"}
+STARTS_A_PROCESS = {"cli/demo/child_process.py", "notices/apprise_process.py", "rules/xlsx_processes.py"}
 """Each of them starts only this interpreter, on one of our modules."""
 GUESSABLE = {
     "accounts/account_task.py", "accounts/backoff.py", "accounts/cookie_manager.py", "accounts/task_manager.py",

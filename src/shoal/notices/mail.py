@@ -1,0 +1,72 @@
+"""Sends a notice as e-mail, over a connection of the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import formatdate
+from typing import Final
+
+import aiosmtplib
+
+from shoal.network.guarded_sockets import Connect
+from shoal.notices.services import Fields
+from shoal.notices.transport import Message, Outcome, Sent
+
+SEND_SECONDS: Final = 20.0
+"""The longest time for one mail."""
+_OURSELVES: Final = "[127.0.0.1]"
+"""How the client calls itself: the machine's own name would be asked of a name server, and told to strangers."""
+
+
+def mail_of(fields: Fields, message: Message) -> EmailMessage:
+    """Return the mail: the same ``Message-ID`` whenever the same notice is sent again."""
+    mail = EmailMessage(policy=SMTP_POLICY)
+    mail["From"] = f"Shoal <{fields['sender']}>"
+    mail["To"] = fields["to"]
+    mail["Subject"] = " ".join(message.title.split())
+    mail["Date"] = formatdate()
+    if message.dedupe_id:
+        name = re.sub(r"[^A-Za-z0-9.-]", "-", message.dedupe_id)
+        mail["Message-ID"] = f"<{name}@{fields['sender'].partition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"  # so that no absence note answers
+    mail.set_content(f"{message.body}\n\n{message.url}" if message.url else message.body, cte="base64")
+    return mail
+
+
+async def send_mail(
+    connect: Connect, fields: Fields, message: Message, *, context: ssl.SSLContext | None = None
+) -> Sent:
+    """Send one mail. Raises what ``connect`` raises; everything else is in the outcome."""
+    left = False
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            opened = await connect(fields["host"], int(fields["port"]))
+            client = aiosmtplib.SMTP(
+                hostname=fields["host"],
+                sock=opened,
+                local_hostname=_OURSELVES,
+                use_tls=fields["security"] == "tls",
+                start_tls=fields["security"] == "starttls",
+                tls_context=context or ssl.create_default_context(),
+                timeout=SEND_SECONDS,
+            )
+            try:
+                await client.connect()
+                if "user" in fields:
+                    await client.login(fields["user"], fields.get("password", ""))
+                await client.mail(fields["sender"])
+                await client.rcpt(fields["to"])
+                left = True
+                answer = await client.data(mail_of(fields, message).as_bytes())
+            finally:
+                client.close()
+    except aiosmtplib.SMTPResponseException as error:
+        return Sent(outcome=Outcome.FAILED, answer=f"SMTP {error.code} {error.message}")
+    except (aiosmtplib.SMTPException, OSError) as error:  # a late one too
+        words = str(error) or "no answer in time"
+        return Sent(outcome=Outcome.UNCERTAIN if left else Outcome.FAILED, answer=words)
+    return Sent(outcome=Outcome.SENT, answer=f"SMTP {answer.code} {answer.message}")

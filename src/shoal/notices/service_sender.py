@@ -1,0 +1,79 @@
+"""Sends a message by any service of the list, and tells what became of it in the words of the message's language."""
+
+from __future__ import annotations
+
+import ssl
+
+from shoal.language.catalogue import say
+from shoal.language.choice import Language
+from shoal.network.guarded_sockets import Connect
+from shoal.network.outbound import TargetRefused
+from shoal.notices.apprise_process import AppriseProcess, Attempt
+from shoal.notices.mail import send_mail
+from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of, was_taken
+from shoal.notices.services import EMAIL, Fields, Service
+from shoal.notices.transport import Level, Message, Outcome, Sent
+
+_KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
+_SHORTEST_SECRET = 4
+_LINK_ASIDE = frozenset({"bark", "ntfy"})
+"""Services whose messages lead somewhere when they are touched; for others the link stands in the text."""
+
+
+class ServiceSender:
+    """Sends by Apprise, and e-mail by itself; every connection is asked of the guard."""
+
+    def __init__(self, connect: Connect, apprise: AppriseProcess, *, context: ssl.SSLContext | None = None) -> None:
+        """``context``: which certificates of mail servers to trust."""
+        self._connect = connect
+        self._apprise = apprise
+        self._context = context
+
+    async def send(self, service: Service, fields: Fields, message: Message) -> Sent:
+        """Send one message. Does not raise for what the service did."""
+        language = Language(message.language)
+        if service.name == EMAIL:
+            sent = await self._mail(fields, message, language)
+        else:
+            body = message.body
+            if message.url and service.name not in _LINK_ASIDE:
+                body = f"{body}\n{message.url}"
+            attempt = await self._apprise.send(
+                service.address(fields, message), title=message.title, body=body, kind=_KINDS[message.level]
+            )
+            sent = _outcome(service, attempt, language)
+        answer = _without_secrets(service, fields, sent.answer)[:MOST_ANSWER]
+        return Sent(outcome=sent.outcome, answer=answer, retry_after=sent.retry_after)
+
+    async def _mail(self, fields: Fields, message: Message, language: Language) -> Sent:
+        try:
+            return await send_mail(self._connect, fields, message, context=self._context)
+        except TargetRefused:
+            answer = say("channels.refused", language, host=fields["host"])
+            return Sent(outcome=Outcome.FAILED, answer=answer)
+
+
+def _outcome(service: Service, attempt: Attempt, language: Language) -> Sent:
+    passed, reply = attempt.passed, attempt.reply
+    if passed.refused:
+        return Sent(outcome=Outcome.FAILED, answer=say("channels.refused", language, host=passed.refused[-1]))
+    if passed.unreached:
+        return Sent(outcome=Outcome.FAILED, answer=say("channels.unreached", language, host=passed.unreached[-1]))
+    if reply is not None and reply.status:
+        taken = was_taken(service.name, reply.status, reply.body)
+        return Sent(
+            outcome=Outcome.SENT if taken else Outcome.FAILED,
+            answer=shown(reply.status, reply.body),
+            retry_after=None if taken else wait_of(reply.retry_after, reply.body),
+        )
+    if not passed.connections or (reply is not None and not reply.began):
+        return Sent(outcome=Outcome.FAILED, answer=say("channels.not_sent", language))
+    return Sent(outcome=Outcome.UNCERTAIN, answer=say("channels.no_answer", language))
+
+
+def _without_secrets(service: Service, fields: Fields, answer: str) -> str:
+    for field in service.fields:
+        value = fields.get(field.name, "")
+        if field.secret and len(value) >= _SHORTEST_SECRET:
+            answer = answer.replace(value, "***")
+    return answer

@@ -1,0 +1,274 @@
+"""The services that a channel may use: which fields each asks for, and the address that they make.
+
+An address is what the class of Apprise for that service is made from; e-mail has its own sender and uses the fields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from shoal.errors import InvalidInput
+from shoal.notices.transport import Level, Message
+
+EMAIL: Final = "email"
+MOST_CHARACTERS: Final = 1_000
+"""How long a field may be."""
+_WORD: Final = r"[A-Za-z0-9_-]{1,200}"
+_MAIL: Final = r"[^\s@<>,;:\"\\()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}"
+_HOST: Final = r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}"
+_SERVER: Final = r"https?://[^\s@?#]+"
+
+Fields = Mapping[str, str]
+Address = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """One field of a service. ``pattern`` holds for the whole value.
+
+    ``pasted`` finds the value in the address that the service's own page shows, which people paste as it is.
+    """
+
+    name: str
+    pattern: str = _WORD
+    pasted: str = ""
+    optional: bool = False
+    secret: bool = True
+    default: str = ""
+    choices: tuple[str, ...] = ()
+
+    def value(self, given: str, service: str) -> str:
+        """Return the value to keep. Raises ``InvalidInput`` that names the field."""
+        text = given.strip()
+        found = re.search(self.pasted, text) if self.pasted else None
+        text = found[1] if found else text or self.default
+        if not text and self.optional:
+            return ""
+        fits = text in self.choices if self.choices else re.fullmatch(self.pattern, text) is not None
+        if not fits or len(text) > MOST_CHARACTERS:
+            code = "channel_field" if text else "channel_field_missing"
+            raise InvalidInput(f"{service}: {self.name} is wrong", code=code, service=service, field=self.name)
+        return text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A service: its fields, and the address of Apprise for a message."""
+
+    name: str
+    fields: tuple[Field, ...]
+    address: Callable[[Fields, Message], Address]
+
+    def checked(self, given: Fields) -> dict[str, str]:
+        """Return the fields to keep. Raises ``InvalidInput`` for one that is missing, wrong or unknown."""
+        unknown = set(given) - {field.name for field in self.fields}
+        if unknown:
+            raise InvalidInput(
+                f"{self.name} has no such field", code="channel_field_unknown", service=self.name, field=min(unknown)
+            )
+        kept = {field.name: field.value(given.get(field.name, ""), self.name) for field in self.fields}
+        if self.name == EMAIL and kept["security"] == "none" and kept["password"]:
+            raise InvalidInput("a password needs TLS", code="channel_password_in_clear")
+        return {name: value for name, value in kept.items() if value}
+
+
+def service_of(name: str) -> Service:
+    """Return the service of that name. Raises ``InvalidInput`` for one that is not on the list."""
+    if name not in SERVICES:
+        raise InvalidInput("there is no such service", code="unknown_service", service=name[:40])
+    return SERVICES[name]
+
+
+def _by_words(schema: str, **names: str) -> Callable[[Fields, Message], Address]:
+    """Return a function that makes an address whose parts are fields: ``token="token"``."""
+
+    def address(fields: Fields, _: Message) -> Address:
+        return {"schema": schema, **{part: fields[name] for part, name in names.items() if name in fields}}
+
+    return address
+
+
+def _server(url: str, schema: str) -> Address:
+    """Return the parts of a server's address as Apprise takes them. Raises ``InvalidInput`` for none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in {"http", "https"} or parts.username is not None:
+        raise InvalidInput("this is no address of a server", code="channel_address")
+    secure = parts.scheme == "https"
+    return {
+        "schema": f"{schema}s" if secure else schema,
+        "secure": secure,
+        "host": f"[{host}]" if ":" in host else host,
+        "port": port,
+        "fullpath": parts.path or "/",
+    }
+
+
+def _bark(fields: Fields, message: Message) -> Address:
+    level = "timeSensitive" if message.level is Level.URGENT else "active"
+    more: Address = {"targets": [fields["device_key"]], "level": level, "group": "Shoal", "include_image": False}
+    if message.url:
+        more["click"] = message.url
+    if message.dedupe_id:  # a notice that is sent again takes the place of the first
+        more["notification_id"] = message.dedupe_id
+    return {**_server(fields["server"], "bark"), **more}
+
+
+def _wxpusher(fields: Fields, _: Message) -> Address:
+    return {"schema": "wxpusher", "token": fields["app_token"], "targets": [fields["target"]]}
+
+
+def _telegram(fields: Fields, _: Message) -> Address:
+    more = {"detect_owner": False, "include_image": False, "preview": False}
+    return {"schema": "tgram", "bot_token": fields["bot_token"], "targets": [fields["chat_id"]], **more}
+
+
+def _pushplus(fields: Fields, _: Message) -> Address:
+    return {"schema": "pushplus", "token": fields["token"], "targets": [fields["topic"]] if "topic" in fields else []}
+
+
+def _ntfy(fields: Fields, message: Message) -> Address:
+    priority = {Level.INFO: "default", Level.WARNING: "high", Level.URGENT: "max"}[message.level]
+    more: Address = {"targets": [fields["topic"]], "mode": "private", "include_image": False, "priority": priority}
+    if message.url:
+        more["click"] = message.url
+    if "token" in fields:
+        more |= {"auth": "token", "token": fields["token"]}
+    elif "user" in fields:
+        more |= {"auth": "basic", "user": quote(fields["user"]), "password": quote(fields.get("password", ""))}
+    return {**_server(fields["server"], "ntfy"), **more}
+
+
+def _gotify(fields: Fields, message: Message) -> Address:
+    server = _server(fields["server"], "gotify")
+    path = f"{server['fullpath'].rstrip('/')}/"
+    priority = {Level.INFO: "low", Level.WARNING: "normal", Level.URGENT: "emergency"}[message.level]
+    return {**server, "fullpath": path, "token": fields["token"], "priority": priority}
+
+
+def _webhook(fields: Fields, message: Message) -> Address:
+    headers = {"Idempotency-Key": message.dedupe_id} if message.dedupe_id else {}
+    if "authorization" in fields:
+        headers["Authorization"] = fields["authorization"]
+    query = dict(parse_qsl(urlsplit(fields["url"]).query, keep_blank_values=True))
+    return {**_server(fields["url"], "json"), "headers": headers, "params": query}
+
+
+def _no_address(_: Fields, __: Message) -> Address:
+    raise NotImplementedError("e-mail is not sent by Apprise")
+
+
+_ALL: Final = (
+    Service(
+        name="dingtalk",
+        fields=(
+            Field(name="token", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"access_token=([A-Za-z0-9]+)"),
+            Field(name="secret", pattern=r"[A-Za-z0-9]{1,200}", optional=True),
+        ),
+        address=_by_words("dingtalk", token="token", secret="secret"),  # noqa: S106  the names of fields
+    ),
+    Service(
+        name="feishu",
+        fields=(Field(name="token", pasted=r"/hook/([\w-]+)"),),
+        address=_by_words("feishu", token="token"),  # noqa: S106
+    ),
+    Service(
+        name="lark",
+        fields=(Field(name="token", pattern=r"[A-Za-z0-9-]{1,200}", pasted=r"/hook/([\w-]+)"),),
+        address=_by_words("lark", token="token"),  # noqa: S106
+    ),
+    Service(
+        name="wecom",
+        fields=(Field(name="key", pasted=r"[?&]key=([\w-]+)"),),
+        address=_by_words("wecombot", key="key"),
+    ),
+    Service(
+        name="bark",
+        fields=(
+            Field(name="server", pattern=_SERVER, secret=False, default="https://api.day.app"),
+            Field(name="device_key", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"://[^/]+/([A-Za-z0-9]+)"),
+        ),
+        address=_bark,
+    ),
+    Service(
+        name="pushplus",
+        fields=(
+            Field(name="token", pattern=r"[A-Za-z0-9_-]{32,64}"),
+            Field(name="topic", optional=True, secret=False),
+        ),
+        address=_pushplus,
+    ),
+    Service(
+        name="serverchan",
+        fields=(Field(name="token", pattern=r"SCT[A-Za-z0-9]{1,200}", pasted=r"/(SCT\w+)\.send"),),
+        address=_by_words("schan", token="token"),  # noqa: S106
+    ),
+    Service(
+        name="wxpusher",
+        fields=(
+            Field(name="app_token", pattern=r"AT_[A-Za-z0-9_-]{1,200}"),
+            Field(name="target", pattern=r"UID_[A-Za-z0-9_-]{1,200}|[0-9]{1,20}"),
+        ),
+        address=_wxpusher,
+    ),
+    Service(
+        name="telegram",
+        fields=(
+            Field(name="bot_token", pattern=r"[0-9]{1,20}:[A-Za-z0-9_-]{1,200}"),
+            Field(name="chat_id", pattern=r"-?[0-9]{1,32}|@?[A-Za-z_][A-Za-z0-9_]{1,64}"),
+        ),
+        address=_telegram,
+    ),
+    Service(
+        name="qq",
+        fields=(Field(name="token", pattern=r"[A-Za-z0-9]{24,64}", pasted=r"/send/([A-Za-z0-9]+)"),),
+        address=_by_words("qq", token="token"),  # noqa: S106
+    ),
+    Service(
+        name="ntfy",
+        fields=(
+            Field(name="server", pattern=r"https?://[^\s@?#/]+/?", secret=False, default="https://ntfy.sh"),
+            Field(name="topic", pattern=r"[A-Za-z0-9_-]{1,64}"),
+            Field(name="token", pattern=r"[!-~]{1,200}", optional=True),
+            Field(name="user", pattern=r"[^\s:]{1,200}", optional=True),
+            Field(name="password", pattern=r"[^\r\n\0]{1,200}", optional=True),
+        ),
+        address=_ntfy,
+    ),
+    Service(
+        name="gotify",
+        fields=(Field(name="server", pattern=_SERVER, secret=False), Field(name="token", pattern=r"[!-~]{1,200}")),
+        address=_gotify,
+    ),
+    Service(
+        name=EMAIL,
+        fields=(
+            Field(name="host", pattern=_HOST, secret=False),
+            Field(name="port", pattern=r"[1-9][0-9]{0,4}", secret=False, default="465"),
+            Field(name="security", choices=("tls", "starttls", "none"), secret=False, default="tls"),
+            Field(name="user", pattern=r"[^\s]{1,200}", optional=True),
+            Field(name="password", pattern=r"[^\r\n\0]{1,200}", optional=True),
+            Field(name="sender", pattern=_MAIL),
+            Field(name="to", pattern=_MAIL),
+        ),
+        address=_no_address,
+    ),
+    Service(
+        name="webhook",
+        fields=(
+            Field(name="url", pattern=r"https?://[^\s@#]+"),
+            Field(name="authorization", pattern=r"[!-~][ -~]{0,500}", optional=True),
+        ),
+        address=_webhook,
+    ),
+)
+
+SERVICES: Final = {service.name: service for service in _ALL}
+"""The services of the list; no other is used, whatever Apprise offers."""

@@ -1,0 +1,114 @@
+"""Every service is reached by its own name through the guard, and its own answer decides whether it took the notice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from notice_services import FIELDS, HOSTS, Sending, sending
+from shoal.notices.services import SERVICES
+from shoal.notices.transport import Level, Message, Outcome, Sent
+
+MESSAGE = Message(
+    title="小鱼的店需要处理", body="平台要求验证，请在手机上完成", url="https://shop.example/console/a",
+    level=Level.URGENT, language="zh", dedupe_id="n-7",
+)  # fmt: skip
+
+
+async def _send(made: Sending, name: str, message: Message = MESSAGE) -> Sent:
+    service = SERVICES[name]
+    return await made.sender.send(service, service.checked(FIELDS[name]), message)
+
+
+async def test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sending(tmp_path, monkeypatch) as made:
+        for name, sent in zip(FIELDS, await asyncio.gather(*(_send(made, name) for name in FIELDS)), strict=True):
+            assert sent.outcome is Outcome.SENT, (name, sent)
+        arrived = {notice.service: notice for notice in made.services.receivers.notices}
+        assert set(arrived) == set(FIELDS)
+        for name, notice in arrived.items():
+            assert notice.host.partition(":")[0] == HOSTS[name]
+            text = json.dumps(notice.body, ensure_ascii=False) + json.dumps(notice.headers, ensure_ascii=False)
+            assert all(part in text for part in (MESSAGE.title, MESSAGE.body, MESSAGE.url)), (name, notice)
+        assert arrived["webhook"].headers["idempotency-key"] == "n-7"
+        assert arrived["webhook"].target == "/hook/shoal?a=1"
+        assert arrived["bark"].body["id"] == "n-7"
+        made.services.fault("slow", "wecom", seconds=600.0)
+        hanging = [asyncio.create_task(_send(made, "wecom")) for _ in range(8)]
+        others = await asyncio.gather(*(_send(made, "bark") for _ in range(20)))
+        assert {one.outcome for one in others} == {Outcome.SENT}, "what hangs delays no other"
+        assert not any(task.done() for task in hanging)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        made.services.fault("error_body")
+        for name, sent in zip(FIELDS, await asyncio.gather(*(_send(made, name) for name in FIELDS)), strict=True):
+            refused = name != "webhook"  # of which only the status is known
+            assert (sent.outcome is Outcome.FAILED) is refused, (name, sent)
+        made.services.fault("page")
+        sent = await _send(made, "bark")
+        assert (sent.outcome, sent.answer) == (Outcome.FAILED, "HTTP 200 <html>Please log in to the network</html>")
+        assert {host for host, _ in made.services.asked} == set(HOSTS.values())
+        assert made.apprise.starts == 1
+
+
+async def test_what_a_service_does_wrong_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certainly not taken (to be sent again), how long to wait, and perhaps taken (to be sent again marked)."""
+    async with sending(tmp_path, monkeypatch) as made:
+        services = made.services
+
+        async def outcome(kind: str, name: str = "wecom", **more: float) -> tuple[Outcome, str, float | None]:
+            services.fault(kind, **more)
+            sent = await _send(made, name)
+            return sent.outcome, sent.answer, sent.retry_after
+
+        assert (await outcome("too_many", seconds=37.0))[::2] == (Outcome.FAILED, 37.0)
+        assert (await outcome("http_500"))[:2] == (Outcome.FAILED, 'HTTP 500 {"error":"internal"}')
+        assert (await outcome("redirect"))[0] is Outcome.FAILED
+        assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已经发出，但没有收到回答")
+        assert (await outcome("huge", "webhook"))[0] is Outcome.UNCERTAIN
+        made.apprise._send_seconds = 0.5
+        assert (await outcome("slow", seconds=600.0))[0] is Outcome.UNCERTAIN
+        made.apprise._send_seconds = 60.0
+        assert [notice.status for notice in services.receivers.notices] == [429, 500, 307, 0, 200]
+        services.fault("none")
+        services.gone.add(HOSTS["wecom"])
+        assert (await outcome("none"))[:2] == (Outcome.FAILED, "连不上 qyapi.weixin.qq.com")
+        services.moved[HOSTS["gotify"]] = "192.168.1.7"
+        inside = await _send(made, "gotify")
+        assert inside.outcome is Outcome.FAILED
+        assert "SHOAL_ALLOW_PRIVATE_TARGETS" in inside.answer
+        services.ports[443] = services.ports[8080]  # no encryption is spoken there
+        assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：连接没有建立")
+        assert made.apprise.starts == 1, "none of it ended the process"
+
+
+async def test_a_process_that_hangs_or_dies_is_replaced_and_what_it_had_begun_is_uncertain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sending(tmp_path, monkeypatch) as made:
+        assert (await _send(made, "bark")).outcome is Outcome.SENT
+        first = made.apprise.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        made.apprise._send_seconds = made.apprise._grace_seconds = 0.2
+        stopped = await _send(made, "bark")
+        assert stopped.outcome is Outcome.FAILED, "its request never left"
+        made.apprise._send_seconds = made.apprise._grace_seconds = 60.0
+        assert (await _send(made, "bark")).outcome is Outcome.SENT
+        assert made.apprise.pid not in {None, first}
+        made.services.fault("slow", seconds=600.0)
+        task = asyncio.create_task(_send(made, "bark"))
+        async with asyncio.timeout(60):
+            while made.services.receivers.asked_now < 1:
+                await asyncio.sleep(0.02)
+        os.kill(made.apprise.pid or 0, signal.SIGKILL)
+        assert (await task).outcome is Outcome.UNCERTAIN
+        assert made.apprise.starts == 2
