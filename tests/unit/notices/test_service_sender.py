@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ async def test_what_a_service_does_wrong_is_told_apart(tmp_path: Path, monkeypat
     async with sending(tmp_path, monkeypatch) as made:
         services = made.services
 
-        async def outcome(kind: str, name: str = "wecom", **more: float) -> tuple[Outcome, str, float | None]:
+        async def outcome(kind: str, name: str = "wecom", **more: Any) -> tuple[Outcome, str, float | None]:
             services.fault(kind, **more)
             sent = await _send(made, name)
             return sent.outcome, sent.answer, sent.retry_after
