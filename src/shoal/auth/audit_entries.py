@@ -12,6 +12,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, tuple_
 
 from shoal.auth.users import USER_COLUMNS, User, user_of
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, open_incidents
 from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import audit_entries, users
 
@@ -144,10 +146,40 @@ class Sought:
 
 
 def write_entries(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """Write rows of entries. A row that was written before only gets new counts, so a write may be repeated."""
+    """Write rows of entries. A row that was written before only gets new counts, so a write may be repeated.
+
+    A sign-in from an address from which the user never signed in before is an incident, unless it is the first of all.
+    """
+    open_incidents(connection, _new_addresses(connection, rows))
     statement = insert_or(connection, audit_entries)
     counts = {name: statement.excluded[name] for name in ("times", "last_at_ms")}
     connection.execute(statement.on_conflict_do_update(index_elements=[audit_entries.c.note_id], set_=counts), rows)
+
+
+def _new_addresses(connection: Connection, rows: list[dict[str, Any]]) -> list[Opening]:
+    """Return the sign-ins from new addresses among rows that are about to be written."""
+    found: dict[str, Opening] = {}
+    for row in rows:
+        if row["kind"] != AuditEvent.SIGN_IN or row["outcome"] != OK or row["user_id"] is None:
+            continue
+        mine = (audit_entries.c.kind == row["kind"], audit_entries.c.outcome == OK)
+        theirs = select(audit_entries.c.origin).where(audit_entries.c.user_id == row["user_id"], *mine).distinct()
+        known = {_address(origin) for origin in connection.scalars(theirs)}
+        address = _address(row["origin"])
+        if known and address not in known:
+            subject = f"user:{row['user_id']}/{address}"
+            found[subject] = Opening(
+                subject=subject,
+                kind=IncidentKind.NEW_ADDRESS,
+                at_ms=row["at_ms"],
+                user_id=row["user_id"],
+                facts={"address": address},
+            )
+    return list(found.values())
+
+
+def _address(origin: str) -> str:
+    return origin.rpartition(" ")[2]
 
 
 def read_entries(
@@ -185,4 +217,4 @@ def places_of_sign_ins(connection: Connection, since_ms: int, *, limit: int = 10
         .order_by(func.max(table.id).desc())
         .limit(limit)
     )
-    return [(user_of(row), row["origin"].rpartition(" ")[2]) for row in connection.execute(query).mappings()]
+    return [(user_of(row), _address(row["origin"])) for row in connection.execute(query).mappings()]

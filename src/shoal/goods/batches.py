@@ -12,6 +12,7 @@ from shoal.errors import Conflict, ShoalError
 from shoal.goods.goods import UnknownGoods
 from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By, StockEvent, write_history
+from shoal.goods.stock_level import note_fewer
 from shoal.goods.unit_states import UnitState
 from shoal.storage.goods_tables import UNIT_FREE, batches, stock_history, units
 from shoal.storage.touched import touch
@@ -158,6 +159,7 @@ def undo_batch(connection: Connection, by: By, goods_id: int, batch_id: int) -> 
     values = {"state": BatchState.UNDONE.value, "undone": gone, "undone_at_ms": by.at_ms}
     connection.execute(update(batches).where(batches.c.id == batch_id).values(values))
     write_history(connection, by, StockEvent.UNDONE, goods_id=goods_id, batch_id=batch_id, count=gone)
+    note_fewer(connection, goods_id, by.at_ms)
     return read_batch(connection, goods_id, batch_id)
 
 

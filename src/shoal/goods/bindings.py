@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, se
 from shoal.errors import Conflict
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.stock_history import By, StockEvent, write_entries
+from shoal.goods.stock_level import note_fewer, note_more
 from shoal.goods.unit_states import UnitState
 from shoal.storage.goods_tables import BOUND, UNIT_FREE, bindings, stock_history, units
 from shoal.storage.goods_tables import goods as goods_table
@@ -183,6 +184,8 @@ def free_units(
         at_ms = case((may_go_out | is_left, by.at_ms), else_=units.c.at_ms)
         values = {"uses": units.c.uses - uses, "state": state, "at_ms": at_ms}
         connection.execute(update(units).where(units.c.id.in_(mine)).values(values))
+    for goods_id in sorted({one.goods_id for one in moved}):
+        note_more(connection, goods_id, by.at_ms)
 
 
 def doubt_free_units(connection: Connection, unit_ids: Iterable[int], unb: str, order_id: str, by: By) -> int:
@@ -195,6 +198,8 @@ def doubt_free_units(connection: Connection, unit_ids: Iterable[int], unb: str, 
         shared = {"unb": unb, "order_id": order_id, "reason": ARRIVED_AFTER_ALL}
         rows = [{**shared, "goods_id": row.goods_id, "unit_id": row.id} for row in found]
         write_entries(connection, by, StockEvent.DOUBTED, rows)
+        for goods_id in sorted({row.goods_id for row in found}):
+            note_fewer(connection, goods_id, by.at_ms)
     return len(found)
 
 
@@ -267,6 +272,7 @@ def _bind(
     connection.execute(insert(bindings), [{**key, **{name: getattr(one, name) for name in columns}} for one in bound])
     _use(connection, goods, bound, by)
     _write_about(connection, by, StockEvent.BOUND, bound, unb=unb, order_id=order_id, reason=reason)
+    note_fewer(connection, goods.id, by.at_ms)
     return bound
 
 

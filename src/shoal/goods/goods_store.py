@@ -14,6 +14,7 @@ from shoal.errors import Conflict, InvalidInput, StaleGeneration
 from shoal.goods.bindings import HELD, MOST_UNITS
 from shoal.goods.goods import Goods, GoodsKind, Stock, UnknownGoods, check, differences, edited
 from shoal.goods.stock_history import By, HistoryEntry, StockEvent, read_history, was_written, write_history
+from shoal.goods.stock_level import note_fewer, note_more
 from shoal.goods.unit_states import UnitState
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import UNIT_FREE, UNIT_NOT_FREE, bindings, goods, stock_history, units
@@ -176,6 +177,9 @@ class GoodsStore:
             if "uses_each" in differing:
                 _fit_to_uses(connection, after, now)
             write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
+            if "low_at" in differing:
+                note_more(connection, goods_id, now)
+                note_fewer(connection, goods_id, now)
             return after
 
         return await self._database.write(job)

@@ -35,6 +35,7 @@ from shoal.goods.batches import (
 from shoal.goods.goods import Goods, UnknownGoods
 from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By
+from shoal.goods.stock_level import note_more
 from shoal.goods.unit_lines import Line, Refusal, SentLines
 from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
@@ -216,6 +217,7 @@ def _take(
     fresh = [row for digest, row in rows.items() if digest not in found]
     if fresh:
         connection.execute(insert(units), fresh)
+        note_more(connection, batch.goods_id, fresh[0]["at_ms"])
     doubles = sum(one.batch_id != batch.id for one in found.values())
     take_into(connection, batch, len(fresh), done=counts["done"], doubles=counts["doubles"] + doubles)
     return found

@@ -13,6 +13,7 @@ from shoal.errors import InvalidInput, ShoalError
 from shoal.goods.bindings import MOST_UNITS, RELEASED
 from shoal.goods.goods import Goods
 from shoal.goods.stock_history import By, StockEvent, was_written, write_history
+from shoal.goods.stock_level import note_fewer
 from shoal.goods.unit_states import UnitState, check_move
 from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
@@ -124,6 +125,8 @@ class StockUnits:
                     unit_id=unit_id,
                     reason=reason,
                 )
+                if before is UnitState.FREE:
+                    note_fewer(connection, goods.id, now)
             return self._unit(_row(connection, goods.id, unit_id), goods)
 
         return await self._database.write(job)

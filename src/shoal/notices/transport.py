@@ -6,18 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from shoal.storage.incident_kinds import Level
 
-class Level(StrEnum):
-    """How pressing a notice is; a channel may ask for those of a level and above. In rising order."""
-
-    INFO = "info"
-    WARNING = "warning"
-    URGENT = "urgent"
-
-    @property
-    def rank(self) -> int:
-        """The place in the order."""
-        return list(Level).index(self)
+__all__ = ["Level", "Message", "Outcome", "Sent", "Transport"]
 
 
 class Outcome(StrEnum):

@@ -23,6 +23,11 @@ def among(column: ColumnElement[Any], values: Collection[str] | Collection[int])
     return _Among(column, _listed(values))
 
 
+def among_bound(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Return the same for a statement that is kept: its parameter ``name`` is a JSON list of the values."""
+    return _Among(column, bindparam(name, type_=Text()))
+
+
 def kept_of(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
     """Return the same for texts, of rows that are found in another way: no index of the column is used."""
     return _KeptOf(column, _listed(values))

@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, not_, select
 
-from shoal.accounts.account import OBSERVED_FIELDS, Observation
+from shoal.accounts.account import OBSERVED_FIELDS, AccountState, Observation, ParkReason
 from shoal.errors import StoreError
 from shoal.storage.history_tables import observed
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, account_subject, close_incidents, open_incidents
 from shoal.storage.living_accounts import living_among
 from shoal.storage.schema import Row, accounts
 from shoal.storage.upserts import insert_or_renew
@@ -38,7 +40,8 @@ def _observation_of(row: RowMapping) -> Observation:
 
 
 def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
-    """Store observations; those of accounts that do not exist are ignored."""
+    """Store observations, and the incidents that begin or end with them; those of accounts that do not exist are
+    ignored."""
     rows = []
     for name in sorted(living_among(connection, seen)):
         cookie, nonce = seen[name].parked_for or (None, None)
@@ -46,3 +49,39 @@ def write_observations(connection: Connection, seen: dict[str, Observation]) -> 
         rows.append({**row, "account_id": name, "parked_for_cookie": cookie, "parked_for_nonce": nonce})
     if rows:
         connection.execute(insert_or_renew(connection, observed, _RENEWED), rows)
+        _note_incidents(connection, {row["account_id"]: seen[row["account_id"]] for row in rows})
+
+
+_TROUBLE = (IncidentKind.PARKED, IncidentKind.RETRYING, IncidentKind.CRASH_LOOP)
+
+
+def _note_incidents(connection: Connection, seen: dict[str, Observation]) -> None:
+    """Open and close incidents by what accounts are observed to do.
+
+    An account that starts, waits or stops is still in its trouble, and one that stopped with the server is too. A
+    missing cookie is none: its owner left it out.
+    """
+    openings, at_ease, last_ms = [], [], 0
+    for name, observation in seen.items():
+        match observation.state:
+            case AccountState.PARKED if observation.reason != ParkReason.NO_COOKIE:
+                kind, at_ms = IncidentKind.PARKED, observation.parked_since_ms or observation.since_ms
+            case AccountState.RETRYING:
+                kind = IncidentKind.CRASH_LOOP if observation.crash_loop else IncidentKind.RETRYING
+                at_ms = observation.since_ms
+            case AccountState.RUNNING | AccountState.STOPPED if not observation.reason:
+                at_ease.append(account_subject(name))
+                last_ms = max(last_ms, observation.since_ms)
+                continue
+            case _:
+                continue
+        openings.append(
+            Opening(subject=account_subject(name), kind=kind, at_ms=at_ms, account_id=name, detail=observation.reason)
+        )
+    if at_ease:
+        close_incidents(connection, at_ease, _TROUBLE, last_ms)
+    for kind in {opening.kind for opening in openings}:
+        others = [other for other in _TROUBLE if other is not kind]
+        mine = [opening for opening in openings if opening.kind is kind]
+        close_incidents(connection, [opening.subject for opening in mine], others, max(one.at_ms for one in mine))
+    open_incidents(connection, openings)

@@ -1,0 +1,28 @@
+"""The incidents of orders: an order needs its owner, or its buyer asks for a refund."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from shoal.orders.order_status import OrderProblem
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, close_incidents, open_incidents, order_subject
+
+_OF_ORDERS = (IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED)
+
+
+def note_problem(connection: Connection, account_id: str, order_id: str, problem: str, at_ms: int) -> None:
+    """Open and close the incidents of an order whose problem has just changed."""
+    subject = order_subject(account_id, order_id)
+    kind = IncidentKind.REFUND_ASKED if problem == OrderProblem.REFUND_ASKED else IncidentKind.ORDER_PROBLEM
+    close_incidents(connection, [subject], [one for one in _OF_ORDERS if not problem or one is not kind], at_ms)
+    if problem:
+        opening = Opening(
+            subject=subject,
+            kind=kind,
+            at_ms=at_ms,
+            account_id=account_id,
+            detail=problem,
+            facts={"order_id": order_id},
+        )
+        open_incidents(connection, [opening])

@@ -1,0 +1,90 @@
+"""The kinds of incidents: how pressing each is, and after which time its beginning and its end are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+_SECOND_MS: Final = 1_000
+_MINUTE_MS: Final = 60_000
+
+
+class Level(StrEnum):
+    """How pressing a notice is; a channel may ask for those of a level and above. In rising order."""
+
+    INFO = "info"
+    WARNING = "warning"
+    URGENT = "urgent"
+
+    @property
+    def rank(self) -> int:
+        """The place in the order."""
+        return list(Level).index(self)
+
+
+class IncidentKind(StrEnum):
+    """What happened. The subject is an account unless another is named."""
+
+    PARKED = "parked"
+    RETRYING = "retrying"
+    CRASH_LOOP = "crash_loop"
+    ORDER_PROBLEM = "order_problem"
+    """An order needs its owner. The subject is the order."""
+    REFUND_ASKED = "refund_asked"
+    """The subject is the order."""
+    OUT_OF_STOCK = "out_of_stock"
+    """No unit is free. The subject is the goods."""
+    LOW_STOCK = "low_stock"
+    """The subject is the goods."""
+    BUYER_WAITS = "buyer_waits"
+    """A question got no automatic answer. The subject is the chat."""
+    STORE_DEGRADED = "store_degraded"
+    """The subject is the server."""
+    DISK_LOW = "disk_low"
+    """The subject is the server."""
+    BACKUP_FAILED = "backup_failed"
+    """The subject is the server."""
+    NEW_ADDRESS = "new_address"
+    """A user signed in from an address for the first time. The subject is the user and the address."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """When a kind is told.
+
+    ``hold_ms``: what ends sooner is never told. ``end_hold_ms``: how long it must be over before its end is told; until
+    then it goes on when it happens again. ``None``: its end is not told. ``heals``: it ends by itself, so that one that
+    keeps coming back is held longer each time. ``is_event``: it has no end.
+    """
+
+    level: Level
+    hold_ms: int = 0
+    end_hold_ms: int | None = None
+    heals: bool = False
+    is_event: bool = False
+
+    @property
+    def has_end(self) -> bool:
+        """Whether its end is told."""
+        return self.end_hold_ms is not None
+
+
+POLICIES: Final = {
+    IncidentKind.PARKED: Policy(level=Level.URGENT, end_hold_ms=_MINUTE_MS),
+    IncidentKind.RETRYING: Policy(level=Level.WARNING, hold_ms=10 * _MINUTE_MS, end_hold_ms=5 * _MINUTE_MS, heals=True),
+    IncidentKind.CRASH_LOOP: Policy(
+        level=Level.WARNING, hold_ms=10 * _MINUTE_MS, end_hold_ms=5 * _MINUTE_MS, heals=True
+    ),
+    IncidentKind.ORDER_PROBLEM: Policy(level=Level.WARNING, hold_ms=15 * _SECOND_MS),
+    IncidentKind.REFUND_ASKED: Policy(level=Level.WARNING),
+    IncidentKind.OUT_OF_STOCK: Policy(level=Level.WARNING),
+    IncidentKind.LOW_STOCK: Policy(level=Level.INFO, hold_ms=_MINUTE_MS),
+    IncidentKind.BUYER_WAITS: Policy(level=Level.INFO, hold_ms=30 * _SECOND_MS),
+    IncidentKind.STORE_DEGRADED: Policy(
+        level=Level.URGENT, hold_ms=30 * _SECOND_MS, end_hold_ms=_MINUTE_MS, heals=True
+    ),
+    IncidentKind.DISK_LOW: Policy(level=Level.URGENT, end_hold_ms=10 * _MINUTE_MS, heals=True),
+    IncidentKind.BACKUP_FAILED: Policy(level=Level.WARNING),
+    IncidentKind.NEW_ADDRESS: Policy(level=Level.WARNING, is_event=True),
+}

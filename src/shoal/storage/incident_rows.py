@@ -1,0 +1,136 @@
+"""Incidents as rows: opened and closed within the transaction that stores the fact.
+
+One row stands for a subject and a kind until its end is told. What comes again is counted in it; what comes back
+before its end is told goes on in it. Nothing here reads: the callers know from what they store whether anything begins
+or ends, and do not call otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Connection, bindparam, case, cast, null, text, update
+
+from shoal.storage.among import among_bound
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
+from shoal.storage.notice_tables import LIVE, incidents
+from shoal.storage.upserts import insert_for
+
+SERVER: Final = "server"
+"""The subject of what concerns the whole server."""
+REMIND_AFTER_MS: Final = 24 * 3_600_000
+"""After which time those who were told of an incident are reminded of it, once."""
+
+
+def account_subject(account_id: str) -> str:
+    """Return the subject of an account."""
+    return f"account:{account_id}"
+
+
+def order_subject(account_id: str, order_id: str) -> str:
+    """Return the subject of an order. An account's id has no slash."""
+    return f"order:{account_id}/{order_id}"
+
+
+def goods_subject(goods_id: int) -> str:
+    """Return the subject of goods."""
+    return f"goods:{goods_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """The beginning of an incident, or one more time of it. One that is not later than the last is no further time.
+
+    ``account_id``: those who see this account are told; without one the user ``user_id``; without both administrators.
+    ``detail``: a word that chooses the sentence. ``facts``: what it names; no words of buyers.
+    """
+
+    subject: str
+    kind: IncidentKind
+    at_ms: int
+    account_id: str | None = None
+    user_id: int | None = None
+    detail: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_incidents(connection: Connection, openings: Sequence[Opening]) -> None:
+    """Open incidents, or count one more time of those that are there. Each subject and kind at most once."""
+    if openings:
+        rows = sorted((_row(opening) for opening in openings), key=lambda row: (row["subject"], row["kind"]))
+        connection.execute(_opening(connection.dialect.name), rows)
+
+
+def close_incidents(
+    connection: Connection, subjects: Collection[str], kinds: Collection[IncidentKind], at_ms: int
+) -> int:
+    """Close the open incidents of these kinds of these subjects. Return how many there were."""
+    if not subjects or not kinds:
+        return 0
+    values = {"at": at_ms, "subjects": json.dumps(sorted(subjects))}
+    return connection.execute(_closing(tuple(sorted(kinds))), values).rowcount
+
+
+@cache
+def _closing(kinds: tuple[IncidentKind, ...]) -> Any:
+    table, at = incidents.c, bindparam("at", type_=BigInteger)
+    ending = {kind.value: policy.end_hold_ms for kind, policy in POLICIES.items() if kind in kinds and policy.has_end}
+    due: Any = cast(null(), BigInteger)
+    if ending:
+        due = case(*((table.kind == kind, at + hold_ms) for kind, hold_ms in ending.items()), else_=due)
+    mine = (text(LIVE), table.closed_at_ms.is_(None), among_bound(table.subject, "subjects"), table.kind.in_(kinds))
+    return (
+        update(incidents)
+        .where(*mine)
+        .values(
+            closed_at_ms=case((at > table.last_at_ms, at), else_=table.last_at_ms),
+            due_at_ms=due,
+            over=table.kind.not_in(ending),
+        )
+    )
+
+
+def _row(opening: Opening) -> dict[str, Any]:
+    policy = POLICIES[opening.kind]
+    return {
+        "subject": opening.subject,
+        "kind": opening.kind.value,
+        "account_id": opening.account_id,
+        "user_id": opening.user_id,
+        "opened_at_ms": opening.at_ms,
+        "last_at_ms": opening.at_ms,
+        "closed_at_ms": opening.at_ms if policy.is_event else None,
+        "due_at_ms": opening.at_ms + policy.hold_ms,
+        "detail": opening.detail,
+        "facts": json.dumps(opening.facts, ensure_ascii=False, separators=(",", ":")) if opening.facts else "",
+    }
+
+
+@cache
+def _opening(dialect: str) -> Any:
+    statement, table = insert_for(dialect, incidents), incidents.c
+    new = statement.excluded
+    holds = [(table.kind == kind.value, policy.hold_ms) for kind, policy in POLICIES.items() if policy.hold_ms]
+    began = table.opened_at_ms + case(*holds, else_=0)
+    comes_back = table.closed_at_ms.is_not(None) & new.closed_at_ms.is_(None)
+    return statement.on_conflict_do_update(
+        index_elements=[table.subject, table.kind],
+        index_where=text(LIVE),
+        set_={
+            "last_at_ms": new.last_at_ms,
+            "count": table.count + 1,
+            "detail": new.detail,
+            "facts": new.facts,
+            "closed_at_ms": new.closed_at_ms,
+            "due_at_ms": case(
+                (~comes_back, table.due_at_ms),
+                (table.told_at_ms.is_(None), began),
+                else_=table.told_at_ms + REMIND_AFTER_MS,
+            ),
+        },
+        where=new.last_at_ms > table.last_at_ms,
+    )
