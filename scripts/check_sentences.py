@@ -27,6 +27,7 @@ from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem
 from shoal.orders.sent_again import ANOTHER_UNIT, SAME_AGAIN
 from shoal.rules.rule_lint import WarningCode
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
@@ -45,6 +46,9 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.tokens.scopes": set(Scope),
     "cli.users.roles": set(RoleName),
     "cookie_flaw": set(Flaw),
+    "incident.do": set(IncidentKind),
+    "incident.over": {kind for kind, policy in POLICIES.items() if policy.has_end},
+    "incident.title": set(IncidentKind),
     "obstacle": {*Obstacle, *ShopObstacle},
     "order_advice": set(OrderProblem) - OF_THE_RULES,
     "order_status": set(OrderStatusShape),

@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 _ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_NUMBERS = (sa.text("0"), sa.text("1"))
 
 
 def upgrade() -> None:
@@ -30,11 +31,11 @@ def _id() -> sa.Column[int]:
 
 
 def _text(name: str, default: str = "") -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), server_default=sa.text(f"'{default}'"), nullable=False)
+    return sa.Column(name, sa.Text(), server_default=default, nullable=False)
 
 
 def _number(name: str, default: int = 0) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer(), server_default=sa.text(str(default)), nullable=False)
+    return sa.Column(name, sa.Integer(), server_default=_NUMBERS[default], nullable=False)
 
 
 def _flag(name: str, *, default: bool = False) -> sa.Column[bool]:
@@ -53,8 +54,8 @@ def _of(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint([column], [f"{other}.id"], name=f"fk_{table}_{column}_{other}", ondelete="CASCADE")
 
 
-def _index(name: str, table: str, *columns: str, where: str = "", unique: bool = False) -> None:
-    limit: dict[str, Any] = {"sqlite_where": sa.text(where), "postgresql_where": sa.text(where)} if where else {}
+def _index(name: str, table: str, *columns: str, where: sa.TextClause | None = None, unique: bool = False) -> None:
+    limit: dict[str, Any] = {} if where is None else {"sqlite_where": where, "postgresql_where": where}
     op.create_index(name, table, list(columns), unique=unique, **limit)
 
 
@@ -115,8 +116,8 @@ def _incidents() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_incidents"),
         sqlite_autoincrement=True,
     )
-    _index("uq_incidents_live", "incidents", "subject", "kind", where="NOT over", unique=True)
-    _index("ix_incidents_due", "incidents", "due_at_ms", where="due_at_ms IS NOT NULL")
+    _index("uq_incidents_live", "incidents", "subject", "kind", where=sa.text("NOT over"), unique=True)
+    _index("ix_incidents_due", "incidents", "due_at_ms", where=sa.text("due_at_ms IS NOT NULL"))
     _index("ix_incidents_subject", "incidents", "subject", "kind", "opened_at_ms")
     _index("ix_incidents_account", "incidents", "account_id", "id")
     _index("ix_incidents_user_id", "incidents", "user_id", "id")
@@ -146,12 +147,12 @@ def _notices() -> None:
         sa.UniqueConstraint("dedupe_id", name="uq_notices_dedupe_id"),
         sqlite_autoincrement=True,
     )
-    told_once = "incident_id IS NOT NULL"
+    told_once = sa.text("incident_id IS NOT NULL")
     _index("uq_notices_phase", "notices", "incident_id", "channel_id", "phase", where=told_once, unique=True)
-    to_send = "state IN ('waiting', 'sending', 'failed')"
+    to_send = sa.text("state IN ('waiting', 'sending', 'failed')")
     _index("ix_notices_to_send", "notices", "channel_id", "due_at_ms", where=to_send)
     _index("ix_notices_channel", "notices", "channel_id", "id")
-    _index("ix_notices_digest", "notices", "digest_id", where="digest_id IS NOT NULL")
+    _index("ix_notices_digest", "notices", "digest_id", where=sa.text("digest_id IS NOT NULL"))
 
 
 def _webhooks() -> None:

@@ -1,0 +1,104 @@
+"""What a person reads of incidents: a title, what to do, and a link into the console."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from shoal.language.catalogue import knows, say
+from shoal.language.choice import Language
+from shoal.notices.notice_rows import Claim, Told
+from shoal.notices.plans import Phase
+from shoal.notices.transport import Message
+from shoal.storage.incident_kinds import IncidentKind
+
+MOST_LINES: Final = 20
+"""How many incidents a digest names."""
+_OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
+_OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
+
+
+def message_of(one: Claim, public_url: str) -> Message:
+    """Return the message of a notice. ``public_url``: where the console is; without it there are no links."""
+    language = language_of_channel(one.language)
+    if len(one.told) == 1:
+        title, body = told_title(one.told[0], language), _body(one.told[0], language)
+        url = link_of(one.told[0].kind, one.told[0].account_id, one.told[0].facts, public_url)
+    else:
+        title = say("incident.digest", language, count=len(one.told))
+        lines = [say("incident.line", language, title=told_title(told, language)) for told in one.told[:MOST_LINES]]
+        if len(one.told) > MOST_LINES:
+            lines.append(say("incident.more", language, count=len(one.told) - MOST_LINES))
+        body, url = "\n".join(lines), public_url
+    if one.maybe_again:
+        title = say("incident.maybe_again", language, title=title)
+    return Message(
+        title=title,
+        body=body,
+        url=url,
+        level=one.level,
+        language=language.value,
+        dedupe_id=one.dedupe_id,
+        maybe_again=one.maybe_again,
+    )
+
+
+def language_of_channel(text: str) -> Language:
+    """Return the language of a channel; Chinese when it has none."""
+    return Language(text) if text in set(Language) else Language.ZH
+
+
+def told_title(told: Told, language: Language) -> str:
+    """Return one line: what happened, that it still lasts, or that it is over."""
+    if told.phase is Phase.END and knows(key := f"incident.over.{told.kind.value}"):
+        return say(key, language, shop=told.shop)
+    title = title_of(told.kind, told.detail, {**told.facts, "shop": told.shop}, language)
+    if told.phase is Phase.REMINDER:
+        return say("incident.reminder", language, title=title)
+    return say("incident.over_since", language, title=title) if _is_over(told) else title
+
+
+def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language: Language) -> str:
+    """Return what happened, as one line."""
+    return say(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
+
+
+def do_of(kind: IncidentKind, detail: str, language: Language) -> str:
+    """Return what follows, and what to do."""
+    return say(f"incident.do.{kind.value}", language, reason=_reason(kind, detail, language))
+
+
+def link_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object], public_url: str) -> str:
+    """Return the address of the page on which to act; empty without a public address."""
+    if not public_url:
+        return ""
+    account = quote(account_id or "", safe="")
+    if kind in _OF_ORDERS:
+        page = f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"
+    elif kind in _OF_STOCK:
+        page = "stock"
+    elif account:
+        page = f"conversations/{account}" if kind is IncidentKind.BUYER_WAITS else f"accounts/{account}"
+    else:
+        page = "settings/me" if kind is IncidentKind.NEW_ADDRESS else ""
+    return f"{public_url.rstrip('/')}/{page}"
+
+
+def _is_over(told: Told) -> bool:
+    return told.closed_at_ms is not None and told.kind is not IncidentKind.NEW_ADDRESS
+
+
+def _body(told: Told, language: Language) -> str:
+    if told.phase is Phase.END:
+        return say("incident.times", language, count=told.count) if told.count > 1 else ""
+    return do_of(told.kind, told.detail, language)
+
+
+def _reason(kind: IncidentKind, detail: str, language: Language) -> str:
+    if kind is IncidentKind.PARKED:
+        keys = [f"park.{detail}"]
+    elif kind in _OF_ORDERS:
+        keys = [f"order_advice.{detail}.detail", f"obstacle.{detail}.detail"]
+    else:
+        keys = [f"retry.{detail}"]
+    return next((say(key, language) for key in keys if knows(key)), detail)

@@ -1,0 +1,162 @@
+"""The loop that tells: plans the notices of due incidents, and sends what each channel has to send.
+
+What is sent is stored before it leaves and after it was answered, so a death of the server loses nothing: what was
+being sent then is sent once more, marked. Each channel has a task of its own while it has something to send, so one
+that hangs delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from shoal.clock import now_ms
+from shoal.errors import StoreError
+from shoal.notices.incident_texts import message_of
+from shoal.notices.notice_rows import (
+    Claim,
+    channels_due,
+    channels_sending,
+    claim,
+    release_unsent,
+    settle,
+    settle_interrupted,
+)
+from shoal.notices.planner import AT_ONCE, is_anything_due, plan_due
+from shoal.notices.transport import Outcome, Sent, Transport
+from shoal.storage.database import Database
+
+log = structlog.get_logger("shoal.notices")
+
+LOOK_SECONDS: Final = 1.0
+"""How often the database is asked what is due: two look-ups in indexes that hold only that."""
+SEND_SECONDS: Final = 30.0
+"""How long a sending may take; then its outcome is uncertain."""
+END_SECONDS: Final = 5.0
+"""How long the sendings under way may take when the server closes; those that take longer are uncertain."""
+
+
+class NoticeLoop:
+    """Owns one task, from ``start`` to ``close``, and one for each channel that is sending."""
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport | None,
+        *,
+        public_url: str = "",
+        now_ms: Callable[[], int] = now_ms,
+        look_seconds: float = LOOK_SECONDS,
+        send_seconds: float = SEND_SECONDS,
+    ) -> None:
+        """Without a ``transport`` incidents are planned, and nothing is sent."""
+        self._database = database
+        self._transport = transport
+        self._public_url = public_url
+        self._now_ms = now_ms
+        self._look_seconds = look_seconds
+        self._send_seconds = send_seconds
+        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the loop on the running loop."""
+        self._task = asyncio.create_task(self._keep(), name="notices")
+
+    async def close(self) -> None:
+        """Plan no more, and let the sendings under way end for a moment."""
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._sending:
+            _, late = await asyncio.wait(self._sending.values(), timeout=END_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        began = False
+        while True:
+            try:
+                await self._database.checked()
+                if not began:
+                    interrupted = await self._database.write(partial(settle_interrupted, now_ms=self._now_ms()))
+                    began = True
+                    if interrupted:
+                        log.warning("notices were being sent when the server ended", notices=interrupted)
+                await self.plan()
+                await self._send_due()
+            except StoreError as error:
+                log.debug("notices wait", why=error.code)
+            except Exception:  # a defect here must not end the notices of later incidents
+                log.exception("planning notices met a defect")
+            await asyncio.sleep(self._look_seconds)
+
+    async def plan(self) -> None:
+        """Plan the notices of all incidents that are due. Raises ``StoreError``."""
+        while await self._database.read(partial(is_anything_due, now_ms=self._now_ms())):
+            planned = await self._database.write(partial(plan_due, now_ms=self._now_ms()))
+            if planned < AT_ONCE:
+                return
+
+    async def _send_due(self) -> None:
+        if self._transport is None:
+            return
+        if await self._database.read(channels_sending) - self._sending.keys():
+            busy = frozenset(self._sending)
+            await self._database.write(partial(release_unsent, busy=busy))
+        for channel_id in await self._database.read(partial(channels_due, now_ms=self._now_ms())):
+            if channel_id not in self._sending:
+                task = asyncio.create_task(self._serve(channel_id, self._transport), name=f"notices:{channel_id}")
+                self._sending[channel_id] = task
+                task.add_done_callback(partial(self._served, channel_id))
+
+    def _served(self, channel_id: int, task: asyncio.Task[None]) -> None:
+        del self._sending[channel_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a channel met a defect", channel=channel_id, exc_info=error)
+
+    async def _serve(self, channel_id: int, transport: Transport) -> None:
+        """Send what the channel has to send now, one after another."""
+        while not self._closing:
+            try:
+                one = await self._database.write(partial(claim, channel_id=channel_id, now_ms=self._now_ms()))
+            except StoreError as error:
+                log.debug("a channel waits", channel=channel_id, why=error.code)
+                return
+            if one is None:
+                return
+            await self._settle(one, await self._sent(one, transport))
+
+    async def _sent(self, one: Claim, transport: Transport) -> Sent:
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                return await transport.send(one.channel_id, message_of(one, self._public_url))
+        except TimeoutError:
+            return Sent(outcome=Outcome.UNCERTAIN, answer="no answer in time")
+        except StoreError as error:
+            return Sent(outcome=Outcome.FAILED, answer=error.code)
+        except Exception as error:  # a defect of one service must not stop its channel in the middle
+            log.exception("a channel could not send", channel=one.channel_id)
+            return Sent(outcome=Outcome.UNCERTAIN, answer=type(error).__name__)
+
+    async def _settle(self, one: Claim, sent: Sent) -> None:
+        """Store the outcome, however long that takes: what was sent must not be sent again."""
+        wait = self._look_seconds
+        while True:
+            try:
+                state = await self._database.write(partial(settle, one=one, sent=sent, now_ms=self._now_ms()))
+            except StoreError as error:
+                log.warning("the outcome of a notice is not stored yet", channel=one.channel_id, why=error.code)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 30.0)
+            else:
+                log.info("notice", channel=one.channel_id, notice=one.notice_id, state=state.value, tries=one.tries)
+                return

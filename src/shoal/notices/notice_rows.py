@@ -1,0 +1,297 @@
+"""Notices as rows: which one a channel sends next, and how that ended. Each function is a part of one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any, Final
+
+from sqlalchemy import Connection, case, func, insert, not_, or_, select, text, update
+
+from shoal.auth.users import Role
+from shoal.notices.audience import quiet_of, users_concerned
+from shoal.notices.plans import GROUP_MS, Due, NoticeState, Phase, choose, next_try_ms
+from shoal.notices.transport import Outcome, Sent
+from shoal.storage.history_tables import observed
+from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
+from shoal.storage.notice_tables import TO_SEND, channels, incidents, notices
+from shoal.storage.schema import accounts
+from shoal.storage.user_tables import users
+
+LONGEST_ERROR: Final = 300
+_RECENT_ROWS: Final = 500
+_DUE_ROWS: Final = 1_000
+_UNSENT = notices.c.state.in_([NoticeState.WAITING.value, NoticeState.FAILED.value])
+_FREE = (text(TO_SEND), _UNSENT, notices.c.digest_id.is_(None))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a notice says of one incident. ``shop``: how the account's owner calls it."""
+
+    kind: IncidentKind
+    phase: Phase
+    detail: str
+    facts: dict[str, Any]
+    account_id: str | None
+    shop: str
+    opened_at_ms: int
+    closed_at_ms: int | None
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A notice that is being sent; a digest has several ``told``."""
+
+    notice_id: int
+    channel_id: int
+    language: str
+    dedupe_id: str
+    maybe_again: bool
+    tries: int
+    begun_at_ms: int
+    told: tuple[Told, ...]
+
+    @property
+    def level(self) -> Level:
+        """The highest level of what it tells."""
+        return max((POLICIES[one.kind].level for one in self.told), key=lambda level: level.rank, default=Level.INFO)
+
+
+def channels_due(connection: Connection, now_ms: int) -> list[int]:
+    """Return the channels that have something to send now."""
+    query = select(notices.c.channel_id).where(*_FREE, notices.c.due_at_ms <= now_ms).distinct()
+    return list(connection.scalars(query))
+
+
+def settle_interrupted(connection: Connection, now_ms: int) -> int:
+    """Settle the notices whose sending a death of the server cut off. Return how many there were.
+
+    They may have arrived: each is sent once more, marked; one that was marked already is not sent a third time.
+    """
+    sending = notices.c.state == NoticeState.SENDING.value
+    last = update(notices).where(text(TO_SEND), sending, notices.c.maybe_again)
+    gone = connection.execute(last.values(state=NoticeState.UNCERTAIN.value, settled_at_ms=now_ms)).rowcount
+    if gone:
+        _let_members_follow(connection)
+    again = update(notices).where(text(TO_SEND), sending)
+    values = {"state": NoticeState.WAITING.value, "maybe_again": True, "due_at_ms": now_ms}
+    return gone + connection.execute(again.values(values)).rowcount
+
+
+def _let_members_follow(connection: Connection) -> None:
+    digest = notices.alias("digest")
+    state = select(digest.c.state).where(digest.c.id == notices.c.digest_id).scalar_subquery()
+    settled = select(digest.c.settled_at_ms).where(digest.c.id == notices.c.digest_id).scalar_subquery()
+    ended = select(digest.c.id).where(
+        digest.c.phase == Phase.DIGEST.value, digest.c.state == NoticeState.UNCERTAIN.value
+    )
+    mine = (notices.c.digest_id.in_(ended), notices.c.state == NoticeState.WAITING.value)
+    connection.execute(update(notices).where(*mine).values(state=state, settled_at_ms=settled))
+
+
+def release_unsent(connection: Connection, busy: Collection[int]) -> int:
+    """Let notices wait again that were marked as being sent although no channel of ``busy`` sends them.
+
+    The mark was stored, but whoever asked for it was told that this is not known; so nothing left.
+    """
+    idle = (text(TO_SEND), notices.c.state == NoticeState.SENDING.value, notices.c.channel_id.not_in(busy))
+    values = {"state": NoticeState.WAITING.value, "tries": notices.c.tries - 1}
+    return connection.execute(update(notices).where(*idle).values(values)).rowcount
+
+
+def channels_sending(connection: Connection) -> set[int]:
+    """Return the channels that have a notice marked as being sent."""
+    mine = (text(TO_SEND), notices.c.state == NoticeState.SENDING.value)
+    return set(connection.scalars(select(notices.c.channel_id).where(*mine)))
+
+
+def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
+    """Mark what the channel sends next as being sent, and return it. ``None``: nothing now.
+
+    Whether its user may see it is asked again: a share that was taken back ends its notices.
+    """
+    query = select(channels, users.c.role).join(users, users.c.id == channels.c.user_id)
+    present = (channels.c.active, users.c.active, not_(users.c.leaving))
+    channel = connection.execute(query.where(channels.c.id == channel_id, *present)).mappings().first()
+    due = _due(connection, channel_id, now_ms)
+    if channel is None:
+        _drop(connection, [row["id"] for row in due])
+        return None
+    seen = _seen(connection, channel["user_id"], channel["role"] == Role.ADMIN, due)
+    _drop(connection, [row["id"] for row in due if row["id"] not in seen])
+    due = [row for row in due if row["id"] in seen]
+    quiet = quiet_of(channel)
+    if due and quiet is not None and quiet.hold(now_ms):
+        later = update(notices).where(notices.c.id.in_([row["id"] for row in due]))
+        connection.execute(later.values(due_at_ms=quiet.end_after(now_ms)))
+        return None
+    choice = choose([_as_due(row) for row in due], _recent(connection, channel_id, now_ms), now_ms)
+    for until_ms in set(choice.wait.values()):
+        mine = [notice_id for notice_id, at_ms in choice.wait.items() if at_ms == until_ms]
+        connection.execute(update(notices).where(notices.c.id.in_(mine)).values(due_at_ms=until_ms))
+    if not choice.send:
+        return None
+    notice_id = choice.send[0] if len(choice.send) == 1 else _digest(connection, channel_id, choice.send, now_ms)
+    return _begin(connection, notice_id, channel["language"], now_ms)
+
+
+def _due(connection: Connection, channel_id: int, now_ms: int) -> list[Any]:
+    columns = [incidents.c[name] for name in ("kind", "account_id", "user_id")]
+    query = (
+        select(notices, *columns)
+        .outerjoin(incidents, incidents.c.id == notices.c.incident_id)
+        .where(*_FREE, notices.c.channel_id == channel_id, notices.c.due_at_ms <= now_ms)
+        .order_by(notices.c.id)
+        .limit(_DUE_ROWS)
+    )
+    return list(connection.execute(query).mappings())
+
+
+def _seen(connection: Connection, user_id: int, is_administrator: bool, due: Sequence[Any]) -> set[int]:
+    """Return the notices whose incidents the user may see now. Of a digest it is asked when it is made."""
+    by_account: dict[str, bool] = {}
+    seen = set()
+    for row in due:
+        account_id = row["account_id"]
+        if row["incident_id"] is None:
+            may = True
+        elif account_id is not None:
+            if account_id not in by_account:
+                by_account[account_id] = user_id in users_concerned(connection, account_id, None)
+            may = by_account[account_id]
+        else:
+            may = is_administrator if row["user_id"] is None else row["user_id"] == user_id
+        if may:
+            seen.add(row["id"])
+    return seen
+
+
+def _drop(connection: Connection, ids: list[int]) -> None:
+    if ids:
+        mine = or_(notices.c.id.in_(ids), notices.c.digest_id.in_(ids))
+        connection.execute(update(notices).where(mine).values(state=NoticeState.DROPPED.value))
+
+
+def _as_due(row: Any) -> Due:
+    is_digest = row["incident_id"] is None
+    return Due(
+        id=row["id"],
+        kind=row["kind"] or "",
+        phase=row["phase"],
+        rank=Level.URGENT.rank if is_digest else POLICIES[IncidentKind(row["kind"])].level.rank,
+        created_at_ms=row["created_at_ms"],
+        alone=is_digest or row["maybe_again"],
+    )
+
+
+def _recent(connection: Connection, channel_id: int, now_ms: int) -> dict[tuple[str, str], list[int]]:
+    """Return when the channel sent what within the time of a group, by kind and phase."""
+    query = (
+        select(incidents.c.kind, notices.c.phase, notices.c.settled_at_ms)
+        .join(incidents, incidents.c.id == notices.c.incident_id)
+        .where(notices.c.channel_id == channel_id, notices.c.state == NoticeState.SENT.value)
+        .order_by(notices.c.id.desc())
+        .limit(_RECENT_ROWS)
+    )
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for kind, phase, settled_at_ms in connection.execute(query):
+        if settled_at_ms is not None and settled_at_ms > now_ms - GROUP_MS:
+            found[kind, phase].append(settled_at_ms)
+    return found
+
+
+def _digest(connection: Connection, channel_id: int, ids: Sequence[int], now_ms: int) -> int:
+    row = {
+        "channel_id": channel_id,
+        "phase": Phase.DIGEST.value,
+        "due_at_ms": now_ms,
+        "dedupe_id": f"d-{token_hex(12)}",
+        "created_at_ms": now_ms,
+    }
+    made = connection.execute(insert(notices).values(row)).inserted_primary_key
+    digest_id = int(made[0])  # type: ignore[index]  # an INSERT of one row has a key
+    members = update(notices).where(notices.c.id.in_(ids))
+    connection.execute(members.values(digest_id=digest_id, state=NoticeState.WAITING.value))
+    return digest_id
+
+
+def _begin(connection: Connection, notice_id: int, language: str, now_ms: int) -> Claim:
+    values = {
+        "state": NoticeState.SENDING.value,
+        "tries": notices.c.tries + 1,
+        "begun_at_ms": func.coalesce(notices.c.begun_at_ms, now_ms),
+    }
+    connection.execute(update(notices).where(notices.c.id == notice_id).values(values))
+    row = connection.execute(select(notices).where(notices.c.id == notice_id)).mappings().one()
+    return Claim(
+        notice_id=notice_id,
+        channel_id=row["channel_id"],
+        language=language,
+        dedupe_id=row["dedupe_id"],
+        maybe_again=row["maybe_again"],
+        tries=row["tries"],
+        begun_at_ms=row["begun_at_ms"],
+        told=_told(connection, notice_id),
+    )
+
+
+def _told(connection: Connection, notice_id: int) -> tuple[Told, ...]:
+    name = case((accounts.c.name != "", accounts.c.name), else_=func.coalesce(observed.c.seller_name, ""))
+    query = (
+        select(notices.c.phase, incidents, name.label("shop"))
+        .join(incidents, incidents.c.id == notices.c.incident_id)
+        .outerjoin(accounts, accounts.c.id == incidents.c.account_id)
+        .outerjoin(observed, observed.c.account_id == incidents.c.account_id)
+        .where(or_(notices.c.id == notice_id, notices.c.digest_id == notice_id))
+        .order_by(incidents.c.id)
+    )
+    return tuple(
+        Told(
+            kind=IncidentKind(row["kind"]),
+            phase=Phase(row["phase"]),
+            detail=row["detail"],
+            facts=json.loads(row["facts"] or "{}"),
+            account_id=row["account_id"],
+            shop=row["shop"] or row["account_id"] or "",
+            opened_at_ms=row["opened_at_ms"],
+            closed_at_ms=row["closed_at_ms"],
+            count=row["count"],
+        )
+        for row in connection.execute(query).mappings()
+    )
+
+
+def settle(connection: Connection, one: Claim, sent: Sent, now_ms: int) -> NoticeState:
+    """Store how a sending ended, for a digest and all that it tells. Return its state."""
+    state, due_at_ms = _after(one, sent, now_ms)
+    at_rest = due_at_ms is None
+    values: dict[str, Any] = {"state": state.value, "last_error": "" if state is NoticeState.SENT else sent.answer}
+    values["last_error"] = values["last_error"][:LONGEST_ERROR]
+    values |= {"settled_at_ms": now_ms} if at_rest else {"due_at_ms": due_at_ms}
+    values |= {"maybe_again": True} if sent.outcome is Outcome.UNCERTAIN else {}
+    mine = (notices.c.id == one.notice_id, notices.c.state == NoticeState.SENDING.value)
+    settled = connection.execute(update(notices).where(*mine).values(values)).rowcount
+    if settled and at_rest:
+        members = update(notices).where(notices.c.digest_id == one.notice_id)
+        connection.execute(members.values(state=state.value, settled_at_ms=now_ms))
+    if state is NoticeState.SENT:  # the service works again: what failed need not wait
+        failed = (text(TO_SEND), notices.c.channel_id == one.channel_id, notices.c.state == NoticeState.FAILED.value)
+        connection.execute(update(notices).where(*failed).values(due_at_ms=now_ms))
+    return state
+
+
+def _after(one: Claim, sent: Sent, now_ms: int) -> tuple[NoticeState, int | None]:
+    """Return the state after a sending, and when it is sent again, if ever."""
+    if sent.outcome is Outcome.SENT:
+        return NoticeState.SENT, None
+    if sent.outcome is Outcome.UNCERTAIN and one.maybe_again:
+        return NoticeState.UNCERTAIN, None
+    again = next_try_ms(now_ms, one.tries, one.begun_at_ms, sent.retry_after)
+    if again is None:
+        return NoticeState.GIVEN_UP if sent.outcome is Outcome.FAILED else NoticeState.UNCERTAIN, None
+    return NoticeState.WAITING if sent.outcome is Outcome.UNCERTAIN else NoticeState.FAILED, again

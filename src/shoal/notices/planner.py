@@ -1,0 +1,102 @@
+"""Plans notices: looks at the incidents that are due, and adds a notice for each channel that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import Connection, exists, func, select, text, update
+
+from shoal.notices.audience import ToldChannel, channels_told
+from shoal.notices.plans import NoticeState, Phase, told_from_ms
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
+from shoal.storage.incident_rows import REMIND_AFTER_MS
+from shoal.storage.notice_tables import TO_PLAN, incidents, notices
+from shoal.storage.upserts import insert_new
+
+AT_ONCE: Final = 100
+"""How many incidents one transaction plans."""
+_DAY_MS: Final = 24 * 3_600_000
+_LOOK_AGAIN_MS: Final = 1_000
+_TOLD = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
+
+
+def is_anything_due(connection: Connection, now_ms: int) -> bool:
+    """Return whether an incident must be planned now."""
+    due = exists().where(text(TO_PLAN), incidents.c.due_at_ms <= now_ms)
+    return bool(connection.scalar(select(due)))
+
+
+def plan_due(connection: Connection, now_ms: int) -> int:
+    """Plan the notices of the incidents that are due. Return how many incidents there were."""
+    due = select(incidents).where(text(TO_PLAN), incidents.c.due_at_ms <= now_ms).order_by(incidents.c.due_at_ms)
+    rows = connection.execute(due.limit(AT_ONCE)).mappings().all()
+    for row in rows:
+        values = _planned(connection, row, now_ms)
+        connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(values))
+    return len(rows)
+
+
+def _planned(connection: Connection, row: Any, now_ms: int) -> dict[str, Any]:
+    """Add the notices of one incident; return the columns that change with it."""
+    policy, is_open = POLICIES[IncidentKind(row["kind"])], row["closed_at_ms"] is None
+    over: dict[str, Any] = {"over": True, "due_at_ms": None}
+    if row["told_at_ms"] is None:
+        if not is_open and not policy.is_event:
+            return over
+        times_before = _times_told(connection, row, now_ms) if policy.heals else 0
+        from_ms = told_from_ms(policy, row["opened_at_ms"], times_before)
+        if from_ms > now_ms:
+            return {"due_at_ms": from_ms}
+        told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
+        _add(connection, row["id"], Phase.BEGIN, told, now_ms)
+        later = over if policy.is_event else {"due_at_ms": now_ms + REMIND_AFTER_MS}
+        return {"told_at_ms": now_ms, **later}
+    states = _begun(connection, row["id"])
+    if not is_open and any(state is NoticeState.SENDING for state, _ in states.values()):
+        return {"due_at_ms": now_ms + _LOOK_AGAIN_MS}  # whether its end is told depends on how that goes
+    told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
+    known = [one for one in told if one.id in states and _is_told(*states[one.id])]
+    _add(connection, row["id"], Phase.REMINDER if is_open else Phase.END, known, now_ms)
+    return {"due_at_ms": None} if is_open else over
+
+
+def _times_told(connection: Connection, row: Any, now_ms: int) -> int:
+    same = (incidents.c.subject == row["subject"], incidents.c.kind == row["kind"], incidents.c.id != row["id"])
+    recent = (incidents.c.opened_at_ms > now_ms - _DAY_MS, incidents.c.told_at_ms.is_not(None))
+    return connection.scalar(select(func.count()).select_from(incidents).where(*same, *recent)) or 0
+
+
+def _begun(connection: Connection, incident_id: int) -> dict[int, tuple[NoticeState, bool]]:
+    """Return, by channel, how far the notice of the beginning is, and whether an earlier sending may have arrived."""
+    columns = (notices.c.channel_id, notices.c.state, notices.c.maybe_again, notices.c.digest_id)
+    mine = select(*columns).where(notices.c.incident_id == incident_id, notices.c.phase == Phase.BEGIN)
+    found = {}
+    for row in connection.execute(mine).all():
+        state, maybe_again = NoticeState(row.state), row.maybe_again
+        if row.digest_id is not None and state is NoticeState.WAITING:
+            digest = select(notices.c.state, notices.c.maybe_again).where(notices.c.id == row.digest_id)
+            whole = connection.execute(digest).one()
+            state, maybe_again = NoticeState(whole.state), whole.maybe_again
+        found[row.channel_id] = (state, maybe_again)
+    return found
+
+
+def _is_told(state: NoticeState, maybe_again: bool) -> bool:
+    return state in _TOLD or maybe_again
+
+
+def _add(connection: Connection, incident_id: int, phase: Phase, told: Iterable[ToldChannel], now_ms: int) -> None:
+    rows = [
+        {
+            "incident_id": incident_id,
+            "channel_id": channel.id,
+            "phase": phase.value,
+            "due_at_ms": now_ms if channel.quiet is None else channel.quiet.end_after(now_ms),
+            "dedupe_id": f"i{incident_id}-c{channel.id}-{phase.value}",
+            "created_at_ms": now_ms,
+        }
+        for channel in told
+    ]
+    if rows:
+        connection.execute(insert_new(connection, notices, "dedupe_id"), rows)

@@ -1,0 +1,111 @@
+"""When incidents are told, how notices are grouped, and when a failed one is tried again. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from shoal.storage.incident_kinds import Policy
+
+GROUP_MS: Final = 60_000
+MOST_SINGLE: Final = 5
+"""How many notices of one kind and phase are sent each by itself within ``GROUP_MS``; more of them are one digest."""
+FIRST_TRY_AGAIN_MS: Final = 5_000
+LONGEST_TRY_AGAIN_MS: Final = 3_600_000
+GIVE_UP_MS: Final = 24 * 3_600_000
+"""After which time a notice is tried no more."""
+MOST_DOUBLINGS: Final = 8
+"""How often the hold of a kind that heals is doubled at most, when it keeps coming back."""
+
+
+class Phase(StrEnum):
+    """What of an incident a notice tells."""
+
+    BEGIN = "begin"
+    REMINDER = "reminder"
+    END = "end"
+    DIGEST = "digest"
+    """Several notices as one."""
+
+
+class NoticeState(StrEnum):
+    """How far a notice is."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    """The last try failed; it is tried again."""
+    UNCERTAIN = "uncertain"
+    """It was sent twice at most, and nothing says whether it arrived."""
+    GIVEN_UP = "given_up"
+    DROPPED = "dropped"
+    """Its channel is off, or its user may no longer see what it is about."""
+
+
+def told_from_ms(policy: Policy, opened_at_ms: int, times_before: int) -> int:
+    """Return from when on an incident is told. ``times_before``: how often it was told within the last day."""
+    doublings = min(times_before, MOST_DOUBLINGS) if policy.heals else 0
+    return opened_at_ms + policy.hold_ms * (1 << doublings)
+
+
+def next_try_ms(now_ms: int, tries: int, first_try_ms: int, retry_after: float | None) -> int | None:
+    """Return when a notice that failed ``tries`` times is tried again; ``None``: no more."""
+    if now_ms - first_try_ms >= GIVE_UP_MS:
+        return None
+    wait_ms = min(FIRST_TRY_AGAIN_MS * (1 << min(tries - 1, 20)), LONGEST_TRY_AGAIN_MS)
+    asked_ms = 0 if retry_after is None else round(min(max(retry_after, 0.0), 86_400.0) * 1000)
+    return now_ms + max(wait_ms, asked_ms)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A notice of one channel that should be sent now. ``alone``: it must not become a part of a digest."""
+
+    id: int
+    kind: str
+    phase: str
+    rank: int
+    created_at_ms: int
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is sent next: one notice, or several as a digest; and the notices that wait, each until when."""
+
+    send: tuple[int, ...] = ()
+    wait: Mapping[int, int] = field(default_factory=dict)
+
+
+def choose(due: Sequence[Due], recent: Mapping[tuple[str, str], Sequence[int]], now_ms: int) -> Choice:
+    """Choose what one channel sends next. ``recent``: when notices were sent within ``GROUP_MS``, by kind and phase.
+
+    What has piled up for longer than ``GROUP_MS`` (in quiet hours, or while the service failed) is one digest, whatever
+    it is. Beyond that kinds do not wait for each other, and the most pressing come first.
+    """
+    alone = min((one for one in due if one.alone), key=_urgency, default=None)
+    if alone is not None:
+        return Choice((alone.id,))
+    piled = [one for one in due if now_ms - one.created_at_ms >= GROUP_MS]
+    if len(piled) > MOST_SINGLE:
+        return Choice(tuple(sorted(one.id for one in piled)))
+    groups: defaultdict[tuple[str, str], list[Due]] = defaultdict(list)
+    for one in sorted(due, key=_urgency):
+        groups[one.kind, one.phase].append(one)
+    wait: dict[int, int] = {}
+    for key, group in groups.items():
+        sent = [at_ms for at_ms in recent.get(key, ()) if 0 <= now_ms - at_ms < GROUP_MS]
+        if len(group) + len(sent) <= MOST_SINGLE:
+            return Choice((group[0].id,), wait)
+        if not sent:
+            return Choice(tuple(one.id for one in group), wait)
+        wait |= {one.id: min(sent) + GROUP_MS for one in group}
+    return Choice((), wait)
+
+
+def _urgency(one: Due) -> tuple[int, int]:
+    return (-one.rank, one.id)

@@ -1,0 +1,127 @@
+"""What is told when, and as what: a virtual channel that gets all the failures of a night."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.notices.plans import (
+    GIVE_UP_MS,
+    GROUP_MS,
+    LONGEST_TRY_AGAIN_MS,
+    MOST_SINGLE,
+    Choice,
+    Due,
+    choose,
+    next_try_ms,
+    told_from_ms,
+)
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
+
+NIGHT_MS = 3 * GROUP_MS
+Arrival = tuple[int, str, int]
+ARRIVALS = st.lists(
+    st.tuples(st.integers(0, NIGHT_MS), st.sampled_from(["parked", "low_stock"]), st.integers(0, 2)), max_size=60
+)
+
+
+class Channel:
+    """A channel that sends at once whatever is chosen, at every second of the night."""
+
+    def __init__(self, arrivals: list[Arrival]) -> None:
+        self.waiting = {
+            number: Due(id=number, kind=kind, phase="begin", rank=rank, created_at_ms=at_ms)
+            for number, (at_ms, kind, rank) in enumerate(sorted(arrivals))
+        }
+        self.not_before: dict[int, int] = {}
+        self.sent: list[tuple[int, tuple[Due, ...]]] = []
+        self._recent: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+
+    def run(self, until_ms: int) -> None:
+        for now_ms in range(0, until_ms, 1_000):
+            while (choice := self._next(now_ms)).send:
+                told = tuple(self.waiting.pop(number) for number in choice.send)
+                self.sent.append((now_ms, told))
+                for one in told:
+                    self._recent[one.kind, one.phase].append(now_ms)
+
+    def _next(self, now_ms: int) -> Choice:
+        due = [
+            one
+            for one in self.waiting.values()
+            if one.created_at_ms <= now_ms and self.not_before.get(one.id, 0) <= now_ms
+        ]
+        choice = choose(due, self._recent, now_ms)
+        self.not_before |= choice.wait
+        return choice
+
+
+@given(ARRIVALS)
+def test_everything_is_told_once_and_never_many_of_a_kind_in_a_minute(arrivals: list[Arrival]) -> None:
+    channel = Channel(arrivals)
+    channel.run(NIGHT_MS + 3 * GROUP_MS)
+    assert channel.waiting == {}
+    assert len({one.id for _, told in channel.sent for one in told}) == len(arrivals)
+    for start in range(0, NIGHT_MS + 3 * GROUP_MS, 10_000):
+        sent: Counter[str] = Counter()
+        for at_ms, told in channel.sent:
+            if start <= at_ms < start + GROUP_MS:
+                sent[told[0].kind] += 1
+        assert max(sent.values(), default=0) <= MOST_SINGLE + 1
+
+
+@given(ARRIVALS)
+def test_none_waits_longer_than_the_group(arrivals: list[Arrival]) -> None:
+    channel = Channel(arrivals)
+    channel.run(NIGHT_MS + 3 * GROUP_MS)
+    for at_ms, told in channel.sent:
+        assert all(at_ms - one.created_at_ms <= 2 * GROUP_MS + 1_000 for one in told)
+
+
+def some(count: int, kind: str = "parked", *, rank: int = 2, created_at_ms: int = 0) -> list[Due]:
+    return [Due(id=number, kind=kind, phase="begin", rank=rank, created_at_ms=created_at_ms) for number in range(count)]
+
+
+def test_five_are_told_each_and_six_are_a_digest() -> None:
+    assert choose(some(MOST_SINGLE), {}, 0).send == (0,)
+    assert choose(some(MOST_SINGLE + 1), {}, 0).send == tuple(range(MOST_SINGLE + 1))
+    recent = {("parked", "begin"): [10, 20, 30, 40, 50]}
+    assert choose(some(1), recent, 100) == Choice((), {0: 10 + GROUP_MS})
+    assert choose(some(1), recent, 10 + GROUP_MS).send == (0,)
+
+
+def test_a_pressing_one_does_not_wait_for_another_kind() -> None:
+    low = [Due(id=9 + n, kind="low_stock", phase="begin", rank=0, created_at_ms=0) for n in range(3)]
+    recent = {("low_stock", "begin"): [0, 0, 0, 0, 0]}
+    assert choose([*low, *some(1)], recent, 5).send == (0,)
+
+
+def test_what_piled_up_is_one_digest_of_all_kinds() -> None:
+    due = [*some(3), *(Due(id=9 + n, kind="low_stock", phase="end", rank=0, created_at_ms=0) for n in range(3))]
+    assert choose(due, {}, GROUP_MS - 1).send == (0,)
+    assert choose(due, {}, GROUP_MS).send == (0, 1, 2, 9, 10, 11)
+
+
+def test_one_that_may_have_arrived_is_sent_by_itself() -> None:
+    alone = Due(id=70, kind="parked", phase="begin", rank=2, created_at_ms=0, alone=True)
+    assert choose([*some(9), alone], {}, 10 * GROUP_MS).send == (70,)
+
+
+@given(st.integers(1, 100), st.integers(0, GIVE_UP_MS - 1), st.none() | st.floats(0, 200_000))
+def test_a_failed_one_is_tried_later_and_not_for_ever(tries: int, age_ms: int, retry_after: float | None) -> None:
+    again = next_try_ms(age_ms, tries, 0, retry_after)
+    assert again is not None
+    asked_ms = min((retry_after or 0.0) * 1000, 86_400_000)
+    assert 5_000 <= again - age_ms <= max(LONGEST_TRY_AGAIN_MS, asked_ms + 1)
+    assert again - age_ms >= asked_ms - 1
+    assert next_try_ms(GIVE_UP_MS + age_ms, tries, 0, retry_after) is None
+
+
+def test_what_keeps_coming_back_is_held_longer_each_time() -> None:
+    retrying, parked = POLICIES[IncidentKind.RETRYING], POLICIES[IncidentKind.PARKED]
+    held = [told_from_ms(retrying, 0, times) // 60_000 for times in range(4)]
+    assert held == [10, 20, 40, 80]
+    assert [told_from_ms(parked, 7, times) for times in range(4)] == [7] * 4
+    assert told_from_ms(retrying, 0, 99) == told_from_ms(retrying, 0, 8)
