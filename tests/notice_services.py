@@ -132,7 +132,7 @@ async def sending(directory: Path, monkeypatch: pytest.MonkeyPatch, **limits: fl
         services = Services(app.state.site.receivers, ports, Outbound(resolve=resolve), moved=moved)
         proxy = GuardedProxy(services.connect)
         await proxy.open()
-        apprise = AppriseProcess(proxy, **limits)
+        apprise = AppriseProcess(proxy, **{"ready_seconds": 60.0, **limits})
         try:
             sender = ServiceSender(services.connect, apprise, context=ssl.create_default_context(cafile=str(pem)))
             yield Sending(sender, apprise, proxy, services)

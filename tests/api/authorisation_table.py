@@ -65,6 +65,15 @@ GET /tokens
 POST /tokens
 DELETE /tokens/{token_id}
 GET /security-log
+GET /channels/services
+GET /channels
+POST /channels
+GET /channels/{channel_id}
+PATCH /channels/{channel_id}
+DELETE /channels/{channel_id}
+POST /channels/{channel_id}/test
+GET /channels/{channel_id}/subscriptions
+PUT /channels/{channel_id}/subscriptions
 
 ## administrators                       u      y   f   f   f   f   f   f   f   t   t   t   t   t   t
 POST /change-admin-password

@@ -33,6 +33,7 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
+from shoal.notices.notice_components import NoticeComponents
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore
 from shoal.orders.sent_again import SentAgain
@@ -79,6 +80,7 @@ class Server:
     order_store: OrderStore
     sent_again: SentAgain
     goods: GoodsComponents
+    notices: NoticeComponents
     heard: HeardCounts
     site_time: SiteTime
     credentials: Credentials

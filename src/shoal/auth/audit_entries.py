@@ -50,6 +50,9 @@ class AuditEvent(StrEnum):
     UNIT_RETURNED = "unit_returned"
     UNIT_DOUBTED = "unit_doubted"
     UNITS_GIVEN_BACK = "units_given_back"
+    CHANNEL_ADDED = "channel_added"
+    CHANNEL_CHANGED = "channel_changed"
+    CHANNEL_REMOVED = "channel_removed"
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, is not valid."""

@@ -1,6 +1,7 @@
 """How often one session, or one API token, may call, so that a faulty script leaves capacity for other users.
 
-Also how many pictures a user may upload in a day, and how many users may register from one address in an hour.
+Also how many pictures a user may upload in a day, how often a user may test channels, and how many users may register
+from one address in an hour.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from shoal.errors import TooManyCalls
 
 PICTURES_A_DAY = 300
 REGISTRATIONS_AN_HOUR = 5
+CHANNEL_TESTS_AN_HOUR = 60
 
 
 class RateLimits:
@@ -30,6 +32,7 @@ class RateLimits:
             "session": RateLimitItemPerMinute(of_session) if of_session else None,
             "token": RateLimitItemPerMinute(of_token) if of_token else None,
             "picture": RateLimitItemPerDay(PICTURES_A_DAY),
+            "channel_test": RateLimitItemPerHour(CHANNEL_TESTS_AN_HOUR),
             "registration": RateLimitItemPerHour(REGISTRATIONS_AN_HOUR),
         }
 
@@ -44,6 +47,10 @@ class RateLimits:
     def count_picture(self, user_id: int) -> None:
         """Count one more picture of that user. Raises ``TooManyCalls`` (``too_many_pictures``)."""
         self._count("picture", str(user_id), "too_many_pictures")
+
+    def count_channel_test(self, user_id: int) -> None:
+        """Count one more test of a channel of that user. Raises ``TooManyCalls`` (``too_many_channel_tests``)."""
+        self._count("channel_test", str(user_id), "too_many_channel_tests")
 
     def check_registration(self, address: str) -> None:
         """Check that one more user may register from the address.

@@ -55,7 +55,9 @@ class GuardedProxy:
         self.port = 0
 
     async def open(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, unless it does."""
+        if self._listener is not None:
+            return
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_HEAD_BYTES)
         self.port = self._listener.sockets[0].getsockname()[1]
 

@@ -22,10 +22,12 @@ log = structlog.get_logger("shoal.notices")
 
 SEND_SECONDS: Final = 20.0
 """The longest time for one message. Then its connections are ended."""
-GRACE_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 4.0
 """How long the process may take to notice that; then it hangs, and is ended."""
 START_SECONDS: Final = 60.0
 """The longest start, on a busy machine."""
+READY_SECONDS: Final = 4.0
+"""How long a message waits for a place and for the process; then it is certainly not sent, and may be sent again."""
 IDLE_SECONDS: Final = 300.0
 """A process that is unused for so long is ended: it holds 45 MB."""
 
@@ -57,13 +59,15 @@ class AppriseProcess:
         send_seconds: float = SEND_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
+        ready_seconds: float = READY_SECONDS,
     ) -> None:
         self._proxy = proxy
         self._send_seconds = send_seconds
         self._grace_seconds = grace_seconds
         self._idle_seconds = idle_seconds
+        self._ready_seconds = ready_seconds
         self._places = asyncio.Semaphore(THREADS)
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[_Child] | None = None
         self._ids = itertools.count(1)
         self._child: _Child | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -78,19 +82,32 @@ class AppriseProcess:
 
     async def send(self, address: Address, *, title: str, body: str, kind: str) -> Attempt:
         """Send one message. Cancelled, it ends the connections that were made for it."""
-        async with self._places:
-            child = await self._ready()
-            given = self._proxy.give_pass()
-            request = Request(
-                id=next(self._ids), word=given.word, address=address, title=title, body=body, kind=kind
-            )  # fmt: skip
-            answer = child.waiting[request.id] = asyncio.get_running_loop().create_future()
-            try:
-                return await self._asked(child, request, answer, given)
-            finally:
-                child.waiting.pop(request.id, None)
-                self._proxy.take_back(given)
-                self._rest()
+        try:
+            async with asyncio.timeout(self._ready_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            return Attempt(None, Pass())
+        try:
+            return await self._sent(address, title, body, kind)
+        finally:
+            self._places.release()
+
+    async def _sent(self, address: Address, title: str, body: str, kind: str) -> Attempt:
+        given = self._proxy.give_pass()
+        try:
+            async with asyncio.timeout(self._ready_seconds):
+                child = await self._ready()
+        except OSError:  # no process, or not in time
+            self._proxy.take_back(given)
+            return Attempt(None, given)
+        request = Request(id=next(self._ids), word=given.word, address=address, title=title, body=body, kind=kind)
+        answer = child.waiting[request.id] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._asked(child, request, answer, given)
+        finally:
+            child.waiting.pop(request.id, None)
+            self._proxy.take_back(given)
+            self._rest()
 
     async def _asked(self, child: _Child, request: Request, answer: asyncio.Future[Reply], given: Pass) -> Attempt:
         line = encode(request) + b"\n"
@@ -115,19 +132,24 @@ class AppriseProcess:
         """End the process."""
         if self._idle is not None:
             self._idle.cancel()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
         if self._child is not None:
             self._end(self._child)
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _ready(self) -> _Child:
-        async with self._starting:
-            if self._idle is not None:
-                self._idle.cancel()
-            if self._child is None or self._child.process.returncode is not None:
-                self._child = await self._started()
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._child is not None and self._child.process.returncode is None:
             return self._child
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self._started(), name="start of the process for notices")
+        return await asyncio.shield(self._starting)  # it goes on for the next message
 
     async def _started(self) -> _Child:
+        await self._proxy.open()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "shoal.notices.apprise_worker", stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, limit=MOST_LINE,
@@ -147,6 +169,7 @@ class AppriseProcess:
             raise
         finally:
             child.waiting.pop(0)
+        self._child = child
         return child
 
     async def _read(self, child: _Child) -> None:

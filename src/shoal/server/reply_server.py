@@ -29,6 +29,7 @@ from shoal.api.routes import (
     auth,
     batch,
     cards,
+    channels,
     chats,
     cookie_settings,
     cookies,
@@ -83,6 +84,7 @@ from shoal.errors import StoreError
 from shoal.goods.goods_components import open_goods
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
+from shoal.notices.notice_components import open_notices
 from shoal.orders.item_lists import ItemLists
 from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.closing import Closing
@@ -100,7 +102,8 @@ _ROUTES = [
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
-        system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, reference,
+        system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
+        reference,
         pictures, cookie_check, proxy_check, qr_logins, live, console, help_pages,
     )
 ]  # fmt: skip
@@ -231,6 +234,7 @@ async def _open(
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
+        notices=await enter(open_notices(storage.database, storage.vault, shared.outbound)),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,

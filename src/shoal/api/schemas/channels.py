@@ -1,0 +1,200 @@
+"""Channels as JSON. No answer has the address: it is shown as ``dingtalk://***``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from shoal.api.schemas.request_texts import Secret, Text, body_example
+from shoal.api.schemas.responses import example, rfc3339
+from shoal.notices.channels import Channel, Quiet, Subscription
+from shoal.notices.services import SERVICES, Service
+
+LanguageShape = Literal["zh", "en"]
+LeastShape = Literal["info", "warning", "urgent"]
+
+_QUIET = {"from": "23:00", "to": "08:00", "zone": "Asia/Shanghai"}
+_CHANNEL: dict[str, Any] = {
+    "id": 3, "name": "值班群", "service": "dingtalk", "address": "dingtalk://***", "language": "zh", "quiet": _QUIET,
+    "least": "warning", "buyer_words": False, "active": True, "created_at": "2026-01-02T03:04:05.000Z",
+    "changed_at": "2026-01-02T03:04:05.000Z",
+}  # fmt: skip
+_FIELD = {"name": "token", "optional": False, "secret": True, "default": "", "choices": []}
+
+
+class QuietHours(BaseModel):
+    """Hours in which notices wait for the end of them, by the clock of a time zone. They may pass midnight."""
+
+    model_config = body_example(**_QUIET)
+    start: Text = Field(alias="from")
+    end: Text = Field(alias="to")
+    zone: Text = "Asia/Shanghai"
+
+    def value(self) -> Quiet:
+        """Return the hours."""
+        return Quiet(start=self.start, end=self.end, zone=self.zone)
+
+
+class ChannelBody(BaseModel):
+    """A new channel. ``fields`` are those that ``GET /channels/services`` names for the service."""
+
+    model_config = body_example(
+        name="值班群", service="dingtalk", fields={"token": "0a1b2c"}, language="zh", quiet=_QUIET, least="warning"
+    )
+    name: Text
+    service: Text
+    fields: dict[Text, Secret]
+    language: LanguageShape = "zh"
+    quiet: QuietHours | None = None
+    least: LeastShape = "info"
+    buyer_words: bool = False
+    active: bool = True
+
+
+class ChannelPatch(BaseModel):
+    """What to change; what is left out stays. ``fields`` replaces the whole address, ``quiet: null`` ends the hours."""
+
+    model_config = body_example(least="urgent")
+    name: Text | None = None
+    fields: dict[Text, Secret] | None = None
+    language: LanguageShape | None = None
+    quiet: QuietHours | None = None
+    least: LeastShape | None = None
+    buyer_words: bool | None = None
+    active: bool | None = None
+
+
+class SubscriptionBody(BaseModel):
+    """Of what a channel tells. An empty list does not limit; an incident must fit each list."""
+
+    model_config = body_example(kinds=["parked"], accounts=["my-shop"], tags=[])
+    kinds: list[Text] = []
+    accounts: list[Text] = []
+    tags: list[Text] = []
+
+
+class QuietShape(BaseModel):
+    """Hours in which notices wait."""
+
+    model_config = example(**_QUIET)
+    start: str = Field(serialization_alias="from")
+    end: str = Field(serialization_alias="to")
+    zone: str
+
+
+class ChannelShape(BaseModel):
+    """One channel. ``buyer_words``: its notices may quote buyers."""
+
+    model_config = example(**_CHANNEL)
+    id: int
+    name: str
+    service: str
+    address: str
+    language: LanguageShape
+    quiet: QuietShape | None
+    least: LeastShape
+    buyer_words: bool
+    active: bool
+    created_at: str
+    changed_at: str
+
+
+class ChannelList(BaseModel):
+    """The caller's channels, in the order in which they were made."""
+
+    model_config = example(items=[_CHANNEL])
+    items: list[ChannelShape]
+
+
+class ChannelRemoved(BaseModel):
+    """The channel was removed."""
+
+    model_config = example(msg="removed", id=3)
+    msg: str = "removed"
+    id: int
+
+
+class TestAnswer(BaseModel):
+    """Whether the service took the test, and its own answer."""
+
+    model_config = example(sent=True, answer='HTTP 200 {"errcode":0,"errmsg":"ok"}')
+    sent: bool
+    answer: str
+
+
+class SubscriptionShape(BaseModel):
+    """Of what a channel tells. An empty list does not limit."""
+
+    model_config = example(kinds=["parked"], accounts=["my-shop"], tags=[])
+    kinds: list[str]
+    accounts: list[str]
+    tags: list[str]
+
+
+class FieldShape(BaseModel):
+    """One field of a service. ``choices``: the only values, when there are any."""
+
+    model_config = example(**_FIELD)
+    name: str
+    optional: bool
+    secret: bool
+    default: str
+    choices: list[str]
+
+
+class ServiceShape(BaseModel):
+    """A service and the fields that it needs."""
+
+    model_config = example(name="dingtalk", fields=[_FIELD])
+    name: str
+    fields: list[FieldShape]
+
+
+class ServiceList(BaseModel):
+    """Every service that a channel may use."""
+
+    model_config = example(items=[{"name": "dingtalk", "fields": [_FIELD]}])
+    items: list[ServiceShape]
+
+
+def channel_shape(channel: Channel) -> ChannelShape:
+    """Return a channel as JSON."""
+    quiet = channel.quiet
+    return ChannelShape(
+        id=channel.id,
+        name=channel.name,
+        service=channel.service,
+        address=f"{channel.service}://***",
+        language="en" if channel.language == "en" else "zh",
+        quiet=None if quiet is None else QuietShape(start=quiet.start, end=quiet.end, zone=quiet.zone),
+        least=channel.least.value,
+        buyer_words=channel.buyer_words,
+        active=channel.active,
+        created_at=rfc3339(channel.created_at_ms),
+        changed_at=rfc3339(channel.changed_at_ms),
+    )
+
+
+def subscription_shape(found: Subscription) -> SubscriptionShape:
+    """Return of what a channel tells."""
+    return SubscriptionShape(kinds=list(found.kinds), accounts=list(found.accounts), tags=list(found.tags))
+
+
+def service_list() -> ServiceList:
+    """Return every service."""
+    return ServiceList(items=[_service(service) for service in SERVICES.values()])
+
+
+def _service(service: Service) -> ServiceShape:
+    fields = [
+        FieldShape(
+            name=field.name,
+            optional=field.optional,
+            secret=field.secret,
+            default=field.default,
+            choices=list(field.choices),
+        )
+        for field in service.fields
+    ]
+    return ServiceShape(name=service.name, fields=fields)
