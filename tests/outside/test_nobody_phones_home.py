@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outside.watched_network import NOT_ALLOWED, PROXY, SUPPLIER
+from outside.watched_network import CHANNELS, NOT_ALLOWED, PROXY, SUPPLIER
 from standins import quick_settings
 
 pytestmark = pytest.mark.outside
@@ -26,7 +26,8 @@ SITE = {
 async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_who_an_owner_named(
     tmp_path: Path,
 ) -> None:
-    """The demo in full, and a server with the real names, an account behind a proxy, a QR login and a supplier."""
+    """The demo in full, and a server with the real names, an account behind a proxy, a QR login, a supplier, and a
+    channel of each service for notices, four of them to hosts inside, which none of them reaches."""
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux has networks of one's own")
     script = Path(__file__).with_name("watched_network.py")
@@ -40,7 +41,7 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     told = json.loads(out)
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
-    named = {PROXY, SUPPLIER}
+    named = {PROXY, SUPPLIER, *CHANNELS}
     asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
     assert asked <= SITE

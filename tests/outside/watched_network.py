@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 NOT_ALLOWED = 77
 """The exit code where this user may not make a network."""
@@ -40,6 +41,31 @@ _EVERYTHING = 0x0003
 COOKIE = "unb=2200000000009; cookie2=invented; _m_h5_tk=0123456789abcdef0123456789abcdef_1900000000000; _m_h5_tk_enc=0"
 PROXY = "proxy.shop.example"
 SUPPLIER = "supplier.shop.example"
+MAIL = {"sender": "shoal@shop.example", "to": "me@shop.example"}
+CHANNELS = {
+    "oapi.dingtalk.com": ("dingtalk", {"token": "abc123"}),
+    "open.feishu.cn": ("feishu", {"token": "abc123"}),
+    "open.larksuite.com": ("lark", {"token": "abc123"}),
+    "qyapi.weixin.qq.com": ("wecom", {"key": "abc123"}),
+    "api.day.app": ("bark", {"device_key": "abc123"}),
+    "www.pushplus.plus": ("pushplus", {"token": "0123456789abcdef0123456789abcdef"}),
+    "sctapi.ftqq.com": ("serverchan", {"token": "SCT123abc"}),
+    "wxpusher.zjiecode.com": ("wxpusher", {"app_token": "AT_abc", "target": "UID_abc"}),
+    "api.telegram.org": ("telegram", {"bot_token": "123:abc", "chat_id": "42"}),
+    "qmsg.zendee.cn": ("qq", {"token": "0123456789abcdef01234567"}),
+    "ntfy.sh": ("ntfy", {"topic": "my-shop"}),
+    "gotify.shop.example": ("gotify", {"server": "https://gotify.shop.example", "token": "abc"}),
+    "hooks.shop.example": ("webhook", {"url": "https://hooks.shop.example/x"}),
+    "smtp.shop.example": ("email", {"host": "smtp.shop.example", **MAIL}),
+}
+"""One channel of each service, by the host that it must reach."""
+INSIDE = {
+    "10.0.0.7": ("ntfy", {"server": "http://10.0.0.7", "topic": "my-shop"}),
+    "169.254.169.254": ("gotify", {"server": "http://169.254.169.254", "token": "abc"}),
+    "fd00::9": ("webhook", {"url": "http://[fd00::9]/x"}),
+    "192.168.0.9": ("email", {"host": "192.168.0.9", **MAIL}),
+}
+"""Channels to hosts inside, to which nothing may be sent."""
 PLANTED = """
 import socket
 for family, kind, place in (
@@ -165,7 +191,7 @@ async def soon(what: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.2)
 
 
-async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environment: str) -> None:
+async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environment: str) -> asyncio.subprocess.Process:
     """One of the project's programs in a directory of its own, ended at the end."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
     quick = {"RES_OPTIONS": "timeout:1 attempts:1", "PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": str(directory)}
@@ -181,6 +207,7 @@ async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environme
         await child.wait()
 
     stack.push_async_callback(end)
+    return child
 
 
 async def live_in_the_demo(directory: Path) -> list[str]:
@@ -227,7 +254,7 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        await spawn(
+        child = await spawn(
             stack, directory, "serve",
             SHOAL_PORT=str(port), SHOAL_DATA_DIR=str(directory / "data"), SHOAL_ADMIN_PASSWORD="correct horse 9 staple",
         )  # fmt: skip
@@ -262,7 +289,28 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
             return states == ["retrying", "retrying"]
 
         await soon(tried)
-    return [f"tcp 127.0.0.1 {port}"]
+        await tell_every_channel(http)
+        heard = psutil.Process(child.pid).net_connections("tcp")
+        ports = {one.laddr.port for one in heard if one.status == psutil.CONN_LISTEN}
+        assert len(ports) == 2, "it listens for requests, and for the process that sends notices"
+    return [f"tcp 127.0.0.1 {one}" for one in ports]
+
+
+async def tell_every_channel(http: httpx.AsyncClient) -> None:
+    """Send a test over a channel of every service, until each was tried: the answer names the host."""
+
+    async def tell(host: str, service: str, fields: dict[str, str]) -> None:
+        made = await http.post("/channels", json={"name": host, "service": service, "fields": fields})
+        assert made.status_code == 200, made.text
+
+        async def tried() -> bool:
+            answer = (await http.post(f"/channels/{made.json()['id']}/test")).json()
+            return host in answer["answer"]
+
+        await soon(tried)
+
+    for host, (service, fields) in {**CHANNELS, **INSIDE}.items():
+        await tell(host, service, fields)
 
 
 async def sign_in(http: httpx.AsyncClient, user: str, password: str) -> None:

@@ -16,8 +16,8 @@ from shoal.network.guarded_sockets import Connect
 from shoal.notices.services import Fields
 from shoal.notices.transport import Message, Outcome, Sent
 
-SEND_SECONDS: Final = 20.0
-"""The longest time for one mail."""
+SEND_SECONDS: Final = 18.0
+"""The longest time for one mail, from the connection on."""
 _OURSELVES: Final = "[127.0.0.1]"
 """How the client calls itself: the machine's own name would be asked of a name server, and told to strangers."""
 
@@ -41,10 +41,10 @@ async def send_mail(
     connect: Connect, fields: Fields, message: Message, *, context: ssl.SSLContext | None = None
 ) -> Sent:
     """Send one mail. Raises what ``connect`` raises; everything else is in the outcome."""
+    opened = await connect(fields["host"], int(fields["port"]))
     left = False
     try:
         async with asyncio.timeout(SEND_SECONDS):
-            opened = await connect(fields["host"], int(fields["port"]))
             client = aiosmtplib.SMTP(
                 hostname=fields["host"],
                 sock=opened,

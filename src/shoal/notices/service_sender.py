@@ -50,7 +50,9 @@ class ServiceSender:
             return await send_mail(self._connect, fields, message, context=self._context)
         except TargetRefused:
             answer = say("channels.refused", language, host=fields["host"])
-            return Sent(outcome=Outcome.FAILED, answer=answer)
+        except OSError:  # there was no connection
+            answer = say("channels.unreached", language, host=fields["host"])
+        return Sent(outcome=Outcome.FAILED, answer=answer)
 
 
 def _outcome(service: Service, attempt: Attempt, language: Language) -> Sent:
