@@ -11,7 +11,7 @@ from shoal.network.outbound import TargetRefused
 from shoal.notices.apprise_process import AppriseProcess, Attempt
 from shoal.notices.mail import send_mail
 from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of, was_taken
-from shoal.notices.services import EMAIL, Fields, Service
+from shoal.notices.services import EMAIL, Fields, Service, cut
 from shoal.notices.transport import Level, Message, Outcome, Sent
 
 _KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
@@ -35,11 +35,9 @@ class ServiceSender:
         if service.name == EMAIL:
             sent = await self._mail(fields, message, language)
         else:
-            body = message.body
-            if message.url and service.name not in _LINK_ASIDE:
-                body = f"{body}\n{message.url}"
+            title, body = _fitted(service, message)
             attempt = await self._apprise.send(
-                service.address(fields, message), title=message.title, body=body, kind=_KINDS[message.level]
+                service.address(fields, message), title=title, body=body, kind=_KINDS[message.level]
             )
             sent = _outcome(service, attempt, language)
         answer = _without_secrets(service, fields, sent.answer)[:MOST_ANSWER]
@@ -53,6 +51,13 @@ class ServiceSender:
         except OSError:  # there was no connection
             answer = say("channels.unreached", language, host=fields["host"])
         return Sent(outcome=Outcome.FAILED, answer=answer)
+
+
+def _fitted(service: Service, message: Message) -> tuple[str, str]:
+    """Return title and body as long as the service takes them; the link is whole."""
+    title = message.title if len(message.title) <= service.most_title else f"{message.title[: service.most_title - 1]}…"
+    link = f"\n{message.url}" if message.url and service.name not in _LINK_ASIDE else ""
+    return title, f"{cut(message.body, service.most_body - len(link.encode()) - len(title.encode()) - 2)}{link}"
 
 
 def _outcome(service: Service, attempt: Attempt, language: Language) -> Sent:

@@ -57,11 +57,16 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A service: its fields, and the address of Apprise for a message."""
+    """A service: its fields, and the address of Apprise for a message.
+
+    ``most_title`` (characters) and ``most_body`` (bytes in UTF-8) are what it takes; more is cut off.
+    """
 
     name: str
     fields: tuple[Field, ...]
     address: Callable[[Fields, Message], Address]
+    most_title: int = 100
+    most_body: int = 15_000
 
     def checked(self, given: Fields) -> dict[str, str]:
         """Return the fields to keep. Raises ``InvalidInput`` for one that is missing, wrong or unknown."""
@@ -74,6 +79,12 @@ class Service:
         if self.name == EMAIL and kept["security"] == "none" and kept["password"]:
             raise InvalidInput("a password needs TLS", code="channel_password_in_clear")
         return {name: value for name, value in kept.items() if value}
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """Return as much of the text as has so many bytes in UTF-8, and a sign where some was cut off."""
+    raw = text.encode()
+    return text if len(raw) <= most_bytes else f"{raw[: most_bytes - 3].decode('utf-8', 'ignore')}…"
 
 
 def service_of(name: str) -> Service:
@@ -188,6 +199,7 @@ _ALL: Final = (
         name="wecom",
         fields=(Field(name="key", pasted=r"[?&]key=([\w-]+)"),),
         address=_by_words("wecombot", key="key"),
+        most_body=2_000,
     ),
     Service(
         name="bark",
@@ -196,6 +208,7 @@ _ALL: Final = (
             Field(name="device_key", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"://[^/]+/([A-Za-z0-9]+)"),
         ),
         address=_bark,
+        most_body=2_500,
     ),
     Service(
         name="pushplus",
@@ -209,6 +222,7 @@ _ALL: Final = (
         name="serverchan",
         fields=(Field(name="token", pattern=r"SCT[A-Za-z0-9]{1,200}", pasted=r"/(SCT\w+)\.send"),),
         address=_by_words("schan", token="token"),  # noqa: S106
+        most_title=32,
     ),
     Service(
         name="wxpusher",
@@ -225,11 +239,13 @@ _ALL: Final = (
             Field(name="chat_id", pattern=r"-?[0-9]{1,32}|@?[A-Za-z_][A-Za-z0-9_]{1,64}"),
         ),
         address=_telegram,
+        most_body=4_000,
     ),
     Service(
         name="qq",
         fields=(Field(name="token", pattern=r"[A-Za-z0-9]{24,64}", pasted=r"/send/([A-Za-z0-9]+)"),),
         address=_by_words("qq", token="token"),  # noqa: S106
+        most_body=2_000,
     ),
     Service(
         name="ntfy",
@@ -241,6 +257,7 @@ _ALL: Final = (
             Field(name="password", pattern=r"[^\r\n\0]{1,200}", optional=True),
         ),
         address=_ntfy,
+        most_body=3_500,
     ),
     Service(
         name="gotify",

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ async def test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one(
         assert arrived["webhook"].headers["idempotency-key"] == "n-7"
         assert arrived["webhook"].target == "/hook/shoal?a=1"
         assert arrived["bark"].body["id"] == "n-7"
+        long = replace(MESSAGE, title="标题" * 40, body="字" * 9_000)
+        assert (await _send(made, "wecom", long)).outcome is Outcome.SENT
+        text = made.services.receivers.notices[-1].body["text"]["content"]
+        assert len(text.encode()) <= 2_048, "WeCom refuses more bytes"
+        assert text.endswith(f"…\n{MESSAGE.url}")
         made.services.fault("slow", "wecom", seconds=600.0)
         hanging = [asyncio.create_task(_send(made, "wecom")) for _ in range(8)]
         others = await asyncio.gather(*(_send(made, "bark") for _ in range(20)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from notice_services import FIELDS
 from shoal.errors import InvalidInput
 from shoal.notices.apprise_worker import _CLASSES
-from shoal.notices.services import EMAIL, SERVICES, service_of
+from shoal.notices.services import EMAIL, SERVICES, cut, service_of
 from shoal.notices.transport import Message
 
 MAIL = {"host": "smtp.example.com", "sender": "shoal@example.com", "to": "me@example.com"}
@@ -65,6 +65,13 @@ def test_a_wrong_field_is_refused_by_its_name(name: str, fields: dict[str, str],
 def test_what_is_not_on_the_list_is_no_service(name: str) -> None:
     with pytest.raises(InvalidInput, match="no such service"):
         service_of(name)
+
+
+@given(st.text(max_size=200), st.integers(3, 300))
+def test_a_text_is_cut_between_characters(text: str, most: int) -> None:
+    short = cut(text, most)
+    assert len(short.encode()) <= most
+    assert short == text or (short.endswith("…") and text.startswith(short[:-1]))
 
 
 @given(st.sampled_from(sorted(SERVICES)), st.dictionaries(st.text(max_size=12), st.text(max_size=80), max_size=4))
