@@ -208,7 +208,7 @@ async def test_it_is_reminded_once_after_a_day(database: Database, clock: Clock,
     assert await teller.states() == [("begin", "sent"), ("reminder", "sent"), ("end", "sent")]
 
 
-async def test_quiet_hours_hold_everything_until_the_morning(
+async def test_quiet_hours_hold_all_that_is_not_urgent_until_the_morning(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
     zone = "Asia/Shanghai"
@@ -216,13 +216,16 @@ async def test_quiet_hours_hold_everything_until_the_morning(
     await a_channel(database, owner, quiet_from="22:00", quiet_to="08:00", quiet_zone=zone)
     stock = [
         Opening(subject=f"goods:{number}", kind=IncidentKind.OUT_OF_STOCK, at_ms=clock(), user_id=owner)
-        for number in range(5)
+        for number in range(6)
     ]
     await teller.happens(parked(clock), *stock)
-    await teller.after(8 * HOUR + 59 * MINUTE, every=10 * MINUTE)
-    assert teller.transport.messages == []
+    await teller.after(HOUR, every=10 * MINUTE)
+    await teller.ends(parked(clock))
+    await teller.after(7 * HOUR + 59 * MINUTE, every=10 * MINUTE)
+    ((_, message),) = teller.transport.messages
+    assert message.level == "urgent"
     await teller.after(MINUTE)
-    assert teller.transport.titles() == ["6 notices"]
+    assert teller.transport.titles()[1:] == ["7 notices"]
 
 
 async def test_an_end_without_a_told_beginning_is_told_with_it(
@@ -232,9 +235,9 @@ async def test_an_end_without_a_told_beginning_is_told_with_it(
     zone = "Asia/Shanghai"
     clock.now = round(datetime(2026, 11, 28, 3, 0, tzinfo=ZoneInfo(zone)).timestamp() * 1000)
     await a_channel(database, owner, quiet_from="22:00", quiet_to="08:00", quiet_zone=zone)
-    await teller.happens(parked(clock))
+    await teller.happens(failing(clock))
     await teller.after(HOUR)
-    await teller.ends(parked(clock))
+    await teller.ends(failing(clock))
     await teller.after(5 * HOUR, every=HOUR)
     (title,) = teller.transport.titles()
     assert title.endswith("(over by now)")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, case, func, insert, not_, or_, select, text, 
 
 from shoal.auth.users import Role
 from shoal.notices.audience import quiet_of, users_concerned
-from shoal.notices.plans import GROUP_MS, Due, NoticeState, Phase, choose, next_try_ms
+from shoal.notices.plans import GROUP_MS, Due, NoticeState, Phase, choose, next_try_ms, passes_quiet_hours
 from shoal.notices.transport import Outcome, Sent
 from shoal.storage.history_tables import observed
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
@@ -58,8 +58,9 @@ class Claim:
 
     @property
     def level(self) -> Level:
-        """The highest level of what it tells."""
-        return max((POLICIES[one.kind].level for one in self.told), key=lambda level: level.rank, default=Level.INFO)
+        """The highest level of what it tells; that something is over is not pressing."""
+        levels = (POLICIES[one.kind].level for one in self.told if one.phase is not Phase.END)
+        return max(levels, key=lambda level: level.rank, default=Level.INFO)
 
 
 def channels_due(connection: Connection, now_ms: int) -> list[int]:
@@ -127,9 +128,10 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
     due = [row for row in due if row["id"] in seen]
     quiet = quiet_of(channel)
     if due and quiet is not None and quiet.hold(now_ms):
-        later = update(notices).where(notices.c.id.in_([row["id"] for row in due]))
+        held = [row["id"] for row in due if not _passes(row)]
+        later = update(notices).where(notices.c.id.in_(held))
         connection.execute(later.values(due_at_ms=quiet.end_after(now_ms)))
-        return None
+        due = [row for row in due if _passes(row)]
     choice = choose([_as_due(row) for row in due], _recent(connection, channel_id, now_ms), now_ms)
     for until_ms in set(choice.wait.values()):
         mine = [notice_id for notice_id, at_ms in choice.wait.items() if at_ms == until_ms]
@@ -175,6 +177,11 @@ def _drop(connection: Connection, ids: list[int]) -> None:
     if ids:
         mine = or_(notices.c.id.in_(ids), notices.c.digest_id.in_(ids))
         connection.execute(update(notices).where(mine).values(state=NoticeState.DROPPED.value))
+
+
+def _passes(row: Any) -> bool:
+    """Return whether a notice is sent in quiet hours too. A digest is, since what may not wait may be in it."""
+    return row["incident_id"] is None or passes_quiet_hours(row["phase"], POLICIES[IncidentKind(row["kind"])].level)
 
 
 def _as_due(row: Any) -> Due:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, exists, func, select, text, update
 
 from shoal.notices.audience import ToldChannel, channels_told
-from shoal.notices.plans import NoticeState, Phase, told_from_ms
+from shoal.notices.plans import NoticeState, Phase, passes_quiet_hours, told_from_ms
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.incident_rows import REMIND_AFTER_MS
 from shoal.storage.notice_tables import TO_PLAN, incidents, notices
@@ -16,6 +16,8 @@ from shoal.storage.upserts import insert_new
 
 AT_ONCE: Final = 100
 """How many incidents one transaction plans."""
+SHORTEST_MS: Final = 5_000
+"""What was over sooner is not told, whatever its kind, unless it was told by then."""
 _DAY_MS: Final = 24 * 3_600_000
 _LOOK_AGAIN_MS: Final = 1_000
 _TOLD = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
@@ -42,22 +44,23 @@ def _planned(connection: Connection, row: Any, now_ms: int) -> dict[str, Any]:
     policy, is_open = POLICIES[IncidentKind(row["kind"])], row["closed_at_ms"] is None
     over: dict[str, Any] = {"over": True, "due_at_ms": None}
     if row["told_at_ms"] is None:
-        if not is_open and not policy.is_event:
-            return over
+        is_over = not is_open and not policy.is_event
         times_before = _times_told(connection, row, now_ms) if policy.heals else 0
         from_ms = told_from_ms(policy, row["opened_at_ms"], times_before)
+        if is_over and row["closed_at_ms"] < max(from_ms, row["opened_at_ms"] + SHORTEST_MS):
+            return over
         if from_ms > now_ms:
             return {"due_at_ms": from_ms}
         told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
-        _add(connection, row["id"], Phase.BEGIN, told, now_ms)
-        later = over if policy.is_event else {"due_at_ms": now_ms + REMIND_AFTER_MS}
+        _add(connection, row, Phase.BEGIN, told, now_ms)
+        later = {"due_at_ms": now_ms + REMIND_AFTER_MS} if is_open else over
         return {"told_at_ms": now_ms, **later}
     states = _begun(connection, row["id"])
     if not is_open and any(state is NoticeState.SENDING for state, _ in states.values()):
         return {"due_at_ms": now_ms + _LOOK_AGAIN_MS}  # whether its end is told depends on how that goes
     told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
     known = [one for one in told if one.id in states and _is_told(*states[one.id])]
-    _add(connection, row["id"], Phase.REMINDER if is_open else Phase.END, known, now_ms)
+    _add(connection, row, Phase.REMINDER if is_open else Phase.END, known, now_ms)
     return {"due_at_ms": None} if is_open else over
 
 
@@ -86,14 +89,15 @@ def _is_told(state: NoticeState, maybe_again: bool) -> bool:
     return state in _TOLD or maybe_again
 
 
-def _add(connection: Connection, incident_id: int, phase: Phase, told: Iterable[ToldChannel], now_ms: int) -> None:
+def _add(connection: Connection, incident: Any, phase: Phase, told: Iterable[ToldChannel], now_ms: int) -> None:
+    at_once = passes_quiet_hours(phase, POLICIES[IncidentKind(incident["kind"])].level)
     rows = [
         {
-            "incident_id": incident_id,
+            "incident_id": incident["id"],
             "channel_id": channel.id,
             "phase": phase.value,
-            "due_at_ms": now_ms if channel.quiet is None else channel.quiet.end_after(now_ms),
-            "dedupe_id": f"i{incident_id}-c{channel.id}-{phase.value}",
+            "due_at_ms": now_ms if at_once or channel.quiet is None else channel.quiet.end_after(now_ms),
+            "dedupe_id": f"i{incident['id']}-c{channel.id}-{phase.value}",
             "created_at_ms": now_ms,
         }
         for channel in told

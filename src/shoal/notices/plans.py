@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from shoal.storage.incident_kinds import Policy
+from shoal.storage.incident_kinds import Level, Policy
 
 GROUP_MS: Final = 60_000
 MOST_SINGLE: Final = 5
@@ -29,6 +29,11 @@ class Phase(StrEnum):
     END = "end"
     DIGEST = "digest"
     """Several notices as one."""
+
+
+def passes_quiet_hours(phase: str, level: Level) -> bool:
+    """Return whether a notice is sent in quiet hours too: the beginning of something urgent."""
+    return phase == Phase.BEGIN and level is Level.URGENT
 
 
 class NoticeState(StrEnum):

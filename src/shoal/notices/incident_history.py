@@ -1,0 +1,123 @@
+"""Incidents and notices as users read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, false, or_, select
+
+from shoal.notices.plans import NoticeState, Phase
+from shoal.storage.among import among
+from shoal.storage.database import Database
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.notice_tables import channels, incidents, notices
+from shoal.storage.old_rows import delete_in_steps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incident:
+    """One incident. ``detail`` is the word that chooses its sentence."""
+
+    id: int
+    kind: IncidentKind
+    account_id: str | None
+    opened_at_ms: int
+    told_at_ms: int | None
+    closed_at_ms: int | None
+    count: int
+    detail: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """One notice of a user's channel; a digest has no ``incident_id``, and what it tells has its ``digest_id``."""
+
+    id: int
+    incident_id: int | None
+    channel_id: int
+    digest_id: int | None
+    phase: Phase
+    state: NoticeState
+    due_at_ms: int
+    tries: int
+    maybe_again: bool
+    last_error: str
+    created_at_ms: int
+    settled_at_ms: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """Which incidents a reader may see: of these accounts, of this user, and of the server."""
+
+    accounts: Collection[str]
+    user_id: int | None = None
+    sees_server: bool = False
+
+    def condition(self) -> ColumnElement[bool]:
+        """Return the condition of the rows."""
+        table = incidents.c
+        of_user = and_(table.account_id.is_(None), table.user_id == self.user_id)
+        of_server = and_(table.account_id.is_(None), table.user_id.is_(None))
+        return or_(
+            among(table.account_id, self.accounts) if self.accounts else false(),
+            of_user if self.user_id is not None else false(),
+            of_server if self.sees_server else false(),
+        )
+
+
+class IncidentHistory:
+    """Reads incidents and notices, and deletes old ones."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def incidents(
+        self, sight: Sight, *, is_open: bool | None = None, before: int | None = None, limit: int = 50
+    ) -> list[Incident]:
+        """Return incidents, the newest first; with ``is_open`` only those that last, or that are closed."""
+        query = select(incidents).where(sight.condition()).order_by(incidents.c.id.desc()).limit(limit)
+        if is_open is not None:
+            closed = incidents.c.closed_at_ms
+            query = query.where(closed.is_(None) if is_open else closed.is_not(None))
+        if before is not None:
+            query = query.where(incidents.c.id < before)
+        return await self._database.read(lambda c: [_incident(row) for row in c.execute(query).mappings()])
+
+    async def notices(
+        self, user_id: int, *, state: NoticeState | None = None, before: int | None = None, limit: int = 50
+    ) -> list[Notice]:
+        """Return the notices of a user's channels, the newest first."""
+        mine = select(channels.c.id).where(channels.c.user_id == user_id)
+        query = select(notices).where(notices.c.channel_id.in_(mine)).order_by(notices.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(notices.c.state == state.value)
+        if before is not None:
+            query = query.where(notices.c.id < before)
+        return await self._database.read(lambda connection: _notices(connection, query))
+
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2_000) -> int:
+        """Delete incidents that were over before that moment, with their notices. Return how many."""
+        old = and_(incidents.c.over, incidents.c.closed_at_ms < moment_ms)
+        digests = and_(notices.c.phase == Phase.DIGEST.value, notices.c.settled_at_ms < moment_ms)
+        forgotten = await delete_in_steps(self._database, incidents, old, rows)
+        await delete_in_steps(self._database, notices, digests, rows)
+        return forgotten
+
+
+def _incident(row: Any) -> Incident:
+    names = ("id", "account_id", "opened_at_ms", "told_at_ms", "closed_at_ms", "count", "detail")
+    values = {name: row[name] for name in names}
+    return Incident(kind=IncidentKind(row["kind"]), facts=json.loads(row["facts"] or "{}"), **values)
+
+
+def _notices(connection: Connection, query: Any) -> list[Notice]:
+    names = [name for name in Notice.__dataclass_fields__ if name not in {"phase", "state"}]
+    return [
+        Notice(phase=Phase(row["phase"]), state=NoticeState(row["state"]), **{name: row[name] for name in names})
+        for row in connection.execute(query).mappings()
+    ]
