@@ -76,7 +76,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ),
     ("GET", "/history"): Recipe(query=_named, outcome=_of_a_list),
     ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
-    **{("GET", path): Recipe(query=_named) for path in ("/messages", "/sendings", "/chats", "/activity", "/orders")},
+    **{
+        ("GET", path): Recipe(query=_named)
+        for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents")
+    },
 }  # fmt: skip
 
 BODIES: dict[tuple[str, str], Any] = {

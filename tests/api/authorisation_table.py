@@ -74,6 +74,7 @@ DELETE /channels/{channel_id}
 POST /channels/{channel_id}/test
 GET /channels/{channel_id}/subscriptions
 PUT /channels/{channel_id}/subscriptions
+GET /notices
 
 ## administrators                       u      y   f   f   f   f   f   f   f   t   t   t   t   t   t
 POST /change-admin-password
@@ -193,6 +194,7 @@ GET /cookies/{cid}/deliveries
 GET /cookies/{cid}/deliveries/check
 GET /cookies/{cid}/deliveries/file
 GET /history
+GET /incidents
 GET /cookies/{cid}/history
 GET /cookies/{cid}/timeline
 GET /cookies/{cid}/diagnosis

@@ -19,14 +19,14 @@ from shoal.errors import StoreError
 from shoal.notices.incident_texts import message_of
 from shoal.notices.notice_rows import (
     Claim,
-    channels_due,
-    channels_sending,
     claim,
     release_unsent,
     settle,
     settle_interrupted,
+    work_of_channels,
 )
 from shoal.notices.planner import AT_ONCE, is_anything_due, plan_due
+from shoal.notices.server_watch import ServerWatch
 from shoal.notices.transport import Outcome, Sent, Transport
 from shoal.storage.database import Database
 
@@ -49,6 +49,7 @@ class NoticeLoop:
         transport: Transport | None,
         *,
         public_url: str = "",
+        watch: ServerWatch | None = None,
         now_ms: Callable[[], int] = now_ms,
         look_seconds: float = LOOK_SECONDS,
         send_seconds: float = SEND_SECONDS,
@@ -57,6 +58,7 @@ class NoticeLoop:
         self._database = database
         self._transport = transport
         self._public_url = public_url
+        self._watch = watch
         self._now_ms = now_ms
         self._look_seconds = look_seconds
         self._send_seconds = send_seconds
@@ -91,6 +93,8 @@ class NoticeLoop:
                     began = True
                     if interrupted:
                         log.warning("notices were being sent when the server ended", notices=interrupted)
+                if self._watch is not None:
+                    await self._watch.look()
                 await self.plan()
                 await self._send_due()
             except StoreError as error:
@@ -109,10 +113,11 @@ class NoticeLoop:
     async def _send_due(self) -> None:
         if self._transport is None:
             return
-        if await self._database.read(channels_sending) - self._sending.keys():
-            busy = frozenset(self._sending)
+        busy = frozenset(self._sending)  # from before the look: one that ends meanwhile is not mistaken for idle
+        work = await self._database.read(partial(work_of_channels, now_ms=self._now_ms()))
+        if work.sending - busy:
             await self._database.write(partial(release_unsent, busy=busy))
-        for channel_id in await self._database.read(partial(channels_due, now_ms=self._now_ms())):
+        for channel_id in sorted(work.due):
             if channel_id not in self._sending:
                 task = asyncio.create_task(self._serve(channel_id, self._transport), name=f"notices:{channel_id}")
                 self._sending[channel_id] = task

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
 
-from sqlalchemy import Connection, case, func, insert, not_, or_, select, text, update
+from sqlalchemy import Connection, and_, case, func, insert, not_, or_, select, text, update
 
 from shoal.auth.users import Role
 from shoal.notices.audience import quiet_of, users_concerned
@@ -63,10 +63,24 @@ class Claim:
         return max(levels, key=lambda level: level.rank, default=Level.INFO)
 
 
-def channels_due(connection: Connection, now_ms: int) -> list[int]:
-    """Return the channels that have something to send now."""
-    query = select(notices.c.channel_id).where(*_FREE, notices.c.due_at_ms <= now_ms).distinct()
-    return list(connection.scalars(query))
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the channels have to do: those with something to send now, and those with a notice marked as being sent."""
+
+    due: frozenset[int]
+    sending: frozenset[int]
+
+
+def work_of_channels(connection: Connection, now_ms: int) -> Work:
+    """Return what the channels have to do now."""
+    is_sending = notices.c.state == NoticeState.SENDING.value
+    is_due = and_(notices.c.digest_id.is_(None), notices.c.due_at_ms <= now_ms)
+    query = select(notices.c.channel_id, is_sending).where(text(TO_SEND), or_(is_sending, is_due)).distinct()
+    rows = connection.execute(query).all()
+    return Work(
+        due=frozenset(channel_id for channel_id, sends in rows if not sends),
+        sending=frozenset(channel_id for channel_id, sends in rows if sends),
+    )
 
 
 def settle_interrupted(connection: Connection, now_ms: int) -> int:
@@ -103,12 +117,6 @@ def release_unsent(connection: Connection, busy: Collection[int]) -> int:
     idle = (text(TO_SEND), notices.c.state == NoticeState.SENDING.value, notices.c.channel_id.not_in(busy))
     values = {"state": NoticeState.WAITING.value, "tries": notices.c.tries - 1}
     return connection.execute(update(notices).where(*idle).values(values)).rowcount
-
-
-def channels_sending(connection: Connection) -> set[int]:
-    """Return the channels that have a notice marked as being sent."""
-    mine = (text(TO_SEND), notices.c.state == NoticeState.SENDING.value)
-    return set(connection.scalars(select(notices.c.channel_id).where(*mine)))
 
 
 def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:

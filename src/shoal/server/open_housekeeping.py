@@ -11,6 +11,7 @@ from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.word_indexer import WordIndexer
+from shoal.notices.incident_history import IncidentHistory
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
@@ -65,6 +66,7 @@ async def open_housekeeping(
             settings,
             pictures=connections.deps.pictures,
             audit_log=storage.audit_log,
+            incidents=IncidentHistory(database),
             accounts=manager.accounts,
             shown_pictures=shown_pictures,
             checked=database.checked,

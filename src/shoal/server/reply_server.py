@@ -43,6 +43,7 @@ from shoal.api.routes import (
     goods,
     health,
     history,
+    incidents,
     invitations,
     item_replies,
     items,
@@ -91,6 +92,7 @@ from shoal.server.closing import Closing
 from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
+from shoal.server.open_incidents import open_incidents
 from shoal.server.open_storage import open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
@@ -103,8 +105,7 @@ _ROUTES = [
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
         system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        reference,
-        pictures, cookie_check, proxy_check, qr_logins, live, console, help_pages,
+        incidents, reference, pictures, cookie_check, proxy_check, qr_logins, live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
@@ -204,6 +205,7 @@ async def _open(
     closing.later("qr logins", qr_logins.close)
     xlsx = XlsxProcesses()
     closing.later("xlsx", xlsx.close)
+    notices = await enter(open_notices(storage.database, storage.vault, shared.outbound))
     server = Server(
         settings=settings,
         database=storage.database,
@@ -234,7 +236,8 @@ async def _open(
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
-        notices=await enter(open_notices(storage.database, storage.vault, shared.outbound)),
+        notices=notices,
+        incidents=await enter(open_incidents(storage, settings, notices.transport)),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,

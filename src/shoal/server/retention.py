@@ -16,6 +16,7 @@ from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
+from shoal.notices.incident_history import IncidentHistory
 from shoal.storage.idempotency_keys import IdempotencyKeys
 
 log = structlog.get_logger("shoal.retention")
@@ -27,7 +28,7 @@ _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Deletes old rows of the store, messages, pictures, the audit log and answers to keyed requests.
+    """Deletes old rows of the store, messages, pictures, the audit log, incidents and answers to keyed requests.
 
     Owns one task, from ``start`` to ``close``. ``shown_pictures`` returns the addresses of pictures that no account
     names.
@@ -43,6 +44,7 @@ class Retention:
         *,
         pictures: Pictures,
         audit_log: AuditLog,
+        incidents: IncidentHistory,
         accounts: Mapping[str, Account],
         shown_pictures: Callable[[], Awaitable[Iterable[str]]],
         checked: Callable[[], Awaitable[None]],
@@ -56,6 +58,7 @@ class Retention:
         self._settings = settings
         self._pictures = pictures
         self._security_log = audit_log
+        self._incidents = incidents
         self._accounts = accounts
         self._shown_pictures = shown_pictures
         self._checked = checked
@@ -112,6 +115,11 @@ class Retention:
             log.info("security log pruned", notes=forgotten)
         except StoreError as error:
             log.warning("security log not pruned", why=error.code)
+        try:
+            over = await self._incidents.forget_older_than(now - settings.security_log_days * _DAY_MS)
+            log.info("incidents pruned", incidents=over)
+        except StoreError as error:
+            log.warning("incidents not pruned", why=error.code)
         try:
             shown = await self._shown_pictures()
             gone = await self._pictures.sweep(self._accounts.values(), now / 1000, shown=shown)

@@ -20,6 +20,7 @@ from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.pictures import Pictures
+from shoal.notices.incident_history import IncidentHistory
 from shoal.rules.rule import Rule
 from shoal.server.retention import Retention
 from shoal.storage.database import Database
@@ -83,6 +84,17 @@ class RecordingNotes(AuditLog):
         return 2
 
 
+class RecordingIncidents(IncidentHistory):
+    """A history of incidents without a database."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
+        self.asked.append(moment_ms)
+        return 1
+
+
 async def checked_already() -> None:
     """The check of the store has passed."""
 
@@ -94,6 +106,7 @@ def a_retention(
     *,
     pictures: Path = Path("no such directory"),
     audit_log: AuditLog | None = None,
+    incidents: IncidentHistory | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
     shown_pictures: Sequence[str] = (),
     checked: Callable[[], Awaitable[None]] = checked_already,
@@ -108,6 +121,7 @@ def a_retention(
         settings or quick_settings(),
         pictures=Pictures(pictures),
         audit_log=audit_log or RecordingNotes(),
+        incidents=incidents or RecordingIncidents(),
         accounts=accounts,
         shown_pictures=shown,
         checked=checked,
@@ -118,11 +132,11 @@ def a_retention(
 
 
 async def test_each_kind_has_its_own_age() -> None:
-    store, messages, notes = RecordingStore(), RecordingLog(), RecordingNotes()
+    store, messages, notes, incidents = RecordingStore(), RecordingLog(), RecordingNotes(), RecordingIncidents()
     settings = quick_settings(journal_days=10, op_days=20, state_history_days=30, message_days=40, security_log_days=50)
     await committed(store, creation(an_account()))
     with capture_logs() as logs:
-        await a_retention(store, messages, settings, audit_log=notes).prune()
+        await a_retention(store, messages, settings, audit_log=notes, incidents=incidents).prune()
     assert store.asked == [
         {
             "journal_before_ms": NOW - 10 * DAY_MS,
@@ -131,7 +145,7 @@ async def test_each_kind_has_its_own_age() -> None:
         }
     ]
     assert messages.asked == [NOW - 40 * DAY_MS]
-    assert notes.asked == [NOW - 50 * DAY_MS]
+    assert notes.asked == incidents.asked == [NOW - 50 * DAY_MS]
     assert {entry["event"]: entry for entry in logs}["messages pruned"]["messages"] == 3
 
 
@@ -172,7 +186,7 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
         await a_retention(store, messages).prune()
     told = [entry["event"] for entry in logs]
     assert told[:2] == ["store not pruned", "messages not pruned"]
-    assert told[2:] == ["answers pruned", "security log pruned", "pictures pruned"]
+    assert told[2:] == ["answers pruned", "security log pruned", "incidents pruned", "pictures pruned"]
 
 
 async def test_pictures_that_neither_a_rule_nor_a_seller_has_go(tmp_path: Path) -> None:

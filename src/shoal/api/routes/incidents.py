@@ -1,0 +1,180 @@
+"""Incidents, and the notices that told of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Header, Query
+from pydantic import BaseModel, Field
+
+from shoal.api.http.caller import Me, TheServer, WhoReadsNamed
+from shoal.api.http.openapi_errors import READING_ONE, problems
+from shoal.api.http.routing import Routes
+from shoal.api.routes.history import Cursor, Limit
+from shoal.api.routes.messages import asked_for
+from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.responses import example
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.users import Role
+from shoal.language.choice import Language, language_of
+from shoal.notices.incident_history import Incident, Notice, Sight
+from shoal.notices.incident_texts import do_of, link_of, title_of
+from shoal.notices.plans import NoticeState, Phase
+from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
+
+routes = Routes(tags=["notices"])
+
+Spoken = Annotated[str | None, Header()]
+Open = Annotated[
+    bool | None, Query(alias="open", description="`1`: only those that last; `0`: only those that are over.")
+]
+OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
+State = Annotated[NoticeState | None, Query(description="Only notices in this state.")]
+
+
+class IncidentShape(BaseModel):
+    """One incident: what happened (`detail`), what to do (`do`), and the page on which to do it.
+
+    `account_id` is `null` for what is of no account: goods, a sign-in, the server. `count`: how often it came.
+    """
+
+    id: int
+    account_id: str | None
+    kind: IncidentKind
+    level: Level
+    opened_at_ms: int
+    closed_at_ms: int | None
+    told_at_ms: int | None = Field(description="When its notices were planned.")
+    count: int
+    reason: str = Field(description="What chooses the sentence, such as why an account is parked.")
+    detail: str
+    do: str
+    url: str = Field(description="Empty without `public_url`.")
+
+
+_INCIDENT: dict[str, Any] = {
+    "id": 7, "account_id": "my-shop", "kind": "parked", "level": "urgent", "opened_at_ms": 1767323045000,
+    "closed_at_ms": None, "told_at_ms": 1767323046000, "count": 1, "reason": "risk_control",
+    "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
+    "do": "Until you have seen to it, the shop does not connect, reply or deliver.",
+    "url": "https://shoal.example.com/accounts/my-shop",
+}  # fmt: skip
+
+
+class IncidentList(BaseModel):
+    """Incidents, newest first."""
+
+    model_config = example(items=[_INCIDENT], next=None)
+    items: list[IncidentShape]
+    next: str | None = None
+
+
+class NoticeShape(BaseModel):
+    """One notice of a channel. A digest has no `incident_id`; the notices that it stands for have its id.
+
+    `maybe_again`: an earlier sending may have arrived. `error`: why the last try failed.
+    """
+
+    id: int
+    incident_id: int | None
+    digest_id: int | None
+    channel_id: int
+    phase: Phase
+    state: NoticeState
+    tries: int
+    maybe_again: bool
+    error: str
+    created_at_ms: int
+    due_at_ms: int
+    settled_at_ms: int | None
+
+
+class NoticeList(BaseModel):
+    """Notices, newest first."""
+
+    model_config = example(
+        items=[
+            {
+                "id": 12, "incident_id": 7, "digest_id": None, "channel_id": 3, "phase": "begin", "state": "sent",
+                "tries": 1, "maybe_again": False, "error": "", "created_at_ms": 1767323046000,
+                "due_at_ms": 1767323046000, "settled_at_ms": 1767323046500,
+            }
+        ],
+        next=None,
+    )  # fmt: skip
+    items: list[NoticeShape]
+    next: str | None = None
+
+
+@routes.get("/incidents", summary="List incidents", responses=READING_ONE)
+async def list_incidents(
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    is_open: Open = None,
+    cid: OfAccount = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    accept_language: Spoken = None,
+) -> IncidentList:
+    """List what stopped a shop of the caller or needs its owner, newest first.
+
+    Also the caller's own stocks and sign-ins; for administrators, what is of the server.
+    """
+    before = place_of(cursor, 1)[0] if cursor else None
+    found = await server.incidents.incidents(_sight(server, who, cid), is_open=is_open, before=before, limit=limit + 1)
+    language, page = language_of(accept_language), found[:limit]
+    following = cursor_of(page[-1].id) if len(found) > limit else None
+    url = server.settings.public_url
+    return IncidentList(items=[_incident(server, one, language, url) for one in page], next=following)
+
+
+@routes.get("/notices", summary="List your notices", responses=problems(401, 403, 422, 503))
+async def list_notices(
+    server: TheServer, me: Me, *, state: State = None, cursor: Cursor = None, limit: Limit = 50
+) -> NoticeList:
+    """List the notices of the caller's channels, newest first, also those that failed or were given up."""
+    before = place_of(cursor, 1)[0] if cursor else None
+    found = await server.incidents.notices(me.id, state=state, before=before, limit=limit + 1)
+    page = found[:limit]
+    following = cursor_of(page[-1].id) if len(found) > limit else None
+    return NoticeList(items=[_notice(one) for one in page], next=following)
+
+
+def _sight(server: Server, who: Principal, cid: str | None) -> Sight:
+    accounts = asked_for(server, who, cid)
+    if cid is not None or (who.token is not None and who.token.only_accounts is not None):
+        return Sight(accounts=accounts)
+    return Sight(accounts=accounts, user_id=who.id, sees_server=who.user.role is Role.ADMIN)
+
+
+def _incident(server: Server, one: Incident, language: Language, public_url: str) -> IncidentShape:
+    facts = {**one.facts, "shop": _shop(server, one.account_id)}
+    return IncidentShape(
+        id=one.id,
+        account_id=one.account_id,
+        kind=one.kind,
+        level=POLICIES[one.kind].level,
+        opened_at_ms=one.opened_at_ms,
+        closed_at_ms=one.closed_at_ms,
+        told_at_ms=one.told_at_ms,
+        count=one.count,
+        reason=one.detail,
+        detail=title_of(one.kind, one.detail, facts, language),
+        do=do_of(one.kind, one.detail, language),
+        url=link_of(one.kind, one.account_id, one.facts, public_url),
+    )
+
+
+def _shop(server: Server, account_id: str | None) -> str:
+    account = server.manager.accounts.get(account_id or "")
+    if account is None:
+        return account_id or ""
+    return account.name or server.manager.observation(account.id).seller_name or account.id
+
+
+def _notice(one: Notice) -> NoticeShape:
+    names = ("id", "incident_id", "digest_id", "channel_id", "phase", "state", "tries", "maybe_again")
+    times = ("created_at_ms", "due_at_ms", "settled_at_ms")
+    return NoticeShape(**{name: getattr(one, name) for name in (*names, *times)}, error=one.last_error)
