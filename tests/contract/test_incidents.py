@@ -18,6 +18,8 @@ from shoal.goods.bindings import bind_units, release_units
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import Line, SentLines
+from shoal.messages.decisions import Decision
+from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.orders.order_records import OrderUpdate
 from shoal.orders.order_status import OrderStatus
 from shoal.orders.order_store import OrderStore
@@ -226,3 +228,14 @@ async def test_closing_what_is_not_open_changes_nothing(database: Database) -> N
         return close_incidents(connection, ["server", "nothing"], list(IncidentKind), 9)
 
     assert await database.write(job) == 0
+
+
+@pytest.mark.parametrize(("decision", "waits"), [(Decision.NO_RULE, True), (Decision.ANSWERED, False)])
+async def test_a_question_that_is_left_to_its_owner_is_an_incident_of_its_chat(
+    database: Database, log: MessageLog, decision: Decision, waits: bool
+) -> None:
+    said = [IncomingMessage(message_id=name, chat_id="c5", text="在吗", created_at_ms=1) for name in ("m1", "m2")]
+    await log.store_incoming("shop", said)
+    await log.decide("shop", ["m1", "m2"], decision)
+    found = [(row.subject, row.kind, row.account_id, row.count) for row in await rows(database)]
+    assert found == ([("chat:shop/c5", "buyer_waits", "shop", 1)] if waits else [])

@@ -356,3 +356,31 @@ async def test_a_removed_user_or_shop_leaves_no_notice(
     await changed(database, delete(users))
     await teller.after(DAY)
     assert len(teller.transport.messages) == 1
+
+
+async def test_a_buyer_who_waits_is_told_to_those_who_asked_and_once_an_hour_for_a_chat(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    await a_channel(database, owner)
+    asked_for = await a_channel(database, owner, kinds=["buyer_waits"])
+
+    async def writes(chat: str) -> None:
+        subject, kind = f"chat:shop/{chat}", IncidentKind.BUYER_WAITS
+        facts = {"chat_id": chat}
+        await teller.happens(Opening(subject=subject, kind=kind, at_ms=clock(), account_id="shop", facts=facts))
+
+    for _ in range(3):
+        await writes("5")
+        await teller.after(10)
+    await teller.after(MINUTE)
+    assert [(number, message.url) for number, message in teller.transport.messages] == [
+        (asked_for, "https://shoal.example/conversations/shop/5")
+    ]
+    await writes("5")
+    await writes("6")
+    await teller.after(MINUTE)
+    assert len(teller.transport.messages) == 2
+    await teller.after(HOUR)
+    await writes("5")
+    await teller.after(MINUTE)
+    assert len(teller.transport.messages) == 3

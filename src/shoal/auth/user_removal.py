@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -18,6 +19,7 @@ from shoal.auth.users import User, Users
 from shoal.errors import StoreError, UnknownAccount
 from shoal.storage.database import Database
 from shoal.storage.goods_rows import delete_units_of
+from shoal.storage.incident_rows import forget_incidents_of
 
 log = structlog.get_logger("shoal.user_removal")
 
@@ -85,6 +87,7 @@ class UserRemoval:
             try:
                 await self._remove_shops(user_id, caller)
                 await delete_units_of(self._database, user_id)
+                await self._database.write(partial(forget_incidents_of, user_id=user_id))
                 await self._users.remove(user_id)
                 break
             except StoreError as error:

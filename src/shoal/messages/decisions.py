@@ -14,6 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.storage.database import Database
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, chat_subject, open_incidents
 from shoal.storage.schema import messages, once_replies, rule_hits
 from shoal.storage.upserts import insert_for, insert_or
 
@@ -86,6 +88,9 @@ class Hits:
     last_ms: int
 
 
+_LEFT_TO_OWNER = frozenset({Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAID_UNKNOWN})
+
+
 # ── in the transaction that decides ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -111,12 +116,30 @@ def decide(
     values: dict[str, Any] = {"handled": is_final, "verdict": decision.value, "rule_id": rule_id}
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])
+    if decision in _LEFT_TO_OWNER:
+        _tell_owner(connection, account_id, last, decision)
     connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))
     if others:
         joined = last if is_final else None
         connection.execute(
             update(messages).where(mine, messages.c.message_id.in_(others)).values(**values, joined_to=joined)
         )
+
+
+def _tell_owner(connection: Connection, account_id: str, message_id: str, decision: Decision) -> None:
+    """Open the incident that a buyer waits for the owner."""
+    mine = select(messages.c.chat_id).where(messages.c.account_id == account_id, messages.c.message_id == message_id)
+    chat_id = connection.scalar(mine)
+    if chat_id is not None:
+        opening = Opening(
+            subject=chat_subject(account_id, chat_id),
+            kind=IncidentKind.BUYER_WAITS,
+            at_ms=now_ms(),
+            account_id=account_id,
+            detail=decision.value,
+            facts={"chat_id": chat_id},
+        )
+        open_incidents(connection, [opening])
 
 
 def settle_payment(connection: Connection, account_id: str, message_id: str) -> bool | None:

@@ -42,7 +42,7 @@ class Subscription:
 
     def includes(self, kind: str, account_id: str | None) -> bool:
         """Return whether it includes that kind of incident of that account. ``None``: of no account."""
-        if self.kinds and kind not in self.kinds:
+        if kind not in self.kinds and (self.kinds or POLICIES[IncidentKind(kind)].is_asked_for):
             return False
         return account_id in self.accounts if self.accounts or self.tags else True
 

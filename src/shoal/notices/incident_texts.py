@@ -10,7 +10,7 @@ from shoal.language.choice import Language
 from shoal.notices.notice_rows import Claim, Told
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Message
-from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
 
 MOST_LINES: Final = 20
 """How many incidents a digest names."""
@@ -78,14 +78,15 @@ def link_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
     elif kind in _OF_STOCK:
         page = "stock"
     elif account:
-        page = f"conversations/{account}" if kind is IncidentKind.BUYER_WAITS else f"accounts/{account}"
+        chat = quote(str(facts.get("chat_id", "")), safe="")
+        page = f"conversations/{account}/{chat}" if kind is IncidentKind.BUYER_WAITS else f"accounts/{account}"
     else:
         page = "settings/me" if kind is IncidentKind.NEW_ADDRESS else ""
     return f"{public_url.rstrip('/')}/{page}"
 
 
 def _is_over(told: Told) -> bool:
-    return told.closed_at_ms is not None and told.kind is not IncidentKind.NEW_ADDRESS
+    return told.closed_at_ms is not None and not POLICIES[told.kind].is_event
 
 
 def _body(told: Told, language: Language) -> str:

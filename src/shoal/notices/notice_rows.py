@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, case, func, insert, not_, or_, select, text, update
+from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, insert, not_, or_, select, text, update
 
 from shoal.auth.users import Role
 from shoal.notices.audience import quiet_of, users_concerned
@@ -25,6 +25,9 @@ LONGEST_ERROR: Final = 300
 _RECENT_ROWS: Final = 500
 _DUE_ROWS: Final = 1_000
 _UNSENT = notices.c.state.in_([NoticeState.WAITING.value, NoticeState.FAILED.value])
+_IS_SENDING = notices.c.state == NoticeState.SENDING.value
+_IS_DUE = and_(notices.c.digest_id.is_(None), notices.c.due_at_ms <= bindparam("now_ms", type_=BigInteger))
+_WORK = select(notices.c.channel_id, _IS_SENDING).where(text(TO_SEND), or_(_IS_SENDING, _IS_DUE)).distinct()
 _FREE = (text(TO_SEND), _UNSENT, notices.c.digest_id.is_(None))
 
 
@@ -73,10 +76,7 @@ class Work:
 
 def work_of_channels(connection: Connection, now_ms: int) -> Work:
     """Return what the channels have to do now."""
-    is_sending = notices.c.state == NoticeState.SENDING.value
-    is_due = and_(notices.c.digest_id.is_(None), notices.c.due_at_ms <= now_ms)
-    query = select(notices.c.channel_id, is_sending).where(text(TO_SEND), or_(is_sending, is_due)).distinct()
-    rows = connection.execute(query).all()
+    rows = connection.execute(_WORK, {"now_ms": now_ms}).all()
     return Work(
         due=frozenset(channel_id for channel_id, sends in rows if not sends),
         sending=frozenset(channel_id for channel_id, sends in rows if sends),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, exists, func, select, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, exists, func, select, text, update
 
 from shoal.notices.audience import ToldChannel, channels_told
 from shoal.notices.plans import NoticeState, Phase, passes_quiet_hours, told_from_ms
@@ -18,6 +18,7 @@ AT_ONCE: Final = 100
 """How many incidents one transaction plans."""
 SHORTEST_MS: Final = 5_000
 """What was over sooner is not told, whatever its kind, unless it was told by then."""
+_IS_DUE = select(exists().where(text(TO_PLAN), incidents.c.due_at_ms <= bindparam("now_ms", type_=BigInteger)))
 _DAY_MS: Final = 24 * 3_600_000
 _LOOK_AGAIN_MS: Final = 1_000
 _TOLD = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
@@ -25,8 +26,7 @@ _TOLD = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
 
 def is_anything_due(connection: Connection, now_ms: int) -> bool:
     """Return whether an incident must be planned now."""
-    due = exists().where(text(TO_PLAN), incidents.c.due_at_ms <= now_ms)
-    return bool(connection.scalar(select(due)))
+    return bool(connection.scalar(_IS_DUE, {"now_ms": now_ms}))
 
 
 def plan_due(connection: Connection, now_ms: int) -> int:
@@ -51,6 +51,8 @@ def _planned(connection: Connection, row: Any, now_ms: int) -> dict[str, Any]:
             return over
         if from_ms > now_ms:
             return {"due_at_ms": from_ms}
+        if policy.rest_ms and _was_told(connection, row, now_ms - policy.rest_ms):
+            return over
         told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
         _add(connection, row, Phase.BEGIN, told, now_ms)
         later = {"due_at_ms": now_ms + REMIND_AFTER_MS} if is_open else over
@@ -68,6 +70,11 @@ def _times_told(connection: Connection, row: Any, now_ms: int) -> int:
     same = (incidents.c.subject == row["subject"], incidents.c.kind == row["kind"], incidents.c.id != row["id"])
     recent = (incidents.c.opened_at_ms > now_ms - _DAY_MS, incidents.c.told_at_ms.is_not(None))
     return connection.scalar(select(func.count()).select_from(incidents).where(*same, *recent)) or 0
+
+
+def _was_told(connection: Connection, row: Any, since_ms: int) -> bool:
+    same = (incidents.c.subject == row["subject"], incidents.c.kind == row["kind"], incidents.c.id != row["id"])
+    return bool(connection.scalar(select(exists().where(*same, incidents.c.told_at_ms > since_ms))))
 
 
 def _begun(connection: Connection, incident_id: int) -> dict[int, tuple[NoticeState, bool]]:

@@ -55,7 +55,8 @@ class Policy:
 
     ``hold_ms``: what ends sooner is never told. ``end_hold_ms``: how long it must be over before its end is told; until
     then it goes on when it happens again. ``None``: its end is not told. ``heals``: it ends by itself, so that one that
-    keeps coming back is held longer each time. ``is_event``: it has no end.
+    keeps coming back is held longer each time. ``is_event``: it has no end. ``rest_ms``: how long its subject is not
+    told of again. ``is_asked_for``: only channels that name the kind are told.
     """
 
     level: Level
@@ -63,6 +64,8 @@ class Policy:
     end_hold_ms: int | None = None
     heals: bool = False
     is_event: bool = False
+    rest_ms: int = 0
+    is_asked_for: bool = False
 
     @property
     def has_end(self) -> bool:
@@ -80,7 +83,9 @@ POLICIES: Final = {
     IncidentKind.REFUND_ASKED: Policy(level=Level.WARNING),
     IncidentKind.OUT_OF_STOCK: Policy(level=Level.WARNING),
     IncidentKind.LOW_STOCK: Policy(level=Level.INFO, hold_ms=_MINUTE_MS),
-    IncidentKind.BUYER_WAITS: Policy(level=Level.INFO, hold_ms=30 * _SECOND_MS),
+    IncidentKind.BUYER_WAITS: Policy(
+        level=Level.INFO, hold_ms=30 * _SECOND_MS, is_event=True, rest_ms=60 * _MINUTE_MS, is_asked_for=True
+    ),
     IncidentKind.STORE_DEGRADED: Policy(
         level=Level.URGENT, hold_ms=30 * _SECOND_MS, end_hold_ms=_MINUTE_MS, heals=True
     ),

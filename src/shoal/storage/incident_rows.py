@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, cast, null, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, cast, delete, null, text, update
 
 from shoal.storage.among import among_bound
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
@@ -34,6 +34,11 @@ def account_subject(account_id: str) -> str:
 def order_subject(account_id: str, order_id: str) -> str:
     """Return the subject of an order. An account's id has no slash."""
     return f"order:{account_id}/{order_id}"
+
+
+def chat_subject(account_id: str, chat_id: str) -> str:
+    """Return the subject of a chat."""
+    return f"chat:{account_id}/{chat_id}"
 
 
 def goods_subject(goods_id: int) -> str:
@@ -73,6 +78,12 @@ def close_incidents(
         return 0
     values = {"at": at_ms, "subjects": json.dumps(sorted(subjects))}
     return connection.execute(_closing(tuple(sorted(kinds))), values).rowcount
+
+
+def forget_incidents_of(connection: Connection, user_id: int) -> int:
+    """Delete the incidents of a user who is being removed: of goods and sign-ins. Return how many there were."""
+    mine = (incidents.c.user_id == user_id, incidents.c.account_id.is_(None))
+    return connection.execute(delete(incidents).where(*mine)).rowcount
 
 
 @cache
