@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from doors import Door, another_person
 from notice_steps import a_channel
+from sandbox_driver import sandbox
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.auth.permission import Permission
@@ -63,6 +64,36 @@ async def test_a_parked_shop_is_an_open_incident_until_it_runs_again(door: Door)
     assert [one["kind"] for one in await items(door, "?open=0")] == ["parked"]
 
 
+async def test_a_parked_shop_is_told_over_its_owners_channel_and_that_it_runs_again_is_not_yet(door: Door) -> None:
+    """From the connection's refusal through the incident to a real receiver of notices."""
+
+    async def expire(account: Account, link: Link) -> None:
+        raise ActionRequired("risk_control")
+
+    async with sandbox() as box:
+        fields = {"url": f"{box.url}/hook/shop"}
+        body = {"name": "w", "service": "webhook", "fields": fields, "language": "en"}
+        channel = (await door.call("POST", "/channels", json=body))["id"]
+        await door.call("PUT", f"/channels/{channel}/subscriptions", json={"kinds": ["parked"]})
+        runs, door.site.behave = door.site.behave, expire
+        await door.call("POST", "/cookies/shop/resume")
+
+        async def titles() -> list[str]:
+            return [one["body"]["title"] for one in (await box.get("received"))["items"]]
+
+        wanted = ["Shop “shop” needs you: Xianyu asked for verification (risk control)"]
+        await until_told(titles, wanted)
+        door.site.behave = runs
+        await door.call("POST", "/cookies/shop/resume?anyway=true")
+
+        async def told() -> list[tuple[int, str, str]]:
+            found = (await door.call("GET", "/notices"))["items"]
+            return [(one["channel_id"], one["phase"], one["state"]) for one in found]
+
+        await until_told(told, [(channel, "begin", "sent")])
+        assert await titles() == wanted
+
+
 async def test_who_sees_a_shop_sees_its_incidents_and_only_administrators_those_of_the_server(door: Door) -> None:
     await happens(door, 1, account_id="shop")
     await happens(door, 2, user_id=2)
@@ -104,7 +135,7 @@ async def test_a_user_reads_the_notices_of_own_channels(door: Door) -> None:
         found = (await door.call("GET", "/notices"))["items"]
         return [(one["channel_id"], one["phase"], one["state"]) for one in found]
 
-    await until_told(told, [(channel, "begin", "waiting")])
+    await until_told(told, [(channel, "begin", "failed")])  # its address is none
     assert (await door.call("GET", "/notices?state=given_up"))["items"] == []
     async with another_person(door) as bob:
         assert (await bob.call("GET", "/notices"))["items"] == []

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from sqlalchemy import insert
 
@@ -30,6 +31,7 @@ CHANNELS = 3
 PATIENCE = 60.0
 _UNSETTLED = """SELECT (SELECT count(*) FROM incidents WHERE due_at_ms IS NOT NULL AND told_at_ms IS NULL)
     + (SELECT count(*) FROM notices WHERE state IN ('waiting', 'sending', 'failed'))"""
+_STORED = "SELECT count(*) FROM incidents"
 _NOTICES = """SELECT n.incident_id, n.channel_id, n.state, coalesce(d.dedupe_id, n.dedupe_id)
     FROM notices n LEFT JOIN notices d ON d.id = n.digest_id WHERE n.phase = 'begin'"""
 
@@ -71,7 +73,7 @@ async def tell_through_kills(place: Path, *, kills: int, incidents: int, seed: i
         program = await programs.start(arguments, os.environ, place / "log")
         try:
             async with asyncio.timeout(PATIENCE + incidents):
-                while _opened(ledger) < incidents or _asked(data_dir, _UNSETTLED)[0][0]:
+                while _asked(data_dir, _STORED)[0][0] < incidents or _asked(data_dir, _UNSETTLED)[0][0]:
                     await asyncio.sleep(0.1)
         finally:
             program.kill()
@@ -95,11 +97,7 @@ def _lines(ledger: Path) -> list[list[str]]:
     return [line.split() for line in ledger.read_text().splitlines()] if ledger.exists() else []
 
 
-def _opened(ledger: Path) -> int:
-    return sum(line[0] == "opened" for line in _lines(ledger))
-
-
-def _asked(data_dir: Path, query: str) -> list[tuple[int, ...]]:
+def _asked(data_dir: Path, query: str) -> list[tuple[Any, ...]]:
     with contextlib.closing(sqlite3.connect(f"file:{data_dir / DATABASE_FILE}?mode=ro", uri=True)) as connection:
         return connection.execute(query).fetchall()
 
@@ -113,11 +111,11 @@ def _judged(data_dir: Path, ledger: Path, kills: int) -> Figures:
     untold = unsure = 0
     rows = _asked(data_dir, _NOTICES)
     for _, channel_id, state, dedupe_id in rows:
-        times = got[int(channel_id), str(dedupe_id)]
+        times = got[channel_id, dedupe_id]
         told[times] += 1
         if not times:
-            unsure += str(state) == "uncertain"
-            untold += str(state) != "uncertain"
+            unsure += state == "uncertain"
+            untold += state != "uncertain"
     untold += len(stored) * CHANNELS - len(rows)
     return Figures(kills=kills, messages=sum(got.values()), told=told, untold=untold, lost=lost, unsure=unsure)
 
