@@ -131,7 +131,6 @@ async def sending(directory: Path, monkeypatch: pytest.MonkeyPatch, **limits: fl
         ports = {443: encrypted.sockets[0].getsockname()[1], 8080: int(url.rpartition(":")[2])}
         services = Services(app.state.site.receivers, ports, Outbound(resolve=resolve), moved=moved)
         proxy = GuardedProxy(services.connect)
-        await proxy.open()
         apprise = AppriseProcess(proxy, **{"ready_seconds": 60.0, **limits})
         try:
             sender = ServiceSender(services.connect, apprise, context=ssl.create_default_context(cafile=str(pem)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from sqlalchemy import select
 
 from doors import Door, another_person, client_of, open_door
 from sandbox_driver import sandbox
+from shoal.notices import channel_transport
+from shoal.notices.channel_transport import AT_ONCE
 from shoal.notices.channels import MAX_CHANNELS
 from shoal.notices.transport import Message, Outcome
 from shoal.storage.notice_tables import channels, subscriptions
-from standins import until_told
+from standins import until, until_told
 
 CANARY = "CANARY0channel0token"
 DINGTALK = {"name": "值班群", "service": "dingtalk", "fields": {"token": CANARY}}
@@ -84,6 +87,32 @@ async def test_a_test_shows_the_services_own_answer(door: Door) -> None:
         assert [one["status"] for one in received] == [200, 500]
         assert received[0]["headers"]["authorization"] == f"Bearer {CANARY}"
         assert received[0]["body"]["title"] == "测试通知"
+
+
+async def test_channels_that_hang_leave_places_to_other_users(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_transport, "TURN_SECONDS", 0.05)
+    message = Message(title="t", body="b", language="en")
+    async with sandbox() as box, another_person(door) as bob:
+        hanging, quick, of_bob = (
+            await _webhook(door, box.url),
+            await _webhook(door, box.url),
+            await _webhook(bob, box.url),
+        )
+        transport = door.server.notices.transport
+        assert (await transport.send(quick, message)).outcome is Outcome.SENT
+        await box.post("receiver", kind="slow", seconds=600.0, times=AT_ONCE)
+        tasks = [asyncio.create_task(transport.send(hanging, message)) for _ in range(AT_ONCE)]
+        await until(lambda: box.site.receivers.asked_now == AT_ONCE)
+        late = await transport.send(quick, message)
+        assert (late.outcome, late.answer) == (
+            Outcome.FAILED,
+            "Nothing was sent: your other channels have not answered yet",
+        )
+        assert (await transport.send(of_bob, message)).outcome is Outcome.SENT
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert (await transport.send(quick, message)).outcome is Outcome.SENT
 
 
 async def test_a_channel_belongs_to_its_user_alone(door: Door) -> None:

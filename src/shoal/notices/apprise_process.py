@@ -47,6 +47,7 @@ class _Child:
     process: asyncio.subprocess.Process
     waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
     reading: asyncio.Task[None] | None = None
+    ending: bool = False
 
 
 class AppriseProcess:
@@ -158,6 +159,8 @@ class AppriseProcess:
         child = _Child(process)
         ready = child.waiting[0] = asyncio.get_running_loop().create_future()
         child.reading = asyncio.create_task(self._read(child), name=f"answers of notices {process.pid}")
+        self._ending.add(child.reading)
+        child.reading.add_done_callback(self._ending.discard)
         self.starts += 1
         try:
             start = Start(proxy_port=self._proxy.port, authorities=os.environ.get("SSL_CERT_FILE", ""))
@@ -183,10 +186,15 @@ class AppriseProcess:
         except (OSError, ValueError):
             log.warning("the process that sends notices speaks nonsense and is ended")
         finally:
+            if self._child is child:
+                self._child = None
             for answer in child.waiting.values():
                 if not answer.done():
                     answer.set_exception(_Ended())
-            self._end(child)
+            # A kill looks for the end of the process by itself, and would take it from the one who waits for it.
+            done, _ = await asyncio.wait([asyncio.create_task(child.process.wait())], timeout=self._grace_seconds)
+            if not done:
+                self._end(child)
 
     def _rest(self) -> None:
         if self._child is not None and not self._child.waiting:
@@ -197,6 +205,9 @@ class AppriseProcess:
     def _end(self, child: _Child) -> None:
         if self._child is child:
             self._child = None
+        if child.ending:
+            return
+        child.ending = True
         with contextlib.suppress(ProcessLookupError):
             child.process.kill()
         task = asyncio.get_running_loop().create_task(_seen_off(child), name=f"notice process {child.process.pid}")

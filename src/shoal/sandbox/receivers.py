@@ -23,7 +23,7 @@ from shoal.sandbox.clock import wall_ms
 
 KEPT: Final = 50_000
 """how many notices are kept"""
-ReceiverFault = Literal["slow", "too_many", "http_500", "error_body", "closing", "redirect", "huge", "page"]
+ReceiverFault = Literal["slow", "too_many", "http_500", "error_body", "closing", "redirect", "huge", "page", "echo"]
 
 _ANSWERS: Final[dict[str, tuple[Any, Any]]] = {
     "dingtalk": ({"errcode": 0, "errmsg": "ok"}, {"errcode": 310000, "errmsg": "keywords not in content"}),
@@ -150,14 +150,14 @@ def _endpoint(at_the_place: str) -> Callable[[Request], Any]:
             receivers.add(service, request, body, 0)
             request.scope["state"]["abort"]()
             return Response()
-        answer = _answer(service, fault)
+        answer = _answer(service, fault, {"target": str(request.url), "headers": dict(request.headers)})
         receivers.add(service, request, body, answer.status_code)
         return answer
 
     return endpoint
 
 
-def _answer(service: str, fault: ReceiverFaults | None) -> Response:
+def _answer(service: str, fault: ReceiverFaults | None, asked: dict[str, Any]) -> Response:
     good, bad = _ANSWERS[service]
     seconds = fault.seconds if fault is not None else 0.0
     answers: dict[str, Callable[[], Response]] = {
@@ -166,6 +166,7 @@ def _answer(service: str, fault: ReceiverFaults | None) -> Response:
         "error_body": lambda: JSONResponse(bad),
         "redirect": lambda: RedirectResponse("http://169.254.169.254/latest/meta-data"),
         "huge": lambda: Response(b"x" * (8 << 20)),
+        "echo": lambda: JSONResponse({"bad request": asked}, 400),
         "page": lambda: Response("<html>Please log in to the network</html>", media_type="text/html"),
     }
     return answers.get(fault.kind if fault is not None else "", lambda: JSONResponse(good))()

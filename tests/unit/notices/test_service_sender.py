@@ -15,6 +15,7 @@ import pytest
 from notice_services import FIELDS, HOSTS, Sending, sending
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Level, Message, Outcome, Sent
+from standins import until
 
 MESSAGE = Message(
     title="小鱼的店需要处理", body="平台要求验证，请在手机上完成", url="https://shop.example/console/a",
@@ -79,6 +80,7 @@ async def test_what_a_service_does_wrong_is_told_apart(tmp_path: Path, monkeypat
         assert (await outcome("too_many", seconds=37.0))[::2] == (Outcome.FAILED, 37.0)
         assert (await outcome("http_500"))[:2] == (Outcome.FAILED, 'HTTP 500 {"error":"internal"}')
         assert (await outcome("redirect"))[0] is Outcome.FAILED
+        assert "169.254.169.254" not in {host for host, _ in services.asked}, "it is not followed"
         assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已经发出，但没有收到回答")
         assert (await outcome("huge", "webhook"))[0] is Outcome.UNCERTAIN
         made.apprise._send_seconds = 0.5
@@ -95,6 +97,34 @@ async def test_what_a_service_does_wrong_is_told_apart(tmp_path: Path, monkeypat
         services.ports[443] = services.ports[8080]  # no encryption is spoken there
         assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：连接没有建立")
         assert made.apprise.starts == 1, "none of it ended the process"
+
+
+async def test_an_answer_that_repeats_the_request_shows_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sending(tmp_path, monkeypatch) as made:
+        made.services.fault("echo")
+        for name in ("dingtalk", "telegram", "webhook", "gotify", "serverchan", "qq"):
+            sent = await _send(made, name)
+            assert sent.outcome is Outcome.FAILED
+            assert sent.answer.startswith('HTTP 400 {"bad request":')
+            kept = SERVICES[name].checked(FIELDS[name])
+            secrets = [kept[field.name] for field in SERVICES[name].fields if field.secret and field.name in kept]
+            assert secrets
+            assert not [secret for secret in secrets if secret in sent.answer], sent.answer
+
+
+async def test_the_process_starts_for_the_first_message_and_ends_when_unused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sending(tmp_path, monkeypatch, ready_seconds=0.001, idle_seconds=0.001) as made:
+        assert (made.proxy.port, made.apprise.pid) == (0, None)
+        sent = await _send(made, "bark")
+        assert (sent.outcome, sent.answer) == (Outcome.FAILED, "没有发出：连接没有建立"), "it waits no longer"
+        made.apprise._ready_seconds = 60.0
+        assert (await _send(made, "bark")).outcome is Outcome.SENT
+        assert made.apprise.starts == 1, "the start went on"
+        await until(lambda: made.apprise.pid is None)
 
 
 async def test_a_process_that_hangs_or_dies_is_replaced_and_what_it_had_begun_is_uncertain(
