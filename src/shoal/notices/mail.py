@@ -37,9 +37,7 @@ def mail_of(fields: Fields, message: Message) -> EmailMessage:
     return mail
 
 
-async def send_mail(
-    connect: Connect, fields: Fields, message: Message, *, context: ssl.SSLContext | None = None
-) -> Sent:
+async def send_mail(connect: Connect, fields: Fields, message: Message, *, context: ssl.SSLContext) -> Sent:
     """Send one mail. Raises what ``connect`` raises; everything else is in the outcome."""
     opened = await connect(fields["host"], int(fields["port"]))
     left = False
@@ -51,7 +49,7 @@ async def send_mail(
                 local_hostname=_OURSELVES,
                 use_tls=fields["security"] == "tls",
                 start_tls=fields["security"] == "starttls",
-                tls_context=context or ssl.create_default_context(),
+                tls_context=context,
                 timeout=SEND_SECONDS,
             )
             try:

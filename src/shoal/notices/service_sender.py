@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 from shoal.language.catalogue import say
@@ -24,7 +25,7 @@ class ServiceSender:
     """Sends by Apprise, and e-mail by itself; every connection is asked of the guard."""
 
     def __init__(self, connect: Connect, apprise: AppriseProcess, *, context: ssl.SSLContext | None = None) -> None:
-        """``context``: which certificates of mail servers to trust."""
+        """``context``: which certificates of mail servers to trust; the machine's unless given."""
         self._connect = connect
         self._apprise = apprise
         self._context = context
@@ -45,6 +46,8 @@ class ServiceSender:
 
     async def _mail(self, fields: Fields, message: Message, language: Language) -> Sent:
         try:
+            if self._context is None:
+                self._context = await asyncio.to_thread(ssl.create_default_context)  # it reads many certificates
             return await send_mail(self._connect, fields, message, context=self._context)
         except TargetRefused:
             answer = say("channels.refused", language, host=fields["host"])

@@ -59,7 +59,7 @@ class ReceiverBody(Body):
 
 
 @dataclass(slots=True)
-class ReceiverFaults:
+class LaidFault:
     """One fault that is laid out."""
 
     kind: ReceiverFault
@@ -87,7 +87,7 @@ class Receivers:
     """What arrived, in the order in which it came, and the faults."""
 
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=KEPT))
-    faults: list[ReceiverFaults] = field(default_factory=list)
+    faults: list[LaidFault] = field(default_factory=list)
     last_seq: int = 0
     asked_now: int = 0
     """how many requests wait for their answer"""
@@ -98,9 +98,9 @@ class Receivers:
         """Lay out a fault in place of what was there for the same service."""
         self.faults = [fault for fault in self.faults if body.service is not None and fault.service != body.service]
         if body.kind != "none":
-            self.faults.append(ReceiverFaults(body.kind, body.service, body.times, body.seconds))
+            self.faults.append(LaidFault(body.kind, body.service, body.times, body.seconds))
 
-    def take(self, service: str) -> ReceiverFaults | None:
+    def take(self, service: str) -> LaidFault | None:
         """Return the fault that plays now, if any, and count it."""
         for fault in self.faults:
             if fault.service in {None, service}:
@@ -157,7 +157,7 @@ def _endpoint(at_the_place: str) -> Callable[[Request], Any]:
     return endpoint
 
 
-def _answer(service: str, fault: ReceiverFaults | None, asked: dict[str, Any]) -> Response:
+def _answer(service: str, fault: LaidFault | None, asked: dict[str, Any]) -> Response:
     good, bad = _ANSWERS[service]
     seconds = fault.seconds if fault is not None else 0.0
     answers: dict[str, Callable[[], Response]] = {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxies import tripwire
-from shoal.network.guarded_proxy import MOST_BYTES, GuardedProxy, Pass
+from shoal.network.guarded_proxy import MOST_BYTES, GuardedProxy, Pass, _place, _request_line, _Wrong
 from shoal.network.guarded_sockets import guarded
 from shoal.network.outbound import Outbound, TargetRefused
 
@@ -138,3 +141,26 @@ async def test_a_name_that_changes_its_answer_is_connected_to_where_the_guard_lo
         async with asyncio.timeout(60):
             while not wire.touched:
                 await asyncio.sleep(0.01)
+
+
+async def test_the_next_address_is_tried_and_the_last_failure_is_told() -> None:
+    async def two(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async with tripwire() as wire:
+        connect = guarded(Outbound.of("127.0.0.0/8", resolve=two))
+        opened = await connect("two.example", wire.port)
+        assert opened.getpeername()[0] == "127.0.0.1"
+        opened.close()
+    with pytest.raises(ConnectionRefusedError):
+        await connect("two.example", wire.port)
+
+
+@given(st.binary(max_size=200) | st.from_regex(rb"(GET|CONNECT) \S{0,40} HTTP/1.1", fullmatch=True))
+def test_no_head_breaks_the_proxy(head: bytes) -> None:
+    with contextlib.suppress(_Wrong):
+        method, target, first = _request_line(head)
+        assert first.count(b"\n") == 1
+        host, port = _place(f"//{target}", 0) if method == "CONNECT" else _place(target, 80)
+        assert host
+        assert 0 < port < 65_536
