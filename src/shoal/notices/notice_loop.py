@@ -89,10 +89,8 @@ class NoticeLoop:
             try:
                 await self._database.checked()
                 if not began:
-                    interrupted = await self._database.write(partial(settle_interrupted, now_ms=self._now_ms()))
+                    await self._settle_interrupted()
                     began = True
-                    if interrupted:
-                        log.warning("notices were being sent when the server ended", notices=interrupted)
                 if self._watch is not None:
                     await self._watch.look()
                 await self.plan()
@@ -102,6 +100,12 @@ class NoticeLoop:
             except Exception:  # a defect here must not end the notices of later incidents
                 log.exception("planning notices met a defect")
             await asyncio.sleep(self._look_seconds)
+
+    async def _settle_interrupted(self) -> None:
+        now = self._now_ms()
+        if (await self._database.read(partial(work_of_channels, now_ms=now))).sending:
+            interrupted = await self._database.write(partial(settle_interrupted, now_ms=now))
+            log.warning("notices were being sent when the server ended", notices=interrupted)
 
     async def plan(self) -> None:
         """Plan the notices of all incidents that are due. Raises ``StoreError``."""

@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Connection, exists, select, text
+
 from shoal.clock import now_ms
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import SERVER, Opening, close_incidents, open_incidents
+from shoal.storage.notice_tables import LIVE, incidents
 
 LEAST_FREE: Final = 0.05
 """The free part of the disk below which it is nearly full."""
@@ -61,7 +64,7 @@ class ServerWatch:
             return
         if is_low:
             await self._note(IncidentKind.DISK_LOW, now)
-        else:
+        elif await self._database.read(_disk_was_low):
             await self._end(IncidentKind.DISK_LOW, now)
         self._is_low = is_low
 
@@ -71,6 +74,11 @@ class ServerWatch:
 
     async def _end(self, kind: IncidentKind, at_ms: int) -> None:
         await self._database.write(partial(close_incidents, subjects=[SERVER], kinds=[kind], at_ms=at_ms))
+
+
+def _disk_was_low(connection: Connection) -> bool:
+    low = (text(LIVE), incidents.c.subject == SERVER, incidents.c.kind == IncidentKind.DISK_LOW.value)
+    return bool(connection.scalar(select(exists().where(*low))))
 
 
 def free_part(directory: Path) -> float | None:
