@@ -384,3 +384,26 @@ async def test_a_buyer_who_waits_is_told_to_those_who_asked_and_once_an_hour_for
     await writes("5")
     await teller.after(MINUTE)
     assert len(teller.transport.messages) == 3
+
+
+async def test_a_summary_of_the_day_comes_at_nine_to_those_who_ask_for_it(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    clock.now = round(datetime(2026, 11, 27, 20, 0, tzinfo=zone).timestamp() * 1000)
+    await a_channel(database, owner)
+    asked_for = await a_channel(database, owner, kinds=["day"])
+    await teller.happens(parked(clock))
+    teller.transport.messages.clear()
+    told = []
+    for _ in range(3 * 24 * 2):
+        await teller.loop._summarise()
+        await teller.now()
+        told += [(clock(), title) for title in teller.transport.titles(asked_for)]
+        teller.transport.messages.clear()
+        clock.now += HOUR * 1000 // 2
+    assert [(datetime.fromtimestamp(at / 1000, zone).strftime("%d %H:%M"), title) for at, title in told] == [
+        ("28 09:00", "Your day: 1 new, 1 still open"),
+        ("29 09:00", "Your day: 0 new, 1 still open"),
+        ("30 09:00", "Your day: 0 new, 1 still open"),
+    ]

@@ -16,6 +16,7 @@ import structlog
 
 from shoal.clock import now_ms
 from shoal.errors import StoreError
+from shoal.notices.day_summary import due_summaries, make_summaries
 from shoal.notices.incident_texts import message_of
 from shoal.notices.notice_rows import (
     Claim,
@@ -34,6 +35,8 @@ log = structlog.get_logger("shoal.notices")
 
 LOOK_SECONDS: Final = 1.0
 """How often the database is asked what is due: two look-ups in indexes that hold only that."""
+SUMMARY_EVERY_MS: Final = 60_000
+"""How often it is asked whose summary of the day is due."""
 SEND_SECONDS: Final = 30.0
 """How long a sending may take; then its outcome is uncertain."""
 END_SECONDS: Final = 5.0
@@ -64,6 +67,7 @@ class NoticeLoop:
         self._send_seconds = send_seconds
         self._sending: dict[int, asyncio.Task[None]] = {}
         self._closing = False
+        self._summarised = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -93,6 +97,7 @@ class NoticeLoop:
                     began = True
                 if self._watch is not None:
                     await self._watch.look()
+                await self._summarise()
                 await self.plan()
                 await self._send_due()
             except StoreError as error:
@@ -106,6 +111,14 @@ class NoticeLoop:
         if (await self._database.read(partial(work_of_channels, now_ms=now))).sending:
             interrupted = await self._database.write(partial(settle_interrupted, now_ms=now))
             log.warning("notices were being sent when the server ended", notices=interrupted)
+
+    async def _summarise(self) -> None:
+        now = self._now_ms()
+        if now // SUMMARY_EVERY_MS == self._summarised:
+            return
+        if await self._database.read(partial(due_summaries, now_ms=now)):
+            await self._database.write(partial(make_summaries, now_ms=now))
+        self._summarised = now // SUMMARY_EVERY_MS
 
     async def plan(self) -> None:
         """Plan the notices of all incidents that are due. Raises ``StoreError``."""

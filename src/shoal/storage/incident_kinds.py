@@ -45,6 +45,8 @@ class IncidentKind(StrEnum):
     """The subject is the server."""
     BACKUP_FAILED = "backup_failed"
     """The subject is the server."""
+    DAY = "day"
+    """The summary of a day. The subject is the user."""
     NEW_ADDRESS = "new_address"
     """A user signed in from an address for the first time. The subject is the user and the address."""
 
@@ -91,5 +93,6 @@ POLICIES: Final = {
     ),
     IncidentKind.DISK_LOW: Policy(level=Level.URGENT, end_hold_ms=10 * _MINUTE_MS, heals=True),
     IncidentKind.BACKUP_FAILED: Policy(level=Level.WARNING),
+    IncidentKind.DAY: Policy(level=Level.INFO, is_event=True, is_asked_for=True),
     IncidentKind.NEW_ADDRESS: Policy(level=Level.WARNING, is_event=True),
 }

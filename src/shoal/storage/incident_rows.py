@@ -41,6 +41,11 @@ def chat_subject(account_id: str, chat_id: str) -> str:
     return f"chat:{account_id}/{chat_id}"
 
 
+def user_subject(user_id: int) -> str:
+    """Return the subject of a user."""
+    return f"user:{user_id}"
+
+
 def goods_subject(goods_id: int) -> str:
     """Return the subject of goods."""
     return f"goods:{goods_id}"

@@ -1,0 +1,88 @@
+"""Every kind of incident has words in both languages, with everything filled in, and a page to act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoal.language.choice import Language
+from shoal.notices.incident_texts import MOST_LINES, link_of, message_of
+from shoal.notices.notice_rows import Claim, Told
+from shoal.notices.plans import Phase
+from shoal.notices.transport import Level
+from shoal.storage.incident_kinds import POLICIES, IncidentKind
+
+FACTS = {
+    "order_id": "42",
+    "goods": "月卡",
+    "free": 3,
+    "address": "203.0.113.5",
+    "chat_id": "5",
+    "opened": 1,
+    "still_open": 0,
+}
+DETAILS = {
+    IncidentKind.PARKED: "risk_control", IncidentKind.RETRYING: "socket_closed",
+    IncidentKind.CRASH_LOOP: "reply_timeout", IncidentKind.ORDER_PROBLEM: "paid_without_card",
+}  # fmt: skip
+
+
+def told(kind: IncidentKind, phase: Phase = Phase.BEGIN, *, closed_at_ms: int | None = None) -> Told:
+    return Told(
+        kind=kind,
+        phase=phase,
+        detail=DETAILS.get(kind, ""),
+        facts=dict(FACTS),
+        account_id="my shop",
+        shop="鱼铺",
+        opened_at_ms=1,
+        closed_at_ms=closed_at_ms,
+        count=3,
+    )
+
+
+def claim(*parts: Told, language: str = "en", maybe_again: bool = False) -> Claim:
+    return Claim(
+        notice_id=1, channel_id=1, language=language, dedupe_id="d", maybe_again=maybe_again, tries=1, begun_at_ms=1,
+        told=parts,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("kind", IncidentKind)
+def test_every_kind_has_words_for_each_phase(kind: IncidentKind, language: Language) -> None:
+    phases = [Phase.BEGIN, Phase.REMINDER, *([Phase.END] if POLICIES[kind].has_end else [])]
+    found = [message_of(claim(told(kind, phase), language=language), "https://shoal.example") for phase in phases]
+    assert len({message.title for message in found}) == len(phases)
+    for message in found:
+        assert message.title
+        assert message.language == language
+        assert "{" not in message.title + message.body
+        assert "（）" not in message.title
+        assert message.url.startswith("https://shoal.example/")
+    assert found[0].body
+    assert all(name not in found[0].title for name in DETAILS.values())
+
+
+def test_an_end_is_not_pressing_and_a_language_that_is_not_known_is_chinese() -> None:
+    assert message_of(claim(told(IncidentKind.PARKED)), "").level is Level.URGENT
+    assert message_of(claim(told(IncidentKind.PARKED, Phase.END)), "").level is Level.INFO
+    assert message_of(claim(told(IncidentKind.PARKED), language=""), "").title.startswith("店铺")
+
+
+def test_a_digest_names_the_first_and_counts_the_rest() -> None:
+    parts = [told(IncidentKind.PARKED)] * (MOST_LINES + 5)
+    message = message_of(claim(*parts, maybe_again=True), "https://shoal.example")
+    assert message.title == "(Maybe again) 25 notices"
+    assert message.body.splitlines()[-1] == "· 5 more"
+    assert len(message.body.splitlines()) == MOST_LINES + 1
+
+
+def test_what_is_over_by_the_time_it_is_told_says_so() -> None:
+    assert message_of(claim(told(IncidentKind.PARKED, closed_at_ms=9)), "").title.endswith("(over by now)")
+    assert "over" not in message_of(claim(told(IncidentKind.NEW_ADDRESS, closed_at_ms=1)), "").title
+
+
+def test_an_id_cannot_lead_a_link_elsewhere() -> None:
+    link = link_of(IncidentKind.ORDER_PROBLEM, "a b/../c", {"order_id": "../x?y"}, "https://shoal.example/base/")
+    assert link == "https://shoal.example/base/orders/a%20b%2F..%2Fc/..%2Fx%3Fy"
+    assert link_of(IncidentKind.PARKED, "shop", {}, "") == ""
