@@ -66,7 +66,7 @@ async def test_a_parked_account_is_one_incident_until_it_runs_again(database: Da
     ("observation", "ends"),
     [
         (RUNNING, True),
-        (Observation(state=AccountState.STOPPED, since_ms=5_000), True),
+        (Observation(state=AccountState.STOPPED, since_ms=5_000), True),  # the owner knows: that is not told
         (Observation(state=AccountState.STOPPED, reason=StopReason.SERVER_DOWN, since_ms=5_000), False),
         (Observation(state=AccountState.ELSEWHERE, since_ms=5_000), False),
     ],
@@ -77,7 +77,8 @@ async def test_trouble_ends_when_it_runs_or_its_owner_stops_it(
     await created(manager, an_account())
     await seen(manager, RETRYING)
     await seen(manager, observation)
-    assert [row.closed_at_ms is not None for row in await rows(database)] == [ends]
+    (row,) = await rows(database)
+    assert (row.closed_at_ms is not None, row.over) == (ends, observation.state is AccountState.STOPPED and ends)
 
 
 async def test_what_comes_back_before_its_end_was_told_goes_on(database: Database, manager: DBManager) -> None:
@@ -106,9 +107,22 @@ async def test_one_trouble_of_an_account_replaces_another(database: Database, ma
     assert found == {
         ("shop", "retrying"): 3_000,
         ("shop", "crash_loop"): None,
-        ("other", "retrying"): 2_000,
+        ("other", "retrying"): 3_000,
         ("other", "parked"): None,
     }
+    assert {row.kind: row.over for row in await rows(database)} == {
+        "retrying": True, "crash_loop": False, "parked": False,  # nobody is told that it is connected again
+    }  # fmt: skip
+
+
+async def test_an_end_is_not_told_once_something_else_began(database: Database, manager: DBManager) -> None:
+    await created(manager, an_account())
+    await seen(manager, RETRYING)
+    await changed(database, update(incidents).values(told_at_ms=2_500))
+    await seen(manager, RUNNING)
+    await seen(manager, RISK.evolve(parked_since_ms=6_000, since_ms=6_001))
+    found = {row.kind: (row.closed_at_ms, row.due_at_ms, row.over) for row in await rows(database)}
+    assert found == {"retrying": (5_000, None, True), "parked": (None, 6_000, False)}
 
 
 async def test_a_missing_cookie_and_a_removed_account_are_no_incidents(database: Database, manager: DBManager) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, cast, delete, null, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, cast, delete, func, null, text, update
 
 from shoal.storage.among import among_bound
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
@@ -76,13 +76,22 @@ def open_incidents(connection: Connection, openings: Sequence[Opening]) -> None:
 
 
 def close_incidents(
-    connection: Connection, subjects: Collection[str], kinds: Collection[IncidentKind], at_ms: int
+    connection: Connection,
+    subjects: Collection[str],
+    kinds: Collection[IncidentKind],
+    at_ms: int,
+    *,
+    is_well: bool = True,
 ) -> int:
-    """Close the open incidents of these kinds of these subjects. Return how many there were."""
+    """Close the open incidents of these kinds of these subjects. Return how many there were.
+
+    Not ``is_well``: something else ended them than that all is well again, so their end is not told. That also holds
+    for those whose end was to be told soon.
+    """
     if not subjects or not kinds:
         return 0
     values = {"at": at_ms, "subjects": json.dumps(sorted(subjects))}
-    return connection.execute(_closing(tuple(sorted(kinds))), values).rowcount
+    return connection.execute(_closing(tuple(sorted(kinds)), is_well=is_well), values).rowcount
 
 
 def forget_incidents_of(connection: Connection, user_id: int) -> int:
@@ -92,18 +101,21 @@ def forget_incidents_of(connection: Connection, user_id: int) -> int:
 
 
 @cache
-def _closing(kinds: tuple[IncidentKind, ...]) -> Any:
+def _closing(kinds: tuple[IncidentKind, ...], *, is_well: bool) -> Any:
     table, at = incidents.c, bindparam("at", type_=BigInteger)
     ending = {kind.value: policy.end_hold_ms for kind, policy in POLICIES.items() if kind in kinds and policy.has_end}
+    ending = ending if is_well else {}
     due: Any = cast(null(), BigInteger)
     if ending:
         due = case(*((table.kind == kind, at + hold_ms) for kind, hold_ms in ending.items()), else_=due)
-    mine = (text(LIVE), table.closed_at_ms.is_(None), among_bound(table.subject, "subjects"), table.kind.in_(kinds))
+    mine: list[Any] = [text(LIVE), among_bound(table.subject, "subjects"), table.kind.in_(kinds)]
+    if is_well:
+        mine.append(table.closed_at_ms.is_(None))
     return (
         update(incidents)
         .where(*mine)
         .values(
-            closed_at_ms=case((at > table.last_at_ms, at), else_=table.last_at_ms),
+            closed_at_ms=func.coalesce(table.closed_at_ms, case((at > table.last_at_ms, at), else_=table.last_at_ms)),
             due_at_ms=due,
             over=table.kind.not_in(ending),
         )

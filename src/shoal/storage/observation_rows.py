@@ -61,7 +61,10 @@ def _note_incidents(connection: Connection, seen: dict[str, Observation]) -> Non
     An account that starts, waits or stops is still in its trouble, and one that stopped with the server is too. A
     missing cookie is none: its owner left it out.
     """
-    openings, at_ease, last_ms = [], [], 0
+    openings: list[Opening] = []
+    running: list[str] = []
+    stopped: list[str] = []
+    last_ms = max((observation.since_ms for observation in seen.values()), default=0)
     for name, observation in seen.items():
         match observation.state:
             case AccountState.PARKED if observation.reason != ParkReason.NO_COOKIE:
@@ -70,18 +73,18 @@ def _note_incidents(connection: Connection, seen: dict[str, Observation]) -> Non
                 kind = IncidentKind.CRASH_LOOP if observation.crash_loop else IncidentKind.RETRYING
                 at_ms = observation.since_ms
             case AccountState.RUNNING | AccountState.STOPPED if not observation.reason:
-                at_ease.append(account_subject(name))
-                last_ms = max(last_ms, observation.since_ms)
+                is_running = observation.state is AccountState.RUNNING
+                (running if is_running else stopped).append(account_subject(name))
                 continue
             case _:
                 continue
         openings.append(
             Opening(subject=account_subject(name), kind=kind, at_ms=at_ms, account_id=name, detail=observation.reason)
         )
-    if at_ease:
-        close_incidents(connection, at_ease, _TROUBLE, last_ms)
+    close_incidents(connection, running, _TROUBLE, last_ms)
+    close_incidents(connection, stopped, _TROUBLE, last_ms, is_well=False)
     for kind in {opening.kind for opening in openings}:
         others = [other for other in _TROUBLE if other is not kind]
         mine = [opening for opening in openings if opening.kind is kind]
-        close_incidents(connection, [opening.subject for opening in mine], others, max(one.at_ms for one in mine))
+        close_incidents(connection, [opening.subject for opening in mine], others, last_ms, is_well=False)
     open_incidents(connection, openings)
