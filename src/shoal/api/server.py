@@ -33,7 +33,6 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
-from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.notice_components import NoticeComponents
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore
@@ -82,7 +81,6 @@ class Server:
     sent_again: SentAgain
     goods: GoodsComponents
     notices: NoticeComponents
-    incidents: IncidentHistory
     heard: HeardCounts
     site_time: SiteTime
     credentials: Credentials

@@ -1,4 +1,4 @@
-"""What a server has for notices: the channels of its users, and the way to send over them."""
+"""What a server has for notices: the channels of its users, the way to send over them, and the loop that tells."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from shoal.config import Settings
 from shoal.network.guarded_proxy import GuardedProxy
 from shoal.network.guarded_sockets import guarded
 from shoal.network.outbound import Outbound
 from shoal.notices.apprise_process import AppriseProcess
 from shoal.notices.channel_transport import ChannelTransport
 from shoal.notices.channels import ChannelStore
+from shoal.notices.incident_history import IncidentHistory
+from shoal.notices.notice_loop import NoticeLoop
+from shoal.notices.server_watch import ServerWatch
 from shoal.notices.service_sender import ServiceSender
 from shoal.notices.transport import Transport
 from shoal.storage.database import Database
@@ -24,19 +28,28 @@ class NoticeComponents:
 
     channels: ChannelStore
     transport: Transport
+    history: IncidentHistory
 
 
 @asynccontextmanager
-async def open_notices(database: Database, vault: Vault, outbound: Outbound) -> AsyncIterator[NoticeComponents]:
-    """Open the components for notices. Nothing listens and no process runs before the first message."""
+async def open_notices(
+    database: Database, vault: Vault, outbound: Outbound, settings: Settings
+) -> AsyncIterator[NoticeComponents]:
+    """Open the components for notices, and start the loop that tells of incidents.
+
+    Nothing listens and no process runs before the first message.
+    """
     connect = guarded(outbound)
     proxy = GuardedProxy(connect)
     apprise = AppriseProcess(proxy)
     channels = ChannelStore(database, vault)
+    transport = ChannelTransport(channels, ServiceSender(connect, apprise))
+    watch = ServerWatch(database, settings.data_dir)
+    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch)
+    loop.start()
     try:
-        yield NoticeComponents(
-            channels=channels, transport=ChannelTransport(channels, ServiceSender(connect, apprise))
-        )  # fmt: skip
+        yield NoticeComponents(channels=channels, transport=transport, history=IncidentHistory(database))
     finally:
+        await loop.close()
         await apprise.close()
         await proxy.close()

@@ -49,7 +49,7 @@ class NoticeLoop:
     def __init__(
         self,
         database: Database,
-        transport: Transport | None,
+        transport: Transport,
         *,
         public_url: str = "",
         watch: ServerWatch | None = None,
@@ -57,7 +57,6 @@ class NoticeLoop:
         look_seconds: float = LOOK_SECONDS,
         send_seconds: float = SEND_SECONDS,
     ) -> None:
-        """Without a ``transport`` incidents are planned, and nothing is sent."""
         self._database = database
         self._transport = transport
         self._public_url = public_url
@@ -128,15 +127,13 @@ class NoticeLoop:
                 return
 
     async def _send_due(self) -> None:
-        if self._transport is None:
-            return
         busy = frozenset(self._sending)  # from before the look: one that ends meanwhile is not mistaken for idle
         work = await self._database.read(partial(work_of_channels, now_ms=self._now_ms()))
         if work.sending - busy:
             await self._database.write(partial(release_unsent, busy=busy))
         for channel_id in sorted(work.due):
             if channel_id not in self._sending:
-                task = asyncio.create_task(self._serve(channel_id, self._transport), name=f"notices:{channel_id}")
+                task = asyncio.create_task(self._serve(channel_id), name=f"notices:{channel_id}")
                 self._sending[channel_id] = task
                 task.add_done_callback(partial(self._served, channel_id))
 
@@ -145,7 +142,7 @@ class NoticeLoop:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a channel met a defect", channel=channel_id, exc_info=error)
 
-    async def _serve(self, channel_id: int, transport: Transport) -> None:
+    async def _serve(self, channel_id: int) -> None:
         """Send what the channel has to send now, one after another."""
         while not self._closing:
             try:
@@ -155,12 +152,12 @@ class NoticeLoop:
                 return
             if one is None:
                 return
-            await self._settle(one, await self._sent(one, transport))
+            await self._settle(one, await self._sent(one))
 
-    async def _sent(self, one: Claim, transport: Transport) -> Sent:
+    async def _sent(self, one: Claim) -> Sent:
         try:
             async with asyncio.timeout(self._send_seconds):
-                return await transport.send(one.channel_id, message_of(one, self._public_url))
+                return await self._transport.send(one.channel_id, message_of(one, self._public_url))
         except TimeoutError:
             return Sent(outcome=Outcome.UNCERTAIN, answer="no answer in time")
         except StoreError as error:

@@ -92,7 +92,6 @@ from shoal.server.closing import Closing
 from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
-from shoal.server.open_incidents import open_incidents
 from shoal.server.open_storage import open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
@@ -205,7 +204,6 @@ async def _open(
     closing.later("qr logins", qr_logins.close)
     xlsx = XlsxProcesses()
     closing.later("xlsx", xlsx.close)
-    notices = await enter(open_notices(storage.database, storage.vault, shared.outbound))
     server = Server(
         settings=settings,
         database=storage.database,
@@ -236,8 +234,7 @@ async def _open(
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
-        notices=notices,
-        incidents=await enter(open_incidents(storage, settings, notices.transport)),
+        notices=await enter(open_notices(storage.database, storage.vault, shared.outbound, settings)),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,

@@ -123,7 +123,9 @@ async def list_incidents(
     Also the caller's own stocks and sign-ins; for administrators, what is of the server.
     """
     before = place_of(cursor, 1)[0] if cursor else None
-    found = await server.incidents.incidents(_sight(server, who, cid), is_open=is_open, before=before, limit=limit + 1)
+    found = await server.notices.history.incidents(
+        _sight(server, who, cid), is_open=is_open, before=before, limit=limit + 1
+    )
     language, page = language_of(accept_language), found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     url = server.settings.public_url
@@ -136,7 +138,7 @@ async def list_notices(
 ) -> NoticeList:
     """List the notices of the caller's channels, newest first, also those that failed or were given up."""
     before = place_of(cursor, 1)[0] if cursor else None
-    found = await server.incidents.notices(me.id, state=state, before=before, limit=limit + 1)
+    found = await server.notices.history.notices(me.id, state=state, before=before, limit=limit + 1)
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     return NoticeList(items=[_notice(one) for one in page], next=following)

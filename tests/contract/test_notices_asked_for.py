@@ -1,0 +1,83 @@
+"""What only those are told who ask for it: buyers who wait, and the summary of a day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from goods_steps import an_owner
+from notice_steps import Teller, a_channel
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, account_subject
+from store_steps import Clock, an_account, created
+
+MINUTE, HOUR = 60, 3_600
+
+
+@pytest.fixture
+def teller(database: Database, clock: Clock) -> Teller:
+    return Teller(database, clock)
+
+
+@pytest.fixture
+async def owner(database: Database, manager: DBManager) -> int:
+    """The owner of the account ``shop``."""
+    user_id = await an_owner(database)
+    await created(manager, an_account(owner_id=user_id))
+    return user_id
+
+
+async def test_a_buyer_who_waits_is_told_to_those_who_asked_and_once_an_hour_for_a_chat(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    await a_channel(database, owner)
+    asked_for = await a_channel(database, owner, kinds=["buyer_waits"])
+
+    async def writes(chat: str) -> None:
+        subject, kind = f"chat:shop/{chat}", IncidentKind.BUYER_WAITS
+        facts = {"chat_id": chat}
+        await teller.happens(Opening(subject=subject, kind=kind, at_ms=clock(), account_id="shop", facts=facts))
+
+    for _ in range(3):
+        await writes("5")
+        await teller.after(10)
+    await teller.after(MINUTE)
+    assert [(number, message.url) for number, message in teller.transport.messages] == [
+        (asked_for, "https://shoal.example/conversations/shop/5")
+    ]
+    await writes("5")
+    await writes("6")
+    await teller.after(MINUTE)
+    assert len(teller.transport.messages) == 2
+    await teller.after(HOUR)
+    await writes("5")
+    await teller.after(MINUTE)
+    assert len(teller.transport.messages) == 3
+
+
+async def test_a_summary_of_the_day_comes_at_nine_to_those_who_ask_for_it(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    clock.now = round(datetime(2026, 11, 27, 20, 0, tzinfo=zone).timestamp() * 1000)
+    await a_channel(database, owner)
+    asked_for = await a_channel(database, owner, kinds=["day"])
+    subject, kind = account_subject("shop"), IncidentKind.PARKED
+    await teller.happens(Opening(subject=subject, kind=kind, at_ms=clock(), account_id="shop"))
+    teller.transport.messages.clear()
+    told = []
+    for _ in range(3 * 24 * 2):
+        await teller.loop._summarise()
+        await teller.now()
+        told += [(clock(), title) for title in teller.transport.titles(asked_for)]
+        teller.transport.messages.clear()
+        clock.now += HOUR * 1000 // 2
+    assert [(datetime.fromtimestamp(at / 1000, zone).strftime("%d %H:%M"), title) for at, title in told] == [
+        ("28 09:00", "Your day: 1 new, 1 still open"),
+        ("29 09:00", "Your day: 0 new, 1 still open"),
+        ("30 09:00", "Your day: 0 new, 1 still open"),
+    ]
