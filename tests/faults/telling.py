@@ -19,12 +19,12 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from faults.warm_start import WarmStart
 from notice_steps import a_channel
 from quick_start import blank_database
 from shoal.storage.database import Database
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.user_tables import users
+from warm_start import WarmStart
 
 CHILD = Path(__file__).with_name("telling_child.py")
 CHANNELS = 3
@@ -63,14 +63,14 @@ async def tell_through_kills(place: Path, *, kills: int, incidents: int, seed: i
         while killed < kills:
             count = incidents * (killed + 1) // kills
             arguments = (str(CHILD), str(data_dir), str(ledger), str(count), str(seed + killed))
-            program = await programs.start(arguments, os.environ, place / "log")
+            program = await programs.start(arguments, dict(os.environ), place / "log")
             await _goes_on(ledger, draw.randrange(1, 12), or_all_of=data_dir)
             await asyncio.sleep(draw.random() * 0.05)
             program.kill()
             await program.wait()
             killed += 1
         arguments = (str(CHILD), str(data_dir), str(ledger), str(incidents), str(seed + kills))
-        program = await programs.start(arguments, os.environ, place / "log")
+        program = await programs.start(arguments, dict(os.environ), place / "log")
         try:
             async with asyncio.timeout(PATIENCE + incidents):
                 while _asked(data_dir, _STORED)[0][0] < incidents or _asked(data_dir, _UNSETTLED)[0][0]:
@@ -79,7 +79,7 @@ async def tell_through_kills(place: Path, *, kills: int, incidents: int, seed: i
             program.kill()
             await program.wait()
     finally:
-        await programs.close()
+        programs.close()
     return _judged(data_dir, ledger, kills)
 
 
