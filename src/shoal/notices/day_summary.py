@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -46,11 +47,18 @@ def make_summaries(connection: Connection, now_ms: int) -> int:
 def _asked(connection: Connection, now_ms: int) -> Iterator[tuple[int, int]]:
     """Yield the users who ask for a summary, and since when that of today is due."""
     for user_id, zone in connection.execute(_ASKED).all():
-        local = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone or DEFAULT_TIMEZONE))
+        local = datetime.fromtimestamp(now_ms / 1000, _zone(zone))
         moment = local.replace(hour=HOUR, minute=0, second=0, microsecond=0)
         moment_ms = round((moment if moment <= local else moment - timedelta(days=1)).timestamp() * 1000)
         if now_ms - moment_ms < LATEST_MS:
             yield user_id, moment_ms
+
+
+def _zone(name: str) -> ZoneInfo:
+    """Return a time zone, or that of most users when this machine does not know it."""
+    with suppress(LookupError, ValueError, OSError):
+        return ZoneInfo(name or DEFAULT_TIMEZONE)
+    return ZoneInfo(DEFAULT_TIMEZONE)
 
 
 def _is_made(connection: Connection, user_id: int, moment_ms: int) -> bool:

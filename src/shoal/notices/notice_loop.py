@@ -8,7 +8,8 @@ that hangs delays no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -65,6 +66,8 @@ class NoticeLoop:
         self._look_seconds = look_seconds
         self._send_seconds = send_seconds
         self._sending: dict[int, asyncio.Task[None]] = {}
+        self._paused: dict[int, int] = {}
+        """Until when a channel's service wants no more."""
         self._closing = False
         self._summarised = 0
         self._task: asyncio.Task[None] | None = None
@@ -87,23 +90,26 @@ class NoticeLoop:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _keep(self) -> None:
+        watch = [] if self._watch is None else [self._watch.look]
+        steps = [*watch, self._summarise, self.plan, self._send_due]
         began = False
         while True:
-            try:
-                await self._database.checked()
-                if not began:
-                    await self._settle_interrupted()
-                    began = True
-                if self._watch is not None:
-                    await self._watch.look()
-                await self._summarise()
-                await self.plan()
-                await self._send_due()
-            except StoreError as error:
-                log.debug("notices wait", why=error.code)
-            except Exception:  # a defect here must not end the notices of later incidents
-                log.exception("planning notices met a defect")
+            began = began or (await self._done(self._database.checked) and await self._done(self._settle_interrupted))
+            for step in steps if began else ():
+                await self._done(step)
             await asyncio.sleep(self._look_seconds)
+
+    async def _done(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Return whether a step was done. One that fails does not keep the others from their turn."""
+        try:
+            await step()
+        except StoreError as error:
+            log.debug("notices wait", why=error.code)
+        except Exception:
+            log.exception("notices met a defect", step=step.__qualname__)
+        else:
+            return True
+        return False
 
     async def _settle_interrupted(self) -> None:
         now = self._now_ms()
@@ -126,13 +132,20 @@ class NoticeLoop:
             if planned < AT_ONCE:
                 return
 
+    async def tell(self) -> None:
+        """Plan and send what is due now, and wait for it. Raises ``StoreError``."""
+        await self.plan()
+        await self._send_due()
+        while self._sending:
+            await asyncio.wait(self._sending.values())
+
     async def _send_due(self) -> None:
         busy = frozenset(self._sending)  # from before the look: one that ends meanwhile is not mistaken for idle
         work = await self._database.read(partial(work_of_channels, now_ms=self._now_ms()))
         if work.sending - busy:
             await self._database.write(partial(release_unsent, busy=busy))
         for channel_id in sorted(work.due):
-            if channel_id not in self._sending:
+            if channel_id not in self._sending and not self._is_paused(channel_id):
                 task = asyncio.create_task(self._serve(channel_id), name=f"notices:{channel_id}")
                 self._sending[channel_id] = task
                 task.add_done_callback(partial(self._served, channel_id))
@@ -142,9 +155,15 @@ class NoticeLoop:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a channel met a defect", channel=channel_id, exc_info=error)
 
+    def _is_paused(self, channel_id: int) -> bool:
+        if self._paused.get(channel_id, 0) > self._now_ms():
+            return True
+        self._paused.pop(channel_id, None)
+        return False
+
     async def _serve(self, channel_id: int) -> None:
         """Send what the channel has to send now, one after another."""
-        while not self._closing:
+        while not (self._closing or self._is_paused(channel_id)):
             try:
                 one = await self._database.write(partial(claim, channel_id=channel_id, now_ms=self._now_ms()))
             except StoreError as error:
@@ -155,19 +174,24 @@ class NoticeLoop:
             await self._settle(one, await self._sent(one))
 
     async def _sent(self, one: Claim) -> Sent:
+        at_defect = Outcome.FAILED
         try:
+            message = message_of(one, self._public_url)
+            at_defect = Outcome.UNCERTAIN
             async with asyncio.timeout(self._send_seconds):
-                return await self._transport.send(one.channel_id, message_of(one, self._public_url))
+                return await self._transport.send(one.channel_id, message)
         except TimeoutError:
             return Sent(outcome=Outcome.UNCERTAIN, answer="no answer in time")
         except StoreError as error:
             return Sent(outcome=Outcome.FAILED, answer=error.code)
         except Exception as error:  # a defect of one service must not stop its channel in the middle
             log.exception("a channel could not send", channel=one.channel_id)
-            return Sent(outcome=Outcome.UNCERTAIN, answer=type(error).__name__)
+            return Sent(outcome=at_defect, answer=type(error).__name__)
 
     async def _settle(self, one: Claim, sent: Sent) -> None:
         """Store the outcome, however long that takes: what was sent must not be sent again."""
+        if sent.retry_after:
+            self._paused[one.channel_id] = self._now_ms() + round(sent.retry_after * 1000)
         wait = self._look_seconds
         while True:
             try:
@@ -176,6 +200,10 @@ class NoticeLoop:
                 log.warning("the outcome of a notice is not stored yet", channel=one.channel_id, why=error.code)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 30.0)
+            except Exception:  # a notice whose outcome is not stored would be taken for one that never left
+                log.exception("the outcome of a notice cannot be stored", channel=one.channel_id)
+                sent = replace(sent, answer="")
+                await asyncio.sleep(wait)
             else:
                 log.info("notice", channel=one.channel_id, notice=one.notice_id, state=state.value, tries=one.tries)
                 return

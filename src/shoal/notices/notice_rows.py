@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, insert, not_, or_, select, text, update
 
+from shoal.accounts.observed_state import storable
 from shoal.auth.users import Role
 from shoal.notices.audience import quiet_of, users_concerned
 from shoal.notices.plans import GROUP_MS, Due, NoticeState, Phase, choose, next_try_ms, passes_quiet_hours
@@ -29,6 +30,7 @@ _IS_SENDING = notices.c.state == NoticeState.SENDING.value
 _IS_DUE = and_(notices.c.digest_id.is_(None), notices.c.due_at_ms <= bindparam("now_ms", type_=BigInteger))
 _WORK = select(notices.c.channel_id, _IS_SENDING).where(text(TO_SEND), or_(_IS_SENDING, _IS_DUE)).distinct()
 _FREE = (text(TO_SEND), _UNSENT, notices.c.digest_id.is_(None))
+_SUBJECT = [incidents.c[name] for name in ("kind", "account_id", "user_id")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,19 +130,20 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
     present = (channels.c.active, users.c.active, not_(users.c.leaving))
     channel = connection.execute(query.where(channels.c.id == channel_id, *present)).mappings().first()
     due = _due(connection, channel_id, now_ms)
+    told = _told_by(connection, due)
     if channel is None:
-        _drop(connection, [row["id"] for row in due])
+        _drop(connection, [*told, *(part["id"] for parts in told.values() for part in parts)], now_ms)
         return None
-    seen = _seen(connection, channel["user_id"], channel["role"] == Role.ADMIN, due)
-    _drop(connection, [row["id"] for row in due if row["id"] not in seen])
-    due = [row for row in due if row["id"] in seen]
+    told = _seen(connection, channel, told, now_ms)
+    due = [row for row in due if row["id"] in told]
     quiet = quiet_of(channel)
     if due and quiet is not None and quiet.hold(now_ms):
-        held = [row["id"] for row in due if not _passes(row)]
+        held = [number for number, parts in told.items() if not any(map(_passes, parts))]
         later = update(notices).where(notices.c.id.in_(held))
         connection.execute(later.values(due_at_ms=quiet.end_after(now_ms)))
-        due = [row for row in due if _passes(row)]
-    choice = choose([_as_due(row) for row in due], _recent(connection, channel_id, now_ms), now_ms)
+        due = [row for row in due if row["id"] not in held]
+    all_due = [_as_due(row, told[row["id"]]) for row in due]
+    choice = choose(all_due, _recent(connection, channel_id, now_ms), now_ms)
     for until_ms in set(choice.wait.values()):
         mine = [notice_id for notice_id, at_ms in choice.wait.items() if at_ms == until_ms]
         connection.execute(update(notices).where(notices.c.id.in_(mine)).values(due_at_ms=until_ms))
@@ -151,9 +154,8 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
 
 
 def _due(connection: Connection, channel_id: int, now_ms: int) -> list[Any]:
-    columns = [incidents.c[name] for name in ("kind", "account_id", "user_id")]
     query = (
-        select(notices, *columns)
+        select(notices, *_SUBJECT)
         .outerjoin(incidents, incidents.c.id == notices.c.incident_id)
         .where(*_FREE, notices.c.channel_id == channel_id, notices.c.due_at_ms <= now_ms)
         .order_by(notices.c.id)
@@ -162,43 +164,53 @@ def _due(connection: Connection, channel_id: int, now_ms: int) -> list[Any]:
     return list(connection.execute(query).mappings())
 
 
-def _seen(connection: Connection, user_id: int, is_administrator: bool, due: Sequence[Any]) -> set[int]:
-    """Return the notices whose incidents the user may see now. Of a digest it is asked when it is made."""
+def _told_by(connection: Connection, due: Sequence[Any]) -> dict[int, list[Any]]:
+    """Return what each notice tells: itself, or the parts of a digest."""
+    told = {row["id"]: [row] if row["incident_id"] is not None else [] for row in due}
+    digests = [number for number, parts in told.items() if not parts]
+    if digests:
+        parts = select(notices, *_SUBJECT).join(incidents, incidents.c.id == notices.c.incident_id)
+        for part in connection.execute(parts.where(notices.c.digest_id.in_(digests))).mappings():
+            told[part["digest_id"]].append(part)
+    return told
+
+
+def _seen(connection: Connection, channel: Any, told: dict[int, list[Any]], now_ms: int) -> dict[int, list[Any]]:
+    """Return what the user may see now, and drop the rest: a notice without any part, and the parts of a digest."""
     by_account: dict[str, bool] = {}
-    seen = set()
-    for row in due:
-        account_id = row["account_id"]
-        if row["incident_id"] is None:
-            may = True
-        elif account_id is not None:
-            if account_id not in by_account:
-                by_account[account_id] = user_id in users_concerned(connection, account_id, None)
-            may = by_account[account_id]
-        else:
-            may = is_administrator if row["user_id"] is None else row["user_id"] == user_id
-        if may:
-            seen.add(row["id"])
-    return seen
+
+    def may_see(part: Any) -> bool:
+        account_id, user_id = part["account_id"], channel["user_id"]
+        if account_id is None:
+            return bool(channel["role"] == Role.ADMIN if part["user_id"] is None else part["user_id"] == user_id)
+        if account_id not in by_account:
+            by_account[account_id] = user_id in users_concerned(connection, account_id, None)
+        return by_account[account_id]
+
+    seen = {number: list(filter(may_see, parts)) for number, parts in told.items()}
+    gone = [part["id"] for parts in told.values() for part in parts if not may_see(part)]
+    _drop(connection, [*gone, *(number for number, parts in seen.items() if not parts)], now_ms)
+    return {number: parts for number, parts in seen.items() if parts}
 
 
-def _drop(connection: Connection, ids: list[int]) -> None:
+def _drop(connection: Connection, ids: list[int], now_ms: int) -> None:
     if ids:
-        mine = or_(notices.c.id.in_(ids), notices.c.digest_id.in_(ids))
-        connection.execute(update(notices).where(mine).values(state=NoticeState.DROPPED.value))
+        values = {"state": NoticeState.DROPPED.value, "digest_id": None, "settled_at_ms": now_ms}
+        connection.execute(update(notices).where(notices.c.id.in_(ids)).values(values))
 
 
-def _passes(row: Any) -> bool:
-    """Return whether a notice is sent in quiet hours too. A digest is, since what may not wait may be in it."""
-    return row["incident_id"] is None or passes_quiet_hours(row["phase"], POLICIES[IncidentKind(row["kind"])].level)
+def _passes(part: Any) -> bool:
+    """Return whether what a notice tells is sent in quiet hours too."""
+    return passes_quiet_hours(part["phase"], POLICIES[IncidentKind(part["kind"])].level)
 
 
-def _as_due(row: Any) -> Due:
+def _as_due(row: Any, parts: Sequence[Any]) -> Due:
     is_digest = row["incident_id"] is None
     return Due(
         id=row["id"],
         kind=row["kind"] or "",
         phase=row["phase"],
-        rank=Level.URGENT.rank if is_digest else POLICIES[IncidentKind(row["kind"])].level.rank,
+        rank=max(POLICIES[IncidentKind(part["kind"])].level.rank for part in parts),
         created_at_ms=row["created_at_ms"],
         alone=is_digest or row["maybe_again"],
     )
@@ -285,8 +297,8 @@ def settle(connection: Connection, one: Claim, sent: Sent, now_ms: int) -> Notic
     """Store how a sending ended, for a digest and all that it tells. Return its state."""
     state, due_at_ms = _after(one, sent, now_ms)
     at_rest = due_at_ms is None
-    values: dict[str, Any] = {"state": state.value, "last_error": "" if state is NoticeState.SENT else sent.answer}
-    values["last_error"] = values["last_error"][:LONGEST_ERROR]
+    error = "" if state is NoticeState.SENT else storable(sent.answer, LONGEST_ERROR)
+    values: dict[str, Any] = {"state": state.value, "last_error": error}
     values |= {"settled_at_ms": now_ms} if at_rest else {"due_at_ms": due_at_ms}
     values |= {"maybe_again": True} if sent.outcome is Outcome.UNCERTAIN else {}
     mine = (notices.c.id == one.notice_id, notices.c.state == NoticeState.SENDING.value)

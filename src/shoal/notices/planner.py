@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import BigInteger, Connection, bindparam, exists, func, select, text, update
 
 from shoal.notices.audience import ToldChannel, channels_told
@@ -14,6 +15,8 @@ from shoal.storage.incident_rows import REMIND_AFTER_MS
 from shoal.storage.notice_tables import TO_PLAN, incidents, notices
 from shoal.storage.upserts import insert_new
 
+log = structlog.get_logger("shoal.notices")
+
 AT_ONCE: Final = 100
 """How many incidents one transaction plans."""
 SHORTEST_MS: Final = 5_000
@@ -21,6 +24,7 @@ SHORTEST_MS: Final = 5_000
 _IS_DUE = select(exists().where(text(TO_PLAN), incidents.c.due_at_ms <= bindparam("now_ms", type_=BigInteger)))
 _DAY_MS: Final = 24 * 3_600_000
 _LOOK_AGAIN_MS: Final = 1_000
+_AFTER_DEFECT_MS: Final = 3_600_000
 _TOLD = frozenset({NoticeState.SENT, NoticeState.UNCERTAIN})
 
 
@@ -34,7 +38,11 @@ def plan_due(connection: Connection, now_ms: int) -> int:
     due = select(incidents).where(text(TO_PLAN), incidents.c.due_at_ms <= now_ms).order_by(incidents.c.due_at_ms)
     rows = connection.execute(due.limit(AT_ONCE)).mappings().all()
     for row in rows:
-        values = _planned(connection, row, now_ms)
+        try:
+            values = _planned(connection, row, now_ms)
+        except (LookupError, TypeError, ValueError):  # a defect of one keeps no other from being told
+            log.exception("an incident cannot be planned", incident=row["id"])
+            values = {"due_at_ms": now_ms + _AFTER_DEFECT_MS}
         connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(values))
     return len(rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -37,12 +38,16 @@ class QuietHours:
 
     def end_after(self, at_ms: int) -> int:
         """Return the first time from ``at_ms`` on that is not quiet."""
-        if not self.hold(at_ms):
-            return at_ms
-        minute = at_ms // _MINUTE_MS + 1  # each is looked at: the clock may jump over the end, or show it twice
-        while self.hold(minute * _MINUTE_MS):
-            minute += 1
-        return minute * _MINUTE_MS
+        return _minute_after(self, at_ms // _MINUTE_MS) * _MINUTE_MS if self.hold(at_ms) else at_ms
+
+
+@lru_cache(maxsize=1024)
+def _minute_after(quiet: QuietHours, minute: int) -> int:
+    """Return the first minute after one in the quiet hours that is not: that of an hour costs milliseconds."""
+    minute += 1  # each is looked at: the clock may jump over the end, or show it twice
+    while quiet.hold(minute * _MINUTE_MS):
+        minute += 1
+    return minute
 
 
 def quiet_hours_of(begin: str, end: str, zone: str) -> QuietHours | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from shoal.accounts.observed_state import storable
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
 from shoal.network.guarded_sockets import Connect
@@ -41,7 +42,7 @@ class ServiceSender:
                 service.address(fields, message), title=title, body=body, kind=_KINDS[message.level]
             )
             sent = _outcome(service, attempt, language)
-        answer = _without_secrets(service, fields, sent.answer)[:MOST_ANSWER]
+        answer = storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER)
         return Sent(outcome=sent.outcome, answer=answer, retry_after=sent.retry_after)
 
     async def _mail(self, fields: Fields, message: Message, language: Language) -> Sent:

@@ -149,7 +149,7 @@ def _opening(dialect: str) -> Any:
         index_elements=[table.subject, table.kind],
         index_where=text(LIVE),
         set_={
-            "last_at_ms": new.last_at_ms,
+            "last_at_ms": case((new.last_at_ms > table.last_at_ms, new.last_at_ms), else_=table.last_at_ms),
             "count": table.count + 1,
             "detail": new.detail,
             "facts": new.facts,
@@ -160,5 +160,5 @@ def _opening(dialect: str) -> Any:
                 else_=table.told_at_ms + REMIND_AFTER_MS,
             ),
         },
-        where=new.last_at_ms > table.last_at_ms,
+        where=(new.last_at_ms > table.last_at_ms) | comes_back,  # the clock may have been set back since
     )
