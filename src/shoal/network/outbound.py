@@ -35,8 +35,11 @@ class TargetRefused(ShoalError):
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Return the addresses of a host, as the system resolves it."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """Return the addresses of a host, as the system resolves it. Raises ``OSError`` when it finds none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # such as a part of more than 63 characters
+        raise OSError("this is no name of a host") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

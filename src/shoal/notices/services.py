@@ -20,6 +20,7 @@ MOST_CHARACTERS: Final = 1_000
 _WORD: Final = r"[A-Za-z0-9_-]{1,200}"
 _MAIL: Final = r"[^\s@<>,;:\"\\()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}"
 _HOST: Final = r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}"
+_PORT: Final = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
 _SERVER: Final = r"https?://[^\s@?#]+"
 
 Fields = Mapping[str, str]
@@ -78,7 +79,10 @@ class Service:
         kept = {field.name: field.value(given.get(field.name, ""), self.name) for field in self.fields}
         if self.name == EMAIL and kept["security"] == "none" and kept["password"]:
             raise InvalidInput("a password needs TLS", code="channel_password_in_clear")
-        return {name: value for name, value in kept.items() if value}
+        fields = {name: value for name, value in kept.items() if value}
+        if self.name != EMAIL:
+            self.address(fields, Message(title="", body=""))  # an address that is none is refused now, not at night
+        return fields
 
 
 def cut(text: str, most_bytes: int) -> str:
@@ -268,7 +272,7 @@ _ALL: Final = (
         name=EMAIL,
         fields=(
             Field(name="host", pattern=_HOST, secret=False),
-            Field(name="port", pattern=r"[1-9][0-9]{0,4}", secret=False, default="465"),
+            Field(name="port", pattern=_PORT, secret=False, default="465"),
             Field(name="security", choices=("tls", "starttls", "none"), secret=False, default="tls"),
             Field(name="user", pattern=r"[^\s]{1,200}", optional=True),
             Field(name="password", pattern=r"[^\r\n\0]{1,200}", optional=True),

@@ -166,3 +166,9 @@ async def test_a_session_for_webhooks_asks_once_and_follows_no_change_and_no_red
 async def test_the_system_finds_this_machine_by_its_name() -> None:
     """Else the refusals above prove nothing."""
     assert "127.0.0.1" in await look_up("localhost", 80)
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.example", "a..example"])
+async def test_what_can_be_no_name_of_a_host_is_unreachable(host: str) -> None:
+    with pytest.raises(OSError, match="no name"):
+        await look_up(host, 443)

@@ -50,7 +50,10 @@ def test_the_address_that_a_service_shows_may_be_pasted(name: str, field: str, p
         ("webhook", {"url": "syslog://localhost"}, "channel_field", "url"),
         ("webhook", {"url": "https://a.example/", "authorization": "a\r\nHost: b"}, "channel_field", "authorization"),
         ("email", {**MAIL, "to": "a@b.example\r\nBcc: c@d.example"}, "channel_field", "to"),
+        ("webhook", {"url": "https://a.example:99999/"}, "channel_address", None),
+        ("gotify", {"server": "http://[fd00::9", "token": "t"}, "channel_address", None),
         ("email", {**MAIL, "port": "0"}, "channel_field", "port"),
+        ("email", {**MAIL, "port": "65536"}, "channel_field", "port"),
         ("email", {**MAIL, "security": "perhaps"}, "channel_field", "security"),
         ("email", {**MAIL, "security": "none", "user": "u", "password": "p"}, "channel_password_in_clear", None),
     ],
@@ -79,9 +82,9 @@ def test_whatever_is_typed_is_kept_whole_or_refused(name: str, more: dict[str, s
     service = SERVICES[name]
     try:
         kept = service.checked({**FIELDS.get(name, MAIL), **more})
-        if name != EMAIL:
-            service.address(kept, Message(title="t", body="b"))
     except InvalidInput:
         return
+    if name != EMAIL:
+        service.address(kept, Message(title="t", body="b"))
     assert all("\n" not in value and "\r" not in value for value in kept.values())
     assert service.checked(kept) == kept
