@@ -113,6 +113,8 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_delivery --orders $(ORDERS) --kills $(DELIVERY_KILLS) \
 		--failures $(STORE_FAILURES) --parts 50 --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_rehearsals --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_notices --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_notices --postgres --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
@@ -156,6 +158,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.connections --accounts 1000 --idle-seconds 20
 	$(BIN)/python -m benchmarks.goods
 	$(BIN)/python -m benchmarks.orders
+	$(BIN)/python -m benchmarks.notices
 	$(BIN)/python scripts/newest_figures.py
 
 # Shoal's bills of materials, as CycloneDX files in dist/.

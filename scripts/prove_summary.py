@@ -132,6 +132,14 @@ def _rehearsals(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield "will it deliver", f"{named}, {alarms}, {equal}", len(row["violations"])
 
 
+def _notices(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        kills = f"{row['kills']} kills, {row['incidents']:,} incidents over 3 channels, {row['ends']:,} ends"
+        arrived = f"{row['once']:,} notices arrived once, {row['twice']:,} twice"
+        unsure = f"{row['unsure']} not, and are shown as uncertain"
+        yield f"notices {row['name']}", f"{kills}; {arrived}, {unsure}", len(row["violations"])
+
+
 def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
@@ -148,6 +156,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "endurance": _endurance,
     "delivery": _delivery,
     "rehearsals": _rehearsals,
+    "notices": _notices,
 }
 
 

