@@ -6,21 +6,42 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from notice_services import FIELDS, HOSTS, Sending, sending
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Level, Message, Outcome, Sent
 from standins import until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGE = Message(
     title="小鱼的店需要处理", body="平台要求验证，请在手机上完成", url="https://shop.example/console/a",
     level=Level.URGENT, language="zh", dedupe_id="n-7",
 )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sending]:
+    """One sender and its services for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        async with sending(tmp_path_factory.mktemp("services"), patch) as made:
+            yield made
+
+
+@pytest.fixture
+def made(shared: Sending) -> Sending:
+    """It, with nothing laid out."""
+    services = shared.services
+    services.fault("none")
+    services.receivers.notices.clear()
+    for left in (services.asked, services.moved, services.gone):
+        left.clear()
+    return shared
 
 
 async def _send(made: Sending, name: str, message: Message = MESSAGE) -> Sent:
@@ -28,125 +49,137 @@ async def _send(made: Sending, name: str, message: Message = MESSAGE) -> Sent:
     return await made.sender.send(service, service.checked(FIELDS[name]), message)
 
 
+async def _started(made: Sending) -> int:
+    """Let the process run, and return its number."""
+    assert (await _send(made, "bark")).outcome is Outcome.SENT
+    made.services.receivers.notices.clear()
+    assert made.apprise.pid is not None
+    return made.apprise.pid
+
+
+async def _ended(made: Sending) -> None:
+    """Let no process run."""
+    if made.apprise._child is not None:
+        made.apprise._end(made.apprise._child)
+    await until(lambda: made.apprise.pid is None)
+
+
 async def test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Sending,
 ) -> None:
-    async with sending(tmp_path, monkeypatch) as made:
-        for name, sent in zip(FIELDS, await asyncio.gather(*(_send(made, name) for name in FIELDS)), strict=True):
-            assert sent.outcome is Outcome.SENT, (name, sent)
-        arrived = {notice.service: notice for notice in made.services.receivers.notices}
-        assert set(arrived) == set(FIELDS)
-        for name, notice in arrived.items():
-            assert notice.host.partition(":")[0] == HOSTS[name]
-            text = json.dumps(notice.body, ensure_ascii=False) + json.dumps(notice.headers, ensure_ascii=False)
-            assert all(part in text for part in (MESSAGE.title, MESSAGE.body, MESSAGE.url)), (name, notice)
-        assert arrived["webhook"].headers["idempotency-key"] == "n-7"
-        assert arrived["webhook"].target == "/hook/shoal?a=1"
-        assert arrived["bark"].body["id"] == "n-7"
-        long = replace(MESSAGE, title="标题" * 40, body="字" * 9_000)
-        assert (await _send(made, "wecom", long)).outcome is Outcome.SENT
-        text = made.services.receivers.notices[-1].body["text"]["content"]
-        assert len(text.encode()) <= 2_048, "WeCom refuses more bytes"
-        assert text.endswith(f"…\n{MESSAGE.url}")
-        made.services.fault("slow", "wecom", seconds=600.0)
-        hanging = [asyncio.create_task(_send(made, "wecom")) for _ in range(8)]
-        others = await asyncio.gather(*(_send(made, "bark") for _ in range(20)))
-        assert {one.outcome for one in others} == {Outcome.SENT}, "what hangs delays no other"
-        assert not any(task.done() for task in hanging)
-        for task in hanging:
-            task.cancel()
-        await asyncio.gather(*hanging, return_exceptions=True)
-        made.services.fault("error_body")
-        for name, sent in zip(FIELDS, await asyncio.gather(*(_send(made, name) for name in FIELDS)), strict=True):
-            refused = name != "webhook"  # of which only the status is known
-            assert (sent.outcome is Outcome.FAILED) is refused, (name, sent)
-        made.services.fault("page")
-        sent = await _send(made, "bark")
-        assert (sent.outcome, sent.answer) == (Outcome.FAILED, "HTTP 200 <html>Please log in to the network</html>")
-        assert {host for host, _ in made.services.asked} == set(HOSTS.values())
-        assert made.apprise.starts == 1
+    await _ended(made)
+    starts = made.apprise.starts
+    for name, sent in zip(FIELDS, await asyncio.gather(*(_send(made, name) for name in FIELDS)), strict=True):
+        assert sent.outcome is Outcome.SENT, (name, sent)
+    arrived = {notice.service: notice for notice in made.services.receivers.notices}
+    assert set(arrived) == set(FIELDS)
+    for name, notice in arrived.items():
+        assert notice.host.partition(":")[0] == HOSTS[name]
+        text = json.dumps(notice.body, ensure_ascii=False) + json.dumps(notice.headers, ensure_ascii=False)
+        assert all(part in text for part in (MESSAGE.title, MESSAGE.body, MESSAGE.url)), (name, notice)
+    assert arrived["webhook"].headers["idempotency-key"] == "n-7"
+    assert arrived["webhook"].target == "/hook/shoal?a=1"
+    assert arrived["bark"].body["id"] == "n-7"
+    long = replace(MESSAGE, title="标题" * 40, body="字" * 9_000)
+    assert (await _send(made, "wecom", long)).outcome is Outcome.SENT
+    text = made.services.receivers.notices[-1].body["text"]["content"]
+    assert len(text.encode()) <= 2_048, "WeCom refuses more bytes"
+    assert text.endswith(f"…\n{MESSAGE.url}")
+    made.services.fault("slow", "wecom", seconds=600.0)
+    hanging = [asyncio.create_task(_send(made, "wecom")) for _ in range(8)]
+    others = await asyncio.gather(*(_send(made, "bark") for _ in range(20)))
+    assert {one.outcome for one in others} == {Outcome.SENT}, "what hangs delays no other"
+    assert not any(task.done() for task in hanging)
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    made.services.fault("error_body")
+    for name, sent in zip(FIELDS, await asyncio.gather(*(_send(made, name) for name in FIELDS)), strict=True):
+        refused = name != "webhook"  # of which only the status is known
+        assert (sent.outcome is Outcome.FAILED) is refused, (name, sent)
+    made.services.fault("page")
+    sent = await _send(made, "bark")
+    assert (sent.outcome, sent.answer) == (Outcome.FAILED, "HTTP 200 <html>Please log in to the network</html>")
+    assert {host for host, _ in made.services.asked} == set(HOSTS.values())
+    assert made.apprise.starts == starts + 1
 
 
-async def test_what_a_service_does_wrong_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     """Certainly not taken (to be sent again), how long to wait, and perhaps taken (to be sent again marked)."""
-    async with sending(tmp_path, monkeypatch) as made:
-        services = made.services
+    services, pid = made.services, await _started(made)
 
-        async def outcome(kind: str, name: str = "wecom", **more: Any) -> tuple[Outcome, str, float | None]:
-            services.fault(kind, **more)
-            sent = await _send(made, name)
-            return sent.outcome, sent.answer, sent.retry_after
+    async def outcome(kind: str, name: str = "wecom", **more: Any) -> tuple[Outcome, str, float | None]:
+        services.fault(kind, **more)
+        sent = await _send(made, name)
+        return sent.outcome, sent.answer, sent.retry_after
 
-        assert (await outcome("too_many", seconds=37.0))[::2] == (Outcome.FAILED, 37.0)
-        assert (await outcome("http_500"))[:2] == (Outcome.FAILED, 'HTTP 500 {"error":"internal"}')
-        assert (await outcome("redirect"))[0] is Outcome.FAILED
-        assert "169.254.169.254" not in {host for host, _ in services.asked}, "it is not followed"
-        assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已经发出，但没有收到回答")
-        assert (await outcome("huge", "webhook"))[0] is Outcome.UNCERTAIN
-        made.apprise._send_seconds = 0.5
+    assert (await outcome("too_many", seconds=37.0))[::2] == (Outcome.FAILED, 37.0)
+    assert (await outcome("http_500"))[:2] == (Outcome.FAILED, 'HTTP 500 {"error":"internal"}')
+    assert (await outcome("redirect"))[0] is Outcome.FAILED
+    assert "169.254.169.254" not in {host for host, _ in services.asked}, "it is not followed"
+    assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已经发出，但没有收到回答")
+    assert (await outcome("huge", "webhook"))[0] is Outcome.UNCERTAIN
+    with monkeypatch.context() as hurried:
+        hurried.setattr(made.apprise, "_send_seconds", 0.5)
         assert (await outcome("slow", seconds=600.0))[0] is Outcome.UNCERTAIN
-        made.apprise._send_seconds = 60.0
-        assert [notice.status for notice in services.receivers.notices] == [429, 500, 307, 0, 200]
-        services.fault("none")
-        services.gone.add(HOSTS["wecom"])
-        assert (await outcome("none"))[:2] == (Outcome.FAILED, "连不上 qyapi.weixin.qq.com")
-        services.moved[HOSTS["gotify"]] = "192.168.1.7"
-        inside = await _send(made, "gotify")
-        assert inside.outcome is Outcome.FAILED
-        assert "SHOAL_ALLOW_PRIVATE_TARGETS" in inside.answer
-        services.ports[443] = services.ports[8080]  # no encryption is spoken there
-        assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：连接没有建立")
-        assert made.apprise.starts == 1, "none of it ended the process"
+    assert [notice.status for notice in services.receivers.notices] == [429, 500, 307, 0, 200]
+    services.fault("none")
+    services.gone.add(HOSTS["wecom"])
+    assert (await outcome("none"))[:2] == (Outcome.FAILED, "连不上 qyapi.weixin.qq.com")
+    services.moved[HOSTS["gotify"]] = "192.168.1.7"
+    inside = await _send(made, "gotify")
+    assert inside.outcome is Outcome.FAILED
+    assert "SHOAL_ALLOW_PRIVATE_TARGETS" in inside.answer
+    monkeypatch.setitem(services.ports, 443, services.ports[8080])  # no encryption is spoken there
+    assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：连接没有建立")
+    assert made.apprise.pid == pid, "none of it ended the process"
 
 
-async def test_an_answer_that_repeats_the_request_shows_no_secret(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with sending(tmp_path, monkeypatch) as made:
-        made.services.fault("echo")
-        for name in ("dingtalk", "telegram", "webhook", "gotify", "serverchan", "qq"):
-            sent = await _send(made, name)
-            assert sent.outcome is Outcome.FAILED
-            assert sent.answer.startswith('HTTP 400 {"bad request":')
-            kept = SERVICES[name].checked(FIELDS[name])
-            secrets = [kept[field.name] for field in SERVICES[name].fields if field.secret and field.name in kept]
-            assert secrets
-            assert not [secret for secret in secrets if secret in sent.answer], sent.answer
+async def test_an_answer_that_repeats_the_request_shows_no_secret(made: Sending) -> None:
+    made.services.fault("echo")
+    for name in ("dingtalk", "telegram", "webhook", "gotify", "serverchan", "qq"):
+        sent = await _send(made, name)
+        assert sent.outcome is Outcome.FAILED
+        assert sent.answer.startswith('HTTP 400 {"bad request":')
+        kept = SERVICES[name].checked(FIELDS[name])
+        secrets = [kept[field.name] for field in SERVICES[name].fields if field.secret and field.name in kept]
+        assert secrets
+        assert not [secret for secret in secrets if secret in sent.answer], sent.answer
 
 
 async def test_the_process_starts_for_the_first_message_and_ends_when_unused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with sending(tmp_path, monkeypatch, ready_seconds=0.001, idle_seconds=0.001) as made:
-        assert (made.proxy.port, made.apprise.pid) == (0, None)
+    await _ended(made)
+    starts = made.apprise.starts
+    monkeypatch.setattr(made.apprise, "_idle_seconds", 0.001)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(made.apprise, "_ready_seconds", 0.001)
         sent = await _send(made, "bark")
-        assert (sent.outcome, sent.answer) == (Outcome.FAILED, "没有发出：连接没有建立"), "it waits no longer"
-        await until(lambda: made.apprise.starts == 1)  # the start goes on without the one who waited for it
-        made.apprise._ready_seconds = 60.0
-        assert (await _send(made, "bark")).outcome is Outcome.SENT
-        assert made.apprise.starts == 1
-        await until(lambda: made.apprise.pid is None)
+    assert (sent.outcome, sent.answer) == (Outcome.FAILED, "没有发出：连接没有建立"), "it waits no longer"
+    assert (await _send(made, "bark")).outcome is Outcome.SENT
+    assert made.apprise.starts == starts + 1, "the start went on without the one who waited for it"
+    await until(lambda: made.apprise.pid is None)
 
 
 async def test_a_process_that_hangs_or_dies_is_replaced_and_what_it_had_begun_is_uncertain(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with sending(tmp_path, monkeypatch) as made:
-        assert (await _send(made, "bark")).outcome is Outcome.SENT
-        first = made.apprise.pid
-        assert first is not None
-        os.kill(first, signal.SIGSTOP)
-        made.apprise._send_seconds = made.apprise._grace_seconds = 0.2
+    first = await _started(made)
+    starts = made.apprise.starts
+    os.kill(first, signal.SIGSTOP)
+    with monkeypatch.context() as hurried:
+        for limit in ("_send_seconds", "_grace_seconds"):
+            hurried.setattr(made.apprise, limit, 0.2)
         stopped = await _send(made, "bark")
-        assert stopped.outcome is Outcome.FAILED, "its request never left"
-        made.apprise._send_seconds = made.apprise._grace_seconds = 60.0
-        assert (await _send(made, "bark")).outcome is Outcome.SENT
-        assert made.apprise.pid not in {None, first}
-        made.services.fault("slow", seconds=600.0)
-        task = asyncio.create_task(_send(made, "bark"))
-        async with asyncio.timeout(60):
-            while made.services.receivers.asked_now < 1:
-                await asyncio.sleep(0.02)
-        os.kill(made.apprise.pid or 0, signal.SIGKILL)
-        assert (await task).outcome is Outcome.UNCERTAIN
-        assert made.apprise.starts == 2
+    assert stopped.outcome is Outcome.FAILED, "its request never left"
+    monkeypatch.setattr(made.apprise, "_send_seconds", 60.0)
+    assert (await _send(made, "bark")).outcome is Outcome.SENT
+    assert made.apprise.pid not in {None, first}
+    made.services.fault("slow", seconds=600.0)
+    asked = made.services.receivers.asked_now
+    task = asyncio.create_task(_send(made, "bark"))
+    await until(lambda: made.services.receivers.asked_now == asked + 1)
+    os.kill(made.apprise.pid or 0, signal.SIGKILL)
+    assert (await task).outcome is Outcome.UNCERTAIN
+    assert made.apprise.starts == starts + 1
