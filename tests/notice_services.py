@@ -49,6 +49,13 @@ HOSTS = {
     "serverchan": "sctapi.ftqq.com", "wxpusher": "wxpusher.zjiecode.com", "telegram": "api.telegram.org",
     "qq": "qmsg.zendee.cn", "ntfy": "ntfy.sh", "gotify": "gotify.home.example", "webhook": "hooks.shop.example",
 }  # fmt: skip
+FORMS: dict[str, tuple[str, dict[str, str], str]] = {
+    "signed feishu": ("feishu", {"token": "1b2c-feishu", "secret": "signedFeishu"}, "open.feishu.cn"),
+    "signed lark": ("lark", {"token": "1b2c-lark", "secret": "signedLark"}, "open.larksuite.com"),
+    "newer serverchan": ("serverchan", {"token": "sctp77tserverchan"}, "77.push.ft07.com"),
+    "one reader of wxpusher": ("wxpusher", {"app_token": "SPT_wxpusherReader"}, "wxpusher.zjiecode.com"),
+}
+"""Other forms of services, which Apprise does not have."""
 PUBLIC = "8.8.8.8"
 
 
@@ -115,7 +122,9 @@ class Sending:
 @asynccontextmanager
 async def sending(directory: Path, monkeypatch: pytest.MonkeyPatch, **limits: float) -> AsyncIterator[Sending]:
     """All of it, running."""
-    pem = certificate_for(directory, [*HOSTS.values(), "mail.shop.example", "localhost"])
+    pem = certificate_for(
+        directory, [*HOSTS.values(), *(host for _, _, host in FORMS.values()), "mail.shop.example", "localhost"]
+    )
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pem)

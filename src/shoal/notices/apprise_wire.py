@@ -8,6 +8,8 @@ import msgspec
 
 MOST_LINE: Final = 1 << 18
 """How long a line may be."""
+POST: Final = "post"
+"""The schema of an address that has the whole body, for what Apprise has no form of."""
 
 
 class Start(msgspec.Struct):

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 
 from shoal.concurrency.child_process import bound_memory, end_with_the_server
 from shoal.logs.core_dumps import forbid_core_dumps
-from shoal.notices.apprise_wire import MOST_LINE, Reply, Request, Start, decode_request, decode_start, encode
+from shoal.notices.apprise_wire import MOST_LINE, POST, Reply, Request, Start, decode_request, decode_start, encode
 
 THREADS: Final = 16
 """How many messages are sent at once; one that hangs delays no other."""
@@ -114,9 +114,25 @@ def sent(request: Request, proxy_port: int) -> Reply:
     return reply
 
 
+class _Post:
+    """Posts a body that the server made, where Apprise has no such form of a service."""
+
+    def __init__(self, url: str, body: dict[str, Any]) -> None:
+        self._url, self._body = url, body
+
+    def notify(self, **_: str) -> bool:
+        """Post it once."""
+        import requests  # noqa: PLC0415
+
+        requests.post(self._url, json=self._body, timeout=(CONNECT_SECONDS, READ_SECONDS))
+        return True
+
+
 def _service(address: dict[str, Any]) -> Any:
     from apprise import AppriseAsset  # noqa: PLC0415
 
+    if address["schema"] == POST:
+        return _Post(address["url"], address["body"])
     module, name = _CLASSES[address["schema"]]
     made = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
     asset = AppriseAsset(

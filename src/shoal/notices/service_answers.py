@@ -24,6 +24,8 @@ _GOOD: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "qq": {"code": (0,), "success": (True,)},
 }
 """Of each service the keys that tell the outcome, and their good values. All that are there must be good."""
+_INSIDE: Final[dict[str, dict[str, tuple[Any, ...]]]] = {"serverchan": {"errno": (0,)}, "wxpusher": {"code": (1000,)}}
+"""The same for what stands in ``data``: a call that was taken may have failed for its only reader."""
 _NAMED: Final = {"ntfy": "id", "gotify": "id"}
 """The key that is there when the service stored the message."""
 
@@ -38,8 +40,16 @@ def was_taken(service: str, status: int, body: str) -> bool:
     told = _object(body)
     if named is not None:
         return named in told
-    said = [told[key] in values for key, values in (good or {}).items() if key in told]
+    said = _judged(told, good or {})
+    inside = told.get("data")
+    parts = inside if isinstance(inside, list) else [inside]
+    for part in parts:
+        said += _judged(part, _INSIDE.get(service, {})) if isinstance(part, dict) and said else []
     return bool(said) and all(said)
+
+
+def _judged(told: dict[str, Any], good: dict[str, tuple[Any, ...]]) -> list[bool]:
+    return [told[key] in values for key, values in good.items() if key in told]
 
 
 def wait_of(header: str | None, body: str, now: datetime | None = None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 
 from shoal.accounts.observed_state import storable
 from shoal.language.catalogue import say
@@ -38,9 +39,8 @@ class ServiceSender:
             sent = await self._mail(fields, message, language)
         else:
             title, body = _fitted(service, message)
-            attempt = await self._apprise.send(
-                service.address(fields, message), title=title, body=body, kind=_KINDS[message.level]
-            )
+            address = service.address(fields, replace(message, title=title, body=body))
+            attempt = await self._apprise.send(address, title=title, body=body, kind=_KINDS[message.level])
             sent = _outcome(service, attempt, language)
         answer = storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER)
         return Sent(outcome=sent.outcome, answer=answer, retry_after=sent.retry_after)

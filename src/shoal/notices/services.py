@@ -1,23 +1,30 @@
 """The services that a channel may use: which fields each asks for, and the address that they make.
 
-An address is what the class of Apprise for that service is made from; e-mail has its own sender and uses the fields.
+An address is what the class of Apprise for that service is made from, or a body to post where Apprise has no such form.
+E-mail has its own sender and uses the fields.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from shoal.errors import InvalidInput
+from shoal.notices.apprise_wire import POST
 from shoal.notices.transport import Level, Message
 
 EMAIL: Final = "email"
 MOST_CHARACTERS: Final = 1_000
 """How long a field may be."""
 _WORD: Final = r"[A-Za-z0-9_-]{1,200}"
+_SPT: Final = "SPT_"
 _MAIL: Final = r"[^\s@<>,;:\"\\()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}"
 _HOST: Final = r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}"
 _PORT: Final = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
@@ -68,6 +75,8 @@ class Service:
     address: Callable[[Fields, Message], Address]
     most_title: int = 100
     most_body: int = 15_000
+    check: Callable[[Fields], None] | None = None
+    """Raises ``InvalidInput`` for fields that do not go together."""
 
     def checked(self, given: Fields) -> dict[str, str]:
         """Return the fields to keep. Raises ``InvalidInput`` for one that is missing, wrong or unknown."""
@@ -77,8 +86,8 @@ class Service:
                 f"{self.name} has no such field", code="channel_field_unknown", service=self.name, field=min(unknown)
             )
         kept = {field.name: field.value(given.get(field.name, ""), self.name) for field in self.fields}
-        if self.name == EMAIL and kept["security"] == "none" and kept["password"]:
-            raise InvalidInput("a password needs TLS", code="channel_password_in_clear")
+        if self.check is not None:
+            self.check(kept)
         fields = {name: value for name, value in kept.items() if value}
         if self.name != EMAIL:
             self.address(fields, Message(title="", body=""))  # an address that is none is refused now, not at night
@@ -136,8 +145,51 @@ def _bark(fields: Fields, message: Message) -> Address:
     return {**_server(fields["server"], "bark"), **more}
 
 
-def _wxpusher(fields: Fields, _: Message) -> Address:
-    return {"schema": "wxpusher", "token": fields["app_token"], "targets": [fields["target"]]}
+def _wxpusher(fields: Fields, message: Message) -> Address:
+    token = fields["app_token"]
+    if token.startswith(_SPT):  # a token that leads to its one reader
+        said = {"content": f"{message.title}\n{message.body}", "summary": message.title, "contentType": 1}
+        return _posted("https://wxpusher.zjiecode.com/api/send/message/simple-push", {**said, "spt": token})
+    return {"schema": "wxpusher", "token": token, "targets": [fields["target"]]}
+
+
+def _check_wxpusher(fields: Fields) -> None:
+    if not fields["app_token"].startswith(_SPT) and not fields["target"]:
+        code = "channel_field_missing"
+        raise InvalidInput("an app needs to know whom to tell", code=code, service="wxpusher", field="target")
+
+
+def _check_mail(fields: Fields) -> None:
+    if fields["security"] == "none" and fields["password"]:
+        raise InvalidInput("a password needs TLS", code="channel_password_in_clear")
+
+
+def _posted(url: str, body: Mapping[str, Any]) -> Address:
+    return {"schema": POST, "url": url, "body": body}
+
+
+def _signed_bot(schema: str, host: str) -> Callable[[Fields, Message], Address]:
+    """Return a function that makes the address of a bot in Feishu or Lark, which may want a signature."""
+
+    def address(fields: Fields, message: Message) -> Address:
+        if "secret" not in fields:
+            return {"schema": schema, "token": fields["token"]}
+        moment = str(int(time.time()))  # it is refused after an hour
+        signed = hmac.new(f"{moment}\n{fields['secret']}".encode(), b"", hashlib.sha256).digest()
+        text = {"msg_type": "text", "content": {"text": f"{message.title}\n{message.body}"}}
+        body = {"timestamp": moment, "sign": base64.b64encode(signed).decode(), **text}
+        return _posted(f"https://{host}/open-apis/bot/v2/hook/{fields['token']}", body)
+
+    return address
+
+
+def _serverchan(fields: Fields, message: Message) -> Address:
+    key = fields["token"]
+    found = re.match(r"sctp([0-9]+)t", key)  # a key of the newer ServerChan, whose hosts have the user's number
+    if found is None:
+        return {"schema": "schan", "token": key}
+    said = {"title": message.title, "desp": message.body}
+    return _posted(f"https://{found[1]}.push.ft07.com/send/{key}.send", said)
 
 
 def _telegram(fields: Fields, _: Message) -> Address:
@@ -180,24 +232,26 @@ def _no_address(_: Fields, __: Message) -> Address:
     raise NotImplementedError("e-mail is not sent by Apprise")
 
 
+_SECRET: Final = Field(name="secret", pattern=r"[A-Za-z0-9]{1,200}", optional=True)
+"""What a bot signs its messages with, when its page asks for signatures."""
 _ALL: Final = (
     Service(
         name="dingtalk",
         fields=(
             Field(name="token", pattern=r"[A-Za-z0-9]{1,200}", pasted=r"access_token=([A-Za-z0-9]+)"),
-            Field(name="secret", pattern=r"[A-Za-z0-9]{1,200}", optional=True),
+            _SECRET,
         ),
         address=_by_words("dingtalk", token="token", secret="secret"),  # noqa: S106  the names of fields
     ),
     Service(
         name="feishu",
-        fields=(Field(name="token", pasted=r"/hook/([\w-]+)"),),
-        address=_by_words("feishu", token="token"),  # noqa: S106
+        fields=(Field(name="token", pasted=r"/hook/([\w-]+)"), _SECRET),
+        address=_signed_bot("feishu", "open.feishu.cn"),
     ),
     Service(
         name="lark",
-        fields=(Field(name="token", pattern=r"[A-Za-z0-9-]{1,200}", pasted=r"/hook/([\w-]+)"),),
-        address=_by_words("lark", token="token"),  # noqa: S106
+        fields=(Field(name="token", pattern=r"[A-Za-z0-9-]{1,200}", pasted=r"/hook/([\w-]+)"), _SECRET),
+        address=_signed_bot("lark", "open.larksuite.com"),
     ),
     Service(
         name="wecom",
@@ -224,17 +278,24 @@ _ALL: Final = (
     ),
     Service(
         name="serverchan",
-        fields=(Field(name="token", pattern=r"SCT[A-Za-z0-9]{1,200}", pasted=r"/(SCT\w+)\.send"),),
-        address=_by_words("schan", token="token"),  # noqa: S106
+        fields=(
+            Field(
+                name="token",
+                pattern=r"SCT[A-Za-z0-9]{1,200}|sctp[0-9]{1,12}t[A-Za-z0-9]{1,200}",
+                pasted=r"/(SCT\w+|sctp\w+)\.send",
+            ),
+        ),
+        address=_serverchan,
         most_title=32,
     ),
     Service(
         name="wxpusher",
         fields=(
-            Field(name="app_token", pattern=r"AT_[A-Za-z0-9_-]{1,200}"),
-            Field(name="target", pattern=r"UID_[A-Za-z0-9_-]{1,200}|[0-9]{1,20}"),
+            Field(name="app_token", pattern=r"(AT|SPT)_[A-Za-z0-9_-]{1,200}", pasted=r"/(SPT_\w+)"),
+            Field(name="target", pattern=r"UID_[A-Za-z0-9_-]{1,200}|[0-9]{1,20}", optional=True),
         ),
         address=_wxpusher,
+        check=_check_wxpusher,
     ),
     Service(
         name="telegram",
@@ -280,6 +341,7 @@ _ALL: Final = (
             Field(name="to", pattern=_MAIL),
         ),
         address=_no_address,
+        check=_check_mail,
     ),
     Service(
         name="webhook",

@@ -27,6 +27,10 @@ def test_one_wrong_key_is_enough() -> None:
     assert was_taken("feishu", 200, '{"StatusCode": 0, "code": 0}')
     assert not was_taken("feishu", 200, '{"StatusCode": 0, "code": 9499}')
     assert not was_taken("wecom", 200, "{}")
+    assert was_taken("wxpusher", 200, '{"code": 1000, "data": [{"uid": "UID_x", "code": 1000}]}')
+    assert not was_taken("wxpusher", 200, '{"code": 1000, "data": [{"uid": "UID_x", "code": 1001}]}')
+    assert not was_taken("serverchan", 200, '{"code": 0, "data": {"errno": 1024, "error": "no"}}')
+    assert not was_taken("wxpusher", 200, '{"data": [{"code": 1000}]}')
     assert not was_taken("wecom", 200, '["errcode", 0]')
 
 

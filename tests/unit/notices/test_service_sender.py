@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from notice_services import FIELDS, HOSTS, Sending, sending
+from notice_services import FIELDS, FORMS, HOSTS, Sending, sending
 from shoal.notices.services import SERVICES
 from shoal.notices.transport import Level, Message, Outcome, Sent
 from standins import until
@@ -102,6 +105,27 @@ async def test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one(
     assert (sent.outcome, sent.answer) == (Outcome.FAILED, "HTTP 200 <html>Please log in to the network</html>")
     assert {host for host, _ in made.services.asked} == set(HOSTS.values())
     assert made.apprise.starts == starts + 1
+
+
+async def test_a_form_that_apprise_does_not_have_is_posted_as_the_service_documents_it(made: Sending) -> None:
+    await _started(made)
+    for name, fields, host in FORMS.values():
+        service = SERVICES[name]
+        sent = await made.sender.send(service, service.checked(fields), MESSAGE)
+        assert sent.outcome is Outcome.SENT, (name, sent)
+        arrived = made.services.receivers.notices[-1]
+        assert (arrived.service, arrived.host.partition(":")[0]) == (name, host)
+        assert all(part in json.dumps(arrived.body, ensure_ascii=False) for part in (MESSAGE.title, MESSAGE.body))
+    signed, _, newer, reader = (notice.body for notice in made.services.receivers.notices)
+    word = f"{signed['timestamp']}\nsignedFeishu".encode()
+    assert base64.b64decode(signed["sign"]) == hmac.new(word, digestmod="sha256").digest()
+    assert abs(int(signed["timestamp"]) - time.time()) < 3600, "a signature holds for an hour"
+    assert signed["content"]["text"].endswith(MESSAGE.url)
+    assert newer["title"] == MESSAGE.title
+    assert (reader["spt"], reader["summary"]) == ("SPT_wxpusherReader", MESSAGE.title)
+    made.services.fault("error_body", "wxpusher")
+    wxpusher = SERVICES["wxpusher"]
+    assert (await made.sender.send(wxpusher, FORMS["one reader of wxpusher"][1], MESSAGE)).outcome is Outcome.FAILED
 
 
 async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatch: pytest.MonkeyPatch) -> None:

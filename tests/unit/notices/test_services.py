@@ -31,6 +31,8 @@ def test_every_service_makes_an_address_of_a_class_that_is_loaded(name: str) -> 
         ("wecom", "key", " https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=69-x_1 ", "69-x_1"),
         ("bark", "device_key", "https://api.day.app/AbC123/标题", "AbC123"),
         ("serverchan", "token", "https://sctapi.ftqq.com/SCT12Tx.send", "SCT12Tx"),
+        ("serverchan", "token", "https://7.push.ft07.com/send/sctp7tA.send", "sctp7tA"),
+        ("wxpusher", "app_token", "https://wxpusher.zjiecode.com/api/send/message/SPT_aB1/words", "SPT_aB1"),
         ("qq", "token", "https://qmsg.zendee.cn/send/0123456789abcdef01234567", "0123456789abcdef01234567"),
     ],
 )
@@ -42,6 +44,8 @@ def test_the_address_that_a_service_shows_may_be_pasted(name: str, field: str, p
     ("name", "fields", "code", "named"),
     [
         ("dingtalk", {}, "channel_field_missing", "token"),
+        ("wxpusher", {"app_token": "AT_x"}, "channel_field_missing", "target"),
+        ("serverchan", {"token": "sctpt.evil.example"}, "channel_field", "token"),
         ("dingtalk", {"token": "a/../b"}, "channel_field", "token"),
         ("dingtalk", {"token": "ab", "verify": "no"}, "channel_field_unknown", "verify"),
         ("gotify", {"server": "file:///etc/passwd", "token": "t"}, "channel_field", "server"),
