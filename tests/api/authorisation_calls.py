@@ -29,7 +29,7 @@ NAMES: dict[str, str] = {
     "batch_id": "999", "channel_id": "999",
     "chat": "59000001", "goods_id": "999", "card_id": "999", "card_rule_id": "999", "index": "0",
     "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
-    "message_id": "x", "number": "1",
+    "message_id": "x", "notification_id": "999", "number": "1",
     "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
     "unit_id": "999", "user_id": "999", "username": "not-there",
 }  # fmt: skip

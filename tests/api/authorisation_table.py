@@ -75,6 +75,19 @@ POST /channels/{channel_id}/test
 GET /channels/{channel_id}/subscriptions
 PUT /channels/{channel_id}/subscriptions
 GET /notices
+GET /subscriptions
+GET /notification-channels
+POST /notification-channels
+GET /notification-channels/{channel_id}
+PUT /notification-channels/{channel_id}
+DELETE /notification-channels/{channel_id}
+GET /message-notifications
+DELETE /message-notifications/{notification_id}
+DELETE /message-notifications/account/{cid}
+
+## who is signed in, about a shop       u      --- y-- -y- y-- --- y-- y-- y-- t   t   t   t   t   t
+GET /message-notifications/{cid} *
+POST /message-notifications/{cid} *
 
 ## administrators                       u      y   f   f   f   f   f   f   f   t   t   t   t   t   t
 POST /change-admin-password

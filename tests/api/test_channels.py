@@ -131,15 +131,19 @@ async def test_a_channel_belongs_to_its_user_alone(door: Door) -> None:
 async def test_subscriptions_name_what_the_user_may_see(door: Door) -> None:
     channel = (await door.call("POST", "/channels", json=DINGTALK))["id"]
     path = f"/channels/{channel}/subscriptions"
-    assert await door.call("GET", path) == {"kinds": [], "accounts": [], "tags": []}
-    wanted = {"kinds": ["parked"], "accounts": ["shop"], "tags": ["a", "b"]}
-    assert await door.call("PUT", path, json=wanted) == wanted
-    assert await door.call("GET", path) == wanted
+    assert await door.call("GET", path) == {"kinds": [], "accounts": [], "tags": [], "nothing": False}
+    wanted: dict[str, Any] = {"kinds": ["parked"], "accounts": ["shop"], "tags": []}
+    kept = {**wanted, "nothing": False}
+    assert await door.call("PUT", path, json=wanted) == kept
+    assert await door.call("GET", path) == kept
+    tagged = await door.call("PUT", path, 422, json={**wanted, "tags": ["a"]})
+    assert tagged["code"] == "no_tags_yet"
     refused = await door.call("PUT", path, 404, json={**wanted, "accounts": ["shop", "not-there"]})
     assert refused["code"] == "unknown_account"
     unknown = await door.call("PUT", path, 422, json={**wanted, "kinds": ["parked", "rain"]})
     assert (unknown["code"], unknown["params"]["kind"]) == ("unknown_incident_kind", "rain")
-    assert await door.call("GET", path) == wanted
+    assert await door.call("GET", path) == kept
+    assert await door.call("GET", "/subscriptions") == {"items": [{"channel_id": channel, **kept}]}
 
 
 async def test_a_user_has_only_so_many_channels_and_tests(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,17 +14,15 @@ from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, ShoalError, StaleGeneration, StoreError
 from shoal.notices.quiet_hours import quiet_hours_of
 from shoal.notices.services import SERVICES, Fields, Service, service_of
+from shoal.notices.subscriptions import EVERYTHING, Subscription, set_subscription, subscription_of, subscriptions_of
 from shoal.notices.transport import Level
 from shoal.storage.database import Database
-from shoal.storage.incident_kinds import IncidentKind
-from shoal.storage.notice_tables import channels, subscriptions
+from shoal.storage.notice_tables import channels
 from shoal.storage.vault import Vault
 
 MAX_CHANNELS: Final = 20
 """How many channels one user may have."""
 MOST_NAME: Final = 80
-MOST_OF_A_LIST: Final = 1_000
-"""How many kinds, accounts or tags a subscription may name."""
 _COLUMN: Final = "channels.address"
 _COLUMNS: Final = [column for column in channels.c if column.name != "address_sealed"]
 
@@ -51,15 +49,6 @@ class Quiet:
             known = None
         if known is None or self.zone not in available_timezones():
             raise InvalidInput("these are no quiet hours", code="bad_quiet_hours")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subscription:
-    """Of what a channel tells. An empty list does not limit; with all of them empty, it tells of everything."""
-
-    kinds: tuple[str, ...] = ()
-    accounts: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,8 +109,16 @@ class ChannelStore:
         fields: dict[str, str] = msgspec.json.decode(text)
         return _channel(row), SERVICES[row["service"]], fields
 
-    async def create(self, user_id: int, service: str, fields: Fields, values: Mapping[str, Any]) -> Channel:
-        """Add a channel that tells of everything. Raises ``InvalidInput``, and ``Conflict`` (``too_many_channels``)."""
+    async def create(
+        self,
+        user_id: int,
+        service: str,
+        fields: Fields,
+        values: Mapping[str, Any],
+        *,
+        tells_of: Subscription = EVERYTHING,
+    ) -> Channel:
+        """Add a channel. Raises ``InvalidInput``, and ``Conflict`` (``too_many_channels``)."""
         kept = service_of(service).checked(fields)
         now = self._now_ms()
         new = _named(Channel(id=0, user_id=user_id, service=service, created_at_ms=now, changed_at_ms=now, **values))
@@ -133,7 +130,7 @@ class ChannelStore:
                 raise Conflict("the user has many channels", code="too_many_channels", limit=MAX_CHANNELS)
             made = connection.execute(insert(channels).values(row)).inserted_primary_key
             fresh = replace(new, id=int(made[0]))  # type: ignore[index]  # an INSERT of one row has a key
-            _subscribe(connection, fresh.id, Subscription())
+            set_subscription(connection, fresh.id, tells_of)
             return fresh
 
         return await self._database.write(job)
@@ -182,27 +179,27 @@ class ChannelStore:
 
     async def subscription(self, channel_id: int) -> Subscription:
         """Return of what a channel tells."""
-        query = select(subscriptions).where(subscriptions.c.channel_id == channel_id).order_by(subscriptions.c.id)
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        if row is None:
-            raise UnknownChannel  # it was removed at this moment: each channel has one
-        return Subscription(**{name: _list(row[name]) for name in ("kinds", "accounts", "tags")})
+        return await self._database.read(lambda connection: subscription_of(connection, channel_id))
 
-    async def subscribe(self, user_id: int, channel_id: int, wanted: Subscription) -> None:
-        """Set of what a channel tells. Raises ``UnknownChannel`` and ``InvalidInput``."""
-        for kind in wanted.kinds:
-            if kind not in list(IncidentKind):
-                raise InvalidInput("there is no such kind", code="unknown_incident_kind", kind=kind[:40])
-        for name in ("kinds", "accounts", "tags"):
-            if len(getattr(wanted, name)) > MOST_OF_A_LIST:
-                raise InvalidInput(f"{name} is long", code="subscription_too_long", limit=MOST_OF_A_LIST)
+    async def subscriptions(self, user_id: int) -> dict[int, Subscription]:
+        """Return of what each channel of a user tells, by the channel's id."""
+        return await self._database.read(lambda connection: subscriptions_of(connection, user_id))
 
-        def job(connection: Connection) -> None:
-            _of(connection, user_id, channel_id, lock=True)
-            connection.execute(delete(subscriptions).where(subscriptions.c.channel_id == channel_id))
-            _subscribe(connection, channel_id, wanted)
+    async def subscribe(
+        self, user_id: int, channel_id: int, edit: Callable[[Subscription], Subscription]
+    ) -> tuple[Channel, Subscription]:
+        """Change of what a channel tells; return the channel and that. Raises ``UnknownChannel``, ``InvalidInput``."""
 
-        await self._database.write(job)
+        def job(connection: Connection) -> tuple[Channel, Subscription]:
+            channel = _of(connection, user_id, channel_id, lock=True)
+            before = subscription_of(connection, channel_id)
+            after = edit(before)
+            after.check()
+            if after != before:
+                set_subscription(connection, channel_id, after)
+            return channel, after
+
+        return await self._database.write(job)
 
     def _sealed(self, user_id: int, fields: Fields) -> bytes:
         return self._vault.seal(msgspec.json.encode(dict(fields)).decode(), column=_COLUMN, user_id=user_id)
@@ -220,19 +217,6 @@ def _of(connection: Connection, user_id: int, channel_id: int, *, lock: bool = F
     if row is None:
         raise UnknownChannel
     return _channel(row)
-
-
-def _subscribe(connection: Connection, channel_id: int, wanted: Subscription) -> None:
-    lists = {name: _text(getattr(wanted, name)) for name in ("kinds", "accounts", "tags")}
-    connection.execute(insert(subscriptions).values(channel_id=channel_id, **lists))
-
-
-def _text(names: tuple[str, ...]) -> str:
-    return msgspec.json.encode(sorted(set(names))).decode() if names else ""
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(msgspec.json.decode(text, type=list[str])) if text else ()
 
 
 _PLAIN: Final = ("name", "service", "language", "buyer_words", "active", "version", "created_at_ms", "changed_at_ms")

@@ -52,6 +52,7 @@ from shoal.api.routes import (
     logs,
     me,
     messages,
+    notification_channels,
     ops,
     orders,
     pictures,
@@ -104,7 +105,8 @@ _ROUTES = [
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
         system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        incidents, reference, pictures, cookie_check, proxy_check, qr_logins, live, console, help_pages,
+        notification_channels, incidents, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
+        help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""

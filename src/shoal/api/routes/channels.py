@@ -18,9 +18,11 @@ from shoal.api.schemas.channels import (
     ChannelShape,
     ServiceList,
     SubscriptionBody,
+    SubscriptionList,
     SubscriptionShape,
     TestAnswer,
     channel_shape,
+    channel_subscription_shape,
     service_list,
     subscription_shape,
 )
@@ -33,7 +35,8 @@ from shoal.auth.users import User
 from shoal.errors import StaleGeneration
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
-from shoal.notices.channels import Channel, Subscription
+from shoal.notices.channels import Channel
+from shoal.notices.subscriptions import Subscription
 from shoal.notices.transport import Level, Message, Outcome
 
 routes = Routes(tags=["notices"])
@@ -67,7 +70,7 @@ async def add_channel(body: ChannelBody, server: TheServer, me: Me, origin: Orig
     A service inside the server's network (ntfy or Gotify at home) needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
     """
     made = await server.notices.channels.create(me.id, body.service, _plain(body.fields), _values(body))
-    await _noted(server, me, origin, AuditEvent.CHANNEL_ADDED, made)
+    await note_change(server, me, origin, AuditEvent.CHANNEL_ADDED, made)
     return _answered(response, made)
 
 
@@ -102,7 +105,7 @@ async def change_channel(
         more: dict[str, Any] = {"generation": now.version, "etag": etag(now.version)}
         error.params.update(more, current=jsonable_encoder(channel_shape(now)))
         raise
-    await _noted(server, me, origin, AuditEvent.CHANNEL_CHANGED, after)
+    await note_change(server, me, origin, AuditEvent.CHANNEL_CHANGED, after)
     return _answered(response, after)
 
 
@@ -110,7 +113,7 @@ async def change_channel(
 async def remove_channel(channel_id: ChannelId, server: TheServer, me: Me, origin: Origin) -> ChannelRemoved:
     """Remove a channel with its history. What waits to be told over it is not told."""
     removed = await server.notices.channels.remove(me.id, channel_id)
-    await _noted(server, me, origin, AuditEvent.CHANNEL_REMOVED, removed)
+    await note_change(server, me, origin, AuditEvent.CHANNEL_REMOVED, removed)
     return ChannelRemoved(id=removed.id)
 
 
@@ -130,11 +133,16 @@ async def test_channel(channel_id: ChannelId, server: TheServer, me: Me) -> Test
     return TestAnswer(sent=sent.outcome is Outcome.SENT, answer=sent.answer)
 
 
+@routes.get("/subscriptions", summary="List what your channels tell of", responses=problems(401, 403, 503))
+async def list_subscriptions(server: TheServer, me: Me) -> SubscriptionList:
+    """List of what each of the caller's channels tells."""
+    found = await server.notices.channels.subscriptions(me.id)
+    return SubscriptionList(items=[channel_subscription_shape(number, one) for number, one in found.items()])
+
+
 @routes.get("/channels/{channel_id}/subscriptions", summary="Get what a channel tells of", responses=_ONE)
 async def get_subscriptions(channel_id: ChannelId, server: TheServer, me: Me) -> SubscriptionShape:
-    """Return the kinds of incidents, the accounts and the tags of which the channel tells. An empty list does not
-    limit.
-    """
+    """Return the kinds of incidents and the accounts of which the channel tells. An empty list does not limit."""
     await server.notices.channels.get(me.id, channel_id)
     return subscription_shape(await server.notices.channels.subscription(channel_id))
 
@@ -145,17 +153,18 @@ async def get_subscriptions(channel_id: ChannelId, server: TheServer, me: Me) ->
     responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
 async def set_subscriptions(
-    channel_id: ChannelId, body: SubscriptionBody, server: TheServer, me: Me
+    channel_id: ChannelId, body: SubscriptionBody, server: TheServer, me: Me, origin: Origin
 ) -> SubscriptionShape:
-    """Set of what the channel tells: only these kinds, of these accounts or of accounts with one of these tags.
+    """Set of what the channel tells: only these kinds, of these accounts. `tags` is empty: accounts have no tags yet.
 
     Accounts must be the caller's or shared with the caller; when a share ends, the channel tells no more of it.
     """
     wanted = Subscription(kinds=tuple(body.kinds), accounts=tuple(body.accounts), tags=tuple(body.tags))
     for account_id in wanted.accounts:
         server.authorization.require(Principal(user=me), account_id, Permission.READ)
-    await server.notices.channels.subscribe(me.id, channel_id, wanted)
-    return subscription_shape(await server.notices.channels.subscription(channel_id))
+    channel, found = await server.notices.channels.subscribe(me.id, channel_id, lambda _: wanted)
+    await note_change(server, me, origin, AuditEvent.CHANNEL_CHANGED, channel)
+    return subscription_shape(found)
 
 
 def _plain(fields: Any) -> dict[str, str]:
@@ -178,7 +187,8 @@ def _answered(response: Response, channel: Channel) -> ChannelShape:
     return channel_shape(channel)
 
 
-async def _noted(server: Server, me: User, origin: str, event: AuditEvent, channel: Channel) -> None:
+async def note_change(server: Server, me: User, origin: str, event: AuditEvent, channel: Channel) -> None:
+    """Note in the audit log what was done to a channel, without its address."""
     await server.audit_log.record(
         event,
         actor=actor_of(me),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
 from shoal.api.schemas.request_texts import Text
-from shoal.api.schemas.responses import example
+from shoal.api.schemas.responses import example, old_time
 from shoal.errors import InvalidInput
 from shoal.goods.card_rules import CardRule
 from shoal.goods.cards import Card, CardType, type_of
@@ -159,8 +158,8 @@ def card_shape(goods: Goods, card: Card, *, free: int, supplier: Supplier | None
         spec_name=card.spec_name,
         spec_value=card.spec_value,
         free=free,
-        created_at=_time(goods.created_at_ms),
-        updated_at=_time(goods.changed_at_ms),
+        created_at=old_time(goods.created_at_ms),
+        updated_at=old_time(goods.changed_at_ms),
     )
 
 
@@ -179,8 +178,8 @@ def card_rule_shape(rule: CardRule, goods: Goods, card: Card) -> CardRuleShape:
         is_multi_spec=bool(card.spec_value),
         spec_name=card.spec_name,
         spec_value=card.spec_value,
-        created_at=_time(goods.created_at_ms),
-        updated_at=_time(goods.changed_at_ms),
+        created_at=old_time(goods.created_at_ms),
+        updated_at=old_time(goods.changed_at_ms),
     )
 
 
@@ -228,8 +227,3 @@ def _json(sent: Any) -> Any:
         return json.loads(sent) if isinstance(sent, str) else sent
     except (ValueError, RecursionError):
         raise InvalidInput("no JSON", code="bad_api_config") from None
-
-
-def _time(at_ms: int) -> str:
-    """Return a time as that system writes it: UTC, to the second."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

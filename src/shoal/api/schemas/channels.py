@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from shoal.api.schemas.request_texts import Secret, Text, body_example
 from shoal.api.schemas.responses import example, rfc3339
-from shoal.notices.channels import Channel, Quiet, Subscription
+from shoal.notices.channels import Channel, Quiet
 from shoal.notices.services import SERVICES, Service
+from shoal.notices.subscriptions import Subscription
 
 LanguageShape = Literal["zh", "en"]
 LeastShape = Literal["info", "warning", "urgent"]
@@ -20,6 +21,7 @@ _CHANNEL: dict[str, Any] = {
     "least": "warning", "buyer_words": False, "active": True, "created_at": "2026-01-02T03:04:05.000Z",
     "changed_at": "2026-01-02T03:04:05.000Z",
 }  # fmt: skip
+_SUBSCRIPTION: dict[str, Any] = {"kinds": ["parked"], "accounts": ["my-shop"], "tags": [], "nothing": False}
 _FIELD = {"name": "token", "optional": False, "secret": True, "default": "", "choices": []}
 
 
@@ -66,7 +68,7 @@ class ChannelPatch(BaseModel):
 
 
 class SubscriptionBody(BaseModel):
-    """Of what a channel tells. An empty list does not limit; an incident must fit each list."""
+    """Of what a channel tells. An empty list does not limit; an incident must fit each list. ``tags`` is empty."""
 
     model_config = body_example(kinds=["parked"], accounts=["my-shop"], tags=[])
     kinds: list[Text] = []
@@ -124,12 +126,27 @@ class TestAnswer(BaseModel):
 
 
 class SubscriptionShape(BaseModel):
-    """Of what a channel tells. An empty list does not limit."""
+    """Of what a channel tells. An empty list does not limit; with ``nothing`` it tells of nothing at all."""
 
-    model_config = example(kinds=["parked"], accounts=["my-shop"], tags=[])
+    model_config = example(**_SUBSCRIPTION)
     kinds: list[str]
     accounts: list[str]
     tags: list[str]
+    nothing: bool
+
+
+class ChannelSubscription(SubscriptionShape):
+    """Of what one channel tells."""
+
+    model_config = example(channel_id=3, **_SUBSCRIPTION)
+    channel_id: int
+
+
+class SubscriptionList(BaseModel):
+    """Of what each channel of the caller tells."""
+
+    model_config = example(items=[{"channel_id": 3, **_SUBSCRIPTION}])
+    items: list[ChannelSubscription]
 
 
 class FieldShape(BaseModel):
@@ -178,7 +195,17 @@ def channel_shape(channel: Channel) -> ChannelShape:
 
 def subscription_shape(found: Subscription) -> SubscriptionShape:
     """Return of what a channel tells."""
-    return SubscriptionShape(kinds=list(found.kinds), accounts=list(found.accounts), tags=list(found.tags))
+    return SubscriptionShape(**_told(found))
+
+
+def channel_subscription_shape(channel_id: int, found: Subscription) -> ChannelSubscription:
+    """Return of what one channel tells, with its id."""
+    return ChannelSubscription(channel_id=channel_id, **_told(found))
+
+
+def _told(found: Subscription) -> dict[str, Any]:
+    lists = {name: list(getattr(found, name)) for name in ("kinds", "accounts", "tags")}
+    return {**lists, "nothing": found.nothing}
 
 
 def service_list() -> ServiceList:

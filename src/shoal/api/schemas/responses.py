@@ -37,6 +37,11 @@ def rfc3339(at_ms: int) -> str:
     )
 
 
+def old_time(at_ms: int) -> str:
+    """Return a time as the older system writes it: UTC, to the second."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def maybe_rfc3339(at_ms: int | None) -> str | None:
     """Return a time as text, or ``None``."""
     return None if at_ms is None else rfc3339(at_ms)
