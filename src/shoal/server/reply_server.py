@@ -151,6 +151,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        psutil.cpu_percent(interval=None)  # the first answer is always 0
         async with Closing() as closing:
             async with _explained():
                 app.state.server, first, app.state.started = await _open(settings, connect, closing)
@@ -194,7 +195,6 @@ async def _open(
     settings: Settings, connect: Connect | None, closing: Closing
 ) -> tuple[Server, FirstEntry | None, asyncio.Task[None]]:
     """Open every component, room by room. Open components are closed in reverse order, also when a later one fails."""
-    psutil.cpu_percent(interval=None)  # the first answer is always 0
     enter = closing.enter_async_context
     storage = await enter(open_storage(settings))
     users = await enter(open_users(storage, settings))
