@@ -14,7 +14,8 @@ from shoal.accounts.account import AccountState, Observation, ParkReason, StopRe
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
 from shoal.errors import NotApplied
-from shoal.goods.bindings import bind_units, release_units
+from shoal.goods.bindings import bind_free_unit, bind_units, release_units
+from shoal.goods.goods import GoodsKind
 from shoal.goods.goods_store import GoodsStore
 from shoal.goods.imports import Imports
 from shoal.goods.unit_lines import Line, SentLines
@@ -25,6 +26,7 @@ from shoal.orders.order_status import OrderStatus
 from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.goods_tables import units
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.incident_rows import REMIND_AFTER_MS, Opening, close_incidents, open_incidents
 from shoal.storage.notice_tables import incidents
@@ -218,6 +220,39 @@ async def test_a_stock_that_runs_low_and_out_is_told_and_its_refilling_ends_it(
     assert await live() == [("low_stock", owner)]
     await fill("b1", "b2", "b3", "b4")
     assert await live() == []
+
+
+async def test_only_a_stock_that_is_for_sale_and_had_units_runs_out(
+    database: Database, vault: Vault, clock: Clock
+) -> None:
+    owner, store = await an_owner(database), GoodsStore(database, now_ms=clock)
+    imports = Imports(database, await unit_texts(database, vault), now_ms=clock)
+
+    async def live() -> list[str]:
+        return [row.kind for row in await rows(database) if not row.over]
+
+    for kind in (GoodsKind.FIXED, GoodsKind.STOCK):
+        made = await some_goods(database, owner, name=kind.value, kind=kind)
+        await store.change(made.id, {"low_at": 3}, by())
+    assert await live() == []
+    await imports.run(made, SentLines(lines=[Line(1, "a1")]), by())
+    await store.change(made.id, {"low_at": 4}, by())
+    assert await live() == ["low_stock"]
+    await store.change(made.id, {"active": False}, by())
+    assert await live() == []
+    await store.change(made.id, {"active": True}, by())
+    assert await live() == ["low_stock"]
+
+
+async def test_a_supplier_is_never_out_of_stock(database: Database, clock: Clock) -> None:
+    """A unit that came back free, as of a cancelled order, is the first to go out again."""
+    named = {"name": "月卡", "kind": GoodsKind.SUPPLIER}
+    goods = await GoodsStore(database).create(await an_owner(database), named, by(), supplier=b"sealed")
+    row = {"goods_id": goods.id, "owner_id": goods.owner_id, "state": "free", "sealed": b"x", "digest": b"d"}
+    await changed(database, insert(units).values(row))
+    bound = await database.write(lambda c: bind_free_unit(c, goods, unb="1", order_id="o1", unit_no=1, by=by()))
+    assert bound is not None
+    assert await rows(database) == []
 
 
 async def test_a_sign_in_from_a_new_address_is_told_once(database: Database, clock: Clock) -> None:

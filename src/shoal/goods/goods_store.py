@@ -25,6 +25,8 @@ MAX_GOODS: Final = 1_000
 """How many goods one owner may have."""
 PACE_DAYS: Final = 7
 _DAY_MS: Final = 86_400_000
+_OF_LEVEL: Final = frozenset({"low_at", "active", "uses_each"})
+"""The fields on which it depends whether the stock counts as low or empty."""
 _COLUMNS = [column for column in goods.c if column.name != "supplier_sealed"]
 
 SupplierEdit = Callable[[bytes | None], tuple[bytes | None, list[str]]]
@@ -177,7 +179,7 @@ class GoodsStore:
             if "uses_each" in differing:
                 _fit_to_uses(connection, after, now)
             write_history(connection, replace(by, at_ms=now), StockEvent.CHANGED, goods_id=goods_id, facts=differing)
-            if "low_at" in differing:
+            if differing.keys() & _OF_LEVEL:
                 note_more(connection, goods_id, now)
                 note_fewer(connection, goods_id, now)
             return after
@@ -197,6 +199,7 @@ class GoodsStore:
             if connection.scalar(used):
                 raise Conflict("the goods have units", code="goods_in_use")
             connection.execute(delete(goods).where(goods.c.id == goods_id))
+            note_more(connection, goods_id, self._now_ms())
 
         await self._database.write(job)
         log.info("goods deleted", goods=goods_id, actor=by.actor, op=by.op_id)
