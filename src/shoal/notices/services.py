@@ -25,9 +25,10 @@ MOST_CHARACTERS: Final = 1_000
 """How long a field may be."""
 _WORD: Final = r"[A-Za-z0-9_-]{1,200}"
 _SPT: Final = "SPT_"
-_MAIL: Final = r"[^\s@<>,;:\"\\()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}"
-_HOST: Final = r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}"
-_PORT: Final = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]"
+_NAME: Final = r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*"
+_MAIL: Final = rf"(?:(?![@<>,;:\"\\()\[\]])[!-~]){{1,64}}@(?:{_NAME})"
+_HOST: Final = rf"{_NAME}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+_PORT: Final = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 _SERVER: Final = r"https?://[^\s@?#]+"
 
 Fields = Mapping[str, str]
