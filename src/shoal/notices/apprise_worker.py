@@ -85,12 +85,15 @@ def bind_requests(authorities: str) -> None:
             "proxies": {"http": _work.proxy, "https": _work.proxy},
             "allow_redirects": False,
             "verify": authorities or True,
-            "stream": False,
+            "stream": True,
         }
         answer = send(self, *arguments, **options)
+        # A small answer may unpack to gigabytes: no more of it than this is ever in memory.
+        vars(answer)["_content"] = answer.raw.read(4 * MOST_BODY, decode_content=True)
+        answer.close()
         reply: Reply = _work.reply
         reply.status, reply.retry_after = answer.status_code, answer.headers.get("Retry-After", "")
-        reply.body = answer.content[: 4 * MOST_BODY].decode("utf-8", "replace")[:MOST_BODY]
+        reply.body = answer.content.decode("utf-8", "replace")[:MOST_BODY]
         return answer
 
     def begun(self: HTTPConnection, *arguments: Any, **options: Any) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from shoal.accounts.observed_state import storable
 from shoal.language.catalogue import say
@@ -19,6 +23,8 @@ from shoal.notices.transport import Level, Message, Outcome, Sent
 
 _KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
 _SHORTEST_SECRET = 4
+_SHORTEST_PART = 8
+"""Shorter parts of an address are common words, such as ``hook``."""
 _LINK_ASIDE = frozenset({"bark", "ntfy"})
 """Services whose messages lead somewhere when they are touched; for others the link stands in the text."""
 
@@ -41,7 +47,7 @@ class ServiceSender:
             title, body = _fitted(service, message)
             address = service.address(fields, replace(message, title=title, body=body))
             attempt = await self._apprise.send(address, title=title, body=body, kind=_KINDS[message.level])
-            sent = _outcome(service, attempt, language)
+            sent = _outcome(service, attempt, language, partial(_without_secrets, service, fields))
         answer = storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER)
         return Sent(outcome=sent.outcome, answer=answer, retry_after=sent.retry_after)
 
@@ -64,7 +70,8 @@ def _fitted(service: Service, message: Message) -> tuple[str, str]:
     return title, f"{cut(message.body, service.most_body - len(link.encode()) - len(title.encode()) - 2)}{link}"
 
 
-def _outcome(service: Service, attempt: Attempt, language: Language) -> Sent:
+def _outcome(service: Service, attempt: Attempt, language: Language, hide: Callable[[str], str]) -> Sent:
+    """Return the outcome. ``hide`` hides secrets before the answer is cut: a part of one would stay."""
     passed, reply = attempt.passed, attempt.reply
     if passed.refused:
         return Sent(outcome=Outcome.FAILED, answer=say("channels.refused", language, host=passed.refused[-1]))
@@ -74,7 +81,7 @@ def _outcome(service: Service, attempt: Attempt, language: Language) -> Sent:
         taken = was_taken(service.name, reply.status, reply.body)
         return Sent(
             outcome=Outcome.SENT if taken else Outcome.FAILED,
-            answer=shown(reply.status, reply.body),
+            answer=shown(reply.status, hide(reply.body)),
             retry_after=None if taken else wait_of(reply.retry_after, reply.body),
         )
     if not passed.connections or (reply is not None and not reply.began):
@@ -83,8 +90,19 @@ def _outcome(service: Service, attempt: Attempt, language: Language) -> Sent:
 
 
 def _without_secrets(service: Service, fields: Fields, answer: str) -> str:
-    for field in service.fields:
-        value = fields.get(field.name, "")
-        if field.secret and len(value) >= _SHORTEST_SECRET:
-            answer = answer.replace(value, "***")
+    values = [fields[field.name] for field in service.fields if field.secret and field.name in fields]
+    parts = {form for value in values for form in _forms(value) if len(form) >= _SHORTEST_SECRET}
+    for part in sorted(parts, key=len, reverse=True):
+        answer = answer.replace(part, "***")
     return answer
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield a secret as an answer may repeat it: encoded, and of an address what follows the host, and its parts."""
+    yield from (value, quote(value), quote(value, safe=""), json.dumps(value)[1:-1])
+    if "://" in value:
+        parts = urlsplit(value)
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        secrets = [*parts.path.split("/"), *(word for pair in parse_qsl(parts.query) for word in pair)]
+        for part in [target, *(secret for secret in secrets if len(secret) >= _SHORTEST_PART)]:
+            yield from (part, quote(part), unquote(part))

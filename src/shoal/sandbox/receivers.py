@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -23,7 +25,9 @@ from shoal.sandbox.clock import wall_ms
 
 KEPT: Final = 50_000
 """how many notices are kept"""
-ReceiverFault = Literal["slow", "too_many", "http_500", "error_body", "closing", "redirect", "huge", "page", "echo"]
+ReceiverFault = Literal[
+    "slow", "too_many", "http_500", "error_body", "closing", "redirect", "huge", "packed", "page", "echo"
+]
 
 _ANSWERS: Final[dict[str, tuple[Any, Any]]] = {
     "dingtalk": ({"errcode": 0, "errmsg": "ok"}, {"errcode": 310000, "errmsg": "keywords not in content"}),
@@ -166,10 +170,18 @@ def _answer(service: str, fault: LaidFault | None, asked: dict[str, Any]) -> Res
         "error_body": lambda: JSONResponse(bad),
         "redirect": lambda: RedirectResponse("http://169.254.169.254/latest/meta-data"),
         "huge": lambda: Response(b"x" * (8 << 20)),
+        "packed": lambda: Response(_packed(), headers={"Content-Encoding": "gzip"}),
         "echo": lambda: JSONResponse({"bad request": asked}, 400),
         "page": lambda: Response("<html>Please log in to the network</html>", media_type="text/html"),
     }
     return answers.get(fault.kind if fault is not None else "", lambda: JSONResponse(good))()
+
+
+@cache
+def _packed() -> bytes:
+    """Return 128 MiB of spaces as gzip packs them."""
+    packer = zlib.compressobj(1, wbits=31)
+    return b"".join(packer.compress(b" " * (1 << 20)) for _ in range(128)) + packer.flush()
 
 
 def _read(raw: bytes) -> Any:

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,7 +143,7 @@ async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatc
     assert (await outcome("redirect"))[0] is Outcome.FAILED
     assert "169.254.169.254" not in {host for host, _ in services.asked}, "it is not followed"
     assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已经发出，但没有收到回答")
-    assert (await outcome("huge", "webhook"))[0] is Outcome.UNCERTAIN
+    assert (await outcome("huge", "webhook"))[0] is Outcome.SENT, "only its beginning is read"
     with monkeypatch.context() as hurried:
         hurried.setattr(made.apprise, "_send_seconds", 0.5)
         assert (await outcome("slow", seconds=600.0))[0] is Outcome.UNCERTAIN
@@ -169,6 +170,27 @@ async def test_an_answer_that_repeats_the_request_shows_no_secret(made: Sending)
         secrets = [kept[field.name] for field in SERVICES[name].fields if field.secret and field.name in kept]
         assert secrets
         assert not [secret for secret in secrets if secret in sent.answer], sent.answer
+    hook = {"url": "https://hooks.shop.example/hook/long%20word?key=other-long-word", "authorization": "x" * 400}
+    sent = await made.sender.send(SERVICES["webhook"], SERVICES["webhook"].checked(hook), MESSAGE)
+    assert not [part for part in ("long", "key=", "xxxx") if part in sent.answer], sent.answer
+
+
+async def test_a_small_answer_that_unpacks_to_much_takes_no_memory(
+    made: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(made.apprise, "_send_seconds", 60.0)
+    before = _most_memory(await _started(made))
+    made.services.fault("packed")
+    assert (await _send(made, "webhook")).answer == "HTTP 200"
+    assert _most_memory(made.apprise.pid) - before < 32 << 10
+
+
+def _most_memory(pid: int | None) -> int:
+    """The most memory that a process ever had, in KB."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("only Linux tells")
+    return int(status.read_text().partition("VmHWM:")[2].split()[0])
 
 
 async def test_the_process_starts_for_the_first_message_and_ends_when_unused(
