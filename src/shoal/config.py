@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     site_upload_url: str = "https://stream-upload.goofish.com"
     """URL for uploads of pictures to Xianyu. Change it only to use the sandbox."""
     public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
-    """URL at which phones and other machines reach the console. Notices have links only when it is set; nothing is sent
-    to it. Set it to open the right page from a notice."""
+    """URL at which phones and other machines reach this server, such as `https://shoal.example.com`. Notices have links
+    only when it is set; nothing is sent to it. Set it to open the right page from a notice."""
     chrome_version: int = Field(151, ge=100, le=999)
     """Version of Chrome that a shop presents to the site when the browser of its cookie is not known, and after a QR
     login. 151 was seen at the site on 2026-08-28; each release renews it. Raise it when your own Chrome is newer."""

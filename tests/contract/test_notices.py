@@ -58,7 +58,7 @@ async def test_a_begin_and_an_end_are_told_once_however_often_it_is_looked(
     await teller.happens(parked(clock))
     await teller.after(10, every=1)
     ((number, message),) = teller.transport.messages
-    assert (number, message.url) == (channel, "https://shoal.example/accounts/shop")
+    assert (number, message.url) == (channel, "https://shoal.example/console/accounts/shop")
     assert message.title == "Shop “shop” needs you: Xianyu asked for verification (risk control)"
     assert (message.level, message.language, message.maybe_again) == ("urgent", "en", False)
     await teller.ends(parked(clock))

@@ -47,7 +47,7 @@ async def test_a_buyer_who_waits_is_told_to_those_who_asked_and_once_an_hour_for
         await teller.after(10)
     await teller.after(MINUTE)
     assert [(number, message.url) for number, message in teller.transport.messages] == [
-        (asked_for, "https://shoal.example/conversations/shop/5")
+        (asked_for, "https://shoal.example/console/conversations/shop/5")
     ]
     await writes("5")
     await writes("6")

@@ -29,7 +29,7 @@ def message_of(one: Claim, public_url: str) -> Message:
         lines = [say("incident.line", language, title=told_title(told, language)) for told in one.told[:MOST_LINES]]
         if len(one.told) > MOST_LINES:
             lines.append(say("incident.more", language, count=len(one.told) - MOST_LINES))
-        body, url = "\n".join(lines), public_url
+        body, url = "\n".join(lines), console_url(public_url)
     if one.maybe_again:
         title = say("incident.maybe_again", language, title=title)
     return Message(
@@ -68,10 +68,13 @@ def do_of(kind: IncidentKind, detail: str, language: Language) -> str:
     return say(f"incident.do.{kind.value}", language, reason=_reason(kind, detail, language))
 
 
+def console_url(public_url: str, page: str = "") -> str:
+    """Return the address of a page of the console; empty without a public address. It may name the console."""
+    return f"{public_url.rstrip('/').removesuffix('/console')}/console/{page}" if public_url else ""
+
+
 def link_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object], public_url: str) -> str:
     """Return the address of the page on which to act; empty without a public address."""
-    if not public_url:
-        return ""
     account = quote(account_id or "", safe="")
     if kind in _OF_ORDERS:
         page = f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"
@@ -82,7 +85,7 @@ def link_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
         page = f"conversations/{account}/{chat}" if kind is IncidentKind.BUYER_WAITS else f"accounts/{account}"
     else:
         page = "settings/me" if kind is IncidentKind.NEW_ADDRESS else ""
-    return f"{public_url.rstrip('/')}/{page}"
+    return console_url(public_url, page)
 
 
 def _is_over(told: Told) -> bool:

@@ -84,5 +84,9 @@ def test_what_is_over_by_the_time_it_is_told_says_so() -> None:
 
 def test_an_id_cannot_lead_a_link_elsewhere() -> None:
     link = link_of(IncidentKind.ORDER_PROBLEM, "a b/../c", {"order_id": "../x?y"}, "https://shoal.example/base/")
-    assert link == "https://shoal.example/base/orders/a%20b%2F..%2Fc/..%2Fx%3Fy"
+    assert link == "https://shoal.example/base/console/orders/a%20b%2F..%2Fc/..%2Fx%3Fy"
+    assert (
+        link_of(IncidentKind.PARKED, "shop", {}, "https://a.example/console/")
+        == "https://a.example/console/accounts/shop"
+    )
     assert link_of(IncidentKind.PARKED, "shop", {}, "") == ""

@@ -2446,30 +2446,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/goods/{goods_id}/units/{unit_id}/give-back": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Give units of an order back
-         * @description Part the order that has a unit from all its units that its buyer does not have: they are free again.
-         *
-         *     For an order that nothing serves any more: its shop was removed, you shipped it by hand, or it ended and the site
-         *     did not say so. A unit whose message arrived stays with its order. A unit that may have arrived, or that a person
-         *     revealed, needs `never_arrived`; otherwise nothing is given back (409).
-         */
-        post: operations["give_back"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/goods/{goods_id}/batches/{batch_id}/undo": {
         parameters: {
             query?: never;
@@ -2593,8 +2569,7 @@ export interface paths {
         /**
          * Change a card
          * @description Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
-         *     is sent back as it was shown stays. The delivery rules of the card follow
-         *     what is named; the rest of them stays as it is.
+         *     is sent back as it was shown stays. The delivery rules of the card follow.
          */
         put: operations["change_card"];
         post?: never;
@@ -2618,7 +2593,7 @@ export interface paths {
         get?: never;
         /**
          * Set the picture of a card
-         * @description Store a picture and let a card send it. Fields that are left out stay.
+         * @description Store a picture and let a card send it.
          */
         put: operations["set_card_picture"];
         post?: never;
@@ -2665,8 +2640,7 @@ export interface paths {
          * Add a delivery rule by keyword
          * @description Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
          *
-         *     The spec, the delay and the text are those of the card. All shops get it or none. A shop that is added later has
-         *     no such rule.
+         *     The spec, the delay and the text are those of the card. A shop that is added later has no such rule.
          */
         post: operations["add_card_rule"];
         delete?: never;
@@ -2689,16 +2663,179 @@ export interface paths {
         get: operations["get_card_rule"];
         /**
          * Change a delivery rule by keyword
-         * @description Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
-         *     the request does not name stays, such as a confirmation that was set in the console.
+         * @description Put this rule in the place of another on each shop. Its id follows from keyword and card.
          */
         put: operations["change_card_rule"];
         post?: never;
         /**
          * Delete a delivery rule by keyword
-         * @description Take a rule by title from each of the caller's shops, from all or none.
+         * @description Take a rule by title from each of the caller's shops.
          */
         delete: operations["delete_card_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List services for notices
+         * @description List the services that a channel may use, each with its fields. The address that a service shows may be pasted
+         *     into the field of its token.
+         */
+        get: operations["list_channel_services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your channels
+         * @description List where the caller is told of incidents. Addresses are secrets and never shown.
+         */
+        get: operations["list_channels"];
+        put?: never;
+        /**
+         * Add a channel
+         * @description Add a channel. It tells of everything until `PUT /channels/{channel_id}/subscriptions` says of what.
+         *
+         *     A service inside the server's network (ntfy or Gotify at home) needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
+         */
+        post: operations["add_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a channel
+         * @description Return a channel, and the ETag for a change.
+         */
+        get: operations["get_channel"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a channel
+         * @description Remove a channel with its history. What waits to be told over it is not told.
+         */
+        delete: operations["remove_channel"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a channel
+         * @description Change what is sent. The service never changes: add another channel.
+         */
+        patch: operations["change_channel"];
+        trace?: never;
+    };
+    "/channels/{channel_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test
+         * @description Send a test message now, also in quiet hours, and return the service's own answer.
+         */
+        post: operations["test_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/channels/{channel_id}/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what a channel tells of
+         * @description Return the kinds of incidents, the accounts and the tags of which the channel tells. An empty list does not
+         *     limit.
+         */
+        get: operations["get_subscriptions"];
+        /**
+         * Set what a channel tells of
+         * @description Set of what the channel tells: only these kinds, of these accounts or of accounts with one of these tags.
+         *
+         *     Accounts must be the caller's or shared with the caller; when a share ends, the channel tells no more of it.
+         */
+        put: operations["set_subscriptions"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List incidents
+         * @description List what stopped a shop of the caller or needs its owner, newest first.
+         *
+         *     Also the caller's own stocks and sign-ins; for administrators, what is of the server.
+         */
+        get: operations["list_incidents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your notices
+         * @description List the notices of the caller's channels, newest first, also those that failed or were given up.
+         */
+        get: operations["list_notices"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3199,7 +3336,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "channel_added" | "channel_changed" | "channel_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -3455,18 +3592,36 @@ export interface components {
             image: string;
             /** Name */
             name: string;
-            /** Description */
-            description?: string | null;
-            /** Delay Seconds */
-            delay_seconds?: number | null;
-            /** Enabled */
-            enabled?: boolean | null;
-            /** Is Multi Spec */
-            is_multi_spec?: boolean | null;
-            /** Spec Name */
-            spec_name?: string | null;
-            /** Spec Value */
-            spec_value?: string | null;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Delay Seconds
+             * @default 0
+             */
+            delay_seconds: number;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Is Multi Spec
+             * @default false
+             */
+            is_multi_spec: boolean;
+            /**
+             * Spec Name
+             * @default
+             */
+            spec_name: string;
+            /**
+             * Spec Value
+             * @default
+             */
+            spec_value: string;
         };
         /**
          * BrowserBody
@@ -3701,6 +3856,177 @@ export interface components {
              * Format: password
              */
             new_password: string;
+        };
+        /**
+         * ChannelBody
+         * @description A new channel. ``fields`` are those that ``GET /channels/services`` names for the service.
+         * @example {
+         *       "fields": {
+         *         "token": "0a1b2c"
+         *       },
+         *       "language": "zh",
+         *       "least": "warning",
+         *       "name": "值班群",
+         *       "quiet": {
+         *         "from": "23:00",
+         *         "to": "08:00",
+         *         "zone": "Asia/Shanghai"
+         *       },
+         *       "service": "dingtalk"
+         *     }
+         */
+        ChannelBody: {
+            /** Name */
+            name: string;
+            /** Service */
+            service: string;
+            /** Fields */
+            fields: {
+                [key: string]: string;
+            };
+            /**
+             * Language
+             * @default zh
+             * @enum {string}
+             */
+            language: "zh" | "en";
+            quiet?: components["schemas"]["QuietHours"] | null;
+            /**
+             * Least
+             * @default info
+             * @enum {string}
+             */
+            least: "info" | "warning" | "urgent";
+            /**
+             * Buyer Words
+             * @default false
+             */
+            buyer_words: boolean;
+            /**
+             * Active
+             * @default true
+             */
+            active: boolean;
+        };
+        /**
+         * ChannelList
+         * @description The caller's channels, in the order in which they were made.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "address": "dingtalk://***",
+         *           "buyer_words": false,
+         *           "changed_at": "2026-01-02T03:04:05.000Z",
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "id": 3,
+         *           "language": "zh",
+         *           "least": "warning",
+         *           "name": "值班群",
+         *           "quiet": {
+         *             "from": "23:00",
+         *             "to": "08:00",
+         *             "zone": "Asia/Shanghai"
+         *           },
+         *           "service": "dingtalk"
+         *         }
+         *       ]
+         *     }
+         */
+        ChannelList: {
+            /** Items */
+            items: components["schemas"]["ChannelShape"][];
+        };
+        /**
+         * ChannelPatch
+         * @description What to change; what is left out stays. ``fields`` replaces the whole address, ``quiet: null`` ends the hours.
+         * @example {
+         *       "least": "urgent"
+         *     }
+         */
+        ChannelPatch: {
+            /** Name */
+            name?: string | null;
+            /** Fields */
+            fields?: {
+                [key: string]: string;
+            } | null;
+            /** Language */
+            language?: ("zh" | "en") | null;
+            quiet?: components["schemas"]["QuietHours"] | null;
+            /** Least */
+            least?: ("info" | "warning" | "urgent") | null;
+            /** Buyer Words */
+            buyer_words?: boolean | null;
+            /** Active */
+            active?: boolean | null;
+        };
+        /**
+         * ChannelRemoved
+         * @description The channel was removed.
+         * @example {
+         *       "id": 3,
+         *       "msg": "removed"
+         *     }
+         */
+        ChannelRemoved: {
+            /**
+             * Msg
+             * @default removed
+             */
+            msg: string;
+            /** Id */
+            id: number;
+        };
+        /**
+         * ChannelShape
+         * @description One channel. ``buyer_words``: its notices may quote buyers.
+         * @example {
+         *       "active": true,
+         *       "address": "dingtalk://***",
+         *       "buyer_words": false,
+         *       "changed_at": "2026-01-02T03:04:05.000Z",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "id": 3,
+         *       "language": "zh",
+         *       "least": "warning",
+         *       "name": "值班群",
+         *       "quiet": {
+         *         "from": "23:00",
+         *         "to": "08:00",
+         *         "zone": "Asia/Shanghai"
+         *       },
+         *       "service": "dingtalk"
+         *     }
+         */
+        ChannelShape: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Service */
+            service: string;
+            /** Address */
+            address: string;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "zh" | "en";
+            quiet: components["schemas"]["QuietShape"] | null;
+            /**
+             * Least
+             * @enum {string}
+             */
+            least: "info" | "warning" | "urgent";
+            /** Buyer Words */
+            buyer_words: boolean;
+            /** Active */
+            active: boolean;
+            /** Created At */
+            created_at: string;
+            /** Changed At */
+            changed_at: string;
         };
         /**
          * ChatList
@@ -4602,6 +4928,29 @@ export interface components {
             ended: number;
         };
         /**
+         * FieldShape
+         * @description One field of a service. ``choices``: the only values, when there are any.
+         * @example {
+         *       "choices": [],
+         *       "default": "",
+         *       "name": "token",
+         *       "optional": false,
+         *       "secret": true
+         *     }
+         */
+        FieldShape: {
+            /** Name */
+            name: string;
+            /** Optional */
+            optional: boolean;
+            /** Secret */
+            secret: boolean;
+            /** Default */
+            default: string;
+            /** Choices */
+            choices: string[];
+        };
+        /**
          * Form
          * @description The form of the answer.
          * @enum {string}
@@ -4770,46 +5119,6 @@ export interface components {
             fingerprint: string;
             /** Generation */
             generation: number;
-        };
-        /**
-         * GiveBackBody
-         * @description Why the order that has a unit gives its units back. ``order_id``: which order, of a reusable unit that several
-         *     have; left out: the last one. ``never_arrived``: you have looked, and what may have arrived did not.
-         * @example {
-         *       "never_arrived": false,
-         *       "reason": "已用其他方式发货"
-         *     }
-         */
-        GiveBackBody: {
-            /** Reason */
-            reason: string;
-            /**
-             * Order Id
-             * @default
-             */
-            order_id: string;
-            /**
-             * Never Arrived
-             * @default false
-             */
-            never_arrived: boolean;
-        };
-        /**
-         * GivenBackUnits
-         * @description The order that gave its units back, and their ids. They are free again.
-         * @example {
-         *       "order_id": "4501234567890123456",
-         *       "units": [
-         *         41,
-         *         42
-         *       ]
-         *     }
-         */
-        GivenBackUnits: {
-            /** Order Id */
-            order_id: string;
-            /** Units */
-            units: number[];
         };
         /**
          * GoodsBody
@@ -5230,6 +5539,78 @@ export interface components {
             why: string;
             /** Detail */
             detail: string;
+        };
+        /**
+         * IncidentKind
+         * @description What happened. The subject is an account unless another is named.
+         * @enum {string}
+         */
+        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "store_degraded" | "disk_low" | "backup_failed" | "day" | "new_address";
+        /**
+         * IncidentList
+         * @description Incidents, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account_id": "my-shop",
+         *           "count": 1,
+         *           "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
+         *           "do": "Until you have seen to it, the shop does not connect, reply or deliver.",
+         *           "id": 7,
+         *           "kind": "parked",
+         *           "level": "urgent",
+         *           "opened_at_ms": 1767323045000,
+         *           "reason": "risk_control",
+         *           "told_at_ms": 1767323046000,
+         *           "url": "https://shoal.example.com/console/accounts/my-shop"
+         *         }
+         *       ]
+         *     }
+         */
+        IncidentList: {
+            /** Items */
+            items: components["schemas"]["IncidentShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * IncidentShape
+         * @description One incident: what happened (`detail`), what to do (`do`), and the page on which to do it.
+         *
+         *     `account_id` is `null` for what is of no account: goods, a sign-in, the server. `count`: how often it came.
+         */
+        IncidentShape: {
+            /** Id */
+            id: number;
+            /** Account Id */
+            account_id: string | null;
+            kind: components["schemas"]["IncidentKind"];
+            level: components["schemas"]["Level"];
+            /** Opened At Ms */
+            opened_at_ms: number;
+            /** Closed At Ms */
+            closed_at_ms: number | null;
+            /**
+             * Told At Ms
+             * @description When its notices were planned.
+             */
+            told_at_ms: number | null;
+            /** Count */
+            count: number;
+            /**
+             * Reason
+             * @description What chooses the sentence, such as why an account is parked.
+             */
+            reason: string;
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+            /**
+             * Url
+             * @description Empty without `public_url`.
+             */
+            url: string;
         };
         /**
          * InfoChanged
@@ -6042,6 +6423,12 @@ export interface components {
             id: string;
         };
         /**
+         * Level
+         * @description How pressing a notice is; a channel may ask for those of a level and above. In rising order.
+         * @enum {string}
+         */
+        Level: "info" | "warning" | "urgent";
+        /**
          * LineShape
          * @description One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
          *
@@ -6603,6 +6990,69 @@ export interface components {
             email?: string | null;
         };
         /**
+         * NoticeList
+         * @description Notices, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "channel_id": 3,
+         *           "created_at_ms": 1767323046000,
+         *           "due_at_ms": 1767323046000,
+         *           "error": "",
+         *           "id": 12,
+         *           "incident_id": 7,
+         *           "maybe_again": false,
+         *           "phase": "begin",
+         *           "settled_at_ms": 1767323046500,
+         *           "state": "sent",
+         *           "tries": 1
+         *         }
+         *       ]
+         *     }
+         */
+        NoticeList: {
+            /** Items */
+            items: components["schemas"]["NoticeShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * NoticeShape
+         * @description One notice of a channel. A digest has no `incident_id`; the notices that it stands for have its id.
+         *
+         *     `maybe_again`: an earlier sending may have arrived. `error`: why the last try failed.
+         */
+        NoticeShape: {
+            /** Id */
+            id: number;
+            /** Incident Id */
+            incident_id: number | null;
+            /** Digest Id */
+            digest_id: number | null;
+            /** Channel Id */
+            channel_id: number;
+            phase: components["schemas"]["Phase"];
+            state: components["schemas"]["NoticeState"];
+            /** Tries */
+            tries: number;
+            /** Maybe Again */
+            maybe_again: boolean;
+            /** Error */
+            error: string;
+            /** Created At Ms */
+            created_at_ms: number;
+            /** Due At Ms */
+            due_at_ms: number;
+            /** Settled At Ms */
+            settled_at_ms: number | null;
+        };
+        /**
+         * NoticeState
+         * @description How far a notice is.
+         * @enum {string}
+         */
+        NoticeState: "waiting" | "sending" | "sent" | "failed" | "uncertain" | "given_up" | "dropped";
+        /**
          * NumberFreed
          * @description No account holds the number now. ``was``: the account that held it; it is now disabled.
          * @example {
@@ -6716,7 +7166,7 @@ export interface components {
          * @description Why an order is not served by itself. The first that applies is named.
          * @enum {string}
          */
-        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock";
+        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock";
         /**
          * OldQrCode
          * @description A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence.
@@ -6941,7 +7391,7 @@ export interface components {
          * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "uncertain_before" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
@@ -7218,6 +7668,12 @@ export interface components {
             settled: boolean;
         };
         /**
+         * Phase
+         * @description What of an incident a notice tells.
+         * @enum {string}
+         */
+        Phase: "begin" | "reminder" | "end" | "digest";
+        /**
          * PictureKept
          * @description The stored picture: its address for a rule part or a message, and its size in pixels.
          * @example {
@@ -7438,6 +7894,43 @@ export interface components {
          * @enum {string}
          */
         QrLoginState: "waiting" | "scanned" | "face_check" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
+        /**
+         * QuietHours
+         * @description Hours in which notices wait for the end of them, by the clock of a time zone. They may pass midnight.
+         * @example {
+         *       "from": "23:00",
+         *       "to": "08:00",
+         *       "zone": "Asia/Shanghai"
+         *     }
+         */
+        QuietHours: {
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            /**
+             * Zone
+             * @default Asia/Shanghai
+             */
+            zone: string;
+        };
+        /**
+         * QuietShape
+         * @description Hours in which notices wait.
+         * @example {
+         *       "from": "23:00",
+         *       "to": "08:00",
+         *       "zone": "Asia/Shanghai"
+         *     }
+         */
+        QuietShape: {
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            /** Zone */
+            zone: string;
+        };
         /**
          * ReadyAnswer
          * @description Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner.
@@ -8636,6 +9129,52 @@ export interface components {
             items: components["schemas"]["WaitingOrderShape"][];
         };
         /**
+         * ServiceList
+         * @description Every service that a channel may use.
+         * @example {
+         *       "items": [
+         *         {
+         *           "fields": [
+         *             {
+         *               "choices": [],
+         *               "default": "",
+         *               "name": "token",
+         *               "optional": false,
+         *               "secret": true
+         *             }
+         *           ],
+         *           "name": "dingtalk"
+         *         }
+         *       ]
+         *     }
+         */
+        ServiceList: {
+            /** Items */
+            items: components["schemas"]["ServiceShape"][];
+        };
+        /**
+         * ServiceShape
+         * @description A service and the fields that it needs.
+         * @example {
+         *       "fields": [
+         *         {
+         *           "choices": [],
+         *           "default": "",
+         *           "name": "token",
+         *           "optional": false,
+         *           "secret": true
+         *         }
+         *       ],
+         *       "name": "dingtalk"
+         *     }
+         */
+        ServiceShape: {
+            /** Name */
+            name: string;
+            /** Fields */
+            fields: components["schemas"]["FieldShape"][];
+        };
+        /**
          * Services
          * @description The status of each service.
          */
@@ -9083,6 +9622,57 @@ export interface components {
             until: string | null;
         };
         /**
+         * SubscriptionBody
+         * @description Of what a channel tells. An empty list does not limit; an incident must fit each list.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "kinds": [
+         *         "parked"
+         *       ],
+         *       "tags": []
+         *     }
+         */
+        SubscriptionBody: {
+            /**
+             * Kinds
+             * @default []
+             */
+            kinds: string[];
+            /**
+             * Accounts
+             * @default []
+             */
+            accounts: string[];
+            /**
+             * Tags
+             * @default []
+             */
+            tags: string[];
+        };
+        /**
+         * SubscriptionShape
+         * @description Of what a channel tells. An empty list does not limit.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "kinds": [
+         *         "parked"
+         *       ],
+         *       "tags": []
+         *     }
+         */
+        SubscriptionShape: {
+            /** Kinds */
+            kinds: string[];
+            /** Accounts */
+            accounts: string[];
+            /** Tags */
+            tags: string[];
+        };
+        /**
          * SupplierBody
          * @description How a supplier is asked for one unit. A field that is left out stays as it is, or has the value of a new one.
          *
@@ -9358,6 +9948,20 @@ export interface components {
          * @enum {string}
          */
         TakeoverReason: "human" | "taken_over" | "handed_back";
+        /**
+         * TestAnswer
+         * @description Whether the service took the test, and its own answer.
+         * @example {
+         *       "answer": "HTTP 200 {\"errcode\":0,\"errmsg\":\"ok\"}",
+         *       "sent": true
+         *     }
+         */
+        TestAnswer: {
+            /** Sent */
+            sent: boolean;
+            /** Answer */
+            answer: string;
+        };
         /**
          * Timeline
          * @description States, newest first.
@@ -22507,128 +23111,6 @@ export interface operations {
             };
         };
     };
-    give_back: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
-                "idempotency-key"?: string | null;
-            };
-            path: {
-                /** @description The unit's id. */
-                unit_id: number;
-                /** @description The id of the goods. */
-                goods_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["GiveBackBody"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["GivenBackUnits"];
-                };
-            };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request conflicts with the current state */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description If-Match does not match; `current` has the current values */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
     undo_import: {
         parameters: {
             query?: never;
@@ -24228,6 +24710,871 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_channel_services: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_channels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The channel's id. */
+                channel_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    remove_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The channel's id. */
+                channel_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelRemoved"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_channel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The channel's id. */
+                channel_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    test_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The channel's id. */
+                channel_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_subscriptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The channel's id. */
+                channel_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    set_subscriptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The channel's id. */
+                channel_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_incidents: {
+        parameters: {
+            query?: {
+                /** @description `1`: only those that last; `0`: only those that are over. */
+                open?: boolean | null;
+                /** @description Only of this account. */
+                cid?: string | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_notices: {
+        parameters: {
+            query?: {
+                /** @description Only notices in this state. */
+                state?: components["schemas"]["NoticeState"] | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

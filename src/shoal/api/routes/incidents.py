@@ -58,7 +58,7 @@ _INCIDENT: dict[str, Any] = {
     "closed_at_ms": None, "told_at_ms": 1767323046000, "count": 1, "reason": "risk_control",
     "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
     "do": "Until you have seen to it, the shop does not connect, reply or deliver.",
-    "url": "https://shoal.example.com/accounts/my-shop",
+    "url": "https://shoal.example.com/console/accounts/my-shop",
 }  # fmt: skip
 
 
