@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from goods_steps import an_owner
 from notice_steps import Teller, a_channel
+from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.incident_kinds import IncidentKind
@@ -57,6 +59,34 @@ async def test_a_buyer_who_waits_is_told_to_those_who_asked_and_once_an_hour_for
     await writes("5")
     await teller.after(MINUTE)
     assert len(teller.transport.messages) == 3
+
+
+async def test_only_a_channel_that_was_asked_to_quotes_the_buyer(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    plain = await a_channel(database, owner, kinds=["buyer_waits"])
+    quoting = await a_channel(database, owner, kinds=["buyer_waits"], buyer_words=True)
+    log = MessageLog(database, now_ms=clock)
+    said: dict[str, Any] = {"sender_id": "8", "created_at_ms": clock()}
+    await log.store_incoming(
+        "shop",
+        [
+            IncomingMessage(message_id="1", chat_id="5", text="在吗", **said),
+            IncomingMessage(message_id="2", chat_id="5", text=f"能便宜\n点吗{'?' * 300}", **said),
+            IncomingMessage(message_id="3", chat_id="5", text="我们的话", direction=Direction.OUT, **said),
+            IncomingMessage(message_id="4", chat_id="6", text="别的会话", **said),
+        ],
+    )
+    facts = {"chat_id": "5"}
+    kind, subject = IncidentKind.BUYER_WAITS, "chat:shop/5"
+    await teller.happens(Opening(subject=subject, kind=kind, at_ms=clock(), account_id="shop", facts=facts))
+    await teller.after(MINUTE)
+    bodies = {number: message.body for number, message in teller.transport.messages}
+    assert "能便宜" not in bodies[plain]
+    quoted = bodies[quoting].removeprefix(f"{bodies[plain]}\n")
+    assert quoted.startswith("The buyer wrote: 能便宜 点吗???")
+    assert len(quoted) < 230
+    assert quoted.endswith("…")
 
 
 async def test_a_summary_of_the_day_comes_at_nine_to_those_who_ask_for_it(

@@ -18,8 +18,11 @@ _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
 
 
-def message_of(one: Claim, public_url: str) -> Message:
-    """Return the message of a notice. ``public_url``: where the console is; without it there are no links."""
+def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
+    """Return the message of a notice. ``public_url``: where the console is; without it there are no links.
+
+    ``words``: what the buyer wrote, for a channel that quotes buyers.
+    """
     language = language_of_channel(one.language)
     if len(one.told) == 1:
         title, body = told_title(one.told[0], language), _body(one.told[0], language)
@@ -30,6 +33,8 @@ def message_of(one: Claim, public_url: str) -> Message:
         if len(one.told) > MOST_LINES:
             lines.append(say("incident.more", language, count=len(one.told) - MOST_LINES))
         body, url = "\n".join(lines), console_url(public_url)
+    if words:
+        body = f"{body}\n{say('incident.buyer_wrote', language, words=words)}"
     if one.maybe_again:
         title = say("incident.maybe_again", language, title=title)
     return Message(

@@ -17,6 +17,7 @@ import structlog
 
 from shoal.clock import now_ms
 from shoal.errors import StoreError
+from shoal.notices.buyer_words import may_quote, words_of_buyer
 from shoal.notices.day_summary import due_summaries, make_summaries
 from shoal.notices.incident_texts import message_of
 from shoal.notices.notice_rows import (
@@ -176,7 +177,7 @@ class NoticeLoop:
     async def _sent(self, one: Claim) -> Sent:
         at_defect = Outcome.FAILED
         try:
-            message = message_of(one, self._public_url)
+            message = message_of(one, self._public_url, words=await self._words(one))
             at_defect = Outcome.UNCERTAIN
             async with asyncio.timeout(self._send_seconds):
                 return await self._transport.send(one.channel_id, message)
@@ -187,6 +188,11 @@ class NoticeLoop:
         except Exception as error:  # a defect of one service must not stop its channel in the middle
             log.exception("a channel could not send", channel=one.channel_id)
             return Sent(outcome=at_defect, answer=type(error).__name__)
+
+    async def _words(self, one: Claim) -> str:
+        if not may_quote(one.told):
+            return ""
+        return await self._database.read(partial(words_of_buyer, channel_id=one.channel_id, told=one.told[0]))
 
     async def _settle(self, one: Claim, sent: Sent) -> None:
         """Store the outcome, however long that takes: what was sent must not be sent again."""
