@@ -27,7 +27,7 @@ from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem
 from shoal.orders.sent_again import ANOTHER_UNIT, SAME_AGAIN
 from shoal.rules.rule_lint import WarningCode
-from shoal.storage.incident_kinds import POLICIES, IncidentKind
+from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
@@ -37,6 +37,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "advice": None,
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
+    "cli.channels.levels": set(Level),
     "cli.goods.kinds": set(GoodsKind),
     "cli.goods.outcomes": set(Meaning),
     "cli.outcome": set(ActionState),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ class Settings(BaseSettings):
     public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
     """URL at which phones and other machines reach this server, such as `https://shoal.example.com`. Notices have links
     only when it is set; nothing is sent to it. Set it to open the right page from a notice."""
+    heartbeat_url: SecretStr | None = None
+    """URL that is called every 30 seconds while the server can store changes, such as a check of Uptime Kuma or
+    healthchecks.io, which tells you when the calls stop. Set it because a server that is dead tells no one itself."""
     chrome_version: int = Field(151, ge=100, le=999)
     """Version of Chrome that a shop presents to the site when the browser of its cookie is not known, and after a QR
     login. 151 was seen at the site on 2026-08-28; each release renews it. Raise it when your own Chrome is newer."""
@@ -213,6 +217,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_hosts(cls, value: str) -> str:
         parse_host_names(value)
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _check_heartbeat(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s#]+", value.get_secret_value()):
+            raise ValueError("it is no http:// or https:// URL")  # which is not repeated: it is a secret
         return value
 
     @field_validator("allow_private_targets")

@@ -102,6 +102,7 @@ POST /invitations
 DELETE /invitations/{invitation_id}
 GET /system/keys
 POST /system/keys/rotate
+POST /system/backups
 POST /system/keys/forget
 POST /system/reload-cache
 GET /seller-numbers

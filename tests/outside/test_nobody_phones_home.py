@@ -1,5 +1,5 @@
-"""The programs ask only for the configured site, and for proxies and suppliers that an owner named: seen packet by
-packet, in a network of their own."""
+"""The programs ask only for the configured site, and for proxies and hosts that an owner named (suppliers, services for
+notices): seen packet by packet, in a network of their own."""
 
 from __future__ import annotations
 

@@ -17,8 +17,10 @@ from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
+from shoal.cli.channels import channels
 from shoal.cli.deliveries import deliveries
 from shoal.cli.goods import goods
+from shoal.cli.incidents import incidents
 from shoal.cli.keys import keys
 from shoal.cli.orders import orders
 from shoal.cli.session import Url, chosen_url, run
@@ -52,6 +54,8 @@ app.add_typer(accounts, name="accounts")
 app.add_typer(orders, name="orders")
 app.add_typer(deliveries, name="deliveries")
 app.add_typer(goods, name="goods")
+app.add_typer(channels, name="channels")
+app.add_typer(incidents, name="incidents")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")

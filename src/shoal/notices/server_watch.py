@@ -1,4 +1,5 @@
-"""Notes what concerns the whole server as incidents: a disk that is nearly full, and a database that took no writes."""
+"""Notes what concerns the whole server as incidents: a disk that is nearly full, a database that took no writes, and a
+backup of which the operator's own program says that it failed."""
 
 from __future__ import annotations
 
@@ -74,6 +75,16 @@ class ServerWatch:
 
     async def _end(self, kind: IncidentKind, at_ms: int) -> None:
         await self._database.write(partial(close_incidents, subjects=[SERVER], kinds=[kind], at_ms=at_ms))
+
+
+async def note_backup(database: Database, *, is_well: bool, at_ms: int) -> None:
+    """Note how a backup went. Raises ``StoreError``."""
+    kind = IncidentKind.BACKUP_FAILED
+    opening = Opening(subject=SERVER, kind=kind, at_ms=at_ms)
+    if is_well:
+        await database.write(partial(close_incidents, subjects=[SERVER], kinds=[kind], at_ms=at_ms))
+    else:
+        await database.write(partial(open_incidents, openings=[opening]))
 
 
 def _disk_was_low(connection: Connection) -> bool:

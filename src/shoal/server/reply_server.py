@@ -27,6 +27,7 @@ from shoal.api.routes import (
     activity,
     audit_log,
     auth,
+    backups,
     batch,
     cards,
     channels,
@@ -90,6 +91,7 @@ from shoal.notices.notice_components import open_notices
 from shoal.orders.item_lists import ItemLists
 from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.closing import Closing
+from shoal.server.heartbeat_calls import HeartbeatCalls
 from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
@@ -104,7 +106,7 @@ _ROUTES = [
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
-        system, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
+        system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, incidents, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
         help_pages,
     )
@@ -155,6 +157,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
         async with Closing() as closing:
             async with _explained():
                 app.state.server, first, app.state.started = await _open(settings, connect, closing)
+            _start_heartbeat(app.state.server, settings, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
             yield
@@ -174,6 +177,14 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
         app.router.routes.extend(routes.routes)
     answer_problems(app)
     return app
+
+
+def _start_heartbeat(server: Server, settings: Settings, closing: Closing) -> None:
+    if settings.heartbeat_url is not None:
+        url = settings.heartbeat_url.get_secret_value()
+        calls = HeartbeatCalls(url, server.outbound, lambda: health.is_ready(server))
+        closing.later("heartbeat calls", calls.close)
+        calls.start()
 
 
 @asynccontextmanager

@@ -168,6 +168,11 @@ async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
     return LocksAnswer(**figures)
 
 
+async def is_ready(server: Server) -> bool:
+    """Return whether a change sent now can be stored."""
+    return _all_ok(await _services(server))
+
+
 async def _services(server: Server) -> Services:
     held = server.manager.locks.figures().oldest_held_seconds
     # An unsettled commit keeps its account's lock, which is correct.
