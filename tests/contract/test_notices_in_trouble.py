@@ -14,7 +14,7 @@ from notice_steps import SENT, NotingTransport, Teller, a_channel
 from shoal.accounts.account import AccountState, Observation, ParkReason
 from shoal.notices import incident_texts, notice_loop, notice_rows
 from shoal.notices.notice_loop import NoticeLoop
-from shoal.notices.transport import Outcome, Sent
+from shoal.notices.transport import Message, Outcome, Sent
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.incident_kinds import IncidentKind
@@ -236,3 +236,34 @@ async def test_a_notice_that_has_no_words_is_tried_again_and_shown(
     await teller.after(MINUTE)
     ((_, message),) = teller.transport.messages
     assert not message.maybe_again
+
+
+async def test_a_server_that_another_may_have_replaced_tells_nothing(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    """Else both send the same notice, and each takes what the other is sending for what never left."""
+    await a_channel(database, owner)
+    owns, looks = [False], []
+
+    def owned() -> bool:
+        looks.append(owns[0])
+        return owns[0]
+
+    def lose(_: int, __: Message) -> Sent:
+        owns[0] = False
+        return SENT
+
+    transport = NotingTransport()
+    transport.answer = lose
+    loop = NoticeLoop(database, transport, owns=owned, now_ms=clock, look_seconds=0.01)
+    await teller.happens(parked(clock, "s0"), parked(clock, "s1"))
+    loop.start()
+    try:
+        for messages in (0, 1, 2):
+            looks.clear()
+            await until(lambda: looks.count(False) >= 10)
+            assert len(transport.messages) == messages
+            owns[0] = messages < 2
+            await until(lambda: not owns[0])
+    finally:
+        await loop.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -33,9 +33,9 @@ class NoticeComponents:
 
 @asynccontextmanager
 async def open_notices(
-    database: Database, vault: Vault, outbound: Outbound, settings: Settings
+    database: Database, vault: Vault, outbound: Outbound, settings: Settings, owns: Callable[[], bool]
 ) -> AsyncIterator[NoticeComponents]:
-    """Open the components for notices, and start the loop that tells of incidents.
+    """Open the components for notices, and start the loop that tells of incidents while ``owns`` returns true.
 
     Nothing listens and no process runs before the first message.
     """
@@ -45,7 +45,7 @@ async def open_notices(
     channels = ChannelStore(database, vault)
     transport = ChannelTransport(channels, ServiceSender(connect, apprise))
     watch = ServerWatch(database, settings.data_dir)
-    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch)
+    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     loop.start()
     try:
         yield NoticeComponents(channels=channels, transport=transport, history=IncidentHistory(database))

@@ -55,14 +55,17 @@ class NoticeLoop:
         *,
         public_url: str = "",
         watch: ServerWatch | None = None,
+        owns: Callable[[], bool] = lambda: True,
         now_ms: Callable[[], int] = now_ms,
         look_seconds: float = LOOK_SECONDS,
         send_seconds: float = SEND_SECONDS,
     ) -> None:
+        """``owns`` returns whether this server certainly is the only one of its database; else nothing is told."""
         self._database = database
         self._transport = transport
         self._public_url = public_url
         self._watch = watch
+        self._owns = owns
         self._now_ms = now_ms
         self._look_seconds = look_seconds
         self._send_seconds = send_seconds
@@ -95,9 +98,11 @@ class NoticeLoop:
         steps = [*watch, self._summarise, self.plan, self._send_due]
         began = False
         while True:
-            began = began or (await self._done(self._database.checked) and await self._done(self._settle_interrupted))
+            if not began and self._owns() and await self._done(self._database.checked):
+                began = await self._done(self._settle_interrupted)
             for step in steps if began else ():
-                await self._done(step)
+                if self._owns():
+                    await self._done(step)
             await asyncio.sleep(self._look_seconds)
 
     async def _done(self, step: Callable[[], Awaitable[None]]) -> bool:
@@ -164,7 +169,7 @@ class NoticeLoop:
 
     async def _serve(self, channel_id: int) -> None:
         """Send what the channel has to send now, one after another."""
-        while not (self._closing or self._is_paused(channel_id)):
+        while self._owns() and not (self._closing or self._is_paused(channel_id)):
             try:
                 one = await self._database.write(partial(claim, channel_id=channel_id, now_ms=self._now_ms()))
             except StoreError as error:

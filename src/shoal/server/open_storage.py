@@ -33,6 +33,10 @@ class Storage:
     vault: Vault
     audit_log: AuditLog
 
+    def owned(self) -> bool:
+        """Return whether this server certainly is the only one that serves the database now."""
+        return self.lease is None or self.lease.owns("")
+
 
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:

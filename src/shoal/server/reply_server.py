@@ -247,7 +247,7 @@ async def _open(
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
-        notices=await enter(open_notices(storage.database, storage.vault, shared.outbound, settings)),
+        notices=await enter(open_notices(storage.database, storage.vault, shared.outbound, settings, storage.owned)),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,
