@@ -18,7 +18,7 @@ from shoal.concurrency.child_process import bound_memory, end_with_the_server
 from shoal.logs.core_dumps import forbid_core_dumps
 from shoal.notices.apprise_wire import MOST_LINE, POST, Reply, Request, Start, decode_request, decode_start, encode
 
-THREADS: Final = 16
+THREADS: Final = 32
 """How many messages are sent at once; one that hangs delays no other."""
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 15

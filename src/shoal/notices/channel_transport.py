@@ -12,7 +12,7 @@ from shoal.notices.channels import ChannelStore
 from shoal.notices.service_sender import ServiceSender
 from shoal.notices.transport import Message, Outcome, Sent
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 8
 """How many messages of one user are sent at once: users whose channels hang leave places to others."""
 TURN_SECONDS: Final = 2.0
 """How long a message waits for those of the same user."""
