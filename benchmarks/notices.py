@@ -24,6 +24,7 @@ import psutil
 import structlog
 from sqlalchemy import Connection, event, insert, select
 
+from benchmarks.figures import keep
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
 from shoal.accounts.account import AccountState, Observation, ParkReason
 from shoal.notices.notice_loop import NoticeLoop
@@ -43,6 +44,8 @@ PARKED_LIMIT_MS = 5_000
 SHOPS_OF_A_CHANNEL = 5
 """More of one kind within a minute are one digest for a channel, by design."""
 ASKED = 1_000
+COLUMNS = ("begins", "ends", "messages", "statements", "median ms", "slowest ms", "limit ms", "CPU ms each")
+Row = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class Night:
         self.messages.append(message)
         return Sent(outcome=Outcome.SENT)
 
-    async def told(self, outages: list[tuple[int, int, str]]) -> str:
+    async def told(self, outages: list[tuple[int, int, str]]) -> Row:
         """Let a night pass with these outages (begin and end in minutes, shop). Return its figures."""
         loop = NoticeLoop(self.database, self, now_ms=lambda: self.now_ms)
         cpu = time.process_time()
@@ -74,10 +77,12 @@ class Night:
             await loop.tell()
         cpu = time.process_time() - cpu
         count = Counter(await self.database.read(lambda c: list(c.scalars(select(notices.c.phase)))))
-        return (
-            f"{len(outages)} failures of {NIGHT_SHOPS} shops: {count['begin']} beginnings and {count['end']} ends in "
-            f"{len(self.messages)} messages; {cpu / len(outages) * 1000:.2f} ms of the processor for each failure"
-        )
+        return {
+            "begins": count["begin"],
+            "ends": count["end"],
+            "messages": len(self.messages),
+            "CPU ms each": cpu / len(outages) * 1000,
+        }
 
     def _failing(self, shop: str) -> Opening:
         kind = IncidentKind.RETRYING
@@ -104,18 +109,21 @@ def nights() -> dict[str, list[tuple[int, int, str]]]:
     }
 
 
-async def a_night() -> None:
-    """Print how few notices a bad night makes."""
+async def a_night() -> list[Row]:
+    """Return how few notices a bad night makes."""
+    rows = []
     for name, outages in nights().items():
         with tempfile.TemporaryDirectory() as place:
             async with Database(Path(place)) as database:
                 shops = [f"s{number}" for number in range(NIGHT_SHOPS)]
                 await database.write(partial(_owned, names=shops))
-                print(f"a night, {name}: {await Night(database).told(outages)}", flush=True)
+                told = await Night(database).told(outages)
+        rows.append({"what": f"{len(outages)} failures of {NIGHT_SHOPS} shops in a night, {name}", **told})
+    return rows
 
 
-async def what_a_fact_costs() -> None:
-    """Print how many statements an observed state adds for incidents, and how long they take."""
+async def what_a_fact_costs() -> list[Row]:
+    """Return how many statements an observed state adds for incidents, and how long they take."""
     parked = Observation(state=AccountState.PARKED, reason=ParkReason.RISK_CONTROL, since_ms=1, parked_since_ms=1)
     states = {
         "starts": Observation(state=AccountState.STARTING),
@@ -125,13 +133,14 @@ async def what_a_fact_costs() -> None:
     with tempfile.TemporaryDirectory() as place:
         async with Database(Path(place)) as database:
             await database.write(partial(_owned, names=["s0"]))
-            for what, observation in states.items():
-                figures = await database.write(partial(_measured, seen={"s0": observation}))
-                print(f"a shop {what}: {figures}", flush=True)
+            return [
+                {"what": f"a shop {what}", **await database.write(partial(_measured, seen={"s0": observation}))}
+                for what, observation in states.items()
+            ]
 
 
-def _measured(connection: Connection, seen: dict[str, Observation]) -> str:
-    times: list[float] = []
+def _measured(connection: Connection, seen: dict[str, Observation]) -> Row:
+    took: list[float] = []
     began = [0.0]
 
     def before(*_: Any) -> None:
@@ -139,7 +148,7 @@ def _measured(connection: Connection, seen: dict[str, Observation]) -> str:
 
     def after(_: Any, __: Any, statement: str, *___: Any) -> None:
         if "incidents" in statement:
-            times.append(time.perf_counter() - began[0])
+            took.append((time.perf_counter() - began[0]) * 1000)
 
     event.listen(connection, "before_cursor_execute", before)
     event.listen(connection, "after_cursor_execute", after)
@@ -147,8 +156,7 @@ def _measured(connection: Connection, seen: dict[str, Observation]) -> str:
         write_observations(connection, seen)
     event.remove(connection, "before_cursor_execute", before)
     event.remove(connection, "after_cursor_execute", after)
-    took = f", each {statistics.median(times) * 1_000_000:.0f} µs" if times else ""
-    return f"{len(times) / ASKED:g} statements for incidents{took}"
+    return {"statements": len(took) // ASKED, "median ms": statistics.median(took) if took else None}
 
 
 async def opened(server: ServerProcess, sandbox: SandboxProcess) -> dict[str, str]:
@@ -191,8 +199,9 @@ async def parked(sandbox: SandboxProcess, shops: dict[str, str], draw: Random) -
     return sorted(told.values())
 
 
-async def a_parked_shop(count: int) -> None:
-    """Print how soon a receiver has the notice, beside a channel that hangs too, and what that costs the server."""
+async def a_parked_shop(count: int) -> list[Row]:
+    """Return how soon a receiver has the notice, beside a channel that hangs too, and what that costs the server."""
+    rows = []
     with tempfile.TemporaryDirectory() as place:
         sandbox = await SandboxProcess(Path(place) / "sandbox.log").start(shops=count)
         server = ServerProcess(Path(place) / "data", sandbox.url, SHOAL_PUBLIC_URL="https://shoal.example")
@@ -208,15 +217,19 @@ async def a_parked_shop(count: int) -> None:
                 cpu = processor_seconds(server.child.pid)
                 waits = await parked(sandbox, {name: shops[name] for name in mine}, draw)
                 cpu = processor_seconds(server.child.pid) - cpu
-                print(
-                    f"parked → received{what}: {statistics.median(waits):.0f} ms (half of {len(waits)}), "
-                    f"{waits[int(len(waits) * 0.99)]:.0f} ms (99 of 100; limit {PARKED_LIMIT_MS} ms); "
-                    f"{cpu / len(waits) * 1000:.0f} ms of the processor for each, with the process that sends",
-                    flush=True,
+                rows.append(
+                    {
+                        "what": f"from the parking to the receiver{what}, {len(waits)} shops",
+                        "median ms": statistics.median(waits),
+                        "slowest ms": waits[-1],
+                        "limit ms": PARKED_LIMIT_MS,
+                        "CPU ms each": cpu / len(waits) * 1000,
+                    }
                 )
         finally:
             await server.close()
             await sandbox.end()
+    return rows
 
 
 def processor_seconds(pid: int) -> float:
@@ -226,11 +239,11 @@ def processor_seconds(pid: int) -> float:
 
 
 async def main(shops: int) -> None:
-    """Print all figures."""
+    """Measure all."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    await a_night()
-    await what_a_fact_costs()
-    await a_parked_shop(shops)
+    rows = [*await a_night(), *await what_a_fact_costs(), *await a_parked_shop(shops)]
+    about = "Notices: a night in one process, what an observed state adds, the real server with its process"
+    keep("notices", [{"what": row["what"], **{name: row.get(name) for name in COLUMNS}} for row in rows], about=about)
 
 
 if __name__ == "__main__":
