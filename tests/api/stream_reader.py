@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from doors import Door
+from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import account_events, row_slices
 from shoal.api.http.published_events import PublishedEvent
 from shoal.auth.authorization import Principal
@@ -77,7 +78,7 @@ async def set_remark(door: Door, text: str) -> int:
 
 
 async def one_by_one(
-    door: Door, who: Principal, after: int | None = None, *, beat_seconds: float = 15, queue_limit: int = 10_000
+    door: Door, who: Principal, after: Position | None = None, *, beat_seconds: float = 15, queue_limit: int = 10_000
 ) -> AsyncGenerator[PublishedEvent | None, None]:
     """A reader's events, each for itself; ``None`` where the list is empty."""
     feed = account_events(door.server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)

@@ -84,9 +84,9 @@ async def test_events_are_made_into_json_once_for_all_readers_and_sent_together_
         made: list[object] = []
         publish = published_events._publish
 
-        def noted(event: Any) -> Any:
+        def noted(event: Any, position: Any) -> Any:
             made.append(event)
-            return publish(event)
+            return publish(event, position)
 
         monkeypatch.setattr(published_events, "_publish", noted)
         tasks = 0

@@ -22,11 +22,11 @@ from standins import until
 async def test_a_snapshot_then_changes_and_states(door: Door) -> None:
     async with served(door) as url, reading(url, door) as reader:
         identity, snapshot = await reader.next()
-        assert (identity, snapshot["type"], snapshot["rev"]) == ("1", "snapshot", 1)
+        assert (str(identity)[:2], snapshot["type"], snapshot["rev"]) == ("1.", "snapshot", 1)
         assert snapshot["accounts"] == [await door.call("GET", "/cookies/shop")]
         await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
         identity, change = await reader.next_of("change")
-        assert identity == "2"
+        assert str(identity).startswith("2.")
         at = change.pop("at")
         assert at.endswith("Z")
         assert change == {
@@ -34,7 +34,7 @@ async def test_a_snapshot_then_changes_and_states(door: Door) -> None:
             "actor": "user:admin", "origin": "api 127.0.0.1",
         }  # fmt: skip
         identity, state = await reader.next_of("state")
-        assert identity is None
+        assert str(identity).startswith("2."), "every event has an id"
         while state["state"] != "stopped":
             _, state = await reader.next_of("state")
         assert (state["account"], state["reason"]) == ("shop", "")
@@ -57,7 +57,7 @@ async def test_only_the_own_accounts(door: Door) -> None:
         await set_remark(door, "mine")
         await bob.add("bobs", 2)
         identity, change = await reader.next_of("change")
-        assert (identity, change["account"]) == ("3", "bobs")
+        assert (str(identity)[:2], change["account"]) == ("3.", "bobs")
         await set_remark(door, "mine again")
         async with reading(url, bob, params={"after": 1}) as again:
             assert (await again.next())[1]["account"] == "bobs"

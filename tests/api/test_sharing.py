@@ -13,6 +13,7 @@ from fastapi import APIRouter
 
 from api.stream_reader import one_by_one, rows_of
 from doors import Door, another_person, open_door
+from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import account_events
 from shoal.api.http.route_rules import ANYBODY, require_rules
 from shoal.api.routes import events as stream
@@ -215,7 +216,7 @@ async def test_f4_colleagues_see_nothing_of_an_earlier_account_of_the_same_id(do
         assert [row["changes"].get("remark") for row in rows][:1] == [["", "of the second"]]
         assert "of the first" not in str(rows)
     who = await door.principal(2)
-    async with aclosing(one_by_one(door, who, 0, beat_seconds=15)) as events:
+    async with aclosing(one_by_one(door, who, Position(0), beat_seconds=15)) as events:
         heard = [told.body async for told in _until_change(events) if told is not None]
     assert "of the second" in str(heard)
     assert "of the first" not in str(heard)

@@ -9,6 +9,7 @@ from api.test_order_delivery import got
 from api.test_orders import paid
 from doors import Door, another_person
 from shoal.accounts.events import StockChanged, Subscription
+from shoal.accounts.positions import Position
 from shoal.api.http.event_feed import may_read
 from shoal.api.http.published_events import published
 
@@ -34,7 +35,7 @@ async def test_imports_and_sales_are_told_gathered_and_to_the_owner_alone(door: 
         assert event.goods_id == goods_id
         left = [one for one in subscription._waiting.values() if isinstance(one, StockChanged)]
         assert left == [], "what came together is one event"
-    told = published(event)
+    told = published(event, Position(1))
     assert (told.body["type"], told.body["goods_id"], told.body["account"]) == ("stock", goods_id, "")
     assert may_read(door.server, await door.principal(1), told)
     async with another_person(door):

@@ -30,13 +30,13 @@ class Disk:
         """Let so many writes pass first."""
         self._left, self.failed = writes, False
 
-    async def write(self, job: Callable[[Connection], Any]) -> Any:
+    async def write(self, job: Callable[[Connection], Any], **told: Any) -> Any:
         self._left -= 1
         if self._left != -1:
-            return await self._write(job)
+            return await self._write(job, **told)
         self.failed = True
         if self._error is CommitUnknown:
-            await self._write(job)
+            await self._write(job, **told)
         raise self._error("the disk is full")
 
 

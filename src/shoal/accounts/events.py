@@ -1,4 +1,8 @@
-"""Events as frozen values, and the bus that delivers them to subscribers."""
+"""Events as frozen values, and the bus that delivers them to subscribers.
+
+What is stored has a position (``accounts/positions.py``): the bus notes at each event how far everything was told by
+then, so that a reader can resume after it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from shoal.accounts.account import Observation
 from shoal.accounts.journal import JournalEntry
+from shoal.accounts.positions import EventId, Position, Stream
+
+OF_SERVER: Final = -1
+"""The owner of an event that concerns administrators."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -47,7 +56,7 @@ class MessageEvent:
     ``kind`` is ``message``, ``sending``, ``pause`` or ``order``.
 
     ``key`` names it among its kind; only the latest event with this key matters. ``facts`` are plain values, times in
-    milliseconds since 1970 under names that end in ``_ms``.
+    milliseconds since 1970 under names that end in ``_ms``. ``place``: its id, when it is a row that was added.
     """
 
     account_id: str
@@ -56,6 +65,7 @@ class MessageEvent:
     facts: Mapping[str, Any]
     at_ms: int
     owner_id: int = 0
+    place: EventId | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -65,6 +75,25 @@ class StockChanged:
     goods_id: int
     owner_id: int
     at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
+class IncidentMoved:
+    """An incident was opened (``phase`` is ``opened``; also when it came back) or closed (``closed``).
+
+    It concerns those who see the account of ``owner_id``, else the user ``user_id``, else administrators (``owner_id``
+    is ``OF_SERVER``). ``event_id``: its place in the stream of incidents.
+    """
+
+    event_id: int
+    incident_id: int
+    phase: str
+    kind: str
+    detail: str
+    account_id: str
+    user_id: int | None
+    at_ms: int
+    owner_id: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +111,9 @@ def publish_nothing(_: MessageEvent) -> None:
     """For callers that publish no events."""
 
 
-Event = AccountChanged | AccountStateChanged | MessageEvent | StockChanged | AccessChanged
+StreamEvent = AccountChanged | AccountStateChanged | MessageEvent | StockChanged | IncidentMoved
+"""Events that readers of a stream get."""
+Event = StreamEvent | AccessChanged
 
 
 class Subscription:
@@ -134,8 +165,12 @@ class Subscription:
         return events
 
 
-def _key(event: AccountStateChanged | MessageEvent | StockChanged | AccessChanged) -> tuple[str, str]:
+def _key(
+    event: AccountStateChanged | MessageEvent | StockChanged | IncidentMoved | AccessChanged,
+) -> tuple[str, str | int]:
     """Return what a later event replaces."""
+    if isinstance(event, IncidentMoved):
+        return ("incident", event.event_id)
     if isinstance(event, StockChanged):
         return ("stock", str(event.goods_id))
     if isinstance(event, AccessChanged):
@@ -151,14 +186,33 @@ class EventBus:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._ended = False
+        self._positions: WeakKeyDictionary[Event, Position] = WeakKeyDictionary()
+        self.position = Position()
+        """After everything that is stored and was published."""
 
     @property
     def readers(self) -> int:
         """The number of subscriptions."""
         return len(self._subscriptions)
 
+    def reached(self, stream: Stream, event_id: int) -> None:
+        """Note that everything of a stream up to that event is durable; its events are published now."""
+        self.position = self.position.reached(stream, event_id)
+
+    def position_after(self, event: Event) -> Position:
+        """Return after which position a reader resumes who got that event."""
+        return self._positions.get(event, self.position)
+
     def publish(self, event: Event) -> None:
         """Deliver one event."""
+        if isinstance(event, AccountChanged):
+            self.reached(Stream.CHANGES, event.entry.rev)
+        elif isinstance(event, IncidentMoved):
+            self.reached(Stream.INCIDENTS, event.event_id)
+        elif isinstance(event, MessageEvent) and event.place is not None:
+            self.reached(*event.place)
+        if self._subscriptions and not isinstance(event, AccessChanged):
+            self._positions[event] = self.position
         for subscription in self._subscriptions:
             subscription.put(event)
 

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import structlog
 
 from shoal.accounts.account import Account
-from shoal.accounts.events import AccountChanged, EventBus, MessageEvent
+from shoal.accounts.events import OF_SERVER, AccountChanged, EventBus, IncidentMoved, MessageEvent
 from shoal.accounts.journal import JournalEntry
+from shoal.accounts.positions import Stream
 from shoal.accounts.store import Contents
 from shoal.errors import UnknownAccount
 
@@ -47,6 +48,7 @@ class PublishedAccounts:
     def load(self, contents: Contents) -> None:
         """Publish the accounts that were read at start, without events."""
         self.newest_rev = self._loaded_rev = contents.newest_rev
+        self.events.reached(Stream.CHANGES, contents.newest_rev)
         for account_id, account in contents.accounts.items():
             self.put(account_id, account)
 
@@ -90,6 +92,14 @@ class PublishedAccounts:
         account = self._accounts.get(event.account_id)
         if account is not None:
             self.events.publish(replace(event, owner_id=account.owner_id))
+
+    def publish_incident(self, moved: IncidentMoved) -> None:
+        """Publish that an incident was opened or closed, with the owner of what it is about."""
+        account = self._accounts.get(moved.account_id)
+        if account is not None:
+            self.events.publish(replace(moved, owner_id=account.owner_id))
+        elif not moved.account_id:
+            self.events.publish(replace(moved, owner_id=OF_SERVER if moved.user_id is None else moved.user_id))
 
     def put(self, account_id: str, account: Account | None) -> None:
         """Replace the account's snapshot, without events."""

@@ -270,12 +270,12 @@ class TaskManager:
         self._dirt.set()
         if observation.parked_for is not None:  # in any state: it may be parked while it stops
             self._urgent.set()
-        account = self._published(account_id)
+        account, at_ms = self._published(account_id), now_ms()
         if account is not None and not self._closed:
-            self._history.saw(account_id, observation, now_ms())
+            self._history.saw(account_id, observation, at_ms)
         if is_new and account is not None:
             event = AccountStateChanged(
-                account_id=account_id, owner_id=account.owner_id, observation=observation, at_ms=now_ms()
+                account_id=account_id, owner_id=account.owner_id, observation=observation, at_ms=at_ms
             )
             self._events.publish(event)
 

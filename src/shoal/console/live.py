@@ -20,6 +20,7 @@ import msgspec
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from shoal.accounts.positions import LOST, Position
 from shoal.api.http.event_feed import QUEUE_LIMIT, account_events, row_slices
 from shoal.api.http.published_events import PublishedEvent
 from shoal.api.http.route_rules import SIGNED_IN_BY_ITSELF
@@ -157,8 +158,8 @@ def _rows(server: Server, who: Principal, batch: Sequence[PublishedEvent]) -> by
     return with_accounts(body, rows)
 
 
-def _cursor(socket: WebSocket) -> int | None:
+def _cursor(socket: WebSocket) -> Position | None:
     text = socket.query_params.get("after", "")
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 2**62
+    return Position(int(text)) if text.isascii() and text.isdecimal() and len(text) < 19 else LOST

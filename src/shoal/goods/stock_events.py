@@ -37,7 +37,7 @@ class StockEvents:
         self._now_ms = now_ms
         self._waiting: set[int] = set()
         self._telling: asyncio.Task[None] | None = None
-        database.touched.listener = self.touched
+        database.touched.goods = self.touched
 
     def touched(self, goods_ids: frozenset[int]) -> None:
         """Take goods that a durable write changed."""
@@ -61,7 +61,7 @@ class StockEvents:
 
     async def close(self) -> None:
         """Stop."""
-        self._database.touched.listener = None
+        self._database.touched.goods = None
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)

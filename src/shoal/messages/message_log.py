@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, or_, select, text, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
+from shoal.accounts.positions import EventId, Stream
 from shoal.clock import now_ms
 from shoal.messages import chats
 from shoal.messages.chats import FROM_SITE, Chat
@@ -114,20 +115,23 @@ class MessageLog:
         by_id = {message.message_id: message for message in reversed(incoming)}
         again = [] if pulled else [message.message_id for message in incoming]
 
-        def job(connection: Connection) -> tuple[list[IncomingMessage], set[str]]:
+        def job(connection: Connection) -> tuple[list[IncomingMessage], dict[str, int]]:
             said = without_units(connection, self.outbox.sealed, account_id, list(reversed(by_id.values())))
             rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in said]
             added = insert_new(connection, messages, "account_id", "message_id")
-            new = set(connection.scalars(added.returning(messages.c.message_id), rows))
+            stored = connection.execute(added.returning(messages.c.message_id, messages.c.id), rows).all()
+            new = {row.message_id: row.id for row in stored}
             chats.note(connection, (_chat_of(account_id, message) for message in said if message.message_id in new))
             _count_repeats(connection, account_id, [name for name in again if name not in new])
             return said, new
 
-        said, new = await self._database.write(job)
-        for message in said:
-            if message.message_id in new:
-                self._publish(_message_event(account_id, message, now))
-        return new
+        def told(found: tuple[list[IncomingMessage], dict[str, int]]) -> None:
+            said = {message.message_id: message for message in found[0]}
+            for message_id, row_id in sorted(found[1].items(), key=lambda one: one[1]):
+                self._publish(_message_event(account_id, said[message_id], now, row_id))
+
+        _, new = await self._database.write(job, told=told)
+        return set(new)
 
     async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
         """Return which of these messages are stored."""
@@ -346,17 +350,14 @@ def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
     )
 
 
-def _message_event(account_id: str, message: IncomingMessage, at_ms: int) -> MessageEvent:
-    facts = {
-        "message_id": message.message_id,
-        "chat": message.chat_id,
-        "direction": message.direction.value,
-        "sender_name": message.sender_name,
-        "text": message.text,
-        "decision": message.decision.value,
-        "created_at_ms": message.created_at_ms,
-    }
-    return MessageEvent(account_id=account_id, kind="message", key=message.message_id, facts=facts, at_ms=at_ms)
+def _message_event(account_id: str, message: IncomingMessage, at_ms: int, row_id: int | None = None) -> MessageEvent:
+    names = ("message_id", "sender_name", "text", "created_at_ms")
+    told = {"chat": message.chat_id, "direction": message.direction.value, "decision": message.decision.value}
+    facts = {**told, **{name: getattr(message, name) for name in names}}
+    place = None if row_id is None else EventId(Stream.MESSAGES, row_id)
+    return MessageEvent(
+        account_id=account_id, kind="message", key=message.message_id, facts=facts, at_ms=at_ms, place=place
+    )
 
 
 def _plain(message: IncomingMessage) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 
+from shoal.accounts.positions import Stream
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_records import order_action_of
 from shoal.orders.order_status import BLOCKED, OrderStatus
 from shoal.storage.order_tables import order_actions, order_events, orders
+from shoal.storage.touched import reach
 from shoal.storage.upserts import insert_new
 
 
@@ -139,7 +141,8 @@ class ActionRows:
 
     def _publish(self, *, status: str = "", **event: Any) -> None:
         row = {"account_id": self.account_id, "order_id": self.order_id, "status": status, "at_ms": self.now_ms}
-        self.connection.execute(order_events.insert().values(**row, **event))
+        added = self.connection.execute(order_events.insert().values(**row, **event)).inserted_primary_key
+        reach(self.connection, Stream.ORDERS, added[0])  # type: ignore[index]  # an INSERT of one row has a key
 
     @property
     def _me(self) -> ColumnElement[bool]:

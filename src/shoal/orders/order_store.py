@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import NamedTuple
@@ -87,10 +87,17 @@ class OrderStore:
             row = OrderRow(connection, account_id, order_id, self._now_ms())
             return job(row), row.look_at()
 
-        did, order = await self._database.write(whole)
+        did, _ = await self._database.write(whole, told=self._told)
+        return did
+
+    def _all_changed(self, changed: Iterable[Order]) -> None:
+        for order in changed:
+            self._changed(order)
+
+    def _told(self, written: tuple[bool, Order]) -> None:
+        did, order = written
         if did:
             self._changed(order)
-        return did
 
     def _changed(self, order: Order) -> None:
         for listener in self._listeners:
@@ -110,9 +117,7 @@ class OrderStore:
             make_chat_known(connection, order, update, self._now_ms())
             return order, changed
 
-        order, changed = await self._database.write(job)
-        self._changed(order)
-        return order, changed
+        return await self._database.write(job, told=lambda received: self._changed(received[0]))
 
     async def receive_mark(
         self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int
@@ -129,13 +134,12 @@ class OrderStore:
             update = OrderUpdate(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
             return OrderRow(connection, account_id, order_id, self._now_ms()).receive(update)
 
-        received = await self._database.write(job)
-        if received is None:
-            return None
-        order, changed = received
-        if changed:
-            self._changed(order)
-        return order if changed else None
+        def told(received: tuple[Order, bool] | None) -> None:
+            if received is not None and received[1]:
+                self._changed(received[0])
+
+        received = await self._database.write(job, told=told)
+        return received[0] if received is not None and received[1] else None
 
     async def told_by(self, account_id: str, chat_id: str, message_id: str) -> Order | None:
         """Return the chat's order that this message named before; ``None`` without one, or with several."""
@@ -269,10 +273,7 @@ class OrderStore:
         found = await self._database.read(lambda connection: connection.execute(query).first())
         if found is None:  # the usual case: no write is needed
             return []
-        given_up = await self._database.write(job)
-        for order in given_up:
-            self._changed(order)
-        return given_up
+        return await self._database.write(job, told=self._all_changed)
 
     # ── order actions ───────────────────────────────────────────────────────────────────────────────────────────
 

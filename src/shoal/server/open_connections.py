@@ -15,6 +15,7 @@ from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.errors import StoreError
+from shoal.events.followed_writes import follow_writes
 from shoal.goods.goods_components import open_supplier_units
 from shoal.goods.sent_units import FILE_NAME, SentUnits
 from shoal.goods.stock_events import StockEvents
@@ -58,6 +59,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
 
     async with Closing() as closing:
         published = PublishedAccounts(EventBus())
+        await follow_writes(storage.database, published)
         stock_events = StockEvents(storage.database, published.events)
         closing.later("stock events", stock_events.close)
         texts = await UnitTexts.load(storage.database, storage.vault)

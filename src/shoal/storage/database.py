@@ -238,11 +238,11 @@ class Database:
         with as_store_error(), self._engine_of_readers().connect() as connection, connection.begin():
             return job(connection)
 
-    async def write(self, job: Callable[[Connection], T]) -> T:
+    async def write(self, job: Callable[[Connection], T], *, told: Callable[[T], object] | None = None) -> T:
         """Run ``job`` as ``GroupWriter.run`` does; it is durable then. Raises ``StoreChecking`` during the check."""
         if self.checking:
             raise StoreChecking
-        return await self.touched.told(self.group_writer.run, job)
+        return await self.touched.run(self.group_writer.run, job, told)
 
     async def announce(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` like ``write``, but skip it if its caller is cancelled before.

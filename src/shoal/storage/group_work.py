@@ -102,12 +102,18 @@ class Job:
 
     run: Callable[[Connection], Any]
     future: asyncio.Future[Any]
+    told: Callable[[Any], object] | None = None
+    """Called with the value once it is durable, also when the caller has left."""
     size: int = 1
 
     def deliver(self, outcome: Outcome) -> None:
         """Report the outcome to the caller."""
-        if self.future.done():  # cancelled by the caller, or already answered with "unknown"
-            return
+        if not self.future.done():  # else cancelled by the caller, or already answered with "unknown"
+            self._answer(outcome)
+        if isinstance(outcome, Done) and self.told is not None:
+            self.told(outcome.value)
+
+    def _answer(self, outcome: Outcome) -> None:
         match outcome:
             case Done(value):
                 self.future.set_result(value)

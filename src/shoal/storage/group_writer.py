@@ -143,14 +143,15 @@ class GroupWriter:
         self._drafting.discard(drafting)
         self._enqueue(work)
 
-    async def run(self, job: Callable[[Connection], T]) -> T:
+    async def run(self, job: Callable[[Connection], T], told: Callable[[T], object] | None = None) -> T:
         """Run a job in a savepoint of the next group and return its result once it is durable.
 
-        A job may run twice, the first time rolled back, and must neither commit nor use anything but its connection.
-        Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
+        ``told`` is called with it on the loop, in the order of the commits, also when the caller has left. A job may
+        run twice, the first time rolled back, and must neither commit nor use anything but its connection. Raises what
+        the job raised, ``NotApplied``, or ``CommitUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(Job(job, future))
+        self._enqueue(Job(job, future, told))
         return await future
 
     async def settled(self) -> None:

@@ -13,10 +13,12 @@ from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, f
 
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, advance
+from shoal.accounts.positions import Stream
 from shoal.errors import StoreError
 from shoal.storage.among import among
 from shoal.storage.history_tables import baselines, journal, ops, state_moves
 from shoal.storage.living_accounts import living_among
+from shoal.storage.touched import reach
 from shoal.storage.upserts import insert_new, insert_or_renew
 
 STEP_ROWS = 2_000
@@ -229,7 +231,9 @@ def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
         if move.account_id in living
     ]
     if rows:
-        connection.execute(insert_new(connection, state_moves, "account_id", "at_ms", "state"), rows)
+        added = insert_new(connection, state_moves, "account_id", "at_ms", "state").returning(state_moves.c.id)
+        if ids := connection.scalars(added, rows).all():
+            reach(connection, Stream.STATES, max(ids))
 
 
 def read_timeline(connection: Connection, account_id: str, since_ms: int, limit: int | None) -> list[StateMove]:

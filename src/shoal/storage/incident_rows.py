@@ -2,7 +2,7 @@
 
 One row stands for a subject and a kind until its end is told. What comes again is counted in it; what comes back
 before its end is told goes on in it. Nothing here reads: the callers know from what they store whether anything begins
-or ends, and do not call otherwise.
+or ends, and do not call otherwise. Where something began or ended, a row of ``incident_events`` says so too.
 """
 
 from __future__ import annotations
@@ -13,17 +13,22 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, cast, delete, func, null, text, update
+from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, case, cast, delete, func, null, text, update
 
+from shoal.accounts.events import IncidentMoved
 from shoal.storage.among import among_bound
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
-from shoal.storage.notice_tables import LIVE, incidents
-from shoal.storage.upserts import insert_for
+from shoal.storage.notice_tables import LIVE, incident_events, incidents
+from shoal.storage.touched import tell_incident
+from shoal.storage.upserts import insert_for, insert_new
 
 SERVER: Final = "server"
 """The subject of what concerns the whole server."""
 REMIND_AFTER_MS: Final = 24 * 3_600_000
 """After which time those who were told of an incident are reminded of it, once."""
+
+
+_TURNED: Final = [incidents.c[name] for name in ("id", "kind", "detail", "account_id", "user_id", "turned_at_ms")]
 
 
 def account_subject(account_id: str) -> str:
@@ -72,7 +77,8 @@ def open_incidents(connection: Connection, openings: Sequence[Opening]) -> None:
     """Open incidents, or count one more time of those that are there. Each subject and kind at most once."""
     if openings:
         rows = sorted((_row(opening) for opening in openings), key=lambda row: (row["subject"], row["kind"]))
-        connection.execute(_opening(connection.dialect.name), rows)
+        found = connection.execute(_opening(connection.dialect.name), rows).mappings().all()
+        _note_turns(connection, "opened", [row for row in found if row["turned_at_ms"] == row["last_at_ms"]])
 
 
 def close_incidents(
@@ -91,7 +97,37 @@ def close_incidents(
     if not subjects or not kinds:
         return 0
     values = {"at": at_ms, "subjects": json.dumps(sorted(subjects))}
-    return connection.execute(_closing(tuple(sorted(kinds)), is_well=is_well), values).rowcount
+    closed = connection.execute(_closing(tuple(sorted(kinds)), is_well=is_well), values).mappings().all()
+    _note_turns(connection, "closed", closed)
+    return len(closed)
+
+
+def _note_turns(connection: Connection, phase: str, turned: Sequence[RowMapping]) -> None:
+    """Note that incidents were opened or closed. One that had been closed at that time already is noted once."""
+    if not turned:
+        return
+    rows = {
+        row["id"]: {"incident_id": row["id"], "phase": phase, "at_ms": row["turned_at_ms"]}
+        for row in sorted(turned, key=lambda row: row["id"])
+    }
+    added = insert_new(connection, incident_events, "incident_id", "phase", "at_ms")
+    new = connection.execute(added.returning(incident_events.c.id, incident_events.c.incident_id), list(rows.values()))
+    event_ids = {row.incident_id: row.id for row in new}
+    for row in turned:
+        if row["id"] in event_ids:
+            tell_incident(
+                connection,
+                IncidentMoved(
+                    event_id=event_ids[row["id"]],
+                    incident_id=row["id"],
+                    phase=phase,
+                    kind=row["kind"],
+                    detail=row["detail"],
+                    account_id=row["account_id"] or "",
+                    user_id=row["user_id"],
+                    at_ms=row["turned_at_ms"],
+                ),
+            )
 
 
 def forget_incidents_of(connection: Connection, user_id: int) -> int:
@@ -117,8 +153,14 @@ def _closing(kinds: tuple[IncidentKind, ...], *, is_well: bool) -> Any:
         .values(
             closed_at_ms=func.coalesce(table.closed_at_ms, case((at > table.last_at_ms, at), else_=table.last_at_ms)),
             due_at_ms=due,
+            turned_at_ms=case(
+                (table.closed_at_ms.is_not(None), table.turned_at_ms),
+                (at > table.last_at_ms, at),
+                else_=table.last_at_ms,
+            ),
             over=table.kind.not_in(ending),
         )
+        .returning(*_TURNED)
     )
 
 
@@ -132,6 +174,7 @@ def _row(opening: Opening) -> dict[str, Any]:
         "opened_at_ms": opening.at_ms,
         "last_at_ms": opening.at_ms,
         "closed_at_ms": opening.at_ms if policy.is_event else None,
+        "turned_at_ms": opening.at_ms,
         "due_at_ms": opening.at_ms + policy.hold_ms,
         "detail": opening.detail,
         "facts": json.dumps(opening.facts, ensure_ascii=False, separators=(",", ":")) if opening.facts else "",
@@ -145,7 +188,7 @@ def _opening(dialect: str) -> Any:
     holds = [(table.kind == kind.value, policy.hold_ms) for kind, policy in POLICIES.items() if policy.hold_ms]
     began = table.opened_at_ms + case(*holds, else_=0)
     comes_back = table.closed_at_ms.is_not(None) & new.closed_at_ms.is_(None)
-    return statement.on_conflict_do_update(
+    renewed = statement.on_conflict_do_update(
         index_elements=[table.subject, table.kind],
         index_where=text(LIVE),
         set_={
@@ -154,6 +197,7 @@ def _opening(dialect: str) -> Any:
             "detail": new.detail,
             "facts": new.facts,
             "closed_at_ms": new.closed_at_ms,
+            "turned_at_ms": case((comes_back, new.turned_at_ms), else_=table.turned_at_ms),
             "due_at_ms": case(
                 (~comes_back, table.due_at_ms),
                 (table.told_at_ms.is_(None), began),
@@ -162,3 +206,4 @@ def _opening(dialect: str) -> Any:
         },
         where=(new.last_at_ms > table.last_at_ms) | comes_back,  # the clock may have been set back since
     )
+    return renewed.returning(*_TURNED, table.last_at_ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 
 from shoal.storage.columns import (
     RowId,
@@ -80,6 +80,7 @@ incidents = Table(
     time_column("last_at_ms"),
     maybe_time_column("told_at_ms"),
     maybe_time_column("closed_at_ms"),
+    time_column("turned_at_ms"),
     maybe_time_column("due_at_ms"),
     flag_column("over"),
     number_column("count", 1),
@@ -103,7 +104,20 @@ incidents = Table(
 kind while the incident is not ``over``: until its end is told, or its beginning never was.
 
 It concerns those who see the account ``account_id``, else the user ``user_id``, else administrators. ``told_at_ms``:
-when its notices were planned. ``due_at_ms``: when the planner must look at it again. ``count``: how often it came."""
+when its notices were planned. ``turned_at_ms``: since when it is open or closed as it is now. ``due_at_ms``: when the
+planner must look at it again. ``count``: how often it came."""
+
+incident_events = Table(
+    "incident_events",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("incident_id", RowId, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
+    Column("phase", Text, nullable=False),
+    time_column("at_ms"),
+    UniqueConstraint("incident_id", "phase", "at_ms"),
+    sqlite_autoincrement=True,
+)
+"""Each time that an incident was opened, came back or was closed: what streams of events and webhooks tell."""
 
 notices = Table(
     "notices",
@@ -161,9 +175,10 @@ webhooks = Table(
     text_column("accounts"),
     flag_column("active", default=True),
     text_column("off_reason"),
-    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    text_column("position"),
     number_column("tries"),
     maybe_time_column("failing_since_ms"),
+    maybe_time_column("arrived_at_ms"),
     maybe_time_column("due_at_ms"),
     number_column("version", 1),
     time_column("created_at_ms"),
@@ -172,14 +187,17 @@ webhooks = Table(
     sqlite_autoincrement=True,
 )
 """Where events of a user's shops are sent. ``kinds`` and ``accounts`` are JSON lists; an empty text does not limit.
-``position``: the last event that arrived."""
+``position``: how far its events arrived, or were passed over (``accounts/positions.py``). ``tries``: how often the next
+one failed, ``failing_since_ms`` since when. ``arrived_at_ms``: when the last one arrived. ``off_reason``: why the
+server switched it off."""
 
 webhook_attempts = Table(
     "webhook_attempts",
     metadata,
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("webhook_id", RowId, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
-    Column("event_id", BigInteger, nullable=False),
+    text_column("event_id"),
+    text_column("type"),
     time_column("at_ms"),
     Column("status", Integer, nullable=True),
     number_column("took_ms"),

@@ -1,43 +1,94 @@
-"""Which goods a transaction changed: named by the job that changes them, told once the transaction is durable."""
+"""What a transaction changed that others hear of: named by its job, told once it is durable.
+
+It is told on the event loop in the order in which transactions were committed, also when the job's caller has left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-_KEY: Final = "shoal.touched_goods"
+from shoal.accounts.events import IncidentMoved
+from shoal.accounts.positions import Stream
+
+_KEY: Final = "shoal.touched"
 T = TypeVar("T")
-Told = Callable[[frozenset[int]], object]
+Job = Callable[[Connection], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What one transaction named."""
+
+    goods: set[int] = field(default_factory=set)
+    reached: dict[Stream, int] = field(default_factory=dict)
+    """The last row that it added to a stream whose events do not name their own."""
+    incidents: list[IncidentMoved] = field(default_factory=list)
+
+
+class Run(Protocol):
+    """Runs a job; ``told`` is called with its value once it is durable."""
+
+    def __call__(self, job: Job[T], told: Callable[[T], object]) -> Awaitable[T]:
+        """Run it."""
 
 
 def touch(connection: Connection, goods_ids: Iterable[int]) -> None:
     """Name goods that the transaction changes."""
-    connection.info.setdefault(_KEY, set()).update(goods_ids)
+    _named(connection).goods.update(goods_ids)
+
+
+def reach(connection: Connection, stream: Stream, row_id: int) -> None:
+    """Name a row that the transaction adds to a stream of events."""
+    reached = _named(connection).reached
+    reached[stream] = max(row_id, reached.get(stream, 0))
+
+
+def tell_incident(connection: Connection, moved: IncidentMoved) -> None:
+    """Name an incident that the transaction opens or closes."""
+    _named(connection).incidents.append(moved)
+
+
+def _named(connection: Connection) -> Named:
+    named: Named = connection.info.setdefault(_KEY, Named())
+    return named
 
 
 class Touched:
-    """Tells a listener, on the event loop, which goods each durable write changed."""
+    """Tells its listeners what each durable write named."""
 
     def __init__(self) -> None:
-        self.listener: Told | None = None
+        self.goods: Callable[[frozenset[int]], object] | None = None
+        self.events: Callable[[Mapping[Stream, int]], object] | None = None
+        self.incidents: Callable[[IncidentMoved], object] | None = None
 
-    async def told(self, run: Callable[[Callable[[Connection], T]], Awaitable[T]], job: Callable[[Connection], T]) -> T:
-        """Run a job, and tell what it named once it is durable."""
-        listener = self.listener
-        if listener is None:
-            return await run(job)
-        found: frozenset[int] = frozenset()
+    async def run(self, run: Run, job: Job[T], told: Callable[[T], object] | None) -> T:
+        """Run a job. Once it is durable tell what it reached, call ``told`` with its value, and tell the rest."""
+        named: Named | None = None
 
         def whole(connection: Connection) -> T:
-            nonlocal found
+            nonlocal named
             connection.info.pop(_KEY, None)  # what a job named that was rolled back
             value = job(connection)
-            found = frozenset(connection.info.pop(_KEY, ()))
+            named = connection.info.pop(_KEY, None)
             return value
 
-        value = await run(whole)
-        if found:
-            listener(found)
-        return value
+        def tell(value: T) -> None:
+            if named is not None and self.events is not None:
+                self.events(named.reached)
+            if told is not None:
+                told(value)
+            if named is not None:
+                self._tell(named)
+
+        return await run(whole, tell)
+
+    def _tell(self, named: Named) -> None:
+        if self.incidents is not None:
+            for moved in named.incidents:
+                self.incidents(moved)
+        if self.goods is not None and named.goods:
+            self.goods(frozenset(named.goods))

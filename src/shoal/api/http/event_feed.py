@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
+from sqlalchemy import Connection
+
 from shoal.accounts.account import Account
-from shoal.accounts.events import AccessChanged, Event, Subscription
-from shoal.api.http.published_events import PublishedEvent, published, published_entry
+from shoal.accounts.events import OF_SERVER, AccessChanged, Event, Subscription
+from shoal.accounts.positions import STREAMS, Position
+from shoal.api.http.published_events import PublishedEvent, published, published_entry, published_stored
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
+from shoal.auth.users import Role
+from shoal.events.stored_events import StoredEvent, is_forgotten, read_after
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
 """A cursor further behind gets a reset, because a snapshot is quicker to read."""
 _PAGE = 1_000
+_REPLAYED: Final = ("incident", "state", "message", "order", "delivery")
+"""What is read again besides changes."""
 _SLICE: Final = 25
 """How many accounts of a snapshot are made into JSON before the event loop gets a turn: about 2.5 ms."""
 
 
 async def account_events(
-    server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
+    server: Server, who: Principal, after: Position | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[list[PublishedEvent], None]:
     """Yield a user's events until the server stops, all waiting ones together.
 
@@ -29,8 +37,9 @@ async def account_events(
     then checks whether the user is still signed in. After such a change a new snapshot follows, and no more events of
     an account that the reader lost: a caller that sends a list in several steps asks ``may_read`` at each.
 
-    With ``after``, first yield the changes since then in order, and then the snapshot. A cursor that is too old or
-    invalid, and a reader who is too slow, get a reset and a new snapshot.
+    With ``after``, first yield the changes since then in order, then what was stored of the other streams since then,
+    and then the snapshot. A position that is too old or of another database, and a reader who is too slow, get a reset
+    and a new snapshot.
     """
     cursor = after
     while True:
@@ -40,7 +49,7 @@ async def account_events(
             snapshot = _snapshot(server, who)
             sent_revs: set[int] = set()
             if cursor is not None:
-                async for missed in _missed(server, who, cursor, server.manager.newest_rev):
+                async for missed in _missed(server, who, cursor, _position(server)):
                     sent_revs.update(event.rev for event in missed if event.rev is not None)
                     yield missed
             yield [snapshot]
@@ -118,7 +127,9 @@ def may_read(server: Server, who: Principal, event: PublishedEvent) -> bool:
         return server.authorization.may_see(who, event.account_id, event.owner_id)
     if not event.owner_id:
         return True
-    return event.owner_id == who.id and (who.token is None or who.token.only_accounts is None)
+    if who.token is not None and who.token.only_accounts is not None:
+        return False
+    return who.user.role is Role.ADMIN if event.owner_id == OF_SERVER else event.owner_id == who.id
 
 
 def _differs(who: Principal, events: Sequence[Event]) -> bool:
@@ -128,28 +139,69 @@ def _differs(who: Principal, events: Sequence[Event]) -> bool:
 
 def _readable(server: Server, who: Principal, events: Sequence[Event]) -> list[PublishedEvent]:
     """Return the events that the reader may see now."""
-    found = (published(event) for event in events if not isinstance(event, AccessChanged))
+    bus = server.events
+    found = (published(one, bus.position_after(one)) for one in events if not isinstance(one, AccessChanged))
     return [one for one in found if may_read(server, who, one)]
 
 
-async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[PublishedEvent]]:
-    """Yield the changes after ``after`` up to ``rev``, page by page, or one reset."""
-    if after > rev or rev - after > MISSED_LIMIT:
+async def _missed(
+    server: Server, who: Principal, after: Position, until: Position
+) -> AsyncIterator[list[PublishedEvent]]:
+    """Yield what is stored after ``after`` up to ``until``, page by page, or one reset."""
+    asked = [(last, until.last(stream) or 0) for stream in STREAMS if (last := after.last(stream)) is not None]
+    if any(last > newest for last, newest in asked) or sum(newest - last for last, newest in asked) > MISSED_LIMIT:
         yield [PublishedEvent({"type": "reset"})]
         return
     place = after
-    while place < rev:
-        page = await server.store.journal(after_rev=place, limit=_PAGE)
-        if place < await server.store.oldest_rev():  # checked last: entries may be pruned just before the page is read
+    while place.changes < until.changes:
+        page = await server.store.journal(after_rev=place.changes, limit=_PAGE)
+        if place.changes < await server.store.oldest_rev():
+            # checked last: entries may be pruned just before the page is read
             yield [PublishedEvent({"type": "reset"})]
             return
-        mine = [entry for entry in page if entry.rev <= rev and server.authorization.may_see_entry(who, entry)]
+        mine = [
+            entry for entry in page if entry.rev <= until.changes and server.authorization.may_see_entry(who, entry)
+        ]
         if mine:
-            yield [published_entry(entry) for entry in mine]
-        place = page[-1].rev if page else rev
+            yield [published_entry(entry, after._replace(changes=entry.rev)) for entry in mine]
+        place = place._replace(changes=page[-1].rev if page else until.changes)
+    place = after._replace(changes=until.changes)
+    while place != until:
+        events, forgotten = await server.database.read(partial(_stored_after, place=place, until=until))
+        if forgotten:
+            yield [PublishedEvent({"type": "reset"})]
+            return
+        found = []
+        for event in events:
+            place = place.reached(*event.id)
+            owner_id = _owner(server, event)
+            if owner_id is not None:
+                found.append(published_stored(event, owner_id, place))
+        if mine_of_page := [one for one in found if may_read(server, who, one)]:
+            yield mine_of_page
+        if len(events) < _PAGE:
+            return
+
+
+def _stored_after(connection: Connection, *, place: Position, until: Position) -> tuple[list[StoredEvent], bool]:
+    """Return a page of what is stored besides changes, and whether some of it was deleted."""
+    events = read_after(connection, place, limit=_PAGE, kinds=_REPLAYED, until=until)
+    return events, is_forgotten(connection, place)
+
+
+def _owner(server: Server, event: StoredEvent) -> int | None:
+    """Return whom an event concerns now; ``None``: its account is gone, or is another one of the same id."""
+    if not event.account_id:
+        return OF_SERVER if event.user_id is None else event.user_id
+    account = server.manager.accounts.get(event.account_id)
+    return None if account is None or event.at_ms < account.created_at_ms else account.owner_id
+
+
+def _position(server: Server) -> Position:
+    return server.events.position._replace(changes=server.manager.newest_rev)
 
 
 def _snapshot(server: Server, who: Principal) -> PublishedEvent:
-    rev = server.manager.newest_rev
+    position = _position(server)
     accounts = server.authorization.accounts_of(who)
-    return PublishedEvent({"type": "snapshot", "rev": rev}, rev, accounts=accounts)
+    return PublishedEvent({"type": "snapshot", "rev": position.changes}, position, position.changes, accounts=accounts)

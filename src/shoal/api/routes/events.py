@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from shoal.accounts.positions import FORM, LOST, Position
 from shoal.api.http.caller import SessionToken, TheServer, WhoReads
 from shoal.api.http.event_feed import account_events, may_read, row_slices
 from shoal.api.http.openapi_errors import READING, Responses
@@ -32,9 +33,9 @@ _BEAT = b": still here\n\n"
 _PIECE = 64 * 1024
 """What waits for a reader is sent together up to this size in bytes, and one event more."""
 _EXAMPLE = (
-    'id: 120\ndata: {"type":"snapshot","rev":120,"accounts":[]}\n\n'
-    'id: 121\ndata: {"type":"change","rev":121,"account":"my-shop","generation":8,"changes":{"enabled":[true,false]},'
-    '"actor":"user:admin","at":"2026-01-02T03:04:05.000Z"}\n\n'
+    'id: 120.s88.m4051.o17.i5\ndata: {"type":"snapshot","rev":120,"accounts":[]}\n\n'
+    'id: 121.s88.m4051.o17.i5\ndata: {"type":"change","rev":121,"account":"my-shop","generation":8,'
+    '"changes":{"enabled":[true,false]},"actor":"user:admin","at":"2026-01-02T03:04:05.000Z"}\n\n'
 )
 
 
@@ -104,32 +105,40 @@ async def get_events(
     server: TheServer,
     who: WhoReads,
     token: SessionToken,
-    after: Annotated[int | None, Query(ge=0, description="Only changes after this `rev`.")] = None,
+    after: Annotated[
+        str | None,
+        Query(pattern=FORM, description="Only what happened after this event's `id`, or changes after this `rev`."),
+    ] = None,
     last_event_id: Annotated[
         str | None, Header(description="The same, as browsers send it; it takes precedence over `after`.")
     ] = None,
 ) -> EventStream:
-    """Stream a snapshot, then every later change in order (`id` is its `rev`) and each account's newest state.
+    """Stream a snapshot, then every later change in order, and what happens to states, messages, orders and incidents.
+
+    Each event has an `id`. After a gap, what was stored since the last one comes first, then a snapshot.
 
     The stream contains only accounts that the caller may see. `reset` means that events were lost; a new snapshot
     follows. A new snapshot also follows, without a reset, when an account is shared with the caller or no longer
     shared. The stream ends with the session or the token.
     """
-    cursor = after if last_event_id is None else _cursor(last_event_id)
+    cursor = _cursor(after or "") if last_event_id is None else _cursor(last_event_id)
     chunks = _chunks(server, who, token or "", cursor)
     signed_in = while_signed_in(server, who.id, token or "")
     return EventStream(chunks, place=server.live_streams.one_more(who.id), signed_in=signed_in)
 
 
-def _cursor(last_event_id: str) -> int | None:
-    """Return the rev of an event id. An invalid id counts as lost, so that the reader gets a reset."""
+def _cursor(last_event_id: str) -> Position | None:
+    """Return the position of an event id. An invalid id counts as lost, so that the reader gets a reset."""
     text = last_event_id.strip()
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 2**62
+    try:
+        return Position.of(text)
+    except ValueError:
+        return LOST
 
 
-async def _chunks(server: Server, who: Principal, token: str, cursor: int | None) -> AsyncGenerator[bytes, None]:
+async def _chunks(server: Server, who: Principal, token: str, cursor: Position | None) -> AsyncGenerator[bytes, None]:
     yield _OPENING
     async with aclosing(account_events(server, who, cursor, beat_seconds=BEAT_SECONDS)) as batches:
         async for batch in batches:

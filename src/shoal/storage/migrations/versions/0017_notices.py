@@ -108,6 +108,7 @@ def _incidents() -> None:
         _time("last_at_ms"),
         _maybe_time("told_at_ms"),
         _maybe_time("closed_at_ms"),
+        _time("turned_at_ms"),
         _maybe_time("due_at_ms"),
         _flag("over"),
         _number("count", 1),
@@ -121,6 +122,17 @@ def _incidents() -> None:
     _index("ix_incidents_subject", "incidents", "subject", "kind", "opened_at_ms")
     _index("ix_incidents_account", "incidents", "account_id", "id")
     _index("ix_incidents_user_id", "incidents", "user_id", "id")
+    op.create_table(
+        "incident_events",
+        _id(),
+        sa.Column("incident_id", _ROW_ID, nullable=False),
+        sa.Column("phase", sa.Text(), nullable=False),
+        _time("at_ms"),
+        _of("incident_events", "incident_id", "incidents"),
+        sa.PrimaryKeyConstraint("id", name="pk_incident_events"),
+        sa.UniqueConstraint("incident_id", "phase", "at_ms", name="uq_incident_events_incident_id_phase_at_ms"),
+        sqlite_autoincrement=True,
+    )
 
 
 def _notices() -> None:
@@ -166,9 +178,10 @@ def _webhooks() -> None:
         _text("accounts"),
         _flag("active", default=True),
         _text("off_reason"),
-        sa.Column("position", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        _text("position"),
         _number("tries"),
         _maybe_time("failing_since_ms"),
+        _maybe_time("arrived_at_ms"),
         _maybe_time("due_at_ms"),
         _number("version", 1),
         _time("created_at_ms"),
@@ -182,7 +195,8 @@ def _webhooks() -> None:
         "webhook_attempts",
         _id(),
         sa.Column("webhook_id", _ROW_ID, nullable=False),
-        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        _text("event_id"),
+        _text("type"),
         _time("at_ms"),
         sa.Column("status", sa.Integer(), nullable=True),
         _number("took_ms"),
