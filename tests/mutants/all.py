@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutants import answers_and_orders, goods, state_and_access, suppliers
+from mutants import answers_and_orders, goods, notices, state_and_access, suppliers
 from mutants.catalogue import Noticed
 
 NOTICED: tuple[Noticed, ...] = (
@@ -10,4 +10,5 @@ NOTICED: tuple[Noticed, ...] = (
     *answers_and_orders.NOTICED,
     *goods.NOTICED,
     *suppliers.NOTICED,
+    *notices.NOTICED,
 )

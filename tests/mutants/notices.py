@@ -1,0 +1,133 @@
+"""Defects of notices and channels: who is told, how often, over which way, and what is shown of secrets."""
+
+from __future__ import annotations
+
+from mutants.catalogue import Noticed, one
+
+_TOLD = "tests/contract/test_notices.py::"
+_TROUBLE = "tests/contract/test_notices_in_trouble.py::"
+_LIFE = "tests/contract/test_channel_life.py::"
+_ASKED = "tests/contract/test_notices_asked_for.py::"
+_SENDER = "tests/unit/notices/test_service_sender.py::"
+_ANSWERS = "tests/unit/notices/test_service_answers.py::"
+_OLD = "tests/unit/notices/test_old_channels.py::"
+_ROUTES = "tests/api/test_compat_notifications.py::"
+_BEAT = "tests/unit/server/test_heartbeat_calls.py::"
+
+NOTICED: tuple[Noticed, ...] = (
+    one(
+        "a channel of a user who was switched off goes on",
+        "notices/notice_rows.py",
+        "present = (channels.c.active, users.c.active, not_(users.c.leaving))",
+        "present = (channels.c.active, not_(users.c.leaving))",
+        f"{_LIFE}test_the_channels_of_a_user_who_is_switched_off_stop_at_once_and_what_waited_is_never_told[sqlite]",
+    ),
+    one(
+        "a user who is leaving is told on",
+        "notices/audience.py",
+        "_PRESENT = and_(users.c.active, not_(users.c.leaving))",
+        "_PRESENT = users.c.active",
+        f"{_LIFE}test_a_user_who_is_leaving_is_told_nothing_more_and_takes_channels_along[sqlite]",
+    ),
+    one(
+        "a share that was taken back is told of on",
+        "notices/notice_rows.py",
+        "user_id in users_concerned(connection, account_id, None)",
+        "True",
+        f"{_TOLD}test_a_share_that_is_taken_back_ends_its_notices[sqlite]",
+    ),
+    one(
+        "without its last shop a channel tells of all",
+        "notices/subscriptions.py",
+        "nothing=self.nothing or not left",
+        "nothing=self.nothing",
+        f"{_LIFE}test_a_channel_for_one_shop_tells_of_no_other_when_that_shop_is_removed[sqlite]",
+        f"{_ROUTES}test_a_channel_tells_of_the_accounts_that_are_named_and_of_no_other",
+    ),
+    one(
+        "a channel of the older system tells of all before a shop is named",
+        "api/routes/notification_channels.py",
+        "tells_of=nothing",
+        "tells_of=Subscription()",
+        f"{_ROUTES}test_a_channel_tells_of_the_accounts_that_are_named_and_of_no_other",
+    ),
+    one(
+        "a configuration shows its secrets",
+        "notices/old_channels.py",
+        "HIDDEN if field.secret else fields[field.name]",
+        "fields[field.name]",
+        f"{_OLD}test_a_configuration_becomes_fields_and_is_shown_back_without_secrets",
+        f"{_ROUTES}test_channels_are_added_read_changed_and_removed_as_the_older_system_did",
+    ),
+    one(
+        "a hidden secret is stored as three stars",
+        "notices/old_channels.py",
+        'values[field.name] = kept.get(field.name, "") if value == HIDDEN else value',
+        "values[field.name] = value",
+        f"{_ROUTES}test_channels_are_added_read_changed_and_removed_as_the_older_system_did",
+    ),
+    one(
+        "every channel quotes buyers",
+        "notices/buyer_words.py",
+        "            channels.c.buyer_words,\n",
+        "",
+        f"{_ASKED}test_only_a_channel_that_was_asked_to_quotes_the_buyer[sqlite]",
+    ),
+    one(
+        "what failed for the only reader counts as taken",
+        "notices/service_answers.py",
+        "_judged(part, _INSIDE.get(service, {}))",
+        "_judged(part, {})",
+        f"{_ANSWERS}test_one_wrong_key_is_enough",
+    ),
+    one(
+        "an error with HTTP 200 counts as taken",
+        "notices/service_answers.py",
+        "return bool(said) and all(said)",
+        "return bool(said)",
+        f"{_ANSWERS}test_success_and_a_failure_with_http_200_are_told_apart",
+        f"{_SENDER}test_each_service_gets_the_notice_and_a_refusal_with_http_200_is_one",
+    ),
+    one(
+        "a bot signs with the words in each other's place",
+        "notices/services.py",
+        'hmac.new(f"{moment}\\n{fields[\'secret\']}".encode(), b"", hashlib.sha256)',
+        "hmac.new(fields['secret'].encode(), moment.encode(), hashlib.sha256)",
+        f"{_SENDER}test_a_form_that_apprise_does_not_have_is_posted_as_the_service_documents_it",
+    ),
+    one(
+        "an answer that repeats the request shows its secrets",
+        "notices/service_sender.py",
+        "_without_secrets(service, fields, sent.answer)",
+        "sent.answer",
+        f"{_SENDER}test_an_answer_that_repeats_the_request_shows_no_secret",
+    ),
+    one(
+        "what a death cut off is sent a third time",
+        "notices/notice_rows.py",
+        "    if sent.outcome is Outcome.UNCERTAIN and one.maybe_again:\n",
+        "    if False:\n",
+        f"{_TOLD}test_without_an_answer_it_is_sent_once_more_marked_and_then_no_more[sqlite]",
+    ),
+    one(
+        "quiet hours hold what is urgent",
+        "notices/plans.py",
+        "return phase == Phase.BEGIN and level is Level.URGENT",
+        "return False",
+        f"{_TOLD}test_quiet_hours_hold_all_that_is_not_urgent_until_the_morning[sqlite]",
+    ),
+    one(
+        "the heartbeat goes on although nothing can be stored",
+        "server/heartbeat_calls.py",
+        "if await self._is_ready():",
+        "if await self._is_ready() or True:",
+        f"{_BEAT}test_it_is_called_while_the_server_is_ready_and_only_then",
+    ),
+    one(
+        "the heartbeat may go inside",
+        "server/heartbeat_calls.py",
+        "GuardedConnector(self._outbound, force_close=True)",
+        "aiohttp.TCPConnector(force_close=True)",
+        f"{_BEAT}test_the_guard_is_asked",
+    ),
+)
