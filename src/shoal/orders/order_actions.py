@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -111,3 +112,9 @@ class OrderAction:
         if self.state is ActionState.DONE:
             return True
         return self.state is ActionState.NOT_NEEDED and self.detail in {Why.NOTHING_TO_SEND, Why.BY_OWNER}
+
+
+def reason_of(order_actions: Sequence[OrderAction]) -> str:
+    """Return the detail of the first action that failed or is uncertain."""
+    in_the_way = (ActionState.FAILED, ActionState.UNCERTAIN)
+    return next((order_action.detail for order_action in order_actions if order_action.state in in_the_way), "")

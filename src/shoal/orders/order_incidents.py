@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from shoal.orders.order_records import Order
 from shoal.orders.order_status import OrderProblem
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, close_incidents, open_incidents, order_subject
@@ -11,9 +12,9 @@ from shoal.storage.incident_rows import Opening, close_incidents, open_incidents
 _OF_ORDERS = (IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED)
 
 
-def note_problem(connection: Connection, account_id: str, order_id: str, problem: str, at_ms: int) -> None:
-    """Open and close the incidents of an order whose problem has just changed."""
-    subject = order_subject(account_id, order_id)
+def note_problem(connection: Connection, order: Order, problem: str, reason: str, at_ms: int) -> None:
+    """Open and close the incidents of an order whose problem has just changed. ``reason``: the site's, if any."""
+    subject = order_subject(order.account_id, order.order_id)
     kind = IncidentKind.REFUND_ASKED if problem == OrderProblem.REFUND_ASKED else IncidentKind.ORDER_PROBLEM
     close_incidents(connection, [subject], [one for one in _OF_ORDERS if not problem or one is not kind], at_ms)
     if problem:
@@ -21,8 +22,14 @@ def note_problem(connection: Connection, account_id: str, order_id: str, problem
             subject=subject,
             kind=kind,
             at_ms=at_ms,
-            account_id=account_id,
+            account_id=order.account_id,
             detail=problem,
-            facts={"order_id": order_id},
+            facts={
+                "order_id": order.order_id,
+                "item": order.item_id,
+                "quantity": order.quantity,
+                "spec": order.spec_value,
+                "reason": reason,
+            },
         )
         open_incidents(connection, [opening])

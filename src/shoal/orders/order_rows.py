@@ -25,7 +25,7 @@ from shoal.orders.delivery_rows import (
     settle_delivery,
 )
 from shoal.orders.one_text import why_too_little
-from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
+from shoal.orders.order_actions import Action, ActionState, OrderAction, Why, reason_of
 from shoal.orders.order_incidents import note_problem
 from shoal.orders.order_records import Order, OrderUpdate, order_of
 from shoal.orders.order_status import (
@@ -208,7 +208,7 @@ class OrderRow(ActionRows):
             return order
         values = {"problem": problem, "updated_at_ms": self.now_ms}
         self.connection.execute(update(orders).where(self._me).values(**values))
-        note_problem(self.connection, self.account_id, self.order_id, problem, self.now_ms)
+        note_problem(self.connection, order, problem, reason_of(tuple(actions.values())), self.now_ms)
         return order_of({**row, **values})
 
     def _group_since_ms(self) -> int | None:

@@ -14,6 +14,8 @@ SITE_URL: Final = "https://www.goofish.com"
 """The page for the user when the site gave no address of its own."""
 MESSAGES_URL: Final = f"{SITE_URL}/im"
 """The page on which a seller passes a check, in the browser and network that the cookie is from."""
+PAGE_OF_ORDER: Final = f"{SITE_URL}/order-detail?orderId={{}}&role=seller"
+"""The page of an order, for its seller."""
 KNOWN_DOMAINS: Final = ("goofish.com", "taobao.com", "alipay.com")
 """The domains, with all their subdomains, of the site's verification pages."""
 _ADDRESS = re.compile(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from shoal.accounts.account import ParkReason
 from shoal.language.choice import Language
 from shoal.notices.incident_texts import MOST_LINES, link_of, message_of
 from shoal.notices.notice_rows import Claim, Told
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Level
+from shoal.orders.order_status import OrderProblem
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 
 FACTS = {
@@ -61,6 +65,25 @@ def test_every_kind_has_words_for_each_phase(kind: IncidentKind, language: Langu
         assert message.url.startswith("https://shoal.example/")
     assert found[0].body
     assert all(name not in found[0].title for name in DETAILS.values())
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("problem", OrderProblem)
+def test_an_order_that_needs_its_owner_says_why_and_what_to_do(problem: OrderProblem, language: Language) -> None:
+    one = replace(told(IncidentKind.ORDER_PROBLEM), detail=problem.value)
+    for facts in (one.facts, {**FACTS, "item": "9", "quantity": 3, "spec": "月卡", "reason": "FAIL::no"}):
+        what, _, to_do = message_of(claim(replace(one, facts=facts), language=language), "").body.partition("\n")
+        assert what
+        assert to_do
+        assert not [left for left in ("()", "（）", "  ", " ,") if left in what + to_do]
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("reason", [*ParkReason, "unheard_of"])
+def test_a_parked_shop_says_what_to_do(reason: str, language: Language) -> None:
+    body = message_of(claim(replace(told(IncidentKind.PARKED), detail=str(reason)), language=language), "").body
+    assert len(body.splitlines()) == 2
+    assert ("/im" in body) is (reason == ParkReason.RISK_CONTROL)
 
 
 def test_an_end_is_not_pressing_and_a_language_that_is_not_known_is_chinese() -> None:

@@ -142,7 +142,7 @@ async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatc
     assert (await outcome("http_500"))[:2] == (Outcome.FAILED, 'HTTP 500 {"error":"internal"}')
     assert (await outcome("redirect"))[0] is Outcome.FAILED
     assert "169.254.169.254" not in {host for host, _ in services.asked}, "it is not followed"
-    assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已经发出，但没有收到回答")
+    assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已发出，但对方没有响应")
     assert (await outcome("huge", "webhook"))[0] is Outcome.SENT, "only its beginning is read"
     with monkeypatch.context() as hurried:
         hurried.setattr(made.apprise, "_send_seconds", 0.5)
@@ -156,7 +156,7 @@ async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatc
     assert inside.outcome is Outcome.FAILED
     assert "SHOAL_ALLOW_PRIVATE_TARGETS" in inside.answer
     monkeypatch.setitem(services.ports, 443, services.ports[8080])  # no encryption is spoken there
-    assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：连接没有建立")
+    assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：无法建立连接")
     assert made.apprise.pid == pid, "none of it ended the process"
 
 
@@ -202,7 +202,7 @@ async def test_the_process_starts_for_the_first_message_and_ends_when_unused(
     with monkeypatch.context() as hurried:
         hurried.setattr(made.apprise, "_ready_seconds", 0.001)
         sent = await _send(made, "bark")
-    assert (sent.outcome, sent.answer) == (Outcome.FAILED, "没有发出：连接没有建立"), "it waits no longer"
+    assert (sent.outcome, sent.answer) == (Outcome.FAILED, "没有发出：无法建立连接"), "it waits no longer"
     assert (await _send(made, "bark")).outcome is Outcome.SENT
     assert made.apprise.starts == starts + 1, "the start went on without the one who waited for it"
     await until(lambda: made.apprise.pid is None)

@@ -57,7 +57,7 @@ _INCIDENT: dict[str, Any] = {
     "id": 7, "account_id": "my-shop", "kind": "parked", "level": "urgent", "opened_at_ms": 1767323045000,
     "closed_at_ms": None, "told_at_ms": 1767323046000, "count": 1, "reason": "risk_control",
     "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
-    "do": "Until you have seen to it, the shop does not connect, reply or deliver.",
+    "do": "Until you deal with this, the shop does not connect, reply or deliver.\n…",
     "url": "https://shoal.example.com/console/accounts/my-shop",
 }  # fmt: skip
 
@@ -164,7 +164,7 @@ def _incident(server: Server, one: Incident, language: Language, public_url: str
         count=one.count,
         reason=one.detail,
         detail=title_of(one.kind, one.detail, facts, language),
-        do=do_of(one.kind, one.detail, language),
+        do=do_of(one.kind, one.detail, one.facts, language),
         url=link_of(one.kind, one.account_id, one.facts, public_url),
     )
 

@@ -33,11 +33,11 @@ from shoal.api.schemas.orders import (
     compat_order,
     full_order,
     order_shape,
-    reason_of,
 )
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
 from shoal.language.choice import Language, language_of
+from shoal.orders.order_actions import reason_of
 from shoal.orders.order_rows import PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, ENDS, FREE_SHIPPING_OFF, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why

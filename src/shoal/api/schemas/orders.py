@@ -14,11 +14,12 @@ from shoal.api.schemas.goods import StateShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
+from shoal.orders.order_actions import reason_of
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
 from shoal.xianyu.push_events import Parcel
+from shoal.xianyu.site_pages import PAGE_OF_ORDER
 
-PAGE_OF_ORDER = "https://www.goofish.com/order-detail?orderId={}&role=seller"
 """The order's page on the site, for its seller."""
 
 _LINE = {
@@ -251,12 +252,6 @@ def full_order(
         actions=actions,
         timeline=[_line(event) for event in events],
     )
-
-
-def reason_of(order_actions: Sequence[OrderAction]) -> str:
-    """Return the detail of the first action that failed or is uncertain."""
-    in_the_way = (ActionState.FAILED, ActionState.UNCERTAIN)
-    return next((order_action.detail for order_action in order_actions if order_action.state in in_the_way), "")
 
 
 def compat_order(order: Order) -> CompatOrder:
