@@ -55,6 +55,7 @@ async def test_a_parked_shop_is_an_open_incident_until_it_runs_again(door: Door)
         "told_at_ms": None, "count": 1, "reason": "risk_control",
         "detail": "Shop “shop” needs you: Xianyu asked for verification (risk control)",
         "do": found["do"], "url": "",
+        "page": "accounts/shop",
     }  # fmt: skip
     (found,) = await items(door, **{"Accept-Language": "zh"})
     assert found["detail"].startswith("店铺“shop”需要您处理：闲鱼要求验证")
@@ -137,6 +138,14 @@ async def test_a_user_reads_the_notices_of_own_channels(door: Door) -> None:
 
     await until_told(told, [(channel, "begin", "failed")])  # its address is none
     assert (await door.call("GET", "/notices?state=given_up"))["items"] == []
+    (incident,) = [one["id"] for one in await items(door, "?kind=backup_failed")]
+    assert await items(door, "?kind=parked") == await items(door, "?told=0") == []
+    assert [one["id"] for one in await items(door, "?told=1")] == [incident]
+    assert len((await door.call("GET", f"/notices?incident={incident}"))["items"]) == 1
+    assert (await door.call("GET", f"/notices?incident={incident + 1}"))["items"] == []
+    (listed,) = (await door.call("GET", "/channels"))["items"]
+    assert (listed["id"], listed["last"]["state"]) == (channel, "failed")
+    assert listed["last"]["error"]
     async with another_person(door) as bob:
         assert (await bob.call("GET", "/notices"))["items"] == []
 

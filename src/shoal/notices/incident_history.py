@@ -77,28 +77,59 @@ class IncidentHistory:
         self._database = database
 
     async def incidents(
-        self, sight: Sight, *, is_open: bool | None = None, before: int | None = None, limit: int = 50
+        self,
+        sight: Sight,
+        *,
+        is_open: bool | None = None,
+        kind: IncidentKind | None = None,
+        told: bool | None = None,
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[Incident]:
-        """Return incidents, the newest first; with ``is_open`` only those that last, or that are closed."""
+        """Return incidents, the newest first.
+
+        With ``is_open`` only those that last, or that are closed; with ``told`` only those that were planned, or not.
+        """
         query = select(incidents).where(sight.condition()).order_by(incidents.c.id.desc()).limit(limit)
         if is_open is not None:
             closed = incidents.c.closed_at_ms
             query = query.where(closed.is_(None) if is_open else closed.is_not(None))
+        if told is not None:
+            at_ms = incidents.c.told_at_ms
+            query = query.where(at_ms.is_not(None) if told else at_ms.is_(None))
+        if kind is not None:
+            query = query.where(incidents.c.kind == kind.value)
         if before is not None:
             query = query.where(incidents.c.id < before)
         return await self._database.read(lambda c: [_incident(row) for row in c.execute(query).mappings()])
 
     async def notices(
-        self, user_id: int, *, state: NoticeState | None = None, before: int | None = None, limit: int = 50
+        self,
+        user_id: int,
+        *,
+        state: NoticeState | None = None,
+        incident: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
     ) -> list[Notice]:
         """Return the notices of a user's channels, the newest first."""
         mine = select(channels.c.id).where(channels.c.user_id == user_id)
         query = select(notices).where(notices.c.channel_id.in_(mine)).order_by(notices.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(notices.c.state == state.value)
+        if incident is not None:
+            query = query.where(notices.c.incident_id == incident)
         if before is not None:
             query = query.where(notices.c.id < before)
         return await self._database.read(lambda connection: _notices(connection, query))
+
+    async def last_tried(self, user_id: int) -> dict[int, Notice]:
+        """Return the newest notice that was tried, of each channel of a user that tried one."""
+        tried = select(notices.c.id).where(notices.c.channel_id == channels.c.id, notices.c.tries > 0)
+        newest = tried.order_by(notices.c.id.desc()).limit(1).correlate(channels).scalar_subquery()
+        query = select(notices).where(notices.c.id.in_(select(newest).where(channels.c.user_id == user_id)))
+        found = await self._database.read(lambda connection: _notices(connection, query))
+        return {one.channel_id: one for one in found}
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2_000) -> int:
         """Delete incidents that were over before that moment, with their notices. Return how many."""

@@ -20,6 +20,8 @@ MOST_LINES: Final = 20
 """How many incidents a digest names."""
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
+_OTHER_PAGES: Final = {IncidentKind.NEW_ADDRESS: "settings/me", IncidentKind.DAY: "incidents"}
+"""The pages of what is of no account; what is of the server leads to the facts of the server."""
 
 
 def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
@@ -36,7 +38,7 @@ def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
         lines = [say("incident.line", language, title=told_title(told, language)) for told in one.told[:MOST_LINES]]
         if len(one.told) > MOST_LINES:
             lines.append(say("incident.more", language, count=len(one.told) - MOST_LINES))
-        body, url = "\n".join(lines), console_url(public_url)
+        body, url = "\n".join(lines), console_url(public_url, "incidents")
     if words:
         body = f"{body}\n{say('incident.buyer_wrote', language, words=words)}"
     if one.maybe_again:
@@ -93,17 +95,21 @@ def console_url(public_url: str, page: str = "") -> str:
 
 def link_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object], public_url: str) -> str:
     """Return the address of the page on which to act; empty without a public address."""
+    return console_url(public_url, page_of(kind, account_id, facts))
+
+
+def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]) -> str:
+    """Return the page of the console on which to act, as a path below ``/console/``."""
     account = quote(account_id or "", safe="")
     if kind in _OF_ORDERS:
-        page = f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"
-    elif kind in _OF_STOCK:
-        page = "stock"
-    elif account:
-        chat = quote(str(facts.get("chat_id", "")), safe="")
-        page = f"conversations/{account}/{chat}" if kind is IncidentKind.BUYER_WAITS else f"accounts/{account}"
-    else:
-        page = "settings/me" if kind is IncidentKind.NEW_ADDRESS else ""
-    return console_url(public_url, page)
+        return f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"
+    if kind in _OF_STOCK:
+        return "stock"
+    if kind is IncidentKind.BUYER_WAITS:
+        return f"conversations/{account}/{quote(str(facts.get('chat_id', '')), safe='')}"
+    if account:
+        return f"accounts/{account}"
+    return _OTHER_PAGES.get(kind, "settings")
 
 
 def _is_over(told: Told) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from shoal.accounts.account import ParkReason
 from shoal.language.choice import Language
-from shoal.notices.incident_texts import MOST_LINES, link_of, message_of
+from shoal.notices.incident_texts import MOST_LINES, link_of, message_of, page_of
 from shoal.notices.notice_rows import Claim, Told
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Level
@@ -96,6 +96,7 @@ def test_a_digest_names_the_first_and_counts_the_rest() -> None:
     parts = [told(IncidentKind.PARKED)] * (MOST_LINES + 5)
     message = message_of(claim(*parts, maybe_again=True), "https://shoal.example")
     assert message.title == "(Maybe again) 25 notices"
+    assert message.url == "https://shoal.example/console/incidents"
     assert message.body.splitlines()[-1] == "· 5 more"
     assert len(message.body.splitlines()) == MOST_LINES + 1
 
@@ -108,8 +109,14 @@ def test_what_is_over_by_the_time_it_is_told_says_so() -> None:
 def test_an_id_cannot_lead_a_link_elsewhere() -> None:
     link = link_of(IncidentKind.ORDER_PROBLEM, "a b/../c", {"order_id": "../x?y"}, "https://shoal.example/base/")
     assert link == "https://shoal.example/base/console/orders/a%20b%2F..%2Fc/..%2Fx%3Fy"
-    assert (
-        link_of(IncidentKind.PARKED, "shop", {}, "https://a.example/console/")
-        == "https://a.example/console/accounts/shop"
-    )
     assert link_of(IncidentKind.PARKED, "shop", {}, "") == ""
+    with_console = link_of(IncidentKind.PARKED, "shop", {}, "https://shoal.example/console/")
+    assert with_console == "https://shoal.example/console/accounts/shop"
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [(IncidentKind.DISK_LOW, "settings"), (IncidentKind.NEW_ADDRESS, "settings/me"), (IncidentKind.DAY, "incidents")],
+)
+def test_what_is_of_no_account_leads_to_where_it_is_seen(kind: IncidentKind, page: str) -> None:
+    assert page_of(kind, None, {}) == page

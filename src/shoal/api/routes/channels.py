@@ -23,6 +23,7 @@ from shoal.api.schemas.channels import (
     TestAnswer,
     channel_shape,
     channel_subscription_shape,
+    listed_channel,
     service_list,
     subscription_shape,
 )
@@ -59,8 +60,12 @@ async def list_channel_services(_: Me) -> ServiceList:
 
 @routes.get("/channels", summary="List your channels", responses=problems(401, 403, 503))
 async def list_channels(server: TheServer, me: Me) -> ChannelList:
-    """List where the caller is told of incidents. Addresses are secrets and never shown."""
-    return ChannelList(items=[channel_shape(one) for one in await server.notices.channels.list(me.id)])
+    """List where the caller is told of incidents, and how the newest notice of each went. Addresses are secrets and
+    never shown.
+    """
+    last = await server.notices.history.last_tried(me.id)
+    mine = await server.notices.channels.list(me.id)
+    return ChannelList(items=[listed_channel(one, last.get(one.id)) for one in mine])
 
 
 @routes.post("/channels", summary="Add a channel", responses=problems(400, 401, 403, 409, 413, 422, 503))

@@ -19,7 +19,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
 from shoal.language.choice import Language, language_of
 from shoal.notices.incident_history import Incident, Notice, Sight
-from shoal.notices.incident_texts import do_of, link_of, title_of
+from shoal.notices.incident_texts import do_of, link_of, page_of, title_of
 from shoal.notices.plans import NoticeState, Phase
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 
@@ -30,7 +30,12 @@ Open = Annotated[
     bool | None, Query(alias="open", description="`1`: only those that last; `0`: only those that are over.")
 ]
 OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
+Told = Annotated[
+    bool | None, Query(description="`1`: only those that lasted long enough to be told; `0`: only the others.")
+]
+OfKind = Annotated[IncidentKind | None, Query(description="Only of this kind.")]
 State = Annotated[NoticeState | None, Query(description="Only notices in this state.")]
+OfIncident = Annotated[int | None, Query(ge=1, le=2**53, description="Only notices of this incident.", examples=[7])]
 
 
 class IncidentShape(BaseModel):
@@ -51,6 +56,7 @@ class IncidentShape(BaseModel):
     detail: str
     do: str
     url: str = Field(description="Empty without `public_url`.")
+    page: str = Field(description="The same page as a path below `/console/`.")
 
 
 _INCIDENT: dict[str, Any] = {
@@ -59,6 +65,7 @@ _INCIDENT: dict[str, Any] = {
     "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
     "do": "Until you deal with this, the shop does not connect, reply or deliver.\n…",
     "url": "https://shoal.example.com/console/accounts/my-shop",
+    "page": "accounts/my-shop",
 }  # fmt: skip
 
 
@@ -114,6 +121,8 @@ async def list_incidents(
     *,
     is_open: Open = None,
     cid: OfAccount = None,
+    kind: OfKind = None,
+    told: Told = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     accept_language: Spoken = None,
@@ -124,7 +133,7 @@ async def list_incidents(
     """
     before = place_of(cursor, 1)[0] if cursor else None
     found = await server.notices.history.incidents(
-        _sight(server, who, cid), is_open=is_open, before=before, limit=limit + 1
+        _sight(server, who, cid), is_open=is_open, kind=kind, told=told, before=before, limit=limit + 1
     )
     language, page = language_of(accept_language), found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
@@ -134,11 +143,17 @@ async def list_incidents(
 
 @routes.get("/notices", summary="List your notices", responses=problems(401, 403, 422, 503))
 async def list_notices(
-    server: TheServer, me: Me, *, state: State = None, cursor: Cursor = None, limit: Limit = 50
+    server: TheServer,
+    me: Me,
+    *,
+    state: State = None,
+    incident: OfIncident = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> NoticeList:
     """List the notices of the caller's channels, newest first, also those that failed or were given up."""
     before = place_of(cursor, 1)[0] if cursor else None
-    found = await server.notices.history.notices(me.id, state=state, before=before, limit=limit + 1)
+    found = await server.notices.history.notices(me.id, state=state, incident=incident, before=before, limit=limit + 1)
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     return NoticeList(items=[_notice(one) for one in page], next=following)
@@ -166,6 +181,7 @@ def _incident(server: Server, one: Incident, language: Language, public_url: str
         detail=title_of(one.kind, one.detail, facts, language),
         do=do_of(one.kind, one.detail, one.facts, language),
         url=link_of(one.kind, one.account_id, one.facts, public_url),
+        page=page_of(one.kind, one.account_id, one.facts),
     )
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from shoal.api.schemas.request_texts import Secret, Text, body_example
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.notices.channels import Channel, Quiet
+from shoal.notices.incident_history import Notice
+from shoal.notices.plans import NoticeState
 from shoal.notices.services import SERVICES, Service
 from shoal.notices.subscriptions import Subscription
 
@@ -22,6 +24,7 @@ _CHANNEL: dict[str, Any] = {
     "changed_at": "2026-01-02T03:04:05.000Z",
 }  # fmt: skip
 _SUBSCRIPTION: dict[str, Any] = {"kinds": ["parked"], "accounts": ["my-shop"], "tags": [], "nothing": False}
+_LAST: dict[str, Any] = {"state": "sent", "tries": 1, "error": "", "at_ms": 1767323046500}
 _FIELD = {"name": "token", "optional": False, "secret": True, "default": "", "choices": []}
 
 
@@ -102,11 +105,28 @@ class ChannelShape(BaseModel):
     changed_at: str
 
 
+class LastNotice(BaseModel):
+    """The newest notice of a channel that was tried. ``error``: why the last try failed."""
+
+    model_config = example(**_LAST)
+    state: NoticeState
+    tries: int
+    error: str
+    at_ms: int
+
+
+class ListedChannel(ChannelShape):
+    """One channel, and how its newest notice went; ``null``: it had none."""
+
+    model_config = example(**_CHANNEL, last=_LAST)
+    last: LastNotice | None = None
+
+
 class ChannelList(BaseModel):
     """The caller's channels, in the order in which they were made."""
 
-    model_config = example(items=[_CHANNEL])
-    items: list[ChannelShape]
+    model_config = example(items=[{**_CHANNEL, "last": _LAST}])
+    items: list[ListedChannel]
 
 
 class ChannelRemoved(BaseModel):
@@ -191,6 +211,15 @@ def channel_shape(channel: Channel) -> ChannelShape:
         created_at=rfc3339(channel.created_at_ms),
         changed_at=rfc3339(channel.changed_at_ms),
     )
+
+
+def listed_channel(channel: Channel, last: Notice | None) -> ListedChannel:
+    """Return a channel as JSON, with how its newest notice went."""
+    shape = ListedChannel(**channel_shape(channel).model_dump())
+    if last is not None:
+        at_ms = last.settled_at_ms or last.created_at_ms
+        shape.last = LastNotice(state=last.state, tries=last.tries, error=last.last_error, at_ms=at_ms)
+    return shape
 
 
 def subscription_shape(found: Subscription) -> SubscriptionShape:
