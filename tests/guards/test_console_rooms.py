@@ -10,7 +10,7 @@ SOURCES = Path(__file__).parents[2] / "web" / "src"
 ROWS = (
     {"app"},
     {"overview", "chats", "orders", "history", "users", "settings", "login"},
-    {"rules", "deliveries", "stock"},
+    {"rules", "deliveries", "stock", "notices"},
     {"accounts"},
     {"common"},
     {"i18n"},

@@ -63,12 +63,19 @@ export const router = createRouter({
           meta: { title: 'nav.history' },
         },
         {
+          path: 'incidents',
+          name: 'incidents',
+          component: () => import('../notices/Incidents.vue'),
+          meta: { title: 'incidents.title' },
+        },
+        {
           path: 'settings',
           component: () => import('../settings/Settings.vue'),
           meta: { title: 'nav.settings' },
           children: [
             { path: '', name: 'settings', component: () => import('../settings/General.vue') },
             { path: 'me', name: 'settings-me', component: () => import('../settings/Me.vue') },
+            { path: 'notices', name: 'settings-notices', component: () => import('../notices/Notices.vue') },
             { path: 'tokens', name: 'settings-tokens', component: () => import('../settings/Tokens.vue') },
             { path: 'people', redirect: { name: 'settings-users' } },
             { path: 'users', name: 'settings-users', component: () => import('../users/Users.vue') },

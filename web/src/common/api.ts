@@ -75,6 +75,12 @@ export type Removal = Shapes['RemovalAnswer']
 export type RemovedAccount = Shapes['RemovedAnswer']
 export type Colleague = Shapes['StaffShape']
 export type SellerNumber = Shapes['NumberShape']
+export type Channel = Shapes['ListedChannel']
+export type NoticeService = Shapes['ServiceShape']
+export type Subscription = Shapes['SubscriptionShape']
+export type TestAnswer = Shapes['TestAnswer']
+export type Incident = Shapes['IncidentShape']
+export type NoticeRow = Shapes['NoticeShape']
 
 /** A page of a list. */
 export interface Page<T> {

@@ -23,7 +23,7 @@ type LiveMessage =
  * changed the stock of goods.
  */
 export interface Talk {
-  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock'
+  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock' | 'incident'
   /** Empty for goods, which are of no single shop. */
   account: string
   /** Of what changed a stock. */

@@ -1977,7 +1977,9 @@ export interface paths {
         };
         /**
          * Stream changes and states
-         * @description Stream a snapshot, then every later change in order (`id` is its `rev`) and each account's newest state.
+         * @description Stream a snapshot, then every later change in order, and what happens to states, messages, orders and incidents.
+         *
+         *     Each event has an `id`. After a gap, what was stored since the last one comes first, then a snapshot.
          *
          *     The stream contains only accounts that the caller may see. `reset` means that events were lost; a new snapshot
          *     follows. A new snapshot also follows, without a reset, when an account is shared with the caller or no longer
@@ -2729,7 +2731,8 @@ export interface paths {
         };
         /**
          * List your channels
-         * @description List where the caller is told of incidents. Addresses are secrets and never shown.
+         * @description List where the caller is told of incidents, and how the newest notice of each went. Addresses are secrets and
+         *     never shown.
          */
         get: operations["list_channels"];
         put?: never;
@@ -4129,6 +4132,12 @@ export interface components {
          *           "created_at": "2026-01-02T03:04:05.000Z",
          *           "id": 3,
          *           "language": "zh",
+         *           "last": {
+         *             "at_ms": 1767323046500,
+         *             "error": "",
+         *             "state": "sent",
+         *             "tries": 1
+         *           },
          *           "least": "warning",
          *           "name": "值班群",
          *           "quiet": {
@@ -4143,7 +4152,7 @@ export interface components {
          */
         ChannelList: {
             /** Items */
-            items: components["schemas"]["ChannelShape"][];
+            items: components["schemas"]["ListedChannel"][];
         };
         /**
          * ChannelPatch
@@ -5795,6 +5804,7 @@ export interface components {
          *           "kind": "parked",
          *           "level": "urgent",
          *           "opened_at_ms": 1767323045000,
+         *           "page": "accounts/my-shop",
          *           "reason": "risk_control",
          *           "told_at_ms": 1767323046000,
          *           "url": "https://shoal.example.com/console/accounts/my-shop"
@@ -5846,6 +5856,11 @@ export interface components {
              * @description Empty without `public_url`.
              */
             url: string;
+            /**
+             * Page
+             * @description The same page as a path below `/console/`.
+             */
+            page: string;
         };
         /**
          * InfoChanged
@@ -6658,6 +6673,25 @@ export interface components {
             id: string;
         };
         /**
+         * LastNotice
+         * @description The newest notice of a channel that was tried. ``error``: why the last try failed.
+         * @example {
+         *       "at_ms": 1767323046500,
+         *       "error": "",
+         *       "state": "sent",
+         *       "tries": 1
+         *     }
+         */
+        LastNotice: {
+            state: components["schemas"]["NoticeState"];
+            /** Tries */
+            tries: number;
+            /** Error */
+            error: string;
+            /** At Ms */
+            at_ms: number;
+        };
+        /**
          * Level
          * @description How pressing a notice is; a channel may ask for those of a level and above. In rising order.
          * @enum {string}
@@ -6723,6 +6757,63 @@ export interface components {
              * Format: password
              */
             token: string;
+        };
+        /**
+         * ListedChannel
+         * @description One channel, and how its newest notice went; ``null``: it had none.
+         * @example {
+         *       "active": true,
+         *       "address": "dingtalk://***",
+         *       "buyer_words": false,
+         *       "changed_at": "2026-01-02T03:04:05.000Z",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "id": 3,
+         *       "language": "zh",
+         *       "last": {
+         *         "at_ms": 1767323046500,
+         *         "error": "",
+         *         "state": "sent",
+         *         "tries": 1
+         *       },
+         *       "least": "warning",
+         *       "name": "值班群",
+         *       "quiet": {
+         *         "from": "23:00",
+         *         "to": "08:00",
+         *         "zone": "Asia/Shanghai"
+         *       },
+         *       "service": "dingtalk"
+         *     }
+         */
+        ListedChannel: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Service */
+            service: string;
+            /** Address */
+            address: string;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "zh" | "en";
+            quiet: components["schemas"]["QuietShape"] | null;
+            /**
+             * Least
+             * @enum {string}
+             */
+            least: "info" | "warning" | "urgent";
+            /** Buyer Words */
+            buyer_words: boolean;
+            /** Active */
+            active: boolean;
+            /** Created At */
+            created_at: string;
+            /** Changed At */
+            changed_at: string;
+            last?: components["schemas"]["LastNotice"] | null;
         };
         /**
          * LiveAnswer
@@ -21583,8 +21674,8 @@ export interface operations {
     get_events: {
         parameters: {
             query?: {
-                /** @description Only changes after this `rev`. */
-                after?: number | null;
+                /** @description Only what happened after this event's `id`, or changes after this `rev`. */
+                after?: string | null;
             };
             header?: {
                 /** @description The same, as browsers send it; it takes precedence over `after`. */
@@ -21602,10 +21693,10 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example id: 120
+                     * @example id: 120.s88.m4051.o17.i5
                      *     data: {"type":"snapshot","rev":120,"accounts":[]}
                      *
-                     *     id: 121
+                     *     id: 121.s88.m4051.o17.i5
                      *     data: {"type":"change","rev":121,"account":"my-shop","generation":8,"changes":{"enabled":[true,false]},"actor":"user:admin","at":"2026-01-02T03:04:05.000Z"}
                      */
                     "text/event-stream": string;
@@ -26851,6 +26942,10 @@ export interface operations {
                 open?: boolean | null;
                 /** @description Only of this account. */
                 cid?: string | null;
+                /** @description Only of this kind. */
+                kind?: components["schemas"]["IncidentKind"] | null;
+                /** @description `1`: only those that lasted long enough to be told; `0`: only the others. */
+                told?: boolean | null;
                 /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
                 /** @description Maximum number of rows. */
@@ -26925,6 +27020,8 @@ export interface operations {
             query?: {
                 /** @description Only notices in this state. */
                 state?: components["schemas"]["NoticeState"] | null;
+                /** @description Only notices of this incident. */
+                incident?: number | null;
                 /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
                 /** @description Maximum number of rows. */

@@ -8,6 +8,8 @@ import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
+import { incidents } from '../notices/incidentTexts'
+import { notices } from '../notices/texts'
 import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
@@ -33,6 +35,8 @@ export const en: Messages = {
   conversations: conversations.en,
   deliveries: deliveries.en,
   history: history.en,
+  incidents: incidents.en,
+  notices: notices.en,
   orders: orders.en,
   users: users.en,
   ruleLists: ruleLists.en,

@@ -8,6 +8,8 @@ import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
+import { incidents } from '../notices/incidentTexts'
+import { notices } from '../notices/texts'
 import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
@@ -32,6 +34,8 @@ export const zh = {
   conversations: conversations.zh,
   deliveries: deliveries.zh,
   history: history.zh,
+  incidents: incidents.zh,
+  notices: notices.zh,
   orders: orders.zh,
   users: users.zh,
   ruleLists: ruleLists.zh,

@@ -1,0 +1,58 @@
+"""Notices in the console: a channel is added and tried, the bell rings, and an incident tells what was told of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from playwright.async_api import expect
+
+from browser.axe import findings
+from browser.conftest import OpenConsole
+from sandbox_driver import sandbox
+from shoal.clock import now_ms
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, open_incidents, order_subject
+
+
+async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_shown(
+    open_console: OpenConsole,
+) -> None:
+    async with sandbox() as box:
+        console = await open_console(allow_private_targets="127.0.0.1/32")
+        door = console.door
+        await door.add("afu", 1)
+        page = await console.page("/console/settings/notices")
+        await page.locator("[data-test=add-channel]").click()
+        await page.locator("[data-service=webhook]").click()
+        await page.locator("[name=field-url]").fill("http://127.0.0.1:1/hook")
+        await page.locator("[name=channel-name]").fill("值班")
+        await page.locator("[data-test=save-and-test]").click()
+        await expect(page.locator("[data-test=answer]")).to_contain_text("没有送达")
+        await expect(page.locator("[data-test=answer]")).to_contain_text("连不上 127.0.0.1")
+        await page.locator("[name=field-url]").fill(f"{box.url}/hook/shop")
+        await page.locator("[data-test=save-and-test]").click()
+        await expect(page.locator("[data-test=answer]")).to_contain_text('HTTP 200 {"ok":true}')
+        assert await findings(page) == []
+        await page.keyboard.press("Escape")
+        await expect(page.locator("[data-channel=值班]")).to_contain_text("还没有通知过")
+
+        facts = {"order_id": "7000000001"}
+        subject = order_subject("afu", "7000000001")
+        opening = Opening(
+            subject=subject, kind=IncidentKind.REFUND_ASKED, at_ms=now_ms(), account_id="afu", facts=facts
+        )
+        await door.server.database.write(partial(open_incidents, openings=[opening]))
+        await door.call("PUT", "/cookies/afu/remark", json={"remark": "醒来"})
+        await page.reload()
+        await expect(page.locator("[data-test=bell-count]")).to_have_text("1")
+        await page.locator("[data-test=bell]").click()
+        await expect(page.locator("[data-test=bell-panel]")).to_contain_text("买家申请退款")
+        assert await findings(page) == []
+        await page.locator("[data-test=all-incidents]").click()
+        row = page.locator("[data-incident=refund_asked]")
+        await row.locator("[data-test=show-told]").click()
+        await expect(row.locator("[data-test=told]")).to_contain_text("已发送")
+        await expect(row.locator("[data-test=told]")).to_contain_text("值班")
+        assert await findings(page) == []
+        await row.locator("[data-test=act]").click()
+        await expect(page).to_have_url(f"{console.url}/console/orders/afu/7000000001")

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import type { Incident } from '../common/api'
+import { askedAgainIn, told } from './incidents'
+
+const incident = (id: number, level: Incident['level'], told_at_ms: number | null, opened_at_ms = 0): Incident => ({
+  ...{ id, level, told_at_ms, opened_at_ms, account_id: 'afu', kind: 'parked', closed_at_ms: null, count: 1 },
+  ...{ reason: '', detail: '', do: '', url: '', page: '' },
+})
+
+test('the most pressing come first, and what is not told yet is left out', () => {
+  const items = [
+    incident(4, 'info', 1),
+    incident(3, 'urgent', null),
+    incident(2, 'urgent', 1),
+    incident(1, 'urgent', 1),
+  ]
+  expect(told(items).map((one) => one.id)).toEqual([2, 1, 4])
+})
+
+test('what was opened just now is asked for again, and what is held is not', () => {
+  expect(askedAgainIn([incident(1, 'urgent', null, 10_000)], 12_000)).toBeGreaterThan(0)
+  expect(askedAgainIn([incident(1, 'warning', null, 10_000)], 60_000)).toBe(0)
+  expect(askedAgainIn([incident(1, 'urgent', 11_000, 10_000)], 12_000)).toBe(0)
+})

@@ -1,0 +1,44 @@
+/** Incidents as the pages show them. */
+import type { Incident, NoticeRow } from '../common/api'
+import type { Talk } from '../common/live'
+import type { Tone } from '../common/ui/ToneMark.vue'
+
+export const TONES: Readonly<Record<Incident['level'], Tone>> = { urgent: 'bad', warning: 'warn', info: 'busy' }
+
+/** How far a notice is, as a colour. */
+export const NOTICE_TONES: Readonly<Record<NoticeRow['state'], Tone>> = {
+  waiting: 'muted',
+  sending: 'busy',
+  sent: 'good',
+  failed: 'warn',
+  uncertain: 'warn',
+  given_up: 'bad',
+  dropped: 'muted',
+}
+
+const RANK: Readonly<Record<Incident['level'], number>> = { urgent: 0, warning: 1, info: 2 }
+
+/** The planner looks each second; what was opened this long ago and is not told yet is being held. */
+const PLANNED_MS = 5_000
+const AGAIN_MS = 1_500
+
+/** Those that are told, the most pressing first: what may pass by itself before that makes no number. */
+export function told(items: readonly Incident[]): Incident[] {
+  const known = items.filter((one) => one.told_at_ms !== null)
+  return known.toSorted((one, other) => RANK[one.level] - RANK[other.level] || other.id - one.id)
+}
+
+/** In how many milliseconds incidents that were opened just now are told; 0 when there is none. */
+export const askedAgainIn = (items: readonly Incident[], now: number): number =>
+  items.some((one) => one.told_at_ms === null && Math.abs(now - one.opened_at_ms) < PLANNED_MS) ? AGAIN_MS : 0
+
+const MOMENTS: ReadonlySet<Incident['kind']> = new Set(['buyer_waits', 'new_address', 'day'])
+
+/** Whether it has no length: it happened, once or several times. */
+export const isMoment = (one: Incident): boolean => MOMENTS.has(one.kind)
+
+export const openedAt = (one: Incident): string => new Date(one.opened_at_ms).toISOString()
+
+/** Whether an event of the line can be about an incident. */
+export const isOfIncidents = (talk: Talk): boolean =>
+  talk.type === 'incident' || talk.type === 'order' || talk.type === 'stock'
