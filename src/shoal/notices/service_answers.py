@@ -26,6 +26,16 @@ _GOOD: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
 """Of each service the keys that tell the outcome, and their good values. All that are there must be good."""
 _INSIDE: Final[dict[str, dict[str, tuple[Any, ...]]]] = {"serverchan": {"errno": (0,)}, "wxpusher": {"code": (1000,)}}
 """The same for what stands in ``data``: a call that was taken may have failed for its only reader."""
+_LIMITED: Final[dict[str, tuple[str, dict[int, float]]]] = {
+    "dingtalk": ("errcode", {130101: 600.0}),
+    "feishu": ("code", {11232: 60.0}),
+    "lark": ("code", {11232: 60.0}),
+    "wecom": ("errcode", {45009: 60.0}),
+    "pushplus": ("code", {900: LONGEST_WAIT}),
+}
+"""Of each service the key and the codes of “too much was sent”, and for how many seconds nothing is taken then.
+
+PushPlus locks a token for longer when it is asked on."""
 _NAMED: Final = {"ntfy": "id", "gotify": "id"}
 """The key that is there when the service stored the message."""
 
@@ -52,10 +62,12 @@ def _judged(told: dict[str, Any], good: dict[str, tuple[Any, ...]]) -> list[bool
     return [told[key] in values for key, values in good.items() if key in told]
 
 
-def wait_of(header: str | None, body: str, now: datetime | None = None) -> float | None:
-    """Return for how many seconds the service wants no more: by its ``Retry-After``, or as Telegram says it."""
+def wait_of(service: str, header: str | None, body: str, now: datetime | None = None) -> float | None:
+    """Return for how many seconds the service wants no more: by its ``Retry-After``, a code, or as Telegram says it."""
     seconds: float | None = None
-    parameters = _object(body).get("parameters")
+    told = _object(body)
+    parameters = told.get("parameters")
+    key, limits = _LIMITED.get(service, ("", {}))
     if header and header.strip().isascii() and header.strip().isdigit():
         seconds = float(header)
     elif header:
@@ -65,6 +77,8 @@ def wait_of(header: str | None, body: str, now: datetime | None = None) -> float
             seconds = None
     elif isinstance(parameters, dict) and isinstance(parameters.get("retry_after"), int):
         seconds = float(parameters["retry_after"])
+    elif isinstance(told.get(key), int):
+        seconds = limits.get(told[key])
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT)
 
 

@@ -82,7 +82,7 @@ def _outcome(service: Service, attempt: Attempt, language: Language, hide: Calla
         return Sent(
             outcome=Outcome.SENT if taken else Outcome.FAILED,
             answer=shown(reply.status, hide(reply.body)),
-            retry_after=None if taken else wait_of(reply.retry_after, reply.body),
+            retry_after=None if taken else wait_of(service.name, reply.retry_after, reply.body),
         )
     if not passed.connections or (reply is not None and not reply.began):
         return Sent(outcome=Outcome.FAILED, answer=say("channels.not_sent", language))

@@ -36,13 +36,20 @@ def test_one_wrong_key_is_enough() -> None:
 
 def test_the_wait_is_read_as_seconds_as_a_date_or_as_telegram_says_it() -> None:
     now = datetime(2026, 11, 28, 2, 0, tzinfo=UTC)
-    assert wait_of("37", "") == 37.0
-    assert wait_of("Sat, 28 Nov 2026 02:01:30 GMT", "", now) == 90.0
-    assert wait_of("Sat, 28 Nov 2026 01:00:00 GMT", "", now) == 0.0
-    assert wait_of(None, '{"ok": false, "parameters": {"retry_after": 12}}') == 12.0
-    assert wait_of("99999999", "") == LONGEST_WAIT
-    assert wait_of("soon", "") is None
-    assert wait_of("", "no") is None
+    assert wait_of("telegram", "37", "") == 37.0
+    assert wait_of("telegram", "Sat, 28 Nov 2026 02:01:30 GMT", "", now) == 90.0
+    assert wait_of("telegram", "Sat, 28 Nov 2026 01:00:00 GMT", "", now) == 0.0
+    assert wait_of("telegram", None, '{"ok": false, "parameters": {"retry_after": 12}}') == 12.0
+    assert wait_of("telegram", "99999999", "") == LONGEST_WAIT
+    assert wait_of("telegram", "soon", "") is None
+    assert wait_of("telegram", "", "no") is None
+
+
+def test_a_code_that_too_much_was_sent_is_a_wait() -> None:
+    assert wait_of("dingtalk", "", '{"errcode": 130101, "errmsg": "send too fast"}') == 600.0
+    assert wait_of("pushplus", "", '{"code": 900}') == LONGEST_WAIT
+    assert wait_of("dingtalk", "", '{"errcode": 310000}') is None
+    assert wait_of("wecom", "", '{"errcode": [45009]}') is None
 
 
 def test_an_answer_is_shown_short_and_on_one_line() -> None:
@@ -55,6 +62,6 @@ def test_an_answer_is_shown_short_and_on_one_line() -> None:
 @given(st.sampled_from(sorted(SERVICES)), st.integers(100, 599), st.text(max_size=60), st.text(max_size=20))
 def test_no_answer_breaks_the_reader(name: str, status: int, body: str, header: str) -> None:
     assert was_taken(name, status, body) in {True, False}
-    seconds = wait_of(header, body)
+    seconds = wait_of(name, header, body)
     assert seconds is None or 0 <= seconds <= LONGEST_WAIT
     shown(status, body)
