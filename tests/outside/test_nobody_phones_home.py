@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outside.watched_network import CHANNELS, NOT_ALLOWED, PROXY, SUPPLIER
+from outside.watched_network import CHANNELS, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER
 from standins import quick_settings
 
 pytestmark = pytest.mark.outside
@@ -41,7 +41,7 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     told = json.loads(out)
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
-    named = {PROXY, SUPPLIER, *CHANNELS}
+    named = {PROXY, SUPPLIER, HEARTBEAT, *CHANNELS}
     asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
     assert asked <= SITE

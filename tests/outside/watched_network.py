@@ -41,6 +41,7 @@ _EVERYTHING = 0x0003
 COOKIE = "unb=2200000000009; cookie2=invented; _m_h5_tk=0123456789abcdef0123456789abcdef_1900000000000; _m_h5_tk_enc=0"
 PROXY = "proxy.shop.example"
 SUPPLIER = "supplier.shop.example"
+HEARTBEAT = "heartbeat.shop.example"
 MAIL = {"sender": "shoal@shop.example", "to": "me@shop.example"}
 CHANNELS = {
     "oapi.dingtalk.com": ("dingtalk", {"token": "abc123"}),
@@ -50,6 +51,7 @@ CHANNELS = {
     "api.day.app": ("bark", {"device_key": "abc123"}),
     "www.pushplus.plus": ("pushplus", {"token": "0123456789abcdef0123456789abcdef"}),
     "sctapi.ftqq.com": ("serverchan", {"token": "SCT123abc"}),
+    "7.push.ft07.com": ("serverchan", {"token": "sctp7tabc"}),
     "wxpusher.zjiecode.com": ("wxpusher", {"app_token": "AT_abc", "target": "UID_abc"}),
     "api.telegram.org": ("telegram", {"bot_token": "123:abc", "chat_id": "42"}),
     "qmsg.zendee.cn": ("qq", {"token": "0123456789abcdef01234567"}),
@@ -257,6 +259,7 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
         child = await spawn(
             stack, directory, "serve",
             SHOAL_PORT=str(port), SHOAL_DATA_DIR=str(directory / "data"), SHOAL_ADMIN_PASSWORD="correct horse 9 staple",
+            SHOAL_HEARTBEAT_URL=f"https://{HEARTBEAT}/beat",
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
         http = await stack.enter_async_context(
