@@ -47,6 +47,9 @@ def _filled(path: str, account_id: str) -> str:
         "batch_id": "2",
         "card_id": "2",
         "card_rule_id": "2",
+        "channel_id": "2",
+        "notification_id": "2",
+        "webhook_id": "2",
     }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
 
