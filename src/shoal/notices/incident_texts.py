@@ -18,6 +18,8 @@ from shoal.xianyu.site_pages import MESSAGES_URL, PAGE_OF_ORDER, SITE_URL
 
 MOST_LINES: Final = 20
 """How many incidents a digest names."""
+_HOURS_FROM: Final = 120
+"""From how many minutes on a time is told in hours."""
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
 _OTHER_PAGES: Final = {IncidentKind.NEW_ADDRESS: "settings/me", IncidentKind.DAY: "incidents"}
@@ -118,8 +120,19 @@ def _is_over(told: Told) -> bool:
 
 def _body(told: Told, language: Language) -> str:
     if told.phase is Phase.END:
-        return say("incident.times", language, count=told.count) if told.count > 1 else ""
+        return _course(told, language)
     return do_of(told.kind, told.detail, told.facts, language)
+
+
+def _course(told: Told, language: Language) -> str:
+    """Return how long it lasted, and how often it came. Some services refuse a message without a text."""
+    minutes = max(1, round(((told.closed_at_ms or told.opened_at_ms) - told.opened_at_ms) / 60_000))
+    if minutes < _HOURS_FROM:
+        parts = [say("incident.lasted_minutes", language, lasted=minutes)]
+    else:
+        parts = [say("incident.lasted_hours", language, lasted=round(minutes / 60))]
+    parts += [say("incident.times", language, count=told.count)] if told.count > 1 else []
+    return "\n".join(parts)
 
 
 def _reason(kind: IncidentKind, detail: str, language: Language) -> str:

@@ -63,7 +63,7 @@ def test_every_kind_has_words_for_each_phase(kind: IncidentKind, language: Langu
         assert "{" not in message.title + message.body
         assert "（）" not in message.title
         assert message.url.startswith("https://shoal.example/")
-    assert found[0].body
+    assert all(message.body.strip() for message in found), "some services refuse a message without a text"
     assert all(name not in found[0].title for name in DETAILS.values())
 
 
@@ -104,6 +104,12 @@ def test_a_digest_names_the_first_and_counts_the_rest() -> None:
 def test_what_is_over_by_the_time_it_is_told_says_so() -> None:
     assert message_of(claim(told(IncidentKind.PARKED, closed_at_ms=9)), "").title.endswith("(over by now)")
     assert "over" not in message_of(claim(told(IncidentKind.NEW_ADDRESS, closed_at_ms=1)), "").title
+
+
+def test_an_end_says_how_long_it_lasted_and_how_often_it_came() -> None:
+    one = replace(told(IncidentKind.RETRYING, Phase.END, closed_at_ms=5 * 60_000), opened_at_ms=0)
+    assert message_of(claim(one), "").body == "It lasted 5 minutes.\nIt happened 3 times."
+    assert message_of(claim(replace(one, closed_at_ms=7_200_000, count=1)), "").body == "It lasted 2 hours."
 
 
 def test_an_id_cannot_lead_a_link_elsewhere() -> None:
