@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from doors import Door, another_person
-from notice_steps import a_channel
+from notice_steps import NotingTransport, a_channel
 from sandbox_driver import sandbox
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
@@ -19,6 +19,7 @@ from shoal.config import load_settings
 from shoal.errors import ActionRequired, ConfigError
 from shoal.notices.incident_history import IncidentHistory, Sight
 from shoal.notices.server_watch import DISK_EVERY_MS, ServerWatch
+from shoal.notices.store_alarm import StoreAlarm
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents
 from shoal.storage.notice_tables import incidents
@@ -164,7 +165,8 @@ async def test_old_incidents_are_forgotten_with_their_notices_and_open_ones_stay
 
 async def test_a_full_disk_and_a_store_without_writes_are_incidents_of_the_server(door: Door) -> None:
     database, now, free = door.server.database, [10_000_000], [0.5]
-    watch = ServerWatch(database, Path(), now_ms=lambda: now[0], free=lambda _: free[0])
+    alarm = StoreAlarm(database, NotingTransport(), now_ms=lambda: now[0])
+    watch = ServerWatch(database, Path(), alarm=alarm, now_ms=lambda: now[0], free=lambda _: free[0])
 
     async def seen() -> list[tuple[str, bool]]:
         rows = await IncidentHistory(database).incidents(Sight(accounts=[], sees_server=True))

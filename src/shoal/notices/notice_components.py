@@ -17,6 +17,7 @@ from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.server_watch import ServerWatch
 from shoal.notices.service_sender import ServiceSender
+from shoal.notices.store_alarm import StoreAlarm
 from shoal.notices.transport import Transport
 from shoal.storage.database import Database
 from shoal.storage.vault import Vault
@@ -44,7 +45,8 @@ async def open_notices(
     apprise = AppriseProcess(proxy)
     channels = ChannelStore(database, vault)
     transport = ChannelTransport(channels, ServiceSender(connect, apprise))
-    watch = ServerWatch(database, settings.data_dir)
+    alarm = StoreAlarm(database, transport, public_url=settings.public_url)
+    watch = ServerWatch(database, settings.data_dir, alarm=alarm)
     loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     loop.start()
     try:

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, exists, select, text
 
 from shoal.clock import now_ms
+from shoal.notices.store_alarm import StoreAlarm
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import SERVER, Opening, close_incidents, open_incidents
@@ -25,19 +26,22 @@ DISK_EVERY_MS: Final = 30_000
 
 
 class ServerWatch:
-    """Looks at the server itself. A database that takes no writes can only be noted once it takes them again."""
+    """Looks at the server itself. A database that takes no writes can only be noted once it takes them again; ``alarm``
+    tells of it before."""
 
     def __init__(
         self,
         database: Database,
         data_dir: Path,
         *,
+        alarm: StoreAlarm,
         now_ms: Callable[[], int] = now_ms,
         free: Callable[[Path], float | None] | None = None,
     ) -> None:
         """``free`` returns the free part of a directory's disk."""
         self._database = database
         self._data_dir = data_dir
+        self._alarm = alarm
         self._now_ms = now_ms
         self._free = free or free_part
         self._degraded_since_ms: int | None = None
@@ -49,10 +53,10 @@ class ServerWatch:
         now = self._now_ms()
         if self._database.degraded:
             self._degraded_since_ms = self._degraded_since_ms or now
+            await self._alarm.tell(self._degraded_since_ms)
             return
         if self._degraded_since_ms is not None:
-            await self._note(IncidentKind.STORE_DEGRADED, self._degraded_since_ms)
-            await self._end(IncidentKind.STORE_DEGRADED, now)
+            await self._alarm.store(self._degraded_since_ms)
             self._degraded_since_ms = None
         if abs(now - self._looked_at_ms) >= DISK_EVERY_MS:
             await self._look_at_disk(now)
