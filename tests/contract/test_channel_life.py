@@ -116,5 +116,6 @@ async def test_a_channel_for_one_shop_tells_of_no_other_when_that_shop_is_remove
     assert teller.transport.messages == []
     await store.subscribe(owner, made.id, lambda now: now.without_account("shop", ["other"]))
     assert (await store.subscription(made.id)).nothing, "none is left, which is not all"
+    assert await store.subscriptions(owner) == {made.id: Subscription(nothing=True)}
     await teller.after(HOUR)
     assert teller.transport.messages == []

@@ -56,7 +56,7 @@ def fields_of_old(kind: str, config: str) -> tuple[Service, dict[str, str]]:
 
 def changed_fields(service: Service, config: str, kept: Fields) -> dict[str, str]:
     """Return the fields of a channel after a change; what is hidden stays. Raises ``InvalidInput``."""
-    return _fields(service, _given(config), kept)
+    return dict(kept) if config.strip() == HIDDEN else _fields(service, _given(config), kept)
 
 
 def shown_config(service: Service, fields: Fields) -> str:

@@ -109,6 +109,7 @@ def test_a_change_keeps_what_is_hidden_and_takes_the_rest() -> None:
     assert after == {**kept, "to": "b@example.com"}
     after = service.checked(changed_fields(service, json.dumps({**shown, "email_password": "new"}), kept))
     assert after == {**kept, "password": "new"}
+    assert changed_fields(service, "***", kept) == kept
 
 
 @pytest.mark.parametrize(
