@@ -45,6 +45,8 @@ PAGES = {
     "stock": "/console/stock",
     "deliveries": "/console/accounts/muzi/deliveries",
     "history": "/console/history",
+    "incidents": "/console/incidents",
+    "notices": "/console/settings/notices",
     "history-shop": "/console/history?cid=xiaoyu",
     "settings": "/console/settings",
     "settings-me": "/console/settings/me",
@@ -72,7 +74,7 @@ CHANGED = (
 SIZES = {1280: 800, 390: 844}
 PICTURES = {
     "overview": 1280, "add-shop": 1280, "shop": 1280, "shop-rules": 1280, "chat": 1280, "order": 1280,
-    "stock": 1280, "deliveries": 1280, "shops-phone": 390,
+    "stock": 1280, "deliveries": 1280, "notices": 1280, "shops-phone": 390,
 }  # fmt: skip
 """The help's pictures, light, in both languages, with their widths. WebP keeps their total below 1 MB."""
 PICTURES_OUT = Path("docs/pictures")
@@ -120,6 +122,15 @@ async def owner(ready: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
+async def add_channels(http: httpx.AsyncClient, ready: dict[str, Any]) -> None:
+    """Add two channels beside the demo's own, one of which reaches nobody."""
+    phone = {"name": "我的手机", "service": "bark", "fields": {"server": ready["sandbox"], "device_key": "demo"}}
+    quiet = {"from": "23:00", "to": "08:00", "zone": "Asia/Shanghai"}
+    home = {"name": "家里的 Gotify", "service": "gotify", "fields": {"server": "http://127.0.0.1:9", "token": "demo"}}
+    for channel in ({**phone, "quiet": quiet, "least": "warning"}, home):
+        (await http.post("/channels", json=channel)).raise_for_status()
+
+
 async def make_trouble(ready: dict[str, Any]) -> None:
     """Make one shop need a check, one be kicked out, one wait as the site demands; make the site refuse one message."""
     async with owner(ready) as http:
@@ -131,6 +142,7 @@ async def make_trouble(ready: dict[str, Any]) -> None:
             (await http.put(f"/cookies/{shop}/remark", json={"remark": remark})).raise_for_status()
         for method, path, body in CHANGED:
             (await http.request(method, path, json=body)).raise_for_status()
+        await add_channels(http, ready)
         for shop, kinds in TROUBLE.items():
             for kind, times in kinds:
                 await _do(http, ready, "fault", account=await unb(shop), kind=kind, times=times)

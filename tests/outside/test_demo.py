@@ -178,6 +178,12 @@ def test_a_buyer_of_codes_gets_his_of_his_spec_and_the_stock_shows_it(demo: Demo
     assert all("MUZI-" not in str(unit) for unit in units)
 
 
+def test_an_open_incident_is_told_to_a_receiver_of_the_sandbox(demo: Demo) -> None:
+    (incident,) = (one for one in demo.get("/incidents?open=1")["items"] if one["kind"] == "out_of_stock")
+    titles = soon(lambda: [one["body"]["title"] for one in demo.site.get("/received").json()["items"]])
+    assert incident["detail"] in titles
+
+
 def test_a_strict_site_would_refuse_nothing_of_it(demo: Demo) -> None:
     assert len(demo.site.get("/state").json()["policy"]["rules"]) > 20
     assert demo.site.get("/refusals").json()["items"] == []

@@ -20,6 +20,7 @@ from shoal.cli.api_client import ApiClient
 from shoal.cli.board import AccountBoard
 from shoal.cli.demo.child_process import ChildDied, ChildProcess
 from shoal.cli.demo.directory import demo_directory
+from shoal.cli.demo.notices import add_notices
 from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import CODES_TITLE, DemoShop, OpenedShop, add_shops
 from shoal.cli.words import words
@@ -41,8 +42,14 @@ _PASSED_OVER: Final = {
 """Settings that could lead the demo's server to real data, settings of the command line, and the certificate, because
 the demo is for this machine only.
 """
-_LIVELY: Final = {"SHOAL_STARTS_PER_SECOND": "50", "SHOAL_TOKEN_CALLS_PER_SECOND": "50"}
-"""Settings that make a demonstration start at once; those of the environment take precedence."""
+_LIVELY: Final = {
+    "SHOAL_STARTS_PER_SECOND": "50",
+    "SHOAL_TOKEN_CALLS_PER_SECOND": "50",
+    "SHOAL_ALLOW_PRIVATE_TARGETS": "127.0.0.1",
+}
+"""Settings that make a demonstration start at once, and let it tell the sandbox of incidents; those of the environment
+take precedence.
+"""
 
 
 def run_demo() -> int:
@@ -95,6 +102,7 @@ class _Demo:
             await client.sign_in(_USER, self._password)
             _progress(words("cli.demo.adding_shops"))
             await add_shops(client, http.open_shop)
+            await add_notices(client, sandbox)
             ready = {"url": url, "user": _USER, "password": self._password, "sandbox": sandbox}
             typer.echo(f"READY {json.dumps(ready)}")
             board = AccountBoard(client)
