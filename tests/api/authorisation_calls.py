@@ -86,6 +86,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tokens"): {"name": "x"},
     ("PUT", "/channels/{channel_id}/subscriptions"): {"kinds": []},
+    ("PUT", "/me/alerts"): {"title": True, "sound": False, "notify": False},
     ("POST", "/console/cookie-check"): {"value": cookie_of(3)},
     ("POST", "/users"): {"username": "somebody", "password": "correct horse battery staple"},
 }

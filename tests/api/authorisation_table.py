@@ -74,6 +74,9 @@ DELETE /channels/{channel_id}
 POST /channels/{channel_id}/test
 GET /channels/{channel_id}/subscriptions
 PUT /channels/{channel_id}/subscriptions
+GET /push/key
+GET /me/alerts
+PUT /me/alerts
 GET /notices
 GET /subscriptions
 GET /notification-channels

@@ -42,6 +42,9 @@ class ChannelTransport:
         except TimeoutError:
             return Sent(outcome=Outcome.FAILED, answer=say("channels.busy", Language(message.language)))
         try:
-            return await self._sender.send(service, fields, message)
+            sent = await self._sender.send(service, fields, message)
         finally:
             turns.release()
+        if sent.gone:
+            await self._channels.end(known)
+        return sent

@@ -17,12 +17,16 @@ from shoal.notices.services import SERVICES, Fields, Service, service_of
 from shoal.notices.subscriptions import EVERYTHING, Subscription, set_subscription, subscription_of, subscriptions_of
 from shoal.notices.transport import Level
 from shoal.storage.database import Database
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, channel_subject, close_incidents, open_incidents
 from shoal.storage.notice_tables import channels
 from shoal.storage.vault import Vault
 
 MAX_CHANNELS: Final = 20
 """How many channels one user may have."""
 MOST_NAME: Final = 80
+GONE: Final = "gone"
+"""Why a channel is off: its service said that the address is no more."""
 _COLUMN: Final = "channels.address"
 _COLUMNS: Final = [column for column in channels.c if column.name != "address_sealed"]
 
@@ -53,7 +57,10 @@ class Quiet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Channel:
-    """One channel, without its address. ``buyer_words``: its notices may quote buyers."""
+    """One channel, without its address. ``buyer_words``: its notices may quote buyers.
+
+    ``off_reason``: why the server itself switched it off.
+    """
 
     id: int
     user_id: int
@@ -64,6 +71,7 @@ class Channel:
     least: Level = Level.INFO
     buyer_words: bool = False
     active: bool = True
+    off_reason: str = ""
     version: int = 1
     created_at_ms: int = 0
     changed_at_ms: int = 0
@@ -161,6 +169,9 @@ class ChannelStore:
             if after == before and not address:
                 return before
             after = replace(after, version=before.version + 1, changed_at_ms=now)
+            if before.off_reason and after.active:
+                after = replace(after, off_reason="")
+                _no_longer_ended(connection, channel_id, now)
             mine = channels.c.id == channel_id
             connection.execute(update(channels).where(mine).values({**_row(after), **address}))
             return after
@@ -169,13 +180,39 @@ class ChannelStore:
 
     async def remove(self, user_id: int, channel_id: int) -> Channel:
         """Remove a channel with its subscriptions and notices. Raises ``UnknownChannel``."""
+        now = self._now_ms()
 
         def job(connection: Connection) -> Channel:
             before = _of(connection, user_id, channel_id, lock=True)
             connection.execute(delete(channels).where(channels.c.id == channel_id))
+            if before.off_reason:
+                _no_longer_ended(connection, channel_id, now)
             return before
 
         return await self._database.write(job)
+
+    async def end(self, known: Channel) -> None:
+        """Switch off a channel that its service ended, and open the incident that says so.
+
+        One that was changed since it was read stays as it is: it has another address.
+        """
+        now = self._now_ms()
+        as_known = (channels.c.id == known.id, channels.c.version == known.version, channels.c.active)
+        off = {"active": False, "off_reason": GONE, "version": known.version + 1, "changed_at_ms": now}
+
+        def job(connection: Connection) -> None:
+            if not connection.execute(update(channels).where(*as_known).values(off)).rowcount:
+                return
+            opening = Opening(
+                subject=channel_subject(known.id),
+                kind=IncidentKind.CHANNEL_ENDED,
+                at_ms=now,
+                user_id=known.user_id,
+                facts={"channel": known.name},
+            )
+            open_incidents(connection, [opening])
+
+        await self._database.write(job)
 
     async def subscription(self, channel_id: int) -> Subscription:
         """Return of what a channel tells."""
@@ -205,6 +242,10 @@ class ChannelStore:
         return self._vault.seal(msgspec.json.encode(dict(fields)).decode(), column=_COLUMN, user_id=user_id)
 
 
+def _no_longer_ended(connection: Connection, channel_id: int, now_ms: int) -> None:
+    close_incidents(connection, [channel_subject(channel_id)], [IncidentKind.CHANNEL_ENDED], now_ms)
+
+
 def _named(channel: Channel) -> Channel:
     channel = replace(channel, name=channel.name.strip())
     channel.check()
@@ -219,7 +260,10 @@ def _of(connection: Connection, user_id: int, channel_id: int, *, lock: bool = F
     return _channel(row)
 
 
-_PLAIN: Final = ("name", "service", "language", "buyer_words", "active", "version", "created_at_ms", "changed_at_ms")
+_PLAIN: Final = (
+    *("name", "service", "language", "buyer_words", "active", "off_reason", "version"),
+    *("created_at_ms", "changed_at_ms"),
+)
 
 
 def _row(channel: Channel) -> dict[str, Any]:

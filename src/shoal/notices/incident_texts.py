@@ -22,7 +22,11 @@ _HOURS_FROM: Final = 120
 """From how many minutes on a time is told in hours."""
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
-_OTHER_PAGES: Final = {IncidentKind.NEW_ADDRESS: "settings/me", IncidentKind.DAY: "incidents"}
+_OTHER_PAGES: Final = {
+    IncidentKind.NEW_ADDRESS: "settings/me",
+    IncidentKind.DAY: "incidents",
+    IncidentKind.CHANNEL_ENDED: "settings/notices",
+}
 """The pages of what is of no account; what is of the server leads to the facts of the server."""
 
 
@@ -34,13 +38,13 @@ def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
     language = language_of_channel(one.language)
     if len(one.told) == 1:
         title, body = told_title(one.told[0], language), _body(one.told[0], language)
-        url = link_of(one.told[0].kind, one.told[0].account_id, one.told[0].facts, public_url)
+        page = page_of(one.told[0].kind, one.told[0].account_id, one.told[0].facts)
     else:
         title = say("incident.digest", language, count=len(one.told))
         lines = [say("incident.line", language, title=told_title(told, language)) for told in one.told[:MOST_LINES]]
         if len(one.told) > MOST_LINES:
             lines.append(say("incident.more", language, count=len(one.told) - MOST_LINES))
-        body, url = "\n".join(lines), console_url(public_url, "incidents")
+        body, page = "\n".join(lines), "incidents"
     if words:
         body = f"{body}\n{say('incident.buyer_wrote', language, words=words)}"
     if one.maybe_again:
@@ -48,7 +52,8 @@ def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
     return Message(
         title=title,
         body=body,
-        url=url,
+        url=console_url(public_url, page),
+        page=f"/console/{page}",
         level=one.level,
         language=language.value,
         dedupe_id=one.dedupe_id,

@@ -15,6 +15,9 @@ from shoal.notices.channel_transport import ChannelTransport
 from shoal.notices.channels import ChannelStore
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.notice_loop import NoticeLoop
+from shoal.notices.page_alerts import PageAlertStore
+from shoal.notices.push_key import PushKey
+from shoal.notices.push_sender import PushSender
 from shoal.notices.server_watch import ServerWatch
 from shoal.notices.service_sender import ServiceSender
 from shoal.notices.store_alarm import StoreAlarm
@@ -30,6 +33,8 @@ class NoticeComponents:
     channels: ChannelStore
     transport: Transport
     history: IncidentHistory
+    push_key: PushKey
+    page_alerts: PageAlertStore
 
 
 @asynccontextmanager
@@ -44,14 +49,23 @@ async def open_notices(
     proxy = GuardedProxy(connect)
     apprise = AppriseProcess(proxy)
     channels = ChannelStore(database, vault)
-    transport = ChannelTransport(channels, ServiceSender(connect, apprise))
+    push_key = PushKey(database, vault)
+    push = PushSender(outbound, push_key)
+    transport = ChannelTransport(channels, ServiceSender(connect, apprise, push=push))
     alarm = StoreAlarm(database, transport, public_url=settings.public_url)
     watch = ServerWatch(database, settings.data_dir, alarm=alarm)
     loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     loop.start()
     try:
-        yield NoticeComponents(channels=channels, transport=transport, history=IncidentHistory(database))
+        yield NoticeComponents(
+            channels=channels,
+            transport=transport,
+            history=IncidentHistory(database),
+            push_key=push_key,
+            page_alerts=PageAlertStore(database),
+        )
     finally:
         await loop.close()
+        await push.close()
         await apprise.close()
         await proxy.close()

@@ -17,25 +17,34 @@ from shoal.network.guarded_sockets import Connect
 from shoal.network.outbound import TargetRefused
 from shoal.notices.apprise_process import AppriseProcess, Attempt
 from shoal.notices.mail import send_mail
+from shoal.notices.push_sender import PushSender
 from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of, was_taken
-from shoal.notices.services import EMAIL, Fields, Service, cut
+from shoal.notices.services import EMAIL, WEBPUSH, Fields, Service, cut
 from shoal.notices.transport import Level, Message, Outcome, Sent
 
 _KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
 _SHORTEST_SECRET = 4
 _SHORTEST_PART = 8
 """Shorter parts of an address are common words, such as ``hook``."""
-_LINK_ASIDE = frozenset({"bark", "ntfy"})
+_LINK_ASIDE = frozenset({"bark", "ntfy", WEBPUSH})
 """Services whose messages lead somewhere when they are touched; for others the link stands in the text."""
 
 
 class ServiceSender:
-    """Sends by Apprise, and e-mail by itself; every connection is asked of the guard."""
+    """Sends by Apprise, and e-mail and web push by itself; every connection is asked of the guard."""
 
-    def __init__(self, connect: Connect, apprise: AppriseProcess, *, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        apprise: AppriseProcess,
+        *,
+        push: PushSender | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         """``context``: which certificates of mail servers to trust; the machine's unless given."""
         self._connect = connect
         self._apprise = apprise
+        self._push = push
         self._context = context
 
     async def send(self, service: Service, fields: Fields, message: Message) -> Sent:
@@ -43,13 +52,20 @@ class ServiceSender:
         language = Language(message.language)
         if service.name == EMAIL:
             sent = await self._mail(fields, message, language)
+        elif service.name == WEBPUSH:
+            title, body = _fitted(service, message)
+            sent = await self._pushed(fields, replace(message, title=title, body=body), language)
         else:
             title, body = _fitted(service, message)
             address = service.address(fields, replace(message, title=title, body=body))
             attempt = await self._apprise.send(address, title=title, body=body, kind=_KINDS[message.level])
             sent = _outcome(service, attempt, language, partial(_without_secrets, service, fields))
-        answer = storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER)
-        return Sent(outcome=sent.outcome, answer=answer, retry_after=sent.retry_after)
+        return replace(sent, answer=storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER))
+
+    async def _pushed(self, fields: Fields, message: Message, language: Language) -> Sent:
+        if self._push is None:
+            return Sent(outcome=Outcome.FAILED, answer=say("channels.not_sent", language))
+        return await self._push.send(fields, message)
 
     async def _mail(self, fields: Fields, message: Message, language: Language) -> Sent:
         try:

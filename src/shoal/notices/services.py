@@ -18,9 +18,13 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from shoal.errors import InvalidInput
 from shoal.notices.apprise_wire import POST
+from shoal.notices.push_subscription import check_subscription
 from shoal.notices.transport import Level, Message
 
 EMAIL: Final = "email"
+WEBPUSH: Final = "webpush"
+OURS: Final = frozenset({EMAIL, WEBPUSH})
+"""The services that are not sent by Apprise."""
 MOST_CHARACTERS: Final = 1_000
 """How long a field may be."""
 _WORD: Final = r"[A-Za-z0-9_-]{1,200}"
@@ -90,7 +94,7 @@ class Service:
         if self.check is not None:
             self.check(kept)
         fields = {name: value for name, value in kept.items() if value}
-        if self.name != EMAIL:
+        if self.name not in OURS:
             self.address(fields, Message(title="", body=""))  # an address that is none is refused now, not at night
         return fields
 
@@ -230,7 +234,7 @@ def _webhook(fields: Fields, message: Message) -> Address:
 
 
 def _no_address(_: Fields, __: Message) -> Address:
-    raise NotImplementedError("e-mail is not sent by Apprise")
+    raise NotImplementedError("this service is not sent by Apprise")
 
 
 _SECRET: Final = Field(name="secret", pattern=r"[A-Za-z0-9]{1,200}", optional=True)
@@ -343,6 +347,18 @@ _ALL: Final = (
         ),
         address=_no_address,
         check=_check_mail,
+    ),
+    Service(
+        name=WEBPUSH,
+        fields=(
+            Field(name="endpoint", pattern=r"https://[!-~]+"),
+            Field(name="p256dh", pattern=r"[A-Za-z0-9_-]{86,88}=?"),
+            Field(name="auth", pattern=r"[A-Za-z0-9_-]{20,24}={0,2}"),
+            Field(name="site", pattern=r"https?://[^\s@?#/]+", secret=False),
+        ),
+        address=_no_address,
+        check=check_subscription,
+        most_body=1_500,
     ),
     Service(
         name="webhook",

@@ -26,6 +26,8 @@ class Outcome(StrEnum):
 class Message:
     """What a person reads, in ``language``. ``url`` leads into the console; it is empty without a public address.
 
+    ``page`` is the same as a path of the console, for a browser that shows it anyway.
+
     ``dedupe_id`` is the same whenever the same notice is sent again. ``maybe_again``: an earlier sending may have
     arrived; the title says so already.
     """
@@ -33,6 +35,7 @@ class Message:
     title: str
     body: str
     url: str = ""
+    page: str = ""
     level: Level = Level.INFO
     language: str = "zh"
     dedupe_id: str = ""
@@ -43,12 +46,13 @@ class Message:
 class Sent:
     """The outcome of one sending, and the service's answer, or what failed, in words. No secret is in it.
 
-    ``retry_after``: for how many seconds the service wants no more.
+    ``retry_after``: for how many seconds the service wants no more. ``gone``: it will never take any over this channel.
     """
 
     outcome: Outcome
     answer: str = ""
     retry_after: float | None = None
+    gone: bool = False
 
 
 class Transport(Protocol):

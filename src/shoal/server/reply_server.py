@@ -57,6 +57,7 @@ from shoal.api.routes import (
     ops,
     orders,
     pictures,
+    push,
     qr_logins,
     reference,
     reload,
@@ -107,8 +108,8 @@ _ROUTES = [
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        notification_channels, incidents, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
-        help_pages,
+        notification_channels, incidents, push, reference, pictures, cookie_check, proxy_check, qr_logins, live,
+        console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""

@@ -63,12 +63,15 @@ _CHECK_TEXT = "the right key opens this"
 ANSWERS_SECRET = "answers_secret"  # noqa: S105 - a name
 DEVICES_SECRET = "devices_secret"  # noqa: S105 - a name
 """The ``store_meta`` key of the secret that keys the request hashes of idempotency keys."""
+PUSH_SECRET = "push_secret"  # noqa: S105 - a name
+"""The ``store_meta`` key of the secret that makes the key for web push."""
 UNITS_SECRET = "units_secret"  # noqa: S105 - a name
 """The ``store_meta`` key of the secret that keys the digests of units."""
 SEALED_FACTS: dict[str, dict[str, Any]] = {
     "key_check": {"account_id": "", "column": _CHECK_COLUMN},
     ANSWERS_SECRET: {"column": "store_meta.answers_secret"},
     DEVICES_SECRET: {"column": "store_meta.devices_secret"},
+    PUSH_SECRET: {"column": "store_meta.push_secret"},
     UNITS_SECRET: {"column": "store_meta.units_secret"},
 }
 """Values of ``store_meta`` that are encrypted, with the vault's arguments for each."""

@@ -51,6 +51,11 @@ def user_subject(user_id: int) -> str:
     return f"user:{user_id}"
 
 
+def channel_subject(channel_id: int) -> str:
+    """Return the subject of a channel."""
+    return f"channel:{channel_id}"
+
+
 def goods_subject(goods_id: int) -> str:
     """Return the subject of goods."""
     return f"goods:{goods_id}"

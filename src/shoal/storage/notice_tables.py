@@ -45,6 +45,7 @@ channels = Table(
     text_column("least", "info"),
     flag_column("buyer_words"),
     flag_column("active", default=True),
+    text_column("off_reason"),
     number_column("version", 1),
     time_column("created_at_ms"),
     time_column("changed_at_ms"),
@@ -52,7 +53,19 @@ channels = Table(
     sqlite_autoincrement=True,
 )
 """Where a user is told. ``quiet_from`` and ``quiet_to`` are ``HH:MM`` in ``quiet_zone``; empty: no quiet hours.
-``buyer_words``: whether notices may quote buyers. ``version`` counts changes; it is the ETag."""
+``buyer_words``: whether notices may quote buyers. ``off_reason``: why the server switched it off. ``version`` counts
+changes; it is the ETag."""
+
+page_alerts = Table(
+    "page_alerts",
+    metadata,
+    user_column(primary_key=True),
+    flag_column("title", default=True),
+    flag_column("sound"),
+    flag_column("notify"),
+    text_column("accounts"),
+)
+"""What a user's open pages do when a buyer waits. ``accounts`` is a JSON list; an empty text does not limit."""
 
 subscriptions = Table(
     "subscriptions",

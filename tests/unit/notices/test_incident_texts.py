@@ -23,6 +23,7 @@ FACTS = {
     "chat_id": "5",
     "opened": 1,
     "still_open": 0,
+    "channel": "Chrome · Windows",
 }
 DETAILS = {
     IncidentKind.PARKED: "risk_control", IncidentKind.RETRYING: "socket_closed",

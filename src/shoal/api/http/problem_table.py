@@ -133,6 +133,8 @@ _ROWS = (
     Problem("channel_field_missing", 422, ("service", "field")),
     Problem("channel_field_unknown", 422, ("service", "field")),
     Problem("channel_password_in_clear", 422),
+    Problem("push_service_unknown", 422),
+    Problem("push_keys_unusable", 422),
     Problem("channel_address", 422),
     Problem("channel_config", 422, ("field",)),
     Problem("channel_of_qq_number", 422),

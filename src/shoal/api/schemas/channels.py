@@ -20,8 +20,8 @@ LeastShape = Literal["info", "warning", "urgent"]
 _QUIET = {"from": "23:00", "to": "08:00", "zone": "Asia/Shanghai"}
 _CHANNEL: dict[str, Any] = {
     "id": 3, "name": "值班群", "service": "dingtalk", "address": "dingtalk://***", "language": "zh", "quiet": _QUIET,
-    "least": "warning", "buyer_words": False, "active": True, "created_at": "2026-01-02T03:04:05.000Z",
-    "changed_at": "2026-01-02T03:04:05.000Z",
+    "least": "warning", "buyer_words": False, "active": True, "off_reason": "",
+    "created_at": "2026-01-02T03:04:05.000Z", "changed_at": "2026-01-02T03:04:05.000Z",
 }  # fmt: skip
 _SUBSCRIPTION: dict[str, Any] = {"kinds": ["parked"], "accounts": ["my-shop"], "tags": [], "nothing": False}
 _LAST: dict[str, Any] = {"state": "sent", "tries": 1, "error": "", "at_ms": 1767323046500}
@@ -89,7 +89,9 @@ class QuietShape(BaseModel):
 
 
 class ChannelShape(BaseModel):
-    """One channel. ``buyer_words``: its notices may quote buyers."""
+    """One channel. ``buyer_words``: its notices may quote buyers. ``off_reason``: why the server switched it off
+    (``gone``: the browser ended its subscription).
+    """
 
     model_config = example(**_CHANNEL)
     id: int
@@ -101,6 +103,7 @@ class ChannelShape(BaseModel):
     least: LeastShape
     buyer_words: bool
     active: bool
+    off_reason: str
     created_at: str
     changed_at: str
 
@@ -208,6 +211,7 @@ def channel_shape(channel: Channel) -> ChannelShape:
         least=channel.least.value,
         buyer_words=channel.buyer_words,
         active=channel.active,
+        off_reason=channel.off_reason,
         created_at=rfc3339(channel.created_at_ms),
         changed_at=rfc3339(channel.changed_at_ms),
     )

@@ -21,6 +21,7 @@ _NUMBERS = (sa.text("0"), sa.text("1"))
 
 def upgrade() -> None:
     _channels()
+    _page_alerts()
     _incidents()
     _notices()
     _webhooks()
@@ -74,6 +75,7 @@ def _channels() -> None:
         _text("least", "info"),
         _flag("buyer_words"),
         _flag("active", default=True),
+        _text("off_reason"),
         _number("version", 1),
         _time("created_at_ms"),
         _time("changed_at_ms"),
@@ -94,6 +96,19 @@ def _channels() -> None:
         sqlite_autoincrement=True,
     )
     _index("ix_subscriptions_channel_id", "subscriptions", "channel_id")
+
+
+def _page_alerts() -> None:
+    op.create_table(
+        "page_alerts",
+        sa.Column("user_id", _ROW_ID, nullable=False),
+        _flag("title", default=True),
+        _flag("sound"),
+        _flag("notify"),
+        _text("accounts"),
+        _of("page_alerts", "user_id", "users"),
+        sa.PrimaryKeyConstraint("user_id", name="pk_page_alerts"),
+    )
 
 
 def _incidents() -> None:
