@@ -7,6 +7,7 @@ import pytest
 from doors import Door, another_person, client_of
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
 
 EN = {"Accept-Language": "en"}
@@ -52,6 +53,8 @@ async def test_chats_are_found_by_words_by_name_by_id_and_by_who_spoke_last(door
     assert await found(q="7001") == [("c2", None), ("c1", None)]
     assert await found(q="c1") == [("c1", None)]
     assert await found(q="%") == [], "a wildcard is a character like any other"
+    assert await found(waiting=True) == [], "nothing is decided yet"
+    await log.decide("shop", ["m2", "m31"], Decision.NO_RULE)
     assert await found(waiting=True) == [("c2", None)]
     assert await found(waiting=False) == [("c1", None)]
     assert await found(waiting=True, q="在吗 1") == []

@@ -125,6 +125,42 @@ async def test_old_messages_and_sendings_are_forgotten_but_not_what_is_still_to_
     assert [found.row.uuid for found in await sendings.list_sendings(["shop"])] == ["u2", "u1"]
 
 
+async def test_a_question_waits_when_no_automatic_answer_is_coming(
+    database: Database, log: MessageLog, sendings: Outbox, clock: Clock
+) -> None:
+    chats = Chats(database)
+    for_a_person = {
+        Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAUSED, Decision.TOO_OLD, Decision.DISABLED,
+        Decision.REPLIES_OFF, Decision.COOLDOWN, Decision.NOTHING_SAID, Decision.SHOP_LIMIT, Decision.SAID_ONCE,
+    }  # fmt: skip
+    for_nobody = {Decision.SILENT_RULE, Decision.SITE_TIP, Decision.OFFICIAL, Decision.GROUP_CHAT}
+
+    async def waiting() -> set[str]:
+        found = await chats.list_chats(["shop"], now_ms=clock.now)
+        asked = await chats.list_chats(["shop"], now_ms=clock.now, waiting=True)
+        assert [chat for chat in found if chat.waits] == asked
+        assert len(await chats.list_chats(["shop"], now_ms=clock.now, waiting=False)) == len(found) - len(asked)
+        return {chat.chat_id for chat in asked}
+
+    for number, decision in enumerate(sorted(for_a_person | for_nobody), 1):
+        before, last = a_message(number, chat_id=decision), a_message(100 + number, chat_id=decision)
+        await log.store_incoming("shop", [before, last])
+        await log.decide("shop", [before.message_id], Decision.NO_RULE)
+        await log.decide("shop", [last.message_id], decision)
+    await log.store_incoming("shop", [a_message(201, chat_id="undecided"), a_message(202, chat_id="answered")])
+    answer = a_row(1, chat_id="answered", message_id="m202")
+    (row,) = (await sendings.queue([answer], answers=["m202"])).ids
+    await log.decide("shop", ["m202"], Decision.ANSWERED)
+    assert await waiting() == set(for_a_person)
+    await sendings.settle(row, SendOutcome.REFUSED)
+    clock.now += 121_000
+    assert await waiting() == {*for_a_person, "answered", "undecided"}, "no answer arrived, and nothing seems to decide"
+    spoken = replace(ours("s1", 300), chat_id=Decision.NO_RULE)
+    await log.store_incoming("shop", [spoken])
+    await log.mark_human("shop", spoken, pause_minutes=0)
+    assert Decision.NO_RULE not in await waiting()
+
+
 async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     database: Database, log: MessageLog, pauses: Takeovers, clock: Clock
 ) -> None:
@@ -144,6 +180,8 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     (sought,) = await chats.list_chats(["shop"], now_ms=clock.now, query="尺码")
     assert sought == replace(first, found_text="尺码?"), "also where something else was said since"
     assert await chats.list_chats(["shop"], now_ms=clock.now, query="%") == []
+    await log.decide("shop", ["m20"], Decision.PAUSED)
+    second = replace(second, waits=True)
     assert await chats.list_chats(["shop"], now_ms=clock.now, waiting=True) == [second]
     assert await chats.list_chats(["shop"], now_ms=clock.now, waiting=False) == [first]
     assert await chats.list_chats(["other"], now_ms=clock.now) == []

@@ -18,20 +18,25 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
+    not_,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shoal.messages.decisions import Decision
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.takeovers import TakeoverReason
 from shoal.messages.word_search import are_few, contains, newest_by_chat
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.newest_rows import newest_since
-from shoal.storage.schema import chats, messages, takeovers
+from shoal.storage.schema import chats, messages, outbox, takeovers
 from shoal.storage.upserts import insert_for, insert_or
 
 LONGEST_EXCERPT = 200
@@ -43,7 +48,7 @@ class Chat:
     """One chat. ``read_at_ms``: when the buyer last read our messages, as far as the site reported it.
 
     ``pause_reason`` is empty unless a takeover lasts until ``paused_until_ms``. ``found_text`` is the newest message
-    that matches a search.
+    that matches a search. ``waits``: a question of the buyer waits for a person.
     """
 
     account_id: str
@@ -59,6 +64,7 @@ class Chat:
     pause_reason: TakeoverReason | None = None
     pause_actor: str = ""
     found_text: str | None = None
+    waits: bool = False
 
     @property
     def cursor(self) -> tuple[int, str, str]:
@@ -77,6 +83,23 @@ _AN_ID = re.compile(r"[!-~]+")
 _FEW_MATCHES = 2_000
 """So many messages are looked at to find the chats with a word."""
 _FROM_BUYER = "in"
+_UNDECIDED_MS = 120_000
+"""After that time a question that is not decided yet waits for a person too: nothing seems to answer it."""
+_FOR_NOBODY = frozenset(
+    {
+        Decision.SILENT_RULE,
+        Decision.HUMAN_ANSWERED,
+        Decision.SYSTEM_TEXT,
+        Decision.SITE_CARD,
+        Decision.SITE_TIP,
+        Decision.OFFICIAL,
+        Decision.GROUP_CHAT,
+        Decision.ECHO,
+        Decision.HUMAN,
+    }
+)
+"""Decisions about what needs no answer, of this server or of a person."""
+_NOT_SENT = (SendOutcome.REFUSED.value, SendOutcome.DROPPED.value)
 FROM_SITE = "site"
 """The direction of what the site says itself: it takes neither the buyer's turn nor the owner's."""
 
@@ -101,32 +124,19 @@ class Chats:
     ) -> list[Chat]:
         """List chats, the most recently active first. ``before`` is the ``cursor`` of the last one seen.
 
-        ``waiting``: only chats whose last message is, or is not, the buyer's. ``query`` is searched literally, ignoring
-        case, in message texts and sender names, and compared with the ids of chat, buyer and item.
+        ``waiting``: only chats in which a question of the buyer does, or does not, wait for a person. ``query`` is
+        searched literally, ignoring case, in message texts and sender names, and compared with the ids of chat, buyer
+        and item.
         """
-        holds = and_(
-            takeovers.c.account_id == chats.c.account_id,
-            takeovers.c.chat_id == chats.c.chat_id,
-            takeovers.c.until_ms > now_ms,
-        )
-        listed = (
-            select(
-                chats,
-                takeovers.c.until_ms.label("paused_until_ms"),
-                takeovers.c.reason.label("pause_reason"),
-                takeovers.c.actor.label("pause_actor"),
-            )
-            .outerjoin(takeovers, holds)
-            .order_by(*(column.desc() for column in _PLACE))
-        )
+        waits = _waits(now_ms)
+        listed = _newest_first(now_ms, waits)
         if chat_id is not None:
             listed = listed.where(chats.c.chat_id == chat_id)
         if paused is not None:
             held = takeovers.c.until_ms
             listed = listed.where(held.is_not(None) if paused else held.is_(None))
         if waiting is not None:
-            last = chats.c.last_direction
-            listed = listed.where(last == _FROM_BUYER if waiting else last != _FROM_BUYER)
+            listed = listed.where(waits if waiting else not_(waits))
         if before is not None:
             listed = listed.where(tuple_(*before) > _PLACE)
 
@@ -165,6 +175,54 @@ class Chats:
             return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(query)}
 
         return await self._database.read(job)
+
+
+def _newest_first(now_ms: int, waits: ColumnElement[bool]) -> Select[Any]:
+    holds = and_(
+        takeovers.c.account_id == chats.c.account_id,
+        takeovers.c.chat_id == chats.c.chat_id,
+        takeovers.c.until_ms > now_ms,
+    )
+    return (
+        select(
+            chats,
+            takeovers.c.until_ms.label("paused_until_ms"),
+            takeovers.c.reason.label("pause_reason"),
+            takeovers.c.actor.label("pause_actor"),
+            waits.label("waits"),
+        )
+        .outerjoin(takeovers, holds)
+        .order_by(*(column.desc() for column in _PLACE))
+    )
+
+
+def _waits(now_ms: int) -> ColumnElement[bool]:
+    """Select whether a question waits: the buyer spoke last, and no automatic answer is coming or was left out on
+    purpose.
+    """
+    failed = exists().where(
+        outbox.c.account_id == messages.c.account_id,
+        outbox.c.message_id == messages.c.message_id,
+        outbox.c.outcome.in_(_NOT_SENT),
+    )
+    for_a_person = case(
+        (messages.c.verdict == Decision.PENDING.value, messages.c.received_at_ms < now_ms - _UNDECIDED_MS),
+        (messages.c.verdict == Decision.ANSWERED.value, failed),
+        else_=messages.c.verdict.not_in([one.value for one in _FOR_NOBODY]),
+    )
+    newest = (
+        select(for_a_person)
+        .where(
+            messages.c.account_id == chats.c.account_id,
+            messages.c.chat_id == chats.c.chat_id,
+            messages.c.direction == _FROM_BUYER,
+        )
+        .order_by(messages.c.created_at_ms.desc(), messages.c.id.desc())
+        .limit(1)
+        .correlate(chats)
+        .scalar_subquery()
+    )
+    return and_(chats.c.last_direction == _FROM_BUYER, func.coalesce(newest, true()))
 
 
 def _named(query: str) -> ColumnElement[bool]:
@@ -312,6 +370,7 @@ def _row(chat: Chat) -> dict[str, Any]:
 
 def _chat(row: Mapping[Any, Any]) -> Chat:
     values = dict(row)
+    values["waits"] = bool(values["waits"])
     reason = values.pop("pause_reason")
     actor = values.pop("pause_actor")
     return Chat(**values, pause_reason=TakeoverReason(reason) if reason else None, pause_actor=actor or "")

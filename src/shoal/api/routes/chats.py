@@ -67,6 +67,7 @@ class PauseEnded(BaseModel):
 
 class ChatShape(BaseModel):
     """One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
+    ``waits``: the buyer spoke last, and no automatic answer is coming or was left out on purpose.
 
     ``found_text`` is the newest message that contains the searched words, or null.
     """
@@ -84,6 +85,7 @@ class ChatShape(BaseModel):
     pause_reason: TakeoverReason | None
     pause_actor: str
     found_text: str | None
+    waits: bool
 
 
 class ChatList(BaseModel):
@@ -95,7 +97,7 @@ class ChatList(BaseModel):
                 "account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "buyer_name": "buyer",
                 "item_id": "700000000001", "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
                 "last_direction": "in", "read_at": None, "paused_until": None, "pause_reason": None, "pause_actor": "",
-                "found_text": None,
+                "found_text": None, "waits": True,
             }
         ],
         next=None,
@@ -114,7 +116,7 @@ async def list_chats(
     chat: OfChat = None,
     paused: Annotated[bool | None, Query(description="Only chats that are (or are not) taken over.")] = None,
     waiting: Annotated[
-        bool | None, Query(description="Only chats whose last message is (or is not) from the buyer.")
+        bool | None, Query(description="Only chats in which a question of the buyer waits (or does not) for a person.")
     ] = None,
     q: Annotated[
         str,
@@ -197,4 +199,5 @@ def _chat(chat: Chat) -> ChatShape:
         pause_reason=chat.pause_reason,
         pause_actor=chat.pause_actor,
         found_text=chat.found_text,
+        waits=chat.waits,
     )
