@@ -9,6 +9,7 @@ import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
 import { incidents } from '../notices/incidentTexts'
+import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
@@ -38,6 +39,7 @@ export const en: Messages = {
   incidents: incidents.en,
   notices: notices.en,
   orders: orders.en,
+  push: push.en,
   users: users.en,
   ruleLists: ruleLists.en,
   rules: rules.en,

@@ -9,6 +9,7 @@ import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
 import { incidents } from '../notices/incidentTexts'
+import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
@@ -37,6 +38,7 @@ export const zh = {
   incidents: incidents.zh,
   notices: notices.zh,
   orders: orders.zh,
+  push: push.zh,
   users: users.zh,
   ruleLists: ruleLists.zh,
   rules: rules.zh,
