@@ -3024,6 +3024,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/push/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the key for web push
+         * @description Return the key with which a browser subscribes to this server's pushes. The subscription is then added as a
+         *     channel of the service `webpush`.
+         */
+        get: operations["get_push_key"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what an open page does
+         * @description Return what the caller's open pages do when a buyer's question waits.
+         */
+        get: operations["get_page_alerts"];
+        /**
+         * Set what an open page does
+         * @description Set what the caller's open pages do when a buyer's question waits.
+         */
+        put: operations["set_page_alerts"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pictures": {
         parameters: {
             query?: never;
@@ -4140,6 +4185,7 @@ export interface components {
          *           },
          *           "least": "warning",
          *           "name": "值班群",
+         *           "off_reason": "",
          *           "quiet": {
          *             "from": "23:00",
          *             "to": "08:00",
@@ -4197,7 +4243,8 @@ export interface components {
         };
         /**
          * ChannelShape
-         * @description One channel. ``buyer_words``: its notices may quote buyers.
+         * @description One channel. ``buyer_words``: its notices may quote buyers. ``off_reason``: why the server switched it off
+         *     (``gone``: the browser ended its subscription).
          * @example {
          *       "active": true,
          *       "address": "dingtalk://***",
@@ -4208,6 +4255,7 @@ export interface components {
          *       "language": "zh",
          *       "least": "warning",
          *       "name": "值班群",
+         *       "off_reason": "",
          *       "quiet": {
          *         "from": "23:00",
          *         "to": "08:00",
@@ -4240,6 +4288,8 @@ export interface components {
             buyer_words: boolean;
             /** Active */
             active: boolean;
+            /** Off Reason */
+            off_reason: string;
             /** Created At */
             created_at: string;
             /** Changed At */
@@ -4286,7 +4336,8 @@ export interface components {
          *           "last_at": "2026-01-02T03:04:05.000Z",
          *           "last_direction": "in",
          *           "last_text": "在吗",
-         *           "pause_actor": ""
+         *           "pause_actor": "",
+         *           "waits": true
          *         }
          *       ]
          *     }
@@ -4300,6 +4351,7 @@ export interface components {
         /**
          * ChatShape
          * @description One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
+         *     ``waits``: the buyer spoke last, and no automatic answer is coming or was left out on purpose.
          *
          *     ``found_text`` is the newest message that contains the searched words, or null.
          */
@@ -4329,6 +4381,8 @@ export interface components {
             pause_actor: string;
             /** Found Text */
             found_text: string | null;
+            /** Waits */
+            waits: boolean;
         };
         /**
          * CheckAnswer
@@ -5789,7 +5843,7 @@ export interface components {
          * @description What happened. The subject is an account unless another is named.
          * @enum {string}
          */
-        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "store_degraded" | "disk_low" | "backup_failed" | "day" | "new_address";
+        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "day" | "new_address";
         /**
          * IncidentList
          * @description Incidents, newest first.
@@ -7951,6 +8005,54 @@ export interface components {
          */
         OutboxKind: "reply" | "paid" | "manual";
         /**
+         * PageAlertsBody
+         * @description What an open page does when a buyer's question waits: `title` counts them, `sound` sounds, `notify` shows a
+         *     notice of the browser. `accounts`: only of these; empty: of all.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "notify": false,
+         *       "sound": true,
+         *       "title": true
+         *     }
+         */
+        PageAlertsBody: {
+            /** Title */
+            title: boolean;
+            /** Sound */
+            sound: boolean;
+            /** Notify */
+            notify: boolean;
+            /**
+             * Accounts
+             * @default []
+             */
+            accounts: string[];
+        };
+        /**
+         * PageAlertsShape
+         * @description What an open page does when a buyer's question waits. `accounts`: only of these; empty: of all.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "notify": false,
+         *       "sound": true,
+         *       "title": true
+         *     }
+         */
+        PageAlertsShape: {
+            /** Title */
+            title: boolean;
+            /** Sound */
+            sound: boolean;
+            /** Notify */
+            notify: boolean;
+            /** Accounts */
+            accounts: string[];
+        };
+        /**
          * Parcel
          * @description Whether the goods of an order go in a parcel.
          * @enum {string}
@@ -8297,6 +8399,17 @@ export interface components {
             detail: string;
             /** Do */
             do: string;
+        };
+        /**
+         * PushKeyAnswer
+         * @description The server's public key for web push, as a browser takes it (`applicationServerKey`, base64url).
+         * @example {
+         *       "key": "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM"
+         *     }
+         */
+        PushKeyAnswer: {
+            /** Key */
+            key: string;
         };
         /**
          * QrLoginAnswer
@@ -20403,7 +20516,7 @@ export interface operations {
                 chat?: string | null;
                 /** @description Only chats that are (or are not) taken over. */
                 paused?: boolean | null;
-                /** @description Only chats whose last message is (or is not) from the buyer. */
+                /** @description Only chats in which a question of the buyer waits (or does not) for a person. */
                 waiting?: boolean | null;
                 /** @description Only chats with this text in a message or sender's name, or with this chat, buyer or item id. */
                 q?: string;
@@ -27053,6 +27166,214 @@ export interface operations {
             };
             /** @description Not allowed, or the caller has no access to the account */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_push_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushKeyAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_page_alerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageAlertsShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    set_page_alerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PageAlertsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageAlertsShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
