@@ -6831,6 +6831,7 @@ export interface components {
          *       },
          *       "least": "warning",
          *       "name": "值班群",
+         *       "off_reason": "",
          *       "quiet": {
          *         "from": "23:00",
          *         "to": "08:00",
@@ -6863,6 +6864,8 @@ export interface components {
             buyer_words: boolean;
             /** Active */
             active: boolean;
+            /** Off Reason */
+            off_reason: string;
             /** Created At */
             created_at: string;
             /** Changed At */
