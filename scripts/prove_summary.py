@@ -140,6 +140,15 @@ def _notices(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"notices {row['name']}", f"{kills}; {arrived}, {unsure}", len(row["violations"])
 
 
+def _webhooks(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        kills = (
+            f"{row['kills']} kills, {row['events']:,} events, {row['down']} calls while the receiver was down for a day"
+        )
+        arrived = f"all arrived in order, {row['again']:,} more than once"
+        yield f"webhooks {row['name']}", f"{kills}; {arrived}", len(row["violations"])
+
+
 def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
@@ -157,6 +166,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "delivery": _delivery,
     "rehearsals": _rehearsals,
     "notices": _notices,
+    "webhooks": _webhooks,
 }
 
 

@@ -31,7 +31,7 @@ NAMES: dict[str, str] = {
     "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
     "message_id": "x", "notification_id": "999", "number": "1",
     "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
-    "unit_id": "999", "user_id": "999", "username": "not-there",
+    "unit_id": "999", "user_id": "999", "username": "not-there", "webhook_id": "999",
 }  # fmt: skip
 """What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
 

@@ -77,6 +77,14 @@ PUT /channels/{channel_id}/subscriptions
 GET /push/key
 GET /me/alerts
 PUT /me/alerts
+GET /webhooks
+POST /webhooks
+GET /webhooks/{webhook_id}
+PATCH /webhooks/{webhook_id}
+DELETE /webhooks/{webhook_id}
+POST /webhooks/{webhook_id}/test
+GET /webhooks/{webhook_id}/attempts
+POST /webhooks/{webhook_id}/replay
 GET /notices
 GET /subscriptions
 GET /notification-channels

@@ -53,6 +53,9 @@ class AuditEvent(StrEnum):
     CHANNEL_ADDED = "channel_added"
     CHANNEL_CHANGED = "channel_changed"
     CHANNEL_REMOVED = "channel_removed"
+    WEBHOOK_ADDED = "webhook_added"
+    WEBHOOK_CHANGED = "webhook_changed"
+    WEBHOOK_REMOVED = "webhook_removed"
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, is not valid."""

@@ -222,6 +222,20 @@ class Authorization:
         is_of_an_earlier = account.owner_id != owner_id or (at_ms is not None and at_ms < account.created_at_ms)
         return not is_of_an_earlier and self.permission_on(who, account) is not None
 
+    def may_see_stored(self, who: Principal, account_id: str, owner_id: int | None, at_ms: int) -> bool:
+        """Return whether the caller may see now what happened to an account then; ``owner_id``: whose it was, if known.
+
+        Without that only an account that is there now counts, and not an earlier one of the same id.
+        """
+        if owner_id is not None:
+            return self.may_see(who, account_id, owner_id, at_ms)
+        account = self._accounts.get(account_id)
+        return (
+            account is not None
+            and self.may_see(who, account_id, account.owner_id, max(at_ms, 0))
+            and (at_ms >= account.created_at_ms)
+        )
+
     def may_see_entry(self, who: Principal, entry: JournalEntry) -> bool:
         """Return whether the caller may see a change."""
         return self.may_see(who, entry.account_id, entry.owner_id, entry.at_ms)

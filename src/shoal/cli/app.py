@@ -27,6 +27,7 @@ from shoal.cli.session import Url, chosen_url, run
 from shoal.cli.token_file import TokenFile
 from shoal.cli.tokens import tokens
 from shoal.cli.users import users
+from shoal.cli.webhooks import webhooks
 from shoal.cli.words import language, words
 from shoal.config import load_settings
 from shoal.errors import ConfigError, ShoalError
@@ -59,6 +60,7 @@ app.add_typer(incidents, name="incidents")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
+app.add_typer(webhooks, name="webhooks")
 
 
 def main() -> None:

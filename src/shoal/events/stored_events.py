@@ -34,6 +34,13 @@ _STREAM_OF: Final = {
     "delivery": Stream.ORDERS,
     "change": Stream.CHANGES,
 }
+
+
+def streams_of(kinds: Iterable[str]) -> set[Stream]:
+    """Return the streams that hold events of these kinds."""
+    return {_STREAM_OF[kind] for kind in kinds}
+
+
 _IDS: Final[Mapping[Stream, Column[int]]] = {
     Stream.CHANGES: journal.c.rev,
     Stream.STATES: state_moves.c.id,
@@ -77,7 +84,7 @@ def read_after(
     kinds, too, so that the position passes it.
     """
     waiting: list[tuple[int, int, list[StoredEvent]]] = []
-    for stream in {_STREAM_OF[kind] for kind in kinds}:
+    for stream in streams_of(kinds):
         last = after.last(stream)
         if last is None:
             continue

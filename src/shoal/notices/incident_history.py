@@ -13,7 +13,7 @@ from shoal.notices.plans import NoticeState, Phase
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
-from shoal.storage.notice_tables import channels, incidents, notices
+from shoal.storage.notice_tables import channels, incidents, notices, webhook_attempts
 from shoal.storage.old_rows import delete_in_steps
 
 
@@ -132,11 +132,15 @@ class IncidentHistory:
         return {one.channel_id: one for one in found}
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2_000) -> int:
-        """Delete incidents that were over before that moment, with their notices. Return how many."""
+        """Delete incidents that were over before that moment, with their notices, and calls of webhooks.
+
+        Return how many incidents.
+        """
         old = and_(incidents.c.over, incidents.c.closed_at_ms < moment_ms)
         digests = and_(notices.c.phase == Phase.DIGEST.value, notices.c.settled_at_ms < moment_ms)
         forgotten = await delete_in_steps(self._database, incidents, old, rows)
         await delete_in_steps(self._database, notices, digests, rows)
+        await delete_in_steps(self._database, webhook_attempts, webhook_attempts.c.at_ms < moment_ms, rows)
         return forgotten
 
 

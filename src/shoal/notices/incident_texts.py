@@ -26,6 +26,7 @@ _OTHER_PAGES: Final = {
     IncidentKind.NEW_ADDRESS: "settings/me",
     IncidentKind.DAY: "incidents",
     IncidentKind.CHANNEL_ENDED: "settings/notices",
+    IncidentKind.WEBHOOK_OFF: "settings/notices",
 }
 """The pages of what is of no account; what is of the server leads to the facts of the server."""
 
@@ -141,5 +142,7 @@ def _course(told: Told, language: Language) -> str:
 
 
 def _reason(kind: IncidentKind, detail: str, language: Language) -> str:
+    if kind is IncidentKind.WEBHOOK_OFF:
+        return say(f"incident.off.{detail}", language)
     key = f"park.{detail}" if kind is IncidentKind.PARKED else f"retry.{detail}"
     return say(key, language) if knows(key) else detail

@@ -1,12 +1,15 @@
-"""What a server has for notices: the channels of its users, the way to send over them, and the loop that tells."""
+"""What a server has for notices: channels, the way to send over them, the loop that tells, and webhooks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+from shoal.auth.authorization import Authorization
 from shoal.config import Settings
+from shoal.events.webhook_components import WebhookComponents, open_webhooks
 from shoal.network.guarded_proxy import GuardedProxy
 from shoal.network.guarded_sockets import guarded
 from shoal.network.outbound import Outbound
@@ -26,6 +29,21 @@ from shoal.storage.database import Database
 from shoal.storage.vault import Vault
 
 
+class Opened(Protocol):
+    """An open database with the vault of its secrets, and whether this server still has it for itself."""
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+
+    @property
+    def vault(self) -> Vault:
+        """The vault."""
+
+    def owned(self) -> bool:
+        """Return whether no other server has taken the database over."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeComponents:
     """The components for notices."""
@@ -35,16 +53,18 @@ class NoticeComponents:
     history: IncidentHistory
     push_key: PushKey
     page_alerts: PageAlertStore
+    webhooks: WebhookComponents
 
 
 @asynccontextmanager
 async def open_notices(
-    database: Database, vault: Vault, outbound: Outbound, settings: Settings, owns: Callable[[], bool]
+    storage: Opened, outbound: Outbound, authorization: Authorization, settings: Settings
 ) -> AsyncIterator[NoticeComponents]:
-    """Open the components for notices, and start the loop that tells of incidents while ``owns`` returns true.
+    """Open the components for notices and webhooks, and start the loops that tell of incidents and post events.
 
     Nothing listens and no process runs before the first message.
     """
+    database, vault = storage.database, storage.vault
     connect = guarded(outbound)
     proxy = GuardedProxy(connect)
     apprise = AppriseProcess(proxy)
@@ -54,16 +74,18 @@ async def open_notices(
     transport = ChannelTransport(channels, ServiceSender(connect, apprise, push=push))
     alarm = StoreAlarm(database, transport, public_url=settings.public_url)
     watch = ServerWatch(database, settings.data_dir, alarm=alarm)
-    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
+    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=storage.owned)
     loop.start()
     try:
-        yield NoticeComponents(
-            channels=channels,
-            transport=transport,
-            history=IncidentHistory(database),
-            push_key=push_key,
-            page_alerts=PageAlertStore(database),
-        )
+        async with open_webhooks(database, vault, outbound, authorization, storage.owned) as webhooks:
+            yield NoticeComponents(
+                channels=channels,
+                transport=transport,
+                history=IncidentHistory(database),
+                push_key=push_key,
+                page_alerts=PageAlertStore(database),
+                webhooks=webhooks,
+            )
     finally:
         await loop.close()
         await push.close()

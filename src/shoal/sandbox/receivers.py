@@ -74,7 +74,7 @@ class LaidFault:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One request that arrived. ``status`` is what was answered, 0 for nothing."""
+    """One request that arrived. ``raw``: its body as it came; ``status``: what was answered, 0 for nothing."""
 
     seq: int
     service: str
@@ -82,6 +82,7 @@ class Notice:
     target: str
     headers: dict[str, str]
     body: Any
+    raw: str
     status: int
     wall_ms: int
 
@@ -115,7 +116,7 @@ class Receivers:
                 return fault
         return None
 
-    def add(self, service: str, request: Request, body: Any, status: int) -> None:
+    def add(self, service: str, request: Request, raw: bytes, status: int) -> None:
         """Note a request."""
         self.last_seq += 1
         query = f"?{request.url.query}" if request.url.query else ""
@@ -126,7 +127,8 @@ class Receivers:
                 host=request.headers.get("host", ""),
                 target=f"{request.url.path}{query}",
                 headers=dict(request.headers),
-                body=body,
+                body=_read(raw),
+                raw=raw.decode("utf-8", "replace"),
                 status=status,
                 wall_ms=wall_ms(),
             )
@@ -142,7 +144,7 @@ def _endpoint(at_the_place: str) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         lark = request.headers.get("host", "").startswith("open.larksuite.com")
         service = "lark" if lark else at_the_place  # Feishu's service abroad has the same paths
-        receivers, body = _receivers(request), _read(await request.body())
+        receivers, body = _receivers(request), await request.body()
         fault = receivers.take(service)
         if fault is not None and fault.kind == "slow":
             waiting = asyncio.create_task(receivers.ended.wait())

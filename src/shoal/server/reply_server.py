@@ -73,6 +73,7 @@ from shoal.api.routes import (
     timeline,
     tokens,
     units,
+    webhooks,
 )
 from shoal.api.routes import rule_trial as trying
 from shoal.api.routes import users as user_parts
@@ -108,8 +109,8 @@ _ROUTES = [
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        notification_channels, incidents, push, reference, pictures, cookie_check, proxy_check, qr_logins, live,
-        console, help_pages,
+        notification_channels, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins,
+        live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
@@ -248,7 +249,7 @@ async def _open(
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
-        notices=await enter(open_notices(storage.database, storage.vault, shared.outbound, settings, storage.owned)),
+        notices=await enter(open_notices(storage, shared.outbound, accounts.authorization, settings)),
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,

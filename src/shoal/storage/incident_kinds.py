@@ -47,6 +47,8 @@ class IncidentKind(StrEnum):
     """The subject is the server."""
     CHANNEL_ENDED = "channel_ended"
     """A browser takes no notices any more. The subject is the channel."""
+    WEBHOOK_OFF = "webhook_off"
+    """The server switched a webhook off. The subject is the webhook."""
     DAY = "day"
     """The summary of a day. The subject is the user."""
     NEW_ADDRESS = "new_address"
@@ -96,6 +98,7 @@ POLICIES: Final = {
     IncidentKind.DISK_LOW: Policy(level=Level.URGENT, end_hold_ms=10 * _MINUTE_MS, heals=True),
     IncidentKind.BACKUP_FAILED: Policy(level=Level.WARNING),
     IncidentKind.CHANNEL_ENDED: Policy(level=Level.WARNING),
+    IncidentKind.WEBHOOK_OFF: Policy(level=Level.WARNING),
     IncidentKind.DAY: Policy(level=Level.INFO, is_event=True, is_asked_for=True),
     IncidentKind.NEW_ADDRESS: Policy(level=Level.WARNING, is_event=True),
 }

@@ -61,6 +61,11 @@ def goods_subject(goods_id: int) -> str:
     return f"goods:{goods_id}"
 
 
+def webhook_subject(webhook_id: int) -> str:
+    """Return the subject of a webhook."""
+    return f"webhook:{webhook_id}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opening:
     """The beginning of an incident, or one more time of it. One that is not later than the last is no further time.

@@ -191,6 +191,7 @@ webhooks = Table(
     text_column("position"),
     number_column("tries"),
     maybe_time_column("failing_since_ms"),
+    maybe_time_column("tried_since_ms"),
     maybe_time_column("arrived_at_ms"),
     maybe_time_column("due_at_ms"),
     number_column("version", 1),
@@ -201,8 +202,8 @@ webhooks = Table(
 )
 """Where events of a user's shops are sent. ``kinds`` and ``accounts`` are JSON lists; an empty text does not limit.
 ``position``: how far its events arrived, or were passed over (``accounts/positions.py``). ``tries``: how often the next
-one failed, ``failing_since_ms`` since when. ``arrived_at_ms``: when the last one arrived. ``off_reason``: why the
-server switched it off."""
+one failed, ``tried_since_ms`` since when; ``failing_since_ms``: since when none arrives, ``arrived_at_ms``: when one
+did. ``off_reason``: why the server switched it off."""
 
 webhook_attempts = Table(
     "webhook_attempts",

@@ -24,10 +24,12 @@ FACTS = {
     "opened": 1,
     "still_open": 0,
     "channel": "Chrome · Windows",
+    "host": "hooks.example.com",
 }
 DETAILS = {
     IncidentKind.PARKED: "risk_control", IncidentKind.RETRYING: "socket_closed",
     IncidentKind.CRASH_LOOP: "reply_timeout", IncidentKind.ORDER_PROBLEM: "paid_without_card",
+    IncidentKind.WEBHOOK_OFF: "down",
 }  # fmt: skip
 
 

@@ -3069,6 +3069,122 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your webhooks
+         * @description List where the caller's events are posted. Of an address only the host is shown.
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Add a webhook
+         * @description Add a webhook: from now on what happens to the caller's accounts is posted to it, signed by Standard Webhooks.
+         *
+         *     The secret is shown only in this answer. An address inside the server's network needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
+         */
+        post: operations["add_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description Return a webhook, and the ETag for a change.
+         */
+        get: operations["get_webhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a webhook
+         * @description Remove a webhook with its attempts. What waits for it is not posted.
+         */
+        delete: operations["remove_webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook
+         * @description Change where and what is posted. One that is switched on goes on where it stopped.
+         */
+        patch: operations["change_webhook"];
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post a test
+         * @description Post a `webhook.test` now, also to a webhook that is off, and return what the receiver answered.
+         */
+        post: operations["try_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List calls of a webhook
+         * @description List the last calls of a webhook, newest first: the newest thousand of it are kept.
+         */
+        get: operations["list_attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post again from a place on
+         * @description Let a webhook go on from an event or a time: everything since is posted again, with the same ids.
+         *
+         *     A time that is ahead of what waits passes over what waits.
+         */
+        post: operations["replay_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pictures": {
         parameters: {
             query?: never;
@@ -3497,6 +3613,66 @@ export interface components {
          */
         Answers: "messages" | "orders" | "nothing";
         /**
+         * AttemptList
+         * @description Calls of a webhook, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "answer": "ok",
+         *           "arrived": true,
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "error": "",
+         *           "event": "m4051-1767323045000",
+         *           "id": 31,
+         *           "status": 200,
+         *           "took_ms": 43,
+         *           "type": "message.received"
+         *         }
+         *       ]
+         *     }
+         */
+        AttemptList: {
+            /** Items */
+            items: components["schemas"]["AttemptShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * AttemptShape
+         * @description One call: the receiver's `status` (`null` without an answer), what failed, the first characters of the answer.
+         * @example {
+         *       "answer": "ok",
+         *       "arrived": true,
+         *       "at": "2026-01-02T03:04:05.000Z",
+         *       "error": "",
+         *       "event": "m4051-1767323045000",
+         *       "id": 31,
+         *       "status": 200,
+         *       "took_ms": 43,
+         *       "type": "message.received"
+         *     }
+         */
+        AttemptShape: {
+            /** Id */
+            id: number;
+            /** Event */
+            event: string;
+            /** Type */
+            type: string;
+            /** At */
+            at: string;
+            /** Status */
+            status: number | null;
+            /** Took Ms */
+            took_ms: number;
+            /** Arrived */
+            arrived: boolean;
+            /** Error */
+            error: string;
+            /** Answer */
+            answer: string;
+        };
+        /**
          * AuditEntries
          * @description Audit log entries, newest first.
          * @example {
@@ -3564,7 +3740,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "channel_added" | "channel_changed" | "channel_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -5843,7 +6019,7 @@ export interface components {
          * @description What happened. The subject is an account unless another is named.
          * @enum {string}
          */
-        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "day" | "new_address";
+        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
         /**
          * IncidentList
          * @description Incidents, newest first.
@@ -8787,6 +8963,19 @@ export interface components {
             purged: boolean;
         };
         /**
+         * ReplayBody
+         * @description From where a webhook goes on: an event's id (`webhook-id`), or a time. Exactly one of them.
+         * @example {
+         *       "from_event": "m4051-1767323045000"
+         *     }
+         */
+        ReplayBody: {
+            /** From Event */
+            from_event?: string | null;
+            /** From Ms */
+            from_ms?: number | null;
+        };
+        /**
          * ReplyHookAnswer
          * @description The reply in the other system's form.
          * @example {
@@ -11172,6 +11361,241 @@ export interface components {
             word: string;
             /** Detail */
             detail: string;
+        };
+        /**
+         * WebhookBody
+         * @description A new webhook. Without `secret` one is made. Empty lists do not limit.
+         * @example {
+         *       "accounts": [],
+         *       "kinds": [
+         *         "incident",
+         *         "order"
+         *       ],
+         *       "url": "https://hooks.example.com/shoal"
+         *     }
+         */
+        WebhookBody: {
+            /**
+             * Url
+             * Format: password
+             */
+            url: string;
+            /** Secret */
+            secret?: string | null;
+            /**
+             * Kinds
+             * @default []
+             */
+            kinds: ("incident" | "state" | "message" | "order" | "delivery" | "change")[];
+            /**
+             * Accounts
+             * @default []
+             */
+            accounts: string[];
+        };
+        /**
+         * WebhookList
+         * @description The caller's webhooks, in the order in which they were made.
+         * @example {
+         *       "items": [
+         *         {
+         *           "accounts": [],
+         *           "active": true,
+         *           "arrived_at": "2026-01-02T03:04:05.000Z",
+         *           "changed_at": "2026-01-02T03:04:05.000Z",
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "id": 2,
+         *           "kinds": [
+         *             "incident",
+         *             "order"
+         *           ],
+         *           "off_reason": "",
+         *           "position": "120.s88.m4051.o17.i5",
+         *           "tries": 0,
+         *           "url": "https://hooks.example.com/***"
+         *         }
+         *       ]
+         *     }
+         */
+        WebhookList: {
+            /** Items */
+            items: components["schemas"]["WebhookShape"][];
+        };
+        /**
+         * WebhookMade
+         * @description A new webhook, and its secret: it is shown only here.
+         * @example {
+         *       "accounts": [],
+         *       "active": true,
+         *       "arrived_at": "2026-01-02T03:04:05.000Z",
+         *       "changed_at": "2026-01-02T03:04:05.000Z",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "id": 2,
+         *       "kinds": [
+         *         "incident",
+         *         "order"
+         *       ],
+         *       "off_reason": "",
+         *       "position": "120.s88.m4051.o17.i5",
+         *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+         *       "tries": 0,
+         *       "url": "https://hooks.example.com/***"
+         *     }
+         */
+        WebhookMade: {
+            /** Id */
+            id: number;
+            /**
+             * Url
+             * @description Without path and query, which are often secrets.
+             */
+            url: string;
+            /** Kinds */
+            kinds: ("incident" | "state" | "message" | "order" | "delivery" | "change")[];
+            /** Accounts */
+            accounts: string[];
+            /** Active */
+            active: boolean;
+            /**
+             * Off Reason
+             * @enum {string}
+             */
+            off_reason: "" | "down" | "gone";
+            /**
+             * Position
+             * @description How far its events arrived.
+             */
+            position: string;
+            /** Tries */
+            tries: number;
+            /** Failing Since */
+            failing_since: string | null;
+            /** Arrived At */
+            arrived_at: string | null;
+            /** Next Try At */
+            next_try_at: string | null;
+            /** Created At */
+            created_at: string;
+            /** Changed At */
+            changed_at: string;
+            /** Secret */
+            secret: string;
+        };
+        /**
+         * WebhookPatch
+         * @description What to change; what is left out stays. `active: true` lets one that was switched off go on where it stopped.
+         * @example {
+         *       "active": true
+         *     }
+         */
+        WebhookPatch: {
+            /** Url */
+            url?: string | null;
+            /** Secret */
+            secret?: string | null;
+            /** Kinds */
+            kinds?: ("incident" | "state" | "message" | "order" | "delivery" | "change")[] | null;
+            /** Accounts */
+            accounts?: string[] | null;
+            /** Active */
+            active?: boolean | null;
+        };
+        /**
+         * WebhookRemoved
+         * @description The webhook was removed.
+         * @example {
+         *       "id": 2,
+         *       "msg": "removed"
+         *     }
+         */
+        WebhookRemoved: {
+            /**
+             * Msg
+             * @default removed
+             */
+            msg: string;
+            /** Id */
+            id: number;
+        };
+        /**
+         * WebhookShape
+         * @description One webhook. `failing_since`: since when nothing arrives. `off_reason`: why the server switched it off.
+         * @example {
+         *       "accounts": [],
+         *       "active": true,
+         *       "arrived_at": "2026-01-02T03:04:05.000Z",
+         *       "changed_at": "2026-01-02T03:04:05.000Z",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "id": 2,
+         *       "kinds": [
+         *         "incident",
+         *         "order"
+         *       ],
+         *       "off_reason": "",
+         *       "position": "120.s88.m4051.o17.i5",
+         *       "tries": 0,
+         *       "url": "https://hooks.example.com/***"
+         *     }
+         */
+        WebhookShape: {
+            /** Id */
+            id: number;
+            /**
+             * Url
+             * @description Without path and query, which are often secrets.
+             */
+            url: string;
+            /** Kinds */
+            kinds: ("incident" | "state" | "message" | "order" | "delivery" | "change")[];
+            /** Accounts */
+            accounts: string[];
+            /** Active */
+            active: boolean;
+            /**
+             * Off Reason
+             * @enum {string}
+             */
+            off_reason: "" | "down" | "gone";
+            /**
+             * Position
+             * @description How far its events arrived.
+             */
+            position: string;
+            /** Tries */
+            tries: number;
+            /** Failing Since */
+            failing_since: string | null;
+            /** Arrived At */
+            arrived_at: string | null;
+            /** Next Try At */
+            next_try_at: string | null;
+            /** Created At */
+            created_at: string;
+            /** Changed At */
+            changed_at: string;
+        };
+        /**
+         * WebhookTested
+         * @description How the test went: what the receiver answered, or what failed.
+         * @example {
+         *       "answer": "ok",
+         *       "error": "",
+         *       "sent": true,
+         *       "status": 200,
+         *       "took_ms": 43
+         *     }
+         */
+        WebhookTested: {
+            /** Sent */
+            sent: boolean;
+            /** Status */
+            status: number | null;
+            /** Took Ms */
+            took_ms: number;
+            /** Error */
+            error: string;
+            /** Answer */
+            answer: string;
         };
         /**
          * WholeHistory
@@ -27377,6 +27801,672 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    remove_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookRemoved"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTested"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_attempts: {
+        parameters: {
+            query?: {
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttemptList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    replay_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook's id. */
+                webhook_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -145,6 +145,13 @@ _ROWS = (
     Problem("no_tags_yet", 422),
     Problem("subscription_too_long", 422, ("limit",)),
     Problem("too_many_channel_tests", 429, ("retry_after",)),
+    Problem("unknown_webhook", 404),
+    Problem("webhook_url", 422, ("limit",)),
+    Problem("webhook_secret", 422, ("least", "most")),
+    Problem("too_many_webhooks", 409, ("limit",)),
+    Problem("unknown_event_kind", 422, ("kind",)),
+    Problem("unknown_event", 422),
+    Problem("replay_from", 422),
     # ── goods ──
     Problem("unknown_goods", 404),
     Problem("unknown_unit", 404),

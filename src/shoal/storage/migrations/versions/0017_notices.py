@@ -196,6 +196,7 @@ def _webhooks() -> None:
         _text("position"),
         _number("tries"),
         _maybe_time("failing_since_ms"),
+        _maybe_time("tried_since_ms"),
         _maybe_time("arrived_at_ms"),
         _maybe_time("due_at_ms"),
         _number("version", 1),

@@ -1,0 +1,41 @@
+"""What a server has for webhooks: their store, the calls, and the loop that posts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shoal.auth.authorization import Authorization
+from shoal.events.webhook_calls import WebhookCalls
+from shoal.events.webhook_loop import WebhookLoop
+from shoal.events.webhooks import WebhookStore
+from shoal.network.outbound import Outbound
+from shoal.storage.database import Database
+from shoal.storage.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookComponents:
+    """The components for webhooks."""
+
+    store: WebhookStore
+    calls: WebhookCalls
+
+
+@asynccontextmanager
+async def open_webhooks(
+    database: Database, vault: Vault, outbound: Outbound, authorization: Authorization, owns: Callable[[], bool]
+) -> AsyncIterator[WebhookComponents]:
+    """Open the components for webhooks, and start the loop that posts while ``owns`` returns true.
+
+    Nothing is open before the first call.
+    """
+    store, calls = WebhookStore(database, vault), WebhookCalls(outbound)
+    loop = WebhookLoop(database, store, calls, authorization, owns=owns)
+    loop.start()
+    try:
+        yield WebhookComponents(store=store, calls=calls)
+    finally:
+        await loop.close()
+        await calls.close()

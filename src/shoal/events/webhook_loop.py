@@ -1,0 +1,237 @@
+"""The loop that posts: each webhook has a task of its own while it has something to post, so one that hangs delays no
+other.
+
+The events of an account are posted one after another, each until it arrives; those of different accounts beside each
+other. How far everything arrived is stored after each page, so a death posts some events again, with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from shoal.accounts.positions import EventId, Position
+from shoal.auth.authorization import Authorization, Principal
+from shoal.auth.users import Role
+from shoal.clock import now_ms
+from shoal.errors import StoreError
+from shoal.events.stored_events import StoredEvent
+from shoal.events.webhook_calls import Called, WebhookCalls, body_of, name_of
+from shoal.events.webhook_rows import REFUSED, Looked, Page, Result, next_page, settle, webhooks_with_work
+from shoal.events.webhooks import Attempt, Target, WebhookStore
+from shoal.storage.database import Database
+
+log = structlog.get_logger("shoal.webhooks")
+
+LOOK_SECONDS: Final = 1.0
+"""How often the database is asked which webhooks have something to post."""
+AT_ONCE: Final = 8
+"""How many calls of one webhook run beside each other, each of another account."""
+FAR: Final = 1_000
+"""So many events that are not for a webhook are looked at again after a restart, at most."""
+END_SECONDS: Final = 5.0
+"""How long the calls under way may take when the server closes."""
+
+
+class WebhookLoop:
+    """Owns one task, from ``start`` to ``close``, and one for each webhook that is posting."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: WebhookStore,
+        calls: WebhookCalls,
+        authorization: Authorization,
+        *,
+        owns: Callable[[], bool] = lambda: True,
+        now_ms: Callable[[], int] = now_ms,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._calls = calls
+        self._authorization = authorization
+        self._owns = owns
+        self._now_ms = now_ms
+        self._look_seconds = look_seconds
+        self._posting: dict[int, asyncio.Task[None]] = {}
+        self._ahead: dict[int, tuple[int, set[EventId]]] = {}
+        """By webhook: its version, and what arrived beyond its position: another account's event before it failed."""
+        self._looked: dict[int, Looked] = {}
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the loop on the running loop."""
+        self._task = asyncio.create_task(self._keep(), name="webhooks")
+
+    async def close(self) -> None:
+        """Begin no more calls, and let those under way end for a moment."""
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._posting:
+            _, late = await asyncio.wait(self._posting.values(), timeout=END_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self._database.checked()
+                if self._owns():  # otherwise another server posts
+                    await self.look()
+            except StoreError as error:
+                log.debug("webhooks wait", why=error.code)
+            except Exception:  # a defect here must not end the webhooks for good
+                log.exception("looking for events to post met a defect")
+            await asyncio.sleep(self._look_seconds)
+
+    async def look(self) -> None:
+        """Let each webhook post that has something to post. Raises ``StoreError``."""
+        job = partial(webhooks_with_work, now_ms=self._now_ms(), looked=dict(self._looked))
+        work = await self._database.read(job)
+        for webhook_id in work:
+            if webhook_id not in self._posting:
+                task = asyncio.create_task(self._serve(webhook_id), name=f"webhook:{webhook_id}")
+                self._posting[webhook_id] = task
+                task.add_done_callback(partial(self._served, webhook_id))
+
+    def _served(self, webhook_id: int, task: asyncio.Task[None]) -> None:
+        del self._posting[webhook_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a webhook met a defect", webhook=webhook_id, exc_info=error)
+
+    async def _serve(self, webhook_id: int) -> None:
+        """Post page after page, until nothing is left or a call fails."""
+        while not self._closing and self._owns():
+            try:
+                looked = self._looked.get(webhook_id)
+                page = await self._database.read(partial(next_page, webhook_id=webhook_id, looked=looked))
+                if page is None or not page.events:
+                    return
+                target = self._store.target_of(page.row)
+            except StoreError as error:
+                log.debug("a webhook waits", webhook=webhook_id, why=error.code)
+                return
+            result = await self._post(page, target)
+            if not await self._settled(page, result, target) or result.failed is not None or page.is_last:
+                return
+
+    def _is_stored_later(self, page: Page, result: Result) -> bool:
+        """Return whether nothing happened that must be stored: events that are not for this webhook were looked at."""
+        if result.attempts or page.row["tries"]:
+            return False
+        stored = Position.of(page.row["position"])
+        return sum((after or 0) - (before or 0) for before, after in zip(stored, result.position, strict=True)) < FAR
+
+    async def _settled(self, page: Page, result: Result, target: Target) -> bool:
+        webhook_id = page.row["id"]
+        self._looked[webhook_id] = (page.row["version"], result.position)
+        if self._is_stored_later(page, result):
+            return True
+        host = urlsplit(target.url).hostname or ""
+        job = partial(settle, page=page, result=result, host=host, now_ms=self._now_ms())
+        try:
+            off = await self._database.write(job)
+        except StoreError as error:  # what arrived is posted again, with the same ids
+            self._looked.pop(webhook_id, None)
+            log.warning("how far a webhook came is not stored", webhook=webhook_id, why=error.code)
+            return False
+        if off:
+            log.warning("a webhook was switched off", webhook=webhook_id, why=off)
+        return True
+
+    async def _post(self, page: Page, target: Target) -> Result:
+        webhook_id, version = page.row["id"], page.row["version"]
+        before = self._ahead.pop(webhook_id, (version, set()))
+        ahead = before[1] if before[0] == version else set()
+        lanes: defaultdict[str, list[StoredEvent]] = defaultdict(list)
+        for event in page.events:
+            if page.wants(event) and event.id not in ahead:
+                lanes[event.account_id].append(event)
+        posting = _Posting(self, page, target)
+        await posting.run(list(lanes.values()))
+        position, done = page.start, ahead | posting.done
+        stopped = next((event for event in page.events if event.id not in done), None)
+        for event in page.events:
+            if event is stopped:
+                break
+            position = position.reached(*event.id)
+        attempts = (*posting.arrived, *(one.attempt for one in posting.failures.values()))
+        if stopped is None or not posting.failures:
+            return Result(position, attempts)
+        self._ahead[webhook_id] = (version, done)
+        failed = posting.failures.get(stopped.id)
+        if failed is None:  # the turn of the first did not come
+            later = next(iter(posting.failures.values()))
+            return Result(position, attempts, later.attempt, None, later.retry_after)
+        return Result(position, attempts, failed.attempt, position.reached(*stopped.id), failed.retry_after)
+
+    def may_see(self, page: Page, event: StoredEvent) -> bool:
+        """Return whether the webhook's user may see the event now."""
+        who = Principal(user=page.user)
+        if event.account_id:
+            return self._authorization.may_see_stored(who, event.account_id, event.owner_id, event.at_ms)
+        return page.user.role is Role.ADMIN if event.user_id is None else event.user_id == who.id
+
+    async def call(self, target: Target, event: StoredEvent) -> Called:
+        """Post one event."""
+        return await self._calls.post(target, name_of(event), event.type, body_of(event))
+
+    @property
+    def ends(self) -> bool:
+        """Whether no more calls begin."""
+        return self._closing or not self._owns()
+
+
+class _Posting:
+    """One page on its way: what arrived or was left out, and what failed."""
+
+    def __init__(self, loop: WebhookLoop, page: Page, target: Target) -> None:
+        self._loop = loop
+        self._page = page
+        self._target = target
+        self.done: set[EventId] = {event.id for event in page.events if not page.wants(event)}
+        self.arrived: list[Attempt] = []
+        self.failures: dict[EventId, Called] = {}
+        self._is_down = False
+
+    async def run(self, lanes: list[list[StoredEvent]]) -> None:
+        """Post the events of each lane in order, up to one that fails.
+
+        None begins after a failure that speaks of the receiver; one that speaks of the event stops its own lane.
+        """
+        waiting = iter(lanes)
+
+        async def serve() -> None:
+            for lane in waiting:
+                for event in lane:
+                    if self._is_down or self._loop.ends:
+                        return
+                    if not await self._one(event):
+                        break
+
+        await asyncio.gather(*(serve() for _ in range(min(AT_ONCE, len(lanes)))))
+
+    async def _one(self, event: StoredEvent) -> bool:
+        if not self._loop.may_see(self._page, event):
+            self.done.add(event.id)
+            return True
+        called = await self._loop.call(self._target, event)
+        if called.attempt.arrived:
+            self.done.add(event.id)
+            self.arrived.append(called.attempt)
+            return True
+        self.failures[event.id] = called
+        self._is_down = self._is_down or called.attempt.status not in REFUSED
+        return False
