@@ -108,7 +108,7 @@ def choose(due: Sequence[Due], recent: Mapping[tuple[str, str], Sequence[int]], 
         sent = [at_ms for at_ms in recent.get(key, ()) if 0 <= now_ms - at_ms < GROUP_MS]
         if len(group) + len(sent) <= MOST_SINGLE:
             return Choice((group[0].id,), wait)
-        if not sent:
+        if not sent or now_ms - min(one.created_at_ms for one in group) >= GROUP_MS:  # others came one by one since
             return Choice(tuple(one.id for one in group), wait)
         wait |= {one.id: min(sent) + GROUP_MS for one in group}
     return Choice((), wait)

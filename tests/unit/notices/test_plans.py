@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shoal.notices.plans import (
@@ -74,6 +74,7 @@ def test_everything_is_told_once_and_never_many_of_a_kind_in_a_minute(arrivals: 
 
 
 @given(ARRIVALS)
+@example([(0, "parked", 0), *[(1, "parked", 0)] * 5, (2_001, "parked", 0), (61_001, "parked", 0)])
 def test_none_waits_longer_than_the_group(arrivals: list[Arrival]) -> None:
     channel = Channel(arrivals)
     channel.run(NIGHT_MS + 3 * GROUP_MS)
