@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from shoal.notices.notice_loop import NoticeLoop
@@ -17,6 +17,8 @@ from shoal.storage.incident_rows import Opening, close_incidents, open_incidents
 from shoal.storage.notice_tables import channels, notices, subscriptions
 from store_steps import Clock
 
+ON_SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+"""For tests of what is decided: the statements that they need run on PostgreSQL in the others."""
 SENT = Sent(outcome=Outcome.SENT, answer="ok")
 
 
@@ -46,10 +48,7 @@ class Teller:
 
     async def now(self) -> None:
         """Tell everything that is due now."""
-        await self.loop.plan()
-        await self.loop._send_due()
-        while self.loop._sending:
-            await asyncio.wait(self.loop._sending.values())
+        await self.loop.tell()
 
     async def after(self, seconds: float, *, every: float = 0) -> None:
         """Let time pass, and tell what becomes due; with ``every`` at every so many seconds of it."""
@@ -63,10 +62,9 @@ class Teller:
         await self.database.write(lambda connection: open_incidents(connection, openings))
 
     async def ends(self, *openings: Opening) -> None:
-        for one in openings:
-            await self.database.write(
-                partial(close_incidents, subjects=[one.subject], kinds=[one.kind], at_ms=self.clock())
-            )
+        for kind in {one.kind for one in openings}:
+            subjects = [one.subject for one in openings if one.kind is kind]
+            await self.database.write(partial(close_incidents, subjects=subjects, kinds=[kind], at_ms=self.clock()))
 
     async def states(self) -> list[tuple[str, str]]:
         """The phase and state of every notice, the oldest first."""

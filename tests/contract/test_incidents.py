@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 
 from asked_statements import asked, plans
 from goods_steps import an_owner, by, changed, some_goods, unit_texts
+from notice_steps import ON_SQLITE
 from shoal.accounts.account import AccountState, Observation, ParkReason, StopReason
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
@@ -64,6 +65,7 @@ async def test_a_parked_account_is_one_incident_until_it_runs_again(database: Da
     assert (row.closed_at_ms, row.due_at_ms, row.over) == (5_000, 65_000, False)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("observation", "ends"),
     [
@@ -127,6 +129,7 @@ async def test_an_end_is_not_told_once_something_else_began(database: Database, 
     assert found == {"retrying": (5_000, None, True), "parked": (None, 6_000, False)}
 
 
+@ON_SQLITE
 async def test_a_missing_cookie_and_a_removed_account_are_no_incidents(database: Database, manager: DBManager) -> None:
     account, gone = an_account(), an_account("gone")
     await created(manager, account, gone)
@@ -159,9 +162,8 @@ async def test_a_change_and_what_ends_nothing_ask_nothing_of_incidents(database:
     assert [statement for statement, _ in statements if "incidents" in statement] == []
 
 
+@ON_SQLITE
 async def test_opening_and_closing_use_the_index_of_live_incidents(database: Database, manager: DBManager) -> None:
-    if not database.is_sqlite:
-        return
     names = [f"shop{number}" for number in range(3)]
     await created(manager, *map(an_account, names))
     with asked() as statements:
@@ -279,6 +281,7 @@ async def test_closing_what_is_not_open_changes_nothing(database: Database) -> N
     assert await database.write(job) == 0
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(("decision", "waits"), [(Decision.NO_RULE, True), (Decision.ANSWERED, False)])
 async def test_a_question_that_is_left_to_its_owner_is_an_incident_of_its_chat(
     database: Database, log: MessageLog, decision: Decision, waits: bool

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from goods_steps import an_owner, changed
-from notice_steps import SENT, Teller, a_channel, set_channel
+from notice_steps import ON_SQLITE, SENT, Teller, a_channel, set_channel
 from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.transport import Message, Outcome, Sent
 from shoal.storage.database import Database
@@ -107,6 +107,7 @@ async def test_a_channel_is_told_of_what_it_asks_for(
     assert told == {"all": 2, "kind": 2, "shop": 1, "other kind": 1, "urgent": 1}
 
 
+@ON_SQLITE
 async def test_what_is_of_the_server_is_told_to_administrators(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -119,6 +120,7 @@ async def test_what_is_of_the_server_is_told_to_administrators(
     assert [number for number, _ in teller.transport.messages] == [channel]
 
 
+@ON_SQLITE
 async def test_what_ends_before_its_time_is_never_told(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -136,6 +138,7 @@ async def test_what_ends_before_its_time_is_never_told(
     assert len(teller.transport.messages) == 1
 
 
+@ON_SQLITE
 async def test_what_flaps_without_a_pause_is_told_once(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -150,12 +153,11 @@ async def test_what_flaps_without_a_pause_is_told_once(
     assert teller.transport.messages[1][1].body == "It lasted 118 minutes.\nIt happened 30 times."
 
 
+@ON_SQLITE
 async def test_600_failures_of_50_shops_in_a_night_are_few_notices(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
     """A peer sent 600 messages in such a night: an owner must see which matter."""
-    if not database.is_sqlite:
-        return
     names = [f"s{number}" for number in range(50)]
     row = {"owner_id": owner, "shard": 0, "generation": 1, "rev": 1}
     await changed(database, insert(accounts).values([{"id": name, "unb": name, **row} for name in names]))
@@ -208,6 +210,7 @@ async def test_it_is_reminded_once_after_a_day(database: Database, clock: Clock,
     assert await teller.states() == [("begin", "sent"), ("reminder", "sent"), ("end", "sent")]
 
 
+@ON_SQLITE
 async def test_quiet_hours_hold_all_that_is_not_urgent_until_the_morning(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -228,6 +231,7 @@ async def test_quiet_hours_hold_all_that_is_not_urgent_until_the_morning(
     assert teller.transport.titles()[1:] == ["7 notices"]
 
 
+@ON_SQLITE
 async def test_an_end_without_a_told_beginning_is_told_with_it(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -258,6 +262,7 @@ async def test_a_share_that_is_taken_back_ends_its_notices(
     assert await teller.states() == [("begin", "dropped")]
 
 
+@ON_SQLITE
 async def test_a_channel_that_is_switched_off_is_told_nothing_more(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -270,6 +275,7 @@ async def test_a_channel_that_is_switched_off_is_told_nothing_more(
     assert len(teller.transport.messages) == 1
 
 
+@ON_SQLITE
 async def test_a_failing_service_is_tried_less_and_less_and_given_up_after_a_day(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -284,6 +290,7 @@ async def test_a_failing_service_is_tried_less_and_less_and_given_up_after_a_day
     assert {message.maybe_again for _, message in teller.transport.messages} == {False}
 
 
+@ON_SQLITE
 async def test_a_service_that_asks_for_a_pause_gets_it(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -315,6 +322,7 @@ async def test_without_an_answer_it_is_sent_once_more_marked_and_then_no_more(
     assert await teller.states() == [("begin", "uncertain"), ("end", "sent")]  # it may have been told
 
 
+@ON_SQLITE
 async def test_a_channel_that_hangs_delays_no_other(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from goods_steps import an_owner, changed
-from notice_steps import SENT, NotingTransport, Teller, a_channel
+from notice_steps import ON_SQLITE, SENT, NotingTransport, Teller, a_channel
 from shoal.accounts.account import AccountState, Observation, ParkReason
 from shoal.notices import incident_texts, notice_loop, notice_rows
 from shoal.notices.notice_loop import NoticeLoop
@@ -90,6 +90,7 @@ async def test_a_digest_of_removed_shops_is_not_sent(
     assert len(teller.transport.messages) == 1
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("is_urgent", [False, True])
 async def test_a_digest_that_failed_before_the_night_waits_for_the_morning_unless_it_is_urgent(
     database: Database, clock: Clock, teller: Teller, owner: int, is_urgent: bool
@@ -110,6 +111,7 @@ async def test_a_digest_that_failed_before_the_night_waits_for_the_morning_unles
     assert teller.transport.titles() == ["6 notices"] * 2
 
 
+@ON_SQLITE
 async def test_a_service_that_asks_for_a_pause_gets_it_from_every_notice(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -125,6 +127,7 @@ async def test_a_service_that_asks_for_a_pause_gets_it_from_every_notice(
     assert sorted(state for _, state in await teller.states()) == ["sent"] * 3
 
 
+@ON_SQLITE
 async def test_a_machine_that_slept_for_days_does_not_give_up_at_its_first_failure(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -151,6 +154,7 @@ async def test_an_answer_that_no_database_takes_stops_no_channel(
     assert error == "no\ufffd \ufffd way"
 
 
+@ON_SQLITE
 async def test_an_outcome_that_cannot_be_stored_is_not_taken_for_a_notice_that_never_left(
     database: Database, clock: Clock, teller: Teller, owner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +201,7 @@ async def test_what_comes_back_after_the_clock_was_set_back_goes_on(
     assert row == (None, 2, 100_000_000)
 
 
+@ON_SQLITE
 async def test_a_defect_in_one_thing_keeps_no_other_from_being_told(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
@@ -219,6 +224,7 @@ async def test_a_defect_in_one_thing_keeps_no_other_from_being_told(
     assert transport.titles()[0].startswith("Shop “s0” needs you")
 
 
+@ON_SQLITE
 async def test_a_notice_that_has_no_words_is_tried_again_and_shown(
     database: Database, clock: Clock, teller: Teller, owner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +244,7 @@ async def test_a_notice_that_has_no_words_is_tried_again_and_shown(
     assert not message.maybe_again
 
 
+@ON_SQLITE
 async def test_a_server_that_another_may_have_replaced_tells_nothing(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:
