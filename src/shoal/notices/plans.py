@@ -18,7 +18,7 @@ LONGEST_TRY_AGAIN_MS: Final = 3_600_000
 GIVE_UP_MS: Final = 24 * 3_600_000
 """After which time a notice is tried no more."""
 LEAST_TRIES: Final = 6
-"""How often a notice is tried before it is given up: the machine may have slept for a day."""
+"""How often a notice is tried at least, unless its service asks for a pause: the machine may have slept for a day."""
 MOST_DOUBLINGS: Final = 8
 """How often the hold of a kind that heals is doubled at most, when it keeps coming back."""
 
@@ -61,7 +61,7 @@ def told_from_ms(policy: Policy, opened_at_ms: int, times_before: int) -> int:
 
 def next_try_ms(now_ms: int, tries: int, first_try_ms: int, retry_after: float | None) -> int | None:
     """Return when a notice that failed ``tries`` times is tried again; ``None``: no more."""
-    if now_ms - first_try_ms >= GIVE_UP_MS and tries >= LEAST_TRIES:
+    if now_ms - first_try_ms >= GIVE_UP_MS and (tries >= LEAST_TRIES or retry_after is not None):
         return None
     wait_ms = min(FIRST_TRY_AGAIN_MS * (1 << min(tries - 1, 20)), LONGEST_TRY_AGAIN_MS)
     asked_ms = 0 if retry_after is None else round(min(max(retry_after, 0.0), 86_400.0) * 1000)
