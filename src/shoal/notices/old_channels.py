@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from shoal.errors import InvalidInput
 from shoal.notices.services import EMAIL, Fields, Service, service_of
@@ -36,6 +37,7 @@ _PLAIN: Final = "config"
 _QQ_NUMBER: Final = re.compile(r"[1-9][0-9]{4,11}")
 _TLS_PORT: Final = "465"
 _AUTHORIZATION: Final = "authorization"
+_CREDENTIALS: Final = ("password", "token", "device_key", _AUTHORIZATION)
 _HEADERS_OF_JSON: Final = frozenset({"content-type", "accept"})
 
 
@@ -55,8 +57,18 @@ def fields_of_old(kind: str, config: str) -> tuple[Service, dict[str, str]]:
 
 
 def changed_fields(service: Service, config: str, kept: Fields) -> dict[str, str]:
-    """Return the fields of a channel after a change; what is hidden stays. Raises ``InvalidInput``."""
-    return dict(kept) if config.strip() == HIDDEN else _fields(service, _given(config), kept)
+    """Return the fields of a channel after a change; what is hidden stays. Raises ``InvalidInput``.
+
+    A secret that stays goes to no other server: who may change a channel cannot read it.
+    """
+    if config.strip() == HIDDEN:
+        return dict(kept)
+    given = _given(config)
+    fields, shown = _fields(service, given, kept), _fields(service, given, {})
+    stays = next((name for name in _CREDENTIALS if name in fields and name not in shown), None)
+    if stays is not None and _server_of(fields) != _server_of(kept):
+        raise InvalidInput("for another server", code="channel_field_missing", service=service.name, field=stays)
+    return fields
 
 
 def shown_config(service: Service, fields: Fields) -> str:
@@ -72,6 +84,12 @@ def shown_config(service: Service, fields: Fields) -> str:
         shown["http_method"] = "POST"
         shown["headers"] = json.dumps({} if authorization is None else {"Authorization": authorization})
     return json.dumps(shown, ensure_ascii=False)
+
+
+def _server_of(fields: Fields) -> list[str]:
+    addresses = (urlsplit(fields.get(name, "")) for name in ("server", "url"))
+    mail = (fields.get(name, "") for name in ("host", "port", "security"))
+    return [*(f"{one.scheme}://{one.netloc}" for one in addresses), *mail]
 
 
 def _given(config: str) -> dict[str, str]:

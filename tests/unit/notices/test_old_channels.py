@@ -113,6 +113,28 @@ def test_a_change_keeps_what_is_hidden_and_takes_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "config", "moved"),
+    [
+        ("email", MAIL, {"smtp_server": "smtp.thief.example"}),
+        ("email", MAIL, {"smtp_port": "2525"}),
+        ("bark", {"device_key": "k1", "server_url": "https://a.example"}, {"server_url": "https://thief.example"}),
+        (
+            "webhook",
+            {"webhook_url": "https://a.example/x", "headers": '{"Authorization": "Bearer s"}'},
+            {"webhook_url": "https://thief.example/x"},
+        ),
+    ],
+)
+def test_a_secret_that_is_kept_goes_to_no_other_server(kind: str, config: Any, moved: dict[str, str]) -> None:
+    service, fields = fields_of_old(kind, json.dumps(config))
+    kept = service.checked(fields)
+    shown = json.loads(shown_config(service, kept))
+    with pytest.raises(InvalidInput, match="another server"):
+        changed_fields(service, json.dumps({**shown, **moved}), kept)
+    assert service.checked(changed_fields(service, json.dumps({**shown, **config, **moved}), kept))
+
+
+@pytest.mark.parametrize(
     ("kind", "config", "code"),
     [
         ("qq", {"qq_number": "10001"}, "channel_of_qq_number"),
