@@ -268,8 +268,11 @@ async def test_a_sign_in_from_a_new_address_is_told_once(database: Database, clo
     for origin in ("web 203.0.113.5", "web 203.0.113.5", "shell 203.0.113.5", "web 198.51.100.7", "web 198.51.100.7"):
         await sign_in(origin)
     await sign_in("web 192.0.2.1", await an_owner(database))
-    (row,) = await rows(database)
+    for origin in ("web 2001:db8:1:2::5", "web 2001:db8:1:2:abcd:ef01:2345:6789"):  # one device on two days
+        await sign_in(origin)
+    row, over_ipv6 = await rows(database)
     assert (row.kind, row.user_id, row.facts) == ("new_address", owner, '{"address":"198.51.100.7"}')
+    assert (over_ipv6.facts, over_ipv6.count) == ('{"address":"2001:db8:1:2::5"}', 1)
     assert (row.closed_at_ms, row.due_at_ms) == (row.opened_at_ms, row.opened_at_ms)
 
 

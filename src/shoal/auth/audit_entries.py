@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select, tuple_
@@ -20,6 +22,8 @@ from shoal.storage.user_tables import audit_entries, users
 OK = "ok"
 REFUSED = "refused"
 """A filter value: all outcomes except ``ok``."""
+
+_IPV6_NETWORK: Final = 64
 
 
 class AuditEvent(StrEnum):
@@ -154,7 +158,8 @@ class Sought:
 def write_entries(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Write rows of entries. A row that was written before only gets new counts, so a write may be repeated.
 
-    A sign-in from an address from which the user never signed in before is an incident, unless it is the first of all.
+    A sign-in from an address (of IPv6: a network) from which the user never signed in before is an incident, unless it
+    is the first of all.
     """
     open_incidents(connection, _new_addresses(connection, rows))
     statement = insert_or(connection, audit_entries)
@@ -170,10 +175,10 @@ def _new_addresses(connection: Connection, rows: list[dict[str, Any]]) -> list[O
             continue
         mine = (audit_entries.c.kind == row["kind"], audit_entries.c.outcome == OK)
         theirs = select(audit_entries.c.origin).where(audit_entries.c.user_id == row["user_id"], *mine).distinct()
-        known = {_address(origin) for origin in connection.scalars(theirs)}
-        address = _address(row["origin"])
-        if known and address not in known:
-            subject = f"user:{row['user_id']}/{address}"
+        known = {_network(origin) for origin in connection.scalars(theirs)}
+        address, network = _address(row["origin"]), _network(row["origin"])
+        if known and network not in known:
+            subject = f"user:{row['user_id']}/{network}"
             found[subject] = Opening(
                 subject=subject,
                 kind=IncidentKind.NEW_ADDRESS,
@@ -186,6 +191,15 @@ def _new_addresses(connection: Connection, rows: list[dict[str, Any]]) -> list[O
 
 def _address(origin: str) -> str:
     return origin.rpartition(" ")[2]
+
+
+def _network(origin: str) -> str:
+    """Return the address of an origin; of an IPv6 address its network, since devices change the rest of it daily."""
+    address = _address(origin)
+    with suppress(ValueError):
+        if (found := ip_address(address)).version == 6:
+            return str(ip_network((found.packed, _IPV6_NETWORK), strict=False))
+    return address
 
 
 def read_entries(
