@@ -184,14 +184,14 @@ class AppriseProcess:
                 if answer is not None and not answer.done():
                     answer.set_result(reply)
         except (OSError, ValueError):
-            log.warning("the process that sends notices speaks nonsense and is ended")
+            log.warning("the process that sends notices answered an invalid line and is ended")
         finally:
             if self._child is child:
                 self._child = None
             for answer in child.waiting.values():
                 if not answer.done():
                     answer.set_exception(_Ended())
-            # A kill looks for the end of the process by itself, and would take it from the one who waits for it.
+            # A kill polls the process, and would take its exit status from this wait.
             done, _ = await asyncio.wait([asyncio.create_task(child.process.wait())], timeout=self._grace_seconds)
             if not done:
                 self._end(child)
@@ -210,7 +210,7 @@ class AppriseProcess:
         child.ending = True
         with contextlib.suppress(ProcessLookupError):
             child.process.kill()
-        task = asyncio.get_running_loop().create_task(_seen_off(child), name=f"notice process {child.process.pid}")
+        task = asyncio.get_running_loop().create_task(_wait_for_end(child), name=f"notice process {child.process.pid}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -225,7 +225,7 @@ def _input_of(child: _Child) -> asyncio.StreamWriter:
     return child.process.stdin
 
 
-async def _seen_off(child: _Child) -> None:
+async def _wait_for_end(child: _Child) -> None:
     """Wait until the process has ended and its last answer is read."""
     await child.process.wait()
     if child.reading is not None:

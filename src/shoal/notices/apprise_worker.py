@@ -56,7 +56,7 @@ _work = threading.local()
 
 
 def close_every_other_way(proxy_port: int) -> None:
-    """Refuse, from now on and for good, every way out of this process but the proxy."""
+    """Refuse every way out of this process except the proxy. This cannot be undone."""
     proxy = (_LOOPBACK, proxy_port)
 
     def check(event: str, arguments: tuple[Any, ...]) -> None:
@@ -112,7 +112,7 @@ def sent(request: Request, proxy_port: int) -> Reply:
         notify = _service(request.address)
         if not notify.notify(body=request.body, title=request.title, notify_type=request.kind) and not reply.status:
             reply.problem = "no_answer"
-    except Exception as error:  # noqa: BLE001  a service of another's hand may raise anything; the next is not harmed
+    except Exception as error:  # noqa: BLE001  a plugin may raise anything; the next message is not harmed
         reply.problem = type(error).__name__
     return reply
 

@@ -19,7 +19,7 @@ from shoal.notices.transport import Message, Outcome, Sent
 SEND_SECONDS: Final = 18.0
 """The longest time for one mail, from the connection on."""
 _OURSELVES: Final = "[127.0.0.1]"
-"""How the client calls itself: the machine's own name would be asked of a name server, and told to strangers."""
+"""The name in the greeting: the machine's own name would be looked up, and told to the mail server."""
 
 
 def mail_of(fields: Fields, message: Message) -> EmailMessage:

@@ -146,7 +146,7 @@ class NoticeLoop:
             await asyncio.wait(self._sending.values())
 
     async def _send_due(self) -> None:
-        busy = frozenset(self._sending)  # from before the look: one that ends meanwhile is not mistaken for idle
+        busy = frozenset(self._sending)  # from before the look: a channel that ends during it does not count as idle
         work = await self._database.read(partial(work_of_channels, now_ms=self._now_ms()))
         if work.sending - busy:
             await self._database.write(partial(release_unsent, busy=busy))

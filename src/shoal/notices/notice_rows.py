@@ -114,7 +114,7 @@ def _let_members_follow(connection: Connection) -> None:
 def release_unsent(connection: Connection, busy: Collection[int]) -> int:
     """Let notices wait again that were marked as being sent although no channel of ``busy`` sends them.
 
-    The mark was stored, but whoever asked for it was told that this is not known; so nothing left.
+    The mark was stored, but the caller was told that this is not known; so nothing left.
     """
     idle = (text(TO_SEND), notices.c.state == NoticeState.SENDING.value, notices.c.channel_id.not_in(busy))
     values = {"state": NoticeState.WAITING.value, "tries": notices.c.tries - 1}
