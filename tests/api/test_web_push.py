@@ -82,6 +82,9 @@ async def test_each_user_chooses_what_open_pages_do(door: Door) -> None:
     chosen = {"title": False, "sound": True, "notify": True, "accounts": ["shop"]}
     assert await door.call("PUT", "/me/alerts", json=chosen) == chosen
     assert await door.call("GET", "/me/alerts") == chosen
+    await door.call("DELETE", "/cookies/shop")
+    louder = {**chosen, "title": True}
+    assert await door.call("PUT", "/me/alerts", json=louder) == louder, "a shop that is gone holds nothing up"
     assert await door.call("PUT", "/me/alerts", json=plain) == plain
     async with another_person(door) as bob:
         assert await bob.call("GET", "/me/alerts") == plain

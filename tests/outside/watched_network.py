@@ -43,6 +43,12 @@ PROXY = "proxy.shop.example"
 SUPPLIER = "supplier.shop.example"
 HEARTBEAT = "heartbeat.shop.example"
 MAIL = {"sender": "shoal@shop.example", "to": "me@shop.example"}
+KEYS = {
+    "p256dh": "BISSi9NJH_3nrUKhGqE_HVhwsZZiNO8C9_5CeyQsX95F-12oN0GkgIGnri90UfoBVKeG6EZIXnPlK7nhRdDgWZM",
+    "auth": "AAAAAAAAAAAAAAAAAAAAAA",
+    "site": "https://shoal.shop.example",
+}
+"""What a browser gives, invented."""
 CHANNELS = {
     "oapi.dingtalk.com": ("dingtalk", {"token": "abc123"}),
     "open.feishu.cn": ("feishu", {"token": "abc123"}),
@@ -57,6 +63,7 @@ CHANNELS = {
     "qmsg.zendee.cn": ("qq", {"token": "0123456789abcdef01234567"}),
     "ntfy.sh": ("ntfy", {"topic": "my-shop"}),
     "gotify.shop.example": ("gotify", {"server": "https://gotify.shop.example", "token": "abc"}),
+    "fcm.googleapis.com": ("webpush", {"endpoint": "https://fcm.googleapis.com/fcm/send/a", **KEYS}),
     "hooks.shop.example": ("webhook", {"url": "https://hooks.shop.example/x"}),
     "smtp.shop.example": ("email", {"host": "smtp.shop.example", **MAIL}),
 }
@@ -215,7 +222,7 @@ async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environme
 async def live_in_the_demo(directory: Path) -> list[str]:
     """The demo until a buyer was answered and an order served; its addresses, which alone may be asked for."""
     async with AsyncExitStack() as stack:
-        await spawn(stack, directory, "demo", SHOAL_PORT="0")
+        child = await spawn(stack, directory, "demo", SHOAL_PORT="0")
         ready: dict[str, str] = {}
 
         async def begun() -> bool:
@@ -246,7 +253,13 @@ async def live_in_the_demo(directory: Path) -> list[str]:
             await http.get(path)
         checked = await http.post("/console/proxy-check", json={"proxy": None})
         assert checked.json()["ok"], checked.text
-        return [f"tcp 127.0.0.1 {ready[name].rpartition(':')[2]}" for name in ("url", "sandbox")]
+
+        async def told() -> bool:  # its channel is the sandbox, by way of the proxy
+            return bool((await site.get("/received")).json()["items"])
+
+        await soon(told)
+        demo = psutil.Process(child.pid)
+        return listening(demo, *demo.children(recursive=True))
 
 
 async def live_with_the_real_names(directory: Path) -> list[str]:
@@ -293,10 +306,15 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
 
         await soon(tried)
         await tell_every_channel(http)
-        heard = psutil.Process(child.pid).net_connections("tcp")
-        ports = {one.laddr.port for one in heard if one.status == psutil.CONN_LISTEN}
-        assert len(ports) == 2, "it listens for requests, and for the process that sends notices"
-    return [f"tcp 127.0.0.1 {one}" for one in ports]
+        ours = listening(psutil.Process(child.pid))
+        assert len(ours) == 2, "it listens for requests, and for the process that sends notices"
+    return ours
+
+
+def listening(*programs: psutil.Process) -> list[str]:
+    """Where these listen."""
+    found = [one for program in programs for one in program.net_connections("tcp")]
+    return [f"tcp 127.0.0.1 {port}" for port in {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN}]
 
 
 async def tell_every_channel(http: httpx.AsyncClient) -> None:

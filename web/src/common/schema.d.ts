@@ -3060,6 +3060,8 @@ export interface paths {
         /**
          * Set what an open page does
          * @description Set what the caller's open pages do when a buyer's question waits.
+         *
+         *     Accounts that were named before may be gone.
          */
         put: operations["set_page_alerts"];
         post?: never;

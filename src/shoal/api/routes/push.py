@@ -63,8 +63,12 @@ async def get_page_alerts(server: TheServer, me: Me) -> PageAlertsShape:
 
 @routes.put("/me/alerts", summary="Set what an open page does", responses=problems(400, 401, 403, 404, 413, 422, 503))
 async def set_page_alerts(body: PageAlertsBody, server: TheServer, me: Me) -> PageAlertsShape:
-    """Set what the caller's open pages do when a buyer's question waits."""
-    for account_id in body.accounts:
+    """Set what the caller's open pages do when a buyer's question waits.
+
+    Accounts that were named before may be gone.
+    """
+    before = await server.notices.page_alerts.get(me.id)
+    for account_id in set(body.accounts).difference(before.accounts):
         server.authorization.require(Principal(user=me), account_id, Permission.READ)
     chosen = PageAlerts(
         title=body.title, sound=body.sound, notify=body.notify, accounts=tuple(sorted(set(body.accounts)))
