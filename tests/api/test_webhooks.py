@@ -80,6 +80,17 @@ async def test_a_test_shows_what_the_receiver_answers_and_follows_nothing(door: 
         assert [row["type"] for row in attempts] == ["webhook.test"] * 5
 
 
+async def test_an_answer_that_repeats_the_address_shows_no_secret(door: Door) -> None:
+    async with sandbox() as box:
+        made = await _made(door, box)
+        await box.post("receiver", kind="echo", service="webhook")
+        told = await door.call("POST", f"/webhooks/{made['id']}/test")
+        kept = await door.call("GET", f"/webhooks/{made['id']}/attempts")
+    assert (told["status"], told["sent"]) == (400, False)
+    assert "***" in told["answer"]
+    assert CANARY not in str(told) + str(kept)
+
+
 async def test_addresses_inside_are_not_called(tmp_path: Path) -> None:
     async with sandbox() as box, open_door(tmp_path, allow_private_targets="") as door:
         path = f"/webhooks/{(await _made(door, box))['id']}"

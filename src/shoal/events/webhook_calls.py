@@ -16,6 +16,7 @@ from yarl import URL
 from shoal.clock import now_ms
 from shoal.events.stored_events import StoredEvent
 from shoal.events.webhooks import Attempt, Target
+from shoal.network.answer_secrets import without_secrets
 from shoal.network.outbound import GuardedConnector, Outbound
 from shoal.xianyu.site_session import Redirected, open_session
 
@@ -90,7 +91,7 @@ class WebhookCalls:
                 timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS),
             ) as response:
                 status, wait = response.status, _wait_of(response.headers.get("Retry-After", ""))
-                answer = await _first_part(response)
+                answer = without_secrets(await _first_part(response), (target.url, target.secret))[:MOST_SHOWN]
         except Redirected as redirect:
             status, error = redirect.status, "redirect"
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as failure:
@@ -108,13 +109,13 @@ class WebhookCalls:
 
 
 async def _first_part(response: aiohttp.ClientResponse) -> str:
-    """Return the first characters of an answer. The rest of a long one is not read: its connection is closed."""
+    """Return the beginning of an answer. The rest of a long one is not read: its connection is closed."""
     data = bytearray()
     while len(data) <= MOST_READ and (part := await response.content.read(MOST_READ)):
         data += part
     if len(data) > MOST_READ:
         response.close()
-    return data.decode("utf-8", "replace").replace("\x00", "")[:MOST_SHOWN]
+    return data.decode("utf-8", "replace").replace("\x00", "")
 
 
 def _headers(target: Target, event_id: str, at_ms: int, body: bytes) -> dict[str, str]:

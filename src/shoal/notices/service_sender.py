@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from shoal.accounts.observed_state import storable
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
+from shoal.network.answer_secrets import without_secrets
 from shoal.network.guarded_sockets import Connect
 from shoal.network.outbound import TargetRefused
 from shoal.notices.apprise_process import AppriseProcess, Attempt
@@ -23,9 +22,6 @@ from shoal.notices.services import EMAIL, WEBPUSH, Fields, Service, cut
 from shoal.notices.transport import Level, Message, Outcome, Sent
 
 _KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
-_SHORTEST_SECRET = 4
-_SHORTEST_PART = 8
-"""Shorter parts of an address are common words, such as ``hook``."""
 _LINK_ASIDE = frozenset({"bark", "ntfy", WEBPUSH})
 """Services whose messages lead somewhere when they are touched; for others the link stands in the text."""
 
@@ -107,18 +103,4 @@ def _outcome(service: Service, attempt: Attempt, language: Language, hide: Calla
 
 def _without_secrets(service: Service, fields: Fields, answer: str) -> str:
     values = [fields[field.name] for field in service.fields if field.secret and field.name in fields]
-    parts = {form for value in values for form in _forms(value) if len(form) >= _SHORTEST_SECRET}
-    for part in sorted(parts, key=len, reverse=True):
-        answer = answer.replace(part, "***")
-    return answer
-
-
-def _forms(value: str) -> Iterator[str]:
-    """Yield a secret as an answer may repeat it: encoded, and of an address what follows the host, and its parts."""
-    yield from (value, quote(value), quote(value, safe=""), json.dumps(value)[1:-1])
-    if "://" in value:
-        parts = urlsplit(value)
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        secrets = [*parts.path.split("/"), *(word for pair in parse_qsl(parts.query) for word in pair)]
-        for part in [target, *(secret for secret in secrets if len(secret) >= _SHORTEST_PART)]:
-            yield from (part, quote(part), unquote(part))
+    return without_secrets(answer, values)
