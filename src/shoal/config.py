@@ -126,9 +126,9 @@ class Settings(BaseSettings):
     message_age_seconds: float = Field(300.0, gt=0, le=86400)
     """Age in seconds above which a message gets no automatic reply. Raise it to answer messages of a longer outage."""
     allow_private_targets: str = ""
-    """Private networks where proxies of shops, suppliers of goods and services for notices (ntfy, Gotify, a mail
-    server) may be, separated by commas (`127.0.0.1, 10.0.0.0/8`), or `all`. Set it only when one runs there: every user
-    can then connect to these networks."""
+    """Private networks where proxies of shops, suppliers of goods, receivers of webhooks and services for notices
+    (ntfy, Gotify, a mail server) may be, separated by commas (`127.0.0.1, 10.0.0.0/8`), or `all`. Set it only when one
+    runs there: every user can then connect to these networks."""
     official_senders: str = Field("", pattern=r"^[0-9, ]*$", max_length=4_000)
     """User IDs of Xianyu's own accounts, separated by commas, besides those known by an ID below six digits or by the
     kind of their chat. Their messages get no automatic reply. Add one when Shoal answers an account of Xianyu."""
