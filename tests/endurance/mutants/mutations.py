@@ -50,18 +50,16 @@ MUTATIONS = (
     _one(
         "a message that comes again is a new one",
         "messages/message_log.py",
-        "            new = set(connection.scalars(added.returning(messages.c.message_id), rows))\n",
-        "            connection.scalars(added.returning(messages.c.message_id), rows).all()\n"
-        '            new = {row["message_id"] for row in rows}\n',
+        "            new = {row.message_id: row.id for row in stored}\n",
+        '            new = {row["message_id"]: len(stored) for row in rows}\n',
     ),
     _one(
         "only the memory knows which messages came before",
         "messages/message_log.py",
-        "            new = set(connection.scalars(added.returning(messages.c.message_id), rows))\n",
-        "            connection.scalars(added.returning(messages.c.message_id), rows).all()\n"
+        "            new = {row.message_id: row.id for row in stored}\n",
         '            known = self.__dict__.setdefault("_known", set())\n'
-        '            new = {row["message_id"] for row in rows} - known\n'
-        "            known |= new\n",
+        '            new = {row["message_id"]: len(stored) for row in rows if row["message_id"] not in known}\n'
+        "            known |= new.keys()\n",
     ),
     Mutation(
         "a push is acknowledged before it is stored, and nothing is pulled from the past",
