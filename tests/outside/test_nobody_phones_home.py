@@ -42,7 +42,7 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     told = json.loads(out)
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
-    assert {service for service, _ in CHANNELS.values()} >= set(SERVICES) - {"webpush"}
+    assert {service for service, _ in CHANNELS.values()} == set(SERVICES)
     named = {PROXY, SUPPLIER, HEARTBEAT, *CHANNELS}
     asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
