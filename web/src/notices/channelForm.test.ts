@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest'
-import { isFilled, KINDS, sentFields, sentKinds, shownKinds } from './channelForm'
+import { expect, test, vi } from 'vitest'
+
+vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
+const { isFilled, KINDS, sentFields, sentKinds, shownKinds } = await import('./channelForm')
 
 const service = {
   name: 'ntfy',

@@ -1,5 +1,6 @@
 /** What the form of a channel holds, and what is sent of it. */
-import type { Channel, NoticeService } from '../common/api'
+import type { Channel, Incident, NoticeService } from '../common/api'
+import { t } from '../i18n'
 import { zh } from '../i18n/zh'
 
 export interface Quiet {
@@ -9,6 +10,9 @@ export interface Quiet {
 }
 
 export type Kind = keyof typeof zh.notices.kinds
+
+/** What a kind of incident is called. A kind of the server without a text here does not compile. */
+export const kindName = (kind: Incident['kind']): string => t(`notices.kinds.${kind}`)
 
 /** Every kind of incident. */
 export const KINDS = Object.keys(zh.notices.kinds) as Kind[]
