@@ -56,3 +56,26 @@ async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_
         assert await findings(page) == []
         await row.locator("[data-test=act]").click()
         await expect(page).to_have_url(f"{console.url}/console/orders/afu/7000000001")
+
+
+async def test_a_webhook_shows_its_secret_once_its_test_and_its_calls(open_console: OpenConsole) -> None:
+    async with sandbox() as box:
+        console = await open_console(allow_private_targets="127.0.0.1/32")
+        page = await console.page("/console/settings/notices")
+        await page.locator("[data-test=add-webhook]:not([disabled])").click()
+        await page.locator("[name=webhook-url]").fill(f"{box.url}/hook/own")
+        await page.locator("[data-test=save-webhook]").click()
+        secret = await page.locator("[data-test=secret]").inner_text()
+        assert secret.startswith("whsec_")
+        assert await findings(page) == []
+        await page.locator("[data-test=close]").click()
+        row = page.locator("[data-webhook]")
+        await row.locator("[data-test=test]").click()
+        await expect(row.locator("[data-test=answer]")).to_contain_text("HTTP 200")
+        await row.locator("[data-test=calls]").click()
+        await expect(page.locator("[data-test=attempts]")).to_contain_text("webhook.test")
+        assert await findings(page) == []
+        assert secret not in await page.content()
+        await page.keyboard.press("Escape")
+        await row.locator("[data-test=switch]").click()
+        await expect(row.locator("[data-test=webhook-state]")).to_have_text("已关闭")

@@ -81,6 +81,10 @@ export type Subscription = Shapes['SubscriptionShape']
 export type TestAnswer = Shapes['TestAnswer']
 export type Incident = Shapes['IncidentShape']
 export type NoticeRow = Shapes['NoticeShape']
+export type Webhook = Shapes['WebhookShape']
+export type WebhookMade = Shapes['WebhookMade']
+export type WebhookTested = Shapes['WebhookTested']
+export type Attempt = Shapes['AttemptShape']
 
 /** A page of a list. */
 export interface Page<T> {

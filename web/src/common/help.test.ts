@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { helpAddress, helpPages } from './help'
+import { helpAddress, helpOfParts, helpPages } from './help'
 
 test('every page of the console has a page of the help', () => {
   const router = readFileSync('src/app/router.ts', 'utf8')
@@ -10,7 +10,7 @@ test('every page of the console has a page of the help', () => {
 })
 
 test('every page of the help that is linked exists in both languages', () => {
-  for (const page of Object.values(helpPages)) {
+  for (const page of [...Object.values(helpPages), ...Object.values(helpOfParts)]) {
     const source = `../docs/${page ? page.replace(/\/$/, '') : 'index'}`
     expect(existsSync(`${source}.md`), source).toBe(true)
     expect(existsSync(`${source}.en.md`), source).toBe(true)

@@ -23,7 +23,10 @@ export const helpPages: Readonly<Record<string, string>> = {
   nothing: '',
 }
 
-/** The address of the help on a page of the console, in the language of the console. */
+/** Pages of the help that belong to a part of a page. */
+export const helpOfParts: Readonly<Record<string, string>> = { webhooks: 'howto/webhooks/' }
+
+/** The address of the help on a page of the console or a part of one, in the language of the console. */
 export function helpAddress(page: string, locale: 'zh' | 'en'): string {
-  return `/help/${locale === 'en' ? 'en/' : ''}${helpPages[page] ?? ''}`
+  return `/help/${locale === 'en' ? 'en/' : ''}${helpPages[page] ?? helpOfParts[page] ?? ''}`
 }

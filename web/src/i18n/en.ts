@@ -11,6 +11,7 @@ import { login } from '../login/texts'
 import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
+import { webhooks } from '../notices/webhookTexts'
 import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
@@ -48,5 +49,6 @@ export const en: Messages = {
   system: system.en,
   tokens: tokens.en,
   totp: totp.en,
+  webhooks: webhooks.en,
   decision: decision.en,
 }

@@ -11,6 +11,7 @@ import { login } from '../login/texts'
 import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
+import { webhooks } from '../notices/webhookTexts'
 import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
@@ -47,5 +48,6 @@ export const zh = {
   system: system.zh,
   tokens: tokens.zh,
   totp: totp.zh,
+  webhooks: webhooks.zh,
   decision: decision.zh,
 }
