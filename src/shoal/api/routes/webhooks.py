@@ -141,7 +141,11 @@ async def list_attempts(
     return AttemptList(items=[attempt_shape(one) for one in page], next=following)
 
 
-@routes.post("/webhooks/{webhook_id}/replay", summary="Post again from a place on", responses=_ONE)
+@routes.post(
+    "/webhooks/{webhook_id}/replay",
+    summary="Post again from a place on",
+    responses=problems(400, 401, 403, 404, 413, 422, 503),
+)
 async def replay_webhook(
     webhook_id: WebhookId, body: ReplayBody, server: TheServer, me: Me, origin: Origin, response: Response
 ) -> WebhookShape:
