@@ -105,7 +105,8 @@ async def test_a_suppliers_secrets_are_in_no_event_log_line_problem_or_backup(
                 heard: Sequence[Any] = ()
                 while not any(isinstance(event, StockChanged) for event in heard):
                     heard = await subscription.take()
-                    told.append(str([published(event) for event in heard if not isinstance(event, AccessChanged)]))
+                    shown = [event for event in heard if not isinstance(event, AccessChanged)]
+                    told.append(str([published(one, door.server.events.position_after(one)) for one in shown]))
         pages = ("/logs?lines=2000", "/history", "/security-log", path, f"{path}/history", "/cards", "/goods")
         told += [(await door.client.get(page)).text for page in pages]
         refusals = [line for line in told if line.startswith("422")]

@@ -2470,6 +2470,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/goods/{goods_id}/units/{unit_id}/give-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give units of an order back
+         * @description Part the order that has a unit from all its units that its buyer does not have: they are free again.
+         *
+         *     For an order that nothing serves any more: its shop was removed, you shipped it by hand, or it ended and the site
+         *     did not say so. A unit whose message arrived stays with its order. A unit that may have arrived, or that a person
+         *     revealed, needs `never_arrived`; otherwise nothing is given back (409).
+         */
+        post: operations["give_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/goods/{goods_id}/batches/{batch_id}/undo": {
         parameters: {
             query?: never;
@@ -2593,7 +2617,8 @@ export interface paths {
         /**
          * Change a card
          * @description Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
-         *     is sent back as it was shown stays. The delivery rules of the card follow.
+         *     is sent back as it was shown stays. The delivery rules of the card follow
+         *     what is named; the rest of them stays as it is.
          */
         put: operations["change_card"];
         post?: never;
@@ -2617,7 +2642,7 @@ export interface paths {
         get?: never;
         /**
          * Set the picture of a card
-         * @description Store a picture and let a card send it.
+         * @description Store a picture and let a card send it. Fields that are left out stay.
          */
         put: operations["set_card_picture"];
         post?: never;
@@ -2664,7 +2689,8 @@ export interface paths {
          * Add a delivery rule by keyword
          * @description Give each of the caller's shops a rule: buyers of items whose title contains the keyword get the card.
          *
-         *     The spec, the delay and the text are those of the card. A shop that is added later has no such rule.
+         *     The spec, the delay and the text are those of the card. All shops get it or none. A shop that is added later has
+         *     no such rule.
          */
         post: operations["add_card_rule"];
         delete?: never;
@@ -2687,13 +2713,14 @@ export interface paths {
         get: operations["get_card_rule"];
         /**
          * Change a delivery rule by keyword
-         * @description Put this rule in the place of another on each shop. Its id follows from keyword and card.
+         * @description Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
+         *     the request does not name stays, such as a confirmation that was set in the console.
          */
         put: operations["change_card_rule"];
         post?: never;
         /**
          * Delete a delivery rule by keyword
-         * @description Take a rule by title from each of the caller's shops.
+         * @description Take a rule by title from each of the caller's shops, from all or none.
          */
         delete: operations["delete_card_rule"];
         options?: never;
@@ -3742,7 +3769,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -4026,36 +4053,18 @@ export interface components {
             image: string;
             /** Name */
             name: string;
-            /**
-             * Description
-             * @default
-             */
-            description: string;
-            /**
-             * Delay Seconds
-             * @default 0
-             */
-            delay_seconds: number;
-            /**
-             * Enabled
-             * @default true
-             */
-            enabled: boolean;
-            /**
-             * Is Multi Spec
-             * @default false
-             */
-            is_multi_spec: boolean;
-            /**
-             * Spec Name
-             * @default
-             */
-            spec_name: string;
-            /**
-             * Spec Value
-             * @default
-             */
-            spec_value: string;
+            /** Description */
+            description?: string | null;
+            /** Delay Seconds */
+            delay_seconds?: number | null;
+            /** Enabled */
+            enabled?: boolean | null;
+            /** Is Multi Spec */
+            is_multi_spec?: boolean | null;
+            /** Spec Name */
+            spec_name?: string | null;
+            /** Spec Value */
+            spec_value?: string | null;
         };
         /**
          * BrowserBody
@@ -5595,6 +5604,46 @@ export interface components {
             fingerprint: string;
             /** Generation */
             generation: number;
+        };
+        /**
+         * GiveBackBody
+         * @description Why the order that has a unit gives its units back. ``order_id``: which order, of a reusable unit that several
+         *     have; left out: the last one. ``never_arrived``: you have looked, and what may have arrived did not.
+         * @example {
+         *       "never_arrived": false,
+         *       "reason": "已用其他方式发货"
+         *     }
+         */
+        GiveBackBody: {
+            /** Reason */
+            reason: string;
+            /**
+             * Order Id
+             * @default
+             */
+            order_id: string;
+            /**
+             * Never Arrived
+             * @default false
+             */
+            never_arrived: boolean;
+        };
+        /**
+         * GivenBackUnits
+         * @description The order that gave its units back, and their ids. They are free again.
+         * @example {
+         *       "order_id": "4501234567890123456",
+         *       "units": [
+         *         41,
+         *         42
+         *       ]
+         *     }
+         */
+        GivenBackUnits: {
+            /** Order Id */
+            order_id: string;
+            /** Units */
+            units: number[];
         };
         /**
          * GoodsBody
@@ -7886,7 +7935,7 @@ export interface components {
          * @description Why an order is not served by itself. The first that applies is named.
          * @enum {string}
          */
-        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock";
+        Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock";
         /**
          * OldQrCode
          * @description A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence.
@@ -8111,7 +8160,7 @@ export interface components {
          * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "delivery_off" | "not_served_in_time" | "message_refused" | "message_uncertain" | "uncertain_before" | "confirm_refused" | "confirm_uncertain" | "needs_parcel" | "group_waiting" | "group_without_card" | "group_not_ready" | "unknown_title" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock" | "supplier_refused" | "supplier_unreachable" | "supplier_uncertain" | "unit_lost" | "delivery_partly" | "one_text";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
@@ -24251,6 +24300,128 @@ export interface operations {
             };
         };
     };
+    give_back: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The unit's id. */
+                unit_id: number;
+                /** @description The id of the goods. */
+                goods_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveBackBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GivenBackUnits"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     undo_import: {
         parameters: {
             query?: never;
@@ -28449,6 +28620,15 @@ export interface operations {
                     "application/json": components["schemas"]["WebhookShape"];
                 };
             };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description Not signed in */
             401: {
                 headers: {
@@ -28469,6 +28649,15 @@ export interface operations {
             };
             /** @description Not found, or the caller has no access to it */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
