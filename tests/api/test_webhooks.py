@@ -80,6 +80,23 @@ async def test_a_test_shows_what_the_receiver_answers_and_follows_nothing(door: 
         assert [row["type"] for row in attempts] == ["webhook.test"] * 5
 
 
+async def test_a_webhook_that_is_removed_during_its_test_is_unknown(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sandbox() as box:
+        path = f"/webhooks/{(await _made(door, box))['id']}"
+        calls = door.server.notices.webhooks.calls
+        post = calls.post
+
+        async def removed_meanwhile(*values: Any) -> Any:
+            await door.call("DELETE", path)
+            return await post(*values)
+
+        monkeypatch.setattr(calls, "post", removed_meanwhile)
+        assert (await door.call("POST", f"{path}/test", 404))["code"] == "unknown_webhook"
+        assert len(_received(box)) == 1
+
+
 async def test_an_answer_that_repeats_the_address_shows_no_secret(door: Door) -> None:
     async with sandbox() as box:
         made = await _made(door, box)

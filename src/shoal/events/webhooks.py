@@ -236,9 +236,14 @@ class WebhookStore:
 
         return self._webhook(await self._database.write(job))
 
-    async def note(self, webhook_id: int, attempt: Attempt) -> None:
-        """Store a call that was no event's, such as a test."""
-        await self._database.write(partial(add_attempts, webhook_id=webhook_id, attempts=[attempt]))
+    async def note(self, user_id: int, webhook_id: int, attempt: Attempt) -> None:
+        """Store a call that was no event's, such as a test. Raises ``UnknownWebhook``: it may have been removed."""
+
+        def job(connection: Connection) -> None:
+            _row_of(connection, user_id, webhook_id, lock=True)
+            add_attempts(connection, webhook_id, [attempt])
+
+        await self._database.write(job)
 
     def _sealed(self, user_id: int, **values: str) -> dict[str, bytes]:
         return {

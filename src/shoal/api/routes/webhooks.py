@@ -122,7 +122,7 @@ async def try_webhook(webhook_id: WebhookId, server: TheServer, me: Me) -> Webho
     server.rate_limits.count_channel_test(me.id)
     at_ms = now_ms()
     called = await server.notices.webhooks.calls.post(target, f"test-{at_ms}", "webhook.test", body_of_test(at_ms))
-    await server.notices.webhooks.store.note(webhook_id, called.attempt)
+    await server.notices.webhooks.store.note(me.id, webhook_id, called.attempt)
     one = called.attempt
     return WebhookTested(
         sent=one.arrived, status=one.status, took_ms=one.took_ms, error=one.error, answer=one.answer
