@@ -13,6 +13,7 @@ from goods_steps import an_owner, changed
 from notice_steps import ON_SQLITE, SENT, NotingTransport, Teller, a_channel
 from shoal.accounts.account import AccountState, Observation, ParkReason
 from shoal.notices import incident_texts, notice_loop, notice_rows
+from shoal.notices.incident_history import IncidentHistory, Sight
 from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.transport import Message, Outcome, Sent
 from shoal.storage.database import Database
@@ -50,6 +51,24 @@ def parked(clock: Clock, name: str) -> Opening:
 
 def sold_out(clock: Clock, number: int, owner: int) -> Opening:
     return Opening(subject=f"goods:{number}", kind=IncidentKind.OUT_OF_STOCK, at_ms=clock(), user_id=owner)
+
+
+async def test_what_only_a_later_version_knows_keeps_nothing_else_from_being_told_or_read(
+    database: Database, clock: Clock, teller: Teller, owner: int
+) -> None:
+    """After a user went back to an earlier version."""
+    await a_channel(database, owner)
+    await teller.happens(parked(clock, "s1"), sold_out(clock, 1, owner))
+    await teller.loop.plan()
+    await changed(database, update(incidents).where(incidents.c.kind == "parked").values(kind="of_later"))
+    await teller.after(30 * MINUTE, every=5 * MINUTE)
+    assert len(teller.transport.messages) == 1
+    assert await teller.states() == [("begin", "waiting"), ("begin", "sent")]
+    history, sight = IncidentHistory(database), Sight(accounts=SHOPS, user_id=owner)
+    assert [one.kind for one in await history.incidents(sight)] == [IncidentKind.OUT_OF_STOCK]
+    await changed(database, update(notices).where(notices.c.state == "waiting").values(state="of_later"))
+    assert [one.state.value for one in await history.notices(owner)] == ["sent"]
+    assert len(await history.last_tried(owner)) == 1
 
 
 async def test_a_share_that_is_taken_back_also_ends_what_a_digest_tells_of_it(

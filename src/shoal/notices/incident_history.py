@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select
 
@@ -13,8 +13,12 @@ from shoal.notices.plans import NoticeState, Phase
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import KNOWN
 from shoal.storage.notice_tables import channels, incidents, notices, webhook_attempts
 from shoal.storage.old_rows import delete_in_steps
+
+_KNOWN_NOTICES: Final = (notices.c.phase.in_(list(Phase)), notices.c.state.in_(list(NoticeState)))
+"""Without those that a later version stored, before its user went back to this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,11 +90,11 @@ class IncidentHistory:
         before: int | None = None,
         limit: int = 50,
     ) -> list[Incident]:
-        """Return incidents, the newest first.
+        """Return incidents, the newest first; none of a kind that only a later version knows.
 
         With ``is_open`` only those that last, or that are closed; with ``told`` only those that were planned, or not.
         """
-        query = select(incidents).where(sight.condition()).order_by(incidents.c.id.desc()).limit(limit)
+        query = select(incidents).where(sight.condition(), KNOWN).order_by(incidents.c.id.desc()).limit(limit)
         if is_open is not None:
             closed = incidents.c.closed_at_ms
             query = query.where(closed.is_(None) if is_open else closed.is_not(None))
@@ -114,7 +118,8 @@ class IncidentHistory:
     ) -> list[Notice]:
         """Return the notices of a user's channels, the newest first."""
         mine = select(channels.c.id).where(channels.c.user_id == user_id)
-        query = select(notices).where(notices.c.channel_id.in_(mine)).order_by(notices.c.id.desc()).limit(limit)
+        query = select(notices).where(notices.c.channel_id.in_(mine), *_KNOWN_NOTICES)
+        query = query.order_by(notices.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(notices.c.state == state.value)
         if incident is not None:
@@ -125,7 +130,7 @@ class IncidentHistory:
 
     async def last_tried(self, user_id: int) -> dict[int, Notice]:
         """Return the newest notice that was tried, of each channel of a user that tried one."""
-        tried = select(notices.c.id).where(notices.c.channel_id == channels.c.id, notices.c.tries > 0)
+        tried = select(notices.c.id).where(notices.c.channel_id == channels.c.id, notices.c.tries > 0, *_KNOWN_NOTICES)
         newest = tried.order_by(notices.c.id.desc()).limit(1).correlate(channels).scalar_subquery()
         query = select(notices).where(notices.c.id.in_(select(newest).where(channels.c.user_id == user_id)))
         found = await self._database.read(lambda connection: _notices(connection, query))

@@ -18,6 +18,7 @@ from shoal.notices.plans import GROUP_MS, Due, NoticeState, Phase, choose, next_
 from shoal.notices.transport import Outcome, Sent
 from shoal.storage.history_tables import observed
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
+from shoal.storage.incident_rows import KNOWN
 from shoal.storage.notice_tables import TO_SEND, channels, incidents, notices
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import users
@@ -25,6 +26,7 @@ from shoal.storage.user_tables import users
 LONGEST_ERROR: Final = 300
 _RECENT_ROWS: Final = 500
 _DUE_ROWS: Final = 1_000
+_STRANGE_MS: Final = 3_600_000
 _UNSENT = notices.c.state.in_([NoticeState.WAITING.value, NoticeState.FAILED.value])
 _IS_SENDING = notices.c.state == NoticeState.SENDING.value
 _IS_DUE = and_(notices.c.digest_id.is_(None), notices.c.due_at_ms <= bindparam("now_ms", type_=BigInteger))
@@ -129,7 +131,7 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
     query = select(channels, users.c.role).join(users, users.c.id == channels.c.user_id)
     present = (channels.c.active, users.c.active, not_(users.c.leaving))
     channel = connection.execute(query.where(channels.c.id == channel_id, *present)).mappings().first()
-    due = _due(connection, channel_id, now_ms)
+    due = _known(connection, _due(connection, channel_id, now_ms), now_ms)
     told = _told_by(connection, due)
     if channel is None:
         _drop(connection, [*told, *(part["id"] for parts in told.values() for part in parts)], now_ms)
@@ -164,13 +166,22 @@ def _due(connection: Connection, channel_id: int, now_ms: int) -> list[Any]:
     return list(connection.execute(query).mappings())
 
 
+def _known(connection: Connection, due: list[Any], now_ms: int) -> list[Any]:
+    """Return the notices that this version can tell, and look at the others, which a later one stored, in a while."""
+    strange = [row["id"] for row in due if row["kind"] not in {None, *IncidentKind}]
+    if strange:
+        later = update(notices).where(notices.c.id.in_(strange))
+        connection.execute(later.values(due_at_ms=now_ms + _STRANGE_MS))
+    return [row for row in due if row["id"] not in strange]
+
+
 def _told_by(connection: Connection, due: Sequence[Any]) -> dict[int, list[Any]]:
     """Return what each notice tells: itself, or the parts of a digest."""
     told = {row["id"]: [row] if row["incident_id"] is not None else [] for row in due}
     digests = [number for number, parts in told.items() if not parts]
     if digests:
         parts = select(notices, *_SUBJECT).join(incidents, incidents.c.id == notices.c.incident_id)
-        for part in connection.execute(parts.where(notices.c.digest_id.in_(digests))).mappings():
+        for part in connection.execute(parts.where(notices.c.digest_id.in_(digests), KNOWN)).mappings():
             told[part["digest_id"]].append(part)
     return told
 
@@ -274,7 +285,7 @@ def _told(connection: Connection, notice_id: int) -> tuple[Told, ...]:
         .join(incidents, incidents.c.id == notices.c.incident_id)
         .outerjoin(accounts, accounts.c.id == incidents.c.account_id)
         .outerjoin(observed, observed.c.account_id == incidents.c.account_id)
-        .where(or_(notices.c.id == notice_id, notices.c.digest_id == notice_id))
+        .where(or_(notices.c.id == notice_id, notices.c.digest_id == notice_id), KNOWN)
         .order_by(incidents.c.id)
     )
     return tuple(
