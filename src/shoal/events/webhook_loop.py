@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,7 +23,17 @@ from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.events.stored_events import StoredEvent
 from shoal.events.webhook_calls import Called, WebhookCalls, body_of, name_of
-from shoal.events.webhook_rows import REFUSED, Looked, Page, Result, next_page, settle, webhooks_with_work
+from shoal.events.webhook_rows import (
+    REFUSED,
+    Looked,
+    Page,
+    Result,
+    next_page,
+    note_beyond,
+    page_after,
+    settle,
+    webhooks_with_work,
+)
 from shoal.events.webhooks import Attempt, Target, WebhookStore
 from shoal.storage.database import Database
 
@@ -35,6 +45,10 @@ AT_ONCE: Final = 8
 """How many calls of one webhook run beside each other, each of another account."""
 FAR: Final = 1_000
 """So many events that are not for a webhook are looked at again after a restart, at most."""
+PAGES_BEYOND: Final = 100
+"""So many pages beyond an event that is refused are posted. After a restart they are posted again."""
+MOST_HELD: Final = 20
+"""Of so many accounts an event may be refused; with more, the receiver is taken for one that refuses everything."""
 END_SECONDS: Final = 5.0
 """How long the calls under way may take when the server closes."""
 
@@ -124,8 +138,36 @@ class WebhookLoop:
                 log.debug("a webhook waits", webhook=webhook_id, why=error.code)
                 return
             result = await self._post(page, target)
-            if not await self._settled(page, result, target) or result.failed is not None or page.is_last:
+            if not await self._settled(page, result, target):
                 return
+            if result.refused_of:
+                await self._post_beyond(page, target, set(result.refused_of))
+            if result.failed is not None or page.is_last:
+                return
+
+    async def _post_beyond(self, page: Page, target: Target, held: set[str]) -> None:
+        """Post what follows a page of which the receiver refused something: the events of other accounts.
+
+        Only memory has how far they came; the position stays at what was refused.
+        """
+        done = self._ahead[page.row["id"]][1]
+        for _ in range(PAGES_BEYOND):
+            if page.is_last or self.ends or len(held) > MOST_HELD:
+                return
+            try:
+                page = await self._database.read(partial(page_after, page=page))
+                posting = _Posting(self, page, target)
+                await posting.run(_lanes(page, done, held))
+                done |= {event.id for event in page.events if page.wants(event)} & posting.done
+                job = partial(note_beyond, page=page, attempts=posting.attempts, now_ms=self._now_ms())
+                if posting.attempts and not await self._database.write(job):
+                    return
+            except StoreError as error:
+                log.debug("a webhook waits", webhook=page.row["id"], why=error.code)
+                return
+            if posting.stops:
+                return
+            held |= posting.failed_accounts
 
     def _is_stored_later(self, page: Page, result: Result) -> bool:
         """Return whether nothing happened that must be stored: events that are not for this webhook were looked at."""
@@ -149,33 +191,34 @@ class WebhookLoop:
             return False
         if off:
             log.warning("a webhook was switched off", webhook=webhook_id, why=off)
-        return True
+        return not off
 
     async def _post(self, page: Page, target: Target) -> Result:
         webhook_id, version = page.row["id"], page.row["version"]
         before = self._ahead.pop(webhook_id, (version, set()))
         ahead = before[1] if before[0] == version else set()
-        lanes: defaultdict[str, list[StoredEvent]] = defaultdict(list)
-        for event in page.events:
-            if page.wants(event) and event.id not in ahead:
-                lanes[event.account_id].append(event)
         posting = _Posting(self, page, target)
-        await posting.run(list(lanes.values()))
+        await posting.run(_lanes(page, ahead, ()))
         position, done = page.start, ahead | posting.done
+        passed: set[EventId] = set()
         stopped = next((event for event in page.events if event.id not in done), None)
         for event in page.events:
             if event is stopped:
                 break
             position = position.reached(*event.id)
-        attempts = (*posting.arrived, *(one.attempt for one in posting.failures.values()))
+            passed.add(event.id)
+        if done - passed or posting.failures:
+            self._ahead[webhook_id] = (version, done - passed)
+        attempts = posting.attempts
         if stopped is None or not posting.failures:
             return Result(position, attempts)
-        self._ahead[webhook_id] = (version, done)
         failed = posting.failures.get(stopped.id)
         if failed is None:  # the turn of the first did not come
             later = next(iter(posting.failures.values()))
             return Result(position, attempts, later.attempt, None, later.retry_after)
-        return Result(position, attempts, failed.attempt, position.reached(*stopped.id), failed.retry_after)
+        refused = frozenset() if posting.stops else posting.failed_accounts
+        after = position.reached(*stopped.id)
+        return Result(position, attempts, failed.attempt, after, failed.retry_after, refused)
 
     def may_see(self, page: Page, event: StoredEvent) -> bool:
         """Return whether the webhook's user may see the event now."""
@@ -194,6 +237,15 @@ class WebhookLoop:
         return self._closing or not self._owns()
 
 
+def _lanes(page: Page, done: Collection[EventId], held: Collection[str]) -> list[list[StoredEvent]]:
+    """Return what must be posted of a page, by account, without the accounts that are held back."""
+    lanes: defaultdict[str, list[StoredEvent]] = defaultdict(list)
+    for event in page.events:
+        if page.wants(event) and event.id not in done and event.account_id not in held:
+            lanes[event.account_id].append(event)
+    return list(lanes.values())
+
+
 class _Posting:
     """One page on its way: what arrived or was left out, and what failed."""
 
@@ -204,7 +256,17 @@ class _Posting:
         self.done: set[EventId] = {event.id for event in page.events if not page.wants(event)}
         self.arrived: list[Attempt] = []
         self.failures: dict[EventId, Called] = {}
-        self._is_down = False
+        self.stops = False
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """All calls."""
+        return (*self.arrived, *(one.attempt for one in self.failures.values()))
+
+    @property
+    def failed_accounts(self) -> frozenset[str]:
+        """The accounts of the events that failed."""
+        return frozenset(event.account_id for event in self._page.events if event.id in self.failures)
 
     async def run(self, lanes: list[list[StoredEvent]]) -> None:
         """Post the events of each lane in order, up to one that fails.
@@ -216,7 +278,8 @@ class _Posting:
         async def serve() -> None:
             for lane in waiting:
                 for event in lane:
-                    if self._is_down or self._loop.ends:
+                    self.stops = self.stops or self._loop.ends
+                    if self.stops:
                         return
                     if not await self._one(event):
                         break
@@ -233,5 +296,5 @@ class _Posting:
             self.arrived.append(called.attempt)
             return True
         self.failures[event.id] = called
-        self._is_down = self._is_down or called.attempt.status not in REFUSED
+        self.stops = self.stops or called.attempt.status not in REFUSED
         return False

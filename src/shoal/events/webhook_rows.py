@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
@@ -21,6 +21,8 @@ PAGE: Final = 100
 """How many events are read at once."""
 FIRST_TRY_AGAIN_MS: Final = 5_000
 LONGEST_TRY_AGAIN_MS: Final = 3_600_000
+REFUSED_TRY_AGAIN_MS: Final = 300_000
+"""The same while the receiver refuses an event: with each try the other accounts' newer events are posted too."""
 PASS_OVER_MS: Final = 24 * 3_600_000
 """After which time an event that the receiver refuses is passed over."""
 SWITCH_OFF_MS: Final = 3 * 24 * 3_600_000
@@ -48,6 +50,14 @@ class Page:
         """Whether nothing follows it now."""
         return len(self.events) < PAGE
 
+    @property
+    def end(self) -> Position:
+        """The position after its last event."""
+        position = self.start
+        for event in self.events:
+            position = position.reached(*event.id)
+        return position
+
     def wants(self, event: StoredEvent) -> bool:
         """Return whether the webhook asks for the event."""
         return event.kind in self.kinds and (not self.accounts or event.account_id in self.accounts)
@@ -63,6 +73,8 @@ class Result:
     failed_position: Position | None = None
     """After the event that failed, when everything before it is settled."""
     retry_after: float | None = None
+    refused_of: frozenset[str] = frozenset()
+    """The accounts of which the receiver refused an event, when it took or refused all that it was called with."""
 
 
 Looked = tuple[int, Position]
@@ -106,6 +118,24 @@ def next_page(connection: Connection, webhook_id: int, looked: Looked | None) ->
     return Page(row, user, start, kinds, frozenset(listed(row["accounts"])), tuple(events))
 
 
+def page_after(connection: Connection, page: Page) -> Page:
+    """Return what follows a page."""
+    events = read_after(connection, page.end, limit=PAGE, kinds=page.kinds)
+    return replace(page, start=page.end, events=tuple(events))
+
+
+def note_beyond(connection: Connection, page: Page, attempts: Collection[Attempt], now_ms: int) -> bool:
+    """Store calls beyond an event that is refused: the position stays. Return whether the webhook is as it was."""
+    mine = (webhooks.c.id == page.row["id"], webhooks.c.version == page.row["version"], webhooks.c.active)
+    has_arrived = any(attempt.arrived for attempt in attempts)
+    values = {"arrived_at_ms": now_ms, "failing_since_ms": now_ms} if has_arrived else {}
+    as_it_was = update(webhooks).where(*mine).values(version=webhooks.c.version, **values)
+    if connection.execute(as_it_was).rowcount != 1:
+        return False
+    add_attempts(connection, page.row["id"], attempts)
+    return True
+
+
 def settle(connection: Connection, page: Page, result: Result, host: str, now_ms: int) -> str:
     """Store how far a page came. Return why the webhook was switched off by that, if it was.
 
@@ -144,7 +174,8 @@ def _after(row: RowMapping, result: Result, now_ms: int) -> tuple[dict[str, Any]
     tried_ms = now_ms if moved or row["tried_since_ms"] is None else row["tried_since_ms"]
     if result.failed.status in REFUSED and now_ms - tried_ms >= PASS_OVER_MS and result.failed_position is not None:
         return {**values, **fresh, "position": str(result.failed_position), "failing_since_ms": since_ms}, ""
-    wait_ms = min(FIRST_TRY_AGAIN_MS << min(tries - 1, 20), LONGEST_TRY_AGAIN_MS)
+    longest_ms = REFUSED_TRY_AGAIN_MS if result.refused_of else LONGEST_TRY_AGAIN_MS
+    wait_ms = min(FIRST_TRY_AGAIN_MS << min(tries - 1, 20), longest_ms)
     asked_ms = round((result.retry_after or 0.0) * 1000)
     values |= {
         "tries": tries,
