@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutants import answers_and_orders, goods, notices, state_and_access, suppliers
+from mutants import answers_and_orders, goods, notices, state_and_access, suppliers, webhooks
 from mutants.catalogue import Noticed
 
 NOTICED: tuple[Noticed, ...] = (
@@ -11,4 +11,5 @@ NOTICED: tuple[Noticed, ...] = (
     *goods.NOTICED,
     *suppliers.NOTICED,
     *notices.NOTICED,
+    *webhooks.NOTICED,
 )
