@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outside.watched_network import CHANNELS, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER
+from outside.watched_network import CHANNELS, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER, WEBHOOK
 from shoal.notices.services import SERVICES
 from standins import quick_settings
 
@@ -28,7 +28,8 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     tmp_path: Path,
 ) -> None:
     """The demo in full, and a server with the real names, an account behind a proxy, a QR login, a supplier, and a
-    channel of each service for notices, four of them to hosts inside, which none of them reaches."""
+    channel of each service for notices, four of them to hosts inside, which none of them reaches;
+    two webhooks, one of them to a host inside."""
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux has networks of one's own")
     script = Path(__file__).with_name("watched_network.py")
@@ -43,7 +44,7 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
     assert {service for service, _ in CHANNELS.values()} == set(SERVICES)
-    named = {PROXY, SUPPLIER, HEARTBEAT, *CHANNELS}
+    named = {PROXY, SUPPLIER, HEARTBEAT, WEBHOOK, *CHANNELS}
     asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
     assert asked <= SITE

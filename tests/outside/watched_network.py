@@ -42,6 +42,7 @@ COOKIE = "unb=2200000000009; cookie2=invented; _m_h5_tk=0123456789abcdef01234567
 PROXY = "proxy.shop.example"
 SUPPLIER = "supplier.shop.example"
 HEARTBEAT = "heartbeat.shop.example"
+WEBHOOK = "events.shop.example"
 MAIL = {"sender": "shoal@shop.example", "to": "me@shop.example"}
 KEYS = {
     "p256dh": "BISSi9NJH_3nrUKhGqE_HVhwsZZiNO8C9_5CeyQsX95F-12oN0GkgIGnri90UfoBVKeG6EZIXnPlK7nhRdDgWZM",
@@ -306,6 +307,10 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
 
         await soon(tried)
         await tell_every_channel(http)
+        for host, error in ((WEBHOOK, "unknown_host"), ("10.0.0.8", "no_connection")):
+            hook = (await http.post("/webhooks", json={"url": f"http://{host}/x"})).json()
+            called = await http.post(f"/webhooks/{hook['id']}/test")
+            assert called.json()["error"] == error, called.text
         ours = listening(psutil.Process(child.pid))
         assert len(ours) == 2, "it listens for requests, and for the process that sends notices"
     return ours
