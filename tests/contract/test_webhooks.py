@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput
+from shoal.events.webhook_calls import Called
 from shoal.events.webhook_rows import PAGE
 from shoal.events.webhooks import KEPT_ATTEMPTS
 from shoal.messages.message_log import IncomingMessage, MessageLog
@@ -112,6 +114,29 @@ async def test_many_events_behind_one_that_is_refused_hold_no_other_account(post
     await poster.passes(300, every=60)
     assert poster.receiver.arrived == ["b1", "b2", "b3", *many], "each once, in order"
     assert {one.status for one in await poster.store.attempts(1, number, limit=300)} == {200, 422}
+
+
+async def test_a_user_who_is_deactivated_gets_no_further_page_behind_an_event_that_is_refused(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await poster.webhook(kinds=["message"])
+    poster.receiver.answer = lambda body: 422 if body["data"]["message_id"] == "a0" else 200
+    await _said(
+        poster, *(f"a{place}" for place in range(PAGE)), "b1", *(f"a{place}" for place in range(PAGE, 2 * PAGE))
+    )
+    await _said(poster, "b2")
+    post = poster.receiver.post
+
+    async def deactivates(*values: Any) -> Called:
+        called = await post(*values)
+        if poster.receiver.arrived:
+            off = users.update().where(users.c.id == 1).values(active=False)
+            await poster.database.write(lambda connection: connection.execute(off).rowcount)
+        return called
+
+    monkeypatch.setattr(poster.receiver, "post", deactivates)
+    await poster.now()
+    assert poster.receiver.arrived == ["b1"]
 
 
 async def test_a_receiver_that_is_down_for_days_is_switched_off_and_goes_on_where_it_stopped(poster: Poster) -> None:

@@ -155,7 +155,10 @@ class WebhookLoop:
             if page.is_last or self.ends or len(held) > MOST_HELD:
                 return
             try:
-                page = await self._database.read(partial(page_after, page=page))
+                following = await self._database.read(partial(page_after, page=page))
+                if following is None:
+                    return
+                page = following
                 posting = _Posting(self, page, target)
                 await posting.run(_lanes(page, done, held))
                 done |= {event.id for event in page.events if page.wants(event)} & posting.done

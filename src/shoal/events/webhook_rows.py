@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
@@ -118,10 +118,10 @@ def next_page(connection: Connection, webhook_id: int, looked: Looked | None) ->
     return Page(row, user, start, kinds, frozenset(listed(row["accounts"])), tuple(events))
 
 
-def page_after(connection: Connection, page: Page) -> Page:
-    """Return what follows a page."""
-    events = read_after(connection, page.end, limit=PAGE, kinds=page.kinds)
-    return replace(page, start=page.end, events=tuple(events))
+def page_after(connection: Connection, page: Page) -> Page | None:
+    """Return what follows a page; ``None`` when the webhook is not as it was, or ``next_page`` returns none."""
+    following = next_page(connection, page.row["id"], (page.row["version"], page.end))
+    return following if following is not None and following.row["version"] == page.row["version"] else None
 
 
 def note_beyond(connection: Connection, page: Page, attempts: Collection[Attempt], now_ms: int) -> bool:
