@@ -35,10 +35,11 @@ async def test_channels_and_incidents_are_seen_and_changed_by_commands(tmp_path:
         fields = json.dumps({"url": f"{box.url}/hook/shop", "authorization": f"Bearer {CANARY}"})
         added = await said("channels", "add", "值班群", "webhook", "-", typed=fields)
         assert added.startswith("Added 值班群, with the ID 1.")
+        assert json.loads(await said("channels", "list", "--json"))[0]["language"] == "en"
         assert re.search(r"^1 +值班群 +webhook +everything +– +yes", await said("channels", "list"), re.MULTILINE)
         await box.post("receiver", kind="http_500")
         answered = await said("channels", "test", "1", code=1)
-        assert "did not take" in answered
+        assert "was not taken" in answered
         assert 'HTTP 500 {"error":"internal"}' in answered
         await said("incidents", "backup", "--failed")
         assert re.search(r" 1 +A backup failed +Check the directory", await said("incidents", "list"))

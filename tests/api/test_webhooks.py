@@ -108,11 +108,12 @@ async def test_an_answer_that_repeats_the_address_shows_no_secret(door: Door) ->
     assert CANARY not in str(told) + str(kept)
 
 
-async def test_addresses_inside_are_not_called(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_addresses_inside_are_not_called(tmp_path: Path, host: str) -> None:
     async with sandbox() as box, open_door(tmp_path, allow_private_targets="") as door:
-        path = f"/webhooks/{(await _made(door, box))['id']}"
-        tried = await door.call("POST", f"{path}/test")
-        assert (tried["sent"], tried["status"], tried["error"]) == (False, None, "no_connection")
+        made = await _made(door, box, url=f"{box.url}/hook/a".replace("127.0.0.1", host))
+        tried = await door.call("POST", f"/webhooks/{made['id']}/test")
+        assert (tried["sent"], tried["status"], tried["error"]) == (False, None, "private_target")
         assert _received(box) == []
 
 

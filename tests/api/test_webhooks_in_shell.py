@@ -37,11 +37,13 @@ async def test_webhooks_are_seen_and_changed_by_commands(tmp_path: Path) -> None
         assert 'Taken: 200 {"ok":true}' in await said("webhooks", "test", "1")
         await box.post("receiver", kind="http_500", times=1)
         assert "Not taken: 500" in await said("webhooks", "test", "1", code=1)
+        await box.post("receiver", kind="redirect", times=1)
+        assert "Not taken: 307 redirects are not followed" in await said("webhooks", "test", "1", code=1)
         assert re.search(
             r"^1 +http://\S+/\*\*\* +message +all +on +never", await said("webhooks", "list"), re.MULTILINE
         )
         attempts = json.loads(await said("webhooks", "attempts", "1", "--json"))
-        assert [row["status"] for row in attempts] == [500, 200]
+        assert [row["status"] for row in attempts] == [307, 500, 200]
         assert re.search(r"webhook\.test +500 ", await said("webhooks", "attempts", "1"))
         assert "Switched off" in await said("webhooks", "off", "1")
         assert re.search(r" off +never", await said("webhooks", "list"))

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
-from shoal.cli.words import printable, words
+from shoal.cli.words import language, printable, words
 
 channels = typer.Typer(no_args_is_help=True, help=words("cli.channels.help.channels"))
 
@@ -83,7 +83,8 @@ async def _services(url: str | None, *, as_json: bool) -> None:
 async def _add(url: str | None, name: str, service: str, file: Path) -> None:
     fields = await asyncio.to_thread(_fields, file)
     async with signed_in(url) as client:
-        made = await client.call("POST", "channels", body={"name": name, "service": service, "fields": fields})
+        body = {"name": name, "service": service, "fields": fields, "language": language()}
+        made = await client.call("POST", "channels", body=body)
     typer.echo(words("cli.channels.added", id=made["id"], name=printable(made["name"])))
 
 

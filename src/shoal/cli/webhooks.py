@@ -14,7 +14,7 @@ from rich.text import Text
 
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
-from shoal.cli.words import ago, printable, words
+from shoal.cli.words import ago, printable, word_or, words
 
 webhooks = typer.Typer(no_args_is_help=True, help=words("cli.webhooks.help.webhooks"))
 
@@ -140,7 +140,8 @@ async def _add(url: str | None, body: dict[str, Any]) -> None:
 async def _test(url: str | None, webhook_id: int) -> None:
     async with signed_in(url) as client:
         tried = await client.call("POST", "webhooks", str(webhook_id), "test")
-    said = printable(" ".join(str(part) for part in (tried["status"], tried["error"], tried["answer"]) if part))
+    why = tried["error"] and word_or(f"cli.webhooks.errors.{tried['error']}", tried["error"])
+    said = printable(" ".join(str(part) for part in (tried["status"], why, tried["answer"]) if part))
     typer.echo(words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=said))
     if not tried["sent"]:
         raise typer.Exit(1)

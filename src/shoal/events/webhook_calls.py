@@ -17,7 +17,7 @@ from shoal.clock import now_ms
 from shoal.events.stored_events import StoredEvent
 from shoal.events.webhooks import Attempt, Target
 from shoal.network.answer_secrets import without_secrets
-from shoal.network.outbound import GuardedConnector, Outbound
+from shoal.network.outbound import GuardedConnector, InsideError, Outbound
 from shoal.xianyu.site_session import Redirected, open_session
 
 CALL_SECONDS: Final = 15.0
@@ -138,6 +138,8 @@ def _why(failure: Exception) -> str:
         return "connect_timeout"
     if isinstance(failure, TimeoutError):
         return "timeout"
+    if isinstance(failure, aiohttp.ClientConnectorError) and isinstance(failure.os_error, InsideError):
+        return "private_target"
     if isinstance(failure, aiohttp.ClientConnectorDNSError):
         return "unknown_host"
     if isinstance(failure, aiohttp.ClientSSLError):

@@ -34,6 +34,13 @@ class TargetRefused(ShoalError):
     code = "target_refused"
 
 
+class InsideError(OSError):
+    """A refusal inside ``aiohttp``, which hands on nothing but ``OSError``."""
+
+    def __init__(self) -> None:
+        super().__init__("this address lies inside, and the setting does not allow it")
+
+
 async def look_up(host: str, port: int) -> list[str]:
     """Return the addresses of a host, as the system resolves it. Raises ``OSError`` when it finds none."""
     try:
@@ -86,7 +93,7 @@ class GuardedConnector(aiohttp.TCPConnector):
     follows no redirect.
 
     It checks the address of every socket before it opens the socket. A refusal reaches the caller as
-    ``aiohttp.ClientConnectorError``.
+    ``aiohttp.ClientConnectorError``, whose ``os_error`` is an ``InsideError``.
     """
 
     def __init__(self, outbound: Outbound, **options: Any) -> None:
@@ -106,8 +113,8 @@ class _Resolver(aiohttp.abc.AbstractResolver):
     ) -> list[aiohttp.abc.ResolveResult]:
         try:
             usable = await self._outbound.addresses(host, port)
-        except TargetRefused as error:
-            raise OSError(str(error)) from None
+        except TargetRefused:
+            raise InsideError from None
         kinds = [(text, socket.AF_INET6 if ":" in text else socket.AF_INET) for text in usable]
         return [
             {"hostname": host, "host": text, "port": port, "family": kind, "proto": 0, "flags": socket.AI_NUMERICHOST}
@@ -122,7 +129,7 @@ class _Resolver(aiohttp.abc.AbstractResolver):
 def _checked(outbound: Outbound) -> Callable[[Any], socket.socket]:
     def open_checked(info: Any) -> socket.socket:
         if not outbound.permits(str(info[4][0])):
-            raise OSError("this address lies inside, and the setting does not allow it")
+            raise InsideError
         return open_socket(info)
 
     return open_checked
