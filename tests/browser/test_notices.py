@@ -29,6 +29,7 @@ async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_
         await page.locator("[data-test=save-and-test]").click()
         await expect(page.locator("[data-test=answer]")).to_contain_text("没有送达")
         await expect(page.locator("[data-test=answer]")).to_contain_text("连不上 127.0.0.1")
+        await expect(page.locator("[data-test=answer]")).to_be_in_viewport()
         await page.locator("[name=field-url]").fill(f"{box.url}/hook/shop")
         await page.locator("[data-test=save-and-test]").click()
         await expect(page.locator("[data-test=answer]")).to_contain_text('HTTP 200 {"ok":true}')

@@ -44,7 +44,7 @@ const en: Texts<typeof zh> = {
   title: 'Notices in this browser',
   text: 'They appear even while the console is closed. On a phone, add the console to the home screen first.',
   china: 'They need HTTPS. In mainland China browser pushes often do not arrive: use Bark or WeCom there.',
-  signedOut: 'They go on after you sign out; switch them off first on a device of others.',
+  signedOut: 'They go on after you sign out; on a device that is not yours, switch them off first.',
   on: 'Switch notices on',
   off: 'Switch notices off',
   again: 'Switch on again',
