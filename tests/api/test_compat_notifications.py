@@ -109,3 +109,4 @@ async def test_a_channel_of_the_console_tells_of_every_account_until_one_is_take
         assert (await door.call(method, path, status, json=body))["detail"] == sentence
     refused = await door.call("POST", "/message-notifications/shop", 404, json={"channel_id": 999})
     assert refused["detail"] == "通知渠道不存在"
+    await door.call("POST", "/message-notifications/shop", 422, json={"channel_id": 10**30})

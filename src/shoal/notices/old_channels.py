@@ -87,7 +87,10 @@ def shown_config(service: Service, fields: Fields) -> str:
 
 
 def _server_of(fields: Fields) -> list[str]:
-    addresses = (urlsplit(fields.get(name, "")) for name in ("server", "url"))
+    try:
+        addresses = [urlsplit(fields.get(name, "")) for name in ("server", "url")]
+    except ValueError:
+        raise InvalidInput("this is no address of a server", code="channel_address") from None
     mail = (fields.get(name, "") for name in ("host", "port", "security"))
     return [*(f"{one.scheme}://{one.netloc}" for one in addresses), *mail]
 

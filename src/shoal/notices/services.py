@@ -229,8 +229,9 @@ def _webhook(fields: Fields, message: Message) -> Address:
     headers = {"Idempotency-Key": message.dedupe_id} if message.dedupe_id else {}
     if "authorization" in fields:
         headers["Authorization"] = fields["authorization"]
+    server = _server(fields["url"], "json")
     query = dict(parse_qsl(urlsplit(fields["url"]).query, keep_blank_values=True))
-    return {**_server(fields["url"], "json"), "headers": headers, "params": query}
+    return {**server, "headers": headers, "params": query}
 
 
 def _no_address(_: Fields, __: Message) -> Address:

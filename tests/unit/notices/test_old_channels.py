@@ -164,3 +164,10 @@ def test_no_configuration_breaks_the_reader(kind: str, config: str) -> None:
         assert error.code in {  # noqa: PT017
             "channel_field", "channel_field_missing", "channel_config", "channel_of_qq_number",
         }  # fmt: skip
+
+
+def test_an_address_that_cannot_be_read_is_refused_also_beside_a_kept_secret() -> None:
+    kept = {"url": "https://a.example/", "authorization": "Bearer x"}
+    config = json.dumps({"webhook_url": "http://[fd00::9", "headers": json.dumps({"Authorization": "***"})})
+    with pytest.raises(InvalidInput, match="no address"):
+        changed_fields(SERVICES["webhook"], config, kept)

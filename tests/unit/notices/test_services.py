@@ -55,6 +55,7 @@ def test_the_address_that_a_service_shows_may_be_pasted(name: str, field: str, p
         ("webhook", {"url": "https://a.example/", "authorization": "a\r\nHost: b"}, "channel_field", "authorization"),
         ("email", {**MAIL, "to": "a@b.example\r\nBcc: c@d.example"}, "channel_field", "to"),
         ("webhook", {"url": "https://a.example:99999/"}, "channel_address", None),
+        ("webhook", {"url": "http://[fd00::9"}, "channel_address", None),
         ("gotify", {"server": "http://[fd00::9", "token": "t"}, "channel_address", None),
         ("email", {**MAIL, "port": "0"}, "channel_field", "port"),
         ("email", {**MAIL, "port": "65536"}, "channel_field", "port"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from shoal.api.schemas.request_texts import Text
 from shoal.api.schemas.responses import example, old_time
@@ -73,7 +73,7 @@ class MessageNotificationBody(BaseModel):
     """Whether a channel tells of an account."""
 
     model_config = _body(channel_id=3, enabled=True)
-    channel_id: int
+    channel_id: int = Field(ge=1, le=2**53)
     enabled: bool = True
 
 
