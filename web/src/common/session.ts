@@ -52,9 +52,9 @@ export const useSession = defineStore('session', () => {
     expired.value = false // the live line may have heard of the end before us
   }
 
-  /** The server says that the session is over. */
+  /** The server says that the session is over. The live line and each request under way may hear of it. */
   function lapse(): void {
-    expired.value = user.value !== null
+    if (user.value) expired.value = true
     user.value = null
   }
 
