@@ -59,3 +59,6 @@ async def test_goods_of_a_supplier_are_added_shown_masked_and_tried_by_commands(
         assert "Nothing was sent." in shown
         assert counter.view()["calls"] == []
         assert "Answer 200: one unit was bought and is in stock: SU…01" in await said("try", "1", "--call")
+        await said("add", "月卡")
+        code, text = await in_shell(url, token, "goods", "supplier", "2")
+        assert (code, "No supplier sells these goods" in text) == (1, True)

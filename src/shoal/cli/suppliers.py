@@ -55,6 +55,9 @@ async def _supplier(url: str | None, goods_id: int, file: Path | None) -> None:
             found = await client.call("GET", "goods", str(goods_id))
         else:
             found = await client.call("PATCH", "goods", str(goods_id), body={"supplier": settings})
+    if found["supplier"] is None:
+        typer.echo(words("cli.goods.no_supplier"), err=True)
+        raise typer.Exit(1)
     typer.echo(json.dumps(found["supplier"], ensure_ascii=False, indent=2))
 
 
