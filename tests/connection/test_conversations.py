@@ -124,11 +124,11 @@ async def test_a_disk_that_is_full_when_the_site_has_answered_costs_no_answer_an
     database, failed = shoal.database, asyncio.Event()
     write = database.write
 
-    async def full(job: Callable[[Connection], Any]) -> Any:
+    async def full(job: Callable[[Connection], Any], **told: Any) -> Any:
         if not failed.is_set() and await shoal.sandbox.seen(unb, "小鱼") and not failed.is_set():
             failed.set()
             raise StoreError("disk full")
-        return await write(job)
+        return await write(job, **told)
 
     monkeypatch.setattr(database, "write", full)
     asked = await ask(shoal, unb)

@@ -84,7 +84,7 @@ async def test_what_cannot_be_stored_beside_the_pushes_ends_no_line_and_is_done_
 
     tries = 0
 
-    async def full(*_: object) -> Any:
+    async def full(*_: object, **__: object) -> Any:
         nonlocal tries
         tries += 1
         raise StoreError("disk full")

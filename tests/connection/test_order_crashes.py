@@ -275,11 +275,11 @@ async def test_a_full_disk_after_the_confirmation_is_uncertain_until_the_sites_c
     unb = await paying_shop(shoal)
     write, failed = shoal.book._database.write, asyncio.Event()
 
-    async def full(job: Callable[[Connection], Any]) -> Any:
+    async def full(job: Callable[[Connection], Any], **told: Any) -> Any:
         if not failed.is_set() and await calls(shoal, CONSIGN, unb) and not failed.is_set():
             failed.set()
             raise StoreError("disk full")
-        return await write(job)
+        return await write(job, **told)
 
     monkeypatch.setattr(shoal.book._database, "write", full)
     order_id = await pay(shoal, unb)

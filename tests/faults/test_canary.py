@@ -30,6 +30,8 @@ ADDED, RENEWED, ROTATED, MISPLACED = (f"canary{word}{word[::-1]}" for word in ("
 UPLOADED = "canaryZquplolpuqZ"
 PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" for word in ("Zquser", "Zqprx", "Zqpxb"))
 NEXT_PASSWORD = "canaryZqpass no one guesses"
+CHANNEL_TOKEN = "canaryZqchannelZq0123456789abcdef"
+WEBHOOK_SECRET = "Y2FuYXJ5WnFob29rWnEwMTIzNDU2Nzg5YWJjZGVm"
 WRONG_PASSWORD = "canaryZqwrong nor this one"
 THEIR_PASSWORD = "canaryZqtheir pass of another"
 WRONG_CODE = "canaryZqcode"
@@ -301,7 +303,13 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     unit = (await server.ok("GET", f"/goods/{goods['id']}/units"))["items"][0]
     card = await server.ok("POST", "/cards", {"name": "text", "type": "text", "text_content": "a text"})
     old_rule = await server.ok("POST", "/delivery-rules", {"keyword": "a title", "card_id": card["id"]})
+    bot = {"name": "bot", "service": "dingtalk", "fields": {"token": CHANNEL_TOKEN, "secret": ""}}
+    channel = await server.ok("POST", "/channels", bot)
+    webhook = await server.ok("POST", "/webhooks", {"url": "https://hooks.example.com/shoal"})
+    await server.ok("PATCH", f"/webhooks/{webhook['id']}", {"secret": f"whsec_{WEBHOOK_SECRET}"})
     values = {
+        "channel_id": str(channel["id"]),
+        "webhook_id": str(webhook["id"]),
         "card_id": str(card["id"]),
         "card_rule_id": str(old_rule["id"]),
         "login_id": login["id"],
@@ -369,6 +377,7 @@ async def test_d7_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sand
         "the added cookie": ADDED, "the renewed cookie": RENEWED, "the rotated cookie": ROTATED,
         "the cookie that an upload rotated": UPLOADED,
         "a misplaced secret": MISPLACED, "the password": PASSWORD, "the next password": NEXT_PASSWORD,
+        "a channel's token": CHANNEL_TOKEN, "a webhook's secret": WEBHOOK_SECRET,
         "the proxy's user": PROXY_USER, "the proxy's password": PROXY_PASSWORD,
         "a proxy's wrong password": BAD_PROXY_PASSWORD,
         "a wrong password": WRONG_PASSWORD, "the key": key, "a token of the site": SITE_TOKEN,

@@ -70,6 +70,7 @@ async def open_notices(
     apprise = AppriseProcess(proxy)
     channels = ChannelStore(database, vault)
     push_key = PushKey(database, vault)
+    await push_key.private()  # made here, so that no reading request stores it
     push = PushSender(outbound, push_key)
     transport = ChannelTransport(channels, ServiceSender(connect, apprise, push=push))
     alarm = StoreAlarm(database, transport, public_url=settings.public_url)

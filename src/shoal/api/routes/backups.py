@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, TheServer
+from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import body_example
@@ -12,7 +13,7 @@ from shoal.api.schemas.responses import example
 from shoal.clock import now_ms
 from shoal.notices.server_watch import note_backup
 
-routes = Routes(tags=["system"])
+routes = Routes(tags=["system"], route_class=ChangingRoute)
 
 
 class BackupOutcome(BaseModel):

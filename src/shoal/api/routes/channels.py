@@ -8,6 +8,7 @@ from fastapi import Header, Path, Response
 from fastapi.encoders import jsonable_encoder
 
 from shoal.api.http.caller import Me, Origin, TheServer, actor_of, generations_of
+from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.channels import (
@@ -40,7 +41,7 @@ from shoal.notices.channels import Channel
 from shoal.notices.subscriptions import Subscription
 from shoal.notices.transport import Level, Message, Outcome
 
-routes = Routes(tags=["notices"])
+routes = Routes(tags=["notices"], route_class=ChangingRoute)
 
 ChannelId = Annotated[int, Path(ge=1, le=2**53, description="The channel's id.", examples=[3])]
 IfMatch = Annotated[

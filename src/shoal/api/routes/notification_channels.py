@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Path, Request
 
 from shoal.api.http.caller import Me, Origin, TheServer
+from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import ChannelId, note_change
@@ -35,7 +36,7 @@ from shoal.notices.old_channels import changed_fields, fields_of_old, shown_conf
 from shoal.notices.services import Fields, Service
 from shoal.notices.subscriptions import Subscription
 
-routes = Routes(tags=["notices"])
+routes = Routes(tags=["notices"], route_class=ChangingRoute)
 
 Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"])]
 NotificationId = Annotated[int, Path(ge=1, le=2**53, description="The `id` of a message notification.")]
