@@ -47,6 +47,7 @@ export function labelOf(
     | 'content'
     | 'decision'
     | 'stock.why'
+    | 'webhooks.errors'
     | `notices.${'services' | 'fields' | 'where' | 'choices'}`
     | `security.${'kinds' | 'outcomes' | 'facts'}`
     | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,

@@ -1,6 +1,7 @@
 /** Webhooks as the pages show them. */
-import type { Webhook } from '../common/api'
+import type { Attempt, Webhook } from '../common/api'
 import type { Tone } from '../common/ui/ToneMark.vue'
+import { labelOf } from '../i18n'
 
 export const EVENT_KINDS = ['incident', 'state', 'message', 'order', 'delivery', 'change'] as const
 export type EventKind = (typeof EVENT_KINDS)[number]
@@ -21,4 +22,10 @@ export const STATE_TONES: Readonly<Record<WebhookState, Tone>> = {
   failing: 'warn',
   working: 'good',
   new: 'muted',
+}
+
+/** What the receiver said to a call, or why there is no answer. */
+export function answerOf(one: Pick<Attempt, 'status' | 'error' | 'answer'>): string {
+  const status = one.status === null ? '' : `HTTP ${one.status}`
+  return [status, one.error && labelOf('webhooks.errors', one.error), one.answer].filter(Boolean).join(' · ')
 }
