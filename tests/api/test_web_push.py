@@ -22,9 +22,10 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 async def test_the_key_is_made_once_and_kept_sealed(door: Door) -> None:
     database, vault = door.server.database, door.server.notices.push_key._vault
-    assert await database.fact(PUSH_SECRET) is None, "a server that pushes nothing has no key"
-    key = (await door.call("GET", "/push/key"))["key"]
     stored = await database.fact(PUSH_SECRET)
+    assert stored is not None, "made at the start: a read stores nothing"
+    key = (await door.call("GET", "/push/key"))["key"]
+    assert await database.fact(PUSH_SECRET) == stored
     assert (await door.call("GET", "/push/key"))["key"] == key
     assert await PushKey(database, vault).public() == key
     await door.call("POST", "/system/keys/rotate")

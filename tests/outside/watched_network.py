@@ -307,7 +307,7 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
 
         await soon(tried)
         await tell_every_channel(http)
-        for host, error in ((WEBHOOK, "unknown_host"), ("10.0.0.8", "no_connection")):
+        for host, error in ((WEBHOOK, "unknown_host"), ("10.0.0.8", "private_target")):
             hook = (await http.post("/webhooks", json={"url": f"http://{host}/x"})).json()
             called = await http.post(f"/webhooks/{hook['id']}/test")
             assert called.json()["error"] == error, called.text
