@@ -28,12 +28,13 @@ from shoal.goods.stock_history import By, StockEvent
 from shoal.goods.unit_states import UnitState
 from shoal.storage.columns import metadata
 from shoal.storage.goods_tables import batches, bindings, goods, stock_history, units
+from shoal.storage.notice_tables import incident_events, incidents
 from shoal.storage.user_tables import users
 
 UNB = "2200000000001"
 BY = By(actor="user:ann", op_id="op", at_ms=1)
 ORDERS = st.sampled_from(["o1", "o2", "o3", "o4"])
-TABLES = [users, goods, batches, units, bindings, stock_history]
+TABLES = [users, goods, batches, units, bindings, stock_history, incidents, incident_events]
 
 
 class StockMachine(RuleBasedStateMachine):
