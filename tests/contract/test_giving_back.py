@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from contract.delivering_shop import CODES, Shop, a_shop
 from contract.order_book_steps import paid, told
@@ -21,6 +21,8 @@ from shoal.orders.given_back import GivingBack
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.notice_tables import incidents
 from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault
 from store_steps import Clock
@@ -39,6 +41,12 @@ async def back(shop: Shop, unit_id: int, **more: Any) -> tuple[int, ...]:
     giving = GivingBack(shop.database)
     values = {"reason": "shipped by hand", **more}
     return (await giving.give_back(shop.goods, unit_id, values.pop("when", by()), **values)).units
+
+
+async def _incidents_of_stock(shop: Shop) -> list[str]:
+    of_stock = incidents.c.subject.like("goods:%")
+    query = select(incidents.c.kind).where(incidents.c.closed_at_ms.is_(None), of_stock)
+    return await shop.database.read(lambda connection: list(connection.scalars(query)))
 
 
 async def refused(shop: Shop, unit_id: int, **more: Any) -> str:
@@ -99,9 +107,12 @@ async def test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_
     assert await states_of(shop.database, shop.goods.id) == {"free": 2, "out": 2}
     assert list(await back(shop, units[0], never_arrived=True)) == units
     assert await states_of(shop.database, shop.goods.id) == {"free": 4}
+    await GoodsStore(shop.database).change(shop.goods.id, {"low_at": 3}, by())
+    assert await _incidents_of_stock(shop) == []
     assert await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[0]}", "1")
     await shop.book.heed_outbox("shop", "o1")
     assert await states_of(shop.database, shop.goods.id) == {"free": 3, "doubted": 1}
+    assert await _incidents_of_stock(shop) == [IncidentKind.LOW_STOCK]
 
 
 @ONE_DATABASE
