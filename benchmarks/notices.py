@@ -90,7 +90,7 @@ class Night:
 
 
 def _owned(connection: Connection, names: list[str]) -> None:
-    """One owner of all shops, with a channel that tells of everything."""
+    """One owner of all shops, with a channel that tells about everything."""
     connection.execute(insert(users).values(id=1, username="bench", name_key="bench", password_hash="-"))
     row = {"owner_id": 1, "shard": 0, "generation": 1, "rev": 1}
     connection.execute(insert(accounts), [{"id": name, "unb": name, **row} for name in names])

@@ -124,7 +124,7 @@ async def _problem(world: World, call: Call) -> str:
         return "it changed something"
     hidden = [name for name in (MINE, THEIRS) if call.who.permission(name) is None]
     leaked = [name for name in hidden if f"canary of {name}".encode() in answered]
-    return f"it tells of {leaked}" if leaked else ""
+    return f"it tells about {leaked}" if leaked else ""
 
 
 async def test_f15_every_route_answers_everybody_as_the_table_says(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What cards, marks and pages tell of orders, over the real wire; and what makes nothing of itself."""
+"""What cards, marks and pages tell about orders, over the real wire; and what makes nothing of itself."""
 
 from __future__ import annotations
 

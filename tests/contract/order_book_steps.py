@@ -1,4 +1,4 @@
-"""Orders for the contract tests: a paid one, and what the site tells of it later."""
+"""Orders for the contract tests: a paid one, and what the site tells about it later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof that every incident is told, and at most twice: a program that tells of them is killed again and again.
+"""The proof that every incident is told, and at most twice: a program that tells about them is killed again and again.
 
     python -m tests.faults.prove_notices --kills 100 --incidents 1000 [--postgres] [--run LABEL] [--figures FILE]
 

@@ -1,4 +1,4 @@
-"""Kills a program that tells of incidents, again and again, and counts who was told how often."""
+"""Kills a program that tells about incidents, again and again, and counts who was told how often."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class _Run:
             self._engine.dispose()
 
     async def until_killed(self, incidents: int, seed: int, draw: Random) -> None:
-        """Let the program tell of so many incidents, and kill it some messages later."""
+        """Let the program tell about so many incidents, and kill it some messages later."""
         program = await self._started(incidents, seed)
         try:
             before = len(self._lines())
@@ -146,7 +146,7 @@ class _Run:
             await program.wait()
 
     async def to_the_end(self, incidents: int, seed: int) -> None:
-        """Let the program tell of everything."""
+        """Let the program tell about everything."""
         program = await self._started(incidents, seed)
         try:
             async with asyncio.timeout(PATIENCE + incidents):

@@ -1,4 +1,4 @@
-"""A program that opens incidents and tells of them until it is killed: ``DATA_DIR LEDGER INCIDENTS SEED URL``.
+"""A program that opens incidents and tells about them until it is killed: ``DATA_DIR LEDGER INCIDENTS SEED URL``.
 
 Its clock runs 60 times as fast as the wall's, so that a minute of grouping takes a second. The ledger gets a line for
 each incident whose opening was acknowledged, and a line for each message that the service got.

@@ -1,4 +1,4 @@
-"""A server that is killed while it tells of incidents tells each of them, and none three times."""
+"""A server that is killed while it tells about incidents tells each of them, and none three times."""
 
 from __future__ import annotations
 

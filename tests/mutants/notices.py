@@ -37,7 +37,7 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_TOLD}test_a_share_that_is_taken_back_ends_its_notices[sqlite]",
     ),
     one(
-        "without its last shop a channel tells of all",
+        "without its last shop a channel tells about all",
         "notices/subscriptions.py",
         "nothing=self.nothing or not left",
         "nothing=self.nothing",
@@ -45,7 +45,7 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_ROUTES}test_a_channel_tells_of_the_accounts_that_are_named_and_of_no_other",
     ),
     one(
-        "a channel of the older system tells of all before a shop is named",
+        "a channel of the older system tells about all before a shop is named",
         "api/routes/notification_channels.py",
         "tells_of=nothing",
         "tells_of=Subscription()",

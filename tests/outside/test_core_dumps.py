@@ -14,7 +14,7 @@ from shoal.rules.xlsx_worker import LENGTH_BYTES, WriteRequest, decode_answer, e
 
 pytestmark = [
     pytest.mark.outside,
-    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it in /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells about it in /proc"),
 ]
 
 _AS_ANY_USER = """

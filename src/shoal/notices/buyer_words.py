@@ -19,7 +19,7 @@ LONGEST: Final = 200
 
 
 def may_quote(told: Sequence[Told]) -> bool:
-    """Return whether a notice tells of one buyer who waits, and of nothing else."""
+    """Return whether a notice tells about one buyer who waits, and of nothing else."""
     return len(told) == 1 and told[0].kind is IncidentKind.BUYER_WAITS and told[0].phase is Phase.BEGIN
 
 

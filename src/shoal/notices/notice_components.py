@@ -60,7 +60,7 @@ class NoticeComponents:
 async def open_notices(
     storage: Opened, outbound: Outbound, authorization: Authorization, settings: Settings
 ) -> AsyncIterator[NoticeComponents]:
-    """Open the components for notices and webhooks, and start the loops that tell of incidents and post events.
+    """Open the components for notices and webhooks, and start the loops that tell about incidents and post events.
 
     Nothing listens and no process runs before the first message.
     """

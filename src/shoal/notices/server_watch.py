@@ -27,7 +27,7 @@ DISK_EVERY_MS: Final = 30_000
 
 class ServerWatch:
     """Looks at the server itself. A database that takes no writes can only be noted once it takes them again; ``alarm``
-    tells of it before."""
+    tells about it before."""
 
     def __init__(
         self,

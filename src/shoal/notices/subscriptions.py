@@ -1,4 +1,4 @@
-"""Of what channels tell, as rows. A channel without a row tells of nothing."""
+"""What channels tell about, as rows. A channel without a row tells about nothing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LISTS: Final = ("kinds", "accounts", "tags")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subscription:
-    """Of what a channel tells. An empty list does not limit; with all of them empty, it tells of everything.
+    """What a channel tells about. An empty list does not limit; with all of them empty, it tells about everything.
 
-    ``nothing``: it tells of nothing, whatever the lists say.
+    ``nothing``: it tells about nothing, whatever the lists say.
     """
 
     kinds: tuple[str, ...] = ()
@@ -41,17 +41,17 @@ class Subscription:
             raise InvalidInput("a list is long", code="subscription_too_long", limit=MOST_OF_A_LIST)
 
     def tells_of(self, account_id: str) -> bool:
-        """Return whether it tells of that account."""
+        """Return whether it tells about that account."""
         return not self.nothing and (account_id in self.accounts or not self.accounts)
 
     def with_account(self, account_id: str) -> Subscription:
-        """Return one that tells of that account too."""
+        """Return one that tells about that account too."""
         if self.tells_of(account_id):
             return self
         return replace(self, accounts=(*self.accounts, account_id), nothing=False)
 
     def without_account(self, account_id: str, every: Collection[str]) -> Subscription:
-        """Return one that does not tell of that account. ``every``: of which accounts one without a limit tells."""
+        """Return one that does not tell about that account. ``every``: of which accounts one without a limit tells."""
         left = tuple(one for one in self.accounts or tuple(every) if one != account_id)
         return replace(self, accounts=left, nothing=self.nothing or not left)
 

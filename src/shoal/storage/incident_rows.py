@@ -27,7 +27,7 @@ SERVER: Final = "server"
 REMIND_AFTER_MS: Final = 24 * 3_600_000
 """After which time those who were told of an incident are reminded of it, once."""
 KNOWN: Final = incidents.c.kind.in_(list(IncidentKind))
-"""The condition of incidents that this version can tell of, without those that a later version stored."""
+"""The condition of incidents that this version can tell about, without those that a later version stored."""
 
 _TURNED: Final = [incidents.c[name] for name in ("id", "kind", "detail", "account_id", "user_id", "turned_at_ms")]
 

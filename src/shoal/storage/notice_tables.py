@@ -78,7 +78,7 @@ subscriptions = Table(
     Index("ix_subscriptions_channel_id", "channel_id"),
     sqlite_autoincrement=True,
 )
-"""Of what a channel tells. Each column is a JSON list; an empty text does not limit. They are no rows of accounts: a
+"""What a channel tells about. Each column is a JSON list; an empty text does not limit. They are no rows of accounts: a
 removed account that took its row along would turn "only this one" into "all"."""
 
 incidents = Table(

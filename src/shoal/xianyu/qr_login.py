@@ -201,7 +201,7 @@ class QrLogin:
                     raise
 
     def _as_a_frame(self) -> dict[str, str]:
-        """Return what the login frame of a browser tells of itself with each question."""
+        """Return what the login frame of a browser tells about itself with each question."""
         return {
             "isIframe": "true",
             "documentReferer": f"{SITE}/",

@@ -43,7 +43,7 @@ def is_official(session_type: str, sender_id: str) -> bool:
 
 
 def is_in_a_persons_chat(session_type: str, sender_id: str) -> bool:
-    """Return whether a card stands in a chat with one person: only there does the site tell of an order's steps."""
+    """Return whether a card stands in a chat with one person: only there does the site tell about an order's steps."""
     return session_type in _PERSON_SESSIONS and not is_official(session_type, sender_id)
 
 
@@ -61,7 +61,7 @@ def who_speaks(
     """Return who says a message, by what its frame or its line of the history says about it.
 
     ``mark`` is ``msgArg1`` of ``extJson``, ``source_id`` that of ``bizTag``; both and ``session_type`` may be empty.
-    ``content_types``: what each place says; they differ, and one that tells of a card is enough. ``is_card``: its
+    ``content_types``: what each place says; they differ, and one that tells about a card is enough. ``is_card``: its
     content is a card. ``is_known_phrase``: its text is one of the site's own. ``needPush`` tells nothing: it is "false"
     on buyers' lines too.
     """

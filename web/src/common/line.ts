@@ -7,7 +7,7 @@ import { useSession } from './session'
 
 const RECENT = 40
 
-/** What is done with the accounts that the line tells of. */
+/** What is done with the accounts that the line tells about. */
 export interface Receiver {
   snapshot(accounts: Account[]): void
   batch(accounts: Account[], removed: string[]): void

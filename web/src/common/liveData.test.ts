@@ -70,7 +70,7 @@ test('it is loaded again when the line comes back, and not when it comes first',
   expect(questions).toHaveLength(2)
 })
 
-test('what the line tells of others loads nothing; several talks of its own load once', async () => {
+test('what the line tells about others loads nothing; several talks of its own load once', async () => {
   const { questions } = watched({ mine: (one) => one.account === 'shop', after: 100 })
   const line = useLine()
   for (const account of ['other', 'shop', 'shop']) {

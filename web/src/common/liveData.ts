@@ -6,7 +6,7 @@ import { useLine } from './line'
 import type { Talk } from './live'
 
 interface Options {
-  /** Whether something that the line tells of concerns the page, which is then loaded again. */
+  /** Whether something that the line tells about concerns the page, which is then loaded again. */
   mine?: (talk: Talk) => boolean
   /** How long after that, in milliseconds: events within this time cause no second load. */
   after?: number
@@ -15,7 +15,7 @@ interface Options {
 }
 
 /**
- * Load with `ask` and show the answer with `show`, again whenever the line was away or tells of something that is `mine`.
+ * Load with `ask` and show the answer with `show`, again whenever the line was away or tells about something that is `mine`.
  *
  * An answer that a newer question has overtaken is not shown. The first load is the caller's.
  */

@@ -2765,7 +2765,7 @@ export interface paths {
         put?: never;
         /**
          * Add a channel
-         * @description Add a channel. It tells of everything until `PUT /channels/{channel_id}/subscriptions` says of what.
+         * @description Add a channel. It tells about everything until `PUT /channels/{channel_id}/subscriptions` names what.
          *
          *     A service inside the server's network (ntfy or Gotify at home) needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
          */
@@ -2832,7 +2832,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List what your channels tell of
+         * List what your channels tell about
          * @description List of what each of the caller's channels tells.
          */
         get: operations["list_subscriptions"];
@@ -2852,12 +2852,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get what a channel tells of
+         * Get what a channel tells about
          * @description Return the kinds of incidents and the accounts of which the channel tells. An empty list does not limit.
          */
         get: operations["get_subscriptions"];
         /**
-         * Set what a channel tells of
+         * Set what a channel tells about
          * @description Set of what the channel tells: only these kinds, of these accounts. `tags` is empty: accounts have no tags yet.
          *
          *     Accounts must be the caller's or shared with the caller; when a share ends, the channel tells no more of it.
@@ -2885,7 +2885,7 @@ export interface paths {
         put?: never;
         /**
          * Add a channel (older system)
-         * @description Add a channel. It tells of nothing until `POST /message-notifications/{cid}` names an account.
+         * @description Add a channel. It tells about nothing until `POST /message-notifications/{cid}` names an account.
          *
          *     Types: dingtalk (ding_talk), feishu, lark, bark, email, webhook, wechat, telegram, and the other services of Shoal.
          *     qq takes a key of Qmsg: the older system sent to a QQ number by way of its author's server.
@@ -2933,8 +2933,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List which channels tell of your accounts
-         * @description List the caller's channels that tell of each account. One that tells of every account stands with each.
+         * List which channels tell about your accounts
+         * @description List the caller's channels that tell about each account. One that tells about every account stands with each.
          */
         get: operations["list_message_notifications"];
         put?: never;
@@ -2953,14 +2953,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List which channels tell of an account
-         * @description List the caller's channels that tell of an account.
+         * List which channels tell about an account
+         * @description List the caller's channels that tell about an account.
          */
         get: operations["list_message_notifications_of"];
         put?: never;
         /**
-         * Let a channel tell of an account, or not
-         * @description Let one of the caller's channels tell of an account, or no longer.
+         * Let a channel tell about an account, or not
+         * @description Let one of the caller's channels tell about an account, or no longer.
          */
         post: operations["set_message_notification"];
         delete?: never;
@@ -2980,8 +2980,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Let no channel tell of an account
-         * @description Let none of the caller's channels tell of an account any more.
+         * Let no channel tell about an account
+         * @description Let none of the caller's channels tell about an account any more.
          */
         delete: operations["remove_message_notifications_of"];
         options?: never;
@@ -3000,8 +3000,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Let a channel tell of an account no longer
-         * @description Let a channel tell of an account no longer. Its other accounts stay.
+         * Let a channel tell about an account no longer
+         * @description Let a channel tell about an account no longer. Its other accounts stay.
          */
         delete: operations["remove_message_notification"];
         options?: never;
@@ -7365,7 +7365,7 @@ export interface components {
         };
         /**
          * MessageNotificationBody
-         * @description Whether a channel tells of an account.
+         * @description Whether a channel tells about an account.
          * @example {
          *       "channel_id": 3,
          *       "enabled": true
@@ -7382,7 +7382,7 @@ export interface components {
         };
         /**
          * MessageNotificationShape
-         * @description One channel that tells of an account. ``enabled`` is always true: others are left out.
+         * @description One channel that tells about an account. ``enabled`` is always true: others are left out.
          * @example {
          *       "channel_config": "{\"webhook_url\": \"***\", \"secret\": \"***\"}",
          *       "channel_id": 3,
@@ -7408,7 +7408,7 @@ export interface components {
         };
         /**
          * MessageNotifications
-         * @description The channels that tell of each account, by its id; accounts without any are left out.
+         * @description The channels that tell about each account, by its id; accounts without any are left out.
          * @example {
          *       "my-shop": [
          *         {
@@ -10464,7 +10464,7 @@ export interface components {
         };
         /**
          * SubscriptionBody
-         * @description Of what a channel tells. An empty list does not limit; an incident must fit each list. ``tags`` is empty.
+         * @description What a channel tells about. An empty list does not limit; an incident must fit each list. ``tags`` is empty.
          * @example {
          *       "accounts": [
          *         "my-shop"
@@ -10517,7 +10517,7 @@ export interface components {
         };
         /**
          * SubscriptionShape
-         * @description Of what a channel tells. An empty list does not limit; with ``nothing`` it tells of nothing at all.
+         * @description What a channel tells about. An empty list does not limit; with ``nothing`` it tells about nothing at all.
          * @example {
          *       "accounts": [
          *         "my-shop"

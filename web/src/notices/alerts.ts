@@ -23,7 +23,7 @@ export function fresh(chats: Chat[], before: Set<string>): Chat[] {
 
 export const moments = (chats: Chat[]): Set<string> => new Set(chats.map(momentOf))
 
-/** Take it on to tell of these; those that another tab has taken on are left out. */
+/** Take it on to tell about these; those that another tab has taken on are left out. */
 export function takeOn(chats: Chat[]): Chat[] {
   let told: string[] = []
   try {

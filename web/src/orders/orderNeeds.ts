@@ -7,7 +7,7 @@ import { useLine } from '../common/line'
 
 const MOST = 20
 const SOON_MS = 1_000
-/** Messages come all the time; few of them tell of a payment. */
+/** Messages come all the time; few of them tell about a payment. */
 const LATER_MS = 5_000
 
 export const useOrderNeeds = defineStore('orderNeeds', () => {

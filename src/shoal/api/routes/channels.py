@@ -71,7 +71,7 @@ async def list_channels(server: TheServer, me: Me) -> ChannelList:
 
 @routes.post("/channels", summary="Add a channel", responses=problems(400, 401, 403, 409, 413, 422, 503))
 async def add_channel(body: ChannelBody, server: TheServer, me: Me, origin: Origin, response: Response) -> ChannelShape:
-    """Add a channel. It tells of everything until `PUT /channels/{channel_id}/subscriptions` says of what.
+    """Add a channel. It tells about everything until `PUT /channels/{channel_id}/subscriptions` names what.
 
     A service inside the server's network (ntfy or Gotify at home) needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
     """
@@ -139,14 +139,14 @@ async def test_channel(channel_id: ChannelId, server: TheServer, me: Me) -> Test
     return TestAnswer(sent=sent.outcome is Outcome.SENT, answer=sent.answer)
 
 
-@routes.get("/subscriptions", summary="List what your channels tell of", responses=problems(401, 403, 503))
+@routes.get("/subscriptions", summary="List what your channels tell about", responses=problems(401, 403, 503))
 async def list_subscriptions(server: TheServer, me: Me) -> SubscriptionList:
     """List of what each of the caller's channels tells."""
     found = await server.notices.channels.subscriptions(me.id)
     return SubscriptionList(items=[channel_subscription_shape(number, one) for number, one in found.items()])
 
 
-@routes.get("/channels/{channel_id}/subscriptions", summary="Get what a channel tells of", responses=_ONE)
+@routes.get("/channels/{channel_id}/subscriptions", summary="Get what a channel tells about", responses=_ONE)
 async def get_subscriptions(channel_id: ChannelId, server: TheServer, me: Me) -> SubscriptionShape:
     """Return the kinds of incidents and the accounts of which the channel tells. An empty list does not limit."""
     await server.notices.channels.get(me.id, channel_id)
@@ -155,7 +155,7 @@ async def get_subscriptions(channel_id: ChannelId, server: TheServer, me: Me) ->
 
 @routes.put(
     "/channels/{channel_id}/subscriptions",
-    summary="Set what a channel tells of",
+    summary="Set what a channel tells about",
     responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
 async def set_subscriptions(

@@ -55,7 +55,7 @@ async def list_notification_channels(server: TheServer, me: Me) -> list[Notifica
 async def add_notification_channel(
     body: NotificationChannelBody, server: TheServer, me: Me, origin: Origin
 ) -> NotificationChannelMade:
-    """Add a channel. It tells of nothing until `POST /message-notifications/{cid}` names an account.
+    """Add a channel. It tells about nothing until `POST /message-notifications/{cid}` names an account.
 
     Types: dingtalk (ding_talk), feishu, lark, bark, email, webhook, wechat, telegram, and the other services of Shoal.
     qq takes a key of Qmsg: the older system sent to a QQ number by way of its author's server.
@@ -98,9 +98,9 @@ async def remove_notification_channel(
     return NotificationSaid(msg="notification channel deleted")
 
 
-@routes.get("/message-notifications", summary="List which channels tell of your accounts", responses=_READ)
+@routes.get("/message-notifications", summary="List which channels tell about your accounts", responses=_READ)
 async def list_message_notifications(server: TheServer, me: Me) -> MessageNotifications:
-    """List the caller's channels that tell of each account. One that tells of every account stands with each."""
+    """List the caller's channels that tell about each account. One that tells about every account stands with each."""
     found: defaultdict[str, list[MessageNotificationShape]] = defaultdict(list)
     for channel, cids in await _telling(server, me):
         config = await _config(server, channel)
@@ -109,11 +109,11 @@ async def list_message_notifications(server: TheServer, me: Me) -> MessageNotifi
     return MessageNotifications(dict(found))
 
 
-@routes.get("/message-notifications/{cid}", summary="List which channels tell of an account", responses=_ONE)
+@routes.get("/message-notifications/{cid}", summary="List which channels tell about an account", responses=_ONE)
 async def list_message_notifications_of(
     cid: Cid, server: TheServer, me: Me, request: Request
 ) -> list[MessageNotificationShape]:
-    """List the caller's channels that tell of an account."""
+    """List the caller's channels that tell about an account."""
     _require(server, me, cid, request, "unknown_account/read")
     return [
         message_notification_shape(_id_of(channel, cid), channel, await _config(server, channel))
@@ -122,34 +122,34 @@ async def list_message_notifications_of(
     ]
 
 
-@routes.post("/message-notifications/{cid}", summary="Let a channel tell of an account, or not", responses=_CHANGE)
+@routes.post("/message-notifications/{cid}", summary="Let a channel tell about an account, or not", responses=_CHANGE)
 async def set_message_notification(
     cid: Cid, body: MessageNotificationBody, server: TheServer, me: Me, request: Request, origin: Origin
 ) -> NotificationSaid:
-    """Let one of the caller's channels tell of an account, or no longer."""
+    """Let one of the caller's channels tell about an account, or no longer."""
     _require(server, me, cid, request, "unknown_account/change")
     await _set(server, me, origin, await _mine(server, me, body.channel_id), cid, told=body.enabled)
     return NotificationSaid(msg="message notification set")
 
 
-@routes.delete("/message-notifications/account/{cid}", summary="Let no channel tell of an account", responses=_ONE)
+@routes.delete("/message-notifications/account/{cid}", summary="Let no channel tell about an account", responses=_ONE)
 async def remove_message_notifications_of(cid: Cid, server: TheServer, me: Me, origin: Origin) -> NotificationSaid:
-    """Let none of the caller's channels tell of an account any more."""
+    """Let none of the caller's channels tell about an account any more."""
     telling = [channel for channel, cids in await _telling(server, me) if cid in cids]
     if not telling:
-        raise InvalidInput("no channel tells of it", code="no_message_notification/account")
+        raise InvalidInput("no channel tells about it", code="no_message_notification/account")
     for channel in telling:
         await _set(server, me, origin, channel, cid, told=False)
     return NotificationSaid(msg="account notifications deleted")
 
 
 @routes.delete(
-    "/message-notifications/{notification_id}", summary="Let a channel tell of an account no longer", responses=_ONE
+    "/message-notifications/{notification_id}", summary="Let a channel tell about an account no longer", responses=_ONE
 )
 async def remove_message_notification(
     notification_id: NotificationId, server: TheServer, me: Me, origin: Origin
 ) -> NotificationSaid:
-    """Let a channel tell of an account no longer. Its other accounts stay."""
+    """Let a channel tell about an account no longer. Its other accounts stay."""
     for channel, cids in await _telling(server, me):
         for cid in cids:
             if _id_of(channel, cid) == notification_id:

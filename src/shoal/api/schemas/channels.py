@@ -71,7 +71,7 @@ class ChannelPatch(BaseModel):
 
 
 class SubscriptionBody(BaseModel):
-    """Of what a channel tells. An empty list does not limit; an incident must fit each list. ``tags`` is empty."""
+    """What a channel tells about. An empty list does not limit; an incident must fit each list. ``tags`` is empty."""
 
     model_config = body_example(kinds=["parked"], accounts=["my-shop"], tags=[])
     kinds: list[Text] = []
@@ -149,7 +149,7 @@ class TestAnswer(BaseModel):
 
 
 class SubscriptionShape(BaseModel):
-    """Of what a channel tells. An empty list does not limit; with ``nothing`` it tells of nothing at all."""
+    """What a channel tells about. An empty list does not limit; with ``nothing`` it tells about nothing at all."""
 
     model_config = example(**_SUBSCRIPTION)
     kinds: list[str]

@@ -70,7 +70,7 @@ class NotificationChannelMade(BaseModel):
 
 
 class MessageNotificationBody(BaseModel):
-    """Whether a channel tells of an account."""
+    """Whether a channel tells about an account."""
 
     model_config = _body(channel_id=3, enabled=True)
     channel_id: int = Field(ge=1, le=2**53)
@@ -78,7 +78,7 @@ class MessageNotificationBody(BaseModel):
 
 
 class MessageNotificationShape(BaseModel):
-    """One channel that tells of an account. ``enabled`` is always true: others are left out."""
+    """One channel that tells about an account. ``enabled`` is always true: others are left out."""
 
     model_config = example(**_TOLD)
     id: int
@@ -90,7 +90,7 @@ class MessageNotificationShape(BaseModel):
 
 
 class MessageNotifications(RootModel[dict[str, list[MessageNotificationShape]]]):
-    """The channels that tell of each account, by its id; accounts without any are left out."""
+    """The channels that tell about each account, by its id; accounts without any are left out."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"my-shop": [_TOLD]}]})
 
@@ -116,7 +116,7 @@ def notification_channel_shape(channel: Channel, config: str) -> NotificationCha
 
 
 def message_notification_shape(number: int, channel: Channel, config: str) -> MessageNotificationShape:
-    """Return as JSON that a channel tells of an account."""
+    """Return as JSON that a channel tells about an account."""
     return MessageNotificationShape(
         id=number,
         channel_id=channel.id,
