@@ -42,7 +42,8 @@ class Stream:
     async def _read(self) -> None:
         async for line in self._lines:
             if line.startswith("id: "):
-                self.came[line[4:]] = time.perf_counter()
+                # An id begins with the rev. What comes later with the same rev is another fact of that moment.
+                self.came.setdefault(line[4:].split(".")[0], time.perf_counter())
 
 
 @asynccontextmanager
@@ -77,7 +78,7 @@ async def told(target: Target, arguments: argparse.Namespace, *, path: str, even
 
         async def change(number: int) -> None:
             at = time.perf_counter()
-            body = {field: number // arguments.shops % 2 == 0}
+            body = {field: number // arguments.shops % 2 == 1}
             answer = (await http.put(path.format(f"bench-{number % arguments.shops}"), json=body)).json()
             sent[str(answer["rev"])] = at
 
