@@ -1,0 +1,1 @@
+"""Moving in from another system, backups, and the shop as a file."""
