@@ -78,7 +78,7 @@ async def told(target: Target, arguments: argparse.Namespace, *, path: str, even
 
         async def change(number: int) -> None:
             at = time.perf_counter()
-            body = {field: number // arguments.shops % 2 == 1}
+            body = {field: number // arguments.shops % 2 == 0}
             answer = (await http.put(path.format(f"bench-{number % arguments.shops}"), json=body)).json()
             sent[str(answer["rev"])] = at
 
