@@ -1,0 +1,49 @@
+"""Recognises what file of an old system came, by its content, and reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import InvalidInput
+from shoal.maintenance.moving import legacy, mysql_form
+from shoal.maintenance.moving.json_backup import read_json_backup
+from shoal.maintenance.moving.mysql_dump import read_mysql_dump
+from shoal.maintenance.moving.old_shop import OldShop
+from shoal.maintenance.moving.sqlite_file import MAGIC, read_sqlite
+from shoal.maintenance.moving.tables import OldTables
+
+_TABLES: Final = (*legacy.TABLES, *mysql_form.TABLES)
+_SQL_WORDS: Final = (b"insert into", b"create table")
+
+
+def read_old_file(path: Path, *, with_log: bool = False) -> OldShop:
+    """Return what a file of xianyu-auto-reply holds: its SQLite file, its JSON backup, or a dump of its MySQL database.
+
+    ``with_log``: a SQLite file's ``-wal`` file lies beside it. Raises ``InvalidInput`` for a file that is none of
+    these, or that cannot be read; its sentence says what to do.
+    """
+    tables = _tables(path, with_log=with_log)
+    if mysql_form.is_mysql_form(tables):
+        tables = mysql_form.as_sqlite_form(tables)
+    if not any(tables.has(name) for name in ("cookies", "keywords", "cards")):
+        raise InvalidInput("the file has none of the tables", code="moving_other_database")
+    return legacy.old_shop_of(tables)
+
+
+def _tables(path: Path, *, with_log: bool) -> OldTables:
+    try:
+        with path.open("rb") as file:
+            head = file.read(65_536)
+        if not head:
+            raise InvalidInput("the file is empty", code="moving_empty_file")
+        if head.startswith(MAGIC):
+            return read_sqlite(path, _TABLES, with_log=with_log)
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"the file cannot be read: {error}", code="moving_unreadable", why=error.strerror) from None
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return read_json_backup(data, legacy.TABLES)
+    if any(word in head.lower() for word in _SQL_WORDS) or any(word in data.lower() for word in _SQL_WORDS):
+        return read_mysql_dump(data.decode("utf-8", "replace"), _TABLES)
+    raise InvalidInput("the file is of no known kind", code="moving_unknown_file")

@@ -1,0 +1,233 @@
+"""What another system holds, in one form for every importer: plain values as they stood there, nothing checked.
+
+A reader turns a file of another system into an ``OldShop``. It leaves out nothing silently: what it cannot express, or
+cannot read, becomes an ``Oddity`` of the table and row where it stood. Whether a value can be used here is decided by
+the plan, not by a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class Source(StrEnum):
+    """The systems whose data can be moved in."""
+
+    LEGACY = "legacy"
+    """xianyu-auto-reply: its SQLite file, its JSON backup, or a dump of its MySQL database."""
+    AUTOAGENT = "autoagent"
+    """XianyuAutoAgent: its ``.env`` and its prompts."""
+    YDISKS = "ydisks"
+    """Ydisks-Xianyu-Helper: its database."""
+
+
+class Fate(StrEnum):
+    """What becomes of a row."""
+
+    TAKEN = "taken"
+    """It is here as it was there."""
+    CHANGED = "changed"
+    """It is here, but not all of it as it was there."""
+    SKIPPED = "skipped"
+    """It is not here."""
+    WAITING = "waiting"
+    """It is kept with the run, for a function that there is not yet."""
+    KNOWN = "known"
+    """It was here before, from an earlier run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Oddity:
+    """A row that is not simply taken. ``code`` names its sentence (``moving.odd.CODE``), which ``params`` complete.
+
+    ``row`` is what identifies the row in its table, as its owner would look for it: an id, or its number.
+    """
+
+    table: str
+    row: str
+    code: str
+    fate: Fate
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldUser:
+    """Someone who can sign in there. ``password_hash``: the hexadecimal SHA-256 of the password; empty if unknown."""
+
+    id: str
+    name: str
+    email: str = ""
+    password_hash: str = field(default="", repr=False)
+    active: bool = True
+    is_administrator: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldRule:
+    """A keyword and its answer. ``image``: an address, or a path below the uploads of that system."""
+
+    row: str
+    keyword: str
+    reply: str = ""
+    image: str = ""
+    item_id: str = ""
+    is_on: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldDefaultReply:
+    """The answer when no rule fires. ``said_to``: the chats that got it, when each gets it ``once`` only."""
+
+    text: str = ""
+    image: str = ""
+    is_on: bool = False
+    once: bool = False
+    said_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldItemReply:
+    """The answer for one item. Of several for one item the last one counts: ``changed_at`` orders them."""
+
+    row: str
+    item_id: str
+    text: str
+    changed_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldItem:
+    """An item on sale, as that system knew it. ``each_piece``: each piece of an order got a unit of its own."""
+
+    item_id: str
+    title: str = ""
+    each_piece: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldOrder:
+    """An order, in the words of that system: ``status`` is one of ``orders.order_status`` or unknown text."""
+
+    order_id: str
+    status: str = ""
+    item_id: str = ""
+    buyer_id: str = ""
+    spec_name: str = ""
+    spec_value: str = ""
+    quantity: str = ""
+    amount: str = ""
+    created_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldAi:
+    """Settings of answers by a model: they wait. Values as they stood there; they are kept sealed."""
+
+    is_on: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldAccount:
+    """One seller account with all that belongs to it. ``cookie`` is the text as it stood there."""
+
+    id: str
+    user_id: str = ""
+    cookie: str = field(default="", repr=False)
+    was_on: bool = True
+    auto_confirm: bool = False
+    remark: str = ""
+    pause_duration: int | None = None
+    rules: tuple[OldRule, ...] = ()
+    default_reply: OldDefaultReply | None = None
+    item_replies: tuple[OldItemReply, ...] = ()
+    items: tuple[OldItem, ...] = ()
+    orders: tuple[OldOrder, ...] = ()
+    ai: OldAi | None = None
+
+
+class CardKind(StrEnum):
+    """What a card sends."""
+
+    TEXT = "text"
+    DATA = "data"
+    """One line of ``content`` for each piece."""
+    IMAGE = "image"
+    API = "api"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldCard:
+    """Something that is sent for orders. ``created_at`` tells cards of two databases with one id apart.
+
+    ``content``: the text, the lines of a stock, the address of the picture, or the JSON of a call.
+    """
+
+    id: str
+    name: str
+    kind: CardKind
+    user_id: str = ""
+    content: str = field(default="", repr=False)
+    description: str = field(default="", repr=False)
+    is_on: bool = True
+    delay_seconds: int = 0
+    spec_name: str = ""
+    spec_value: str = ""
+    created_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldDeliveryRule:
+    """A card for the items whose title contains ``keyword``, for one item, or (both empty) for every item.
+
+    With an ``account_id`` it counts for that account, otherwise for all accounts of its user. The last fields are of
+    the rule itself: empty or ``None`` means those of its card.
+    """
+
+    row: str
+    card_id: str
+    keyword: str = ""
+    item_id: str = ""
+    account_id: str = ""
+    user_id: str = ""
+    count: int = 1
+    is_on: bool = True
+    spec_name: str = ""
+    spec_value: str = ""
+    delay_seconds: int | None = None
+    confirm: Literal["yes", "no"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldChannel:
+    """Where a user was told something. ``config`` is the JSON, or the address, as it stood there."""
+
+    id: str
+    name: str
+    kind: str
+    user_id: str = ""
+    config: str = field(default="", repr=False)
+    is_on: bool = True
+    account_ids: tuple[str, ...] = ()
+    created_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldShop:
+    """All that a file of another system holds. ``users`` is empty when that system has none: then all is the caller's.
+
+    ``oddities``: what the reader itself left out. ``waiting``: settings of the whole system that wait, such as prompts.
+    """
+
+    source: Source
+    version: str = ""
+    users: tuple[OldUser, ...] = ()
+    accounts: tuple[OldAccount, ...] = ()
+    cards: tuple[OldCard, ...] = ()
+    delivery_rules: tuple[OldDeliveryRule, ...] = ()
+    channels: tuple[OldChannel, ...] = ()
+    waiting: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    oddities: tuple[Oddity, ...] = ()

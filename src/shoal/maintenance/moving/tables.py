@@ -1,0 +1,77 @@
+"""The tables of an old system's file as plain rows, whatever the file is: SQLite, JSON or a dump of MySQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.maintenance.moving.old_shop import Fate, Oddity
+
+
+@dataclass(frozen=True, slots=True)
+class OldRow:
+    """One row: its number in the table, from 1 on, and its values by the names of the columns."""
+
+    number: int
+    values: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """Return a value as text; empty for NULL and for a column that the table lacks."""
+        value = self.values.get(name)
+        if value is None:
+            return ""
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        if isinstance(value, bool):
+            return str(int(value))
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))  # an id that went through a table of numbers
+        return str(value)
+
+    def stripped(self, name: str) -> str:
+        """Return a value as text without outer blanks."""
+        return self.text(name).strip()
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a boolean; ``default`` for NULL, for a column that the table lacks, and for what is none."""
+        said = self.stripped(name).lower()
+        if said in {"1", "true", "yes", "on"}:
+            return True
+        return False if said in {"0", "false", "no", "off"} else default
+
+    def number_of(self, name: str) -> int | None:
+        """Return a whole number; ``None`` for NULL, a missing column and for what is none."""
+        try:
+            return int(self.stripped(name))
+        except ValueError:
+            return None
+
+    def label(self, *names: str) -> str:
+        """Return what identifies the row: the first of these columns that has a value, else its number."""
+        return next((f"{name}={said}" for name in names if (said := self.stripped(name))), f"#{self.number}")
+
+
+class OldTables:
+    """Rows by table. A table that the file lacks has none. ``oddities``: rows that could not be read."""
+
+    def __init__(self, oddities: Iterable[Oddity] = ()) -> None:
+        self.rows: dict[str, list[OldRow]] = {}
+        self.oddities = list(oddities)
+
+    def of(self, name: str) -> list[OldRow]:
+        """Return the rows of a table, in their order."""
+        return self.rows.get(name, [])
+
+    def has(self, name: str) -> bool:
+        """Return whether the file has that table, be it empty."""
+        return name in self.rows
+
+    def add(self, name: str, columns: Sequence[str], values: Sequence[Any]) -> None:
+        """Add a row. One with another number of values than there are columns is an oddity."""
+        rows = self.rows.setdefault(name, [])
+        if len(values) != len(columns):
+            odd = Oddity(table=name, row=f"#{len(rows) + 1}", code="row_of_other_length", fate=Fate.SKIPPED)
+            self.oddities.append(odd)
+            return
+        rows.append(OldRow(len(rows) + 1, dict(zip(columns, values, strict=True))))
