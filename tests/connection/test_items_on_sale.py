@@ -32,10 +32,16 @@ async def test_the_items_on_sale_are_those_of_the_sites_list_read_page_by_page_o
     for _ in range(2):
         assert await lists.of(account) == {item.id: item.title for item in on_sale.values()}
     assert len(await shoal.sandbox.calls("xyh.item.list", unb)) == -(-len(on_sale) // 2)
+    assert lists.kept(account) == await lists.of(account)
     monkeypatch.setattr(item_lists, "KEPT_MS", 0)
+    assert await lists.of(account)
+    assert len(await shoal.sandbox.calls("xyh.item.list", unb)) == 2 * -(-len(on_sale) // 2), "it was asked again"
+    monkeypatch.setattr(item_lists, "MOST_KEPT", 1)
     await shoal.add("other", number=1)
     await lists.of(shoal.manager.account("other"))
-    assert lists._known.keys() == {"other"}, "a list that is no longer current takes no memory"
+    assert lists._known.keys() == {"other"}, "a list beyond the number that is kept takes no memory"
+    monkeypatch.setattr(item_lists, "SHOWN_MS", 0)
+    assert lists.kept(shoal.manager.account("other")) == {}, "a list that is too old is not shown"
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     assert await ItemLists(shoal.live_connections).of(account) is None
 

@@ -18,6 +18,10 @@ log = structlog.get_logger("shoal.orders")
 
 KEPT_MS = 60_000
 """How long a list counts as current."""
+SHOWN_MS = 86_400_000
+"""How long a list is shown to those who do not want the site to be asked."""
+MOST_KEPT = 100
+"""How many lists are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,22 @@ class ItemLists:
     async def of(self, account: Account) -> dict[str, str] | None:
         """Return the titles by item id; ``None`` when the account is not connected. Raise like ``items_on_sale``."""
         async with self._turns.setdefault(account.id, asyncio.Lock()):
-            self._forget_old()
             known = self._known.get(account.id)
-            if known is not None and known.number == account.unb:
+            if known is not None and known.number == account.unb and known.read_at_ms > steady_ms() - KEPT_MS:
                 return known.titles
             site = self.live_connections.site(account.id)
             if site is None:
                 return None
             titles = await items_on_sale(site, account.unb)
             self._known[account.id] = _List(account.unb, titles, steady_ms())
+            self._forget_old()
             return titles
+
+    def kept(self, account: Account) -> Mapping[str, str]:
+        """Return the titles by item id of the last list, without asking the site; empty when there is none."""
+        known = self._known.get(account.id)
+        is_shown = known is not None and known.number == account.unb and known.read_at_ms > steady_ms() - SHOWN_MS
+        return known.titles if known is not None and is_shown else {}
 
     async def soon(self, account: Account, *, seconds: float) -> Mapping[str, str]:
         """Return the titles by item id; empty when they are not known after so many seconds.
@@ -68,7 +78,9 @@ class ItemLists:
             log.info("items on sale not read", why=getattr(error, "code", type(error).__name__))
 
     def _forget_old(self) -> None:
-        """Drop the lists that are no longer current, also of accounts that are not asked about now."""
-        since = steady_ms() - KEPT_MS
-        for account_id in [name for name, known in self._known.items() if known.read_at_ms <= since]:
+        """Drop the lists that are not shown any more, and the oldest ones of too many."""
+        since = steady_ms() - SHOWN_MS
+        newest = sorted(self._known.items(), key=lambda known: -known[1].read_at_ms)[:MOST_KEPT]
+        kept = {account_id: known for account_id, known in newest if known.read_at_ms > since}
+        for account_id in self._known.keys() - kept.keys():
             del self._known[account_id]

@@ -21,6 +21,7 @@ from shoal.errors import ShoalError
 from shoal.language.choice import Language
 from shoal.orders.delivery_check import Checked, ItemOnSale, ShopObstacle, check_items, check_purchase
 from shoal.orders.explain_order import Obstacle, messages_of
+from shoal.orders.known_items import named_items
 from shoal.orders.sold_specs import sold_specs
 from shoal.rules.rule import Part
 
@@ -96,7 +97,7 @@ async def check_deliveries(account: ReadAccount, server: TheServer, language: Th
     """
     titles = await _on_sale(server, account)
     sold = await server.database.read(lambda connection: sold_specs(connection, account.id))
-    known = titles if titles is not None else dict.fromkeys(sorted({*sold, *_named(account)}), "")
+    known = titles if titles is not None else dict.fromkeys(sorted({*sold, *named_items(account)}), "")
     items = [
         ItemOnSale(item_id=item_id, title=title or None, specs=sold.get(item_id, frozenset()))
         for item_id, title in known.items()
@@ -144,10 +145,6 @@ async def _on_sale(server: Server, account: Account) -> dict[str, str] | None:
     except ShoalError as error:
         log.info("items on sale not read", account=account.id, why=error.code)
         return None
-
-
-def _named(account: Account) -> set[str]:
-    return {rule.item_id for rule in account.deliveries if rule.item_id} | {item.item_id for item in account.items}
 
 
 def _line(account: Account, line: Checked, language: Language) -> CheckedItem:

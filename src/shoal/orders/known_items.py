@@ -1,0 +1,41 @@
+"""The items that are known of a shop: those on sale, those that its settings and rules name, and those it sold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoal.accounts.account import Account
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownItem:
+    """One item. ``title`` is empty when the site's list was not read. ``has_specs``: rules or orders name a spec."""
+
+    item_id: str
+    title: str
+    has_specs: bool
+
+
+def known_items(account: Account, titles: Mapping[str, str], sold: Mapping[str, frozenset[str]]) -> list[KnownItem]:
+    """Return the items on sale in the site's order, then the others by id.
+
+    Args:
+        titles: of the items on sale, by id; empty when they are not known.
+        sold: the specs in which each item was sold.
+    """
+    others = sorted({*sold, *named_items(account)} - titles.keys())
+    with_specs = {rule.item_id for rule in account.deliveries if rule.spec}
+    return [
+        KnownItem(
+            item_id=item_id,
+            title=titles.get(item_id, ""),
+            has_specs=item_id in with_specs or bool(sold.get(item_id)),
+        )
+        for item_id in (*titles, *others)
+    ]
+
+
+def named_items(account: Account) -> set[str]:
+    """Return the ids of the items that the account's delivery rules and settings name."""
+    return {rule.item_id for rule in account.deliveries if rule.item_id} | {item.item_id for item in account.items}
