@@ -28,9 +28,11 @@ REFUSALS = {code for _, code in REFUSED.values()}
 NAMES: dict[str, str] = {
     "batch_id": "999", "channel_id": "999",
     "chat": "59000001", "goods_id": "999", "card_id": "999", "card_rule_id": "999", "index": "0",
-    "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
+    "invitation_id": "x", "item_id": "700000000001", "key": "x", "log_id": "999",
+    "login_id": "x",
     "message_id": "x", "notification_id": "999", "number": "1",
-    "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
+    "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "record_id": "1", "rule_id": "x", "session_id": "x",
+    "table_name": "users", "token_id": "999",
     "unit_id": "999", "user_id": "999", "username": "not-there", "webhook_id": "999",
 }  # fmt: skip
 """What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
@@ -75,6 +77,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("DELETE", "/item-reply/batch"): Recipe(
         body=lambda cid: {"items": [{"cookie_id": cid, "item_id": "1"}]}, headers={}
     ),
+    **{
+        ("POST", path): Recipe(body=lambda cid: {"cookie_id": cid})
+        for path in ("/items/get-all-from-account", "/items/get-by-page")
+    },
     ("GET", "/history"): Recipe(query=_named, outcome=_of_a_list),
     ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
     **{
@@ -94,6 +100,7 @@ BODIES: dict[tuple[str, str], Any] = {
 
 _FILES = {
     "/pictures": ("image", a_png()),
+    "/upload-image": ("image", a_png()),
     "/rules-file": ("file", b'{"rules":[]}'),
     "/keywords-import/{cid}": ("file", b"x"),
     "/cookies/{cid}/deliveries/file": ("file", b"x"),

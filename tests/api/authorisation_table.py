@@ -46,6 +46,14 @@ GET /health/ready
 GET /docs
 GET /static/uploads/images/{name}
 GET /
+GET /admin
+GET /login.html
+GET /register.html
+GET /registration-status
+GET /login-info-status
+POST /generate-captcha
+POST /verify-captcha
+POST /send-verification-code
 GET /console
 GET /console/{path:path}
 GET /help
@@ -116,6 +124,21 @@ POST /system/keys/rotate
 POST /system/backups
 POST /system/keys/forget
 POST /system/reload-cache
+GET /admin/users
+DELETE /admin/users/{user_id}
+GET /admin/cookies
+GET /admin/stats
+GET /admin/data/{table_name}
+DELETE /admin/data/{table_name}
+DELETE /admin/data/{table_name}/{record_id}
+GET /admin/logs
+GET /admin/log-files
+GET /admin/logs/export
+GET /admin/risk-control-logs
+GET /risk-control-logs
+DELETE /risk-control-logs/{log_id}
+PUT /registration-settings
+PUT /login-info-settings
 GET /seller-numbers
 DELETE /seller-numbers/{number}
 
@@ -131,6 +154,26 @@ GET /events
 GET /system/locks
 GET /system/status
 GET /logs
+GET /logs/stats
+POST /logs/clear
+GET /items
+DELETE /items/batch
+PUT /items/{cid}/{item_id}
+DELETE /items/{cid}/{item_id}
+POST /items/search
+POST /items/search_multiple
+GET /ai-reply-settings
+PUT /ai-reply-settings/{cid}
+POST /ai-reply-test/{cid}
+GET /system-settings
+PUT /system-settings/{key}
+GET /user-settings
+GET /user-settings/{key}
+PUT /user-settings/{key}
+POST /password-login
+GET /password-login/check/{session_id}
+POST /qr-login/refresh-cookies
+GET /debug/keywords-table-info
 
 ## reads goods of one's own             u      y   y   y   y   y   y   y   y   y   y   y   y   t   y
 GET /goods
@@ -173,6 +216,7 @@ POST /rules-file
 
 ## a picture for a reply                u      y   y   y   y   r   r   y   y   r   y   y   y   y   y
 POST /pictures
+POST /upload-image
 
 ## QR logins of one's own               u      y   y   y   y   y   y   y   y   r   r   r   y   y   y
 GET /qr-logins
@@ -208,6 +252,14 @@ GET /cookies/{cid}/items/{item_id}
 GET /default-replies/{cid} *
 GET /itemReplays/cookie/{cid} *
 GET /item-reply/{cid}/{item_id} *
+GET /items/{cid} *
+GET /items/cookie/{cid} *
+GET /items/{cid}/{item_id} *
+POST /items/get-all-from-account *
+POST /items/get-by-page *
+GET /ai-reply-settings/{cid} *
+GET /qr-login/cooldown-status/{cid} *
+POST /qr-login/reset-cooldown/{cid} *
 GET /keywords/{cid} *
 GET /keywords-with-item-id/{cid} *
 GET /keywords-with-type/{cid}
@@ -248,6 +300,7 @@ PUT /cookies/{cid}/status *
 POST /cookies/{cid}/resume
 PUT /cookies/{cid}/auto-confirm *
 PUT /items/{cid}/{item_id}/multi-quantity-delivery *
+PUT /items/{cid}/{item_id}/multi-spec *
 PUT /cookies/{cid}/remark *
 PUT /cookies/{cid}/pause-duration *
 PATCH /cookies/{cid}/settings

@@ -87,6 +87,7 @@ def test_every_operation_but_the_open_ones_asks_for_a_token(document: dict[str, 
         *("login", "register", "get_health", "get_live", "get_ready"),
         *("open_console_session", "close_console_session"),
         *("look_at_link", "join"),
+        *("get_registration_status", "get_login_info_status"),
     }
 
 

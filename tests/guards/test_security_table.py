@@ -194,7 +194,7 @@ def test_every_address_that_is_configured_stands_on_the_page() -> None:
     assert {name for name in Settings.model_fields if name.endswith("_url") and f"`{name}`" not in _page()} == set()
 
 
-ABOUT_THE_SERVER = re.compile(r"^\| ((?:`[A-Z]+ /(?:health|system)[^|]*)) \| ([^|]+) \|", re.MULTILINE)
+ABOUT_THE_SERVER = re.compile(r"^\| ((?:`[A-Z]+ /(?:health|system/)[^|]*)) \| ([^|]+) \|", re.MULTILINE)
 CALLERS = {
     Asks.NOTHING: "anyone",
     Asks.PERMISSION: "signed-in users, also by token",
@@ -212,7 +212,7 @@ def test_f10_the_page_says_of_every_route_about_the_server_itself_who_may_call_i
         f"{method} {route.path}": CALLERS[rule.asks]
         for routes in _ROUTES
         for route in routes.routes
-        if isinstance(route, APIRoute) and route.path.startswith(("/system", "/health"))
+        if isinstance(route, APIRoute) and route.path.startswith(("/system/", "/health"))
         for method in route.methods or ()
         if (rule := rule_of(route)) is not None
     }

@@ -21,8 +21,11 @@ _HEADERS: Final = page_headers()
 
 
 @routes.get("/")
+@routes.get("/admin")
+@routes.get("/login.html")
+@routes.get("/register.html")
 async def front_door() -> RedirectResponse:
-    """Redirect an address without a path to the console."""
+    """Redirect an address without a path, and those of the older system's pages, to the console."""
     return RedirectResponse("/console/", headers={"Cache-Control": ASK_AGAIN})
 
 

@@ -53,6 +53,13 @@ class GoodsStore:
         rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_goods(row) for row in rows]
 
+    async def counts_by_owner(self) -> dict[int, tuple[int, int]]:
+        """Return how many goods each owner has, and how many of them are active."""
+        active = func.sum(case((goods.c.active, 1), else_=0))
+        query = select(goods.c.owner_id, func.count(), active).group_by(goods.c.owner_id)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {int(owner_id): (int(total), int(count)) for owner_id, total, count in rows}
+
     async def stock(self, goods_ids: Iterable[int]) -> dict[int, Stock]:
         """Return what is known of these goods for a decision; those that do not exist are left out."""
         wanted = sorted(set(goods_ids))

@@ -25,6 +25,7 @@ from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import (
     activity,
+    ai_reply_settings,
     audit_log,
     auth,
     backups,
@@ -41,6 +42,7 @@ from shoal.api.routes import (
     delivery_rules,
     diagnosis,
     events,
+    gone,
     goods,
     health,
     history,
@@ -50,10 +52,13 @@ from shoal.api.routes import (
     items,
     keys,
     keywords,
+    known_items,
     logs,
     me,
     messages,
     notification_channels,
+    old_administration,
+    old_settings,
     ops,
     orders,
     pictures,
@@ -63,6 +68,7 @@ from shoal.api.routes import (
     reload,
     reply_hook,
     restock,
+    risk_control_logs,
     rule_lists,
     rules,
     seller_numbers,
@@ -109,8 +115,9 @@ _ROUTES = [
         delivery_files,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        notification_channels, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins,
-        live, console, help_pages,
+        notification_channels, known_items, ai_reply_settings, old_administration, old_settings, risk_control_logs,
+        gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
+        help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""

@@ -208,7 +208,8 @@ def _who_may(
     return who_may
 
 
-WhoReads = Annotated[Principal, Depends(_who_may(Permission.READ))]
+who_reads = _who_may(Permission.READ)
+WhoReads = Annotated[Principal, Depends(who_reads)]
 """For lists of what the caller may see."""
 who_replies = _who_may(Permission.REPLY)
 who_operates = _who_may(Permission.OPERATE)

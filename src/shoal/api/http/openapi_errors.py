@@ -55,6 +55,7 @@ _SENTENCES = {
     403: "Not allowed, or the caller has no access to the account",
     404: "Not found, or the caller has no access to it",
     409: "The request conflicts with the current state",
+    410: "Shoal does not do this; `detail` says what to use",
     412: "If-Match does not match; `current` has the current values",
     413: "The body is too large",
     422: "The request has the wrong format, or a value that is not allowed",

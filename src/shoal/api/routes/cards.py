@@ -21,6 +21,7 @@ from shoal.api.schemas.cards import (
     CardPictureSet,
     CardShape,
     EachPieceBody,
+    EachSpecBody,
     Made,
     Said,
     card_shape,
@@ -133,6 +134,14 @@ async def serve_each_piece(body: EachPieceBody, _: AccountToChange) -> Said:
     if not body.multi_quantity_delivery:
         raise InvalidInput("each piece is served", code="each_piece_is_served")
     return Said(message="商品多数量发货状态已开启")
+
+
+@routes.put("/items/{cid}/{item_id}/multi-spec", summary="Heed the spec of an order", responses=CHANGING)
+async def heed_each_spec(body: EachSpecBody, _: AccountToChange) -> Said:
+    """Say that rules for a spec are heeded. They always are: the switch of the older system cannot be off."""
+    if not body.is_multi_spec:
+        raise InvalidInput("each spec is heeded", code="each_spec_is_heeded")
+    return Said(message="商品多规格状态已开启")
 
 
 async def _change(server: Server, goods: Goods, body: CardBody, by: By, caller: Caller) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Literal
@@ -9,8 +10,8 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import BaseModel
 
-from shoal.api.http.caller import TheServer, WhoReads
-from shoal.api.http.openapi_errors import READING
+from shoal.api.http.caller import Administrator, TheServer, WhoReads
+from shoal.api.http.openapi_errors import READING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
@@ -47,17 +48,61 @@ class LogsAnswer(BaseModel):
     logs: list[LogLineShape]
 
 
+class LogFigures(BaseModel):
+    """How many lines there are, by level and by logger. There is no file: the log goes to standard error."""
+
+    total_logs: int
+    level_counts: dict[str, int]
+    source_counts: dict[str, int]
+    max_capacity: int = MOST_LINES
+    log_file: str = ""
+
+
+class LogStatsAnswer(BaseModel):
+    """Figures of the lines that `GET /logs` lists for the caller."""
+
+    model_config = example(
+        success=True, stats={
+            "total_logs": 12, "level_counts": {"INFO": 11, "ERROR": 1}, "source_counts": {"shoal.tasks": 12},
+            "max_capacity": MOST_LINES, "log_file": "",
+        },
+    )  # fmt: skip
+    success: Literal[True] = True
+    stats: LogFigures
+
+
+class TextLogsAnswer(BaseModel):
+    """The newest lines as text, oldest first."""
+
+    model_config = example(
+        logs=["2026-01-02T03:04:05.000Z | INFO | shoal.tasks:_move:120 - account state account=my-shop state=running"],
+        log_file="", total_lines=1, success=True,
+    )  # fmt: skip
+    logs: list[str]
+    log_file: str = ""
+    total_lines: int
+    success: Literal[True] = True
+
+
+class LogFilesAnswer(BaseModel):
+    """No files: the log goes to standard error."""
+
+    model_config = example(success=True, files=[])
+    success: Literal[True] = True
+    files: list[str]
+
+
+Lines = Annotated[int, Query(ge=1, le=MOST_LINES, description="Maximum number of lines; the newest are returned.")]
+OfLevel = Annotated[str | None, Query(max_length=20, description="Only lines of this level.", examples=["ERROR"])]
+
+
 @routes.get("/logs", summary="List the newest log lines", responses=READING)
 async def get_logs(
     server: TheServer,
     who: WhoReads,
     *,
-    lines: Annotated[
-        int, Query(ge=1, le=MOST_LINES, description="Maximum number of lines; the newest are returned.")
-    ] = 200,
-    level: Annotated[
-        str | None, Query(max_length=20, description="Only lines of this level.", examples=["ERROR"])
-    ] = None,
+    lines: Lines = 200,
+    level: OfLevel = None,
     source: Annotated[
         str | None, Query(max_length=200, description="Only lines whose source contains this text.", examples=["tasks"])
     ] = None,
@@ -68,13 +113,49 @@ async def get_logs(
     `message` is `***`. Other users do not see such a line, even if the account is shared with them. Cookies, tokens and
     passwords are removed from every line before it is stored. The newest 2000 lines are kept until the process ends.
     """
+    return LogsAnswer(logs=_shown(server, who, lines, level=level, source=source))
+
+
+@routes.get("/logs/stats", summary="Count the newest log lines (older system)", responses=READING)
+async def get_log_stats(server: TheServer, who: WhoReads) -> LogStatsAnswer:
+    """Count the lines that `GET /logs` lists for the caller, by level and by logger."""
+    everything = _administers(who)
+    seen = [line for line in NEWEST if everything or (line.accounts and _are_own(server, who, line))]
+    figures = LogFigures(
+        total_logs=len(seen),
+        level_counts=dict(Counter(line.level.upper() for line in seen)),
+        source_counts=dict(Counter(line.source for line in seen)),
+    )
+    return LogStatsAnswer(stats=figures)
+
+
+@routes.get("/admin/logs", summary="List log lines as text (older system)", responses=problems(401, 403, 422, 503))
+async def get_text_logs(
+    server: TheServer, me: Administrator, *, lines: Lines = 100, level: OfLevel = None
+) -> TextLogsAnswer:
+    """List the newest lines as `GET /logs` does, each as one text."""
+    found = _shown(server, Principal(user=me), lines, level=level)
+    texts = [f"{one.timestamp} | {one.level} | {one.source}:{one.function}:{one.line} - {one.message}" for one in found]
+    return TextLogsAnswer(logs=texts, total_lines=len(texts))
+
+
+@routes.get("/admin/log-files", summary="List log files (older system)", responses=problems(401, 403, 503))
+async def list_log_files(_: Administrator) -> LogFilesAnswer:
+    """List no files: the log goes to standard error, and the system keeps it."""
+    return LogFilesAnswer(files=[])
+
+
+def _shown(
+    server: Server, who: Principal, most: int, *, level: str | None = None, source: str | None = None
+) -> list[LogLineShape]:
+    """Return the newest lines for the caller, oldest first."""
     wanted = (
         found
         for found in reversed(list(NEWEST))
         if (not level or found.level.casefold() == level.casefold()) and (not source or source in found.source)
     )
     shown = _to_the_administrator(server, who, wanted) if _administers(who) else _to_the_owner(server, who, wanted)
-    return LogsAnswer(logs=list(islice(shown, lines))[::-1])
+    return list(islice(shown, most))[::-1]
 
 
 def _administers(who: Principal) -> bool:

@@ -39,6 +39,16 @@ class PictureKept(BaseModel):
     height: int
 
 
+class PictureUploaded(BaseModel):
+    """The address of the stored picture."""
+
+    model_config = example(
+        message="图片上传成功", image_url="/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png"
+    )
+    message: str = "图片上传成功"
+    image_url: str
+
+
 @routes.post(
     "/pictures",
     summary="Upload a picture",
@@ -56,6 +66,20 @@ async def keep_picture(
     data = await image.read()
     size = measure(data)
     return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)
+
+
+@routes.post(
+    "/upload-image",
+    summary="Upload a picture (older system)",
+    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
+)
+async def upload_image(
+    server: TheServer,
+    who: Annotated[Principal, Depends(who_replies)],
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF file.")],
+) -> PictureUploaded:
+    """Store a picture as `POST /pictures`."""
+    return PictureUploaded(image_url=(await keep_picture(server, who, image)).image_url)
 
 
 @routes.get(URL_PREFIX + "{name}", dependencies=[ANYBODY], include_in_schema=False)

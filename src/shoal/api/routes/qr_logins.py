@@ -8,8 +8,17 @@ import segno
 from fastapi import Header, Path
 from pydantic import BaseModel
 
-from shoal.api.http.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of, most_shops
-from shoal.api.http.openapi_errors import problems
+from shoal.api.http.caller import (
+    AccountToRead,
+    Origin,
+    TheServer,
+    WhoAddsNamed,
+    WhoAddsShops,
+    WhoManages,
+    actor_of,
+    most_shops,
+)
+from shoal.api.http.openapi_errors import READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_all_shops, require_own
@@ -30,6 +39,7 @@ routes = Routes(tags=["QR login"])
 LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]
 AcceptLanguage = Annotated[str | None, Header()]
 _BORDER_MODULES = 4
+_NO_COOLDOWN = "没有冷却时间"
 
 
 class QrLoginAnswer(BaseModel):
@@ -86,6 +96,32 @@ class OldQrStatus(BaseModel):
     message: str = ""
     account_info: dict[str, Any] = {}
     verification_url: str = ""
+
+
+class OldCooldown(BaseModel):
+    """How long an account waits after a QR login in the older system. It never waits here."""
+
+    model_config = example(
+        success=True, cookie_id="my-shop", remaining_time=0, cooldown_duration=0, last_refresh_time=0,
+        is_in_cooldown=False, message=_NO_COOLDOWN,
+    )  # fmt: skip
+    success: bool = True
+    cookie_id: str
+    remaining_time: int = 0
+    cooldown_duration: int = 0
+    last_refresh_time: int = 0
+    is_in_cooldown: bool = False
+    message: str = _NO_COOLDOWN
+
+
+class OldCooldownReset(BaseModel):
+    """There was nothing to wait for."""
+
+    model_config = example(success=True, message=_NO_COOLDOWN, cookie_id="my-shop", previous_remaining_time=0)
+    success: bool = True
+    message: str = _NO_COOLDOWN
+    cookie_id: str
+    previous_remaining_time: int = 0
 
 
 @routes.post("/qr-logins", summary="Start a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
@@ -187,6 +223,22 @@ async def check_qr_code(
         account_info=account,
         verification_url=server.manager.site_pages.split(found.action_url)[0],
     )
+
+
+@routes.get(
+    "/qr-login/cooldown-status/{cid}", summary="Get the wait after a QR login (old path)", responses=READING_COMPAT
+)
+async def get_qr_cooldown(account: AccountToRead) -> OldCooldown:
+    """Return that the account does not wait: a QR login stores its cookie at once."""
+    return OldCooldown(cookie_id=account.id)
+
+
+@routes.post(
+    "/qr-login/reset-cooldown/{cid}", summary="End the wait after a QR login (old path)", responses=READING_COMPAT
+)
+async def reset_qr_cooldown(account: AccountToRead) -> OldCooldownReset:
+    """Say that there was nothing to wait for. Nothing is changed."""
+    return OldCooldownReset(cookie_id=account.id)
 
 
 _OLD_WORDS = {

@@ -115,11 +115,7 @@ async def delete_user(
         user = await server.users.check_may_leave(user_id)
         shops = server.user_removal.shops_of(user_id)
     else:
-        user, shops = await server.user_removal.begin(user_id, Caller(actor=actor_of(me), origin=origin))
-        await _note(server, AuditEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
-        server.authorization.forget_user(user_id)
-        for login in server.qr_logins.of(user_id):
-            await server.qr_logins.cancel(user_id, login.id)
+        user, shops = await remove_user(server, me, user_id, origin)
     gone = not dry_run and await server.user_removal.gone(user_id, within_seconds=server.settings.stop_wait_seconds)
     return RemovalAnswer(
         id=user_id, username=user.username, shops=shops, removed=gone, leaving=not gone and not dry_run
@@ -162,6 +158,16 @@ async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, ori
     await server.sessions.end_all(user_id)
     await _note(server, AuditEvent.TOTP_OFF, me, user_id, origin)
     return user_body(replace(user, has_totp=False), _shops(server))
+
+
+async def remove_user(server: Server, me: User, user_id: int, origin: str) -> tuple[User, list[str]]:
+    """Begin to remove a user; return the user and the ids of their accounts. Raise as ``UserRemoval.begin``."""
+    user, shops = await server.user_removal.begin(user_id, Caller(actor=actor_of(me), origin=origin))
+    await _note(server, AuditEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
+    server.authorization.forget_user(user_id)
+    for login in server.qr_logins.of(user_id):
+        await server.qr_logins.cancel(user_id, login.id)
+    return user, shops
 
 
 async def _note(server: Server, kind: AuditEvent, me: User, user_id: int, origin: str, **facts: Any) -> None:

@@ -140,6 +140,13 @@ class EachPieceBody(BaseModel):
     multi_quantity_delivery: bool = False
 
 
+class EachSpecBody(BaseModel):
+    """Whether delivery rules for a spec are heeded. They always are."""
+
+    model_config = _body(is_multi_spec=True)
+    is_multi_spec: bool = False
+
+
 def card_shape(goods: Goods, card: Card, *, free: int, supplier: Supplier | None) -> CardShape:
     """Return a card as JSON."""
     kind = type_of(goods)

@@ -1,0 +1,162 @@
+"""The items that are known of shops, as scripts for the older system ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated
+
+from fastapi import Path, Request
+from sqlalchemy import Connection
+
+from shoal.accounts.account import Account
+from shoal.api.http.caller import AccountToRead, TheServer, WhoReads, WhoReadsNamed
+from shoal.api.http.openapi_errors import READING, READING_COMPAT, problems
+from shoal.api.http.problems import problem_of
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.known_items import (
+    NO_TITLE,
+    AccountOfItemsBody,
+    ItemPageAnswer,
+    ItemPageBody,
+    ItemsAsked,
+    KnownItemAnswer,
+    KnownItems,
+    ShortItem,
+    ShortItems,
+    known_item_shape,
+)
+from shoal.api.schemas.rules import TheLanguage
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission
+from shoal.errors import InvalidInput, ShoalError
+from shoal.language.choice import Language
+from shoal.messages.manual_sending import NotConnected
+from shoal.orders.known_items import KnownItem, known_items
+from shoal.orders.sold_specs import sold_specs
+from shoal.xianyu.items_on_sale import PAGE_SIZE
+
+routes = Routes(tags=["items"])
+
+ItemId = Annotated[str, Path(description="The item's id on the site.", examples=["700000000001"])]
+SITE_SECONDS = 3.0
+"""How long a list of one account waits for the site. The site is asked at most once a minute."""
+_READ_AT_ONCE = 100
+"""Of how many accounts the sold items are read in one turn of the database."""
+_ASKING = problems(400, 401, 403, 413, 422, 503)
+
+
+@routes.get("/items", summary="List known items (older system)", responses=READING)
+async def list_known_items(server: TheServer, who: WhoReads) -> KnownItems:
+    """List the items of the caller's accounts: those with settings or delivery rules, those sold, and those of the
+    site's list where it was asked for within a day. The site is not asked.
+    """
+    mine = server.authorization.accounts_of(who)
+    titles = {account.id: server.item_lists.kept(account) for account in mine}
+    found = await _known(server, titles, mine)
+    return KnownItems(items=[known_item_shape(account_id, item) for account_id, items in found for item in items])
+
+
+@routes.get("/items/cookie/{cid}", summary="List an account's known items (older system)", responses=READING_COMPAT)
+async def list_known_items_of(account: AccountToRead, server: TheServer) -> KnownItems:
+    """List the items of one account: those on sale, asked of the site at most once a minute, and the others known."""
+    return KnownItems(items=[known_item_shape(account.id, item) for item in await _of(server, account)])
+
+
+@routes.get("/items/{cid}", summary="List an account's items to choose from", responses=READING_COMPAT)
+async def list_items_to_choose(account: AccountToRead, server: TheServer) -> ShortItems:
+    """List the items of one account as `GET /items/cookie/{cid}`, with their titles only."""
+    items = [ShortItem(item_id=one.item_id, item_title=one.title or NO_TITLE) for one in await _of(server, account)]
+    return ShortItems(items=items, count=len(items))
+
+
+@routes.get(
+    "/items/{cid}/{item_id}",
+    summary="Get a known item (older system)",
+    responses={**READING_COMPAT, **problems(404)},
+)
+async def get_known_item(item_id: ItemId, account: AccountToRead, server: TheServer) -> KnownItemAnswer:
+    """Return one item of the account's list."""
+    found = next((item for item in await _of(server, account) if item.item_id == item_id), None)
+    if found is None:
+        raise InvalidInput("nothing is known of that item", code="unknown_item/old")
+    return KnownItemAnswer(item=known_item_shape(account.id, found))
+
+
+@routes.post("/items/get-all-from-account", summary="Ask the site for all items (older system)", responses=_ASKING)
+async def ask_for_all_items(
+    body: AccountOfItemsBody, server: TheServer, who: WhoReadsNamed, request: Request, language: TheLanguage
+) -> ItemsAsked:
+    """Read the site's list of the items on sale, and count them. A failure is answered with `success: false`."""
+    try:
+        on_sale = await _asked(server, who, body.cookie_id, request)
+    except _NotAsked as failure:
+        return ItemsAsked(success=False, message=failure.sentence(language))
+    pages = -(-len(on_sale) // PAGE_SIZE)
+    message = f"成功获取 {len(on_sale)} 个商品（共{pages}页）"
+    return ItemsAsked(success=True, message=message, total_count=len(on_sale), total_pages=pages)
+
+
+@routes.post("/items/get-by-page", summary="Ask the site for a page of items (older system)", responses=_ASKING)
+async def ask_for_item_page(
+    body: ItemPageBody, server: TheServer, who: WhoReadsNamed, request: Request, language: TheLanguage
+) -> ItemPageAnswer:
+    """Read the site's list of the items on sale, and count those of a page, as `POST /items/get-all-from-account`."""
+    try:
+        on_sale = await _asked(server, who, body.cookie_id, request)
+    except _NotAsked as failure:
+        return ItemPageAnswer(success=False, message=failure.sentence(language))
+    count = len(list(on_sale)[(body.page_number - 1) * body.page_size :][: body.page_size])
+    return ItemPageAnswer(
+        success=True,
+        message=f"成功获取第{body.page_number}页 {count} 个商品",
+        page_number=body.page_number,
+        page_size=body.page_size,
+        current_count=count,
+    )
+
+
+class _NotAsked(Exception):
+    """The site's list was not read."""
+
+    def __init__(self, cause: ShoalError) -> None:
+        super().__init__(cause.code)
+        self._cause = cause
+
+    def sentence(self, language: Language) -> str:
+        return problem_of(self._cause).sentence(language, self._cause.params)
+
+
+async def _asked(server: Server, who: Principal, account_id: str, request: Request) -> Mapping[str, str]:
+    """Return the titles of the items on sale. Raise ``UnknownAccount``, and ``_NotAsked``."""
+    request.state.unknown_account = "unknown_account/read"
+    account = server.authorization.require(who, account_id, Permission.READ)
+    try:
+        titles = await server.item_lists.of(account)
+    except ShoalError as error:
+        raise _NotAsked(error) from None
+    if titles is None:
+        raise _NotAsked(NotConnected(code="not_connected/items"))
+    return titles
+
+
+async def _of(server: Server, account: Account) -> list[KnownItem]:
+    titles = await server.item_lists.soon(account, seconds=SITE_SECONDS) or server.item_lists.kept(account)
+    ((_, items),) = await _known(server, {account.id: titles}, [account])
+    return items
+
+
+async def _known(
+    server: Server, titles: Mapping[str, Mapping[str, str]], accounts: list[Account]
+) -> list[tuple[str, list[KnownItem]]]:
+    found: list[tuple[str, list[KnownItem]]] = []
+    for start in range(0, len(accounts), _READ_AT_ONCE):
+        some = accounts[start : start + _READ_AT_ONCE]
+        sold = await server.database.read(partial(_sold, accounts=some))
+        found += [(account.id, known_items(account, titles[account.id], sold[account.id])) for account in some]
+    return found
+
+
+def _sold(connection: Connection, accounts: list[Account]) -> dict[str, dict[str, frozenset[str]]]:
+    return {account.id: sold_specs(connection, account.id) for account in accounts}
