@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from shoal.errors import InvalidInput
-from shoal.maintenance.moving import legacy, mysql_form
+from shoal.maintenance.moving import legacy, mysql_form, ydisks_form
 from shoal.maintenance.moving.json_backup import read_json_backup
 from shoal.maintenance.moving.mysql_dump import read_mysql_dump
-from shoal.maintenance.moving.old_shop import OldShop
+from shoal.maintenance.moving.old_shop import OldShop, Source
 from shoal.maintenance.moving.sqlite_file import MAGIC, read_sqlite
 from shoal.maintenance.moving.tables import OldTables
 
-_TABLES: Final = (*legacy.TABLES, *mysql_form.TABLES)
+_TABLES: Final = tuple(dict.fromkeys((*legacy.TABLES, *mysql_form.TABLES, *ydisks_form.TABLES)))
 _SQL_WORDS: Final = (b"insert into", b"create table")
 
 
-def read_old_file(path: Path, *, with_log: bool = False) -> OldShop:
-    """Return what a file of xianyu-auto-reply holds: its SQLite file, its JSON backup, or a dump of its MySQL database.
+def read_old_file(path: Path, *, with_log: bool = False, key: str = "") -> OldShop:
+    """Return what a file of xianyu-auto-reply holds, or of its descendant Ydisks-Xianyu-Helper.
 
-    ``with_log``: a SQLite file's ``-wal`` file lies beside it. Raises ``InvalidInput`` for a file that is none of
-    these, or that cannot be read; its sentence says what to do.
+    Of the first it may be the SQLite file, the JSON backup, or a dump of its MySQL database; of the second the SQLite
+    file. ``with_log``: a SQLite file's ``-wal`` file lies beside it. ``key`` opens what the second sealed.
+
+    Raises ``InvalidInput`` for a file that is none of these, or that cannot be read; its sentence says what to do.
     """
     tables = _tables(path, with_log=with_log)
-    if mysql_form.is_mysql_form(tables):
+    source = Source.LEGACY
+    if ydisks_form.is_ydisks_form(tables):
+        tables, source = ydisks_form.as_sqlite_form(tables, key=key), Source.YDISKS
+    elif mysql_form.is_mysql_form(tables):
         tables = mysql_form.as_sqlite_form(tables)
     if not any(tables.has(name) for name in ("cookies", "keywords", "cards")):
         raise InvalidInput("the file has none of the tables", code="moving_other_database")
-    return legacy.old_shop_of(tables)
+    return replace(legacy.old_shop_of(tables), source=source)
 
 
 def _tables(path: Path, *, with_log: bool) -> OldTables:
