@@ -157,9 +157,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console --accounts 200
 	$(BIN)/python -m benchmarks.crowded
-	$(BIN)/python -m benchmarks.connections --accounts 1000 --idle-seconds 20
-	$(BIN)/python -m benchmarks.goods
-	$(BIN)/python -m benchmarks.orders
+	$(BIN)/python -m benchmarks.connections --accounts 500 --idle-seconds 15
+	$(BIN)/python -m benchmarks.goods 200000
+	$(BIN)/python -m benchmarks.orders --orders 60 --shops 1 20
 	$(BIN)/python -m benchmarks.notices
 	$(BIN)/python scripts/newest_figures.py
 

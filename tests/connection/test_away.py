@@ -12,9 +12,13 @@ from order_steps import action_state
 from sandboxed import Shoal, impatient
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
+from shoal.connection import history_sync
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.engines import DATABASE_FILE
 from standins import ANN, until
+
+BUSY_CHATS = history_sync.QUICK_CHATS + 10
+"""More than one pull reads without a pause."""
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 
@@ -74,6 +78,18 @@ async def test_a_long_absence_is_pulled_page_by_page(shoal: Shoal) -> None:
     stored = {entry.message.message_id for entry in await shoal.log.list_messages(["shop"], limit=200)}
     assert set(said["message_ids"]) <= stored
     assert len(stored) == 75
+
+
+async def test_every_chat_of_a_busy_absence_is_pulled(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_sync, "PAUSE_SECONDS", 0.001)
+    await shoal.sandbox.do("policy", replays_missed=False)
+    unb = await shoal.add()
+    await shoal.runs()
+    await shoal.close()
+    for number in range(BUSY_CHATS):
+        await shoal.sandbox.do("say", account=unb, buyer=f"buyer{number}", text="在吗")
+    await shoal.open()
+    await handled_all(shoal, BUSY_CHATS)
 
 
 async def test_the_owners_own_words_meanwhile_silence_the_chat(shoal: Shoal) -> None:

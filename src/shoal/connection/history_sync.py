@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import structlog
@@ -20,8 +21,11 @@ from shoal.xianyu.wire_bytes import UndecodableFrame
 log = structlog.get_logger("shoal.catch_up")
 
 PAGE = 20
-MOST_CHATS = 100
+MOST_CHATS = 2_000
 """How many chats one pull checks. Chats that changed earlier are left to the feed."""
+QUICK_CHATS = 100
+"""How many chats one pull reads at once. Before each further one it waits ``PAUSE_SECONDS``, to spare the site."""
+PAUSE_SECONDS = 0.05
 MOST_PAGES = 5
 """How many pages of one chat's history a pull reads."""
 LONGEST_AWAY_MS = 24 * 3600_000
@@ -52,7 +56,9 @@ class HistorySync:
         Raise ``StoreError``, ``TemporaryFailure`` (``history_refused``) and what ``LiveSocket.request`` raises.
         """
         count = 0
-        for head in await self._moved(since_ms):
+        for number, head in enumerate(await self._moved(since_ms)):
+            if number >= QUICK_CHATS:
+                await asyncio.sleep(PAUSE_SECONDS)
             events = await self._said_in(head.chat_id, since_ms)
             self._incoming.action(await self._incoming.store(events, pulled=True))
             count += len(events)
@@ -91,6 +97,8 @@ class HistorySync:
             if following is None or following >= cursor or not update or len(young) < len(page.chats):
                 break
             cursor = following + 1  # chats of one millisecond may be on both sides of a page's end
+        if len(moved) >= MOST_CHATS:
+            log.warning("more chats changed than one pull checks", account=self._account.id, most=MOST_CHATS)
         return list(moved.values())[:MOST_CHATS]
 
     async def _chats(self, cursor: int) -> ChatPage:

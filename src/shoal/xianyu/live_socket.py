@@ -34,7 +34,7 @@ from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
-MAX_WAITING_PUSHES = 512
+MAX_WAITING_PUSHES = 4_096
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 WRITE_LIMIT_SECONDS = 10.0
 """How long one write may wait for a site that does not read; after that the connection counts as dead."""
