@@ -7,83 +7,50 @@ disconnect, a timeout or a cancellation cannot separate a commit from its public
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_locks import AccountLocks, Hold
+from shoal.accounts.callers import Caller, Done
 from shoal.accounts.drift import STALE_RETRIES, Drift
 from shoal.accounts.edits import Edit, apply_edit
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.published import PublishedAccounts
-from shoal.accounts.store import AccountStore, Change, Committed, Op, OpRecord, Refused, Settlement, Unsettled
-from shoal.clock import now_ms
+from shoal.accounts.store import (
+    AccountStore,
+    Change,
+    Committed,
+    Op,
+    OpRecord,
+    Refused,
+    Settlement,
+    Unsettled,
+    failure_of,
+)
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
     AlreadyRemoved,
     CommitUnknown,
     DuplicateUnb,
-    ShoalError,
     StaleGeneration,
     StoreDegraded,
     TooManyShops,
     Unauthenticated,
     UnknownAccount,
 )
+from shoal.measures import Tally
+
+__all__ = ["Caller", "ChangePath", "Done"]
 
 log = structlog.get_logger("shoal.changes")
 
 Draft = Callable[[Account, Op], Awaitable[Change]]
 """Builds the change from the account as it is once the lock is held."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Caller:
-    """The caller: who, from where, under which op id, and what they assume. ``wait_seconds`` ``None`` means the
-    default.
-
-    ``owner_id``: the account must belong to this user once the lock is held, not only when the request arrived.
-    ``permit``: raises the error for a caller without permission; also called under the lock. ``most_shops``: no account
-    is added for an owner with this many; ``None`` means no limit. ``repeats``: the op may have been tried before; what
-    it did then is not done again.
-    """
-
-    actor: str
-    owner_id: int | None = None
-    permit: Callable[[Account], None] | None = None
-    most_shops: int | None = None
-    op_id: str = ""
-    repeats: bool = False
-    if_match: int | frozenset[int] | None = None
-    wait_seconds: float | None = None
-    origin: str = ""
-
-    def is_mistaken_about(self, account: Account) -> bool:
-        """Whether the caller assumes another generation (or any of others) than the account has."""
-        assumed = {self.if_match} if isinstance(self.if_match, int) else self.if_match
-        return assumed is not None and account.generation not in assumed
-
-    def op(self, suffix: str = "") -> Op:
-        """The op of this call, with a new id when the caller gave none."""
-        op_id = f"{self.op_id}{suffix}" if self.op_id else secrets.token_hex(16)
-        return Op(op_id=op_id, actor=self.actor, at_ms=now_ms(), origin=self.origin)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """The result of an op: the generation and rev that it made, and the account as it is now (removed: as it was)."""
-
-    account: Account
-    changed: bool
-    generation: int
-    rev: int
-    op_id: str
 
 
 class ChangePath:
@@ -107,6 +74,8 @@ class ChangePath:
         self._pending: dict[str, Account | None] = {}
         self._unsettled: set[str] = set()
         self._closed_to: set[int] = set()
+        self.outcomes = Tally()
+        """How often a change came to which outcome, by its operation."""
         self.drift = Drift(store, locks, published, self._commit)
         self.pending: Mapping[str, Account | None] = MappingProxyType(self._pending)
 
@@ -141,7 +110,7 @@ class ChangePath:
         """Commit and publish the result of ``edit`` on the account."""
 
         async def built(old: Account, op: Op) -> Change:
-            return _built(old, await apply_edit(edit, old), op)
+            return Change.between(old, await apply_edit(edit, old), op)
 
         done = await self._change(account_id, operation, built, caller)
         return done if isinstance(done, Done) else self._as_before(done, caller)
@@ -209,7 +178,7 @@ class ChangePath:
                 holds.append(hold)
             before = await self._all_done_before(ops, caller)
             changes = [
-                _built(old := self._owned(account_id, caller), edit(old), ops[account_id])
+                Change.between(old := self._owned(account_id, caller), edit(old), ops[account_id])
                 for account_id, edit in edits.items()
                 if account_id not in before
             ]
@@ -343,7 +312,7 @@ class ChangePath:
             raise CommitUnknown("the database has not answered yet", op_id=changes[0].op.op_id)
         settlement = outcome[0]
         if not isinstance(settlement, Committed):
-            raise _failure(settlement, changes[0].op)
+            raise failure_of(settlement, changes[0].op)
         return {entry.account_id: entry for entry in settlement.entries}
 
     # -- the writer's completion ---------------------------------------------------------------------------------
@@ -355,6 +324,7 @@ class ChangePath:
         if isinstance(settlement, Unsettled):
             self._unsettled.update(change.account_id for change in changes)
             for hold in holds:
+                self.outcomes.add(hold.operation, "unknown")
                 hold.refuse_others(StoreDegraded)
             log.error("outcome unknown", accounts=[change.account_id for change in changes])
             return
@@ -363,10 +333,13 @@ class ChangePath:
                 entries = {entry.account_id: entry for entry in settlement.entries}
                 for change in changes:
                     entry = entries.get(change.account_id)
+                    self.outcomes.add(holds[0].operation, "unchanged" if entry is None else "changed")
                     if entry is not None:
                         self._publish(change, entry, missed)
             elif isinstance(settlement, Refused):
                 why = settlement.error.code
+                for hold in holds:
+                    self.outcomes.add(hold.operation, "refused")
                 log.warning("change refused", accounts=[change.account_id for change in changes], why=why)
         finally:
             self._drop(changes, holds)
@@ -385,16 +358,3 @@ class ChangePath:
             "change committed", account=entry.account_id, generation=entry.generation, rev=entry.rev,
             fields=sorted(entry.changes), actor=entry.actor,
         )  # fmt: skip
-
-
-def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
-    """Return the error for the caller; with an unknown outcome it carries the id for a look-up."""
-    if isinstance(settlement, Refused):
-        return settlement.error
-    return CommitUnknown(str(settlement.error), op_id=op.op_id)
-
-
-def _built(old: Account, new: Account, op: Op) -> Change:
-    if new is old:
-        return Change(old=old, new=old, op=op)
-    return Change(old=old, new=new.evolve(generation=old.generation + 1), op=op)

@@ -83,7 +83,7 @@ class CookieManager:
         self._task_manager = TaskManager(
             store, connect, settings, self.events, self._published, ownership=ownership, rng=rng, backoff=backoff
         )
-        self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
+        self._task_locks = self.locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
         self._path = ChangePath(
             store,
             self._task_locks,
@@ -92,6 +92,8 @@ class CookieManager:
             is_vanishing=self._task_manager.is_vanishing,
         )
         lock_wait = settings.lock_wait_seconds
+        self.pending = self._path.pending  # the drafts of changes in progress; empty at rest
+        self.changes, self.moves = self._path.outcomes, self._task_manager.moves
         self._batch = StatusBatch(self._path, self._task_manager, self._published, lock_wait_seconds=lock_wait)
         self.update_deliveries_of = self._batch.deliveries
         self._to_purge: list[str] = []
@@ -176,16 +178,6 @@ class CookieManager:
     def is_stale(self, account_id: str) -> bool:
         """Return whether a change of the account is unsettled, so that the snapshot may be out of date."""
         return self._path.is_stale(account_id)
-
-    @property
-    def locks(self) -> AccountLocks:
-        """The per-account locks, for monitoring."""
-        return self._task_locks
-
-    @property
-    def pending(self) -> Mapping[str, Account | None]:
-        """The drafts of changes in progress, for monitoring; empty at rest."""
-        return self._path.pending
 
     @property
     def newest_rev(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from shoal.accounts.account import Account, AccountState, Observation, StateMove, StopReason
+from shoal.measures import Tally
 
 log = structlog.get_logger("shoal.tasks")
 
@@ -26,6 +27,8 @@ class StateHistory:
         self._last: dict[str, StateMove] = {}
         self._waiting: defaultdict[str, deque[StateMove]] = defaultdict(deque)
         self._overflowed = False
+        self.moves = Tally()
+        """How often an account came into a state, by the reason."""
 
     def begin(self, seen: Mapping[str, Observation], wanted: Mapping[str, bool]) -> None:
         """Continue from the last stored moves. Accounts that were not at rest stopped with the server, without a move.
@@ -86,6 +89,7 @@ class StateHistory:
             at_ms = last.at_ms + 1  # moves of the same time keep their order; a clock that was set back is accepted
         move = self._last[account_id] = StateMove(account_id=account_id, state=state, reason=reason, at_ms=at_ms)
         self._waiting[account_id].append(move)
+        self.moves.add(state.value, reason)
         self._drop_surplus(account_id)
         return move
 

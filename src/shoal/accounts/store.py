@@ -8,7 +8,7 @@ from typing import Protocol
 
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, differences
-from shoal.errors import ShoalError, StoreError
+from shoal.errors import CommitUnknown, ShoalError, StoreError
 from shoal.rules.matcher import MANY_RULES
 
 
@@ -45,6 +45,13 @@ class Change:
     new: Account | None
     op: Op
     found: Found | None = None
+
+    @classmethod
+    def between(cls, old: Account, new: Account, op: Op) -> Change:
+        """Return the change from one snapshot to what an edit made of it."""
+        if new is old:
+            return cls(old=old, new=old, op=op)
+        return cls(old=old, new=new.evolve(generation=old.generation + 1), op=op)
 
     @property
     def account_id(self) -> str:
@@ -99,6 +106,13 @@ class Unsettled:
     """The outcome is unknown. A second settlement (``Committed`` or ``Refused``) follows when it is known."""
 
     error: ShoalError
+
+
+def failure_of(settlement: Refused | Unsettled, op: Op) -> ShoalError:
+    """Return the error for the caller; with an unknown outcome it carries the id for a look-up."""
+    if isinstance(settlement, Refused):
+        return settlement.error
+    return CommitUnknown(str(settlement.error), op_id=op.op_id)
 
 
 Settlement = Committed | Refused | Unsettled

@@ -79,6 +79,7 @@ class TaskManager:
         self._early: dict[str, None] = {}
         """The accounts that were to be woken before ``start``: the server takes changes while it starts."""
         self._history = StateHistory()
+        self.moves = self._history.moves
         self._dirt = asyncio.Event()
         self._urgent = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []

@@ -20,6 +20,11 @@ class LiveStreams:
         self._limit = limit
         self._open: dict[int, int] = {}
 
+    @property
+    def open(self) -> int:
+        """Return how many streams are open."""
+        return sum(self._open.values())
+
     @contextmanager
     def one_more(self, user_id: int) -> Iterator[None]:
         """Count one more open stream until the context ends. Raise ``TooManyCalls`` (``too_many_streams``)."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 import structlog
 
 from shoal.clock import now_ms
+from shoal.measures import Tally
 from shoal.xianyu.push_events import (
     CardUpdate,
     ChatMessage,
@@ -94,6 +95,8 @@ class HeardCounts:
     def __init__(self, now_ms: Callable[[], int] = now_ms) -> None:
         self._now_ms = now_ms
         self._by_account: defaultdict[str, HeardByAccount] = defaultdict(HeardByAccount)
+        self.totals = Tally()
+        """How many events of each kind all accounts heard, also those that were deleted since."""
 
     def of(self, account_id: str) -> HeardByAccount:
         """Return the counts of an account; without any when it heard nothing."""
@@ -114,6 +117,7 @@ class HeardCounts:
             mine = self._by_account[account_id]
             count = mine.counts.setdefault(kind, Count())
             count.times += 1
+            self.totals.add(kind.value)
             count.last_at_ms = self._now_ms()
             form = event.raw_kind if kind is Heard.UNREADABLE and isinstance(event, UnknownEvent) else ""
             if form:

@@ -16,6 +16,7 @@ from yarl import URL
 from shoal.clock import now_ms
 from shoal.events.stored_events import StoredEvent
 from shoal.events.webhooks import Attempt, Target
+from shoal.measures import Tally
 from shoal.network.answer_secrets import without_secrets
 from shoal.network.outbound import GuardedConnector, InsideError, Outbound
 from shoal.xianyu.site_session import Redirected, open_session
@@ -70,6 +71,8 @@ class WebhookCalls:
         self._outbound = outbound
         self._now_ms = now_ms
         self._session: aiohttp.ClientSession | None = None
+        self.outcomes = Tally()
+        """How often a call ended how: `arrived`, `refused` by the receiver, or `unanswered`."""
 
     async def close(self) -> None:
         """Close the session."""
@@ -100,6 +103,7 @@ class WebhookCalls:
         attempt = Attempt(
             event_id=event_id, type=kind, at_ms=at_ms, status=status, took_ms=took_ms, error=error, answer=answer
         )
+        self.outcomes.add("arrived" if attempt.arrived else "unanswered" if status is None else "refused")
         return Called(attempt, None if attempt.arrived else wait)
 
     def _opened(self) -> aiohttp.ClientSession:

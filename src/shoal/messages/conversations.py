@@ -259,6 +259,7 @@ class Conversations:
 
     async def _answer(self, chat_id: str, burst: _Burst) -> None:
         """Answer messages that are not too old. Old ones that the limit delayed keep that decision."""
+        due_at = asyncio.get_running_loop().time()
         oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # a rule's delay makes no message too old
         old, fresh = burst.split(oldest)
         for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
@@ -291,6 +292,8 @@ class Conversations:
                 burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
                 await self._answer(chat_id, burst)
                 return
+        if sent.outcome is SendOutcome.SENT:
+            self._log.outbox.counts.reply_seconds.add(asyncio.get_running_loop().time() - due_at)
         if not sent.id and sent.reason == Decision.SHOP_LIMIT:
             burst.line_up(ids)
             return

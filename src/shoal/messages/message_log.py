@@ -154,8 +154,7 @@ class MessageLog:
         await self._database.write(
             lambda connection: decide(connection, account_id, message_ids, decision, rule_id, for_good=for_good)
         )
-        for event in decision_events(account_id, message_ids, decision, rule_id, self._now_ms()):
-            self._publish(event)
+        self.outbox.tell_decided(account_id, message_ids, decision, rule_id)
 
     async def mark_human(self, account_id: str, message: IncomingMessage, *, pause_minutes: int) -> bool:
         """Record that the owner wrote an own message in the site's own client, which pauses the chat.
@@ -184,6 +183,7 @@ class MessageLog:
             return pause.until_ms > now and pause_for_human(connection, pause)
 
         paused = await self._database.write(job)
+        self.outbox.counts.decided.add(Decision.HUMAN.value)
         human = replace(message, direction=Direction.HUMAN, handled=True, decision=Decision.HUMAN)
         self._publish(_message_event(account_id, human, now))
         if paused:
@@ -232,8 +232,7 @@ class MessageLog:
             .returning(messages.c.message_id)
         )
         aged = await self._database.write(lambda connection: connection.scalars(statement).all())
-        for event in decision_events(account_id, aged, Decision.TOO_OLD, "", self._now_ms()):
-            self._publish(event)
+        self.outbox.tell_decided(account_id, aged, Decision.TOO_OLD, "")
         return len(aged)
 
     async def settle_payment(self, account_id: str, message_id: str) -> bool | None:

@@ -12,6 +12,7 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
 from shoal.messages.echoes import ECHOED, OwnMessage, known_echo, unclaimed_echo
+from shoal.messages.message_counts import MessageCounts
 from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of
 from shoal.messages.sealed_texts import NoSealedTexts, SealedTexts
 from shoal.storage.among import among
@@ -56,6 +57,7 @@ class Outbox:
         sealed: SealedTexts | None = None,
     ) -> None:
         self.sealed = sealed or NoSealedTexts()
+        self.counts = MessageCounts()
         self._database = database
         self._now_ms = now_ms
         self._publish = publish
@@ -87,7 +89,7 @@ class Outbox:
         queued = await self._database.announce(job)
         if queued.before is not None or queued.decided:
             return queued
-        self._tell_decided(account_id, answers, queued.decision or Decision.ANSWERED, rule_id)
+        self.tell_decided(account_id, answers, queued.decision or Decision.ANSWERED, rule_id)
         self.tell_queued(queued.sendings)
         return queued
 
@@ -117,7 +119,7 @@ class Outbox:
             connection.execute(outbox.insert(), values)
 
         await self._database.write(job)
-        self._tell_decided(account_id, answers, decision, rule_id)
+        self.tell_decided(account_id, answers, decision, rule_id)
 
     async def begin(self, sending: Sending, guard: PartGuard | None = None) -> bool:
         """Mark a waiting part as being sent. Return ``False`` if ``guard`` held it back, which drops it, or if it does
@@ -238,7 +240,7 @@ class Outbox:
         for row_id, chat_id in dropped:
             self._tell_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
         if dropped:
-            self._tell_decided(account_id, answers, decision, "")
+            self.tell_decided(account_id, answers, decision, "")
         return bool(dropped)
 
     async def interrupted(self, account_id: str | None) -> list[Sending]:
@@ -356,13 +358,16 @@ class Outbox:
     # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tell_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
+        self.counts.sent.add(outcome.value)
         facts = {"id": row_id, "chat": chat_id, "outcome": outcome.value, "reason": str(reason)}
         self._publish(
             MessageEvent(account_id=account_id, kind="sending", key=str(row_id), facts=facts, at_ms=self._now_ms())
         )
 
-    def _tell_decided(self, account_id: str, ids: Collection[str], decision: Decision, rule_id: str) -> None:
+    def tell_decided(self, account_id: str, ids: Collection[str], decision: Decision, rule_id: str) -> None:
+        """Publish that messages were decided, after their transaction."""
         for event in decision_events(account_id, ids, decision, rule_id, self._now_ms()):
+            self.counts.decided.add(decision.value)
             self._publish(event)
 
 

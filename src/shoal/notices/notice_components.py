@@ -10,6 +10,7 @@ from typing import Protocol
 from shoal.auth.authorization import Authorization
 from shoal.config import Settings
 from shoal.events.webhook_components import WebhookComponents, open_webhooks
+from shoal.measures import Tally
 from shoal.network.guarded_proxy import GuardedProxy
 from shoal.network.guarded_sockets import guarded
 from shoal.network.outbound import Outbound
@@ -51,6 +52,8 @@ class NoticeComponents:
     channels: ChannelStore
     transport: Transport
     history: IncidentHistory
+    outcomes: Tally
+    """How often a sending of a notice ended in which state."""
     push_key: PushKey
     page_alerts: PageAlertStore
     webhooks: WebhookComponents
@@ -83,6 +86,7 @@ async def open_notices(
                 channels=channels,
                 transport=transport,
                 history=IncidentHistory(database),
+                outcomes=loop.outcomes,
                 push_key=push_key,
                 page_alerts=PageAlertStore(database),
                 webhooks=webhooks,

@@ -17,6 +17,7 @@ import structlog
 
 from shoal.clock import now_ms
 from shoal.errors import StoreError
+from shoal.measures import Tally
 from shoal.notices.buyer_words import may_quote, words_of_buyer
 from shoal.notices.day_summary import due_summaries, make_summaries
 from shoal.notices.incident_texts import message_of
@@ -70,6 +71,8 @@ class NoticeLoop:
         self._look_seconds = look_seconds
         self._send_seconds = send_seconds
         self._sending: dict[int, asyncio.Task[None]] = {}
+        self.outcomes = Tally()
+        """How often a sending ended in which state."""
         self._paused: dict[int, int] = {}
         """Until when a channel's service wants no more."""
         self._closing = False
@@ -216,5 +219,6 @@ class NoticeLoop:
                 sent = replace(sent, answer="")
                 await asyncio.sleep(wait)
             else:
+                self.outcomes.add(state.value)
                 log.info("notice", channel=one.channel_id, notice=one.notice_id, state=state.value, tries=one.tries)
                 return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 
-from shoal.orders.order_actions import Action, ActionState
+from shoal.orders.delivery_rows import Delivery
+from shoal.orders.order_actions import Action, ActionState, OrderAction
 from shoal.orders.order_records import Order, order_of
 from shoal.orders.order_status import BLOCKED, OrderStatus
 from shoal.storage.order_tables import order_actions, orders
@@ -16,6 +19,14 @@ MOST_UNREAD = 20
 _OF_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
 MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 _DUE_SINCE_MS = func.coalesce(order_actions.c.due_at_ms, order_actions.c.created_at_ms)
+
+
+class Due(NamedTuple):
+    """An order, its action that is due, and its delivery when one was begun."""
+
+    order: Order
+    order_action: OrderAction
+    delivery: Delivery | None
 
 
 def due_before(at_ms: int) -> ColumnElement[bool]:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, or_, select
 
@@ -20,10 +19,11 @@ from shoal.orders.chat_orders import (
     unserved_in,
     waiting_groups,
 )
-from shoal.orders.delivery_rows import Delivery, read_delivery
+from shoal.orders.delivery_rows import read_delivery
 from shoal.orders.delivery_store import DeliveryStore
-from shoal.orders.open_orders import MAY_BE_SERVED, due_before, unfinished, unread, unsettled
+from shoal.orders.open_orders import MAY_BE_SERVED, Due, due_before, unfinished, unread, unsettled
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
+from shoal.orders.order_counts import OrderCounts
 from shoal.orders.order_lists import wanted_orders
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_event, order_of
 from shoal.orders.order_rows import OrderRow
@@ -37,14 +37,6 @@ __all__ = [
 
 
 Received = Callable[[Order], None]
-
-
-class Due(NamedTuple):
-    """An order, its action that is due, and its delivery when one was begun."""
-
-    order: Order
-    order_action: OrderAction
-    delivery: Delivery | None
 
 
 class OrderStore:
@@ -62,6 +54,7 @@ class OrderStore:
         self.deliveries = DeliveryStore(database, texts, now_ms)
         self._database = database
         self._now_ms = now_ms
+        self.counts = OrderCounts()
         self._listeners: list[Received] = []
         self._serving: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
 
@@ -99,6 +92,10 @@ class OrderStore:
         if did:
             self._changed(order)
 
+    def _received(self, received: tuple[Order, bool]) -> None:
+        self.counts.came_to(*received)
+        self._changed(received[0])
+
     def _changed(self, order: Order) -> None:
         for listener in self._listeners:
             listener(order)
@@ -117,7 +114,7 @@ class OrderStore:
             make_chat_known(connection, order, update, self._now_ms())
             return order, changed
 
-        return await self._database.write(job, told=lambda received: self._changed(received[0]))
+        return await self._database.write(job, told=self._received)
 
     async def receive_mark(
         self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int
@@ -136,7 +133,7 @@ class OrderStore:
 
         def told(received: tuple[Order, bool] | None) -> None:
             if received is not None and received[1]:
-                self._changed(received[0])
+                self._received(received)
 
         received = await self._database.write(job, told=told)
         return received[0] if received is not None and received[1] else None
@@ -303,7 +300,8 @@ class OrderStore:
         ``PENDING`` resets a started action: it certainly was not done and may start again. An action that leads on
         makes the next one due in the same transaction.
         """
-        return await self._write(account_id, order_id, lambda row: row.settle(action, state, detail, source))
+        is_new = await self._write(account_id, order_id, lambda row: row.settle(action, state, detail, source))
+        return self.counts.settled(action, state, is_new=is_new)
 
     async def ask_again(self, account_id: str, order_id: str, action: Action, *, actor: str) -> bool:
         """Make an action due again for its owner, regardless of settings and age.
@@ -352,7 +350,9 @@ class OrderStore:
             return True
 
         await self._write(account_id, order_id, job)
-        return states[-1]
+        if (state := states[-1]) is not None:
+            self.counts.settled(Action.PAID_MESSAGE, state)
+        return state
 
     async def heed_outbox(self, account_id: str, order_id: str) -> bool:
         """Settle uncertain messages of an order when the outbox knows more now. Return whether it does."""

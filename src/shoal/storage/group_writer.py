@@ -1,8 +1,7 @@
 """The one thread that writes to the database: it takes all that a turn of the loop queued and commits it as one group.
 
-A unit of work is either the changes of one ``submit`` (all or nothing) or a job (a function of a connection). Only a
-group that fails is written again unit by unit, each in its own savepoint, so that one bad change does not affect the
-others.
+A unit of work: the changes of one ``submit`` (all or nothing), or a job (a function of a connection). Only a group that
+fails is written again unit by unit, each in its own savepoint, so that one bad change does not affect the others.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
+from shoal.storage.commit_figures import CommitFigures
 from shoal.storage.commit_outcome import CommitOutcome
 from shoal.storage.database_errors import translated
 from shoal.storage.engines import begin, commit, dispose, driver_of, in_transaction, roll_back
@@ -98,8 +98,8 @@ class GroupWriter:
         """Whether the database refused the whole last group: new work may be refused too."""
         self.committed_at = -math.inf
         """When the last group was committed, by ``time.monotonic``."""
-        self.groups_committed = 0
-        self.works_committed = 0
+        self.groups_committed = self.works_committed = 0
+        self.figures = CommitFigures()
 
     def start(self) -> None:
         """Start the thread; settlements are called on the running loop."""
@@ -157,9 +157,8 @@ class GroupWriter:
     async def settled(self) -> None:
         """Wait until all earlier work is settled: committed, or certainly not applied.
 
-        A read after that cannot be overtaken by a write whose caller was cancelled. It writes nothing, and does not
-        wait when nothing is in progress; while the store is degraded it waits for its recovery. Raises ``NotApplied``
-        when the store is closed.
+        A read after that cannot be overtaken by a write whose caller was cancelled. It does not wait when nothing is in
+        progress; while the store is degraded it waits for its recovery. Raises ``NotApplied`` when the store is closed.
         """
         if self._drafting:
             await asyncio.wait(self._drafting)
@@ -215,6 +214,7 @@ class GroupWriter:
         try:
             outcomes = self._commit_group(group)
             self.refused_last = all(is_refusal_by_database(outcome) for outcome in outcomes)
+            self.figures.refused += self.refused_last
             self._deliver(list(zip(group, outcomes, strict=True)))
         except CommitFailedError as failed:
             self._find_out(group, failed)
@@ -258,6 +258,7 @@ class GroupWriter:
     def _transact(
         self, token: str, group: list[Work], write: Callable[[Connection, list[Work]], list[Outcome]]
     ) -> list[Outcome]:
+        began = time.monotonic()
         connection = self._begin()
         try:
             self._commit_outcome.stamp(connection, token)
@@ -273,9 +274,8 @@ class GroupWriter:
         except Exception as error:
             self._close_connection()
             raise CommitFailedError(token, outcomes) from error
-        self.committed_at = time.monotonic()
-        self.groups_committed += 1
-        self.works_committed += len(group)
+        self.committed_at = self.figures.add(began, len(group))
+        self.groups_committed, self.works_committed = self.groups_committed + 1, self.works_committed + len(group)
         return outcomes
 
     def _begin(self) -> Connection:

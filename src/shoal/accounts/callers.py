@@ -1,0 +1,54 @@
+"""Who asks for a change of an account and what they assume, and what the change came to."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shoal.accounts.account import Account
+from shoal.accounts.store import Op
+from shoal.clock import now_ms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """The caller: who, from where, under which op id, and what they assume. ``wait_seconds`` ``None`` means the
+    default.
+
+    ``owner_id``: the account must belong to this user once the lock is held, not only when the request arrived.
+    ``permit``: raises the error for a caller without permission; also called under the lock. ``most_shops``: no account
+    is added for an owner with this many; ``None`` means no limit. ``repeats``: the op may have been tried before; what
+    it did then is not done again.
+    """
+
+    actor: str
+    owner_id: int | None = None
+    permit: Callable[[Account], None] | None = None
+    most_shops: int | None = None
+    op_id: str = ""
+    repeats: bool = False
+    if_match: int | frozenset[int] | None = None
+    wait_seconds: float | None = None
+    origin: str = ""
+
+    def is_mistaken_about(self, account: Account) -> bool:
+        """Whether the caller assumes another generation (or any of others) than the account has."""
+        assumed = {self.if_match} if isinstance(self.if_match, int) else self.if_match
+        return assumed is not None and account.generation not in assumed
+
+    def op(self, suffix: str = "") -> Op:
+        """The op of this call, with a new id when the caller gave none."""
+        op_id = f"{self.op_id}{suffix}" if self.op_id else secrets.token_hex(16)
+        return Op(op_id=op_id, actor=self.actor, at_ms=now_ms(), origin=self.origin)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """The result of an op: the generation and rev that it made, and the account as it is now (removed: as it was)."""
+
+    account: Account
+    changed: bool
+    generation: int
+    rev: int
+    op_id: str
