@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     heartbeat_url: SecretStr | None = None
     """URL that is called every 30 seconds while the server can store changes, such as a check of Uptime Kuma or
     healthchecks.io, which tells you when the calls stop. Set it because a server that is dead tells no one itself."""
+    metrics_token: SecretStr | None = Field(None, min_length=16)
+    """Token with which Prometheus reads `GET /metrics` (`Authorization: Bearer …`), at least 16 characters; without it
+    there is no such route. Set it when Prometheus is on another machine; `openssl rand -hex 24` makes one."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """TCP port at which `/metrics` is served without a token, on 127.0.0.1 only; 0 means none. Set it when Prometheus
+    runs on this machine, and every user of the machine may read the figures."""
     chrome_version: int = Field(151, ge=100, le=999)
     """Version of Chrome that a shop presents to the site when the browser of its cookie is not known, and after a QR
     login. 151 was seen at the site on 2026-08-28; each release renews it. Raise it when your own Chrome is newer."""

@@ -23,7 +23,7 @@ stranger's shop alone, which is not the owner's; the last one, also of scope ``o
 REFUSED = {
     "u": (401, "unauthenticated"), "-": (404, "unknown_account"),
     "o": (403, "unknown_account"), "r": (403, "right_missing"),
-    "t": (403, "token_not_allowed"), "s": (403, "staff_owns_none"), "f": (403, "forbidden"),
+    "n": (404, "not_found"), "t": (403, "token_not_allowed"), "s": (403, "staff_owns_none"), "f": (403, "forbidden"),
 }  # fmt: skip
 ALLOWED = "allowed"
 
@@ -58,6 +58,9 @@ GET /console
 GET /console/{path:path}
 GET /help
 GET /help/{path:path}
+
+## Prometheus, by a token of its own    n      n   n   n   n   n   n   n   n   n   n   n   n   n   n
+GET /metrics
 
 ## who is signed in                     u      y   y   y   y   y   y   y   y   t   t   t   t   t   t
 GET /me

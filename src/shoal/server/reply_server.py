@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import structlog
@@ -56,6 +56,7 @@ from shoal.api.routes import (
     logs,
     me,
     messages,
+    metrics,
     notification_channels,
     old_administration,
     old_settings,
@@ -106,6 +107,9 @@ from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_storage import open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
+if TYPE_CHECKING:
+    from shoal.api.metrics.metrics import Metrics
+
 log = structlog.get_logger("shoal.server")
 
 _ROUTES = [
@@ -113,7 +117,8 @@ _ROUTES = [
         auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
         delivery_files,
-        history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload,
+        history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
+        reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_settings, risk_control_logs,
         gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
@@ -167,6 +172,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
             async with _explained():
                 app.state.server, first, app.state.started = await _open(settings, connect, closing)
             _start_heartbeat(app.state.server, settings, closing)
+            app.state.metrics = await _open_metrics(app.state.server, settings, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
             yield
@@ -194,6 +200,22 @@ def _start_heartbeat(server: Server, settings: Settings, closing: Closing) -> No
         calls = HeartbeatCalls(url, server.outbound, lambda: health.is_ready(server))
         closing.later("heartbeat calls", calls.close)
         calls.start()
+
+
+async def _open_metrics(server: Server, settings: Settings, closing: Closing) -> Metrics | None:
+    """Open what is asked for; nothing of it is loaded otherwise."""
+    if settings.metrics_token is None and not settings.metrics_port:
+        return None
+    from shoal.api.metrics.metrics import Metrics  # noqa: PLC0415
+
+    figures = Metrics(server)
+    closing.later("metrics", figures.close)
+    figures.start()
+    if settings.metrics_port:
+        from shoal.server.metrics_port import serving_metrics  # noqa: PLC0415
+
+        await closing.enter_async_context(serving_metrics(figures, settings.metrics_port))
+    return figures
 
 
 @asynccontextmanager

@@ -1,0 +1,107 @@
+"""Figures that only the database knows: what waits, what needs somebody, what is in stock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, case, func, select, text
+
+from shoal.concurrency.single_flight import SingleFlight
+from shoal.errors import StoreError
+from shoal.messages.message_log import Direction
+from shoal.storage.database import Database
+from shoal.storage.database_stats import DatabaseStats
+from shoal.storage.goods_tables import UNIT_FREE, goods, units
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.notice_tables import LIVE, TO_SEND, incidents, notices, webhooks
+from shoal.storage.schema import OUTBOX_OPEN, UNHANDLED, messages, outbox
+
+FRESH_SECONDS: Final = 15.0
+"""For how long figures are shown again: a scrape every second must not read the database every second."""
+WAIT_SECONDS: Final = 2.0
+"""How long a scrape waits for them: a database that does not answer must not hide all other figures."""
+
+Kinds = dict[tuple[str, ...], float]
+_OF_ORDERS = (IncidentKind.ORDER_PROBLEM.value, IncidentKind.REFUND_ASKED.value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredFigures:
+    """What was read, and when (by ``time.monotonic``)."""
+
+    read_at: float
+    stats: DatabaseStats
+    outbox: Kinds
+    incidents: Kinds
+    order_problems: Kinds
+    units_free: Kinds
+    webhooks: Kinds
+    messages_waiting: int
+    notices_waiting: int
+
+
+class KeptFigures:
+    """The newest figures, read at most once in ``FRESH_SECONDS``."""
+
+    def __init__(self, database: Database, stats: SingleFlight[DatabaseStats]) -> None:
+        self._database = database
+        self._stats = stats
+        self._reading = SingleFlight(self._read, name="figures of the database")
+        self._newest: StoredFigures | None = None
+
+    async def newest(self) -> StoredFigures | None:
+        """Return the newest figures that can be had in a moment; ``None`` while there never were any."""
+        kept = self._newest
+        if kept is None or time.monotonic() - kept.read_at >= FRESH_SECONDS:
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(WAIT_SECONDS):
+                    return await self._reading.result()
+        return self._newest
+
+    async def close(self) -> None:
+        """End a reading that is under way."""
+        await self._reading.close()
+
+    async def _read(self) -> StoredFigures:
+        stats = await self._stats.result()
+        self._newest = await self._database.read(lambda connection: read_figures(connection, stats))
+        return self._newest
+
+
+def read_figures(connection: Connection, stats: DatabaseStats) -> StoredFigures:
+    """Count by indexes that hold only what is counted."""
+    count = func.count().label("count")
+    is_open = (text(LIVE), incidents.c.closed_at_ms.is_(None))
+    stock = select(units.c.goods_id, count).where(text(UNIT_FREE)).group_by(units.c.goods_id).subquery()
+    webhook = case((~webhooks.c.active, "off"), (webhooks.c.failing_since_ms.is_not(None), "failing"), else_="on")
+    unanswered = (text(UNHANDLED), messages.c.direction == Direction.IN.value)
+
+    def kinds(query: Select[Any]) -> Kinds:
+        return {(row[0],): row[1] for row in connection.execute(query)}
+
+    def number(query: Select[Any]) -> int:
+        return connection.scalar(query) or 0
+
+    return StoredFigures(
+        read_at=time.monotonic(),
+        stats=stats,
+        outbox=kinds(select(outbox.c.outcome, count).where(text(OUTBOX_OPEN)).group_by(outbox.c.outcome)),
+        incidents=kinds(select(incidents.c.kind, count).where(*is_open).group_by(incidents.c.kind)),
+        order_problems=kinds(
+            select(incidents.c.detail, count)
+            .where(*is_open, incidents.c.kind.in_(_OF_ORDERS))
+            .group_by(incidents.c.detail)
+        ),
+        units_free=kinds(
+            select(goods.c.kind, func.sum(stock.c.count))
+            .join_from(goods, stock, goods.c.id == stock.c.goods_id)
+            .group_by(goods.c.kind)
+        ),
+        webhooks=kinds(select(webhook, count).group_by(webhook)),
+        messages_waiting=number(select(count).select_from(messages).where(*unanswered)),
+        notices_waiting=number(select(count).select_from(notices).where(text(TO_SEND))),
+    )
