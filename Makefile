@@ -18,7 +18,7 @@ CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom audit pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom image audit pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -168,6 +168,11 @@ AUDIT := .venv-audit/.installed
 sbom: $(READY) $(MODULES) $(AUDIT)
 	@$(BIN)/python scripts/sbom.py .venv-audit/bin/cyclonedx-py $(BIN)/python dist
 
+# Shoal's image, for `docker load`; made without Docker, for the kind of machine on which this runs.
+image: $(READY) $(CONSOLE) $(HELP)
+	@rm -rf build/root && mkdir -p dist
+	$(BIN)/python scripts/rootfs.py build/root --image dist/shoal-image.tar.gz
+
 # Known vulnerabilities of the pinned packages; queries a database on the network.
 audit: $(AUDIT)
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --vulnerability-service osv -r requirements/dev.txt
@@ -183,6 +188,8 @@ pins:
 		--no-header --no-annotate --upgrade --python-version 3.11 - -o requirements/audit.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
 		--python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+	@$(MAKE) --no-print-directory $(READY)
+	$(BIN)/python scripts/pin_files.py
 
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Shoal needs Python 3.11, 3.12 or 3.13 with venv and pip." >&2; exit 1; }

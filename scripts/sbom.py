@@ -14,17 +14,16 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Collection
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hatch_build import find_node  # noqa: E402  it lies beside this directory
+from scripts.needed_packages import needed_by  # noqa: E402
 
 Bom = dict[str, Any]
 _PLACES = ("distribution", "vcs-local", "build-system")
@@ -50,22 +49,6 @@ def without_places(component: dict[str, Any]) -> dict[str, Any]:
     ]
     left.pop("externalReferences", None)
     return {**left, "externalReferences": references} if references else left
-
-
-def needed_by(distribution: str) -> set[str]:
-    """Return the names of all direct and indirect dependencies of an installed package, without its own extras."""
-    found: set[str] = set()
-    waiting = [Requirement(distribution)]
-    while waiting:
-        wanted = waiting.pop()
-        for text in metadata.requires(wanted.name) or ():
-            one = Requirement(text)
-            extras = wanted.extras or {""}
-            name = canonicalize_name(one.name)
-            if name not in found and (one.marker is None or any(one.marker.evaluate({"extra": e}) for e in extras)):
-                found.add(name)
-                waiting.append(one)
-    return found
 
 
 def _of_python(tool: str, python: str) -> Bom:

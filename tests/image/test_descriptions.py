@@ -1,0 +1,94 @@
+"""The files by which others run Shoal: compose files, the unit of systemd, the hosted workflow, the lists of pins."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.pin_files import PINS, lists
+from shoal.config import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "shoal.service"
+COMPOSES = ("compose.yaml", "compose.local.yaml")
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", COMPOSES)
+def test_every_container_is_read_only_and_has_no_rights_that_it_does_not_need(name: str) -> None:
+    for service, told in read(name)["services"].items():
+        assert told["read_only"] is True, service
+        assert told["cap_drop"] == ["ALL"], service
+        assert told["security_opt"] == ["no-new-privileges:true"], service
+        assert told.get("cap_add", []) == (["NET_BIND_SERVICE"] if service == "caddy" else []), service
+        assert "privileged" not in told
+
+
+@pytest.mark.parametrize("name", COMPOSES)
+def test_every_setting_of_a_compose_file_is_one_of_the_server(name: str) -> None:
+    settings = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    told = read(name)["services"]["shoal"]["environment"]
+    assert {one for one in told if one.startswith(PREFIX)} <= settings
+    assert {"LANG", "TZ"} <= set(told)
+
+
+def test_only_caddy_is_published_and_trusted_and_a_server_at_home_is_for_its_machine_alone() -> None:
+    public, local = (read(name)["services"] for name in COMPOSES)
+    assert "ports" not in public["shoal"]
+    address = public["caddy"]["networks"]["shoal"]["ipv4_address"]
+    assert public["shoal"]["environment"]["SHOAL_TRUSTED_PROXIES"] == address
+    assert local["shoal"]["ports"] == ["${SHOAL_BIND:-127.0.0.1}:${SHOAL_PORT:-8080}:8080"]
+    gateway = read("compose.local.yaml")["networks"]["shoal"]["ipam"]["config"][0]["gateway"]
+    assert local["shoal"]["environment"]["SHOAL_TRUSTED_PROXIES"] == gateway
+
+
+def test_a_unit_of_systemd_is_valid_and_exposes_little(tmp_path: Path) -> None:
+    analyze = which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("there is no systemd-analyze here")
+    unit = tmp_path / "shoal.service"
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/shoal/bin/shoal", sys.executable))
+    checked = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    complaints = [line for line in checked.stderr.splitlines() if "shoal.service" in line]
+    assert (checked.returncode, complaints) == (0, []), checked.stderr
+    judged = subprocess.run(
+        [analyze, "security", "--offline=yes", "--no-pager", str(unit)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    exposure = re.search(r"Overall exposure level for shoal.service: ([\d.]+)", judged.stdout)
+    assert exposure is not None, judged.stderr
+    assert float(exposure[1]) <= 1.5
+
+
+def test_the_hosted_workflow_runs_what_ci_runs_on_every_python_with_pinned_actions() -> None:
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    told = yaml.safe_load(text)
+    assert told["permissions"] == {"contents": "read"}
+    used = re.findall(r"uses: (\S+)(.*)", text)
+    assert used
+    for action, comment in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action), action
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+    test = told["jobs"]["test"]
+    assert test["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert test["steps"][-1]["run"].endswith(".ci/run")
+
+
+def test_the_pins_of_an_installed_shoal_and_of_its_build_are_those_of_the_tests() -> None:
+    for name, text in lists().items():
+        assert (PINS / name).read_text(encoding="utf-8") == text, f"run scripts/pin_files.py: {name} is not up to date"
+        assert "==" in text
+    runs, builds = lists()["run.txt"], lists()["build.txt"]
+    assert "\npytest==" not in runs
+    assert "\naiohttp==" in runs
+    assert "\nhatchling==" in builds
