@@ -124,3 +124,21 @@ def test_only_so_many_lines_are_kept() -> None:
     for number in range(MOST_LINES + 10):
         lines.keep({"event": str(number)}, function="f", line=1)
     assert (len(list(lines)), next(iter(lines)).message) == (MOST_LINES, "10")
+
+
+async def test_figures_and_texts_of_the_log_are_of_the_lines_that_one_may_see(door: Door, bob: Door) -> None:
+    log = structlog.get_logger("shoal.sight")
+    log.error("of the shop", account="shop")
+    log.error("of bob's", account="bobs")
+    log.warning("of the server")
+    figures = (await bob.call("GET", "/logs/stats"))["stats"]
+    assert figures["source_counts"]["shoal.sight"] == 1
+    assert figures["total_logs"] == sum(figures["level_counts"].values()) == len(await _messages(bob))
+    everything = (await door.call("GET", "/logs/stats"))["stats"]
+    assert everything["source_counts"]["shoal.sight"] == 3
+    assert (everything["max_capacity"], everything["log_file"]) == (MOST_LINES, "")
+    said = await door.call("GET", "/admin/logs?level=error")
+    assert said["total_lines"] == len(said["logs"]) == 2
+    assert [line.partition(" - ")[2] for line in said["logs"]] == ["of the shop account=shop", "***"]
+    assert " | ERROR | shoal.sight:" in said["logs"][0]
+    await bob.call("GET", "/admin/logs", 403)

@@ -60,6 +60,7 @@ from shoal.api.routes import (
     notification_channels,
     old_administration,
     old_settings,
+    old_tables,
     ops,
     orders,
     pictures,
@@ -120,9 +121,9 @@ _ROUTES = [
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
         reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        notification_channels, known_items, ai_reply_settings, old_administration, old_settings, risk_control_logs,
-        gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
-        help_pages,
+        notification_channels, known_items, ai_reply_settings, old_administration, old_settings, old_tables,
+        risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins,
+        live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""

@@ -133,7 +133,7 @@ async def list_keywords_with_item_id(account: AccountToRead) -> Response:
 )
 async def list_keywords_with_type(account: RulesToRead) -> Response:
     """List all rules; `item_id` is null when a rule applies to all items."""
-    return await _listed(account, _with_types)
+    return await _listed(account, keywords_with_types)
 
 
 @routes.post("/keywords/{cid}", summary="Replace the text rules without an item", responses=CHANGING_COMPAT)
@@ -235,7 +235,7 @@ async def add_image_keyword(
     url = await server.pictures.keep(data)
     edit = image_keyword(keyword, item_id, Part(image_url=url, width=size.width, height=size.height))
     facts = await changed(
-        server, response, account.id, server.manager.update_rules(account.id, edit, caller=caller), _with_types
+        server, response, account.id, server.manager.update_rules(account.id, edit, caller=caller), keywords_with_types
     )
     return ImageKeywordAdded(keyword=keyword.strip(), image_url=url, item_id=item_id.strip(), **facts)
 
@@ -250,7 +250,7 @@ async def remove_keyword_at(
 ) -> KeywordRemoved:
     """Delete the rule at that place of the lists. With `If-Match` a simultaneous edit cannot shift the places."""
     change = server.manager.remove_keyword(account.id, index, caller=caller)
-    return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
+    return KeywordRemoved(**await changed(server, response, account.id, change, keywords_with_types))
 
 
 @routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Delete a rule by its id", responses=CHANGING_RULES)
@@ -263,7 +263,7 @@ async def remove_keyword_rule(
 ) -> KeywordRemoved:
     """Delete one rule, wherever it is in the lists."""
     change = server.manager.remove_keyword(account.id, rule_id, caller=caller)
-    return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
+    return KeywordRemoved(**await changed(server, response, account.id, change, keywords_with_types))
 
 
 async def _listed(account: Account, shown: Shown) -> Response:
@@ -301,7 +301,8 @@ def _with_items(account: Account) -> list[KeywordWithItemShape]:
     ]
 
 
-def _with_types(account: Account) -> list[KeywordWithTypeShape]:
+def keywords_with_types(account: Account) -> list[KeywordWithTypeShape]:
+    """Return the rules of an account, each with its type."""
     return [
         KeywordWithTypeShape(
             keyword=rule.keyword,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Path
 from pydantic import BaseModel
 
 from shoal import __version__
@@ -15,8 +13,6 @@ from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, Origin, TheServer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.routes.cards import list_cards
-from shoal.api.routes.orders import list_orders_compat
 from shoal.api.routes.users import UserId, remove_user
 from shoal.api.schemas.responses import example, old_time
 from shoal.api.server import Server
@@ -119,16 +115,6 @@ class OldStats(BaseModel):
     system: VersionAndUptime
 
 
-class TableRows(BaseModel):
-    """What a list holds, as the rows of a table."""
-
-    model_config = example(success=True, data=[_ACCOUNT], columns=list(_ACCOUNT), count=1)
-    success: bool = True
-    data: list[dict[str, Any]]
-    columns: list[str]
-    count: int
-
-
 @routes.get("/admin/users", summary="List users (older system)", responses=_READING)
 async def list_old_users(server: TheServer, _: Administrator) -> OldUsers:
     """List all users, as `GET /users`."""
@@ -184,32 +170,6 @@ async def get_old_stats(server: TheServer, _: Administrator) -> OldStats:
         cards=EnabledCounts(total=sum(total for total, _ in goods), enabled=sum(active for _, active in goods)),
         system=VersionAndUptime(uptime=_uptime(server), version=__version__),
     )
-
-
-@routes.get("/admin/data/{table_name}", summary="List rows (older system)", responses=problems(401, 403, 410, 422, 503))
-async def list_rows(
-    table_name: Annotated[str, Path(description="`users`, `cookies`, `cards` or `orders`.", examples=["cookies"])],
-    server: TheServer,
-    me: Administrator,
-) -> TableRows:
-    """Return what `GET /admin/users`, `/admin/cookies`, `/cards` or `/api/orders` lists. There are no other tables."""
-    who, rows = Principal(user=me), list[BaseModel]()
-    if table_name == "users":
-        rows += (await list_old_users(server, me)).users
-    elif table_name == "cookies":
-        rows += (await list_old_accounts(server, me)).cookies
-    elif table_name == "cards":
-        rows += await list_cards(server, who)
-    elif table_name == "orders":
-        rows += (await list_orders_compat(server, who)).data
-    else:
-        raise InvalidInput("no table is shown", code="gone/tables")
-    return _table(rows)
-
-
-def _table(rows: Sequence[BaseModel]) -> TableRows:
-    data = [row.model_dump(mode="json") for row in rows]
-    return TableRows(data=data, columns=list(data[0]) if data else [], count=len(data))
 
 
 def _was_active(user: User) -> bool:
