@@ -18,7 +18,7 @@ CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom image audit pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom image release audit pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -121,6 +121,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
 	$(BIN)/python -m tests.endurance.prove_endurance --run $(RUN)
+	$(BIN)/python -m tests.image.prove_image --run $(RUN)
 	$(BIN)/python -m tests.mutants.run
 	$(BIN)/python -m tests.mutants.drawn record
 	$(BIN)/python -m tests.mutants.drawn run --run $(RUN) --number $(DRAWN) --seed $(SEED)
@@ -172,6 +173,11 @@ sbom: $(READY) $(MODULES) $(AUDIT)
 image: $(READY) $(CONSOLE) $(HELP)
 	@rm -rf build/root && mkdir -p dist
 	$(BIN)/python scripts/rootfs.py build/root --image dist/shoal-image.tar.gz
+
+# Wheel, sdist, image, pins, bills of materials and sums in dist/: built twice from what is committed, installed into a
+# clean environment and started there. OFFLINE=1: the index is not asked for wheels for aarch64.
+release: $(READY) $(AUDIT)
+	$(BIN)/python scripts/release.py dist --sbom-tool .venv-audit/bin/cyclonedx-py $(if $(OFFLINE),--without-index)
 
 # Known vulnerabilities of the pinned packages; queries a database on the network.
 audit: $(AUDIT)

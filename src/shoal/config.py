@@ -59,7 +59,8 @@ class Settings(BaseSettings):
     """URL for uploads of pictures to Xianyu. Change it only to use the sandbox."""
     public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
     """URL at which phones and other machines reach this server, such as `https://shoal.example.com`. Notices have links
-    only when it is set; nothing is sent to it. Set it to open the right page from a notice."""
+    only when it is set, and the link of the first start leads there; nothing is sent to it. Set it to open the right
+    page from a notice."""
     heartbeat_url: SecretStr | None = None
     """URL that is called every 30 seconds while the server can store changes, such as a check of Uptime Kuma or
     healthchecks.io, which tells you when the calls stop. Set it because a server that is dead tells no one itself."""

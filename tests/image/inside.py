@@ -29,7 +29,7 @@ _SET_MEMORY_DENY_WRITE_EXECUTE = 65
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PROBE = """
-import errno, json, os, socket, tempfile
+import ctypes, errno, json, os, pathlib, socket
 
 def told(path):
     try:
@@ -37,6 +37,12 @@ def told(path):
     except OSError as error:
         return errno.errorcode[error.errno]
     return "written"
+
+def unloadable(path):
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        return str(error)
 
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
 print(json.dumps({
@@ -46,6 +52,7 @@ print(json.dumps({
     "written": {path: told(path) for path in ("/x", "/usr/local/bin/x", "/etc/passwd", "/tmp/x", "/data/x")},
     "networks": [name for _, name in socket.if_nameindex()],
     "programs": sorted(os.listdir("/usr/local/bin")),
+    "unloadable": [said for path in pathlib.Path("/usr/local/lib").rglob("*.so*") if (said := unloadable(path))],
 }))
 """
 

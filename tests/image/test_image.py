@@ -40,6 +40,7 @@ def test_the_images_files_answer_a_buyer_without_rights_on_a_read_only_root(tmp_
         "/x": "EROFS", "/usr/local/bin/x": "EROFS", "/etc/passwd": "EROFS", "/tmp/x": "written", "/data/x": "written",
     }  # fmt: skip
     assert probe["networks"] == ["lo"]
+    assert probe["unloadable"] == []
     assert probe["programs"] == sorted(["python", "python3", rootfs.PYTHON, "shoal"])
 
 

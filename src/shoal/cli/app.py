@@ -35,7 +35,7 @@ from shoal.logs.core_dumps import forbid_core_dumps
 from shoal.logs.logs import configure_logging, log_crashes
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from shoal.server.reply_server import Application
 
 # Commands import what only they need: the server's modules take longer to load than most commands run.
 # ruff: noqa: PLC0415
@@ -129,7 +129,7 @@ def serve(
     serve_app(build_app(settings), settings, _announce)
 
 
-def _announce(application: FastAPI, url: str) -> None:
+def _announce(application: Application, url: str) -> None:
     from shoal.api.routes.invitations import JOIN_PATH
 
     password = application.state.first_password
@@ -137,7 +137,8 @@ def _announce(application: FastAPI, url: str) -> None:
         typer.echo(words("cli.app.first_password"))
         typer.echo(f"\n    {password}\n")
         typer.echo(words("cli.app.first_link"))
-        typer.echo(f"\n    {url}{JOIN_PATH}#{application.state.first_link}\n")
+        address = application.settings.public_url.rstrip("/") or url
+        typer.echo(f"\n    {address}{JOIN_PATH}#{application.state.first_link}\n")
     typer.echo(words("cli.app.listening", url=url))
 
 
