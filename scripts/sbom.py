@@ -55,7 +55,7 @@ def _of_python(tool: str, python: str) -> Bom:
     said = subprocess.run(
         [tool, "environment", python, "--output-reproducible", "--of", "JSON"], check=True, capture_output=True
     )
-    return pruned(json.loads(said.stdout), needed_by("shoal"))
+    return pruned(json.loads(said.stdout), needed_by("shoal[otel]"))
 
 
 def _of_console() -> Bom:
