@@ -323,6 +323,7 @@ async def read_everything(server: ServerProcess, item: str) -> None:
         "unit_id": str(unit["id"]),
         "rule_id": rule["id"],
         "order_id": order["order_id"],
+        "table_name": "cookies",
     }
     async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=server.http.event_hooks) as nobody:
         for path, methods in document["paths"].items():

@@ -33,6 +33,7 @@ GONE: Final[dict[str, tuple[params.Depends, tuple[str, ...]]]] = {
     "gone/ai_replies": (_SIGNED_IN, ("PUT /ai-reply-settings/{cid}", "POST /ai-reply-test/{cid}")),
     "gone/settings": (_SIGNED_IN, ("PUT /system-settings/{key}",)),
     "gone/user_settings": (_SIGNED_IN, ("PUT /user-settings/{key}",)),
+    "unknown_user_setting": (_SIGNED_IN, ("GET /user-settings/{key}",)),
     "gone/clear_logs": (_SIGNED_IN, ("POST /logs/clear",)),
     "gone/log_files": (_ADMINISTRATOR, ("GET /admin/logs/export",)),
     "gone/risk_control_logs": (_ADMINISTRATOR, ("DELETE /risk-control-logs/{log_id}",)),
@@ -41,7 +42,7 @@ GONE: Final[dict[str, tuple[params.Depends, tuple[str, ...]]]] = {
     ),
     "gone/table_info": (_SIGNED_IN, ("GET /debug/keywords-table-info",)),
 }  # fmt: skip
-"""By the code of the answer: who is told it, and the routes."""
+"""By the code of the answer: who is told it, and the routes. A user has no settings: each is answered with 404."""
 
 
 def _refusal(code: str) -> Callable[[], Awaitable[NoReturn]]:

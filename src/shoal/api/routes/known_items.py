@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Path, Request, Response
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import AccountToRead, TheServer, WhoReads, WhoReadsNamed
+from shoal.api.http.large_responses import large_answer
 from shoal.api.http.openapi_errors import READING, READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
@@ -22,6 +23,7 @@ from shoal.api.schemas.known_items import (
     ItemsAsked,
     KnownItemAnswer,
     KnownItems,
+    KnownItemShape,
     ShortItem,
     ShortItems,
     known_item_shape,
@@ -44,24 +46,48 @@ SITE_SECONDS = 3.0
 """How long a list of one account waits for the site. The site is asked at most once a minute."""
 _READ_AT_ONCE = 100
 """Of how many accounts the sold items are read in one turn of the database."""
+_MANY = 200
+"""A list of more items is made on another thread."""
 _ASKING = problems(400, 401, 403, 413, 422, 503)
 
 
-@routes.get("/items", summary="List known items (older system)", responses=READING)
-async def list_known_items(server: TheServer, who: WhoReads) -> KnownItems:
+@routes.get("/items", summary="List known items (older system)", response_model=KnownItems, responses=READING)
+async def list_known_items(server: TheServer, who: WhoReads) -> Response:
     """List the items of the caller's accounts: those with settings or delivery rules, those sold, and those of the
     site's list where it was asked for within a day. The site is not asked.
     """
+    shapes = await items_of_all(server, who)
+    return await large_answer(lambda: KnownItems(items=list(shapes())), large=True)
+
+
+async def items_of_all(server: Server, who: Principal) -> Callable[[], Iterator[KnownItemShape]]:
+    """Return what makes the items of all accounts of a caller, which takes long for many: not for the event loop."""
     mine = server.authorization.accounts_of(who)
     titles = {account.id: server.item_lists.kept(account) for account in mine}
-    found = await _known(server, titles, mine)
-    return KnownItems(items=[known_item_shape(account_id, item) for account_id, items in found for item in items])
+    sold: dict[str, dict[str, frozenset[str]]] = {}
+    for start in range(0, len(mine), _READ_AT_ONCE):
+        sold |= await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
+
+    def shapes() -> Iterator[KnownItemShape]:
+        for account in mine:
+            for item in known_items(account, titles[account.id], sold[account.id]):
+                yield known_item_shape(account.id, item)
+
+    return shapes
 
 
-@routes.get("/items/cookie/{cid}", summary="List an account's known items (older system)", responses=READING_COMPAT)
-async def list_known_items_of(account: AccountToRead, server: TheServer) -> KnownItems:
+@routes.get(
+    "/items/cookie/{cid}",
+    summary="List an account's known items (older system)",
+    response_model=KnownItems,
+    responses=READING_COMPAT,
+)
+async def list_known_items_of(account: AccountToRead, server: TheServer) -> Response:
     """List the items of one account: those on sale, asked of the site at most once a minute, and the others known."""
-    return KnownItems(items=[known_item_shape(account.id, item) for item in await _of(server, account)])
+    items = await _of(server, account)
+    return await large_answer(
+        lambda: KnownItems(items=[known_item_shape(account.id, item) for item in items]), large=len(items) > _MANY
+    )
 
 
 @routes.get("/items/{cid}", summary="List an account's items to choose from", responses=READING_COMPAT)
@@ -143,20 +169,9 @@ async def _asked(server: Server, who: Principal, account_id: str, request: Reque
 
 async def _of(server: Server, account: Account) -> list[KnownItem]:
     titles = await server.item_lists.soon(account, seconds=SITE_SECONDS) or server.item_lists.kept(account)
-    ((_, items),) = await _known(server, {account.id: titles}, [account])
-    return items
+    sold = await server.database.read(partial(_sold, accounts=[account]))
+    return known_items(account, titles, sold[account.id])
 
 
-async def _known(
-    server: Server, titles: Mapping[str, Mapping[str, str]], accounts: list[Account]
-) -> list[tuple[str, list[KnownItem]]]:
-    found: list[tuple[str, list[KnownItem]]] = []
-    for start in range(0, len(accounts), _READ_AT_ONCE):
-        some = accounts[start : start + _READ_AT_ONCE]
-        sold = await server.database.read(partial(_sold, accounts=some))
-        found += [(account.id, known_items(account, titles[account.id], sold[account.id])) for account in some]
-    return found
-
-
-def _sold(connection: Connection, accounts: list[Account]) -> dict[str, dict[str, frozenset[str]]]:
+def _sold(connection: Connection, accounts: Sequence[Account]) -> dict[str, dict[str, frozenset[str]]]:
     return {account.id: sold_specs(connection, account.id) for account in accounts}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, TheServer, WhoReads
-from shoal.api.http.openapi_errors import READING, READING_ONE, problems
+from shoal.api.http.openapi_errors import READING, problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import body_example
 from shoal.api.schemas.responses import example
-from shoal.errors import Conflict, InvalidInput
+from shoal.errors import Conflict
 
 routes = Routes(tags=["system"])
 
@@ -50,15 +47,6 @@ class SwitchAnswer(BaseModel):
     success: bool = True
     enabled: bool
     message: str
-
-
-class UserSetting(BaseModel):
-    """One setting of a user in the older system."""
-
-    key: str
-    value: str
-    description: str
-    updated_at: str
 
 
 @routes.get("/system-settings", summary="List settings of the server (older system)", responses=READING)
@@ -100,15 +88,9 @@ async def change_login_info(body: SwitchBody, _: Administrator) -> SwitchAnswer:
 
 
 @routes.get("/user-settings", summary="List settings of the caller (older system)", responses=READING)
-async def list_user_settings(_: WhoReads) -> dict[str, UserSetting]:
+async def list_user_settings(_: WhoReads) -> dict[str, dict[str, str]]:
     """List no settings: what a page of the older system kept for its user is kept by the browser here."""
     return {}
-
-
-@routes.get("/user-settings/{key}", summary="Get a setting of the caller (older system)", responses=READING_ONE)
-async def get_user_setting(_: WhoReads, key: Annotated[str, Path(examples=["theme_color"])]) -> UserSetting:
-    """Answer 404: there are no settings, as `GET /user-settings` says."""
-    raise InvalidInput(f"there is no setting {key!r}", code="unknown_user_setting")
 
 
 def _registration(*, is_open: bool) -> str:

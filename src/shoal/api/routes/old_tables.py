@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, Any, Final
 
-from fastapi import Path
+from fastapi import Path, Response
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import Administrator, TheServer
+from shoal.api.http.large_responses import large_answer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cards import list_cards
@@ -18,7 +19,7 @@ from shoal.api.routes.default_replies import list_default_replies
 from shoal.api.routes.delivery_rules import list_card_rules
 from shoal.api.routes.item_replies import list_item_replies
 from shoal.api.routes.keywords import keywords_with_types
-from shoal.api.routes.known_items import list_known_items
+from shoal.api.routes.known_items import items_of_all
 from shoal.api.routes.notification_channels import list_message_notifications, list_notification_channels
 from shoal.api.routes.old_administration import list_old_accounts, list_old_users
 from shoal.api.routes.old_settings import list_system_settings
@@ -55,12 +56,17 @@ class TableRows(BaseModel):
     count: int
 
 
-@routes.get("/admin/data/{table_name}", summary="List rows (older system)", responses=problems(401, 403, 410, 422, 503))
+@routes.get(
+    "/admin/data/{table_name}",
+    summary="List rows (older system)",
+    response_model=TableRows,
+    responses=problems(401, 403, 410, 422, 503),
+)
 async def list_rows(
     table_name: Annotated[str, Path(description="A table of the older system.", examples=["cookie_status"])],
     server: TheServer,
     me: Administrator,
-) -> TableRows:
+) -> Response:
     """Return what the routes of the older system list for the caller, by the name of its table.
 
     A table of what Shoal does not keep has no rows. Secrets and units are left out, as in these lists.
@@ -70,6 +76,10 @@ async def list_rows(
         rows = await TABLES[table_name](server, me)
     elif table_name not in NOT_KEPT:
         raise InvalidInput("no such table is shown", code="gone/tables")
+    return await large_answer(lambda: _table(rows), large=True)
+
+
+def _table(rows: Rows) -> TableRows:
     data = [dict(row) if isinstance(row, Mapping) else row.model_dump(mode="json") for row in islice(rows, MOST_ROWS)]
     return TableRows(data=data, columns=list(data[0]) if data else [], count=len(data))
 
@@ -104,7 +114,7 @@ async def _item_replies(server: Server, me: User) -> Rows:
 
 
 async def _items(server: Server, me: User) -> Rows:
-    return (await list_known_items(server, Principal(user=me))).items
+    return (await items_of_all(server, Principal(user=me)))()
 
 
 async def _cards(server: Server, me: User) -> Rows:
