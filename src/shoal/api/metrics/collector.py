@@ -22,12 +22,14 @@ from shoal.connection.heard import Heard
 from shoal.goods.goods import GoodsKind
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import SendOutcome
+from shoal.notices.plans import NoticeState
 from shoal.orders.order_status import OrderStatus
 from shoal.storage.incident_kinds import IncidentKind
 
 _SWITCHES: Final = {True: "on", False: "off"}
 _SETTLED: Final = (SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN, SendOutcome.DROPPED)
 _OPEN: Final = (SendOutcome.WAITING, SendOutcome.SENDING, SendOutcome.UNCERTAIN)
+_TOLD: Final = (NoticeState.SENT, NoticeState.FAILED, NoticeState.UNCERTAIN, NoticeState.GIVEN_UP)
 _WEBHOOKS: Final = ("on", "failing", "off")
 
 
@@ -156,10 +158,14 @@ class ServerCollector(Collector):
         yield counters(
             "order_steps", "Steps done for orders, by outcome.", ("step", "outcome"), server.order_store.counts.actions
         )
-        yield counters("notices", "Notices by outcome of a sending.", ("outcome",), server.notices.outcomes)
         yield counters(
-            "webhook_calls", "Calls of webhooks by outcome.", ("outcome",), server.notices.webhooks.calls.outcomes
-        )
+            "notices", "Notices by outcome of a sending.", ("outcome",), server.notices.outcomes,
+            [(state,) for state in _TOLD],
+        )  # fmt: skip
+        yield counters(
+            "webhook_calls", "Calls of webhooks by outcome.", ("outcome",), server.notices.webhooks.calls.outcomes,
+            [(outcome,) for outcome in ("arrived", "refused", "unanswered")],
+        )  # fmt: skip
 
 
 def _stored(stored: StoredFigures) -> Iterator[Metric]:
