@@ -162,6 +162,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.goods 200000
 	$(BIN)/python -m benchmarks.orders --orders 60 --shops 1 20
 	$(BIN)/python -m benchmarks.notices
+	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python scripts/newest_figures.py
 
 # Shoal's bills of materials, as CycloneDX files in dist/.

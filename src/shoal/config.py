@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535)
     """TCP port at which `/metrics` is served without a token, on 127.0.0.1 only; 0 means none. Set it when Prometheus
     runs on this machine, and every user of the machine may read the figures."""
+    otlp_endpoint: SecretStr | None = None
+    """URL of your OpenTelemetry collector (OTLP over HTTP, such as `http://127.0.0.1:4318`), to which traces of
+    changes, answers and orders are sent; `shoal[otel]` must be installed. Set it to find out where time is lost."""
     chrome_version: int = Field(151, ge=100, le=999)
     """Version of Chrome that a shop presents to the site when the browser of its cookie is not known, and after a QR
     login. 151 was seen at the site on 2026-08-28; each release renews it. Raise it when your own Chrome is newer."""
@@ -226,9 +229,9 @@ class Settings(BaseSettings):
         parse_host_names(value)
         return value
 
-    @field_validator("heartbeat_url")
+    @field_validator("heartbeat_url", "otlp_endpoint")
     @classmethod
-    def _check_heartbeat(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"https?://[^\s#]+", value.get_secret_value()):
             raise ValueError("it is no http:// or https:// URL")  # which is not repeated: it is a secret
         return value

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outside.watched_network import CHANNELS, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER, WEBHOOK
+from outside.watched_network import CHANNELS, COLLECTOR, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER, WEBHOOK
 from shoal.notices.services import SERVICES
 from standins import quick_settings
 
@@ -44,7 +44,7 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
     assert {service for service, _ in CHANNELS.values()} == set(SERVICES)
-    named = {PROXY, SUPPLIER, HEARTBEAT, WEBHOOK, *CHANNELS}
+    named = {PROXY, SUPPLIER, HEARTBEAT, WEBHOOK, COLLECTOR, *CHANNELS}
     asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
     assert asked <= SITE

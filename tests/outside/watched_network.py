@@ -43,6 +43,7 @@ PROXY = "proxy.shop.example"
 SUPPLIER = "supplier.shop.example"
 HEARTBEAT = "heartbeat.shop.example"
 WEBHOOK = "events.shop.example"
+COLLECTOR = "traces.shop.example"
 MAIL = {"sender": "shoal@shop.example", "to": "me@shop.example"}
 KEYS = {
     "p256dh": "BISSi9NJH_3nrUKhGqE_HVhwsZZiNO8C9_5CeyQsX95F-12oN0GkgIGnri90UfoBVKeG6EZIXnPlK7nhRdDgWZM",
@@ -273,7 +274,8 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
         child = await spawn(
             stack, directory, "serve",
             SHOAL_PORT=str(port), SHOAL_DATA_DIR=str(directory / "data"), SHOAL_ADMIN_PASSWORD="correct horse 9 staple",
-            SHOAL_HEARTBEAT_URL=f"https://{HEARTBEAT}/beat",
+            SHOAL_HEARTBEAT_URL=f"https://{HEARTBEAT}/beat", SHOAL_OTLP_ENDPOINT=f"https://{COLLECTOR}",
+            SHOAL_METRICS_TOKEN="of nobody but the operator",
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
         http = await stack.enter_async_context(

@@ -44,6 +44,9 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.measures import Tally
+from shoal.traces import Trace, request_age
+from shoal.traces import begin as begin_trace
+from shoal.traces import current as current_trace
 
 __all__ = ["Caller", "ChangePath", "Done"]
 
@@ -92,19 +95,21 @@ class ChangePath:
     async def create(self, account: Account, caller: Caller) -> Done:
         """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was changed."""
         op = caller.op()
-        async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
-            if before is None:
-                self._refuse_taken(account)
-                self._refuse_too_many(account.owner_id, caller.most_shops)
-        if before is not None:
-            return self._as_before(before, caller)
-        change = Change(old=None, new=account, op=op)
-        try:
-            entries = await self._commit([change], [hold])
-        except AccountExists:  # created by another server in the meantime
-            await self.drift.refresh(account.id)
-            raise
-        return self._done(change, entries)
+        with _traced("add_cookie", account.id) as trace:
+            async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
+                trace.step("lock")
+                if before is None:
+                    self._refuse_taken(account)
+                    self._refuse_too_many(account.owner_id, caller.most_shops)
+            if before is not None:
+                return self._as_before(before, caller)
+            change = Change(old=None, new=account, op=op)
+            try:
+                entries = await self._commit([change], [hold])
+            except AccountExists:  # created by another server in the meantime
+                await self.drift.refresh(account.id)
+                raise
+            return self._done(change, entries)
 
     async def change(self, account_id: str, operation: str, edit: Edit, caller: Caller) -> Done:
         """Commit and publish the result of ``edit`` on the account."""
@@ -132,16 +137,18 @@ class ChangePath:
     async def _change(self, account_id: str, operation: str, draft: Draft, caller: Caller) -> Done | OpRecord:
         """Commit and publish the draft of a change, or return what this op did before."""
         op = caller.op()
-        for attempt in range(STALE_RETRIES):
-            look = caller.repeats or attempt > 0
-            async with self._turn(account_id, operation, op, look=look) as (hold, before):
-                if before is None:
-                    change = await draft(self._matching(account_id, caller), op)
-            if before is not None:
-                return before
-            entries = await self._committed_fresh([change], [hold], caller)
-            if entries is not None:
-                return self._done(change, entries)
+        with _traced(operation, account_id) as trace:
+            for attempt in range(STALE_RETRIES):
+                look = caller.repeats or attempt > 0
+                async with self._turn(account_id, operation, op, look=look) as (hold, before):
+                    trace.step("lock")
+                    if before is None:
+                        change = await draft(self._matching(account_id, caller), op)
+                if before is not None:
+                    return before
+                entries = await self._committed_fresh([change], [hold], caller)
+                if entries is not None:
+                    return self._done(change, entries)
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
 
     @asynccontextmanager
@@ -292,8 +299,13 @@ class ChangePath:
             if not settled.done():
                 settled.set_result(None)
 
+        trace = current_trace()
+        trace.step("draft")
+
         def settle(settlement: Settlement) -> None:
+            trace.step("write")
             self._settle(changes, holds, settlement, missed)
+            trace.step("apply")
             outcome.append(settlement)
             end()
 
@@ -358,3 +370,10 @@ class ChangePath:
             "change committed", account=entry.account_id, generation=entry.generation, rev=entry.rev,
             fields=sorted(entry.changes), actor=entry.actor,
         )  # fmt: skip
+
+
+def _traced(operation: str, account_id: str) -> Trace:
+    """Begin the trace of a change, with the time that its request has been here."""
+    trace = begin_trace("change", age_seconds=request_age(), kind=operation, account=account_id)
+    trace.step("request")
+    return trace

@@ -22,6 +22,8 @@ from shoal.messages.replies import AnswerSource, Asked, Choice, choose, joined
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
 from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent
 from shoal.messages.task_drain import TaskDrain, begin
+from shoal.traces import Trace
+from shoal.traces import begin as begin_trace
 
 log = structlog.get_logger("shoal.conversations")
 
@@ -260,6 +262,11 @@ class Conversations:
     async def _answer(self, chat_id: str, burst: _Burst) -> None:
         """Answer messages that are not too old. Old ones that the limit delayed keep that decision."""
         due_at = asyncio.get_running_loop().time()
+        with begin_trace("message", age_seconds=due_at - burst.began, account=self._account_id) as trace:
+            trace.step("wait")
+            await self._answer_due(chat_id, burst, due_at, trace)
+
+    async def _answer_due(self, chat_id: str, burst: _Burst, due_at: float, trace: Trace) -> None:
         oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # a rule's delay makes no message too old
         old, fresh = burst.split(oldest)
         for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
@@ -276,6 +283,8 @@ class Conversations:
         account = self._link.current()
         async with self._choosing:
             choice = await choose(account, _joined(fresh))
+        trace.step("decide")
+        trace.note(decision=choice.decision.value or "answer")
         ids = [message.message_id for message in fresh]
         if account is None or choice.decision is not Decision.PENDING:
             await self._hold_back(choice, ids, waited_for)
@@ -292,6 +301,8 @@ class Conversations:
                 burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
                 await self._answer(chat_id, burst)
                 return
+        trace.step("send")
+        trace.note(outcome=sent.outcome.value)
         if sent.outcome is SendOutcome.SENT:
             self._log.outbox.counts.reply_seconds.add(asyncio.get_running_loop().time() - due_at)
         if not sent.id and sent.reason == Decision.SHOP_LIMIT:

@@ -32,6 +32,8 @@ from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
 from shoal.orders.supplied_units import SuppliedUnits
+from shoal.traces import Trace
+from shoal.traces import begin as begin_trace
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
 log = structlog.get_logger("shoal.orders")
@@ -137,14 +139,18 @@ class Orders:
 
         Raise ``ActionRequired`` when the owner must act on the site, or the error that ended the socket.
         """
-        async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
-            if not self._pages.was_asked(order.order_id) or self._deliveries.waits_for_page(order.order_id):
-                await self._pages.look_up(order)
-            if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
-                await asyncio.sleep(PAGE_LAG_SECONDS)
-                await self._pages.look_up(order)
-            async with self._turn:
-                await self._do_what_is_due(order)
+        with begin_trace("order", account=self._account_id) as trace:
+            async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
+                trace.step("turn")
+                if not self._pages.was_asked(order.order_id) or self._deliveries.waits_for_page(order.order_id):
+                    await self._pages.look_up(order)
+                if self._pages.is_unpaid(order.order_id) and await self._is_due_by_its_card(order):
+                    await asyncio.sleep(PAGE_LAG_SECONDS)
+                    await self._pages.look_up(order)
+                trace.step("page")
+                async with self._turn:
+                    trace.step("shop")
+                    await self._do_what_is_due(order, trace)
         self._pages.follow(order)
         is_group = order.group_price or order.status == OrderStatus.GROUP_PENDING
         if is_group or order.order_id in self._not_ready:
@@ -169,12 +175,14 @@ class Orders:
         await self._pages.look_up(order)
         await self.serve(order)
 
-    async def _do_what_is_due(self, order: Order) -> None:
+    async def _do_what_is_due(self, order: Order, trace: Trace) -> None:
         while (due := await self._store.next_due(self._account_id, order.order_id)) is not None:
             account = self._link.current()
             if account is None or not self._link.allows():
                 return
-            if not await self._do(account, due):
+            is_done = await self._do(account, due)
+            trace.step(due.order_action.action)
+            if not is_done:
                 return
 
     async def _is_due_by_its_card(self, order: Order) -> bool:

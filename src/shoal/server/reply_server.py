@@ -93,7 +93,7 @@ from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
 from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
-from shoal.errors import StoreError
+from shoal.errors import ConfigError, StoreError
 from shoal.goods.goods_components import open_goods
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
@@ -174,6 +174,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
                 app.state.server, first, app.state.started = await _open(settings, connect, closing)
             _start_heartbeat(app.state.server, settings, closing)
             app.state.metrics = await _open_metrics(app.state.server, settings, closing)
+            _start_traces(settings, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
             yield
@@ -217,6 +218,15 @@ async def _open_metrics(server: Server, settings: Settings, closing: Closing) ->
 
         await closing.enter_async_context(serving_metrics(figures, settings.metrics_port))
     return figures
+
+
+def _start_traces(settings: Settings, closing: Closing) -> None:
+    if settings.otlp_endpoint is not None:
+        try:
+            from shoal.server.otlp import TraceExport  # noqa: PLC0415
+        except ImportError:
+            raise ConfigError("startup.no_otel") from None
+        closing.later("traces", TraceExport(settings.otlp_endpoint.get_secret_value()).close)
 
 
 @asynccontextmanager
