@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from shoal.api.routes.metrics import MEDIA_TYPE
+from shoal.errors import ConfigError
 from shoal.network.addresses import host_name, is_loopback
 from shoal.server.listener import bind
 
@@ -18,10 +20,17 @@ if TYPE_CHECKING:
 ADDRESS: Final = "127.0.0.1"
 
 
+def bind_for_metrics(port: int) -> socket.socket:
+    """Bind the port. Raises ``ConfigError``: before anything else is opened, so that a first start is not used up."""
+    try:
+        return bind(ADDRESS, port)
+    except ConfigError:
+        raise ConfigError("startup.metrics_port", port=port) from None
+
+
 @asynccontextmanager
-async def serving_metrics(metrics: Metrics, port: int) -> AsyncIterator[int]:
-    """Serve ``/metrics`` until the end of the block. Raises ``ConfigError`` when the port cannot be used."""
-    taken = bind(ADDRESS, port)
+async def serving_metrics(metrics: Metrics, taken: socket.socket) -> AsyncIterator[int]:
+    """Serve ``/metrics`` at that socket until the end of the block. Return the port."""
 
     async def scraped(request: web.Request) -> web.Response:
         if not is_loopback(host_name(request.headers.get("Host", ""))):  # a page of a browser under a name of its own

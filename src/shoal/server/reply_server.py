@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -170,10 +172,11 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         psutil.cpu_percent(interval=None)  # the first answer is always 0
         async with Closing() as closing:
+            port_for_metrics = _check_monitoring(settings, closing)
             async with _explained():
                 app.state.server, first, app.state.started = await _open(settings, connect, closing)
             _start_heartbeat(app.state.server, settings, closing)
-            app.state.metrics = await _open_metrics(app.state.server, settings, closing)
+            app.state.metrics = await _open_metrics(app.state.server, settings, port_for_metrics, closing)
             _start_traces(settings, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
@@ -204,28 +207,47 @@ def _start_heartbeat(server: Server, settings: Settings, closing: Closing) -> No
         calls.start()
 
 
-async def _open_metrics(server: Server, settings: Settings, closing: Closing) -> Metrics | None:
+def _check_monitoring(settings: Settings, closing: Closing) -> socket.socket | None:
+    """Check what is asked for before anything is stored: a first start that fails must not use up its password.
+
+    Return the bound port for figures, if there is one. Raises ``ConfigError``.
+    """
+    if settings.otlp_endpoint is not None:
+        try:
+            import_module("shoal.server.otlp")
+        except ImportError:
+            raise ConfigError("startup.no_otel") from None
+    if not settings.metrics_port:
+        return None
+    from shoal.server.metrics_port import bind_for_metrics  # noqa: PLC0415
+
+    taken = bind_for_metrics(settings.metrics_port)
+    closing.callback(taken.close)
+    return taken
+
+
+async def _open_metrics(
+    server: Server, settings: Settings, taken: socket.socket | None, closing: Closing
+) -> Metrics | None:
     """Open what is asked for; nothing of it is loaded otherwise."""
-    if settings.metrics_token is None and not settings.metrics_port:
+    if settings.metrics_token is None and taken is None:
         return None
     from shoal.api.metrics.metrics import Metrics  # noqa: PLC0415
 
     figures = Metrics(server)
     closing.later("metrics", figures.close)
     figures.start()
-    if settings.metrics_port:
+    if taken is not None:
         from shoal.server.metrics_port import serving_metrics  # noqa: PLC0415
 
-        await closing.enter_async_context(serving_metrics(figures, settings.metrics_port))
+        await closing.enter_async_context(serving_metrics(figures, taken))
     return figures
 
 
 def _start_traces(settings: Settings, closing: Closing) -> None:
     if settings.otlp_endpoint is not None:
-        try:
-            from shoal.server.otlp import TraceExport  # noqa: PLC0415
-        except ImportError:
-            raise ConfigError("startup.no_otel") from None
+        from shoal.server.otlp import TraceExport  # noqa: PLC0415
+
         closing.later("traces", TraceExport(settings.otlp_endpoint.get_secret_value()).close)
 
 
