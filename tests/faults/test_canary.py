@@ -31,6 +31,7 @@ UPLOADED = "canaryZquplolpuqZ"
 PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" for word in ("Zquser", "Zqprx", "Zqpxb"))
 NEXT_PASSWORD = "canaryZqpass no one guesses"
 CHANNEL_TOKEN = "canaryZqchannelZq0123456789abcdef"
+METRICS_TOKEN = "canaryZqfiguresZq0123456789"
 WEBHOOK_SECRET = "Y2FuYXJ5WnFob29rWnEwMTIzNDU2Nzg5YWJjZGVm"
 WRONG_PASSWORD = "canaryZqwrong nor this one"
 THEIR_PASSWORD = "canaryZqtheir pass of another"
@@ -329,7 +330,8 @@ async def read_everything(server: ServerProcess, item: str) -> None:
         for path, methods in document["paths"].items():
             if "get" in methods and path != "/events":
                 filled = path.format_map(values)
-                assert (await server.http.get(filled)).status_code == 200, filled
+                headers = {"Authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
+                assert (await server.http.get(filled, headers=headers)).status_code == 200, filled
                 await nobody.get(filled)
                 await nobody.get(filled, headers={"Authorization": f"Bearer {MISPLACED}"})
     for path in ("/docs", "/messages?cid=shop", "/cookies/shop/history?limit=200", "/security-log?format=lines"):
@@ -338,7 +340,7 @@ async def read_everything(server: ServerProcess, item: str) -> None:
 
 async def test_d7_no_secret_stands_in_any_answer_event_log_or_file(sandbox: SandboxProcess, tmp_path: Path) -> None:
     seller = (await sandbox.get("sellers"))["items"][0]
-    server = ServerProcess(tmp_path / "data", sandbox.url, SHOAL_LOG_LEVEL="DEBUG")
+    server = ServerProcess(tmp_path / "data", sandbox.url, SHOAL_LOG_LEVEL="DEBUG", SHOAL_METRICS_TOKEN=METRICS_TOKEN)
     evidence = Evidence()
     await server.start()
     try:
@@ -379,6 +381,7 @@ async def test_d7_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sand
         "the cookie that an upload rotated": UPLOADED,
         "a misplaced secret": MISPLACED, "the password": PASSWORD, "the next password": NEXT_PASSWORD,
         "a channel's token": CHANNEL_TOKEN, "a webhook's secret": WEBHOOK_SECRET,
+        "the token for figures": METRICS_TOKEN,
         "the proxy's user": PROXY_USER, "the proxy's password": PROXY_PASSWORD,
         "a proxy's wrong password": BAD_PROXY_PASSWORD,
         "a wrong password": WRONG_PASSWORD, "the key": key, "a token of the site": SITE_TOKEN,
