@@ -8,9 +8,11 @@ import string
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 from shoal.accounts.account import AccountState, ParkReason
 from shoal.api.http.problem_table import PROBLEMS
+from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
@@ -20,12 +22,15 @@ from shoal.goods.imports import SAME_FILE
 from shoal.goods.suppliers import Meaning
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
+from shoal.messages.outbox_rows import SendOutcome
+from shoal.messages.replies import AnswerSource
 from shoal.orders.delivery_check import ShopObstacle
 from shoal.orders.delivery_rows import GIVEN_BACK
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem
 from shoal.orders.sent_again import ANOTHER_UNIT, SAME_AGAIN
+from shoal.rules.rule import MatchMode
 from shoal.rules.rule_lint import WarningCode
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 from shoal.xianyu.cookie_string import Flaw
@@ -38,10 +43,14 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.channels.levels": set(Level),
+    "cli.chats.outcomes": set(SendOutcome),
     "cli.goods.kinds": set(GoodsKind),
     "cli.goods.outcomes": set(Meaning),
+    "cli.history.outcomes": set(get_args(OpAnswer.model_fields["state"].annotation)),
     "cli.outcome": set(ActionState),
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
+    "cli.rules.modes": set(MatchMode),
+    "cli.rules.sources": {AnswerSource.ITEM_REPLY, AnswerSource.DEFAULT_REPLY},
     "cli.state": {*AccountState, "mute"},
     "cli.table": None,
     "cli.tokens.scopes": set(Scope),

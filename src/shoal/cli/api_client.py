@@ -83,20 +83,41 @@ class ApiClient:
         self.token = str(answer["token"])
         return self.token
 
-    async def call(self, method: str, *path: str, body: Any = None, params: Mapping[str, str] | None = None) -> Any:
-        """Call a route and return its JSON. Raises ``NoServer`` or ``Refused``."""
+    async def call(
+        self, method: str, *path: str, body: Any = None, params: Mapping[str, str] | None = None, key: str | None = None
+    ) -> Any:
+        """Call a route and return its JSON. With a ``key`` it may be repeated: it is carried out once.
+
+        Raises ``NoServer`` or ``Refused``.
+        """
+        headers = self._headers() | ({} if key is None else {"Idempotency-Key": key})
         try:
             async with self._session.request(
-                method, self._at(path, params), json=body, headers=self._headers(), allow_redirects=False
+                method, self._at(path, params), json=body, headers=headers, allow_redirects=False
             ) as response:
                 return await self._answer(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 
-    async def send_file(self, *path: str, name: str, data: bytes, params: Mapping[str, str] | None = None) -> Any:
+    async def readiness(self) -> Any:
+        """Return whether the server can store changes; a server that cannot answers with 503. Raises ``NoServer``."""
+        try:
+            async with self._session.get(self._at(("health", "ready")), allow_redirects=False) as response:
+                answer = json.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or "ready" not in answer:
+            raise self._stranger(response.status)
+        return answer
+
+    async def send_file(
+        self, *path: str, name: str, data: bytes, params: Mapping[str, str] | None = None, field: str = "file"
+    ) -> Any:
         """Send a file as a form and return the JSON of the answer. Raises like ``call``."""
         form = aiohttp.FormData()
-        form.add_field("file", data, filename=name, content_type="application/octet-stream")
+        form.add_field(field, data, filename=name, content_type="application/octet-stream")
         try:
             async with self._session.post(
                 self._at(path, params), data=form, headers=self._headers(), allow_redirects=False

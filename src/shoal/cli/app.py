@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shoal import __version__
+from shoal.cli import account_settings as _account_settings  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.channels import channels
+from shoal.cli.chats import chats
 from shoal.cli.deliveries import deliveries
 from shoal.cli.goods import goods
+from shoal.cli.history import history
 from shoal.cli.incidents import incidents
+from shoal.cli.items import items
 from shoal.cli.keys import keys
+from shoal.cli.messages import messages
 from shoal.cli.orders import orders
+from shoal.cli.rules import rules
 from shoal.cli.session import Url, chosen_url, run
+from shoal.cli.system import system
 from shoal.cli.token_file import TokenFile
 from shoal.cli.tokens import tokens
 from shoal.cli.users import users
@@ -52,15 +59,21 @@ app = typer.Typer(
     epilog=_EXIT_CODES,
 )
 app.add_typer(accounts, name="accounts")
+app.add_typer(rules, name="rules")
+app.add_typer(items, name="items")
+app.add_typer(chats, name="chats")
+app.add_typer(messages, name="messages")
 app.add_typer(orders, name="orders")
 app.add_typer(deliveries, name="deliveries")
 app.add_typer(goods, name="goods")
 app.add_typer(channels, name="channels")
 app.add_typer(incidents, name="incidents")
+app.add_typer(history, name="history")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")
+app.add_typer(system, name="system")
 
 
 def main() -> None:

@@ -77,47 +77,64 @@ def why(account: Account) -> str:
     return reason_words(account["reason"]) if account["reason"] else ""
 
 
-def account_facts(account: Account) -> Table:
-    """Return a table of everything about one account, desired and observed."""
-    wanted, seen = account["desired"], account["observed"]
+def rows_table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """Return a table of rows, headed by sentences of ``cli.table``; each first cell is bold."""
+    plain = not sys.stdout.isatty()
+    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        table.add_column(words(f"cli.table.{name}"), overflow="fold", no_wrap=plain)
+    for row in rows:
+        cells = [cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row]
+        cells[0].stylize("bold")
+        table.add_row(*cells)
+    return table
+
+
+def facts_table(facts: Iterable[tuple[str, Text | str]]) -> Table:
+    """Return a table of facts, each named by a sentence of ``cli.table``; those that are empty are left out."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bright_black", no_wrap=True)
     table.add_column(overflow="fold")
+    for name, value in facts:
+        if value:
+            table.add_row(words(f"cli.table.{name}"), value if isinstance(value, Text) else Text(printable(value)))
+    return table
+
+
+def account_facts(account: Account) -> Table:
+    """Return a table of everything about one account, desired and observed."""
+    wanted, seen = account["desired"], account["observed"]
     yes = {True: words("cli.table.yes"), False: words("cli.table.no")}
     state = state_text(standing(account))
     if since := ago(account["since"]):
         state.append(f"  {since}", style="default")
-    facts: list[tuple[str, Text | str]] = [
-        ("shop", printable(account["id"])),
-        ("remark", printable(account["remark"])),
+    return facts_table([
+        ("shop", account["id"]),
+        ("remark", account["remark"]),
         ("state", state),
         ("reason", why(account)),
-        ("detail", printable(seen["detail"])),
-        ("action_url", printable(account["action_url"])),
-        ("action_text", printable(account.get("action_text", ""))),
-        ("next_attempt", printable(account["next_attempt_at"] or "")),
+        ("detail", seen["detail"]),
+        ("action_url", account["action_url"]),
+        ("action_text", account.get("action_text", "")),
+        ("next_attempt", account["next_attempt_at"] or ""),
         ("enabled", yes[account["enabled"]]),
-        ("seller", printable(account["unb"])),
+        ("seller", account["unb"]),
         ("cookie", f"#{account['fingerprint']}"),
-        ("proxy", printable(wanted.get("proxy", ""))),
+        ("proxy", wanted.get("proxy", "")),
         ("connected", ago(seen["connected_at"])),
         ("heartbeat", ago(seen["last_heartbeat_at"])),
         ("last_message", ago(seen["last_message_at"])),
         ("rules", str(wanted["keyword_count"])),
         ("items", str(wanted["item_count"])),
-        ("default_reply", printable(wanted["default_reply"]) if wanted["default_reply_enabled"] else ""),
-        ("paid_message", printable(wanted["paid_message"])),
+        ("default_reply", wanted["default_reply"] if wanted["default_reply_enabled"] else ""),
+        ("paid_message", wanted["paid_message"]),
         ("replies", yes[wanted.get("replies", True)]),
         ("delivery", yes[wanted.get("delivery", True)]),
         ("auto_confirm", yes[wanted["auto_confirm"]]),
         ("free_shipping", yes[wanted["free_shipping"]]),
         ("pause", words("cli.table.minutes", count=wanted["pause_duration"])),
         ("generation", str(account["generation"])),
-    ]
-    for name, value in facts:
-        if value:
-            table.add_row(words(f"cli.table.{name}"), value if isinstance(value, Text) else Text(value))
-    return table
+    ])  # fmt: skip
 
 
 def _urgency(state: str) -> int:

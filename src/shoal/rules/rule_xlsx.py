@@ -205,7 +205,8 @@ def flag_reader(*, empty: bool) -> Callable[[str], Any]:
     return one_of(FLAGS, empty, _MORE_FLAGS)
 
 
-def _span(line: str) -> dict[str, Any]:
+def span_of(line: str) -> dict[str, Any]:
+    """Return the hours of a text such as ``1-5 09:00-18:00``. Raises ``ValueError``."""
     found = _SPAN.fullmatch(line.strip())
     days = found[1].replace("，", ",").replace("、", ",") if found else ""
     if found is None or not _DAYS.fullmatch(days):
@@ -217,7 +218,8 @@ def _span(line: str) -> dict[str, Any]:
     return {"weekdays": chosen, "start": found[2].zfill(5), "end": found[3].zfill(5)}
 
 
-def _delay(text: str) -> list[float]:
+def delay_of(text: str) -> list[float]:
+    """Return the delay of a text such as ``2`` or ``1-3``. Raises ``ValueError``."""
     found = _DELAY.fullmatch(text.strip() or "0")
     if found is None:
         raise ValueError(text)
@@ -230,8 +232,8 @@ _READ: dict[str, Callable[[str], Any]] = {
     "word_mode": one_of(_WORD_MODES, WordMode.ANY, {str(mode): mode for mode in WordMode}),
     "item_ids": lambda text: re.split(r"[\s,，;；、]+", text.strip()) if text.strip() else [],
     "priority": lambda text: int(text.strip() or "0"),
-    "schedule": lambda text: [_span(line) for line in _lines(text)],
-    "delay_seconds": _delay,
+    "schedule": lambda text: [span_of(line) for line in _lines(text)],
+    "delay_seconds": delay_of,
     "cooldown_seconds": lambda text: int(text.strip() or "0"),
     "active": flag_reader(empty=True),
 }

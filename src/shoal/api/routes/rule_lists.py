@@ -36,12 +36,14 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
+from shoal.rules.csv_tables import CSV, read_csv, written_csv
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_edits import Wanted, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
-from shoal.rules.xlsx import Fault, UnusableRows
+from shoal.rules.xlsx import Fault, Table, UnusableRows
 
 routes = Routes(tags=["rules"])
+_ZIP = b"PK"
 _replacing = Routes(tags=["rules"], route_class=SlicedRoute)
 
 
@@ -117,13 +119,19 @@ class RulesRead(BaseModel):
     rules: list[dict[str, Any]]
 
 
+_OTHER_FILES: dict[str, Any] = {
+    CSV: {"schema": {"type": "string", "format": "binary"}},
+    "application/json": {"schema": {"type": "object"}},
+}
+
+
 @routes.get(
     "/cookies/{cid}/rules-file",
     summary="Export rules",
     response_class=Response,
     responses={
         **READING_ONE,
-        200: {**TABLE[200], "content": {**TABLE[200]["content"], "application/json": {"schema": {"type": "object"}}}},
+        200: {**TABLE[200], "content": {**TABLE[200]["content"], **_OTHER_FILES}},
     },
 )
 async def export_rules(
@@ -132,12 +140,20 @@ async def export_rules(
     server: TheServer,
     *,
     language: TheLanguage,
-    format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx` returns an editable table.")] = "json",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Literal["json", "xlsx", "csv"], Query(description="`xlsx` and `csv` return an editable table.")
+    ] = "json",
 ) -> Response:
-    """Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included."""
+    """Return all rules with all their settings, as JSON, or as an Excel or CSV file.
+
+    Pictures are named, not included.
+    """
     name = f"rules_{account.id}_{now_ms() // 1000}.{format}"
-    if format == "xlsx":
+    if format != "json":
         heads, rows = await beside(rule_table, account.keywords, chinese=language is Language.ZH)
+        if format == "csv":
+            data = await beside(written_csv, [head for _, head in heads], rows)
+            return table_answer(data, name, account, media_type=CSV)
         data = await while_here(request, server.xlsx.write(SHEET, heads, rows))
         return table_answer(data, name, account)
     data = await while_here(request, beside(_json_file, account))
@@ -180,7 +196,7 @@ async def read_rules(
     *,
     language: TheLanguage,
     file: Annotated[
-        UploadFile, File(description="A .json or .xlsx file of rules, or a keyword file of the old system.")
+        UploadFile, File(description="A .json, .xlsx or .csv file of rules, or a keyword file of the old system.")
     ],
 ) -> Response:
     """Read a file and return its rules; nothing is changed. If a row cannot be used, `params.rows` gives the reason."""
@@ -189,10 +205,16 @@ async def read_rules(
         if _is_json(file, data):
             found = await while_here(request, beside(_read_json, data))
         else:
-            table = await while_here(request, server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
+            table = await while_here(request, _read_table(server, file, data))
             found = await while_here(request, beside(rules_of_table, table))
         await _check_pictures(server, found)
     return await large_answer(lambda: {"rules": [_row(wanted) for _, wanted in found]}, large=len(found) > 100)
+
+
+async def _read_table(server: Server, file: UploadFile, data: bytes) -> Table:
+    if (file.filename or "").lower().endswith(".csv") and not data.startswith(_ZIP):
+        return await beside(read_csv, data, COLUMNS, most=MAX_RULES)
+    return await server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES)
 
 
 def _is_json(file: UploadFile, data: bytes) -> bool:

@@ -1,0 +1,193 @@
+"""A shop from the shell, at the sandbox: its rules, items, settings, history, chats and messages, and the server."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import typer.testing
+from typer.testing import CliRunner
+
+from benchmarks.processes import SandboxProcess
+from doors import open_door, served
+from sandboxed import QUICK_SITE
+from shoal.cli.app import app
+from shoal.cli.moments import moment
+from standins import until
+
+
+@dataclass
+class Shell:
+    """Commands at a server with one shop that runs, and what was printed."""
+
+    url: str
+    token: str
+    sandbox: SandboxProcess
+    unb: str
+
+    async def said(self, *words: str, code: int = 0) -> str:
+        asked = {"SHOAL_URL": self.url, "SHOAL_TOKEN": self.token, "LC_ALL": "C"}
+        done = await asyncio.to_thread(CliRunner().invoke, app, words, env=asked)
+        said = done.output or str(done.exception)
+        assert done.exit_code == code, said
+        return said
+
+    async def json(self, *words: str) -> Any:
+        return json.loads(await self.said(*words, "--json"))
+
+    async def rev(self) -> str:
+        return str((await self.json("history", "list", "--limit", "1"))[0]["rev"])
+
+
+@pytest.fixture
+async def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shell]:
+    monkeypatch.setattr(
+        typer.testing, "_get_command", functools.cache(typer.main.get_command)
+    )  # made once, not 80 times
+    sandbox = await SandboxProcess(tmp_path / "sandbox.log").start()
+    try:
+        urls = {f"site_{name}_url": sandbox.url for name in ("mtop", "passport", "upload")}
+        urls["site_ws_url"] = sandbox.url.replace("http", "ws", 1) + "/"
+        async with open_door(tmp_path / "data", over_the_wire=True, **{**urls, **QUICK_SITE}) as door:
+            seller = (await sandbox.get("sellers"))["items"][0]
+            await door.call("POST", "/cookies", json={"id": "shop", "value": seller["cookie"]})
+            await until(lambda: door.server.manager.observation("shop").state == "running", seconds=60)
+            token = await door.server.sessions.open(1)
+            async with served(door) as url:
+                with structlog.testing.capture_logs():  # the server writes where the command does
+                    yield Shell(url, token, sandbox, seller["unb"])
+    finally:
+        await sandbox.end()
+
+
+async def test_a_shop_is_run_by_commands_alone(shell: Shell, tmp_path: Path) -> None:
+    await _rules(shell, tmp_path)
+    await _items_and_settings(shell)
+    await _chats(shell)
+    await _the_server(shell)
+
+
+async def _rules(shell: Shell, tmp_path: Path) -> None:
+    assert "No such rules" in await shell.said("rules", "list", "shop")
+    options = ("--hours", "1-5 09:00-18:00", "--hours", "6,7 10:00-12:00", "--delay", "1-3", "--item", "700000000001")
+    made = await shell.said("rules", "add", "shop", "包邮", "邮费", "--reply", "全国包邮", "--all-words", *options)
+    (rule,) = await shell.json("rules", "list", "shop")
+    assert f"Rule {rule['id']}: 包邮 · 邮费" in made
+    assert (rule["word_mode"], rule["delay_seconds"], rule["item_ids"]) == ("all", [1.0, 3.0], ["700000000001"])
+    assert [(span["weekdays"], span["start"]) for span in rule["schedule"]] == [
+        ([1, 2, 3, 4, 5], "09:00"),
+        ([6, 7], "10:00"),
+    ]
+    assert "It applies to other items" in await shell.said("rules", "try", "shop", "包邮 邮费")
+    await shell.said("rules", "edit", "shop", rule["id"], "--hours", "always", "--any-word", "--off")
+    edited = await shell.json("rules", "show", "shop", rule["id"])
+    assert (edited["schedule"], edited["word_mode"], edited["active"], edited["words"]) == (
+        [],
+        "any",
+        False,
+        rule["words"],
+    )
+    await shell.said("rules", "add", "shop", "在吗", "--reply", "在的", "--priority", "5")
+    first, second = (one["id"] for one in await shell.json("rules", "list", "shop"))
+    assert "By rule" in await shell.said("rules", "try", "shop", "在吗")
+    await shell.said("rules", "move", "shop", second, "--before", first)
+    assert [one["id"] for one in await shell.json("rules", "list", "shop")] == [second, first]
+    assert "there is no rule nope" in await shell.said("rules", "move", "shop", second, "--after", "nope", code=1)
+    for ending in ("csv", "xlsx", "json"):
+        file = str(tmp_path / f"rules.{ending}")
+        await shell.said("rules", "export", "shop", file)
+        assert "0 added, 0 changed, 0 removed, 2 unchanged" in await shell.said("rules", "import", "shop", file)
+    await asyncio.to_thread(
+        Path(file).with_suffix(".csv").write_text, "关键词,关键词内容\n你好,您好\n", encoding="utf-8"
+    )
+    merged = await shell.json("rules", "import", "shop", str(tmp_path / "rules.csv"), "--merge", "--dry-run")
+    assert (len(merged["edits"]), merged["added"], merged["changed"]) == (1, 1, False)
+    await shell.said("rules", "remove", "shop", first)
+    undone = await shell.said("history", "undo", await shell.rev(), "--dry-run")
+    assert "keywords: added 1" in undone
+    await shell.said("history", "undo", await shell.rev())
+    assert len(await shell.json("rules", "list", "shop")) == 2
+    await shell.said("rules", "add", "shop", "x", "--hours", "9-5", code=2)
+    await shell.said("rules", "edit", "shop", first, code=1)
+
+
+async def _items_and_settings(shell: Shell) -> None:
+    await shell.said("items", "set", "shop", "700000000001", "--reply", "今天发货", "--paid-message", "谢谢")
+    assert "今天发货" in await shell.said("items", "list", "shop")
+    assert (await shell.json("items", "show", "shop", "700000000001"))["paid_message"] == "谢谢"
+    await shell.said("items", "remove", "shop", "700000000001")
+    assert await shell.json("items", "list", "shop") == []
+    words = (
+        "--merge-delay",
+        "1.5",
+        "--buyer-limit",
+        "9",
+        "--default-reply",
+        "稍等",
+        "--default-on",
+        "--remark",
+        "note",
+    )
+    await shell.said("accounts", "set", "shop", *words)
+    wanted = (await shell.json("accounts", "show", "shop"))["desired"]
+    assert (wanted["debounce_seconds"], wanted["buyer_replies_per_hour"], wanted["default_reply"]) == (1.5, 9, "稍等")
+    assert "nothing changed" in await shell.said("accounts", "set", "shop", "--remark", "note")
+    await shell.said("accounts", "set", "shop", "--merge-delay", "server")
+    assert (await shell.json("accounts", "show", "shop"))["desired"]["debounce_seconds"] is None
+    await shell.said("accounts", "set", "shop", "--buyer-limit", "many", code=2)
+    changed = await shell.said("history", "list", "--field", "remark")
+    assert re.search(r" shop +admin \S+ +.*remark: – → note", changed)
+    op = (await shell.json("history", "list", "--limit", "1"))[0]["op_id"]
+    assert "It was made, as change" in await shell.said("history", "outcome", op)
+    assert "✓" in await shell.said("accounts", "diagnose", "shop")
+    assert "Uptime" in await shell.said("accounts", "timeline", "shop", "--since", "1h")
+    await shell.said("accounts", "forget-greeted", "shop")
+    assert (await shell.json("accounts", "check-proxy", "shop"))["ok"]
+
+
+async def _chats(shell: Shell) -> None:
+    chat = str((await shell.sandbox.do("say", account=shell.unb, buyer="2200000000099", text="你好呀"))["cid"])
+    await _until(shell, "Shoal: 稍等", "chats", "read", "shop", chat)
+    assert re.search(rf"^{chat} +shop +", await shell.said("chats", "list", "--account", "shop"), re.MULTILINE)
+    assert "Sent." in await shell.said("chats", "send", "shop", chat, "马上发", "--take-over")
+    await _until(shell, "Shoal: 马上发", "chats", "read", "shop", chat)
+    assert [row["chat_id"] for row in await shell.json("chats", "pauses", "shop")] == [chat]
+    assert "start again" in await shell.said("chats", "resume", "shop", chat)
+    assert "No automatic replies" in await shell.said("chats", "pause", "shop", chat, "--minutes", "5")
+    assert [row["chat_id"] for row in await shell.json("chats", "list", "--paused")] == [chat]
+    assert "--buyer" in await shell.said("chats", "send", "shop", "4711", "hello", code=1)
+    assert "你好呀" in await shell.said("messages", "list", "--search", "你好呀", "--since", "1h")
+    sent = await shell.json("messages", "sent", "--chat", chat)
+    assert [row["text"] for row in sent] == ["马上发", "稍等"]
+
+
+async def _the_server(shell: Shell) -> None:
+    assert (await shell.json("system", "status"))["store"]["kind"] == "sqlite"
+    assert "1 running" in await shell.said("system", "status")
+    assert "1 of 1 shops are connected" in await shell.said("system", "health")
+    assert "taken" in await shell.said("system", "locks")
+    assert (await shell.json("system", "logs", "--lines", "5"))["success"]
+    assert "0 differ" in await shell.said("system", "reload", "--dry-run")
+    assert sum(row["sent"] for row in await shell.json("system", "activity", "--since", "1h")) == 2
+    assert isinstance(await shell.json("system", "audit", "--limit", "3"), list)
+
+
+async def _until(shell: Shell, text: str, *words: str) -> None:
+    async with asyncio.timeout(60):
+        while text not in await shell.said(*words):
+            await asyncio.sleep(0.1)
+
+
+def test_times_are_typed_as_people_say_them() -> None:
+    assert moment("2026-01-31T09:00+08:00") == "2026-01-31T01:00:00Z"
+    assert moment("2026-01-31 09:00Z") == "2026-01-31T09:00:00Z"
+    assert str(moment("2h")).endswith("Z")
+    assert moment(None) is None
