@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import get_args
 
 from shoal.accounts.account import AccountState, ParkReason
+from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
+from shoal.cli.doctor.findings import Look
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
 from shoal.connection.qr_steps import QrLoginState
@@ -67,6 +69,10 @@ FAMILIES: dict[str, Collection[str] | None] = {
     },
     "cli.webhooks.states": {"on", "off", "failing", "down", "gone"},
     "cookie_flaw": set(Flaw),
+    "doctor.do": None,
+    "doctor.is": None,
+    "doctor.name": set(Look),
+    "doctor.proxy": {*PROXY_REASONS, "untrusted", "timeout", "unknown_host", "unreachable"},
     "incident.do": set(IncidentKind),
     "incident.off": {"down", "gone"},
     "incident.over": {kind for kind, policy in POLICIES.items() if policy.has_end},

@@ -21,6 +21,7 @@ from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.channels import channels
 from shoal.cli.chats import chats
 from shoal.cli.deliveries import deliveries
+from shoal.cli.doctor.command import doctor
 from shoal.cli.goods import goods
 from shoal.cli.history import history
 from shoal.cli.incidents import incidents
@@ -74,6 +75,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(system, name="system")
+app.command("doctor", help=words("doctor.help.doctor"))(doctor)
 
 
 def main() -> None:
