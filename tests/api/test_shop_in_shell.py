@@ -21,6 +21,7 @@ from doors import open_door, served
 from sandboxed import QUICK_SITE
 from shoal.cli.app import app
 from shoal.cli.moments import moment
+from shoal.cli.names import account_ids
 from standins import until
 
 
@@ -33,15 +34,15 @@ class Shell:
     sandbox: SandboxProcess
     unb: str
 
-    async def said(self, *words: str, code: int = 0) -> str:
+    async def said(self, *words: str, code: int = 0, typed: str = "") -> str:
         asked = {"SHOAL_URL": self.url, "SHOAL_TOKEN": self.token, "LC_ALL": "C"}
-        done = await asyncio.to_thread(CliRunner().invoke, app, words, env=asked)
+        done = await asyncio.to_thread(CliRunner().invoke, app, words, input=typed, env=asked)
         said = done.output or str(done.exception)
         assert done.exit_code == code, said
         return said
 
-    async def json(self, *words: str) -> Any:
-        return json.loads(await self.said(*words, "--json"))
+    async def json(self, *words: str, typed: str = "") -> Any:
+        return json.loads(await self.said(*words, "--json", typed=typed))
 
     async def rev(self) -> str:
         return str((await self.json("history", "list", "--limit", "1"))[0]["rev"])
@@ -73,6 +74,8 @@ async def test_a_shop_is_run_by_commands_alone(shell: Shell, tmp_path: Path) -> 
     await _items_and_settings(shell)
     await _chats(shell)
     await _the_server(shell)
+    await _what_is_ones_own(shell)
+    await _names(shell, tmp_path)
 
 
 async def _rules(shell: Shell, tmp_path: Path) -> None:
@@ -178,6 +181,48 @@ async def _the_server(shell: Shell) -> None:
     assert "0 differ" in await shell.said("system", "reload", "--dry-run")
     assert sum(row["sent"] for row in await shell.json("system", "activity", "--since", "1h")) == 2
     assert isinstance(await shell.json("system", "audit", "--limit", "3"), list)
+
+
+async def _what_is_ones_own(shell: Shell) -> None:
+    assert (await shell.json("me", "show"))["username"] == "admin"
+    others = len(await shell.json("me", "sessions")) - 1
+    assert (await shell.json("me", "end-others"))["ended"] == others
+    assert [one["current"] for one in await shell.json("me", "sessions")] == [True]
+    password = "violet harbour 57 lantern"
+    await shell.said("users", "add", "ann", "--role", "staff", typed=f"{password}\n")
+    assert "Two-step verification of ann is off" in await shell.said("users", "totp-off", "ann")
+    made = await shell.json("goods", "add", "月卡")
+    await shell.said("goods", "change", str(made["id"]), "--low-at", "3", "--name", "年卡")
+    shown = await shell.json("goods", "show", str(made["id"]))
+    assert (shown["name"], shown["low_at"]) == ("年卡", 3)
+    assert await shell.json("goods", "batches", str(made["id"])) == []
+    assert "年卡" in json.dumps(await shell.json("goods", "history", str(made["id"])), ensure_ascii=False)
+    fields = json.dumps({"url": "http://127.0.0.1:9/"})
+    channel = str((await shell.json("channels", "add", "群", "webhook", "-", typed=fields))["id"])
+    changed = await shell.json("channels", "change", channel, "--quiet", "23:00-08:00", "--least", "urgent", "--off")
+    assert (changed["quiet"]["from"], changed["least"], changed["active"]) == ("23:00", "urgent", False)
+    assert (await shell.json("channels", "tells", channel, "--kind", "parked"))["kinds"] == ["parked"]
+    assert "parked" in await shell.said("channels", "tells", channel)
+    assert "23:00–08:00" in await shell.said("channels", "show", channel)
+    assert await shell.json("notices", "list") == []
+    assert (await shell.json("channels", "remove", channel))["id"] == int(channel)
+
+
+async def _names(shell: Shell, tmp_path: Path) -> None:
+    assert "Did you mean: shop?" in await shell.said("rules", "list", "shpo", code=1)
+    assert "Did you mean: shop?" in await shell.said("messages", "list", "--account", "shopp", code=1)
+    assert "shoal accounts list" in await shell.said("accounts", "show", "zzzzzz", code=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOAL_URL", shell.url)
+        patch.setenv("SHOAL_TOKEN", shell.token)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        assert await asyncio.to_thread(account_ids, "sh") == ["shop"]
+        file = tmp_path / "shoal" / "account-ids.json"
+        assert shell.token not in await asyncio.to_thread(file.read_text)
+        patch.setenv("SHOAL_TOKEN", "another")
+        assert await asyncio.to_thread(account_ids, "sh") == []  # the ids that another user was told are not offered
+    states = await shell.json("accounts", "disable", "shop")
+    assert [one["enabled"] for one in states] == [False]
 
 
 async def _until(shell: Shell, text: str, *words: str) -> None:

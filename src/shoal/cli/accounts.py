@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.live import Live
 
 from shoal.cli.api_client import ApiClient
+from shoal.cli.arguments import AccountId, AsJson, Yes
 from shoal.cli.board import AccountBoard
 from shoal.cli.hidden_prompt import MAX_BYTES, ask_hidden
+from shoal.cli.names import account_ids
+from shoal.cli.output import note, print_json, tell
 from shoal.cli.qr_login import log_in_by_qr
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import account_facts, account_table, standing, why, wide_console
@@ -26,12 +29,12 @@ accounts = typer.Typer(
     help=words("cli.accounts.help.accounts"),
 )
 
-AccountId = Annotated[str, typer.Argument(metavar="ID", help=words("cli.help.shop_id"), show_default=False)]
 AccountIds = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help=words("cli.help.shop_ids"), show_default=False),
+    typer.Argument(
+        metavar="ACCOUNT...", help=words("cli.help.shop_ids"), show_default=False, autocompletion=account_ids
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 _SPARE_LINES = 6
 
 
@@ -75,6 +78,7 @@ def add_account(
         typer.Option("--remark", help=words("cli.accounts.help.remark")),
     ] = None,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Add an account and start it; an existing id gets the new cookie."""
     run(_add(url, account_id, _cookie(cookie_file), remark))
@@ -99,6 +103,7 @@ def log_in(
     ] = False,
     keep: Annotated[bool, typer.Option("--keep-signed-in", help=words("cli.accounts.help.qr_keep"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Add an account or renew its cookie with a QR code that the seller scans with the app."""
     run(_log_in(url, account_id, _asked_proxy() if proxy else None, keep))
@@ -109,19 +114,20 @@ def set_proxy(
     account_id: AccountId,
     none: Annotated[bool, typer.Option("--none", help=words("cli.accounts.help.no_proxy"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Connect an account through a proxy: http://user:password@host:port or socks5://…"""
     run(_set_proxy(url, account_id, None if none else _asked_proxy()))
 
 
 @accounts.command("enable", help=words("cli.accounts.help.enable"))
-def enable_account(account_ids: AccountIds, url: Url = None) -> None:
+def enable_account(account_ids: AccountIds, url: Url = None, _as_json: AsJson = False) -> None:
     """Enable accounts, and wait up to 5 seconds for each to start."""
     run(_switch(url, account_ids, enabled=True))
 
 
 @accounts.command("disable", help=words("cli.accounts.help.disable"))
-def disable_account(account_ids: AccountIds, url: Url = None) -> None:
+def disable_account(account_ids: AccountIds, url: Url = None, _as_json: AsJson = False) -> None:
     """Disable accounts, and wait up to 10 seconds for each to stop."""
     run(_switch(url, account_ids, enabled=False))
 
@@ -131,6 +137,7 @@ def resume_account(
     account_id: AccountId,
     anyway: Annotated[bool, typer.Option("--anyway", help=words("cli.accounts.help.anyway"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Resume a parked account, after you did what the site asked for."""
     run(_resume(url, account_id, anyway=anyway))
@@ -139,8 +146,9 @@ def resume_account(
 @accounts.command("remove", help=words("cli.accounts.help.remove"))
 def remove_account(
     account_id: AccountId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
+    yes: Yes = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Stop an account and delete its cookie, rules and messages."""
     if not yes:
@@ -220,18 +228,18 @@ async def _add(url: str | None, account_id: str, cookie: str, remark: str | None
             await client.call("PUT", "cookies", account_id, "remark", body={"remark": remark})
         name = printable(account_id)
         if answer["generation"] == 1:
-            typer.echo(words("cli.accounts.added", name=name))
+            note(words("cli.accounts.added", name=name))
         elif answer["changed"]:
-            typer.echo(words("cli.accounts.cookie_changed", name=name))
+            note(words("cli.accounts.cookie_changed", name=name))
         else:
-            typer.echo(words("cli.accounts.cookie_unchanged", name=name))
+            note(words("cli.accounts.cookie_unchanged", name=name))
         await _publish(client, account_id)
 
 
 async def _log_in(url: str | None, account_id: str | None, proxy: str | None, keep: bool) -> None:
     name = await log_in_by_qr(url, account_id, proxy, keep_signed_in=keep)
     async with signed_in(url) as client:
-        typer.echo(words("cli.accounts.cookie_changed", name=printable(name)))
+        note(words("cli.accounts.cookie_changed", name=printable(name)))
         await _publish(client, name)
 
 
@@ -240,17 +248,21 @@ async def _set_proxy(url: str | None, account_id: str, proxy: str | None) -> Non
         answer = await client.call("PATCH", "cookies", account_id, "settings", body={"proxy": proxy})
         name, shown = printable(account_id), printable(answer["settings"]["proxy"])
         if shown:
-            typer.echo(words("cli.accounts.uses_proxy", name=name, shown=shown))
+            note(words("cli.accounts.uses_proxy", name=name, shown=shown))
         else:
-            typer.echo(words("cli.accounts.uses_no_proxy", name=name))
+            note(words("cli.accounts.uses_no_proxy", name=name))
         await _publish(client, account_id)
 
 
 async def _switch(url: str | None, account_ids: list[str], *, enabled: bool) -> None:
     async with signed_in(url) as client:
+        switched = []
         for account_id in account_ids:
             await client.call("PUT", "cookies", account_id, "status", body={"enabled": enabled})
-            await _publish(client, account_id)
+            account = await client.call("GET", "cookies", account_id)
+            note(_line(account))
+            switched.append(account)
+    print_json(switched)
 
 
 async def _resume(url: str | None, account_id: str, *, anyway: bool) -> None:
@@ -264,13 +276,14 @@ async def _remove(url: str | None, account_id: str) -> None:
         gone = await client.call("DELETE", "cookies", account_id)
     shown = printable(account_id)
     if gone["purged"]:
-        typer.echo(words("cli.accounts.removed", shown=shown))
+        tell(gone, words("cli.accounts.removed", shown=shown))
     else:
-        typer.echo(words("cli.accounts.removing", shown=shown))
+        tell(gone, words("cli.accounts.removing", shown=shown))
 
 
 async def _publish(client: ApiClient, account_id: str) -> None:
-    typer.echo(_line(await client.call("GET", "cookies", account_id)))
+    account = await client.call("GET", "cookies", account_id)
+    tell(account, _line(account))
 
 
 def _line(account: dict[str, Any]) -> str:

@@ -50,6 +50,8 @@ class ApiClient:
         self.url = server_url(url)
         self.token = token
         self._http: aiohttp.ClientSession | None = None
+        self.account = ""
+        """The account that the last call was about."""
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
@@ -171,6 +173,8 @@ class ApiClient:
         return self._http
 
     def _at(self, path: tuple[str, ...], params: Mapping[str, str] | None = None) -> URL:
+        if path != ("cookies",):
+            self.account = path[1] if path[0] == "cookies" and len(path) > 1 else (params or {}).get("cid", "")
         url = URL(self.url)
         for part in path:
             url = url / part

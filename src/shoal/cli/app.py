@@ -13,6 +13,7 @@ import typer
 
 from shoal import __version__
 from shoal.cli import account_settings as _account_settings  # noqa: F401  adds its commands to ``accounts``
+from shoal.cli import goods_settings as _goods_settings  # noqa: F401  adds its commands to ``goods``
 from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
@@ -27,7 +28,9 @@ from shoal.cli.history import history
 from shoal.cli.incidents import incidents
 from shoal.cli.items import items
 from shoal.cli.keys import keys
+from shoal.cli.me import me
 from shoal.cli.messages import messages
+from shoal.cli.notices import notices
 from shoal.cli.orders import orders
 from shoal.cli.rules import rules
 from shoal.cli.session import Url, chosen_url, run
@@ -69,8 +72,10 @@ app.add_typer(deliveries, name="deliveries")
 app.add_typer(goods, name="goods")
 app.add_typer(channels, name="channels")
 app.add_typer(incidents, name="incidents")
+app.add_typer(notices, name="notices")
 app.add_typer(history, name="history")
 app.add_typer(users, name="users")
+app.add_typer(me, name="me")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")

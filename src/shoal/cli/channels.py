@@ -13,13 +13,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import language, printable, words
 
 channels = typer.Typer(no_args_is_help=True, help=words("cli.channels.help.channels"))
 
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 ChannelId = Annotated[int, typer.Argument(metavar="CHANNEL", help=words("cli.channels.help.channel_id"))]
 
 
@@ -41,19 +42,20 @@ def add_channel(
     service: Annotated[str, typer.Argument(help=words("cli.channels.help.service"), show_default=False)],
     file: Annotated[Path, typer.Argument(help=words("cli.channels.help.fields"), allow_dash=True, show_default=False)],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Add a channel with the fields of a JSON file, and print its id. ``-`` reads standard input."""
     run(_add(url, name, service, file))
 
 
 @channels.command("test", help=words("cli.channels.help.test"))
-def try_channel(channel_id: ChannelId, url: Url = None) -> None:
+def try_channel(channel_id: ChannelId, url: Url = None, _as_json: AsJson = False) -> None:
     """Send a test, and print the service's own answer. The exit code is 1 when it was not taken."""
     run(_test(url, channel_id))
 
 
 @channels.command("remove", help=words("cli.channels.help.remove"))
-def remove_channel(channel_id: ChannelId, url: Url = None) -> None:
+def remove_channel(channel_id: ChannelId, url: Url = None, _as_json: AsJson = False) -> None:
     """Remove a channel. What waits to be told over it is not told."""
     run(_remove(url, channel_id))
 
@@ -85,22 +87,22 @@ async def _add(url: str | None, name: str, service: str, file: Path) -> None:
     async with signed_in(url) as client:
         body = {"name": name, "service": service, "fields": fields, "language": language()}
         made = await client.call("POST", "channels", body=body)
-    typer.echo(words("cli.channels.added", id=made["id"], name=printable(made["name"])))
+    tell(made, words("cli.channels.added", id=made["id"], name=printable(made["name"])))
 
 
 async def _test(url: str | None, channel_id: int) -> None:
     async with signed_in(url) as client:
         outcome = await client.call("POST", "channels", str(channel_id), "test")
-    typer.echo(words("cli.channels.sent" if outcome["sent"] else "cli.channels.not_sent"))
-    typer.echo(printable(outcome["answer"]))
+    said = words("cli.channels.sent" if outcome["sent"] else "cli.channels.not_sent")
+    tell(outcome, f"{said}\n{printable(outcome['answer'])}")
     if not outcome["sent"]:
         raise typer.Exit(1)
 
 
 async def _remove(url: str | None, channel_id: int) -> None:
     async with signed_in(url) as client:
-        await client.call("DELETE", "channels", str(channel_id))
-    typer.echo(words("cli.channels.removed"))
+        gone = await client.call("DELETE", "channels", str(channel_id))
+    tell(gone, words("cli.channels.removed"))
 
 
 def _fields(file: Path) -> Any:

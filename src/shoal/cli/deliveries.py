@@ -13,14 +13,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.arguments import AccountId, AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, words
 
 deliveries = typer.Typer(no_args_is_help=True, help=words("cli.deliveries.help.deliveries"))
-
-AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help=words("cli.help.shop_id"), show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 
 
 @deliveries.command("check", help=words("cli.deliveries.help.check"))
@@ -44,6 +43,7 @@ def put_deliveries(
     merge: Annotated[bool, typer.Option("--merge", help=words("cli.deliveries.help.merge"))] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.deliveries.help.dry_run"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Replace the delivery rules with those of a JSON file; with ``--merge`` the others stay."""
     try:
@@ -60,6 +60,7 @@ def export_deliveries(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=words("cli.deliveries.help.export_file"))],
     force: Annotated[bool, typer.Option("--force", help=words("cli.deliveries.help.force"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Write the delivery rules to an Excel or CSV file, by the ending of its name."""
     _check_ending(file)
@@ -80,6 +81,7 @@ def import_deliveries(
     merge: Annotated[bool, typer.Option("--merge", help=words("cli.deliveries.help.merge"))] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.deliveries.help.dry_run"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Replace the delivery rules with those of an Excel or CSV file; with ``--merge`` the others stay."""
     _check_ending(file)
@@ -112,6 +114,7 @@ def switch(
         bool | None, typer.Option("--auto-confirm/--no-auto-confirm", help=words("cli.deliveries.help.auto_confirm"))
     ] = None,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Switch automatic replies, deliveries or confirmations on or off, and print all three."""
     asked = {"replies": replies, "delivery": delivery, "auto_confirm": auto_confirm}
@@ -160,7 +163,8 @@ async def _export(url: str | None, account_id: str, file: Path) -> None:
         raise typer.BadParameter(
             words("cli.deliveries.unwritable", path=file, why=error.strerror), param_hint="FILE"
         ) from None
-    typer.echo(words("cli.deliveries.exported", file=printable(str(file))))
+    answer = {"file": str(file), "bytes": len(data)}
+    tell(answer, words("cli.deliveries.exported", file=printable(str(file))))
 
 
 async def _import(url: str | None, account_id: str, file: Path, params: dict[str, str]) -> None:
@@ -183,7 +187,7 @@ def _check_ending(file: Path) -> None:
 
 def _say_change(facts: dict[str, Any]) -> None:
     counts = {name: facts[name] for name in ("added", "edited", "removed", "unchanged")}
-    typer.echo(words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
+    tell(facts, words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
 
 
 async def _try(url: str | None, account_id: str, body: dict[str, Any], *, as_json: bool) -> None:
@@ -206,8 +210,8 @@ async def _switch(url: str | None, account_id: str, values: dict[str, bool]) -> 
         else:
             wanted = (await client.call("GET", "cookies", account_id))["desired"]
     yes = {True: words("cli.table.yes"), False: words("cli.table.no")}
-    for name in ("replies", "delivery", "auto_confirm"):
-        typer.echo(f"{name}: {yes[wanted[name]]}")
+    switches = {name: wanted[name] for name in ("replies", "delivery", "auto_confirm")}
+    tell(switches, "\n".join(f"{name}: {yes[value]}" for name, value in switches.items()))
 
 
 def _check_table(lines: list[dict[str, Any]]) -> Table:

@@ -14,13 +14,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, words
 
 goods = typer.Typer(no_args_is_help=True, help=words("cli.goods.help.goods"))
 
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 GoodsId = Annotated[int, typer.Argument(metavar="GOODS", help=words("cli.goods.help.goods_id"))]
 UnitId = Annotated[int, typer.Argument(metavar="UNIT", help=words("cli.goods.help.unit_id"))]
 Reason = Annotated[str, typer.Option(help=words("cli.goods.help.reason"), show_default=False)]
@@ -62,6 +63,7 @@ def add_goods(
     per_message: Annotated[int, typer.Option(help=words("cli.goods.help.per_message"), min=1)] = 1,
     text: Annotated[str, typer.Option(help=words("cli.goods.help.text"), show_default=False)] = "",
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Add goods, and print their id."""
     body = {"name": name, "kind": kind.value, "low_at": low_at, "per_message": per_message, "text": text}
@@ -95,25 +97,25 @@ def list_units(
 
 
 @goods.command("reveal", help=words("cli.goods.help.reveal"))
-def reveal_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
+def reveal_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None, _as_json: AsJson = False) -> None:
     """Print a unit. Who saw it and why is noted."""
     run(_act(url, goods_id, ("units", str(unit_id), "reveal"), {"reason": reason}, show="text"))
 
 
 @goods.command("void", help=words("cli.goods.help.void"))
-def void_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
+def void_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None, _as_json: AsJson = False) -> None:
     """Take a free unit out of the stock for ever."""
     run(_act(url, goods_id, ("units", str(unit_id), "void"), {"reason": reason}))
 
 
 @goods.command("return", help=words("cli.goods.help.return"))
-def return_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
+def return_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None, _as_json: AsJson = False) -> None:
     """Note that a buyer gave a unit back. It is not sold again."""
     run(_act(url, goods_id, ("units", str(unit_id), "return"), {"reason": reason}))
 
 
 @goods.command("doubt", help=words("cli.goods.help.doubt"))
-def doubt_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None) -> None:
+def doubt_unit(goods_id: GoodsId, unit_id: UnitId, reason: Reason, url: Url = None, _as_json: AsJson = False) -> None:
     """Note that somebody else may have a unit, or that it may not work."""
     run(_act(url, goods_id, ("units", str(unit_id), "doubt"), {"reason": reason}))
 
@@ -126,6 +128,7 @@ def give_back(
     order: Annotated[str, typer.Option(help=words("cli.goods.help.order"), show_default=False)] = "",
     never_arrived: Annotated[bool, typer.Option("--never-arrived", help=words("cli.goods.help.never_arrived"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Give the units back to the stock that an order has and its buyer does not."""
     body = {"reason": reason, "order_id": order, "never_arrived": never_arrived}
@@ -137,6 +140,7 @@ def undo_import(
     goods_id: GoodsId,
     batch_id: Annotated[int, typer.Argument(metavar="BATCH", help=words("cli.goods.help.batch_id"))],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Delete the units of an import while no order has one of them."""
     run(_act(url, goods_id, ("batches", str(batch_id), "undo"), None))
@@ -149,7 +153,7 @@ def list_waiting(goods_id: GoodsId, url: Url = None, as_json: AsJson = False) ->
 
 
 @goods.command("serve-waiting", help=words("cli.goods.help.serve_waiting"))
-def serve_waiting(goods_id: GoodsId, url: Url = None) -> None:
+def serve_waiting(goods_id: GoodsId, url: Url = None, _as_json: AsJson = False) -> None:
     """Serve the orders that wait for goods, as far as the stock is enough."""
     run(_serve_waiting(url, goods_id))
 
@@ -163,7 +167,7 @@ async def _list(url: str | None, *, as_json: bool) -> None:
 async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "goods", body=body)
-    typer.echo(words("cli.goods.added", id=made["id"], name=printable(made["name"])))
+    tell(made, words("cli.goods.added", id=made["id"], name=printable(made["name"])))
 
 
 async def _import(url: str | None, goods_id: int, file: Path, *, dry_run: bool, as_json: bool) -> None:
@@ -200,19 +204,19 @@ async def _waiting(url: str | None, goods_id: int, *, as_json: bool) -> None:
 async def _serve_waiting(url: str | None, goods_id: int) -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), "serve-waiting", body={})
-    typer.echo(words("cli.goods.asked", count=answer["asked"], waiting=len(answer["items"])))
+    tell(answer, words("cli.goods.asked", count=answer["asked"], waiting=len(answer["items"])))
 
 
 async def _act(url: str | None, goods_id: int, path: tuple[str, ...], body: Any, *, show: str = "") -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), *path, body=body)
-    typer.echo(str(answer[show]) if show else words("cli.goods.done"))
+    tell(answer, str(answer[show]) if show else words("cli.goods.done"))
 
 
 async def _give_back(url: str | None, goods_id: int, unit_id: int, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), "units", str(unit_id), "give-back", body=body)
-    typer.echo(words("cli.goods.given_back", count=len(answer["units"]), order=printable(answer["order_id"])))
+    tell(answer, words("cli.goods.given_back", count=len(answer["units"]), order=printable(answer["order_id"])))
 
 
 def _read(file: Path) -> bytes:

@@ -12,13 +12,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
 
 incidents = typer.Typer(no_args_is_help=True, help=words("cli.incidents.help.incidents"))
-
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 
 
 @incidents.command("list", help=words("cli.incidents.help.list"))
@@ -38,6 +38,7 @@ def list_incidents(
 def note_backup(
     failed: Annotated[bool, typer.Option("--failed/--ok", help=words("cli.incidents.help.failed"))],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Note how a backup went, so that administrators are told of one that failed."""
     run(_backup(url, failed=failed))
@@ -56,8 +57,8 @@ async def _list(url: str | None, params: dict[str, str], *, as_json: bool) -> No
 
 async def _backup(url: str | None, *, failed: bool) -> None:
     async with signed_in(url) as client:
-        await client.call("POST", "system", "backups", body={"ok": not failed})
-    typer.echo(words("cli.incidents.noted"))
+        noted = await client.call("POST", "system", "backups", body={"ok": not failed})
+    tell(noted, words("cli.incidents.noted"))
 
 
 def _table(found: list[dict[str, Any]], *, plain: bool) -> Table:

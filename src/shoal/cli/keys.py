@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from shoal.cli.api_client import ApiClient
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import note, tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import words
 
@@ -23,7 +25,7 @@ _LOOK_SECONDS = 0.3
 
 
 @keys.command("status", help=words("cli.keys.help.status"))
-def show_keys(url: Url = None) -> None:
+def show_keys(url: Url = None, _as_json: AsJson = False) -> None:
     """Show how many values each key encrypts. The keys themselves are never shown."""
     run(_show(url))
 
@@ -32,6 +34,7 @@ def show_keys(url: Url = None) -> None:
 def rotate_keys(
     url: Url = None,
     wait: Annotated[bool, typer.Option(help=words("cli.keys.help.wait"))] = True,
+    _as_json: AsJson = False,
 ) -> None:
     """Rotate the key: the server keeps running while everything is encrypted again, and continues after a crash."""
     run(_rotate(url, wait=wait))
@@ -41,6 +44,7 @@ def rotate_keys(
 def forget_keys(
     url: Url = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
+    _as_json: AsJson = False,
 ) -> None:
     """Delete the old keys once nothing uses them. Older backups need them: keep a copy elsewhere."""
     if not yes and not typer.confirm(_question(), err=True):
@@ -56,20 +60,20 @@ async def _show(url: str | None) -> None:
 async def _rotate(url: str | None, *, wait: bool) -> None:
     async with signed_in(url) as client:
         seen = await client.call("POST", "system", "keys", "rotate")
-        typer.echo(words("cli.keys.rotating"))
+        note(words("cli.keys.rotating"))
         if not wait:
-            typer.echo(words("cli.keys.follow"))
+            tell(seen, words("cli.keys.follow"))
             return
         seen = await _follow(client, seen)
         if seen["renewed"] < seen["total"]:
             _publish(seen)
             raise typer.Exit(1)
-        typer.echo(words("cli.keys.rotated", total=seen["total"]))
+        tell(seen, words("cli.keys.rotated", total=seen["total"]))
         if sys.stdin.isatty() and typer.confirm(_question(), err=True):
             await client.call("POST", "system", "keys", "forget")
-            typer.echo(words("cli.keys.forgotten"))
+            note(words("cli.keys.forgotten"))
         else:
-            typer.echo(words("cli.keys.forget_hint"))
+            note(words("cli.keys.forget_hint"))
 
 
 async def _follow(client: ApiClient, seen: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +89,8 @@ async def _follow(client: ApiClient, seen: dict[str, Any]) -> dict[str, Any]:
 
 async def _forget(url: str | None) -> None:
     async with signed_in(url) as client:
-        await client.call("POST", "system", "keys", "forget")
-    typer.echo(words("cli.keys.forgotten"))
+        seen = await client.call("POST", "system", "keys", "forget")
+    tell(seen, words("cli.keys.forgotten"))
 
 
 def _question() -> str:
@@ -94,14 +98,16 @@ def _question() -> str:
 
 
 def _publish(seen: dict[str, Any]) -> None:
+    lines = []
     for key in seen["keys"]:
         kind = words("cli.keys.newest") if key["newest"] else words("cli.keys.old")
         if not key["loaded"]:
             kind = words("cli.keys.missing")
-        typer.echo(words("cli.keys.line", id=key["id"], values=f"{key['values']:>6}", kind=kind))
+        lines.append(words("cli.keys.line", id=key["id"], values=f"{key['values']:>6}", kind=kind))
     if seen["from_setting"]:
-        typer.echo(words("cli.keys.from_setting"))
+        lines.append(words("cli.keys.from_setting"))
     if seen["unreadable"]:
-        typer.echo(words("cli.keys.damaged", unreadable=seen["unreadable"]))
+        lines.append(words("cli.keys.damaged", unreadable=seen["unreadable"]))
     if seen["rotating"]:
-        typer.echo(words("cli.keys.progress_of", renewed=seen["renewed"], total=seen["total"]))
+        lines.append(words("cli.keys.progress_of", renewed=seen["renewed"], total=seen["total"]))
+    tell(seen, "\n".join(lines))

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from shoal.cli.accounts import accounts
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, state_word, words
 from shoal.errors import ConfigError
@@ -19,7 +21,7 @@ Number = Annotated[
 
 
 @accounts.command("numbers", help=words("cli.numbers.help.numbers"))
-def list_numbers(url: Url = None) -> None:
+def list_numbers(url: Url = None, _as_json: AsJson = False) -> None:
     """List seller numbers of several users' accounts: the holder of each, and who waits. For administrators."""
     run(_list(url))
 
@@ -29,6 +31,7 @@ def free_number(
     number: Number,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Take a seller's number from the account that holds it, and disable that account. For administrators."""
     run(_free(url, number, yes=yes))
@@ -37,10 +40,7 @@ def free_number(
 async def _list(url: str | None) -> None:
     async with signed_in(url) as client:
         found = (await client.call("GET", "seller-numbers"))["items"]
-    if not found:
-        typer.echo(words("cli.numbers.none"))
-    for row in found:
-        typer.echo(_line(row))
+    tell(found, "\n".join(_line(row) for row in found) or words("cli.numbers.none"))
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -65,4 +65,4 @@ async def _free(url: str | None, number: str, *, yes: bool) -> None:
         params = {} if holder is None else {"holder": holder["account"]}
         answer = await client.call("DELETE", "seller-numbers", number, params=params)
     was = printable(answer["was"])
-    typer.echo(words("cli.numbers.freed", number=answer["number"], was=was))
+    tell(answer, words("cli.numbers.freed", number=answer["number"], was=was))

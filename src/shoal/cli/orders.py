@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from shoal.cli.arguments import AccountId, AsJson
 from shoal.cli.order_tables import order_facts, order_line, order_table
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import words
@@ -19,9 +21,7 @@ orders = typer.Typer(
     help=words("cli.orders.help.orders"),
 )
 
-AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help=words("cli.help.shop_id"), show_default=False)]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help=words("cli.orders.help.order_id"), show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 
 
 class ActionName(StrEnum):
@@ -77,13 +77,14 @@ def serve_order(
         ActionName | None, typer.Option("--action", help=words("cli.orders.help.only_act"), show_default=False)
     ] = None,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Retry actions that failed or whose outcome is unknown. A finished action is never repeated."""
     run(_publish(url, account_id, order_id, "serve", {} if action is None else {"action": action.value}))
 
 
 @orders.command("again", help=words("cli.orders.help.again"))
-def send_again(account_id: AccountId, order_id: OrderId, url: Url = None) -> None:
+def send_again(account_id: AccountId, order_id: OrderId, url: Url = None, _as_json: AsJson = False) -> None:
     """Send the same messages, with the same units, once more."""
     run(_publish(url, account_id, order_id, "serve", {"again": True}))
 
@@ -95,6 +96,7 @@ def send_another(
     unit_no: Annotated[int, typer.Argument(metavar="UNIT", help=words("cli.orders.help.unit_no"), min=1)],
     reason: Annotated[str, typer.Option(help=words("cli.goods.help.reason"), show_default=False)],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Send another unit in place of one that went out."""
     run(_publish(url, account_id, order_id, "serve", {"replace_unit": unit_no, "reason": reason}))
@@ -110,6 +112,7 @@ def settle_order(
         typer.Argument(metavar="OUTCOME", help=words("cli.orders.help.outcome")),
     ],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Record what you found on the site: an action was done, or is no longer needed. The next action then continues."""
     run(_publish(url, account_id, order_id, "settle", {"action": action.value, "outcome": outcome.value}))
@@ -141,4 +144,4 @@ async def _show(url: str | None, account_id: str, order_id: str, *, as_json: boo
 async def _publish(url: str | None, account_id: str, order_id: str, verb: str, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         order = await client.call("POST", "cookies", account_id, "orders", order_id, verb, body=body)
-    typer.echo(order_line(order))
+    tell(order, order_line(order))

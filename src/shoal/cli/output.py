@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import typer
@@ -20,6 +21,38 @@ Shown = Callable[[Any], "str | Table"]
 
 _PAGE = 200
 """The largest page of every list."""
+
+
+_wants_json: ContextVar[bool] = ContextVar("wants_json", default=False)
+
+
+def wants_json() -> bool:
+    """Return whether the command was given ``--json``."""
+    return _wants_json.get()
+
+
+def remember_json(value: bool) -> bool:
+    """Keep for ``tell`` whether the command was given ``--json``."""
+    _wants_json.set(value)
+    return value
+
+
+def tell(answer: Any, said: str, *, err: bool = False) -> None:
+    """Print a sentence about an answer, or the answer itself if the command was given ``--json``."""
+    print_json(answer)
+    note(said, err=err)
+
+
+def print_json(answer: Any) -> None:
+    """Print an answer as JSON, if the command was given ``--json``."""
+    if _wants_json.get():
+        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def note(said: str, *, err: bool = False) -> None:
+    """Print a sentence, unless the command was given ``--json``."""
+    if not _wants_json.get():
+        typer.echo(said, err=err)
 
 
 def publish(answer: Any, shown: Shown, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import segno
 import typer
 
 from shoal.cli.api_client import ApiClient
+from shoal.cli.output import wants_json
 from shoal.cli.session import signed_in
 from shoal.cli.words import printable, words
 from shoal.errors import ShoalError
@@ -49,15 +50,15 @@ async def log_in_by_qr(
 
 async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
     if login["content"]:
-        typer.echo(terminal_picture(login["content"]))
+        typer.echo(terminal_picture(login["content"]), err=wants_json())
     state = ""
     while True:
         if login["state"] != state:
             state = login["state"]
             if state == "face_check":
-                typer.echo(terminal_picture(login["content"]))
+                typer.echo(terminal_picture(login["content"]), err=wants_json())
             if say := _PROGRESS.get(state):
-                typer.echo(say())
+                typer.echo(say(), err=wants_json())
         if state not in _UNDER_WAY:
             return login
         await asyncio.sleep(LOOK_SECONDS)

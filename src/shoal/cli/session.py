@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,7 @@ import typer
 
 from shoal.cli.api_client import ApiClient, NoServer, Refused, server_url
 from shoal.cli.token_file import TokenFile
-from shoal.cli.words import words
+from shoal.cli.words import printable, words
 from shoal.config import load_settings
 from shoal.errors import ShoalError
 from shoal.network.addresses import reachable_url
@@ -62,6 +63,8 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
         try:
             yield client
         except Refused as error:
+            if error.code == "unknown_account":
+                raise await _with_nearest(client, error) from None
             if error.status != 401:
                 raise
             by_password = False
@@ -70,6 +73,19 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
             if by_password:
                 with suppress(NoServer, Refused):
                     await client.call("POST", "logout")
+
+
+async def _with_nearest(client: ApiClient, error: Refused) -> Refused:
+    """Return an error about an unknown account with the names that are most like the one that was asked for."""
+    asked, names = client.account.casefold(), {}
+    with suppress(NoServer, Refused):
+        names = {str(name).casefold(): str(name) for name in await client.call("GET", "cookies")}
+    found = [printable(names[one]) for one in difflib.get_close_matches(asked, names, n=3, cutoff=0.5)]
+    if not found:
+        hint = words("cli.session.list_shops") if names else words("cli.accounts.none")
+    else:
+        hint = words("cli.session.did_you_mean", names=", ".join(found))
+    return Refused(error.status, error.code, f"{error} {hint}")
 
 
 async def _not_signed_in(address: str) -> ShoalError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from shoal.cli.accounts import AccountId, accounts
+from shoal.cli.accounts import accounts
+from shoal.cli.arguments import AccountId, AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -23,7 +25,7 @@ class Given(StrEnum):
 
 
 @accounts.command("staff", help=words("cli.sharing.help.staff"))
-def list_staff(account_id: AccountId, url: Url = None) -> None:
+def list_staff(account_id: AccountId, url: Url = None, _as_json: AsJson = False) -> None:
     """List the users with whom an account is shared, and their permissions."""
     run(_list(url, account_id))
 
@@ -34,13 +36,14 @@ def share(
     user: UserName,
     permission: Annotated[Given, typer.Option(help=words("cli.help.permission"))] = Given.READ,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Share an account with another user."""
     run(_share(url, account_id, user, permission))
 
 
 @accounts.command("unshare", help=words("cli.sharing.help.unshare"))
-def unshare(account_id: AccountId, user: UserName, url: Url = None) -> None:
+def unshare(account_id: AccountId, user: UserName, url: Url = None, _as_json: AsJson = False) -> None:
     """Stop sharing an account with a user, at once."""
     run(_unshare(url, account_id, user))
 
@@ -48,18 +51,19 @@ def unshare(account_id: AccountId, user: UserName, url: Url = None) -> None:
 async def _list(url: str | None, account_id: str) -> None:
     async with signed_in(url) as client:
         found = (await client.call("GET", "cookies", account_id, "staff"))["items"]
-    if not found:
-        typer.echo(words("cli.sharing.none"))
-    for row in found:
-        permission = words(f"permission.{row['permission']}")
-        typer.echo(f"{printable(row['username'])}: {permission}")
+    tell(found, "\n".join(map(_line, found)) or words("cli.sharing.none"))
+
+
+def _line(row: dict[str, Any]) -> str:
+    permission = row["permission"]
+    return f"{printable(row['username'])}: {words(f'permission.{permission}')}"
 
 
 async def _share(url: str | None, account_id: str, user: str, permission: Given) -> None:
     async with signed_in(url) as client:
         row = await client.call("PUT", "cookies", account_id, "staff", user, body={"permission": permission.value})
     name, account = printable(row["username"]), printable(account_id)
-    typer.echo(words("cli.sharing.shared", name=name, shop=account, permission=words(f"permission.{permission.value}")))
+    tell(row, words("cli.sharing.shared", name=name, shop=account, permission=words(f"permission.{permission.value}")))
 
 
 async def _unshare(url: str | None, account_id: str, user: str) -> None:
@@ -67,6 +71,6 @@ async def _unshare(url: str | None, account_id: str, user: str) -> None:
         answer = await client.call("DELETE", "cookies", account_id, "staff", user)
     name, account = printable(answer["username"]), printable(account_id)
     if answer["changed"]:
-        typer.echo(words("cli.sharing.unshared", name=name, account=account))
+        tell(answer, words("cli.sharing.unshared", name=name, account=account))
     else:
-        typer.echo(words("cli.sharing.was_not_shared", account=account, name=name))
+        tell(answer, words("cli.sharing.was_not_shared", account=account, name=name))

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from shoal.cli.goods import AsJson, GoodsId, goods
+from shoal.cli.arguments import AsJson
+from shoal.cli.goods import GoodsId, goods
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -20,7 +22,7 @@ SettingsFile = Annotated[
 
 
 @goods.command("supplier", help=words("cli.goods.help.supplier"))
-def supplier_of_goods(goods_id: GoodsId, file: SettingsFile = None, url: Url = None) -> None:
+def supplier_of_goods(goods_id: GoodsId, file: SettingsFile = None, url: Url = None, _as_json: AsJson = False) -> None:
     """Print the settings of a supplier, masked; with a JSON file, change those that stand in it."""
     run(_supplier(url, goods_id, file))
 
@@ -30,6 +32,7 @@ def add_supplied_goods(
     name: Annotated[str, typer.Argument(help=words("cli.goods.help.name"), show_default=False)],
     file: Annotated[Path, typer.Argument(help=words("cli.goods.help.settings"), allow_dash=True, show_default=False)],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Add goods that a supplier sells, with its settings from a JSON file, and print their id."""
     run(_add(url, name, file))
@@ -65,7 +68,7 @@ async def _add(url: str | None, name: str, file: Path) -> None:
     settings = await asyncio.to_thread(_settings, file)
     async with signed_in(url) as client:
         made = await client.call("POST", "goods", body={"name": name, "kind": "supplier", "supplier": settings})
-    typer.echo(words("cli.goods.added", id=made["id"], name=printable(made["name"])))
+    tell(made, words("cli.goods.added", id=made["id"], name=printable(made["name"])))
 
 
 async def _try(url: str | None, goods_id: int, body: dict[str, Any], *, as_json: bool) -> None:

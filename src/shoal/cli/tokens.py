@@ -12,6 +12,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import note, tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
@@ -34,7 +36,7 @@ class Scope(StrEnum):
 @tokens.command("list", help=words("cli.tokens.help.list"))
 def list_tokens(
     url: Url = None,
-    as_json: Annotated[bool, typer.Option("--json", help=words("cli.help.json"))] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List your API tokens. A token itself is shown only once, when it is created."""
     run(_list(url, as_json=as_json))
@@ -53,6 +55,7 @@ def make_token(
     ] = None,
     days: Annotated[int, typer.Option(help=words("cli.tokens.help.days"), min=1, max=366)] = 90,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Create an API token, and show it this once."""
     run(_make(url, {"name": name, "scope": scope.value, "accounts": account, "expires_days": days}))
@@ -62,6 +65,7 @@ def make_token(
 def revoke_token(
     token_id: Annotated[int, typer.Argument(metavar="ID", help=words("cli.tokens.help.id"))],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Revoke an API token, at once and permanently."""
     run(_revoke(url, token_id))
@@ -101,14 +105,11 @@ def _table(found: list[dict[str, Any]], *, plain: bool) -> Table:
 async def _make(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "tokens", body=body)
-    typer.echo(
-        words("cli.tokens.made", day=made["expires_at"][:10]),
-        err=True,
-    )
-    typer.echo(made["token"])
+    note(words("cli.tokens.made", day=made["expires_at"][:10]), err=True)
+    tell(made, made["token"])
 
 
 async def _revoke(url: str | None, token_id: int) -> None:
     async with signed_in(url) as client:
-        await client.call("DELETE", "tokens", str(token_id))
-    typer.echo(words("cli.tokens.revoked"))
+        gone = await client.call("DELETE", "tokens", str(token_id))
+    tell(gone, words("cli.tokens.revoked"))

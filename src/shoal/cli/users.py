@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.api_client import ApiClient, Refused
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
@@ -28,7 +30,6 @@ users = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help=words("cli.users.help.name"), show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 DataDir = Annotated[
     str | None,
     typer.Option("--data-dir", help=words("cli.help.data_dir")),
@@ -55,6 +56,7 @@ def invite(
     email: Annotated[str | None, typer.Option(help=words("cli.users.help.email"))] = None,
     hours: Annotated[float, typer.Option(min=0.1, max=720, help=words("cli.users.help.hours"))] = 72,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Create a link, shown once, with which a new user chooses a name and a password."""
     run(_invite(url, {"role": role.value, "email": email, "expires_hours": hours}))
@@ -70,6 +72,7 @@ def list_invitations(url: Url = None, as_json: AsJson = False) -> None:
 def revoke(
     invitation: Annotated[str, typer.Argument(metavar="ID", help=words("cli.users.help.invitation"))],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Revoke an unused link."""
     run(_revoke(url, invitation))
@@ -82,6 +85,7 @@ def change(
     email: Annotated[str | None, typer.Option(help=words("cli.users.help.new_email"))] = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help=words("cli.users.help.active"))] = None,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Change a user's role or address, or whether they can sign in. A user who can no longer sign in is signed out at
     once."""
@@ -97,11 +101,34 @@ def change(
     run(_change(url, name, changes))
 
 
+@users.command("add", help=words("cli.users.help.add"))
+def add(
+    name: Name,
+    role: Annotated[RoleName, typer.Option(help=words("cli.users.help.role"))] = RoleName.OWNER,
+    url: Url = None,
+    _as_json: AsJson = False,
+) -> None:
+    """Add a user with a first password, which is asked for."""
+    if sys.stdin.isatty():
+        question = words("cli.users.ask_password", name=printable(name))
+        password = typer.prompt(question, hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    run(_add(url, {"username": name, "password": password, "role": role.value}))
+
+
+@users.command("totp-off", help=words("cli.users.help.totp_off"))
+def totp_off(name: Name, url: Url = None, _as_json: AsJson = False) -> None:
+    """Switch off TOTP for a user who lost it. Their sessions end."""
+    run(_totp_off(url, name))
+
+
 @users.command("remove", help=words("cli.users.help.remove"))
 def remove(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Remove a user with all their accounts: each is stopped, then deleted."""
     run(_remove(url, name, yes=yes))
@@ -112,13 +139,14 @@ def password_link(
     name: Name,
     hours: Annotated[float, typer.Option(min=0.1, max=720, help=words("cli.users.help.hours"))] = 24,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Create a link, shown once, with which a user who forgot the password chooses a new one."""
     run(_password_link(url, name, hours))
 
 
 @users.command("reset-password", help=words("cli.users.help.reset_password"))
-def reset_password(name: Name = "admin", data_dir: DataDir = None) -> None:
+def reset_password(name: Name = "admin", data_dir: DataDir = None, _as_json: AsJson = False) -> None:
     """Give a locked-out user a new password, and end their sessions. Changes the database directly."""
     import asyncio
 
@@ -126,20 +154,18 @@ def reset_password(name: Name = "admin", data_dir: DataDir = None) -> None:
 
     password = asyncio.run(reset(load_settings(data_dir=data_dir), name))
     heading = words("cli.users.new_password", name=printable(name))
-    typer.echo(f"{heading}\n\n    {password}\n")
+    tell({"username": name, "password": password}, f"{heading}\n\n    {password}\n")
 
 
 @users.command("reset-totp", help=words("cli.users.help.reset_totp"))
-def reset_totp(name: Name = "admin", data_dir: DataDir = None) -> None:
+def reset_totp(name: Name = "admin", data_dir: DataDir = None, _as_json: AsJson = False) -> None:
     """Turn off a user's TOTP, and end their sessions. Changes the database directly."""
     from shoal.auth.account_recovery import reset_totp as reset
 
     was_on = reset(load_settings(data_dir=data_dir), name)
     shown = printable(name)
-    if was_on:
-        typer.echo(words("cli.users.totp_off", shown=shown))
-    else:
-        typer.echo(words("cli.users.had_no_totp", shown=shown))
+    said = words("cli.users.totp_off", shown=shown) if was_on else words("cli.users.had_no_totp", shown=shown)
+    tell({"username": name, "was_on": was_on}, said)
 
 
 async def _list(url: str | None, *, as_json: bool) -> None:
@@ -201,13 +227,27 @@ async def _password_link(url: str | None, name: str, hours: float) -> None:
 
 def _tell_link(client: ApiClient, link: dict[str, Any]) -> None:
     heading = words("cli.users.link")
-    typer.echo(f"{heading}\n\n    {client.url.rstrip('/')}{link['path']}\n")
+    whole = f"{client.url.rstrip('/')}{link['path']}"
+    tell({**link, "url": whole}, f"{heading}\n\n    {whole}\n")
 
 
 async def _revoke(url: str | None, invitation: str) -> None:
     async with signed_in(url) as client:
-        await client.call("DELETE", "invitations", invitation)
-    typer.echo(words("cli.users.link_revoked"))
+        gone = await client.call("DELETE", "invitations", invitation)
+    tell(gone, words("cli.users.link_revoked"))
+
+
+async def _add(url: str | None, body: dict[str, Any]) -> None:
+    async with signed_in(url) as client:
+        made = await client.call("POST", "users", body=body)
+    tell(made, words("cli.users.added", name=printable(made["username"])))
+
+
+async def _totp_off(url: str | None, name: str) -> None:
+    async with signed_in(url) as client:
+        user = await _user(client, name)
+        now = await client.call("DELETE", "users", str(user["id"]), "totp")
+    tell(now, words("cli.users.totp_reset", name=printable(now["username"])))
 
 
 async def _change(url: str | None, name: str, changes: dict[str, Any]) -> None:
@@ -215,7 +255,7 @@ async def _change(url: str | None, name: str, changes: dict[str, Any]) -> None:
         user = await _user(client, name)
         now = await client.call("PATCH", "users", str(user["id"]), body=changes)
     state = words("cli.users.active") if now["active"] else words("cli.users.inactive")
-    typer.echo(f"{printable(now['username'])}: {_role(now)}, {state}")
+    tell(now, f"{printable(now['username'])}: {_role(now)}, {state}")
 
 
 async def _remove(url: str | None, name: str, *, yes: bool) -> None:
@@ -231,9 +271,9 @@ async def _remove(url: str | None, name: str, *, yes: bool) -> None:
         gone = await client.call("DELETE", *path)
     shown = printable(gone["username"])
     if gone["removed"]:
-        typer.echo(words("cli.users.removed", shown=shown))
+        tell(gone, words("cli.users.removed", shown=shown))
     else:
-        typer.echo(words("cli.users.removing", shown=shown))
+        tell(gone, words("cli.users.removing", shown=shown))
 
 
 async def _user(client: ApiClient, name: str) -> dict[str, Any]:

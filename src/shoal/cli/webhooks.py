@@ -12,13 +12,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.arguments import AsJson
+from shoal.cli.output import note, tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, word_or, words
 
 webhooks = typer.Typer(no_args_is_help=True, help=words("cli.webhooks.help.webhooks"))
 
-AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 Id = Annotated[int, typer.Argument(metavar="ID", help=words("cli.webhooks.help.id"))]
 
 
@@ -47,6 +48,7 @@ def add_webhook(
         list[str] | None, typer.Option(help=words("cli.webhooks.help.account"), show_default=False)
     ] = None,
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Add a webhook, and show its secret this once."""
     kinds = [one.value for one in kind or ()]
@@ -54,7 +56,7 @@ def add_webhook(
 
 
 @webhooks.command("test", help=words("cli.webhooks.help.test"))
-def try_webhook(webhook_id: Id, url: Url = None) -> None:
+def try_webhook(webhook_id: Id, url: Url = None, _as_json: AsJson = False) -> None:
     """Post a test, and show what the receiver answers."""
     run(_test(url, webhook_id))
 
@@ -70,25 +72,26 @@ def replay_webhook(
     webhook_id: Id,
     event: Annotated[str, typer.Argument(metavar="EVENT", help=words("cli.webhooks.help.event"))],
     url: Url = None,
+    _as_json: AsJson = False,
 ) -> None:
     """Post everything from an event on again."""
     run(_replay(url, webhook_id, event))
 
 
 @webhooks.command("on", help=words("cli.webhooks.help.on"))
-def switch_on(webhook_id: Id, url: Url = None) -> None:
+def switch_on(webhook_id: Id, url: Url = None, _as_json: AsJson = False) -> None:
     """Let a webhook that was switched off go on where it stopped."""
     run(_switch(url, webhook_id, active=True))
 
 
 @webhooks.command("off", help=words("cli.webhooks.help.off"))
-def switch_off(webhook_id: Id, url: Url = None) -> None:
+def switch_off(webhook_id: Id, url: Url = None, _as_json: AsJson = False) -> None:
     """Post nothing more to a webhook for now."""
     run(_switch(url, webhook_id, active=False))
 
 
 @webhooks.command("remove", help=words("cli.webhooks.help.remove"))
-def remove_webhook(webhook_id: Id, url: Url = None) -> None:
+def remove_webhook(webhook_id: Id, url: Url = None, _as_json: AsJson = False) -> None:
     """Remove a webhook."""
     run(_remove(url, webhook_id))
 
@@ -133,8 +136,8 @@ def _table(headings: tuple[str, ...], rows: list[list[str | Text]]) -> Table:
 async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "webhooks", body=body)
-    typer.echo(words("cli.webhooks.made", id=made["id"]), err=True)
-    typer.echo(made["secret"])
+    note(words("cli.webhooks.made", id=made["id"]), err=True)
+    tell(made, made["secret"])
 
 
 async def _test(url: str | None, webhook_id: int) -> None:
@@ -142,7 +145,7 @@ async def _test(url: str | None, webhook_id: int) -> None:
         tried = await client.call("POST", "webhooks", str(webhook_id), "test")
     why = tried["error"] and word_or(f"cli.webhooks.errors.{tried['error']}", tried["error"])
     said = printable(" ".join(str(part) for part in (tried["status"], why, tried["answer"]) if part))
-    typer.echo(words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=said))
+    tell(tried, words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=said))
     if not tried["sent"]:
         raise typer.Exit(1)
 
@@ -173,17 +176,17 @@ async def _attempts(url: str | None, webhook_id: int, *, as_json: bool) -> None:
 
 async def _replay(url: str | None, webhook_id: int, event: str) -> None:
     async with signed_in(url) as client:
-        await client.call("POST", "webhooks", str(webhook_id), "replay", body={"from_event": event})
-    typer.echo(words("cli.webhooks.replayed"))
+        answer = await client.call("POST", "webhooks", str(webhook_id), "replay", body={"from_event": event})
+    tell(answer, words("cli.webhooks.replayed"))
 
 
 async def _switch(url: str | None, webhook_id: int, *, active: bool) -> None:
     async with signed_in(url) as client:
-        await client.call("PATCH", "webhooks", str(webhook_id), body={"active": active})
-    typer.echo(words("cli.webhooks.switched_on" if active else "cli.webhooks.switched_off"))
+        answer = await client.call("PATCH", "webhooks", str(webhook_id), body={"active": active})
+    tell(answer, words("cli.webhooks.switched_on" if active else "cli.webhooks.switched_off"))
 
 
 async def _remove(url: str | None, webhook_id: int) -> None:
     async with signed_in(url) as client:
-        await client.call("DELETE", "webhooks", str(webhook_id))
-    typer.echo(words("cli.webhooks.removed"))
+        gone = await client.call("DELETE", "webhooks", str(webhook_id))
+    tell(gone, words("cli.webhooks.removed"))

@@ -1363,9 +1363,7 @@ export interface paths {
         };
         /**
          * Export rules
-         * @description Return all rules with all their settings, as JSON, or as an Excel or CSV file.
-         *
-         *     Pictures are named, not included.
+         * @description Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included.
          */
         get: operations["export_rules"];
         put?: never;
@@ -4042,7 +4040,7 @@ export interface components {
         Body_read_rules: {
             /**
              * File
-             * @description A .json, .xlsx or .csv file of rules, or a keyword file of the old system.
+             * @description A .json or .xlsx file of rules, or a keyword file of the old system.
              */
             file: string;
         };
@@ -19484,8 +19482,8 @@ export interface operations {
     export_rules: {
         parameters: {
             query?: {
-                /** @description `xlsx` and `csv` return an editable table. */
-                format?: "json" | "xlsx" | "csv";
+                /** @description `xlsx` returns an editable table. */
+                format?: "json" | "xlsx";
             };
             header?: never;
             path: {
@@ -19503,7 +19501,6 @@ export interface operations {
                 };
                 content: {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
-                    "text/csv": string;
                     "application/json": Record<string, never>;
                 };
             };

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,14 @@ _STEPS_BETWEEN_LOOKS = 100_000
 _MIB = 1024 * 1024
 
 
-@dataclass
 class Examined:
     """What was found in the database."""
 
-    findings: list[Finding] = field(default_factory=list)
-    accounts: int = 0
-    proxies: Counter[str] = field(default_factory=Counter)
-    """How many accounts that are on have each proxy; the empty text: none."""
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.accounts = 0
+        self.proxies: Counter[str] = Counter()
+        """How many accounts that are on have each proxy; the empty text: none."""
 
 
 def examine_data(settings: Settings) -> Examined:

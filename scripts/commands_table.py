@@ -1,0 +1,292 @@
+"""Update the table of commands and routes in ``docs/api.md``: ``python scripts/commands_table.py``.
+
+Which route a command calls is read from the sources of ``shoal.cli``, so it is not written down twice. A route that no
+command calls has its reason in ``NOT_FOR_A_SHELL``.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import shoal.cli
+from shoal.api.routes.reference import operations
+from shoal.cli.app import app
+from shoal.config import load_settings
+from shoal.server.reply_server import build_app
+
+PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+SOURCES = Path(shoal.cli.__file__).parent
+BEGIN, END = "<!-- commands: made by scripts/commands_table.py -->", "<!-- end of commands -->"
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+CALLS = {"call": None, "ask": None, "ask_rows": "GET", "rows_of": "GET", "send_file": "POST", "fetch_file": "GET"}
+"""The functions that call a route, each with its method if it has only one."""
+
+MANY = 20
+OLDER = "(older system)"
+"""How the summary of a route ends that only scripts and front ends of the older system call."""
+_OLD = "of the older system, for its scripts"
+_PAGE = "a step of a page in a browser"
+NOT_FOR_A_SHELL: Mapping[str, str] = {
+    "POST /change-admin-password": f"{_OLD}; `shoal me password`",
+    "POST /register": _PAGE,
+    "/console/session…": "the console's sign-in by a cookie; `shoal login`",
+    "/join…": "a person opens the link in a browser",
+    "/me/totp…": "the page shows the code to scan",
+    "POST /me/recovery-codes": "the page shows them beside the app's code",
+    "PUT /cookies/status": "many at once, for scripts; `shoal accounts enable` takes several",
+    "GET /cookies/details": f"{_OLD}; `shoal accounts list --json`",
+    "GET /cookies/check": _OLD,
+    "PUT /cookies/{cid}": f"{_OLD}; `shoal accounts add` renews a cookie",
+    "POST /console/cookie-check": _PAGE,
+    "GET /cookies/{cid}/auto-confirm": f"{_OLD}; `shoal accounts show`",
+    "GET /cookies/{cid}/remark": f"{_OLD}; `shoal accounts show`",
+    "/cookies/{cid}/pause-duration…": f"{_OLD}; `shoal accounts set --pause`",
+    "/cookies/{cid}/auto-confirm…": f"{_OLD}; `shoal accounts set --auto-confirm`",
+    "/cookie/…": _OLD,
+    "POST /xianyu/reply": "scripts ask it for the reply to a message",
+    "/default-replies…": f"{_OLD}; `shoal accounts set --default-reply`",
+    "/itemReplays…": f"{_OLD}; `shoal items`",
+    "/item-reply/…": f"{_OLD}; `shoal items`",
+    "/items…": f"{_OLD}; `shoal items`, `shoal deliveries check`",
+    "/keywords…": f"{_OLD}; `shoal rules`",
+    "POST /send-message": f"{_OLD}; `shoal chats send`",
+    "GET /cookies/{cid}/history": "`shoal history list --account` reads it from all",
+    "GET /api/orders": f"{_OLD}; `shoal orders list`",
+    "GET /cookies/{cid}/orders": "`shoal orders list ACCOUNT` reads it from all",
+    "GET /events": "`shoal accounts list --watch` follows it",
+    "GET /health": "for watches; `shoal system health`",
+    "GET /health/live": "for watches; `shoal doctor` asks it",
+    "GET /health/ready": "`shoal system health` asks it",
+    "GET /metrics": "for Prometheus",
+    "/cards…": f"{_OLD}; `shoal goods`",
+    "/delivery-rules…": f"{_OLD}; `shoal deliveries`",
+    "/notification-channels…": f"{_OLD}; `shoal channels`",
+    "/message-notifications…": f"{_OLD}; `shoal channels tells`",
+    "GET /subscriptions": "all at once, for the page; `shoal channels tells`",
+    "GET /push/key": "a browser subscribes with it",
+    "/me/alerts…": "what open pages do",
+    "GET /webhooks/{webhook_id}": "`shoal webhooks list` shows all of it",
+    "GET /qr-logins": "the page goes on with a login that another one began",
+    "/qr-login/…": f"{_OLD}; `shoal accounts qr`",
+    "/imports…": "the steps of the page for moving in",
+    "/backup/…": _OLD,
+    "/admin/…": _OLD,
+    "/login-info…": _OLD,
+    "/registration-…": _OLD,
+}
+"""Why no command calls a route: by method and path, or, with ``…`` at the end, by how its path begins."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call in the sources. ``None`` in the path is a value of which the sources do not tell; ``*`` some of them."""
+
+    method: str | None
+    path: tuple[str | None, ...]
+
+
+@dataclass
+class Function:
+    """One function of the command line: its calls, the functions that it names, and its texts."""
+
+    calls: list[Call] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+
+
+def routes_of_commands() -> dict[tuple[str, str], list[str]]:
+    """Return the commands that call each route, by method and path."""
+    found: dict[tuple[str, str], list[str]] = {(one.method, one.path): [] for one in _operations()}
+    for name, reached in _reached_by_commands():
+        for route, commands in found.items():
+            if _is_called(route, reached):
+                commands.append(name)
+    return found
+
+
+def table() -> str:
+    """Return the table: each route with its commands, or with the reason why there is none."""
+    lines = ["| route | command |", "|---|---|"]
+    for (method, path), commands in routes_of_commands().items():
+        said = ", ".join(f"`{one}`" for one in commands) or f"– ({reason_of(method, path) or '?'})"
+        if len(commands) > MANY:
+            said = "every command that signs in"
+        lines.append(f"| `{method} {path}` | {said} |")
+    return "\n".join(lines)
+
+
+def reason_of(method: str, path: str) -> str:
+    """Return why no command calls a route; empty when no reason is written down."""
+    name = f"{method} {path}"
+    if any(one.summary.endswith(OLDER) for one in _operations() if (one.method, one.path) == (method, path)):
+        return _OLD
+    fitting = [start for start in NOT_FOR_A_SHELL if name == start or (start.endswith("…") and _begins(name, start))]
+    return NOT_FOR_A_SHELL[max(fitting, key=len)] if fitting else ""
+
+
+def _begins(name: str, start: str) -> bool:
+    start = start.removesuffix("…")
+    return name.startswith(start) or name.partition(" ")[2].startswith(start)
+
+
+@cache
+def _operations() -> tuple[Any, ...]:
+    return tuple(operations(build_app(load_settings()).openapi()))
+
+
+def _reached_by_commands() -> Iterator[tuple[str, Function]]:
+    functions = _functions()
+    for name, command in _commands("shoal", typer.main.get_command(app)):
+        if name == "shoal demo":
+            continue
+        callback = command.callback
+        while hasattr(callback, "__wrapped__"):
+            callback = callback.__wrapped__
+        yield name, _closure(f"{callback.__module__}.{callback.__name__}", functions)
+
+
+def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for part, one in command.commands.items():
+        yield from _commands(f"{name} {part}", one)
+
+
+def _closure(start: str, functions: Mapping[str, Function]) -> Function:
+    """Return everything that a function reaches, as one function."""
+    whole, seen, waiting = Function(), set(), [start]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        one = functions[name]
+        whole.calls += one.calls
+        whole.texts |= one.texts
+        waiting += one.names
+    return whole
+
+
+def _is_called(route: tuple[str, str], reached: Function) -> bool:
+    method, path = route
+    segments = tuple(path.strip("/").split("/"))
+    return any(
+        (call.method == method or (call.method is None and method in reached.texts))
+        and _fits(segments, call.path, reached.texts)
+        for call in reached.calls
+    )
+
+
+def _fits(segments: tuple[str, ...], path: tuple[str | None, ...], texts: set[str]) -> bool:
+    """Return whether a call may reach a route: a value that is not known fits a name only if its text is at hand."""
+    if not path:
+        return not segments
+    if path[0] == "*":
+        known = all(one.startswith("{") or one in texts for one in segments)
+        return len(path) == 1 and known
+    if not segments:
+        return False
+    first, wanted = path[0], segments[0]
+    is_fitting = wanted.startswith("{") or wanted in texts if first is None else first == wanted
+    return is_fitting and _fits(segments[1:], path[1:], texts)
+
+
+# ── the sources ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _functions() -> dict[str, Function]:
+    found: dict[str, Function] = {}
+    for file in SOURCES.rglob("*.py"):
+        parts = file.relative_to(SOURCES.parent).with_suffix("").parts
+        module = ".".join(("shoal", *parts)).removesuffix(".__init__")
+        found |= _functions_of(module, ast.parse(file.read_text(encoding="utf-8")))
+    return found
+
+
+def _functions_of(module: str, tree: ast.Module) -> dict[str, Function]:
+    own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    known = {name: f"{module}.{name}" for name in own}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shoal.cli"):
+            known |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    return {
+        f"{module}.{node.name}": _read(node, known)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+
+
+def _read(function: ast.AST, known: Mapping[str, str]) -> Function:
+    tuples = {
+        target.id: node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    read = Function()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id in known:
+            read.names.add(known[node.id])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            read.texts.add(node.value)
+        elif isinstance(node, ast.Call):
+            name = _name_of(node.func)
+            read.calls += _call(name, node, tuples) if name in CALLS else _handed_on(node)
+    read.calls = [call for call in read.calls if call.path != ("*",)]  # what is handed on is read where it is named
+    return read
+
+
+def _handed_on(node: ast.Call) -> Iterator[Call]:
+    """Yield the call that a function of the command line makes with a method and a path that it is given."""
+    methods = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and arg.value in METHODS]
+    for arg in node.args:
+        if methods and isinstance(arg, ast.Tuple):
+            yield Call(methods[0], tuple(_values(arg.elts, {})))
+
+
+def _call(name: str, node: ast.Call, tuples: Mapping[str, ast.Tuple]) -> Iterator[Call]:
+    values = list(_values(node.args, tuples))
+    if name in {"ask", "ask_rows", "rows_of"}:
+        values = values[1:]  # the address of the server, or its client
+    method = CALLS[name]
+    if method is None and values:
+        first, *values = values
+        method = first if first in METHODS else None
+    yield Call(method, tuple(values))
+
+
+def _values(args: list[ast.expr], tuples: Mapping[str, ast.Tuple]) -> Iterator[str | None]:
+    for arg in args:
+        if isinstance(arg, ast.Starred):
+            inner = tuples.get(arg.value.id) if isinstance(arg.value, ast.Name) else arg.value
+            yield from _values(inner.elts, tuples) if isinstance(inner, ast.Tuple) else iter("*")
+        else:
+            yield arg.value if isinstance(arg, ast.Constant) and isinstance(arg.value, str) else None
+
+
+def _name_of(called: ast.expr) -> str:
+    return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+
+
+def main() -> int:
+    """Write the table."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
