@@ -77,6 +77,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "incident.off": {"down", "gone"},
     "incident.over": {kind for kind, policy in POLICIES.items() if policy.has_end},
     "incident.title": set(IncidentKind),
+    "moving.odd": None,
     "obstacle": {*Obstacle, *ShopObstacle},
     "order_advice": set(OrderProblem) - OF_THE_RULES,
     "order_status": set(OrderStatusShape),

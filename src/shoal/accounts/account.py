@@ -26,6 +26,7 @@ MAX_PAUSE_MINUTES = 60
 MAX_DEBOUNCE_SECONDS = 30.0
 MAX_REPLIES = 10_000
 RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
+FIRST_START = -1
 _FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _BLANKS = " \u3000"
@@ -143,6 +144,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     Three switches: ``replies`` (automatic answers to messages), ``delivery`` (all automatic work for orders)
     and ``auto_confirm`` (shipments are confirmed; only while ``delivery`` is on too).
+    ``orders_since_ms``: orders that were paid earlier are left alone, because another system served them;
+    ``FIRST_START`` becomes the time at which the account is first enabled.
 
     ``deliveries`` say what buyers get. ``paid_message`` and the items show the simple ones (see ``delivery_views``):
     ``evolve`` keeps them alike. A snapshot is made with the one or the other.
@@ -172,6 +175,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     default_reply: str = ""
     default_reply_once: bool = False
     restart_nonce: int = 0
+    orders_since_ms: int = 0
     timezone: str = ""
     keywords: tuple[Rule, ...] = ()
     items: tuple[ItemSetting, ...] = ()

@@ -11,9 +11,10 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from shoal.accounts import delivery_edits
-from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account
+from shoal.accounts.account import FIRST_START, MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
+from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.rules.keywords import (
@@ -61,13 +62,17 @@ async def apply_edit(edit: Edit, account: Account) -> Account:
 
 
 def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) -> Edit:
-    """Enable or disable the account; with ``is_parked``, enabling a parked one resumes it."""
+    """Enable or disable the account; with ``is_parked``, enabling a parked one resumes it.
+
+    An account that came from another system serves orders from its first start on.
+    """
 
     def edit(account: Account) -> Account:
         if account.enabled == enabled:
             return account
         again = enabled and is_parked is not None and is_parked(account)
-        return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again))
+        since = now_ms() if enabled and account.orders_since_ms == FIRST_START else account.orders_since_ms
+        return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again), orders_since_ms=since)
 
     return edit
 

@@ -26,6 +26,7 @@ from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
 from shoal.goods.goods_components import GoodsComponents
+from shoal.maintenance.moving.moving import Moving
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
@@ -89,6 +90,7 @@ class Server:
     xlsx: XlsxProcesses
     qr_logins: QrLogins
     key_rotation: KeyRotation
+    moving: Moving
     outbound: Outbound
     started_at_ms: int
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import secrets
 import unicodedata
@@ -24,6 +25,8 @@ _JUDGED_CHARACTERS: Final = 32
 """zxcvbn takes seconds for long texts; only the first characters are judged."""
 _STRONG_ENOUGH: Final = 3
 """zxcvbn's "safely unguessable": more than 10^8 guesses."""
+_LEGACY: Final = "sha256:"
+"""Before the Argon2 hash of the hexadecimal SHA-256 of a password: how a user of an older system came here."""
 _SPEAKABLE: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _OURS: Final = ("shoal", "xianyu", "goofish", "闲鱼")
 _PATTERNS: Final = {
@@ -75,6 +78,17 @@ class Passwords:
             raise InvalidInput(f"this password is soon guessed: {why}", code="weak_password", why=why)
         return await self._in_thread(self._hash, password)
 
+    async def wrapped(self, sha256: str) -> str:
+        """Return the stored form of a password of which only the hexadecimal SHA-256 is known, from an older system.
+
+        It is as hard to guess as others here, and is replaced at the next sign-in.
+        """
+        return _LEGACY + await self._in_thread(self._hasher.hash, sha256.lower())
+
+    async def unknown(self) -> str:
+        """Return the stored form of a password that is known to nobody: its user needs a link."""
+        return await self._in_thread(self._hash, secrets.token_urlsafe(32))
+
     async def matches(self, stored: str | None, password: str) -> bool:
         """Return whether the password fits the hash. Without a hash it takes as long and returns False."""
         known = stored if stored is not None else await self._hash_for_unknown()
@@ -82,7 +96,7 @@ class Passwords:
 
     async def renewed(self, stored: str, password: str) -> str | None:
         """Return a new hash when the stored one has weaker parameters than today's; otherwise ``None``."""
-        if not self._hasher.check_needs_rehash(stored):
+        if not stored.startswith(_LEGACY) and not self._hasher.check_needs_rehash(stored):
             return None
         return await self._in_thread(self._hash, password)
 
@@ -96,8 +110,11 @@ class Passwords:
 
     def _verified(self, stored: str, password: str) -> bool:
         fits = len(password) <= MAX_PASSWORD_CHARACTERS
+        known = _as_compared(password) if fits else ""
+        if stored.startswith(_LEGACY):  # the older system hashed what was typed
+            stored, known = stored.removeprefix(_LEGACY), _sha256(password if fits else "")
         try:
-            self._hasher.verify(stored, _as_compared(password) if fits else "")
+            self._hasher.verify(stored, known)
         except (VerificationError, InvalidHashError):
             return False
         return fits
@@ -115,6 +132,10 @@ class Passwords:
         self._room += 1
         if not work.cancelled():
             work.exception()  # marks the exception as retrieved: the waiting caller gets it
+
+
+def _sha256(password: str) -> str:
+    return hashlib.sha256(password.encode(errors="surrogatepass")).hexdigest()
 
 
 def _as_compared(password: str) -> str:

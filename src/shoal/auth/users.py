@@ -82,6 +82,43 @@ class Users:
             )
         )
 
+    async def add_moved(
+        self,
+        name: str,
+        *,
+        email: str | None,
+        active: bool,
+        sha256: str,
+        also: Callable[[Connection, User], None],
+    ) -> User | None:
+        """Add an owner who comes from another system; ``None`` if the name is here.
+
+        ``sha256``: see ``Passwords.wrapped``; without one the user needs a link. An address that another user has is
+        left out. ``also`` is called in the same transaction.
+        """
+        hashed = await (self._passwords.wrapped(sha256) if sha256 else self._passwords.unknown())
+
+        def job(connection: Connection) -> User | None:
+            if connection.scalar(select(users.c.id).where(users.c.name_key == folded(name))) is not None:
+                return None
+            taken = (
+                email is not None and connection.scalar(select(users.c.id).where(users.c.email == email)) is not None
+            )
+            made = add_user(
+                connection,
+                name=name,
+                email=None if taken else email,
+                role=Role.OWNER,
+                password_hash=hashed,
+                now_ms=self._now_ms(),
+            )
+            if not active:
+                connection.execute(update(users).where(users.c.id == made.id).values(active=False))
+            also(connection, made)
+            return made
+
+        return await self._database.write(job)
+
     async def get(self, user_id: int) -> User | None:
         """Return one user by id."""
         return await self._one(users.c.id == user_id)

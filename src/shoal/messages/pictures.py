@@ -79,6 +79,16 @@ class Pictures:
             raise NotApplied(f"the picture could not be stored: {why}", code="picture_not_stored") from None
         return URL_PREFIX + name
 
+    async def keep_as(self, name: str, data: bytes) -> None:
+        """Store a picture under the name of a file here, unless it is there. Raise ``NotApplied`` like ``keep``."""
+        if await _beside((self._directory / name).is_file):
+            return
+        try:
+            await _beside(_write_whole, self._directory, name, data)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise NotApplied(f"the picture could not be stored: {why}", code="picture_not_stored") from None
+
     async def read(self, url: str) -> Picture:
         """Return the picture at an address of this server.
 
@@ -177,7 +187,7 @@ def _write_whole(directory: Path, name: str, data: bytes) -> None:
     A temporary file left by a crash is deleted by ``sweep``.
     """
     _make(directory)
-    aside = directory / f".{name}"
+    aside = directory / f".{secrets.token_hex(8)}.{name}"
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -125,8 +125,12 @@ class ChannelStore:
         values: Mapping[str, Any],
         *,
         tells_of: Subscription = EVERYTHING,
+        also: Callable[[Connection, Channel], None] | None = None,
     ) -> Channel:
-        """Add a channel. Raises ``InvalidInput``, and ``Conflict`` (``too_many_channels``)."""
+        """Add a channel; ``also`` is called in the same transaction.
+
+        Raises ``InvalidInput``, and ``Conflict`` (``too_many_channels``).
+        """
         kept = service_of(service).checked(fields)
         now = self._now_ms()
         new = _named(Channel(id=0, user_id=user_id, service=service, created_at_ms=now, changed_at_ms=now, **values))
@@ -139,6 +143,8 @@ class ChannelStore:
             made = connection.execute(insert(channels).values(row)).inserted_primary_key
             fresh = replace(new, id=int(made[0]))  # type: ignore[index]  # an INSERT of one row has a key
             set_subscription(connection, fresh.id, tells_of)
+            if also is not None:
+                also(connection, fresh)
             return fresh
 
         return await self._database.write(job)

@@ -118,6 +118,8 @@ class OrderUpdates:
         if not card.created_at_ms:
             return ""
         at, now = self._site_clock.ours(card.created_at_ms), now_ms()
+        if at < self._account.orders_since_ms:  # without tolerance: another system may have served it
+            return Why.BEFORE_ACCOUNT
         added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was set back since
         if at < added_at - CLOCKS_DIFFER_MS:
             return Why.BEFORE_ACCOUNT

@@ -107,6 +107,7 @@ from shoal.server.heartbeat_calls import HeartbeatCalls
 from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
+from shoal.server.open_moving import open_moving
 from shoal.server.open_storage import open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
@@ -279,8 +280,7 @@ async def _open(
     manager, shared = accounts.manager, connections.deps
     qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
     closing.later("qr logins", qr_logins.close)
-    xlsx = XlsxProcesses()
-    closing.later("xlsx", xlsx.close)
+    closing.later("xlsx", (xlsx := XlsxProcesses()).close)
     server = Server(
         settings=settings,
         database=storage.database,
@@ -310,7 +310,7 @@ async def _open(
         item_lists=ItemLists(shared.live_connections),
         order_store=shared.order_store,
         sent_again=connections.sent_again,
-        goods=await open_goods(storage.database, storage.vault, connections.supplier_units),
+        goods=(goods_parts := await open_goods(storage.database, storage.vault, connections.supplier_units)),
         notices=await enter(open_notices(storage, shared.outbound, accounts.authorization, settings)),
         heard=shared.heard,
         site_time=shared.site_time,
@@ -320,6 +320,7 @@ async def _open(
         xlsx=xlsx,
         qr_logins=qr_logins,
         key_rotation=housekeeping.key_rotation,
+        moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
         outbound=shared.outbound,
         started_at_ms=now_ms(),
     )

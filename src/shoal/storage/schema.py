@@ -27,6 +27,7 @@ from shoal.storage import (  # noqa: F401  all tables
     columns,
     goods_tables,
     history_tables,
+    moving_tables,
     notice_tables,
     order_tables,
     user_tables,
@@ -52,8 +53,8 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``notice_tables``, ``order_tables`` and
-``user_tables``."""
+"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``moving_tables``, ``notice_tables``,
+``order_tables`` and ``user_tables``."""
 
 
 def shard_of(account_id: str) -> int:
@@ -89,6 +90,7 @@ accounts = Table(
     flag_column("replies", default=True),
     flag_column("delivery", default=True),
     number_column("restart_nonce"),
+    time_column("orders_since_ms"),
     time_column("created_at_ms"),
     Column("shard", SmallInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),

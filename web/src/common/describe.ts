@@ -35,8 +35,8 @@ export function valueText(value: unknown, field = ''): string {
   return String(value)
 }
 
-/** Fields whose numbers tell a user nothing. */
-const COUNTERS = new Set(['restart_nonce', 'cookie_version'])
+/** Fields whose numbers tell a user nothing: they count, or they follow from another field. */
+export const COUNTERS: ReadonlySet<string> = new Set(['restart_nonce', 'cookie_version', 'orders_since_ms'])
 
 export interface FieldChange {
   field: string

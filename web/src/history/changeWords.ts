@@ -1,6 +1,6 @@
 /** A change in the words of a seller: line by line, what it was before and what it is now. */
 import type { Item } from '../common/api'
-import { fieldName, valueText } from '../common/describe'
+import { COUNTERS, fieldName, valueText } from '../common/describe'
 import { same } from '../common/drafts'
 import { t } from '../i18n'
 import { FIELDS, NEW_RULE, type RuleValues } from '../rules/rules'
@@ -53,7 +53,7 @@ function settings(changes: Record<string, unknown>): Line[] {
 }
 
 function setting(field: string, before: unknown, after: unknown): Line[] {
-  if (field === 'restart_nonce' || field === 'cookie_version') return [] // they only count
+  if (COUNTERS.has(field)) return []
   const name = fieldName(field)
   if (field === 'cookie')
     return [{ kind: 'note', name, text: t('history.cookie', { old: String(before), new: String(after) }) }]

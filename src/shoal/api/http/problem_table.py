@@ -362,6 +362,30 @@ _ROWS = (
     Problem("act_done", 409, ("action",), codes="order_step"),
     Problem("act_under_way", 409, ("action",), codes="order_step"),
     Problem("act_settled", 409, ("action",), codes="order_step"),
+    # ── moving in ──
+    Problem("unknown_import", 404),
+    Problem("moving_under_way", 409),
+    Problem("moving_not_done", 409),
+    Problem("moving_user_gone", 409, ("name",)),
+    Problem("moving_choose_user", 422, ("names",)),
+    *(
+        Problem(f"moving_{what}", 422)
+        for what in (
+            "empty_file",
+            "unreadable",
+            "unknown_file",
+            "other_database",
+            "damaged",
+            "not_json",
+            "no_tables",
+            "no_inserts",
+            "dump_cut_off",
+            "archive_damaged",
+        )
+    ),  # fmt: skip
+    Problem("moving_too_large", 413, ("limit",)),
+    Problem("moving_no_data_file", 422),
+    Problem("moving_several_files", 422, ("names",)),
     # ── the store ──
     Problem("lock_timeout", 503, ("operation", "held_seconds")),
     Problem("not_applied", 503),

@@ -26,11 +26,11 @@ from shoal.api.schemas.cards import (
     Said,
     card_shape,
     shown_api,
-    supplier_values,
 )
 from shoal.api.schemas.request_texts import Text
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
+from shoal.goods.api_cards import supplier_values
 from shoal.goods.cards import KINDS, Card, CardType, type_of
 from shoal.goods.goods import Goods, GoodsKind
 from shoal.goods.stock_history import By

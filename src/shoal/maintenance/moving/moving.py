@@ -1,0 +1,228 @@
+"""``Moving``: imports from other systems: a plan shows what would be taken, a run takes it, then it is turned on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from shoal.accounts.change_path import Caller
+from shoal.auth.users import Role, User
+from shoal.clock import now_ms
+from shoal.concurrency.fair_threads import beside
+from shoal.errors import Conflict, ShoalError, StoreError, UnknownAccount
+from shoal.maintenance.moving.carry_out import CarryOut, Tools
+from shoal.maintenance.moving.old_shop import Oddity, OldShop
+from shoal.maintenance.moving.plan import Here, Kind, Plan
+from shoal.maintenance.moving.run_store import Run, RunState
+from shoal.maintenance.moving.whole_plan import make_plan
+from shoal.notices.channels import UnknownChannel
+from shoal.rules.folding import folded
+from shoal.storage.goods_tables import goods
+from shoal.storage.notice_tables import channels
+
+log = structlog.get_logger("shoal.moving")
+
+CallerOf = Callable[[str], Caller]
+"""Returns who turns on an account, with their permission, for its id."""
+
+
+class StartOutcome(StrEnum):
+    """What became of something that was on."""
+
+    ON = "on"
+    """It is on now."""
+    WAS_ON = "was_on"
+    """It was on here already."""
+    GONE = "gone"
+    """It was removed here."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """What became of one account or channel when what was on was turned on. ``why``: the code of a failure."""
+
+    kind: Kind
+    id: str
+    name: str
+    outcome: StartOutcome
+    why: str = ""
+
+
+class Moving:
+    """Plans imports, runs them one at a time, and turns on what they brought. ``close`` ends the run in progress."""
+
+    def __init__(self, tools: Tools, *, shops_per_owner: int) -> None:
+        self._tools = tools
+        self._shops_per_owner = shops_per_owner
+        self._is_busy = False
+        self._task: asyncio.Task[None] | None = None
+        self._running: Run | None = None
+        self._done = 0
+
+    async def open(self) -> None:
+        """Mark the runs that a crash cut off. A store that takes no writes now does not prevent the start."""
+        with suppress(StoreError):
+            await self._tools.runs.stop_all(now_ms())
+
+    async def close(self) -> None:
+        """End the run in progress between two steps; the same file goes on with it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # ── before ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def plan(
+        self, old: OldShop, me: User, *, only_user: str = "", pictures: Mapping[str, Path] | None = None
+    ) -> Plan:
+        """Return what an import would do; nothing is stored. Raises like ``make_plan``."""
+        here = await self._here(me)
+        return await beside(make_plan, old, here, only_user=only_user, pictures=pictures)
+
+    async def _here(self, me: User) -> Here:
+        tools = self._tools
+        everybody = await tools.users.list_users()
+
+        def counted(connection: Connection) -> tuple[dict[int, int], dict[int, int]]:
+            of_goods = select(goods.c.owner_id, func.count()).group_by(goods.c.owner_id)
+            of_channels = select(channels.c.user_id, func.count()).group_by(channels.c.user_id)
+            return (
+                {int(user): int(count) for user, count in connection.execute(of_goods)},
+                {int(user): int(count) for user, count in connection.execute(of_channels)},
+            )
+
+        goods_of, channels_of = await tools.database.read(counted)
+        taken = await tools.runs.taken()
+        limit = self._shops_per_owner
+        return Here(
+            caller=me,
+            users={folded(user.username): user for user in everybody},
+            emails={user.email for user in everybody if user.email},
+            accounts=dict(tools.manager.accounts),
+            taken={place: frozenset(keys) for place, keys in taken.items()},
+            most_shops=None if me.role is Role.ADMIN or not limit else limit,
+            goods_of=goods_of,
+            channels_of=channels_of,
+        )
+
+    # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin(self, plan: Plan, me: User, *, file_name: str = "", origin: str = "") -> Run:
+        """Start to carry out a plan. Raises ``Conflict`` (``moving_under_way``) and ``StoreError``."""
+        if self._is_busy or (self._task is not None and not self._task.done()):
+            raise Conflict("another import runs", code="moving_under_way")
+        self._is_busy = True
+        try:
+            run = await self._tools.runs.begin(me.id, plan, file_name, now_ms())
+        finally:
+            self._is_busy = False
+        self._running, self._done = run, 0
+        self._task = asyncio.create_task(self._carry_out(run, plan, me, origin), name=f"moving {run.id}")
+        return run
+
+    async def _carry_out(self, run: Run, plan: Plan, me: User, origin: str) -> None:
+        state, why = RunState.STOPPED, "server_ended"
+        try:
+            await CarryOut(self._tools, run, plan, me, origin=origin, progress=self._progress).everything()
+            state, why = RunState.DONE, ""
+        except ShoalError as error:
+            why = error.code
+            log.warning("an import ended early", run=run.id, why=error.code)
+        except Exception:  # the run must say that it ended, whatever failed; the log has the cause
+            why = "internal_error"
+            log.exception("an import failed", run=run.id)
+        finally:
+            with suppress(StoreError):
+                await self._tools.runs.end(run.id, state, now_ms(), why)
+            self._running = None
+
+    def _progress(self, steps: int) -> None:
+        self._done += steps
+
+    async def run(self, me: User, run_id: int) -> Run:
+        """Return a run of the user, with how far it has come. Raises ``UnknownRun``."""
+        return self._seen(await self._tools.runs.get(me.id, run_id))
+
+    async def runs(self, me: User) -> list[Run]:
+        """Return the runs of the user, the newest first."""
+        return [self._seen(run) for run in await self._tools.runs.all_of(me.id)]
+
+    def _seen(self, run: Run) -> Run:
+        if run.state is RunState.DONE:
+            return replace(run, done=run.total)
+        if self._running is not None and self._running.id == run.id:
+            return replace(run, done=min(self._done, run.total))
+        return run
+
+    async def oddities(
+        self, me: User, run_id: int, *, after: int = 0, limit: int = 100, table: str = "", fate: str = ""
+    ) -> list[tuple[int, Oddity]]:
+        """Return rows of the report of a run. Raises ``UnknownRun``."""
+        await self._tools.runs.get(me.id, run_id)
+        return await self._tools.runs.oddities(run_id, after=after, limit=limit, table=table, fate=fate)
+
+    # ── afterwards ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, me: User, run_id: int, *, caller_of: CallerOf) -> list[Started]:
+        """Turn on what was on in the old system. It must be stopped: else buyers hear both.
+
+        Raises ``UnknownRun``, and ``Conflict`` (``moving_not_done``) before the run is done.
+        """
+        run = await self._tools.runs.get(me.id, run_id)
+        if run.state is not RunState.DONE:
+            raise Conflict("the import is not done", code="moving_not_done")
+        taken = await self._tools.runs.taken()
+        users = {folded(user.username): user for user in await self._tools.users.list_users()}
+        found: Counter[StartOutcome] = Counter()
+        started: list[Started] = []
+        for one in run.was_on:
+            if one.kind is Kind.ACCOUNTS:
+                outcome, why = await self._start_account(one.id, caller_of)
+            else:
+                owner = users.get(one.owner)
+                known = {} if owner is None else taken.get((owner.id, one.kind.value), {})
+                outcome, why = await self._start_channel(owner, known.get(one.id))
+            found[outcome] += 1
+            started.append(Started(kind=one.kind, id=one.id, name=one.name, outcome=outcome, why=why))
+        await self._tools.runs.note_started(run.id, now_ms())
+        log.info("what was on is on", run=run.id, **{name.value: count for name, count in found.items()})
+        return started
+
+    async def _start_account(self, account_id: str, caller_of: CallerOf) -> tuple[StartOutcome, str]:
+        manager = self._tools.manager
+        account = manager.accounts.get(account_id)
+        if account is None:
+            return StartOutcome.GONE, ""
+        if account.enabled:
+            return StartOutcome.WAS_ON, ""
+        try:
+            caller = replace(caller_of(account_id), wait_seconds=0.0)
+            await manager.update_cookie_status(account_id, True, caller=caller)
+        except UnknownAccount:
+            return StartOutcome.GONE, ""
+        except ShoalError as error:
+            return StartOutcome.FAILED, error.code
+        return StartOutcome.ON, ""
+
+    async def _start_channel(self, owner: User | None, channel_id: str | None) -> tuple[StartOutcome, str]:
+        if owner is None or channel_id is None:
+            return StartOutcome.GONE, ""
+        store = self._tools.channels
+        try:
+            if (await store.get(owner.id, int(channel_id))).active:
+                return StartOutcome.WAS_ON, ""
+            await store.change(owner.id, int(channel_id), {"active": True})
+        except UnknownChannel:
+            return StartOutcome.GONE, ""
+        except ShoalError as error:
+            return StartOutcome.FAILED, error.code
+        return StartOutcome.ON, ""

@@ -1,0 +1,224 @@
+"""What an import would take, change and skip, row by row, before anything is stored: plain values, made by a thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from shoal.accounts.account import Account
+from shoal.auth.users import User
+from shoal.goods.cards import Card
+from shoal.goods.unit_lines import SentLines
+from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAi, OldOrder, Source
+
+
+class Kind(StrEnum):
+    """What is counted in a report."""
+
+    USERS = "users"
+    ACCOUNTS = "accounts"
+    RULES = "rules"
+    DEFAULT_REPLIES = "default_replies"
+    ITEM_REPLIES = "item_replies"
+    ITEMS = "items"
+    CARDS = "cards"
+    UNITS = "units"
+    DELIVERY_RULES = "delivery_rules"
+    ORDERS = "orders"
+    CHANNELS = "channels"
+    AI = "ai"
+    SETTINGS = "settings"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Here:
+    """What this server has, as far as a plan depends on it.
+
+    ``users``: by the folded name. ``accounts``: all of this server. ``taken``: the keys of what earlier runs brought,
+    by the owner and the kind. ``most_shops``: how many the caller may have (``None``: no limit).
+    """
+
+    caller: User
+    users: Mapping[str, User]
+    emails: Set[str]
+    accounts: Mapping[str, Account]
+    taken: Mapping[tuple[int, str], Set[str]]
+    most_shops: int | None = None
+    goods_of: Mapping[int, int] = field(default_factory=dict)
+    channels_of: Mapping[int, int] = field(default_factory=dict)
+
+    def knows(self, owner: str, kind: Kind, key: str) -> bool:
+        """Return whether an earlier run brought that for a user who is here."""
+        user = self.users.get(owner)
+        return user is not None and key in self.taken.get((user.id, kind.value), frozenset())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewUser:
+    """A user who is added. ``sha256``: the hash of the old system, empty when the user gets a link instead."""
+
+    name: str
+    key: str
+    email: str | None
+    active: bool
+    sha256: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewGoods:
+    """Goods that are made of a card. ``key`` tells them apart from other cards of the owner."""
+
+    key: str
+    owner: str
+    values: Mapping[str, Any]
+    card: Card
+    supplier: Mapping[str, Any] | None = field(default=None, repr=False)
+    lines: tuple[SentLines, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewDelivery:
+    """A delivery rule of an account. Its goods get their number when they are stored."""
+
+    goods_key: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewAccount:
+    """An account that is added, off, with all that belongs to it: one change. ``draft`` has no owner and no deliveries.
+
+    ``exists``: it is here from an earlier run, and only its orders are looked at again.
+    """
+
+    owner: str
+    draft: Account
+    deliveries: tuple[NewDelivery, ...] = ()
+    orders: tuple[OldOrder, ...] = ()
+    said_to: tuple[str, ...] = ()
+    exists: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewChannel:
+    """A channel that is added, off."""
+
+    key: str
+    owner: str
+    name: str
+    service: str
+    fields: Mapping[str, str] = field(repr=False)
+    account_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WasOn:
+    """Something that was on in the old system and is off here: an account by its id, a channel by its key."""
+
+    kind: Kind
+    id: str
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewPicture:
+    """A picture of the old system that is stored here. ``name`` stands for its address until then."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All of an import. ``counts``: how many rows of each kind meet which fate."""
+
+    source: Source
+    version: str = ""
+    users: tuple[NewUser, ...] = ()
+    goods: tuple[NewGoods, ...] = ()
+    accounts: tuple[NewAccount, ...] = ()
+    channels: tuple[NewChannel, ...] = ()
+    pictures: tuple[NewPicture, ...] = ()
+    waiting: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    was_on: tuple[WasOn, ...] = ()
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    oddities: tuple[Oddity, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many steps the import has: units and rules weigh as what they are."""
+        units = sum(len(part.lines) for goods in self.goods for part in goods.lines)
+        rules = sum(len(one.draft.keywords) + len(one.orders) for one in self.accounts)
+        return len(self.users) + len(self.goods) + len(self.accounts) + len(self.channels) + units + rules
+
+
+class Tally:
+    """Collects what becomes of each row while a plan is made."""
+
+    def __init__(self, oddities: tuple[Oddity, ...] = ()) -> None:
+        self.oddities = list(oddities)
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._changed: set[tuple[str, str]] = set()
+        for odd in oddities:
+            if odd.fate is not Fate.CHANGED and (kind := KIND_OF.get(odd.table)) is not None:
+                self.count(kind, odd.fate)
+
+    def count(self, kind: Kind, fate: Fate, number: int = 1) -> None:
+        """Count rows that met a fate."""
+        if number:
+            self._counts[kind.value, fate.value] += number
+
+    def note(self, table: str, row: str, code: str, fate: Fate, **params: Any) -> None:
+        """Report a row without counting it."""
+        self.oddities.append(Oddity(table=table, row=row, code=code, fate=fate, params=params))
+        if fate is Fate.CHANGED:
+            self._changed.add((table, row))
+
+    def fate_of(self, table: str, row: str) -> Fate:
+        """Return the fate of a row that is taken: whether something of it was reported as changed."""
+        return Fate.CHANGED if (table, row) in self._changed else Fate.TAKEN
+
+    def skip(self, kind: Kind, table: str, row: str, code: str, **params: Any) -> None:
+        """Report and count a row that is not taken."""
+        self.note(table, row, code, Fate.SKIPPED, **params)
+        self.count(kind, Fate.SKIPPED)
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many rows of each kind met which fate."""
+        found: dict[str, dict[str, int]] = {}
+        for kind in Kind:
+            fates = {fate.value: self._counts[kind.value, fate.value] for fate in Fate}
+            if any(fates.values()):
+                found[kind.value] = {name: number for name, number in fates.items() if number}
+        return found
+
+
+KIND_OF: Mapping[str, Kind] = {
+    "users": Kind.USERS,
+    "cookies": Kind.ACCOUNTS,
+    "keywords": Kind.RULES,
+    "default_replies": Kind.DEFAULT_REPLIES,
+    "item_replay": Kind.ITEM_REPLIES,
+    "item_info": Kind.ITEMS,
+    "cards": Kind.CARDS,
+    "delivery_rules": Kind.DELIVERY_RULES,
+    "orders": Kind.ORDERS,
+    "notification_channels": Kind.CHANNELS,
+    "ai_reply_settings": Kind.AI,
+    "system_settings": Kind.SETTINGS,
+    "user_settings": Kind.SETTINGS,
+}
+"""What the rows of the tables of an old system are counted as."""
+
+PictureOf = Callable[[str], bytes | None]
+"""Returns the bytes of a picture of the old system by the last part of its path; ``None`` when it did not come."""
+
+
+def waiting_of(account_id: str, ai: OldAi) -> dict[str, Any]:
+    """Return what is kept of an account's settings of answers by a model."""
+    return {"account_id": account_id, "was_on": ai.is_on, "settings": dict(ai.settings)}

@@ -1,0 +1,142 @@
+"""Plans the rules and replies of one account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from shoal.accounts.item_setting import ItemSetting
+from shoal.errors import InvalidInput
+from shoal.maintenance.moving.old_shop import Fate, OldAccount, OldItemReply, OldRule
+from shoal.maintenance.moving.plan import Kind, Tally
+from shoal.maintenance.moving.plan_pictures import Pictures
+from shoal.rules.keywords import KeywordRow, Rules, check_row, new_rule_id
+from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule
+
+_ITEM_CHARACTERS: Final = 64
+_MADE_UP: Final = "auto_"
+
+
+def plan_rules(old: OldAccount, tally: Tally, pictures: Pictures) -> Rules:
+    """Return the rules of an account in their order. Of two with one keyword and item the first is taken."""
+    found: dict[tuple[str, str], Rule] = {}
+    for row in old.rules:
+        rule = _rule(old, row, len(found), tally, pictures)
+        if rule is None:
+            continue
+        if rule.key in found:
+            tally.skip(Kind.RULES, "keywords", _label(old, row), "rule_twice", keyword=rule.keyword)
+        elif len(found) >= MAX_RULES:
+            tally.skip(Kind.RULES, "keywords", _label(old, row), "too_many_rules", limit=MAX_RULES)
+        else:
+            found[rule.key] = rule
+            tally.count(Kind.RULES, Fate.TAKEN)
+    return tuple(found.values())
+
+
+def _rule(old: OldAccount, row: OldRule, position: int, tally: Tally, pictures: Pictures) -> Rule | None:
+    keyword, item_id = row.keyword.strip(), row.item_id.strip()
+    try:
+        check_row(KeywordRow(keyword=keyword, reply=row.reply, item_id=item_id or None))
+    except InvalidInput as error:
+        code = "rule_without_keyword" if error.code == "empty_keyword" else "rule_too_long"
+        tally.skip(Kind.RULES, "keywords", _label(old, row), code)
+        return None
+    if item_id and not is_item_id(item_id):
+        tally.skip(Kind.RULES, "keywords", _label(old, row), "bad_item_id", item=item_id[:_ITEM_CHARACTERS])
+        return None
+    part = None
+    if row.image:
+        part = pictures.part(row.image)
+        if part is None:
+            code = "picture_not_here" if pictures.is_local(row.image) else "picture_elsewhere"
+            tally.skip(Kind.RULES, "keywords", _label(old, row), code, picture=row.image[:200])
+            return None
+    elif row.reply:
+        part = Part(text=row.reply)
+    return Rule(
+        id=new_rule_id(),
+        words=(keyword,),
+        item_ids=(item_id,) if item_id else (),
+        parts=() if part is None else (part,),
+        position=position,
+        active=row.is_on,
+    )
+
+
+def plan_item_replies(old: OldAccount, tally: Tally) -> tuple[ItemSetting, ...]:
+    """Return the replies of items; of several for one item the newest."""
+    newest: dict[str, OldItemReply] = {}
+    for row in sorted(old.item_replies, key=lambda one: one.changed_at):
+        if row.item_id in newest:
+            _skip(old, newest[row.item_id], tally, "item_reply_older")
+        newest[row.item_id] = row
+    found: list[ItemSetting] = []
+    for row in newest.values():
+        if not is_item_id(row.item_id) or row.item_id.startswith(_MADE_UP):
+            _skip(old, row, tally, "made_up_item" if row.item_id.startswith(_MADE_UP) else "bad_item_id")
+        elif not row.text.strip():
+            _skip(old, row, tally, "reply_empty")
+        elif len(row.text) > MAX_REPLY_CHARACTERS:
+            _skip(old, row, tally, "reply_too_long")
+        else:
+            found.append(ItemSetting(item_id=row.item_id, reply=row.text))
+            tally.count(Kind.ITEM_REPLIES, Fate.TAKEN)
+    return tuple(sorted(found, key=lambda one: one.item_id))
+
+
+def plan_default_reply(old: OldAccount, tally: Tally) -> tuple[str, bool, bool]:
+    """Return the default reply: its text, whether it is on, and whether each chat gets it once."""
+    if old.default_reply is None:
+        return "", False, False
+    said = old.default_reply
+    if len(said.text) > MAX_REPLY_CHARACTERS:
+        tally.skip(Kind.DEFAULT_REPLIES, "default_replies", old.id, "reply_too_long", item="")
+        return "", False, said.once
+    fate = Fate.TAKEN
+    if said.image:
+        fate = Fate.CHANGED
+        tally.note("default_replies", old.id, "default_reply_picture", fate, picture=said.image[:200])
+    if said.is_on and not said.text.strip():
+        fate = Fate.CHANGED
+        tally.note("default_replies", old.id, "default_reply_empty", fate)
+    tally.count(Kind.DEFAULT_REPLIES, fate)
+    return said.text, said.is_on and bool(said.text.strip()), said.once
+
+
+def count_items(old: OldAccount, tally: Tally) -> None:
+    """Report the items of an account: the site's own list is read here, so that none is needed."""
+    if not old.items:
+        return
+    tally.note("item_info", old.id, "items_from_site", Fate.SKIPPED, count=len(old.items))
+    tally.count(Kind.ITEMS, Fate.SKIPPED, len(old.items))
+    singles = sum(not item.each_piece for item in old.items)
+    if singles:
+        tally.note("item_info", old.id, "each_piece_is_served", Fate.CHANGED, count=singles)
+
+
+def is_item_id(item_id: str) -> bool:
+    """Return whether an id can be that of an item."""
+    return 1 <= len(item_id) <= _ITEM_CHARACTERS and item_id.isascii() and item_id.isalnum()
+
+
+def _label(old: OldAccount, row: OldRule | OldItemReply) -> str:
+    return f"{old.id}: {row.row}"
+
+
+def _skip(old: OldAccount, row: OldItemReply, tally: Tally, code: str) -> None:
+    tally.skip(Kind.ITEM_REPLIES, "item_replay", _label(old, row), code, item=row.item_id[:_ITEM_CHARACTERS])
+
+
+def skip_replies(old: OldAccount, tally: Tally, code: str) -> None:
+    """Report every row of an account that is not taken."""
+    rows: Iterable[tuple[Kind, str, str]] = (
+        *((Kind.RULES, "keywords", _label(old, row)) for row in old.rules),
+        *((Kind.ITEM_REPLIES, "item_replay", _label(old, row)) for row in old.item_replies),
+        *((Kind.DEFAULT_REPLIES, "default_replies", old.id) for _ in [old.default_reply] if _ is not None),
+        *((Kind.ORDERS, "orders", order.order_id) for order in old.orders),
+        *((Kind.AI, "ai_reply_settings", old.id) for _ in [old.ai] if _ is not None),
+    )
+    for kind, table, row in rows:
+        tally.skip(kind, table, row, code, account=old.id)
+    tally.count(Kind.ITEMS, Fate.SKIPPED, len(old.items))

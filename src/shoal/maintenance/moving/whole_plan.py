@@ -1,0 +1,46 @@
+"""Makes the plan of an import from what the old system holds and what is here. A pure function; it may take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from shoal.maintenance.moving.old_shop import Fate, OldShop
+from shoal.maintenance.moving.plan import Here, Kind, Plan, Tally
+from shoal.maintenance.moving.plan_accounts import AccountPlans
+from shoal.maintenance.moving.plan_channels import plan_channels
+from shoal.maintenance.moving.plan_goods import GoodsPlans
+from shoal.maintenance.moving.plan_pictures import Pictures
+from shoal.maintenance.moving.plan_users import plan_users
+
+
+def make_plan(old: OldShop, here: Here, *, only_user: str = "", pictures: Mapping[str, Path] | None = None) -> Plan:
+    """Return the plan. ``only_user``: the one old user whose rows are taken. ``pictures``: the files that came, by
+    name. Raises as ``plan_users``."""
+    tally = Tally(old.oddities)
+    users, owners = plan_users(old, here, tally, only_user)
+    images = Pictures(pictures or {})
+    goods_plans = GoodsPlans(here, owners, tally, images)
+    goods = goods_plans.cards(old)
+    account_plans = AccountPlans(here, owners, tally, images)
+    accounts = goods_plans.rules(old, account_plans.of(old))
+    channels, channels_on = plan_channels(old, here, owners, tally, {one.draft.id for one in accounts})
+    waiting = {}
+    if account_plans.waiting or old.waiting:
+        waiting = {"accounts": account_plans.waiting, "system": dict(old.waiting)}
+    if old.waiting:
+        tally.note("system_settings", "", "system_ai_waits", Fate.WAITING, count=len(old.waiting))
+        tally.count(Kind.AI, Fate.WAITING)
+    return Plan(
+        source=old.source,
+        version=old.version,
+        users=users,
+        goods=goods,
+        accounts=accounts,
+        channels=channels,
+        pictures=images.taken,
+        waiting=waiting,
+        was_on=(*account_plans.was_on, *channels_on),
+        counts=tally.counts,
+        oddities=tuple(tally.oddities),
+    )
