@@ -145,6 +145,17 @@ PUT /login-info-settings
 GET /seller-numbers
 DELETE /seller-numbers/{number}
 
+## moves in what one owns               u      y   y   y   y   s   s   s   s   t   t   t   t   t   t
+POST /imports/plans
+GET /imports/plans/{plan_id}
+GET /imports/plans/{plan_id}/rows
+DELETE /imports/plans/{plan_id}
+POST /imports
+GET /imports
+GET /imports/{run_id}
+GET /imports/{run_id}/rows
+POST /imports/{run_id}/start
+
 ## lists of what one may see            u      y   y   y   y   y   y   y   y   y   y   y   y   y   y
 GET /cookies
 GET /cookies/details

@@ -235,6 +235,7 @@ OF_SIGN_INS = {
 
 ONLY_ASK = {
     "try_message", "get_reply_words", "read_rules", "check_pasted_cookie", "check_proxy", "try_purchase", "reveal_unit",
+    "plan_import",
 }  # fmt: skip
 
 OF_WEBHOOKS = {"add_webhook", "change_webhook", "remove_webhook", "try_webhook", "replay_webhook"}

@@ -26,7 +26,9 @@ from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
 from shoal.goods.goods_components import GoodsComponents
+from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.maintenance.moving.moving import Moving
+from shoal.maintenance.moving.uploads import Uploads
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
@@ -91,6 +93,8 @@ class Server:
     qr_logins: QrLogins
     key_rotation: KeyRotation
     moving: Moving
+    moving_plans: KeptPlans
+    moving_uploads: Uploads
     outbound: Outbound
     started_at_ms: int
 

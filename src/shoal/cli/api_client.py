@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ from shoal.errors import ConfigError, ShoalError
 CALL_SECONDS = 90.0
 SILENCE_SECONDS = 45.0
 """The stream has a comment every 15 s; a longer silence means that the server is gone."""
+_LARGE_BODY = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=CALL_SECONDS * 4)
+"""A large file takes long to send, and long to read at the other end."""
 
 
 class NoServer(ShoalError):
@@ -125,6 +128,20 @@ class ApiClient:
                 self._at(path, params), data=form, headers=self._headers(), allow_redirects=False
             ) as response:
                 return await self._answer(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
+
+    async def send_stream(
+        self, *path: str, file: Path, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """Send a file as the body, however large, and return the JSON of the answer. Raises like ``call``."""
+        more = {**self._headers(), "Content-Type": "application/octet-stream", **(headers or {})}
+        try:
+            with file.open("rb") as opened:
+                async with self._session.post(
+                    self._at(path, params), data=opened, headers=more, timeout=_LARGE_BODY, allow_redirects=False
+                ) as response:
+                    return await self._answer(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 

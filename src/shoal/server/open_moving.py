@@ -10,6 +10,7 @@ from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.moving.carry_out import Tools
 from shoal.maintenance.moving.moving import Moving
 from shoal.maintenance.moving.run_store import RunStore
+from shoal.maintenance.moving.uploads import Uploads
 from shoal.notices.channels import ChannelStore
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
@@ -43,3 +44,10 @@ async def open_moving(
         yield moving
     finally:
         await moving.close()
+
+
+async def open_uploads(settings: Settings) -> Uploads:
+    """Open the place of files that are being read; what a crash left there is removed."""
+    uploads = Uploads(settings.data_dir, most_mib=settings.import_max_mib)
+    await uploads.sweep()
+    return uploads

@@ -48,6 +48,7 @@ from shoal.api.routes import (
     goods,
     health,
     history,
+    imports,
     incidents,
     invitations,
     item_replies,
@@ -97,6 +98,7 @@ from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.goods_components import open_goods
+from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
 from shoal.notices.notice_components import open_notices
@@ -107,7 +109,7 @@ from shoal.server.heartbeat_calls import HeartbeatCalls
 from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
-from shoal.server.open_moving import open_moving
+from shoal.server.open_moving import open_moving, open_uploads
 from shoal.server.open_storage import open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
@@ -126,7 +128,7 @@ _ROUTES = [
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_settings, old_tables,
         risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins,
-        live, console, help_pages,
+        imports, live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
@@ -321,6 +323,8 @@ async def _open(
         qr_logins=qr_logins,
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
+        moving_plans=KeptPlans(),
+        moving_uploads=await open_uploads(settings),
         outbound=shared.outbound,
         started_at_ms=now_ms(),
     )

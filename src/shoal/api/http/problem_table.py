@@ -386,6 +386,12 @@ _ROWS = (
     Problem("moving_too_large", 413, ("limit",)),
     Problem("moving_no_data_file", 422),
     Problem("moving_several_files", 422, ("names",)),
+    Problem("moving_no_env", 422),
+    Problem("moving_not_env", 422),
+    Problem("moving_sends_already", 409),
+    Problem("moving_not_stored", 503),
+    Problem("unknown_import_plan", 404),
+    Problem("old_system_runs", 409),
     # ── the store ──
     Problem("lock_timeout", 503, ("operation", "held_seconds")),
     Problem("not_applied", 503),

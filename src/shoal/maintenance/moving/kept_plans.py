@@ -1,0 +1,74 @@
+"""Plans of imports that users look at before they begin: in memory, the newest of each user, for an hour."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shoal.errors import ShoalError
+from shoal.maintenance.moving.plan import Plan
+
+KEPT_SECONDS: Final = 3600.0
+MOST: Final = 20
+"""How many users can look at a plan at the same time; the oldest plan is forgotten for a further one."""
+
+
+class UnknownPlan(ShoalError):
+    """There is no such plan any more, or it is another user's (the answer is the same): send the file again."""
+
+    code = "unknown_import_plan"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptPlan:
+    """A plan with the name of its file; ``until`` is a time of the process."""
+
+    id: str
+    user_id: int
+    file_name: str
+    plan: Plan
+    until: float
+
+
+class KeptPlans:
+    """The plans that users look at now."""
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._plans: dict[int, KeptPlan] = {}
+
+    def keep(self, user_id: int, file_name: str, plan: Plan) -> KeptPlan:
+        """Keep a plan in place of the user's last one."""
+        self._plans.pop(user_id, None)
+        self._forget_old()
+        while len(self._plans) >= MOST:
+            del self._plans[next(iter(self._plans))]
+        kept = KeptPlan(
+            id=secrets.token_urlsafe(12),
+            user_id=user_id,
+            file_name=file_name,
+            plan=plan,
+            until=self._now() + KEPT_SECONDS,
+        )
+        self._plans[user_id] = kept
+        return kept
+
+    def get(self, user_id: int, plan_id: str) -> KeptPlan:
+        """Return a plan of the user. Raises ``UnknownPlan``."""
+        self._forget_old()
+        kept = self._plans.get(user_id)
+        if kept is None or kept.id != plan_id:
+            raise UnknownPlan
+        return kept
+
+    def forget(self, user_id: int, plan_id: str) -> None:
+        """Forget a plan of the user. Raises ``UnknownPlan``."""
+        self.get(user_id, plan_id)
+        del self._plans[user_id]
+
+    def _forget_old(self) -> None:
+        now = self._now()
+        self._plans = {user_id: kept for user_id, kept in self._plans.items() if kept.until > now}
