@@ -138,14 +138,18 @@ async def test_a_moved_password_works_once_as_it_was_and_is_then_kept_as_all_oth
 
 async def test_twice_is_once(empty: Door, tmp_path: Path) -> None:
     path = old_file(tmp_path)
-    await moved(empty, path)
+    first = await moved(empty, path)
     once = await counted(empty)
     second = await moved(empty, path)
     assert await counted(empty) == once
     assert second.state is RunState.DONE
-    assert not second.was_on
+    assert second.was_on == first.was_on
+    await empty.server.moving.start(await me_of(empty), second.id, caller_of=starter(empty))
+    assert not (await moved(empty, path)).was_on
     assert second.counts["accounts"] == {"known": 3}
     assert second.counts["cards"] == {"known": 2}
+    assert second.counts["orders"] == {"known": 1}
+    assert {fate for fates in second.counts.values() for fate in fates} == {"known", "changed"}
 
 
 STEPS = ("_add_user", "_add_goods", "_add_account", "_add_channel")
@@ -170,7 +174,9 @@ async def test_a_run_that_was_cut_off_goes_on_with_the_same_file(
         run = await moving.begin(await moving.plan(read_old_file(path), me), me)
         await ended(moving)
     assert (await moving.run(me, run.id)).state is RunState.STOPPED
-    assert (await moved(empty, path)).state is RunState.DONE
+    again = await moved(empty, path)
+    assert again.state is RunState.DONE
+    assert [one.name for one in again.was_on] == ["阿福", "lan1", "群"]
     cut = await counted(empty)
     async with open_door(tmp_path / "whole") as other:
         await moved(other, path)

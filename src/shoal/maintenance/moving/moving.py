@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,6 +27,7 @@ from shoal.notices.channels import UnknownChannel
 from shoal.rules.folding import folded
 from shoal.storage.goods_tables import goods
 from shoal.storage.notice_tables import channels
+from shoal.storage.order_tables import orders
 
 log = structlog.get_logger("shoal.moving")
 
@@ -85,22 +86,29 @@ class Moving:
         self, old: OldShop, me: User, *, only_user: str = "", pictures: Mapping[str, Path] | None = None
     ) -> Plan:
         """Return what an import would do; nothing is stored. Raises like ``make_plan``."""
-        here = await self._here(me)
+        here = await self._here(me, {account.id for account in old.accounts})
         return await beside(make_plan, old, here, only_user=only_user, pictures=pictures)
 
-    async def _here(self, me: User) -> Here:
+    async def _here(self, me: User, account_ids: Set[str]) -> Here:
         tools = self._tools
         everybody = await tools.users.list_users()
 
-        def counted(connection: Connection) -> tuple[dict[int, int], dict[int, int]]:
+        def counted(connection: Connection) -> tuple[dict[int, int], dict[int, int], frozenset[str]]:
             of_goods = select(goods.c.owner_id, func.count()).group_by(goods.c.owner_id)
+            new_channels = select(channels.c.id).where(channels.c.version == 1, ~channels.c.active)
             of_channels = select(channels.c.user_id, func.count()).group_by(channels.c.user_id)
             return (
                 {int(user): int(count) for user, count in connection.execute(of_goods)},
                 {int(user): int(count) for user, count in connection.execute(of_channels)},
+                frozenset(map(str, connection.scalars(new_channels))),
             )
 
-        goods_of, channels_of = await tools.database.read(counted)
+        goods_of, channels_of, new_channels = await tools.database.read(counted)
+        shared = sorted(account_ids & tools.manager.accounts.keys())
+        query = select(orders.c.account_id, orders.c.order_id).where(orders.c.account_id.in_(shared))
+        known: defaultdict[str, set[str]] = defaultdict(set)
+        for account_id, order_id in await tools.database.read(lambda connection: connection.execute(query).all()):
+            known[account_id].add(order_id)
         taken = await tools.runs.taken()
         limit = self._shops_per_owner
         return Here(
@@ -108,10 +116,12 @@ class Moving:
             users={folded(user.username): user for user in everybody},
             emails={user.email for user in everybody if user.email},
             accounts=dict(tools.manager.accounts),
-            taken={place: frozenset(keys) for place, keys in taken.items()},
+            taken=taken,
             most_shops=None if me.role is Role.ADMIN or not limit else limit,
             goods_of=goods_of,
             channels_of=channels_of,
+            orders=known,
+            new_channels=new_channels,
         )
 
     # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────

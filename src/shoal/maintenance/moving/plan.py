@@ -37,23 +37,31 @@ class Kind(StrEnum):
 class Here:
     """What this server has, as far as a plan depends on it.
 
-    ``users``: by the folded name. ``accounts``: all of this server. ``taken``: the keys of what earlier runs brought,
-    by the owner and the kind. ``most_shops``: how many the caller may have (``None``: no limit).
+    ``users``: by the folded name. ``accounts``: all of this server. ``taken``: the ids of what earlier runs brought,
+    by the owner and the kind, and by their keys. ``most_shops``: how many the caller may have (``None``: no limit).
+    ``orders``: the ids of the orders of accounts that the file has too. ``new_channels``: the ids of channels that were
+    never changed and are off.
     """
 
     caller: User
     users: Mapping[str, User]
     emails: Set[str]
     accounts: Mapping[str, Account]
-    taken: Mapping[tuple[int, str], Set[str]]
+    taken: Mapping[tuple[int, str], Mapping[str, str]]
     most_shops: int | None = None
     goods_of: Mapping[int, int] = field(default_factory=dict)
     channels_of: Mapping[int, int] = field(default_factory=dict)
+    orders: Mapping[str, Set[str]] = field(default_factory=dict)
+    new_channels: Set[str] = frozenset()
 
     def knows(self, owner: str, kind: Kind, key: str) -> bool:
         """Return whether an earlier run brought that for a user who is here."""
+        return self.id_of(owner, kind, key) is not None
+
+    def id_of(self, owner: str, kind: Kind, key: str) -> str | None:
+        """Return the id of what an earlier run brought; ``None`` when none did."""
         user = self.users.get(owner)
-        return user is not None and key in self.taken.get((user.id, kind.value), frozenset())
+        return None if user is None else self.taken.get((user.id, kind.value), {}).get(key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -80,8 +80,11 @@ class AccountPlans:
             (Kind.ITEMS, len(old.items)),
         ):  # fmt: skip
             self._tally.count(kind, Fate.KNOWN, number)
-        orders = plan_orders(old, self._tally)
-        return NewAccount(owner=owner, draft=self._here.accounts[old.id], orders=orders, exists=True)
+        account = self._here.accounts[old.id]
+        if old.was_on and not account.enabled and account.orders_since_ms == FIRST_START:  # it was never turned on
+            self.was_on.append(WasOn(kind=Kind.ACCOUNTS, id=old.id, name=account.remark or old.id, owner=owner))
+        orders = plan_orders(old, self._tally, self._here.orders.get(old.id, frozenset()))
+        return NewAccount(owner=owner, draft=account, orders=orders, exists=True)
 
     def _refusal(self, old: OldAccount, owner: str) -> tuple[str, dict[str, Any], CookieCheck | None]:
         """Return why an account cannot be added (a code and its params), or its cookie."""

@@ -30,6 +30,8 @@ def plan_channels(
         key = key_of(channel)
         if here.knows(owner, Kind.CHANNELS, key):
             tally.count(Kind.CHANNELS, Fate.KNOWN)
+            if channel.is_on and here.id_of(owner, Kind.CHANNELS, key) in here.new_channels:
+                was_on.append(WasOn(kind=Kind.CHANNELS, id=key, name=channel.name, owner=owner))
             continue
         user = here.users.get(owner)
         there = 0 if user is None else here.channels_of.get(user.id, 0)

@@ -53,6 +53,7 @@ class GoodsPlans:
     def _count(self, card: OldCard, made: NewGoods, *, is_known: bool) -> None:
         if self._here.knows(made.owner, Kind.CARDS, made.key):
             self._tally.count(Kind.CARDS, Fate.KNOWN)
+            self._tally.count(Kind.UNITS, Fate.KNOWN, sum(len(part.lines) for part in made.lines))
             return
         if not is_known:
             self._tally.note("cards", _label(card), "card_owner_unknown", Fate.CHANGED)

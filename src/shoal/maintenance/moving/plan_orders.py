@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,13 +26,16 @@ STATUSES: Final = {
 }
 
 
-def plan_orders(old: OldAccount, tally: Tally) -> tuple[OldOrder, ...]:
-    """Return the orders of an account that can be known here; each id once."""
+def plan_orders(old: OldAccount, tally: Tally, known: Set[str] = frozenset()) -> tuple[OldOrder, ...]:
+    """Return the orders of an account that can be added here; each id once, and none that is ``known``."""
     found: dict[str, OldOrder] = {}
     for order in old.orders:
         label = f"{old.id}: {order.order_id[:64]}"
         if not _ORDER_ID.fullmatch(order.order_id):
             tally.skip(Kind.ORDERS, "orders", label, "bad_order_id")
+            continue
+        if order.order_id in known:
+            tally.count(Kind.ORDERS, Fate.KNOWN)
             continue
         fate = Fate.TAKEN
         if order.status not in STATUSES:
