@@ -24,6 +24,9 @@ from shoal.goods.imports import SAME_FILE
 from shoal.goods.suppliers import Meaning
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
+from shoal.maintenance.moving.old_shop import Fate
+from shoal.maintenance.moving.plan import Kind
+from shoal.maintenance.moving.run_store import RunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
 from shoal.orders.delivery_check import ShopObstacle
@@ -49,6 +52,10 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.goods.kinds": set(GoodsKind),
     "cli.goods.outcomes": set(Meaning),
     "cli.history.outcomes": set(get_args(OpAnswer.model_fields["state"].annotation)),
+    "cli.imports.fate": set(Fate),
+    "cli.imports.fates": set(Fate),
+    "cli.imports.kinds": set(Kind),
+    "cli.imports.states": set(RunState),
     "cli.outcome": set(ActionState),
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
     "cli.rules.modes": set(MatchMode),

@@ -25,6 +25,7 @@ from shoal.cli.deliveries import deliveries
 from shoal.cli.doctor.command import doctor
 from shoal.cli.goods import goods
 from shoal.cli.history import history
+from shoal.cli.imports import imports
 from shoal.cli.incidents import incidents
 from shoal.cli.items import items
 from shoal.cli.keys import keys
@@ -81,6 +82,7 @@ app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(system, name="system")
 app.command("doctor", help=words("doctor.help.doctor"))(doctor)
+app.add_typer(imports, name="import")
 
 
 def main() -> None:
