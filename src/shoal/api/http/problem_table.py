@@ -40,6 +40,11 @@ class Problem:
         return {name: value for name, value in params.items() if name in self.params}
 
 
+_NOT_MOVED = (
+    "empty_file", "unreadable", "unknown_file", "other_database", "damaged", "not_json", "no_tables", "no_inserts",
+    "dump_cut_off", "archive_damaged", "no_data_file", "no_env", "not_env",
+)  # fmt: skip
+"""Why a file of another system cannot be moved in."""
 _ROWS = (
     # ── who asks ──
     Problem("unauthenticated", 401),
@@ -364,34 +369,15 @@ _ROWS = (
     Problem("act_settled", 409, ("action",), codes="order_step"),
     # ── moving in ──
     Problem("unknown_import", 404),
-    Problem("moving_under_way", 409),
-    Problem("moving_not_done", 409),
+    *(Problem(f"moving_{what}", 409) for what in ("under_way", "not_done", "sends_already")),
+    Problem("old_system_runs", 409),
     Problem("moving_user_gone", 409, ("name",)),
     Problem("moving_choose_user", 422, ("names",)),
-    *(
-        Problem(f"moving_{what}", 422)
-        for what in (
-            "empty_file",
-            "unreadable",
-            "unknown_file",
-            "other_database",
-            "damaged",
-            "not_json",
-            "no_tables",
-            "no_inserts",
-            "dump_cut_off",
-            "archive_damaged",
-        )
-    ),  # fmt: skip
+    *(Problem(f"moving_{what}", 422) for what in _NOT_MOVED),
     Problem("moving_too_large", 413, ("limit",)),
-    Problem("moving_no_data_file", 422),
     Problem("moving_several_files", 422, ("names",)),
-    Problem("moving_no_env", 422),
-    Problem("moving_not_env", 422),
-    Problem("moving_sends_already", 409),
     Problem("moving_not_stored", 503),
     Problem("unknown_import_plan", 404),
-    Problem("old_system_runs", 409),
     # ── the store ──
     Problem("lock_timeout", 503, ("operation", "held_seconds")),
     Problem("not_applied", 503),
