@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from shoal import __version__
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.account_task import Connect
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.api.http.problems import answer_problems
 from shoal.api.http.request_checks import RequestChecks
 from shoal.api.http.route_at_need import SECURITY_SCHEMES
@@ -94,6 +95,7 @@ from shoal.auth.rate_limits import RateLimits
 from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
+from shoal.connection.xianyu_live import ConnectionDeps
 from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, StoreError
@@ -269,6 +271,12 @@ async def _explained() -> AsyncIterator[None]:
         ) from None
 
 
+def _open_qr_logins(manager: CookieManager, shared: ConnectionDeps, settings: Settings, closing: Closing) -> QrLogins:
+    qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
+    closing.later("qr logins", qr_logins.close)
+    return qr_logins
+
+
 async def _open(
     settings: Settings, connect: Connect | None, closing: Closing
 ) -> tuple[Server, FirstEntry | None, asyncio.Task[None]]:
@@ -280,8 +288,6 @@ async def _open(
     accounts = await enter(open_accounts(storage, users, connections, settings))
     housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
-    qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
-    closing.later("qr logins", qr_logins.close)
     closing.later("xlsx", (xlsx := XlsxProcesses()).close)
     server = Server(
         settings=settings,
@@ -320,7 +326,7 @@ async def _open(
         idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,
         xlsx=xlsx,
-        qr_logins=qr_logins,
+        qr_logins=_open_qr_logins(manager, shared, settings, closing),
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
         moving_plans=KeptPlans(),
