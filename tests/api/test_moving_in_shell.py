@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from doors import Door, in_shell, open_door, served
 from old_database import an_old_shop, write_sqlite
 from picture_files import a_png
-from standins import until
+from sealed_there import KEY, sealed
+from standins import cookie_of, until
 
 
 @pytest.fixture
@@ -46,3 +49,42 @@ async def test_a_file_is_looked_at_imported_and_turned_on_from_the_shell(empty: 
         other.write_text("hello", encoding="utf-8")
         code, said = await in_shell(url, token, "import", "legacy", str(other))
         assert code == 1
+
+
+async def test_a_folder_of_xianyu_auto_agent_is_sent_with_its_prompts(empty: Door, tmp_path: Path) -> None:
+    home = tmp_path / "agent"
+    (home / "prompts").mkdir(parents=True)
+    (home / "prompts" / "price_prompt.txt").write_text("便宜一点", encoding="utf-8")
+    token = await empty.server.sessions.open(1, 3600)
+    async with served(empty) as url:
+        code, said = await in_shell(url, token, "import", "autoagent", str(home))
+        assert (code, "There is no file" in said) == (2, True), said
+        (home / ".env").write_text(f"COOKIES_STR={cookie_of(7)}\n", encoding="utf-8")
+        code, said = await in_shell(url, token, "import", "autoagent", str(home), "--json")
+        run = json.loads(said)
+        assert (code, run["state"], run["source"]) == (0, "done", "autoagent")
+        assert "prompt_waits" in {row["code"] for row in run["rows"]}
+        (account,) = empty.server.manager.accounts.values()
+        assert not account.enabled
+        code, said = await in_shell(url, token, "import", "autoagent", str(home / ".env"), "--dry-run", "--json")
+        assert (code, [row["code"] for row in json.loads(said)["rows"]].count("prompts_absent")) == (0, 1), said
+
+
+async def test_what_ydisks_sealed_is_opened_with_the_key_of_the_environment(
+    empty: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "xianyu_data.db"
+    with closing(sqlite3.connect(file)) as opened:
+        opened.execute("CREATE TABLE automation_rules (id)")
+        opened.execute("CREATE TABLE cookies (id, value, user_id)")
+        opened.execute("INSERT INTO cookies VALUES ('shop', ?, 1)", (sealed("cookie", "shop", cookie_of(7)),))
+        opened.commit()
+    token = await empty.server.sessions.open(1, 3600)
+    async with served(empty) as url:
+        code, said = await in_shell(url, token, "import", "ydisks", str(file), "--dry-run")
+        assert (code, "XIANYU_DATA_KEY" in said) == (0, True), said
+        monkeypatch.setenv("XIANYU_DATA_KEY", KEY)
+        code, said = await in_shell(url, token, "import", "ydisks", str(file), "--json")
+        assert (code, json.loads(said)["state"]) == (0, "done"), said
+    assert empty.server.manager.account("shop").cookie == cookie_of(7)
+    assert KEY not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -46,6 +47,44 @@ def import_legacy(
     run(_import(url, file, uploads, user, dry_run=dry_run, as_json=as_json))
 
 
+@imports.command("autoagent", help=words("cli.imports.help.autoagent"))
+def import_autoagent(
+    path: Annotated[Path, typer.Argument(help=words("cli.imports.help.autoagent_path"), show_default=False)],
+    dry_run: DryRun = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import the shop of XianyuAutoAgent: its folder, or its ``.env``. Its prompts are kept."""
+    if not path.is_dir():
+        run(_import(url, path, None, "", dry_run=dry_run, as_json=as_json))
+        return
+    from shoal.maintenance.moving.autoagent import packed  # noqa: PLC0415  only this command needs it
+
+    with tempfile.TemporaryDirectory() as home:
+        file = Path(home) / "agent.zip"
+        try:
+            file.write_bytes(packed(path))
+        except OSError:
+            raise typer.BadParameter(words("cli.imports.no_file", path=path / ".env")) from None
+        run(_import(url, file, None, "", dry_run=dry_run, as_json=as_json))
+
+
+@imports.command("ydisks", help=words("cli.imports.help.ydisks"))
+def import_ydisks(
+    file: Annotated[Path, typer.Argument(help=words("cli.imports.help.file"), show_default=False, dir_okay=False)],
+    dry_run: DryRun = False,
+    user: Annotated[str, typer.Option("--user", help=words("cli.imports.help.user"), show_default=False)] = "",
+    ask_key: Annotated[bool, typer.Option("--ask-key", help=words("cli.imports.help.ask_key"))] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import the SQLite database of Ydisks-Xianyu-Helper. ``XIANYU_DATA_KEY`` of the environment opens its secrets."""
+    key = os.environ.get("XIANYU_DATA_KEY", "")
+    if ask_key:
+        key = typer.prompt(words("cli.imports.data_key"), hide_input=True, err=True)
+    run(_import(url, file, None, user, key=key, dry_run=dry_run, as_json=as_json))
+
+
 @imports.command("list", help=words("cli.imports.help.list"))
 def list_imports(url: Url = None, as_json: AsJson = False) -> None:
     """List your imports."""
@@ -73,13 +112,14 @@ def start_imported(
 
 
 async def _import(
-    url: str | None, file: Path, uploads: Path | None, user: str, *, dry_run: bool, as_json: bool
+    url: str | None, file: Path, uploads: Path | None, user: str, *, dry_run: bool, as_json: bool, key: str = ""
 ) -> None:
     _require(file, uploads)
     params = {"name": file.name, **({"only_user": user} if user else {})}
+    headers = {"X-Data-Key": key} if key else None
     async with signed_in(url) as client:
         with _one_file(file, uploads) as path:
-            plan = await client.send_stream("imports", "plans", file=path, params=params)
+            plan = await client.send_stream("imports", "plans", file=path, params=params, headers=headers)
         rows = await _rows(client, "imports", "plans", plan["plan_id"])
         if dry_run:
             await client.call("DELETE", "imports", "plans", plan["plan_id"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -12,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sealed_there import KEY, sealed
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import CardKind, Fate, OldShop, Source
 from shoal.maintenance.moving.ydisks_secrets import OldSecrets, StillSealed
 
-KEY = "a long and stable key"
 COOKIE = "unb=2200000000001; cookie2=abc"
 
 _COLUMNS = {
@@ -39,13 +36,6 @@ _COLUMNS = {
     "account_task_settings": "cookie_id auto_rate_enabled auto_polish_enabled",
     "chat_quick_replies": "id cookie_id content",
 }
-
-
-def _sealed(scope: str, owner: str, text: str) -> str:
-    nonce = b"0123456789ab"
-    cipher = AESGCM(hashlib.sha256(KEY.encode()).digest())
-    raw = nonce + cipher.encrypt(nonce, text.encode(), f"{scope}\0{owner}".encode())
-    return "enc:v1:" + base64.b64encode(raw).decode().rstrip("=")
 
 
 @pytest.fixture
@@ -175,17 +165,17 @@ def test_of_the_rules_of_paid_orders_what_ever_ran_is_taken(database: tuple[Path
 
 def test_what_is_sealed_is_taken_with_the_key_and_reported_without(database: tuple[Path, sqlite3.Connection]) -> None:
     path, opened = database
-    opened.execute("UPDATE cookies SET value = ?", (_sealed("cookie", "shop", COOKIE),))
+    opened.execute("UPDATE cookies SET value = ?", (sealed("cookie", "shop", COOKIE),))
     _add(
         opened,
         "notification_channels",
         id=3,
         name="n",
         type="bark",
-        config=_sealed("notification-config", "1", "{}"),
+        config=sealed("notification-config", "1", "{}"),
         user_id=1,
     )
-    _add(opened, "system_settings", key="ai_api_key", value=_sealed("system-setting", "ai_api_key", "sk-1"))
+    _add(opened, "system_settings", key="ai_api_key", value=sealed("system-setting", "ai_api_key", "sk-1"))
     opened.commit()
     with_key = _read(path, KEY)
     assert [one.cookie for one in with_key.accounts] == [COOKIE]
