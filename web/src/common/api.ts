@@ -85,6 +85,10 @@ export type Webhook = Shapes['WebhookShape']
 export type WebhookMade = Shapes['WebhookMade']
 export type WebhookTested = Shapes['WebhookTested']
 export type Attempt = Shapes['AttemptShape']
+export type ImportPlan = Shapes['ImportPlan']
+export type ImportRow = Shapes['ImportRow']
+export type ImportRun = Shapes['ImportRun']
+export type StartedAll = Shapes['StartedAll']
 
 /** A page of a list. */
 export interface Page<T> {

@@ -2168,6 +2168,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/logs/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the newest log lines (older system)
+         * @description Count the lines that `GET /logs` lists for the caller, by level and by logger.
+         */
+        get: operations["get_log_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List log lines as text (older system)
+         * @description List the newest lines as `GET /logs` does, each as one text.
+         */
+        get: operations["get_text_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/log-files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List log files (older system)
+         * @description List no files: the log goes to standard error, and the system keeps it.
+         */
+        get: operations["list_log_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/system/keys": {
         parameters: {
             query?: never;
@@ -2672,6 +2732,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/items/{cid}/{item_id}/multi-spec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Heed the spec of an order
+         * @description Say that rules for a spec are heeded. They always are: the switch of the older system cannot be off.
+         */
+        put: operations["heed_each_spec"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/delivery-rules": {
         parameters: {
             query?: never;
@@ -3009,6 +3089,581 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List known items (older system)
+         * @description List the items of the caller's accounts: those with settings or delivery rules, those sold, and those of the
+         *     site's list where it was asked for within a day. The site is not asked.
+         */
+        get: operations["list_known_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/items/cookie/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an account's known items (older system)
+         * @description List the items of one account: those on sale, asked of the site at most once a minute, and the others known.
+         */
+        get: operations["list_known_items_of"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/items/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an account's items to choose from
+         * @description List the items of one account as `GET /items/cookie/{cid}`, with their titles only.
+         */
+        get: operations["list_items_to_choose"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/items/{cid}/{item_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a known item (older system)
+         * @description Return one item of the account's list.
+         */
+        get: operations["get_known_item"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/items/get-all-from-account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the site for all items (older system)
+         * @description Read the site's list of the items on sale, and count them. A failure is answered with `success: false`.
+         */
+        post: operations["ask_for_all_items"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/items/get-by-page": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask the site for a page of items (older system)
+         * @description Read the site's list of the items on sale, and count those of a page, as `POST /items/get-all-from-account`.
+         */
+        post: operations["ask_for_item_page"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-reply-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List AI reply settings (older system)
+         * @description List no settings: no account has any.
+         */
+        get: operations["list_ai_reply_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-reply-settings/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get AI reply settings (older system)
+         * @description Return that replies by a language model are off for the account.
+         */
+        get: operations["get_ai_reply_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List users (older system)
+         * @description List all users, as `GET /users`.
+         */
+        get: operations["list_old_users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/users/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a user (older system)
+         * @description Remove another user and everything they own, as `DELETE /users/{user_id}`.
+         */
+        delete: operations["delete_old_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/cookies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List accounts with their owners (older system)
+         * @description List the accounts that the caller may see, which an administrator's role does not extend. No cookie is shown.
+         */
+        get: operations["list_old_accounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count users, accounts and goods (older system)
+         * @description Count the users, accounts and goods of the whole server.
+         */
+        get: operations["get_old_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/data/{table_name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rows (older system)
+         * @description Return what `GET /admin/users`, `/admin/cookies`, `/cards` or `/api/orders` lists. There are no other tables.
+         */
+        get: operations["list_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List settings of the server (older system)
+         * @description List the settings of the older system that mean something here, none of them secret.
+         */
+        get: operations["list_system_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registration-status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell whether anyone may register
+         * @description Return whether `POST /register` is open, which is a setting of the server: `open_registration`.
+         */
+        get: operations["get_registration_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registration-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Open or close registration (older system)
+         * @description Say whether anyone may register. It can only be as it is: the server reads `open_registration` when it starts.
+         */
+        put: operations["change_registration"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/login-info-status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell whether a default password is shown
+         * @description Return that the sign-in page shows no default password: there is none.
+         */
+        get: operations["get_login_info_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/login-info-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Show no default password (older system)
+         * @description Say that no default password is shown. There is none that could be.
+         */
+        put: operations["change_login_info"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List settings of the caller (older system)
+         * @description List no settings: what a page of the older system kept for its user is kept by the browser here.
+         */
+        get: operations["list_user_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/user-settings/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a setting of the caller (older system)
+         * @description Answer 404: there are no settings, as `GET /user-settings` says.
+         */
+        get: operations["get_user_setting"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/risk-control-logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List verifications (older system)
+         * @description List when the site asked an account for verification: of the accounts that the caller may see.
+         */
+        get: operations["list_risk_control_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a plan of an import
+         * @description Return what a file would bring.
+         */
+        get: operations["get_import_plan"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget a plan of an import
+         * @description Forget a plan at once.
+         */
+        delete: operations["forget_import_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/plans/{plan_id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rows of a plan
+         * @description List the rows that do not simply come, each with its reason, as they stand in the file.
+         */
+        get: operations["list_plan_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports
+         * @description List the caller's imports, the newest first.
+         */
+        get: operations["list_imports"];
+        put?: never;
+        /**
+         * Begin an import
+         * @description Carry out a plan. Everything comes switched off, and nothing that is here already comes twice.
+         *
+         *     `GET /imports/{run_id}` shows how far it is.
+         */
+        post: operations["begin_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an import
+         * @description Return an import: how far it is, and what it brought.
+         */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{run_id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rows of an import
+         * @description List the rows of the report that did not simply come, each with its reason.
+         */
+        get: operations["list_import_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{run_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Turn on what was on
+         * @description Turn on the shops and channels that were on in the other system. It must be stopped: buyers would hear both.
+         */
+        post: operations["start_imported"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a file of another system
+         * @description Read the body, a file of another system, and return what it would bring.
+         *
+         *     Nothing is stored; the file is removed at once, the plan is forgotten after an hour.
+         *
+         *     Administrators bring all users there, or `only_user`; others what is of one user, theirs by name or `only_user`.
+         */
+        post: operations["plan_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/incidents": {
         parameters: {
             query?: never;
@@ -3234,6 +3889,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/upload-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a picture (older system)
+         * @description Store a picture as `POST /pictures`.
+         */
+        post: operations["upload_image"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/console/cookie-check": {
         parameters: {
             query?: never;
@@ -3366,6 +4041,46 @@ export interface paths {
         get: operations["check_qr_code"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/qr-login/cooldown-status/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the wait after a QR login (old path)
+         * @description Return that the account does not wait: a QR login stores its cookie at once.
+         */
+        get: operations["get_qr_cooldown"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/qr-login/reset-cooldown/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the wait after a QR login (old path)
+         * @description Say that there was nothing to wait for. Nothing is changed.
+         */
+        post: operations["reset_qr_cooldown"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3547,11 +4262,73 @@ export interface components {
             show_browser?: boolean | null;
         };
         /**
+         * AccountOfItemsBody
+         * @description The account whose items are asked of the site.
+         * @example {
+         *       "cookie_id": "my-shop"
+         *     }
+         */
+        AccountOfItemsBody: {
+            /** Cookie Id */
+            cookie_id: string;
+        };
+        /**
+         * AccountOfUser
+         * @description One account and its owner. ``nickname`` is the owner's note.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "enabled": true,
+         *       "nickname": "主店",
+         *       "user_id": 1,
+         *       "username": "admin"
+         *     }
+         */
+        AccountOfUser: {
+            /** Cookie Id */
+            cookie_id: string;
+            /** User Id */
+            user_id: number;
+            /** Username */
+            username: string;
+            /** Nickname */
+            nickname: string;
+            /** Enabled */
+            enabled: boolean;
+        };
+        /**
          * AccountState
          * @description The observed state of an account. Each member says what comes next and who must act.
          * @enum {string}
          */
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
+        /**
+         * AccountsOfUsers
+         * @description Accounts, without cookies.
+         * @example {
+         *       "cookies": [
+         *         {
+         *           "cookie_id": "my-shop",
+         *           "enabled": true,
+         *           "nickname": "主店",
+         *           "user_id": 1,
+         *           "username": "admin"
+         *         }
+         *       ],
+         *       "success": true,
+         *       "total": 1
+         *     }
+         */
+        AccountsOfUsers: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /** Cookies */
+            cookies: components["schemas"]["AccountOfUser"][];
+            /** Total */
+            total: number;
+        };
         /**
          * Action
          * @description The irreversible actions, in the order in which they are done.
@@ -3611,6 +4388,62 @@ export interface components {
             sent: number;
             /** Failed */
             failed: number;
+        };
+        /**
+         * AiReplySettings
+         * @description The settings of an account in the older system: off, with its default values. There is never a key.
+         * @example {
+         *       "ai_enabled": false,
+         *       "api_key": "",
+         *       "base_url": "",
+         *       "custom_prompts": "",
+         *       "max_bargain_rounds": 3,
+         *       "max_discount_amount": 100,
+         *       "max_discount_percent": 10,
+         *       "model_name": ""
+         *     }
+         */
+        AiReplySettings: {
+            /**
+             * Ai Enabled
+             * @default false
+             */
+            ai_enabled: boolean;
+            /**
+             * Model Name
+             * @default
+             */
+            model_name: string;
+            /**
+             * Api Key
+             * @default
+             */
+            api_key: string;
+            /**
+             * Base Url
+             * @default
+             */
+            base_url: string;
+            /**
+             * Max Discount Percent
+             * @default 10
+             */
+            max_discount_percent: number;
+            /**
+             * Max Discount Amount
+             * @default 100
+             */
+            max_discount_amount: number;
+            /**
+             * Max Bargain Rounds
+             * @default 3
+             */
+            max_bargain_rounds: number;
+            /**
+             * Custom Prompts
+             * @default
+             */
+            custom_prompts: string;
         };
         /**
          * AnswerShape
@@ -3997,6 +4830,17 @@ export interface components {
                 [key: string]: boolean;
             };
         };
+        /**
+         * BeginBody
+         * @description The plan to carry out.
+         * @example {
+         *       "plan_id": "kQ3yXw0N9m2bV7aP"
+         *     }
+         */
+        BeginBody: {
+            /** Plan Id */
+            plan_id: string;
+        };
         /** Body_add_image_keyword */
         Body_add_image_keyword: {
             /** Keyword */
@@ -4065,6 +4909,14 @@ export interface components {
             spec_name?: string | null;
             /** Spec Value */
             spec_value?: string | null;
+        };
+        /** Body_upload_image */
+        Body_upload_image: {
+            /**
+             * Image
+             * @description A JPEG, PNG, WebP or GIF file.
+             */
+            image: string;
         };
         /**
          * BrowserBody
@@ -5402,6 +6254,30 @@ export interface components {
             multi_quantity_delivery: boolean;
         };
         /**
+         * EachSpecBody
+         * @description Whether delivery rules for a spec are heeded. They always are.
+         * @example {
+         *       "is_multi_spec": true
+         *     }
+         */
+        EachSpecBody: {
+            /**
+             * Is Multi Spec
+             * @default false
+             */
+            is_multi_spec: boolean;
+        };
+        /**
+         * EnabledCounts
+         * @description How many there are, and how many are enabled.
+         */
+        EnabledCounts: {
+            /** Total */
+            total: number;
+            /** Enabled */
+            enabled: number;
+        };
+        /**
          * EndedAnswer
          * @description How many sessions were ended.
          * @example {
@@ -5829,6 +6705,11 @@ export interface components {
             /** Changed At */
             changed_at: string;
         };
+        /** HTTPValidationError */
+        HTTPValidationError: {
+            /** Detail */
+            detail?: components["schemas"]["ValidationError"][];
+        };
         /**
          * HealthAnswer
          * @description The health of the server. ``timestamp`` is in seconds since 1970.
@@ -6064,6 +6945,195 @@ export interface components {
             why: string;
             /** Detail */
             detail: string;
+        };
+        /**
+         * ImportPlan
+         * @description What a file holds and what would become of it. `oddities`: how many rows do not simply come.
+         * @example {
+         *       "counts": [
+         *         {
+         *           "changed": 2,
+         *           "kind": "rules",
+         *           "known": 0,
+         *           "skipped": 1,
+         *           "taken": 120,
+         *           "waiting": 0
+         *         }
+         *       ],
+         *       "file_name": "xianyu_data.db",
+         *       "oddities": 3,
+         *       "plan_id": "kQ3yXw0N9m2bV7aP",
+         *       "source": "legacy",
+         *       "was_on": [
+         *         {
+         *           "id": "afu",
+         *           "kind": "accounts",
+         *           "name": "afu"
+         *         }
+         *       ]
+         *     }
+         */
+        ImportPlan: {
+            /** Plan Id */
+            plan_id: string;
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "legacy" | "autoagent" | "ydisks";
+            /** File Name */
+            file_name: string;
+            /** Counts */
+            counts: components["schemas"]["KindCounts"][];
+            /** Was On */
+            was_on: components["schemas"]["WasOnShape"][];
+            /** Oddities */
+            oddities: number;
+        };
+        /**
+         * ImportRow
+         * @description A row that does not simply come. `row` is what identifies it in its `table` there.
+         * @example {
+         *       "code": "reply_too_long",
+         *       "detail": "回复超过 4,000 字",
+         *       "fate": "skipped",
+         *       "row": "keyword=在吗",
+         *       "table": "keywords"
+         *     }
+         */
+        ImportRow: {
+            /** Table */
+            table: string;
+            /** Row */
+            row: string;
+            /** Code */
+            code: string;
+            /**
+             * Fate
+             * @enum {string}
+             */
+            fate: "taken" | "changed" | "skipped" | "waiting" | "known";
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * ImportRows
+         * @description A page of rows.
+         * @example {
+         *       "items": []
+         *     }
+         */
+        ImportRows: {
+            /** Items */
+            items: components["schemas"]["ImportRow"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * ImportRun
+         * @description An import. `stopped`: the server ended or something failed on the way; the same file again goes on.
+         * @example {
+         *       "can_turn_on": true,
+         *       "counts": [
+         *         {
+         *           "changed": 2,
+         *           "kind": "rules",
+         *           "known": 0,
+         *           "skipped": 1,
+         *           "taken": 120,
+         *           "waiting": 0
+         *         }
+         *       ],
+         *       "done": 1204,
+         *       "ended_at": "2026-01-02T03:04:09.000Z",
+         *       "file_name": "xianyu_data.db",
+         *       "id": 3,
+         *       "source": "legacy",
+         *       "started_at": "2026-01-02T03:04:05.000Z",
+         *       "state": "done",
+         *       "total": 1204,
+         *       "was_on": [
+         *         {
+         *           "id": "afu",
+         *           "kind": "accounts",
+         *           "name": "afu"
+         *         }
+         *       ]
+         *     }
+         */
+        ImportRun: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "stopped";
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "legacy" | "autoagent" | "ydisks";
+            /** File Name */
+            file_name: string;
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: components["schemas"]["KindCounts"][];
+            /** Was On */
+            was_on: components["schemas"]["WasOnShape"][];
+            /** Problem */
+            problem: string | null;
+            /** Can Turn On */
+            can_turn_on: boolean;
+            /** Turned On At */
+            turned_on_at: string | null;
+            /** Started At */
+            started_at: string;
+            /** Ended At */
+            ended_at: string | null;
+        };
+        /**
+         * ImportRunList
+         * @description Imports, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "can_turn_on": true,
+         *           "counts": [
+         *             {
+         *               "changed": 2,
+         *               "kind": "rules",
+         *               "known": 0,
+         *               "skipped": 1,
+         *               "taken": 120,
+         *               "waiting": 0
+         *             }
+         *           ],
+         *           "done": 1204,
+         *           "ended_at": "2026-01-02T03:04:09.000Z",
+         *           "file_name": "xianyu_data.db",
+         *           "id": 3,
+         *           "source": "legacy",
+         *           "started_at": "2026-01-02T03:04:05.000Z",
+         *           "state": "done",
+         *           "total": 1204,
+         *           "was_on": [
+         *             {
+         *               "id": "afu",
+         *               "kind": "accounts",
+         *               "name": "afu"
+         *             }
+         *           ]
+         *         }
+         *       ]
+         *     }
+         */
+        ImportRunList: {
+            /** Items */
+            items: components["schemas"]["ImportRun"][];
         };
         /**
          * IncidentKind
@@ -6356,6 +7426,52 @@ export interface components {
             item_id: string;
         };
         /**
+         * ItemPageAnswer
+         * @description How many items are on a page, or the reason why the site was not asked.
+         * @example {
+         *       "current_count": 20,
+         *       "message": "成功获取第1页 20 个商品",
+         *       "page_number": 1,
+         *       "page_size": 20,
+         *       "success": true
+         *     }
+         */
+        ItemPageAnswer: {
+            /** Success */
+            success: boolean;
+            /** Message */
+            message: string;
+            /** Page Number */
+            page_number?: number | null;
+            /** Page Size */
+            page_size?: number | null;
+            /** Current Count */
+            current_count?: number | null;
+        };
+        /**
+         * ItemPageBody
+         * @description A page of them.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "page_number": 1,
+         *       "page_size": 20
+         *     }
+         */
+        ItemPageBody: {
+            /** Cookie Id */
+            cookie_id: string;
+            /**
+             * Page Number
+             * @default 1
+             */
+            page_number: number;
+            /**
+             * Page Size
+             * @default 20
+             */
+            page_size: number;
+        };
+        /**
          * ItemRemoved
          * @description The item's settings were deleted.
          * @example {
@@ -6535,6 +7651,26 @@ export interface components {
             paid_message: string;
             /** Nothing To Send */
             nothing_to_send: boolean;
+        };
+        /**
+         * ItemsAsked
+         * @description How many items are on sale, or the reason why the site was not asked.
+         * @example {
+         *       "message": "成功获取 23 个商品（共2页）",
+         *       "success": true,
+         *       "total_count": 23,
+         *       "total_pages": 2
+         *     }
+         */
+        ItemsAsked: {
+            /** Success */
+            success: boolean;
+            /** Message */
+            message: string;
+            /** Total Count */
+            total_count?: number | null;
+            /** Total Pages */
+            total_pages?: number | null;
         };
         /**
          * JoinAnswer
@@ -6869,6 +8005,137 @@ export interface components {
             dry_run: boolean;
         };
         /**
+         * KindCounts
+         * @description How many rows of one kind meet which fate. `waiting`: kept, for a function that there is not yet. `known`: they
+         *     came before.
+         * @example {
+         *       "changed": 2,
+         *       "kind": "rules",
+         *       "known": 0,
+         *       "skipped": 1,
+         *       "taken": 120,
+         *       "waiting": 0
+         *     }
+         */
+        KindCounts: {
+            /** Kind */
+            kind: string;
+            /** Taken */
+            taken: number;
+            /** Changed */
+            changed: number;
+            /** Skipped */
+            skipped: number;
+            /** Waiting */
+            waiting: number;
+            /** Known */
+            known: number;
+        };
+        /**
+         * KnownItemAnswer
+         * @description One item.
+         * @example {
+         *       "item": {
+         *         "cookie_id": "my-shop",
+         *         "id": 163511209731241,
+         *         "is_multi_spec": true,
+         *         "item_category": "",
+         *         "item_description": "",
+         *         "item_detail": "",
+         *         "item_id": "700000000001",
+         *         "item_price": "",
+         *         "item_title": "视频会员月卡",
+         *         "multi_quantity_delivery": true
+         *       }
+         *     }
+         */
+        KnownItemAnswer: {
+            item: components["schemas"]["KnownItemShape"];
+        };
+        /**
+         * KnownItemShape
+         * @description One item. ``item_title`` is empty while the site's list was not read; price, detail and times are not known.
+         *
+         *     ``is_multi_spec``: a delivery rule or an order names a spec of it.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "id": 163511209731241,
+         *       "is_multi_spec": true,
+         *       "item_category": "",
+         *       "item_description": "",
+         *       "item_detail": "",
+         *       "item_id": "700000000001",
+         *       "item_price": "",
+         *       "item_title": "视频会员月卡",
+         *       "multi_quantity_delivery": true
+         *     }
+         */
+        KnownItemShape: {
+            /** Id */
+            id: number;
+            /** Cookie Id */
+            cookie_id: string;
+            /** Item Id */
+            item_id: string;
+            /** Item Title */
+            item_title: string;
+            /**
+             * Item Description
+             * @default
+             */
+            item_description: string;
+            /**
+             * Item Category
+             * @default
+             */
+            item_category: string;
+            /**
+             * Item Price
+             * @default
+             */
+            item_price: string;
+            /**
+             * Item Detail
+             * @default
+             */
+            item_detail: string;
+            /** Is Multi Spec */
+            is_multi_spec: boolean;
+            /**
+             * Multi Quantity Delivery
+             * @default true
+             */
+            multi_quantity_delivery: boolean;
+            /** Created At */
+            created_at?: string | null;
+            /** Updated At */
+            updated_at?: string | null;
+        };
+        /**
+         * KnownItems
+         * @description Items, account by account.
+         * @example {
+         *       "items": [
+         *         {
+         *           "cookie_id": "my-shop",
+         *           "id": 163511209731241,
+         *           "is_multi_spec": true,
+         *           "item_category": "",
+         *           "item_description": "",
+         *           "item_detail": "",
+         *           "item_id": "700000000001",
+         *           "item_price": "",
+         *           "item_title": "视频会员月卡",
+         *           "multi_quantity_delivery": true
+         *         }
+         *       ]
+         *     }
+         */
+        KnownItems: {
+            /** Items */
+            items: components["schemas"]["KnownItemShape"][];
+        };
+        /**
          * KnownRuleBody
          * @description A rule with an id: a known id edits that rule, another id makes a new one.
          *
@@ -7159,6 +8426,50 @@ export interface components {
             oldest_held_seconds: number;
         };
         /**
+         * LogFigures
+         * @description How many lines there are, by level and by logger. There is no file: the log goes to standard error.
+         */
+        LogFigures: {
+            /** Total Logs */
+            total_logs: number;
+            /** Level Counts */
+            level_counts: {
+                [key: string]: number;
+            };
+            /** Source Counts */
+            source_counts: {
+                [key: string]: number;
+            };
+            /**
+             * Max Capacity
+             * @default 2000
+             */
+            max_capacity: number;
+            /**
+             * Log File
+             * @default
+             */
+            log_file: string;
+        };
+        /**
+         * LogFilesAnswer
+         * @description No files: the log goes to standard error.
+         * @example {
+         *       "files": [],
+         *       "success": true
+         *     }
+         */
+        LogFilesAnswer: {
+            /**
+             * Success
+             * @default true
+             * @constant
+             */
+            success: true;
+            /** Files */
+            files: string[];
+        };
+        /**
          * LogLineShape
          * @description One log line: time, level, logger, place in the code, and message.
          * @example {
@@ -7183,6 +8494,34 @@ export interface components {
             line: number;
             /** Message */
             message: string;
+        };
+        /**
+         * LogStatsAnswer
+         * @description Figures of the lines that `GET /logs` lists for the caller.
+         * @example {
+         *       "stats": {
+         *         "level_counts": {
+         *           "ERROR": 1,
+         *           "INFO": 11
+         *         },
+         *         "log_file": "",
+         *         "max_capacity": 2000,
+         *         "source_counts": {
+         *           "shoal.tasks": 12
+         *         },
+         *         "total_logs": 12
+         *       },
+         *       "success": true
+         *     }
+         */
+        LogStatsAnswer: {
+            /**
+             * Success
+             * @default true
+             * @constant
+             */
+            success: true;
+            stats: components["schemas"]["LogFigures"];
         };
         /**
          * LoginAnswer
@@ -7233,6 +8572,20 @@ export interface components {
             verification_code?: string | null;
             /** Totp */
             totp?: string | null;
+        };
+        /**
+         * LoginInfoStatus
+         * @description Whether the sign-in page shows a default password. It never does: there is none.
+         * @example {
+         *       "enabled": false
+         *     }
+         */
+        LoginInfoStatus: {
+            /**
+             * Enabled
+             * @default false
+             */
+            enabled: boolean;
         };
         /**
          * LogsAnswer
@@ -7937,6 +9290,82 @@ export interface components {
          */
         Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock";
         /**
+         * OldCooldown
+         * @description How long an account waits after a QR login in the older system. It never waits here.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "cooldown_duration": 0,
+         *       "is_in_cooldown": false,
+         *       "last_refresh_time": 0,
+         *       "message": "没有冷却时间",
+         *       "remaining_time": 0,
+         *       "success": true
+         *     }
+         */
+        OldCooldown: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /** Cookie Id */
+            cookie_id: string;
+            /**
+             * Remaining Time
+             * @default 0
+             */
+            remaining_time: number;
+            /**
+             * Cooldown Duration
+             * @default 0
+             */
+            cooldown_duration: number;
+            /**
+             * Last Refresh Time
+             * @default 0
+             */
+            last_refresh_time: number;
+            /**
+             * Is In Cooldown
+             * @default false
+             */
+            is_in_cooldown: boolean;
+            /**
+             * Message
+             * @default 没有冷却时间
+             */
+            message: string;
+        };
+        /**
+         * OldCooldownReset
+         * @description There was nothing to wait for.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "message": "没有冷却时间",
+         *       "previous_remaining_time": 0,
+         *       "success": true
+         *     }
+         */
+        OldCooldownReset: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /**
+             * Message
+             * @default 没有冷却时间
+             */
+            message: string;
+            /** Cookie Id */
+            cookie_id: string;
+            /**
+             * Previous Remaining Time
+             * @default 0
+             */
+            previous_remaining_time: number;
+        };
+        /**
          * OldQrCode
          * @description A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence.
          * @example {
@@ -8052,6 +9481,84 @@ export interface components {
              * @default
              */
             message: string;
+        };
+        /**
+         * OldStats
+         * @description Figures of the whole server: ``cookies`` are accounts, ``cards`` goods.
+         * @example {
+         *       "cards": {
+         *         "enabled": 5,
+         *         "total": 5
+         *       },
+         *       "cookies": {
+         *         "enabled": 10,
+         *         "total": 12
+         *       },
+         *       "system": {
+         *         "uptime": "3d 4h 12m",
+         *         "version": "0.1.0"
+         *       },
+         *       "users": {
+         *         "active_today": 2,
+         *         "total": 3
+         *       }
+         *     }
+         */
+        OldStats: {
+            users: components["schemas"]["UserCounts"];
+            cookies: components["schemas"]["EnabledCounts"];
+            cards: components["schemas"]["EnabledCounts"];
+            system: components["schemas"]["VersionAndUptime"];
+        };
+        /**
+         * OldUser
+         * @description One user, with the numbers of their accounts and goods.
+         * @example {
+         *       "card_count": 1,
+         *       "cookie_count": 3,
+         *       "created_at": "2026-01-02 03:04:05",
+         *       "email": "ann@example.com",
+         *       "id": 2,
+         *       "is_active": true,
+         *       "username": "ann"
+         *     }
+         */
+        OldUser: {
+            /** Id */
+            id: number;
+            /** Username */
+            username: string;
+            /** Email */
+            email: string;
+            /** Is Active */
+            is_active: boolean;
+            /** Created At */
+            created_at: string;
+            /** Cookie Count */
+            cookie_count: number;
+            /** Card Count */
+            card_count: number;
+        };
+        /**
+         * OldUsers
+         * @description All users.
+         * @example {
+         *       "users": [
+         *         {
+         *           "card_count": 1,
+         *           "cookie_count": 3,
+         *           "created_at": "2026-01-02 03:04:05",
+         *           "email": "ann@example.com",
+         *           "id": 2,
+         *           "is_active": true,
+         *           "username": "ann"
+         *         }
+         *       ]
+         *     }
+         */
+        OldUsers: {
+            /** Users */
+            users: components["schemas"]["OldUser"][];
         };
         /**
          * OpAnswer
@@ -8508,6 +10015,37 @@ export interface components {
             height: number;
         };
         /**
+         * PictureUploaded
+         * @description The address of the stored picture.
+         * @example {
+         *       "image_url": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png",
+         *       "message": "图片上传成功"
+         *     }
+         */
+        PictureUploaded: {
+            /**
+             * Message
+             * @default 图片上传成功
+             */
+            message: string;
+            /** Image Url */
+            image_url: string;
+        };
+        /**
+         * PlanForgotten
+         * @description The plan was forgotten.
+         * @example {
+         *       "msg": "forgotten"
+         *     }
+         */
+        PlanForgotten: {
+            /**
+             * Msg
+             * @default forgotten
+             */
+            msg: string;
+        };
+        /**
          * ProblemBody
          * @description An error. ``detail`` is text for the user, ``code`` is for programs.
          * @example {
@@ -8847,6 +10385,20 @@ export interface components {
             password: string;
         };
         /**
+         * RegistrationStatus
+         * @description Whether anyone may register.
+         * @example {
+         *       "enabled": false,
+         *       "message": "注册功能已关闭"
+         *     }
+         */
+        RegistrationStatus: {
+            /** Enabled */
+            enabled: boolean;
+            /** Message */
+            message: string;
+        };
+        /**
          * ReloadAnswer
          * @description The result of reading the database again; ``differed`` is how many accounts had other stored values.
          * @example {
@@ -9138,6 +10690,86 @@ export interface components {
             at_ms: number;
             /** Text */
             text: string;
+        };
+        /**
+         * RiskControlLog
+         * @description One time that the site asked for verification; ``processing`` until the account could go on.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "cookie_name": "my-shop",
+         *       "created_at": "2026-01-02 03:04:05",
+         *       "error_message": "",
+         *       "event_description": "店铺“my-shop”需要处理：闲鱼要求验证（风控）",
+         *       "event_type": "risk_control",
+         *       "id": 7,
+         *       "processing_result": "",
+         *       "processing_status": "processing",
+         *       "updated_at": "2026-01-02 03:04:05"
+         *     }
+         */
+        RiskControlLog: {
+            /** Id */
+            id: number;
+            /** Cookie Id */
+            cookie_id: string;
+            /** Cookie Name */
+            cookie_name: string;
+            /** Event Type */
+            event_type: string;
+            /** Event Description */
+            event_description: string;
+            /** Processing Result */
+            processing_result: string;
+            /**
+             * Processing Status
+             * @enum {string}
+             */
+            processing_status: "processing" | "success";
+            /** Error Message */
+            error_message: string;
+            /** Created At */
+            created_at: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * RiskControlLogs
+         * @description A part of them, the newest first; ``total`` is how many there are.
+         * @example {
+         *       "data": [
+         *         {
+         *           "cookie_id": "my-shop",
+         *           "cookie_name": "my-shop",
+         *           "created_at": "2026-01-02 03:04:05",
+         *           "error_message": "",
+         *           "event_description": "店铺“my-shop”需要处理：闲鱼要求验证（风控）",
+         *           "event_type": "risk_control",
+         *           "id": 7,
+         *           "processing_result": "",
+         *           "processing_status": "processing",
+         *           "updated_at": "2026-01-02 03:04:05"
+         *         }
+         *       ],
+         *       "limit": 100,
+         *       "offset": 0,
+         *       "success": true,
+         *       "total": 1
+         *     }
+         */
+        RiskControlLogs: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /** Data */
+            data: components["schemas"]["RiskControlLog"][];
+            /** Total */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
         };
         /**
          * Role
@@ -10234,6 +11866,43 @@ export interface components {
          */
         ShopObstacle: "shop_off" | "shop_parked" | "auto_confirm_off" | "stock_low";
         /**
+         * ShortItem
+         * @description One item of a list to choose from.
+         */
+        ShortItem: {
+            /** Item Id */
+            item_id: string;
+            /** Item Title */
+            item_title: string;
+            /**
+             * Item Price
+             * @default 价格未知
+             */
+            item_price: string;
+            /** Created At */
+            created_at?: string | null;
+        };
+        /**
+         * ShortItems
+         * @description The items of an account, to choose from.
+         * @example {
+         *       "count": 1,
+         *       "items": [
+         *         {
+         *           "item_id": "700000000001",
+         *           "item_price": "价格未知",
+         *           "item_title": "视频会员月卡"
+         *         }
+         *       ]
+         *     }
+         */
+        ShortItems: {
+            /** Items */
+            items: components["schemas"]["ShortItem"][];
+            /** Count */
+            count: number;
+        };
+        /**
          * SpanBody
          * @description Hours on weekdays (Monday is 1), in the account's time zone. An end not after the start is on the next day.
          */
@@ -10343,6 +12012,63 @@ export interface components {
             since: string;
             /** Given By */
             given_by: string;
+        };
+        /**
+         * StartBody
+         * @description That the other system is stopped: otherwise buyers would hear both.
+         * @example {
+         *       "old_system_stopped": true
+         *     }
+         */
+        StartBody: {
+            /**
+             * Old System Stopped
+             * @default false
+             */
+            old_system_stopped: boolean;
+        };
+        /**
+         * StartedAll
+         * @description What became of each.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "afu",
+         *           "kind": "accounts",
+         *           "name": "afu",
+         *           "outcome": "on"
+         *         }
+         *       ]
+         *     }
+         */
+        StartedAll: {
+            /** Items */
+            items: components["schemas"]["StartedOne"][];
+        };
+        /**
+         * StartedOne
+         * @description What became of one thing that was on. `problem`: why it is not on now.
+         * @example {
+         *       "id": "afu",
+         *       "kind": "accounts",
+         *       "name": "afu",
+         *       "outcome": "on"
+         *     }
+         */
+        StartedOne: {
+            /** Kind */
+            kind: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "on" | "was_on" | "gone" | "failed";
+            /** Problem */
+            problem: string | null;
         };
         /**
          * StatusAnswer
@@ -10727,6 +12453,37 @@ export interface components {
             call: boolean;
         };
         /**
+         * SwitchAnswer
+         * @description The switch is as asked for.
+         * @example {
+         *       "enabled": false,
+         *       "message": "注册功能已关闭",
+         *       "success": true
+         *     }
+         */
+        SwitchAnswer: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /** Enabled */
+            enabled: boolean;
+            /** Message */
+            message: string;
+        };
+        /**
+         * SwitchBody
+         * @description A switch.
+         * @example {
+         *       "enabled": false
+         *     }
+         */
+        SwitchBody: {
+            /** Enabled */
+            enabled: boolean;
+        };
+        /**
          * SystemFigures
          * @description The machine's load; memory in bytes.
          */
@@ -10796,6 +12553,45 @@ export interface components {
             readers: number;
         };
         /**
+         * TableRows
+         * @description What a list holds, as the rows of a table.
+         * @example {
+         *       "columns": [
+         *         "cookie_id",
+         *         "user_id",
+         *         "username",
+         *         "nickname",
+         *         "enabled"
+         *       ],
+         *       "count": 1,
+         *       "data": [
+         *         {
+         *           "cookie_id": "my-shop",
+         *           "enabled": true,
+         *           "nickname": "主店",
+         *           "user_id": 1,
+         *           "username": "admin"
+         *         }
+         *       ],
+         *       "success": true
+         *     }
+         */
+        TableRows: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /** Data */
+            data: {
+                [key: string]: unknown;
+            }[];
+            /** Columns */
+            columns: string[];
+            /** Count */
+            count: number;
+        };
+        /**
          * TakeOverBody
          * @description How many minutes automatic replies pause in the chat: at most a week.
          * @example {
@@ -10828,6 +12624,35 @@ export interface components {
             sent: boolean;
             /** Answer */
             answer: string;
+        };
+        /**
+         * TextLogsAnswer
+         * @description The newest lines as text, oldest first.
+         * @example {
+         *       "log_file": "",
+         *       "logs": [
+         *         "2026-01-02T03:04:05.000Z | INFO | shoal.tasks:_move:120 - account state account=my-shop state=running"
+         *       ],
+         *       "success": true,
+         *       "total_lines": 1
+         *     }
+         */
+        TextLogsAnswer: {
+            /** Logs */
+            logs: string[];
+            /**
+             * Log File
+             * @default
+             */
+            log_file: string;
+            /** Total Lines */
+            total_lines: number;
+            /**
+             * Success
+             * @default true
+             * @constant
+             */
+            success: true;
         };
         /**
          * Timeline
@@ -11289,6 +13114,27 @@ export interface components {
             email?: string | null;
         };
         /**
+         * UserCounts
+         * @description How many users there are, and how many signed in within a day.
+         */
+        UserCounts: {
+            /** Total */
+            total: number;
+            /** Active Today */
+            active_today: number;
+        };
+        /**
+         * UserGone
+         * @description The user was removed, or will be once their accounts have stopped.
+         * @example {
+         *       "message": "用户 ann 删除成功"
+         *     }
+         */
+        UserGone: {
+            /** Message */
+            message: string;
+        };
+        /**
          * UserList
          * @description All users, by id.
          * @example {
@@ -11314,6 +13160,33 @@ export interface components {
             next?: string | null;
         };
         /**
+         * UserSetting
+         * @description One setting of a user in the older system.
+         */
+        UserSetting: {
+            /** Key */
+            key: string;
+            /** Value */
+            value: string;
+            /** Description */
+            description: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /** ValidationError */
+        ValidationError: {
+            /** Location */
+            loc: (string | number)[];
+            /** Message */
+            msg: string;
+            /** Error Type */
+            type: string;
+            /** Input */
+            input?: unknown;
+            /** Context */
+            ctx?: Record<string, never>;
+        };
+        /**
          * VerifyAnswer
          * @description The signed-in user.
          * @example {
@@ -11332,6 +13205,16 @@ export interface components {
             username?: string | null;
             /** Is Admin */
             is_admin?: boolean | null;
+        };
+        /**
+         * VersionAndUptime
+         * @description How long this process runs (days, hours, minutes), and its version.
+         */
+        VersionAndUptime: {
+            /** Uptime */
+            uptime: string;
+            /** Version */
+            version: string;
         };
         /**
          * WaitingList
@@ -11412,6 +13295,23 @@ export interface components {
             word: string;
             /** Detail */
             detail: string;
+        };
+        /**
+         * WasOnShape
+         * @description Something that was on in the other system and comes switched off.
+         * @example {
+         *       "id": "afu",
+         *       "kind": "accounts",
+         *       "name": "afu"
+         *     }
+         */
+        WasOnShape: {
+            /** Kind */
+            kind: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
         };
         /**
          * WebhookBody
@@ -22750,6 +24650,188 @@ export interface operations {
             };
         };
     };
+    get_log_stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogStatsAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_text_logs: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of lines; the newest are returned. */
+                lines?: number;
+                /** @description Only lines of this level. */
+                level?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextLogsAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_log_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogFilesAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_keys: {
         parameters: {
             query?: never;
@@ -25571,6 +27653,123 @@ export interface operations {
             };
         };
     };
+    heed_each_spec: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EachSpecBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Said"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_card_rules: {
         parameters: {
             query?: never;
@@ -27648,6 +29847,2149 @@ export interface operations {
             };
         };
     };
+    list_known_items: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownItems"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_known_items_of: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownItems"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_items_to_choose: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShortItems"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_known_item: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownItemAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    ask_for_all_items: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountOfItemsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemsAsked"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    ask_for_item_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ItemPageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemPageAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_ai_reply_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: components["schemas"]["AiReplySettings"];
+                    };
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_ai_reply_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AiReplySettings"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_old_users: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldUsers"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_old_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id. */
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserGone"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_old_accounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountsOfUsers"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_old_stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldStats"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_rows: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `users`, `cookies`, `cards` or `orders`. */
+                table_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TableRows"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Shoal does not do this; `detail` says what to use */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_system_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: string;
+                    };
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_registration_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationStatus"];
+                };
+            };
+        };
+    };
+    change_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SwitchBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_login_info_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginInfoStatus"];
+                };
+            };
+        };
+    };
+    change_login_info: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SwitchBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwitchAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_user_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: components["schemas"]["UserSetting"];
+                    };
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_user_setting: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSetting"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_risk_control_logs: {
+        parameters: {
+            query?: {
+                /** @description Only of this account. */
+                cookie_id?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+                /** @description How many newer ones are left out. */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RiskControlLogs"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_import_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The plan's id. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPlan"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    forget_import_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The plan's id. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanForgotten"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_plan_rows: {
+        parameters: {
+            query?: {
+                /** @description Only rows that meet this fate. */
+                fate?: ("taken" | "changed" | "skipped" | "waiting" | "known") | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The plan's id. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRows"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_imports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRunList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    begin_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRun"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRun"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_import_rows: {
+        parameters: {
+            query?: {
+                /** @description Only rows that meet this fate. */
+                fate?: ("taken" | "changed" | "skipped" | "waiting" | "known") | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRows"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    start_imported: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartedAll"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_import: {
+        parameters: {
+            query?: {
+                /** @description The file's name. */
+                name?: string;
+                /** @description Take only what is of this user there. */
+                only_user?: string;
+            };
+            header?: {
+                /** @description What opens the secrets of Ydisks. */
+                "x-data-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPlan"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_incidents: {
         parameters: {
             query?: {
@@ -28790,6 +33132,102 @@ export interface operations {
             };
         };
     };
+    upload_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_upload_image"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PictureUploaded"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     check_pasted_cookie: {
         parameters: {
             query?: never;
@@ -29395,6 +33833,142 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OldQrStatus"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_qr_cooldown: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldCooldown"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    reset_qr_cooldown: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldCooldownReset"];
                 };
             };
             /** @description Not signed in */

@@ -8,6 +8,7 @@ import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
+import { moving } from '../moving/texts'
 import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
@@ -38,6 +39,7 @@ export const en: Messages = {
   deliveries: deliveries.en,
   history: history.en,
   incidents: incidents.en,
+  moving: moving.en,
   notices: notices.en,
   orders: orders.en,
   push: push.en,

@@ -48,6 +48,7 @@ export function labelOf(
     | 'decision'
     | 'stock.why'
     | 'webhooks.errors'
+    | `moving.${'kinds' | 'systems'}`
     | `notices.${'services' | 'fields' | 'where' | 'choices'}`
     | `security.${'kinds' | 'outcomes' | 'facts'}`
     | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,

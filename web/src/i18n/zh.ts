@@ -8,6 +8,7 @@ import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
 import { login } from '../login/texts'
+import { moving } from '../moving/texts'
 import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
@@ -37,6 +38,7 @@ export const zh = {
   deliveries: deliveries.zh,
   history: history.zh,
   incidents: incidents.zh,
+  moving: moving.zh,
   notices: notices.zh,
   orders: orders.zh,
   push: push.zh,

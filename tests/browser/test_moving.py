@@ -1,0 +1,48 @@
+"""The page of moving in: a file is chosen and looked at, taken in, reported, and what was on is turned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.async_api import expect
+
+from browser.axe import findings
+from browser.conftest import Console, hangs_over
+from old_database import an_old_shop, write_sqlite
+
+
+async def test_a_database_is_looked_at_taken_in_and_turned_on(console: Console, tmp_path: Path) -> None:
+    page = await console.page("/console/settings/moving", viewport={"width": 390, "height": 844}, color_scheme="dark")
+    await page.locator("[data-test=moving-file]").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"}
+    )
+    await expect(page.locator("[data-test=problem]")).to_contain_text("这不是可以导入的文件")
+    await page.locator("[data-test=moving-file]").set_input_files(write_sqlite(tmp_path / "old.db", an_old_shop()))
+    plan = page.locator("[data-test=plan]")
+    await expect(plan).to_contain_text("还没有修改任何内容")
+    await expect(plan.locator("[data-kind=rules]")).to_be_visible()
+    await plan.get_by_role("button", name="不搬").click()
+    await expect(plan.locator("li[data-fate=skipped]").first).to_be_visible()
+    await expect(plan.locator("li[data-fate=changed]")).to_have_count(0)
+    assert await findings(page) == []
+    assert not await hangs_over(page)
+
+    await page.locator("[data-test=begin]").click()
+    run = page.locator("[data-test=run][data-state=done]")
+    await expect(run).to_contain_text("店铺都是关闭的")
+    accounts = console.door.server.manager.accounts
+    was_on = [
+        one for one in (await console.door.call("GET", "/imports"))["items"][0]["was_on"] if one["kind"] == "accounts"
+    ]
+    assert was_on
+    assert not any(accounts[one["id"]].enabled for one in was_on)
+    await run.locator("[data-test=turn-on]").click()
+    await expect(page.locator("[data-test=confirm-turn-on]")).to_be_disabled()
+    await page.locator("[data-test=old-stopped]").click()
+    assert await findings(page) == []
+    await page.locator("[data-test=confirm-turn-on]").click()
+    await expect(run).to_contain_text("打开")
+    await expect(page.locator("[data-test=confirm-turn-on]")).to_have_count(0)
+    assert all(accounts[one["id"]].enabled for one in was_on)
+    assert await findings(page) == []
+    assert not await hangs_over(page)
