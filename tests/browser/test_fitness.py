@@ -20,7 +20,7 @@ PAGES = (
     "/console/accounts/afu/rules", "/console/accounts/muzi", "/console/conversations/afu/c1", "/console/conversations",
     "/console/history", "/console/stock", "/console/stock/1", "/console/settings",
     "/console/incidents", "/console/settings/notices", "/console/settings/me", "/console/settings/tokens",
-    "/console/settings/users", "/console/settings/security",
+    "/console/settings/users", "/console/settings/security", "/console/settings/moving",
 )  # fmt: skip
 LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
