@@ -27,6 +27,8 @@ from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.maintenance.moving.old_shop import Fate
 from shoal.maintenance.moving.plan import Kind
 from shoal.maintenance.moving.run_store import RunState
+from shoal.maintenance.shop_file.applying import Outcome
+from shoal.maintenance.shop_file.reading import KINDS
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
 from shoal.orders.delivery_check import ShopObstacle
@@ -60,6 +62,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
     "cli.rules.modes": set(MatchMode),
     "cli.rules.sources": {AnswerSource.ITEM_REPLY, AnswerSource.DEFAULT_REPLY},
+    "cli.shop_file.outcome": set(Outcome) - {Outcome.UNCHANGED},
     "cli.state": {*AccountState, "mute"},
     "cli.table": None,
     "cli.tokens.scopes": set(Scope),
@@ -97,6 +100,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "rule_lint": set(WarningCode),
     "rule_trial.blocked": None,
     "rule_trial.why_not": None,
+    "shop_file.kind": set(KINDS.values()),
+    "shop_file.what": None,
     "unit_double": {SAME_FILE, *UnitState},
     "unit_state": set(UnitState),
     "weakness": None,

@@ -37,6 +37,7 @@ _PAGE = "a step of a page in a browser"
 NOT_FOR_A_SHELL: Mapping[str, str] = {
     "POST /change-admin-password": f"{_OLD}; `shoal me password`",
     "POST /register": _PAGE,
+    "GET /shops.schema.json": "editors ask for it; `shoal export --schema` prints it",
     "/console/session…": "the console's sign-in by a cookie; `shoal login`",
     "/join…": "a person opens the link in a browser",
     "/me/totp…": "the page shows the code to scan",

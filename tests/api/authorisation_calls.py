@@ -26,7 +26,7 @@ STALE = {"if-match": '"g999999"'}
 REFUSALS = {code for _, code in REFUSED.values()}
 
 NAMES: dict[str, str] = {
-    "batch_id": "999", "channel_id": "999",
+    "batch_id": "999", "buyer_id": "999", "channel_id": "999",
     "chat": "59000001", "goods_id": "999", "card_id": "999", "card_rule_id": "999", "index": "0",
     "invitation_id": "x", "item_id": "700000000001", "key": "x", "log_id": "999",
     "login_id": "x",
@@ -53,6 +53,14 @@ def _of_first_row(_: int, answer: Any) -> str | None:
     return answer["results"][0]["code"] or ALLOWED if isinstance(answer, dict) and "results" in answer else None
 
 
+def _of_a_file(_: int, answer: Any) -> str | None:
+    if isinstance(answer, dict) and "accounts" in answer:
+        return answer["accounts"][0]["code"] or ALLOWED
+    if isinstance(answer, dict) and answer.get("code") == "bad_shop_file":
+        return str(answer["params"]["faults"][0]["code"])
+    return None
+
+
 def _of_a_list(status: int, answer: Any) -> str | None:
     return UNKNOWN if status == 200 and not answer["items"] else None
 
@@ -71,6 +79,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("PUT", "/cookies/status"): Recipe(
         body=lambda cid: {"updates": {cid: False}}, query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_first_row
     ),
+    ("POST", "/apply"): Recipe(
+        body=lambda cid: {"file": f'version: 1\naccounts: {{"{cid}": {{settings: {{remark: new}}}}}}\n'},
+        query=lambda _: {"dry_run": "1"},
+        headers={},
+        outcome=_of_a_file,
+    ),
+    ("GET", "/export"): Recipe(query=lambda cid: {"account": cid}),
     ("POST", "/cookies"): Recipe(body=lambda cid: {"id": cid, "value": cookie_of({MINE: 1, THEIRS: 2}.get(cid, 3))}),
     ("POST", "/qr-logins"): Recipe(body=lambda cid: {"account": cid}),
     ("POST", "/console/proxy-check"): Recipe(body=lambda cid: {"account": cid}),

@@ -44,6 +44,7 @@ GET /health
 GET /health/live
 GET /health/ready
 GET /docs
+GET /shops.schema.json
 GET /static/uploads/images/{name}
 GET /
 GET /admin
@@ -237,6 +238,7 @@ GET /qr-logins
 GET /qr-logins/{login_id}
 DELETE /qr-logins/{login_id}
 GET /qr-login/check/{session_id}
+DELETE /buyers/{buyer_id}
 
 ## checks before a shop is added        u      y   y   y   y   s   s   s   s   r   r   r   y   y   s
 POST /console/cookie-check
@@ -294,6 +296,7 @@ GET /sendings
 GET /chats
 GET /cookies/{cid}/pauses
 GET /activity
+GET /export
 GET /orders
 GET /cookies/{cid}/orders
 GET /cookies/{cid}/orders/{order_id}
@@ -341,6 +344,7 @@ DELETE /cookies/{cid}/rules/{rule_id}
 
 ## the same, named in the body          u      --- y-- -y- y-- --- r-- r-- y-- r   r   y-- y-- --- y--
 PUT /cookies/status
+POST /apply
 DELETE /item-reply/batch *
 POST /history/{rev}/undo
 

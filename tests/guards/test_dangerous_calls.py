@@ -15,8 +15,14 @@ SANDBOX = "sandbox/"
 """The local sandbox: it holds no secrets and must be reproducible."""
 
 RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
-RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "xml"}
+RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "jsonpickle", "xml"}
 """Modules whose readers create objects, or open what the data names. Only defusedxml may read XML."""
+READS_YAML = {"maintenance/shop_file/yaml_values.py", "maintenance/shop_file/export.py"}
+YAML_IN_USE = {
+    "parse", "dump", "Node", "SafeDumper", "SafeLoader", "YAMLError", "DocumentStartEvent", "AliasEvent",
+    "ScalarEvent", "CollectionStartEvent", "CollectionEndEvent", "SequenceStartEvent",
+}  # fmt: skip
+"""YAML is read as events, of which values are made here: its loaders make objects, and follow aliases without limit."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
 STARTS_A_PROCESS = {"cli/demo/child_process.py", "notices/apprise_process.py", "rules/xlsx_processes.py"}
 """Each of them starts only this interpreter, on one of our modules."""
@@ -83,6 +89,18 @@ def test_nothing_that_came_in_is_run_or_unpickled() -> None:
         assert RUNS_TEXT.isdisjoint(called for called, _ in _called(tree)), name
         assert RUNS_DATA.isdisjoint(module.partition(".")[0] for module in _imports(tree)), name
     assert files > 150
+
+
+def test_yaml_is_read_as_events_only() -> None:
+    readers = {name for name, tree in _sources() if "yaml" in _imports(tree)}
+    assert readers == READS_YAML
+    for name, tree in _sources():
+        used = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml"
+        }
+        assert used <= YAML_IN_USE, name
 
 
 def test_no_shell_is_asked_and_only_the_demo_and_tables_start_a_process() -> None:

@@ -19,6 +19,7 @@ CHANGING = {
     "connection/heard.py:HeardByAccount",
     "connection/qr_logins.py:_Running",
     "goods/imports.py:Imported",
+    "maintenance/shop_file/yaml_values.py:_Open",
     "messages/conversations.py:_Burst",
     "network/guarded_proxy.py:Pass",
     "notices/apprise_process.py:_Child",

@@ -97,6 +97,7 @@ class CookieManager:
         self._batch = StatusBatch(self._path, self._task_manager, self._published, lock_wait_seconds=lock_wait)
         self.update_deliveries_of = self._batch.deliveries
         self.add_account = self._path.create
+        self.apply_edit = self._batch.edited
         self._to_purge: list[str] = []
         accounts = self._published.accounts
         self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders

@@ -85,6 +85,10 @@ class StatusBatch:
 
         return list(await asyncio.gather(*(one(account_id, enabled) for account_id, enabled in updates.items())))
 
+    async def edited(self, account_id: str, edit: edits.Edit, caller: Caller) -> Done:
+        """Change several kinds of settings of one account in one change. Do not wait for its task."""
+        return await self._path.change(account_id, "apply_edit", edit, caller)
+
     async def deliveries(self, wanted: Mapping[str, edits.Edit], *, caller: Caller) -> None:
         """Change the delivery rules of accounts, all or none; of more than 500 accounts, 500 at a time."""
         names = sorted(wanted)

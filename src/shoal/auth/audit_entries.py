@@ -54,6 +54,8 @@ class AuditEvent(StrEnum):
     UNIT_RETURNED = "unit_returned"
     UNIT_DOUBTED = "unit_doubted"
     UNITS_GIVEN_BACK = "units_given_back"
+    BUYER_FORGOTTEN = "buyer_forgotten"
+    """The words of a buyer were erased. The entry does not say whose."""
     CHANNEL_ADDED = "channel_added"
     CHANNEL_CHANGED = "channel_changed"
     CHANNEL_REMOVED = "channel_removed"

@@ -24,6 +24,10 @@ _LARGE_BODY = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=CALL_
 """A large file takes long to send, and long to read at the other end."""
 
 
+Query = Mapping[str, str | list[str]] | Mapping[str, str]
+"""The query of a call; a list gives its name several times."""
+
+
 class NoServer(ShoalError):
     """No server answers at the address, or what answers is not Shoal."""
 
@@ -145,7 +149,7 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 
-    async def fetch_file(self, *path: str, params: Mapping[str, str] | None = None) -> bytes:
+    async def fetch_file(self, *path: str, params: Query | None = None) -> bytes:
         """Return the file that a route answers with. Raises like ``call``."""
         try:
             async with self._session.get(
@@ -189,9 +193,9 @@ class ApiClient:
             raise RuntimeError("the client is a context manager")
         return self._http
 
-    def _at(self, path: tuple[str, ...], params: Mapping[str, str] | None = None) -> URL:
+    def _at(self, path: tuple[str, ...], params: Query | None = None) -> URL:
         if path != ("cookies",):
-            self.account = path[1] if path[0] == "cookies" and len(path) > 1 else (params or {}).get("cid", "")
+            self.account = path[1] if path[0] == "cookies" and len(path) > 1 else str((params or {}).get("cid", ""))
         url = URL(self.url)
         for part in path:
             url = url / part

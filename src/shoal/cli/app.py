@@ -19,6 +19,7 @@ from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
+from shoal.cli.buyers import buyers
 from shoal.cli.channels import channels
 from shoal.cli.chats import chats
 from shoal.cli.deliveries import deliveries
@@ -35,6 +36,7 @@ from shoal.cli.notices import notices
 from shoal.cli.orders import orders
 from shoal.cli.rules import rules
 from shoal.cli.session import Url, chosen_url, run
+from shoal.cli.shop_file import apply_shops, export_shops
 from shoal.cli.system import system
 from shoal.cli.token_file import TokenFile
 from shoal.cli.tokens import tokens
@@ -71,6 +73,7 @@ app.add_typer(messages, name="messages")
 app.add_typer(orders, name="orders")
 app.add_typer(deliveries, name="deliveries")
 app.add_typer(goods, name="goods")
+app.add_typer(buyers, name="buyers")
 app.add_typer(channels, name="channels")
 app.add_typer(incidents, name="incidents")
 app.add_typer(notices, name="notices")
@@ -83,6 +86,8 @@ app.add_typer(webhooks, name="webhooks")
 app.add_typer(system, name="system")
 app.command("doctor", help=words("doctor.help.doctor"))(doctor)
 app.add_typer(imports, name="import")
+app.command("export", help=words("cli.shop_file.help.export"))(export_shops)
+app.command("apply", help=words("cli.shop_file.help.apply"))(apply_shops)
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from shoal.api.routes import (
     auth,
     backups,
     batch,
+    buyers,
     cards,
     channels,
     chats,
@@ -79,6 +80,7 @@ from shoal.api.routes import (
     rules,
     seller_numbers,
     send,
+    shop_files,
     staff,
     suppliers,
     system,
@@ -122,9 +124,9 @@ log = structlog.get_logger("shoal.server")
 
 _ROUTES = [
     part.routes for part in (
-        auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
+        auth, session, me, user_parts, tokens, staff, invitations, batch, shop_files, cookies, cookie_settings, trying,
         reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
-        delivery_files,
+        delivery_files, buyers,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
         reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,

@@ -580,6 +580,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/shops.schema.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the schema of a file of shops
+         * @description Return the JSON schema by which an editor checks a file of shops and completes its names.
+         */
+        get: operations["get_shop_schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export shops as a file
+         * @description Return settings, rules, delivery rules and staff of shops as one file, which `POST /apply` takes back.
+         *
+         *     It has no secret: no cookie, no proxy, no unit of a stock. Staff are listed for shops that the caller owns.
+         */
+        get: operations["export_shops"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apply a file of shops
+         * @description Change shops to what a file says, each in one change; nothing is changed when the file has a fault.
+         *
+         *     What the file does not have stays; `rules` and `deliveries` are whole lists. A shop that somebody else changes at
+         *     the same time fails, and the same request goes on with it. No shop is created or deleted. `params.faults` has the
+         *     line, the place and the reason of each fault.
+         */
+        post: operations["apply_shops"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cookies": {
         parameters: {
             query?: never;
@@ -1363,7 +1429,9 @@ export interface paths {
         };
         /**
          * Export rules
-         * @description Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included.
+         * @description Return all rules with all their settings, as JSON, or as an Excel or CSV file.
+         *
+         *     Pictures are named, not included.
          */
         get: operations["export_rules"];
         put?: never;
@@ -1486,6 +1554,29 @@ export interface paths {
          */
         post: operations["import_deliveries"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/buyers/{buyer_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget a buyer
+         * @description Erase the messages of a buyer's chats, what was sent to the buyer, and the buyer's name and number.
+         *
+         *     In the shops that the caller owns. Orders, and which unit each got, stay without a name. There is no way back. Doing
+         *     it again erases what came since.
+         */
+        delete: operations["forget_buyer"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2068,6 +2159,28 @@ export interface paths {
          * @description Return holders, waiters and times of the account locks since start.
          */
         get: operations["get_locks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get figures for Prometheus
+         * @description Return the figures in Prometheus' text format. Send the token of the setting `metrics_token` as a bearer.
+         *
+         *     Without this setting the answer is 404. No figure names a shop, an item, a user, an order or a text.
+         */
+        get: operations["get_metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3330,26 +3443,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/admin/data/{table_name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List rows (older system)
-         * @description Return what `GET /admin/users`, `/admin/cookies`, `/cards` or `/api/orders` lists. There are no other tables.
-         */
-        get: operations["list_rows"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/system-settings": {
         parameters: {
             query?: never;
@@ -3470,7 +3563,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/user-settings/{key}": {
+    "/admin/data/{table_name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -3478,10 +3571,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get a setting of the caller (older system)
-         * @description Answer 404: there are no settings, as `GET /user-settings` says.
+         * List rows (older system)
+         * @description Return what the routes of the older system list for the caller, by the name of its table.
+         *
+         *     A table of what Shoal does not keep has no rows. Secrets and units are left out, as in these lists.
          */
-        get: operations["get_user_setting"];
+        get: operations["list_rows"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3504,160 +3599,6 @@ export interface paths {
         get: operations["list_risk_control_logs"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/plans/{plan_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get a plan of an import
-         * @description Return what a file would bring.
-         */
-        get: operations["get_import_plan"];
-        put?: never;
-        post?: never;
-        /**
-         * Forget a plan of an import
-         * @description Forget a plan at once.
-         */
-        delete: operations["forget_import_plan"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/plans/{plan_id}/rows": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List rows of a plan
-         * @description List the rows that do not simply come, each with its reason, as they stand in the file.
-         */
-        get: operations["list_plan_rows"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List imports
-         * @description List the caller's imports, the newest first.
-         */
-        get: operations["list_imports"];
-        put?: never;
-        /**
-         * Begin an import
-         * @description Carry out a plan. Everything comes switched off, and nothing that is here already comes twice.
-         *
-         *     `GET /imports/{run_id}` shows how far it is.
-         */
-        post: operations["begin_import"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/{run_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get an import
-         * @description Return an import: how far it is, and what it brought.
-         */
-        get: operations["get_import"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/{run_id}/rows": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List rows of an import
-         * @description List the rows of the report that did not simply come, each with its reason.
-         */
-        get: operations["list_import_rows"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/{run_id}/start": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Turn on what was on
-         * @description Turn on the shops and channels that were on in the other system. It must be stopped: buyers would hear both.
-         */
-        post: operations["start_imported"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/imports/plans": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Look at a file of another system
-         * @description Read the body, a file of another system, and return what it would bring.
-         *
-         *     Nothing is stored; the file is removed at once, the plan is forgotten after an hour.
-         *
-         *     Administrators bring all users there, or `only_user`; others what is of one user, theirs by name or `only_user`.
-         */
-        post: operations["plan_import"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4602,7 +4543,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "buyer_forgotten" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -4830,17 +4771,6 @@ export interface components {
                 [key: string]: boolean;
             };
         };
-        /**
-         * BeginBody
-         * @description The plan to carry out.
-         * @example {
-         *       "plan_id": "kQ3yXw0N9m2bV7aP"
-         *     }
-         */
-        BeginBody: {
-            /** Plan Id */
-            plan_id: string;
-        };
         /** Body_add_image_keyword */
         Body_add_image_keyword: {
             /** Keyword */
@@ -4884,7 +4814,7 @@ export interface components {
         Body_read_rules: {
             /**
              * File
-             * @description A .json or .xlsx file of rules, or a keyword file of the old system.
+             * @description A .json, .xlsx or .csv file of rules, or a keyword file of the old system.
              */
             file: string;
         };
@@ -4935,6 +4865,35 @@ export interface components {
             name: string;
             /** User Agent */
             user_agent: string;
+        };
+        /**
+         * BuyerForgotten
+         * @description How many rows were emptied, and in how many accounts. All 0: nothing of this buyer is here.
+         * @example {
+         *       "accounts": 1,
+         *       "chats": 1,
+         *       "messages": 12,
+         *       "msg": "forgotten",
+         *       "orders": 1,
+         *       "sendings": 7
+         *     }
+         */
+        BuyerForgotten: {
+            /**
+             * Msg
+             * @default forgotten
+             */
+            msg: string;
+            /** Accounts */
+            accounts: number;
+            /** Chats */
+            chats: number;
+            /** Messages */
+            messages: number;
+            /** Sendings */
+            sendings: number;
+            /** Orders */
+            orders: number;
         };
         /**
          * CardBody
@@ -6234,6 +6193,22 @@ export interface components {
             detail: string;
         };
         /**
+         * DifferenceShape
+         * @description One setting, rule or user that differs: what is here and what the file says, and the same in words.
+         */
+        DifferenceShape: {
+            kind: components["schemas"]["Kind"];
+            section: components["schemas"]["Section"];
+            /** Name */
+            name: string;
+            /** Before */
+            before: unknown;
+            /** After */
+            after: unknown;
+            /** Text */
+            text: string;
+        };
+        /**
          * Direction
          * @description Who wrote a message.
          * @enum {string}
@@ -6310,6 +6285,61 @@ export interface components {
             default: string;
             /** Choices */
             choices: string[];
+        };
+        /**
+         * FileApplied
+         * @description One result for each shop of the file, in its order. `dry_run`: nothing was changed.
+         * @example {
+         *       "accounts": [
+         *         {
+         *           "code": "",
+         *           "detail": "",
+         *           "differences": [
+         *             {
+         *               "after": "书",
+         *               "before": "",
+         *               "kind": "changed",
+         *               "name": "remark",
+         *               "section": "settings",
+         *               "text": "remark：“” → “书”"
+         *             }
+         *           ],
+         *           "generation": 8,
+         *           "id": "my-shop",
+         *           "more": 0,
+         *           "op_id": "nightly:my-shop",
+         *           "outcome": "changed"
+         *         }
+         *       ],
+         *       "dry_run": false
+         *     }
+         */
+        FileApplied: {
+            /** Dry Run */
+            dry_run: boolean;
+            /** Accounts */
+            accounts: components["schemas"]["FileRow"][];
+        };
+        /**
+         * FileRow
+         * @description What became of one shop. `absent`: there is no such shop; none is created. `more`: differences not shown.
+         */
+        FileRow: {
+            /** Id */
+            id: string;
+            outcome: components["schemas"]["Outcome"];
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Generation */
+            generation: number | null;
+            /** Differences */
+            differences: components["schemas"]["DifferenceShape"][];
+            /** More */
+            more: number;
+            /** Op Id */
+            op_id: string;
         };
         /**
          * Form
@@ -6705,11 +6735,6 @@ export interface components {
             /** Changed At */
             changed_at: string;
         };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
-        };
         /**
          * HealthAnswer
          * @description The health of the server. ``timestamp`` is in seconds since 1970.
@@ -6945,195 +6970,6 @@ export interface components {
             why: string;
             /** Detail */
             detail: string;
-        };
-        /**
-         * ImportPlan
-         * @description What a file holds and what would become of it. `oddities`: how many rows do not simply come.
-         * @example {
-         *       "counts": [
-         *         {
-         *           "changed": 2,
-         *           "kind": "rules",
-         *           "known": 0,
-         *           "skipped": 1,
-         *           "taken": 120,
-         *           "waiting": 0
-         *         }
-         *       ],
-         *       "file_name": "xianyu_data.db",
-         *       "oddities": 3,
-         *       "plan_id": "kQ3yXw0N9m2bV7aP",
-         *       "source": "legacy",
-         *       "was_on": [
-         *         {
-         *           "id": "afu",
-         *           "kind": "accounts",
-         *           "name": "afu"
-         *         }
-         *       ]
-         *     }
-         */
-        ImportPlan: {
-            /** Plan Id */
-            plan_id: string;
-            /**
-             * Source
-             * @enum {string}
-             */
-            source: "legacy" | "autoagent" | "ydisks";
-            /** File Name */
-            file_name: string;
-            /** Counts */
-            counts: components["schemas"]["KindCounts"][];
-            /** Was On */
-            was_on: components["schemas"]["WasOnShape"][];
-            /** Oddities */
-            oddities: number;
-        };
-        /**
-         * ImportRow
-         * @description A row that does not simply come. `row` is what identifies it in its `table` there.
-         * @example {
-         *       "code": "reply_too_long",
-         *       "detail": "回复超过 4,000 字",
-         *       "fate": "skipped",
-         *       "row": "keyword=在吗",
-         *       "table": "keywords"
-         *     }
-         */
-        ImportRow: {
-            /** Table */
-            table: string;
-            /** Row */
-            row: string;
-            /** Code */
-            code: string;
-            /**
-             * Fate
-             * @enum {string}
-             */
-            fate: "taken" | "changed" | "skipped" | "waiting" | "known";
-            /** Detail */
-            detail: string;
-        };
-        /**
-         * ImportRows
-         * @description A page of rows.
-         * @example {
-         *       "items": []
-         *     }
-         */
-        ImportRows: {
-            /** Items */
-            items: components["schemas"]["ImportRow"][];
-            /** Next */
-            next: string | null;
-        };
-        /**
-         * ImportRun
-         * @description An import. `stopped`: the server ended or something failed on the way; the same file again goes on.
-         * @example {
-         *       "can_turn_on": true,
-         *       "counts": [
-         *         {
-         *           "changed": 2,
-         *           "kind": "rules",
-         *           "known": 0,
-         *           "skipped": 1,
-         *           "taken": 120,
-         *           "waiting": 0
-         *         }
-         *       ],
-         *       "done": 1204,
-         *       "ended_at": "2026-01-02T03:04:09.000Z",
-         *       "file_name": "xianyu_data.db",
-         *       "id": 3,
-         *       "source": "legacy",
-         *       "started_at": "2026-01-02T03:04:05.000Z",
-         *       "state": "done",
-         *       "total": 1204,
-         *       "was_on": [
-         *         {
-         *           "id": "afu",
-         *           "kind": "accounts",
-         *           "name": "afu"
-         *         }
-         *       ]
-         *     }
-         */
-        ImportRun: {
-            /** Id */
-            id: number;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "running" | "done" | "stopped";
-            /**
-             * Source
-             * @enum {string}
-             */
-            source: "legacy" | "autoagent" | "ydisks";
-            /** File Name */
-            file_name: string;
-            /** Done */
-            done: number;
-            /** Total */
-            total: number;
-            /** Counts */
-            counts: components["schemas"]["KindCounts"][];
-            /** Was On */
-            was_on: components["schemas"]["WasOnShape"][];
-            /** Problem */
-            problem: string | null;
-            /** Can Turn On */
-            can_turn_on: boolean;
-            /** Turned On At */
-            turned_on_at: string | null;
-            /** Started At */
-            started_at: string;
-            /** Ended At */
-            ended_at: string | null;
-        };
-        /**
-         * ImportRunList
-         * @description Imports, the newest first.
-         * @example {
-         *       "items": [
-         *         {
-         *           "can_turn_on": true,
-         *           "counts": [
-         *             {
-         *               "changed": 2,
-         *               "kind": "rules",
-         *               "known": 0,
-         *               "skipped": 1,
-         *               "taken": 120,
-         *               "waiting": 0
-         *             }
-         *           ],
-         *           "done": 1204,
-         *           "ended_at": "2026-01-02T03:04:09.000Z",
-         *           "file_name": "xianyu_data.db",
-         *           "id": 3,
-         *           "source": "legacy",
-         *           "started_at": "2026-01-02T03:04:05.000Z",
-         *           "state": "done",
-         *           "total": 1204,
-         *           "was_on": [
-         *             {
-         *               "id": "afu",
-         *               "kind": "accounts",
-         *               "name": "afu"
-         *             }
-         *           ]
-         *         }
-         *       ]
-         *     }
-         */
-        ImportRunList: {
-            /** Items */
-            items: components["schemas"]["ImportRun"][];
         };
         /**
          * IncidentKind
@@ -8005,32 +7841,11 @@ export interface components {
             dry_run: boolean;
         };
         /**
-         * KindCounts
-         * @description How many rows of one kind meet which fate. `waiting`: kept, for a function that there is not yet. `known`: they
-         *     came before.
-         * @example {
-         *       "changed": 2,
-         *       "kind": "rules",
-         *       "known": 0,
-         *       "skipped": 1,
-         *       "taken": 120,
-         *       "waiting": 0
-         *     }
+         * Kind
+         * @description The kinds of differences.
+         * @enum {string}
          */
-        KindCounts: {
-            /** Kind */
-            kind: string;
-            /** Taken */
-            taken: number;
-            /** Changed */
-            changed: number;
-            /** Skipped */
-            skipped: number;
-            /** Waiting */
-            waiting: number;
-            /** Known */
-            known: number;
-        };
+        Kind: "added" | "changed" | "removed" | "moved";
         /**
          * KnownItemAnswer
          * @description One item.
@@ -9742,6 +9557,12 @@ export interface components {
          */
         OutboxKind: "reply" | "paid" | "manual";
         /**
+         * Outcome
+         * @description What became of a shop of the file.
+         * @enum {string}
+         */
+        Outcome: "changed" | "unchanged" | "would_change" | "absent" | "failed";
+        /**
          * PageAlertsBody
          * @description What an open page does when a buyer's question waits: `title` counts them, `sound` sounds, `notify` shows a
          *     notice of the browser. `accounts`: only of these; empty: of all.
@@ -10030,20 +9851,6 @@ export interface components {
             message: string;
             /** Image Url */
             image_url: string;
-        };
-        /**
-         * PlanForgotten
-         * @description The plan was forgotten.
-         * @example {
-         *       "msg": "forgotten"
-         *     }
-         */
-        PlanForgotten: {
-            /**
-             * Msg
-             * @default forgotten
-             */
-            msg: string;
         };
         /**
          * ProblemBody
@@ -11358,6 +11165,12 @@ export interface components {
             message: string;
         };
         /**
+         * Section
+         * @description Where in the file a difference stands.
+         * @enum {string}
+         */
+        Section: "enabled" | "settings" | "item_replies" | "rules" | "deliveries" | "staff";
+        /**
          * SeedAnswer
          * @description The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code.
          * @example {
@@ -11860,6 +11673,17 @@ export interface components {
             msg: string;
         };
         /**
+         * ShopFileBody
+         * @description The text of a file of shops, in YAML or JSON.
+         * @example {
+         *       "file": "version: 1\naccounts:\n  my-shop:\n    settings:\n      remark: 书\n"
+         *     }
+         */
+        ShopFileBody: {
+            /** File */
+            file: string;
+        };
+        /**
          * ShopObstacle
          * @description What stands in the way of all orders of a shop, or will soon stand in the way.
          * @enum {string}
@@ -12012,63 +11836,6 @@ export interface components {
             since: string;
             /** Given By */
             given_by: string;
-        };
-        /**
-         * StartBody
-         * @description That the other system is stopped: otherwise buyers would hear both.
-         * @example {
-         *       "old_system_stopped": true
-         *     }
-         */
-        StartBody: {
-            /**
-             * Old System Stopped
-             * @default false
-             */
-            old_system_stopped: boolean;
-        };
-        /**
-         * StartedAll
-         * @description What became of each.
-         * @example {
-         *       "items": [
-         *         {
-         *           "id": "afu",
-         *           "kind": "accounts",
-         *           "name": "afu",
-         *           "outcome": "on"
-         *         }
-         *       ]
-         *     }
-         */
-        StartedAll: {
-            /** Items */
-            items: components["schemas"]["StartedOne"][];
-        };
-        /**
-         * StartedOne
-         * @description What became of one thing that was on. `problem`: why it is not on now.
-         * @example {
-         *       "id": "afu",
-         *       "kind": "accounts",
-         *       "name": "afu",
-         *       "outcome": "on"
-         *     }
-         */
-        StartedOne: {
-            /** Kind */
-            kind: string;
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /**
-             * Outcome
-             * @enum {string}
-             */
-            outcome: "on" | "was_on" | "gone" | "failed";
-            /** Problem */
-            problem: string | null;
         };
         /**
          * StatusAnswer
@@ -12554,23 +12321,17 @@ export interface components {
         };
         /**
          * TableRows
-         * @description What a list holds, as the rows of a table.
+         * @description What a list holds, as the rows of a table: 10,000 of them at most.
          * @example {
          *       "columns": [
          *         "cookie_id",
-         *         "user_id",
-         *         "username",
-         *         "nickname",
          *         "enabled"
          *       ],
          *       "count": 1,
          *       "data": [
          *         {
          *           "cookie_id": "my-shop",
-         *           "enabled": true,
-         *           "nickname": "主店",
-         *           "user_id": 1,
-         *           "username": "admin"
+         *           "enabled": true
          *         }
          *       ],
          *       "success": true
@@ -13160,33 +12921,6 @@ export interface components {
             next?: string | null;
         };
         /**
-         * UserSetting
-         * @description One setting of a user in the older system.
-         */
-        UserSetting: {
-            /** Key */
-            key: string;
-            /** Value */
-            value: string;
-            /** Description */
-            description: string;
-            /** Updated At */
-            updated_at: string;
-        };
-        /** ValidationError */
-        ValidationError: {
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-            /** Input */
-            input?: unknown;
-            /** Context */
-            ctx?: Record<string, never>;
-        };
-        /**
          * VerifyAnswer
          * @description The signed-in user.
          * @example {
@@ -13295,23 +13029,6 @@ export interface components {
             word: string;
             /** Detail */
             detail: string;
-        };
-        /**
-         * WasOnShape
-         * @description Something that was on in the other system and comes switched off.
-         * @example {
-         *       "id": "afu",
-         *       "kind": "accounts",
-         *       "name": "afu"
-         *     }
-         */
-        WasOnShape: {
-            /** Kind */
-            kind: string;
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
         };
         /**
          * WebhookBody
@@ -16218,6 +15935,227 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BatchAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_shop_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    export_shops: {
+        parameters: {
+            query?: {
+                /** @description Only these; all that the caller sees by default. */
+                account?: string[] | null;
+                /** @description `yaml` is easier to edit. */
+                format?: "yaml" | "json";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    apply_shops: {
+        parameters: {
+            query?: {
+                /** @description Also delete item replies and take permissions that the file does not name. */
+                prune?: boolean;
+                /** @description Only report what would change; change nothing. */
+                dry_run?: boolean;
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShopFileBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileApplied"];
+                };
+            };
+            /** @description Some of the shops failed */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileApplied"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -21382,8 +21320,8 @@ export interface operations {
     export_rules: {
         parameters: {
             query?: {
-                /** @description `xlsx` returns an editable table. */
-                format?: "json" | "xlsx";
+                /** @description `xlsx` and `csv` return an editable table. */
+                format?: "json" | "xlsx" | "csv";
             };
             header?: never;
             path: {
@@ -21401,6 +21339,7 @@ export interface operations {
                 };
                 content: {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
                     "application/json": Record<string, never>;
                 };
             };
@@ -22067,6 +22006,97 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    forget_buyer: {
+        parameters: {
+            query?: {
+                /** @description In the shops of all users. For administrators. */
+                everywhere?: boolean;
+                /** @description Also while orders of the buyer have not ended. */
+                even_open?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The site's number of the buyer. */
+                buyer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuyerForgotten"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -24356,6 +24386,53 @@ export interface operations {
             };
             /** @description The change was not stored, or its outcome is not known yet */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -30681,83 +30758,6 @@ export interface operations {
             };
         };
     };
-    list_rows: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description `users`, `cookies`, `cards` or `orders`. */
-                table_name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TableRows"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Shoal does not do this; `detail` says what to use */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
     list_system_settings: {
         parameters: {
             query?: never;
@@ -31064,7 +31064,9 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        [key: string]: components["schemas"]["UserSetting"];
+                        [key: string]: {
+                            [key: string]: string;
+                        };
                     };
                 };
             };
@@ -31106,12 +31108,13 @@ export interface operations {
             };
         };
     };
-    get_user_setting: {
+    list_rows: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                key: string;
+                /** @description A table of the older system. */
+                table_name: string;
             };
             cookie?: never;
         };
@@ -31123,7 +31126,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UserSetting"];
+                    "application/json": components["schemas"]["TableRows"];
                 };
             };
             /** @description Not signed in */
@@ -31135,8 +31138,17 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not found, or the caller has no access to it */
-            404: {
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Shoal does not do this; `detail` says what to use */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -31209,751 +31221,6 @@ export interface operations {
             };
             /** @description Not allowed, or the caller has no access to the account */
             403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    get_import_plan: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The plan's id. */
-                plan_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportPlan"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    forget_import_plan: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The plan's id. */
-                plan_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PlanForgotten"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    list_plan_rows: {
-        parameters: {
-            query?: {
-                /** @description Only rows that meet this fate. */
-                fate?: ("taken" | "changed" | "skipped" | "waiting" | "known") | null;
-                /** @description `next` from the previous page; omit it for the first page. */
-                cursor?: string | null;
-                /** @description Maximum number of rows. */
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                /** @description The plan's id. */
-                plan_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportRows"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    list_imports: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportRunList"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    begin_import: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["BeginBody"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportRun"];
-                };
-            };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request conflicts with the current state */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    get_import: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The import's id. */
-                run_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportRun"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    list_import_rows: {
-        parameters: {
-            query?: {
-                /** @description Only rows that meet this fate. */
-                fate?: ("taken" | "changed" | "skipped" | "waiting" | "known") | null;
-                /** @description `next` from the previous page; omit it for the first page. */
-                cursor?: string | null;
-                /** @description Maximum number of rows. */
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                /** @description The import's id. */
-                run_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportRows"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    start_imported: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The import's id. */
-                run_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StartBody"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StartedAll"];
-                };
-            };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request conflicts with the current state */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    plan_import: {
-        parameters: {
-            query?: {
-                /** @description The file's name. */
-                name?: string;
-                /** @description Take only what is of this user there. */
-                only_user?: string;
-            };
-            header?: {
-                /** @description What opens the secrets of Ydisks. */
-                "x-data-key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/octet-stream": string;
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportPlan"];
-                };
-            };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or the caller has no access to the account */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
                 headers: {
                     [name: string]: unknown;
                 };

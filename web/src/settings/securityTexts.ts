@@ -61,6 +61,7 @@ const zh = {
     unit_returned: '标记卡密退回',
     unit_doubted: '标记卡密存疑',
     units_given_back: '卡密退回库存',
+    buyer_forgotten: '抹除一位买家的内容',
     key_trouble: '密钥有问题，未能启动',
   },
   outcomes: {
@@ -166,6 +167,7 @@ const en: Texts<typeof zh> = {
     unit_returned: 'Unit marked as returned',
     unit_doubted: 'Unit marked as doubted',
     units_given_back: 'Units given back to the stock',
+    buyer_forgotten: 'A buyer was forgotten',
     key_trouble: 'Start failed: encryption key problem',
   },
   outcomes: {

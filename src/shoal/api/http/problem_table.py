@@ -6,39 +6,7 @@ routes of the compatible REST dialect. Answers never show the variant. The sente
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from shoal.language.catalogue import knows, say
-from shoal.language.choice import Language
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One row. Answers show ``params`` only; ``codes`` names the catalogue for params whose values are codes."""
-
-    code: str
-    status: int
-    params: tuple[str, ...] = ()
-    codes: str = ""
-
-    def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
-        """Return the sentence for the user, with the params filled in."""
-        shown = {name: self._said(value, language) for name, value in params.items()}
-        return say(f"problems.{self.code}", language, **shown)
-
-    def _said(self, value: Any, language: Language) -> Any:
-        if isinstance(value, list | tuple):
-            return ", ".join(map(str, value))
-        if self.codes and isinstance(value, str) and knows(key := f"{self.codes}.{value}"):
-            return say(key, language)
-        return value
-
-    def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the params that may leave the server."""
-        return {name: value for name, value in params.items() if name in self.params}
-
+from shoal.api.http.problem import Problem
 
 _NOT_MOVED = (
     "empty_file", "unreadable", "unknown_file", "other_database", "damaged", "not_json", "no_tables", "no_inserts",
@@ -333,6 +301,19 @@ _ROWS = (
     Problem("cell_active", 400),
     Problem("bad_rule_shape", 400),
     Problem("bad_rules_file", 400, ("why",)),
+    Problem("buyer_is_written_to", 409, ("id",)),
+    Problem("buyer_has_open_orders", 409, ("id", "orders")),
+    # ── files of shops ──
+    Problem("bad_shop_file", 400, ("count", "said", "faults")),
+    Problem("shop_file_kind", 400, ("kind",), codes="shop_file.kind"),
+    *(Problem(f"shop_file_{name}", 400) for name in ("alias", "documents")),
+    *(Problem(f"shop_file_{name}", 400, ("limit",)) for name in ("depth", "length", "size")),
+    *(Problem(f"shop_file_{name}", 400, ("name",)) for name in ("missing", "unknown_name", "unknown_user")),
+    Problem("shop_file_syntax", 400, ("why",)),
+    Problem("shop_file_tag", 400, ("tag",)),
+    Problem("shop_file_key_twice", 400, ("key",)),
+    Problem("shop_file_choice", 400, ("choices",)),
+    Problem("shop_file_version", 400, ("version",)),
     Problem("cells_merged", 400, ("cells",)),
     Problem("duplicate_row", 400, ("keyword", "first")),
     Problem("file_not_made", 503),

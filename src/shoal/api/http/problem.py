@@ -1,0 +1,36 @@
+"""One row of the table of errors: its code, its HTTP status, and the params that answers may show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.language.catalogue import knows, say
+from shoal.language.choice import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row. Answers show ``params`` only; ``codes`` names the catalogue for params whose values are codes."""
+
+    code: str
+    status: int
+    params: tuple[str, ...] = ()
+    codes: str = ""
+
+    def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
+        """Return the sentence for the user, with the params filled in."""
+        shown = {name: self._said(value, language) for name, value in params.items()}
+        return say(f"problems.{self.code}", language, **shown)
+
+    def _said(self, value: Any, language: Language) -> Any:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        if self.codes and isinstance(value, str) and knows(key := f"{self.codes}.{value}"):
+            return say(key, language)
+        return value
+
+    def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the params that may leave the server."""
+        return {name: value for name, value in params.items() if name in self.params}
