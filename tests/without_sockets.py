@@ -43,6 +43,7 @@ from shoal.sandbox import codec
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from standins import ANN, QUICK, cookie_of, unb_of, until
 
@@ -154,11 +155,11 @@ class StandInSite:
         }  # fmt: skip
         self.history.insert(0, {"message": message})
 
-    def pays(self, order_id: str, kind: str = "paid") -> str:
+    def pays(self, order_id: str, kind: str = "paid", *, at_ms: int | None = None) -> str:
         """Push the card that says that the buyer has paid, or another one; returns the message's id."""
         extra = codec.card_extra(kind, order_id, cid=CHAT, hex_id="0" * 32, receiver_id=ME)
         content, summary = codec.card_content(kind, order_id), codec.CARDS[kind].reminder
-        return self.pushes(content, summary=summary, content_type=codec.TRADE_CARD, extra=extra)
+        return self.pushes(content, summary=summary, content_type=codec.TRADE_CARD, extra=extra, at_ms=at_ms)
 
     def payload(self, payload: dict[str, Any]) -> None:
         """Push one entry as it is: a payload with text keys."""
@@ -271,6 +272,7 @@ class OneShop:
             token_calls=evenly(100.0),
             live_connections=self._live,
             rng=Random(3),
+            restored_at_ms=await restored_at_ms(database),
         )
 
         async def connect(account: Account, link: Link) -> None:

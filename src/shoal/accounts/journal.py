@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -33,6 +33,8 @@ A new password of the same proxy leaves ``["http://***@host:port", "http://***@h
 """
 TIMES_DIFFER_MS = 86_400_000
 """Revs and times rise together, except within so much time: a clock may have been wrong by up to half of it."""
+RESTORER: Final = "restore"
+"""The actor of an entry without changes by which a restored account goes on with a generation that it never had."""
 PARTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "keywords": lambda row: row["id"],
     "items": lambda row: row["item_id"],
@@ -67,6 +69,11 @@ class JournalEntry:
     def is_deletion(self) -> bool:
         """Whether the change deleted the account."""
         return "deleted" in self.changes
+
+    @property
+    def is_restore(self) -> bool:
+        """Whether it only says that a backup was restored: generations before it may be missing."""
+        return self.actor == RESTORER and not self.changes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,10 +205,11 @@ def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> d
         start = starts.get(entry.account_id)
         if start is not None and entry.rev <= start.rev:
             continue
-        if entry.generation != before.generation + 1:
+        step = entry.generation - before.generation
+        if step < 1 or (step > 1 and not entry.is_restore):
             raise ValueError(f"generation gap at rev {entry.rev} of {entry.account_id}")
         row = None
-        if not entry.is_deletion:
+        if not entry.is_deletion and not (entry.is_restore and before.projection is None):
             row = _copy(before.projection) if before is start else before.projection or _copy(None)
             _apply(row, entry.changes, entry.rev)
             row["generation"], row["rev"] = entry.generation, entry.rev

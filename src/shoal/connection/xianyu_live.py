@@ -87,6 +87,8 @@ class ConnectionDeps:
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     heard: HeardCounts = field(default_factory=HeardCounts)
+    restored_at_ms: int = 0
+    """When a backup was restored; 0: never. What is older may have been answered and served since the backup."""
     learns_names: bool = False
     """Whether a connection asks what the site calls its seller."""
     site_time: SiteTime = field(default_factory=SiteTime)
@@ -241,12 +243,18 @@ class XianyuLive:
                 conversations = Conversations(
                     self._link, sender, self._deps.message_log, tasks, work, self._settings,
                     account_id=self._account.id, rng=self._deps.rng, clock_set_ms=clock_set_ms,
+                    restored_at_ms=self._deps.restored_at_ms,
                 )  # fmt: skip
                 orders = self._orders(authorization.mtop, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(
                     self._account,
                     self._deps.message_log,
-                    OrderUpdates(self._account, self._deps.order_store, site_clock=site_clock),
+                    OrderUpdates(
+                        self._account,
+                        self._deps.order_store,
+                        site_clock=site_clock,
+                        restored_at_ms=self._deps.restored_at_ms,
+                    ),
                     conversations,
                     orders,
                     work,

@@ -108,10 +108,12 @@ class Conversations:
         account_id: str,
         rng: Random,
         clock_set_ms: int = 0,
+        restored_at_ms: int = 0,
     ) -> None:
         """``rng`` sets the delay of answers; it need not be secret.
 
         ``clock_set_ms``: how far our clock was set forward since the stored messages were written.
+        ``restored_at_ms``: when a backup was restored. Older messages may have been answered since it.
         """
         self._link = link
         self._sender = sender
@@ -123,6 +125,7 @@ class Conversations:
         self._message_age_ms = round(settings.message_age_seconds * 1000)
         self._rng = rng
         self._clock_set_ms = clock_set_ms
+        self._restored_at_ms = restored_at_ms
         self._bursts: dict[str, _Burst] = {}
         self._talking: set[str] = set()
         self._heard_before: set[str] | None = set()
@@ -161,7 +164,7 @@ class Conversations:
 
     def _oldest_stored_ms(self) -> int:
         """Return the time before which stored messages are too old."""
-        return now_ms() - self._clock_set_ms - self._message_age_ms
+        return max(now_ms() - self._clock_set_ms - self._message_age_ms, min(self._restored_at_ms, now_ms()))
 
     def received(self, messages: Sequence[IncomingMessage], *, set_ms: int = 0) -> None:
         """Answer buyers' messages, which are already stored.
@@ -268,7 +271,7 @@ class Conversations:
 
     async def _answer_due(self, chat_id: str, burst: _Burst, due_at: float, trace: Trace) -> None:
         oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # a rule's delay makes no message too old
-        old, fresh = burst.split(oldest)
+        old, fresh = burst.split(max(oldest, self._restored_at_ms - now_ms() + steady_ms()))
         for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
             ids = [
                 message.message_id

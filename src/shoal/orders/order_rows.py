@@ -127,9 +127,9 @@ class OrderRow(ActionRows):
         if doubted is not None and doubted.detail == Why.NOT_PAID:  # another card: check the page again
             self.move(Action.PAID_MESSAGE, (ActionState.FAILED,), ActionState.PENDING)
         self._confirm_after_all(order_update, is_new_card=is_new_card)
-        state = {"": ActionState.PENDING, Why.TOO_LATE: ActionState.FAILED}.get(
-            order_update.withheld, ActionState.NOT_NEEDED
-        )
+        state = ActionState.NOT_NEEDED if order_update.withheld else ActionState.PENDING
+        if order_update.withheld in {Why.TOO_LATE, Why.BEFORE_RESTORE}:
+            state = ActionState.FAILED
         if order_update.paid:
             self.seed(Action.PAID_MESSAGE, state, order_update.withheld)
             before = (ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN)

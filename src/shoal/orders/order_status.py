@@ -81,6 +81,8 @@ class OrderProblem(StrEnum):
     DELIVERY_OFF = "delivery_off"
     """The shop's switch for deliveries was off when something was due."""
     NOT_SERVED_IN_TIME = "not_served_in_time"
+    BEFORE_RESTORE = "before_restore"
+    """It was paid before a backup was restored, and may have been served in between."""
     MESSAGE_REFUSED = "message_refused"
     MESSAGE_UNCERTAIN = "message_uncertain"
     UNCERTAIN_BEFORE = "uncertain_before"
@@ -144,6 +146,7 @@ _BY_DETAIL = {
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,
     Why.DELIVERY_OFF.value: OrderProblem.DELIVERY_OFF,
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
+    Why.BEFORE_RESTORE.value: OrderProblem.BEFORE_RESTORE,
     OrderProblem.UNIT_LOST.value: OrderProblem.UNIT_LOST,
     Why.DELIVERY_PARTLY.value: OrderProblem.DELIVERY_PARTLY,
     Why.NEEDS_PARCEL.value: OrderProblem.NEEDS_PARCEL,

@@ -33,7 +33,11 @@ class Stored:
 class OrderUpdates:
     """Stores order updates from one account's pushes."""
 
-    def __init__(self, account: Account, order_store: OrderStore, *, site_clock: SiteClock) -> None:
+    def __init__(
+        self, account: Account, order_store: OrderStore, *, site_clock: SiteClock, restored_at_ms: int = 0
+    ) -> None:
+        """``restored_at_ms``: when a backup was restored. What was paid before may have been served since it."""
+        self._restored_at_ms = restored_at_ms
         self._account = account
         self._store = order_store
         self._site_clock = site_clock
@@ -123,6 +127,8 @@ class OrderUpdates:
         added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was set back since
         if at < added_at - CLOCKS_DIFFER_MS:
             return Why.BEFORE_ACCOUNT
+        if at < (self._restored_at_ms if self._restored_at_ms <= now else now - CLOCKS_DIFFER_MS):
+            return Why.BEFORE_RESTORE
         return Why.TOO_LATE if at < now - TAKE_UP_MS else ""
 
     async def _mark(self, mark: OrderMark) -> Order | None:

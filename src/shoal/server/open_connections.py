@@ -33,6 +33,7 @@ from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY
+from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
 
@@ -90,6 +91,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             live_connections=LiveConnections(),
             outbound=outbound,
             supplier_units=supplier_units,
+            restored_at_ms=await restored_at_ms(storage.database),
             learns_names=True,
         )
 

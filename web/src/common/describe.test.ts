@@ -6,6 +6,7 @@ const { actorName, originText } = await import('./describe')
 test('who did it is a user by name, or another program in words', () => {
   expect(actorName('user:ann')).toBe('ann')
   expect(actorName('outside')).toBe('another program, in the database')
+  expect(actorName('restore')).toBe('restored from a backup')
   expect(actorName('server')).toBe('server')
 })
 

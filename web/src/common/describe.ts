@@ -68,9 +68,10 @@ function inWords(one: FieldChange): string {
   return [fieldName(one.field), one.old ? `${one.old} → ${one.new}` : one.new].filter(Boolean).join(' ')
 }
 
-/** Who did it: the journal says `user:ann`, and `outside` of what another program wrote into the database. */
+/** Who did it: the journal says `user:ann`, `outside` of what another program wrote into the database, and `restore`. */
 export function actorName(actor: string): string {
   if (actor === 'outside') return t('account.outside')
+  if (actor === 'restore') return t('account.restored')
   return actor.startsWith('user:') ? actor.slice(5) : actor
 }
 
