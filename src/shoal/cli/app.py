@@ -20,6 +20,7 @@ from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands t
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.buyers import buyers
+from shoal.cli.backup import backup, restore
 from shoal.cli.channels import channels
 from shoal.cli.chats import chats
 from shoal.cli.deliveries import deliveries
@@ -81,6 +82,8 @@ app.add_typer(history, name="history")
 app.add_typer(users, name="users")
 app.add_typer(me, name="me")
 app.add_typer(keys, name="keys")
+app.add_typer(backup, name="backup")
+app.command("restore", help=words("cli.backup.help.restore"))(restore)
 app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(system, name="system")

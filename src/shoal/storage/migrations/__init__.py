@@ -22,8 +22,8 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
     than this program or is not one of Shoal's.
     """
     with engine.connect() as connection, connection.begin():
-        if connection.dialect.name == "postgresql":  # nodes that start together migrate one after the other
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        if connection.dialect.name == "postgresql":
+            take_migration_lock(connection)
         if _stored(connection) == newest():
             return newest()
         if connection.dialect.name == "postgresql":  # the limit for requests: a step may rewrite years of messages
@@ -31,6 +31,11 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
         from shoal.storage.migrations.steps import run_missing_steps
 
         return run_missing_steps(connection, database_file=database_file)
+
+
+def take_migration_lock(connection: Connection) -> None:
+    """Let no other server migrate a PostgreSQL database until this transaction ends: one after the other starts."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
 def check_is_newest(connection: Connection) -> None:

@@ -35,6 +35,19 @@ def run_missing_steps(connection: Connection, *, database_file: Path | None) -> 
     return found
 
 
+def build_schema(connection: Connection, revision: str) -> None:
+    """Build the tables of a revision where there are none. Raises ``ConfigError`` for one of a newer program."""
+    config = _config()
+    _check_is_known(config, revision)
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def upgrade(connection: Connection) -> None:
+    """Run every missing step on a database that has tables, in the caller's transaction."""
+    run_missing_steps(connection, database_file=None)
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
@@ -51,6 +64,10 @@ def _check(connection: Connection, config: Config, found: str | None) -> None:
         if set(inspect(connection).get_table_names()) - {"alembic_version"}:
             raise ConfigError("startup.foreign_database", code="foreign_database")
         return
+    _check_is_known(config, found)
+
+
+def _check_is_known(config: Config, found: str) -> None:
     try:
         ScriptDirectory.from_config(config).get_revision(found)
     except CommandError:

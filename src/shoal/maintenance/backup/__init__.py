@@ -1,0 +1,1 @@
+"""Backups: one encrypted file of everything, and the way back from it."""

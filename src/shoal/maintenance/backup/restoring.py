@@ -1,0 +1,348 @@
+"""Restores a backup, or another copy of an SQLite database, while no server runs. What was there is kept aside.
+
+The new database is built, compared and migrated first. Keys and pictures are only added to those that are there; then
+the database changes in one step. A death before that step leaves everything as it was, but for files that the next
+restore removes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import shutil
+import sqlite3
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.pool import NullPool
+
+from shoal.clock import now_ms as wall_clock_ms
+from shoal.errors import ConfigError
+from shoal.maintenance.backup.envelope import opened_chunks
+from shoal.maintenance.backup.loading import Loaded, load
+from shoal.maintenance.backup.making import KEY_FILE, Secret, keys_of, load_file, opened, sync_directory, writer_of
+from shoal.maintenance.backup.new_life import NewLife, begin_new_life
+from shoal.maintenance.backup.records import read_records
+from shoal.maintenance.backup.snapshot import counted, heads
+from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
+from shoal.storage.database_errors import as_store_error, damaged, opening
+from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
+from shoal.storage.integrity_check import is_sound
+from shoal.storage.migrations import is_newest, migrate, take_migration_lock
+from shoal.storage.migrations.steps import upgrade
+from shoal.storage.schema import metadata
+from shoal.storage.sealed_values import count_by_key
+from shoal.storage.server_lease import ServerLease
+from shoal.storage.vault import key_id, parse_keys, read_key_file, write_key_file
+
+SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+_FRESH: Final = ".restore"
+"""The directory within the data directory in which the new database is built."""
+_STAMP: Final = "%Y%m%d-%H%M%S"
+_STAMPED: Final = re.compile(r"before[-_].*?(\d{8})[-_](\d{6})")
+_BUSY_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """What a restore did."""
+
+    made_at_ms: int
+    kept: str
+    """The name under which the earlier database is kept; empty: there was none."""
+    rows: int
+    pictures: int
+    life: NewLife
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where to restore to."""
+
+    data_dir: Path
+    url: str = ""
+    secret_key: str | None = None
+    now_ms: Callable[[], int] = wall_clock_ms
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether its database is a file."""
+        return is_sqlite(database_url(self.url, self.data_dir))
+
+    @property
+    def file(self) -> Path:
+        """Its SQLite file."""
+        return Path(database_url(self.url, self.data_dir).database or "")
+
+    def stamp(self) -> str:
+        """Return the time as it is written in names."""
+        return time.strftime(_STAMP, time.gmtime(self.now_ms() / 1000))
+
+
+def is_copy(path: Path) -> bool:
+    """Return whether a file is an SQLite database and no backup. Raises ``ConfigError`` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
+
+
+def restore_backup(path: Path, place: Place, secret: Secret) -> Restored:
+    """Restore a backup. Raises ``ConfigError`` and ``StoreError``; then the database is as it was."""
+    with opened(path) as (file, header, bound_to):
+        records = read_records(opened_chunks(file, secret.file_key(header), bound_to))
+        with _alone(place), _fresh(place) as fresh:
+
+            def loading(connection: Connection) -> Loaded:
+                return load(records, connection, header.schema, fresh)
+
+            if place.is_sqlite:
+                loaded = load_file(fresh, loading)
+                return _take(place, fresh, loaded, header.made_at_ms)
+            return _into_postgresql(place, fresh, loading, header.made_at_ms)
+
+
+def restore_copy(path: Path, place: Place) -> Restored:
+    """Restore a copy of an SQLite database: one made before an upgrade or a restore, or by another program.
+
+    The keys of its secrets must be there. Raises like ``restore_backup``.
+    """
+    if not place.is_sqlite:
+        raise ConfigError("backup.copy_is_sqlite", path=path, code="copy_is_sqlite")
+    stamped = _STAMPED.search(path.name)
+    made_at_ms = timegm(time.strptime("".join(stamped.groups()), "%Y%m%d%H%M%S")) * 1000 if stamped else 0
+    with _alone(place), _fresh(place) as fresh:
+        target = fresh / DATABASE_FILE
+        for ending in ("", "-wal"):  # the log of one that was damaged when it was kept aside
+            if (source := path.with_name(path.name + ending)).exists():
+                made_at_ms = made_at_ms or round(source.stat().st_mtime * 1000)
+                shutil.copyfile(source, target.with_name(target.name + ending))
+                target.with_name(target.name + ending).chmod(0o600)
+        engine = writer_of(target)
+        try:
+            with opening(str(path), path):
+                with engine.connect() as connection:
+                    if not is_sound(connection):
+                        raise damaged(path)
+                migrate(engine)
+            with as_store_error(), engine.connect() as connection, connection.begin():
+                keys = keys_of(place.data_dir, place.secret_key)
+                if set(count_by_key(connection)) - {key_id(key) for key in keys}:
+                    raise ConfigError("backup.missing_key", code="missing_key")
+        finally:
+            engine.dispose()
+        return _take(place, fresh, Loaded(keys=keys), made_at_ms)
+
+
+# ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _take(place: Place, fresh: Path, loaded: Loaded, made_at_ms: int) -> Restored:
+    """Begin the new life of the database in ``fresh``, and put it in the place of the earlier one."""
+    new, old = fresh / DATABASE_FILE, place.file
+    engine = writer_of(new)
+    try:
+        with as_store_error(), engine.connect() as connection, connection.begin():
+            given = _given(old)
+            life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), given=given)
+    finally:
+        engine.dispose()  # the last connection copies the log into the file
+    _sync(new)
+    _add_files(place, fresh, loaded.keys)
+    old.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = _keep_aside(old, place.stamp())
+    new.replace(old)
+    sync_directory(old.parent)
+    return Restored(made_at_ms=made_at_ms, kept=kept, rows=loaded.rows, pictures=loaded.files, life=life)
+
+
+def _given(old: Path) -> dict[str, int]:
+    """Return the largest numbers that the earlier database gave, as far as it can be read."""
+    if old.is_file():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(old)) as connection:
+            return {
+                str(name): int(number) for name, number in connection.execute("SELECT name, seq FROM sqlite_sequence")
+            }
+    return {}
+
+
+def _keep_aside(old: Path, stamp: str) -> str:
+    """Give the earlier database another name beside its own, and remove its log. Return that name.
+
+    A log that cannot be copied into its file is kept too. Then the database is away for a moment: a server that starts
+    then says so and ends.
+    """
+    if not old.is_file():
+        return ""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(old, timeout=_BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    names = (f"{old.name}.before-restore-{stamp}{ending}" for ending in _endings("-"))
+    kept = next(path for name in names if not (path := old.with_name(name)).exists())
+    _same(old, kept)
+    log = old.with_name(f"{old.name}-wal")
+    if log.exists() and log.stat().st_size:
+        _same(log, kept.with_name(f"{kept.name}-wal"))
+        sync_directory(old.parent)
+        old.unlink()
+        sync_directory(old.parent)
+    for ending in ("-wal", "-shm"):
+        old.with_name(old.name + ending).unlink(missing_ok=True)
+    sync_directory(old.parent)
+    return kept.name
+
+
+def _endings(mark: str) -> Iterator[str]:
+    """Yield endings that tell names of the same second apart; the first is empty."""
+    return itertools.chain([""], (f"{mark}{number}" for number in itertools.count(2)))
+
+
+def _same(path: Path, name: Path) -> None:
+    """Give a file a second name, or make a copy of it where that cannot be."""
+    try:
+        name.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, name)
+        name.chmod(0o600)
+        _sync(name)
+
+
+# ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _into_postgresql(place: Place, fresh: Path, loading: Callable[[Connection], Loaded], made_at_ms: int) -> Restored:
+    with _postgresql(place) as connection:
+        given, kept = _given_there(connection), _move_aside(connection, place.stamp())
+        loaded = loading(connection)
+        if counted(connection, loaded.columns) != loaded.tables:
+            raise ConfigError("backup.damaged", code="backup_damaged")
+        upgrade(connection)
+        life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), given=given)
+        _add_files(place, fresh, loaded.keys)  # more than the earlier database needs does no harm
+    return Restored(made_at_ms=made_at_ms, kept=kept, rows=loaded.rows, pictures=loaded.files, life=life)
+
+
+def put_back(name: str, place: Place) -> Restored:
+    """Put back the database that a restore kept under that name. Raises like ``restore_backup``."""
+    if place.is_sqlite:
+        path = place.file.with_name(Path(name).name)
+        if not path.is_file():
+            raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
+        return restore_copy(path, place)
+    stamped = _STAMPED.search(name)
+    made_at_ms = timegm(time.strptime("".join(stamped.groups()), "%Y%m%d%H%M%S")) * 1000 if stamped else 0
+    with _alone(place), _postgresql(place) as connection:
+        if stamped is None or name not in inspect(connection).get_schema_names():
+            raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
+        given, kept = _given_there(connection), _move_aside(connection, place.stamp())
+        here = connection.exec_driver_sql("SELECT current_schema()").scalar()
+        for table in inspect(connection).get_table_names(schema=name):
+            connection.exec_driver_sql(f'ALTER TABLE "{name}"."{table}" SET SCHEMA "{here}"')
+        connection.exec_driver_sql(f'DROP SCHEMA "{name}"')
+        upgrade(connection)
+        life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), given=given)
+    return Restored(made_at_ms=made_at_ms, kept=kept, rows=0, pictures=0, life=life)
+
+
+@contextmanager
+def _postgresql(place: Place) -> Iterator[Connection]:
+    """Yield a connection in one transaction, which no server's start overtakes. Raises ``ConfigError`` if one runs."""
+    engine = _engine(place)
+    lease = ServerLease(place.data_dir / LOCK_FILE)
+    try:
+        with as_store_error():
+            lease.take(_engine(place))
+            with engine.connect() as connection, connection.begin():
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                take_migration_lock(connection)
+                yield connection
+    finally:
+        asyncio.run(lease.close())
+        engine.dispose()
+
+
+def _engine(place: Place) -> Engine:
+    url = database_url(place.url, place.data_dir)
+    return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN")
+
+
+def _given_there(connection: Connection) -> dict[str, int]:
+    return heads(connection) if is_newest(connection) else {}
+
+
+def _move_aside(connection: Connection, stamp: str) -> str:
+    """Move our tables into a schema of their own. Return its name; empty when there are none."""
+    ours = {*metadata.tables, "alembic_version"} & set(inspect(connection).get_table_names())
+    if not ours:
+        return ""
+    there = inspect(connection).get_schema_names()
+    names = (f"before_restore_{stamp.replace('-', '_')}{ending}" for ending in _endings("_"))
+    name = next(name for name in names if name not in there)
+    connection.exec_driver_sql(f'CREATE SCHEMA "{name}"')
+    for table in sorted(ours):
+        connection.exec_driver_sql(f'ALTER TABLE "{table}" SET SCHEMA "{name}"')
+    return name
+
+
+# ── both ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Hold the data directory. Raises ``ConfigError`` when a server uses it."""
+    make_private_directory(place.data_dir)
+    handle = lock_directory(place.data_dir)
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError("backup.not_restored", why=why, path=place.data_dir, code="not_restored") from None
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _fresh(place: Place) -> Iterator[Path]:
+    """Yield an empty directory within the data directory; it is removed at the end."""
+    directory = (place.file.parent if place.is_sqlite else place.data_dir) / _FRESH
+    shutil.rmtree(directory, ignore_errors=True)  # of a restore that died
+    directory.mkdir(mode=0o700, parents=True)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _add_files(place: Place, fresh: Path, keys: list[bytes]) -> None:
+    """Add keys and pictures to those that are there."""
+    path = place.data_dir / KEY_FILE
+    known = read_key_file(path, required=False)
+    by_setting = parse_keys(place.secret_key, origin="SHOAL_SECRET_KEY") if place.secret_key else []
+    wanted = list(dict.fromkeys([*(key for key in keys if key not in by_setting), *known]))
+    if wanted and wanted != known:
+        write_key_file(path, wanted)
+    pictures = fresh / PICTURE_DIRECTORY
+    if pictures.is_dir():
+        target = place.data_dir / PICTURE_DIRECTORY
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for picture in pictures.iterdir():
+            _sync(picture)
+            picture.replace(target / picture.name)
+        sync_directory(target)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

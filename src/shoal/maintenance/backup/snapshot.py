@@ -1,0 +1,205 @@
+"""Reads everything that a backup holds, from one snapshot of the database, beside the server that writes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, Table, inspect, select, text
+from sqlalchemy.pool import NullPool
+
+from shoal.errors import ConfigError
+from shoal.maintenance.backup.records import (
+    End,
+    FileBegins,
+    FileBytes,
+    Heads,
+    Keys,
+    Record,
+    Rows,
+    TableBegins,
+    Tally,
+    plain_row,
+)
+from shoal.storage.data_directory import PICTURE_DIRECTORY
+from shoal.storage.database_errors import as_store_error
+from shoal.storage.engines import database_url, is_sqlite, open_engine
+from shoal.storage.history_rows import newest_rev
+from shoal.storage.migrations import check_is_newest, newest
+from shoal.storage.predecessors import WRITER_ROWS
+from shoal.storage.schema import metadata, store_meta
+from shoal.storage.sealed_values import count_by_key
+from shoal.storage.server_lease import FACT as LEASE
+from shoal.storage.vault import key_id
+
+LEFT_OUT: Final = frozenset({"sessions", "api_tokens", "grams", "indexed_segments"})
+"""Tables that no backup holds: sign-ins end with a restore, and the index of words is made again from the messages."""
+_ROWS_AT_ONCE: Final = 500
+_BYTES_AT_ONCE: Final = 1 << 20
+_READER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a snapshot is of."""
+
+    schema: str
+    database: str
+    store: str
+    site: str
+    rev: int
+
+
+class Snapshot:
+    """One moment of a database, and the pictures beside it. Nothing waits for it: the server goes on writing."""
+
+    def __init__(self, connection: Connection, data_dir: Path, keys: list[bytes]) -> None:
+        """``connection`` is in a transaction that sees one moment."""
+        self._connection = connection
+        self._data_dir = data_dir
+        self._keys = keys
+
+    def facts(self) -> Facts:
+        """Return what it is of. Raises ``ConfigError`` when a key of its secrets is not there."""
+        missing = set(count_by_key(self._connection)) - {key_id(key) for key in self._keys}
+        if missing:
+            raise ConfigError("backup.missing_key", code="missing_key")
+        known = dict(
+            self._connection.execute(
+                select(store_meta.c.key, store_meta.c.value).where(store_meta.c.key.in_(["marker", "site"]))
+            ).all()
+        )
+        return Facts(
+            schema=newest(),
+            database=self._connection.dialect.name,
+            store=hashlib.sha256(known.get("marker", "").encode()).hexdigest()[:8],
+            site=known.get("site", ""),
+            rev=newest_rev(self._connection),
+        )
+
+    def records(self) -> Iterator[Record]:
+        """Yield all that a backup holds."""
+        yield Keys(self._keys)
+        yield Heads(heads(self._connection))
+        tallies: dict[str, tuple[int, str]] = {}
+        for table in metadata.sorted_tables:
+            if table.name not in LEFT_OUT:
+                tally, name, columns = Tally(), str(table.name), [str(column.name) for column in table.columns]
+                yield TableBegins(name, columns)
+                for rows in _read(self._connection, name, columns, _order(table)):
+                    tally.add(rows)
+                    yield Rows(rows)
+                tallies[name] = tally.told
+        count = 0
+        for path in _pictures(self._data_dir):
+            count += 1
+            yield from _file(path, self._data_dir)
+        yield End(tallies, count)
+
+
+def open_reader(data_dir: Path, url: str) -> Engine:
+    """Return an engine whose connections read one moment each. Raises ``ConfigError`` when there is no database."""
+    address = database_url(url, data_dir)
+    if is_sqlite(address) and not Path(address.database or "").is_file():
+        raise ConfigError("startup.no_database", path=address.database, code="no_database")
+    return open_engine(address, poolclass=NullPool, busy_seconds=_READER_SECONDS, begin="BEGIN", read_only=True)
+
+
+def _begin_reading(connection: Connection) -> None:
+    """Make the transaction of a reader good for a long read. Raises ``ConfigError`` for another version's database."""
+    if connection.dialect.name == "postgresql":  # the limit for requests
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+    check_is_newest(connection)
+
+
+def heads(connection: Connection) -> dict[str, int]:
+    """Return the largest number that each table with numbered rows has ever given."""
+    found = {}
+    for table in metadata.sorted_tables:
+        column = table.autoincrement_column
+        if column is None:
+            continue
+        largest = connection.exec_driver_sql(f'SELECT max("{column.name}") FROM "{table.name}"').scalar()  # noqa: S608
+        found[str(table.name)] = max(int(largest or 0), _given(connection, table.name, column.name))
+    return found
+
+
+def _given(connection: Connection, table: str, column: str) -> int:
+    if connection.dialect.name == "postgresql":
+        name = connection.scalar(
+            text("SELECT pg_get_serial_sequence(:table, :column)"), {"table": table, "column": column}
+        )
+        return int(connection.exec_driver_sql(f"SELECT last_value FROM {name}").scalar() or 0) if name else 0  # noqa: S608
+    if not inspect(connection).has_table("sqlite_sequence"):
+        return 0
+    found = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table}).scalar()
+    return int(found or 0)
+
+
+def counted(connection: Connection, columns: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, str]]:
+    """Return the rows and digests of tables as they are now, by those columns."""
+    found = {}
+    for name, named in columns.items():
+        tally = Tally()
+        for rows in _read(connection, name, named):
+            tally.add(rows)
+        found[name] = tally.told
+    return found
+
+
+def _read(connection: Connection, table: str, columns: Sequence[str], order: str = "") -> Iterator[list[list[object]]]:
+    """Yield the rows of a table in pages, as the driver gives them."""
+    names = ", ".join(f'"{column}"' for column in columns)
+    query = f'SELECT {names} FROM "{table}"{order}'  # noqa: S608  names of our own tables
+    options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE}
+    page, size = list[list[object]](), 0
+    for row in connection.exec_driver_sql(query, execution_options=options):
+        if table == store_meta.name and _is_of_a_process(row[0]):
+            continue
+        page.append(plain_row(row))
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(page) == _ROWS_AT_ONCE or size > _BYTES_AT_ONCE:
+            yield page
+            page, size = [], 0
+    if page:
+        yield page
+
+
+def _order(table: Table) -> str:
+    """Return the order in which rows come before those of the same table that refer to them."""
+    own = [key.parent.name for key in table.foreign_keys if key.column.table is table]
+    return f' ORDER BY "{own[0]}" IS NOT NULL' if own else ""
+
+
+def _is_of_a_process(key: str) -> bool:
+    """Return whether a row of ``store_meta`` is of a running server and not of the data."""
+    return key == LEASE or key.startswith(WRITER_ROWS)
+
+
+def _pictures(data_dir: Path) -> list[Path]:
+    directory = data_dir / PICTURE_DIRECTORY
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _file(path: Path, data_dir: Path) -> Iterator[Record]:
+    yield FileBegins(path.relative_to(data_dir).as_posix())
+    try:
+        with path.open("rb") as file:
+            while data := file.read(_BYTES_AT_ONCE):
+                yield FileBytes(data)
+    except FileNotFoundError:  # swept just now: no account used it
+        return
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection whose transaction sees one moment. Raises ``StoreError`` and ``ConfigError``."""
+    with as_store_error(), engine.connect() as connection, connection.begin():
+        _begin_reading(connection)
+        yield connection

@@ -1,0 +1,110 @@
+"""``shoal backup`` and ``shoal restore`` as programs: what they print and refuse, and a death at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from quick_start import blank_database
+from shoal.storage.database import Database
+from shoal.storage.db_manager import open_vault
+
+SHOAL = (sys.executable, "-m", "shoal")
+PASSPHRASE = "correct horse battery staple"
+
+
+def environment(data: Path) -> Mapping[str, str]:
+    return {**os.environ, "SHOAL_DATA_DIR": str(data), "LC_ALL": "C.UTF-8"}
+
+
+def shoal(data: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command with something on its standard input."""
+    return subprocess.run(
+        [*SHOAL, *arguments],
+        input=typed,
+        env=environment(data),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def killed(data: Path, arguments: Sequence[str], seen: Callable[[], bool]) -> None:
+    """Run a command and kill it as soon as something is seen, or let it end."""
+    silent = subprocess.DEVNULL
+    child = subprocess.Popen([*SHOAL, *arguments], env=environment(data), stdout=silent, stderr=silent)
+    until = time.monotonic() + 60
+    while child.poll() is None and not seen() and time.monotonic() < until:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> Path:
+    directory = tmp_path / "data"
+    await blank_database(directory)
+    await noted(directory, "before")
+    return directory
+
+
+async def noted(data: Path, value: str) -> None:
+    async with Database(data) as database:
+        await open_vault(database, data / "secret.key")
+        await database.replace_fact("note", value)
+
+
+async def note_in(data: Path) -> str | None:
+    async with Database(data) as database:
+        await open_vault(database, data / "secret.key")
+        assert await database.read(lambda connection: connection.scalar(text("PRAGMA integrity_check"))) == "ok"
+        return await database.fact("note")
+
+
+async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text(f"{PASSPHRASE}\n")
+    made = shoal(data, "backup", "make", str(tmp_path / "one.backup"), "--passphrase-file", str(secret), "--json")
+    assert made.returncode == 0, made.stderr
+    facts = json.loads(made.stdout)
+    assert (facts["verified"], facts["opens_with"], facts["database"]) == (True, "passphrase", "sqlite")
+    await noted(data, "after")
+
+    without = shoal(data, "restore", str(tmp_path / "one.backup"), "-y")
+    assert (without.returncode, "--passphrase-file" in without.stderr) == (2, True)
+    wrong = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="another one\n")
+    assert (wrong.returncode, "not the passphrase" in wrong.stderr) == (2, True)
+    assert await note_in(data) == "after", "a refused restore changes nothing"
+
+    done = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed=f"{PASSPHRASE}\n")
+    assert done.returncode == 0, done.stderr
+    assert await note_in(data) == "before"
+    assert "shoal restore --back shoal.db.before-restore-" in done.stdout
+    assert not (data / ".restore").exists()
+
+
+@pytest.mark.parametrize("when", ["while it builds", "at the change"])
+async def test_a_restore_that_is_killed_leaves_the_old_data_or_the_new(data: Path, tmp_path: Path, when: str) -> None:
+    """It is killed once its directory is there, or once the database has a second name; else it has ended."""
+    secret = tmp_path / "passphrase"
+    secret.write_text(PASSPHRASE)
+    assert shoal(data, "backup", "make", str(tmp_path / "b"), "--passphrase-file", str(secret)).returncode == 0
+    await noted(data, "after")
+    seen = (data / ".restore").exists if when == "while it builds" else lambda: any(data.glob("*.before-restore-*"))
+    arguments = ("restore", str(tmp_path / "b"), "-y", "--passphrase-file", str(secret))
+    await asyncio.to_thread(killed, data, arguments, seen)
+    assert await note_in(data) in {"before", "after"}
+    again = shoal(data, *arguments)
+    assert again.returncode == 0, again.stderr
+    assert await note_in(data) == "before"
+    assert not (data / ".restore").exists()
