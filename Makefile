@@ -113,6 +113,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_delivery --orders $(ORDERS) --kills $(DELIVERY_KILLS) \
 		--failures $(STORE_FAILURES) --parts 50 --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_rehearsals --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_backups --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_notices --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_notices --postgres --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_webhooks --run $(RUN)

@@ -53,7 +53,8 @@ UNITS = """
     LEFT JOIN bindings b ON b.unit_id = u.id AND b.state <> 'released'
 """
 BY_OWNER = {"message_uncertain", "message_refused", "delivery_partly", "confirm_uncertain", "confirm_refused",
-            "not_served_in_time", "paid_without_card", "quantity_unknown", "out_of_stock", "unknown_spec"}  # fmt: skip
+            "not_served_in_time", "before_restore", "paid_without_card", "quantity_unknown", "out_of_stock",
+            "unknown_spec"}  # fmt: skip
 
 
 @dataclass(kw_only=True)
