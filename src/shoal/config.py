@@ -49,6 +49,20 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = Field(None, min_length=8)
     """Password of the first administrator, at least 8 characters. If unset, one is generated and printed once. Only
     read on an empty database."""
+    backup_dir: Path | None = None
+    """Directory for a backup every day, on another disk if possible; needs `backup_key` too. Older ones are deleted as
+    `backup_keep_days`, `…_weeks` and `…_months` say. Set it so that no day is lost with the disk."""
+    backup_key: str = Field("", max_length=200)
+    """Public key that the daily backups are sealed to; `shoal backup keygen` makes one. Only its private half, which
+    the server does not have, opens them. Set it together with `backup_dir`."""
+    backup_hour: int = Field(4, ge=0, le=23)
+    """Hour of the day, by the machine's clock, at which the daily backup is made. Change it when that hour is busy."""
+    backup_keep_days: int = Field(7, ge=1, le=3650)
+    """Number of days of which the newest backup is kept. Lower it when the disk is small."""
+    backup_keep_weeks: int = Field(4, ge=0, le=520)
+    """Number of weeks of which the newest backup is kept. Lower it when the disk is small."""
+    backup_keep_months: int = Field(6, ge=0, le=120)
+    """Number of months of which the newest backup is kept. Raise it when you may have to look back further."""
     site_mtop_url: str = "https://h5api.m.goofish.com"
     """URL of Xianyu's HTTP API. Change it only to use the sandbox."""
     site_ws_url: str = "wss://wss-goofish.dingtalk.com/"

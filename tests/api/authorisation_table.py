@@ -125,7 +125,12 @@ POST /invitations
 DELETE /invitations/{invitation_id}
 GET /system/keys
 POST /system/keys/rotate
+GET /system/backups
 POST /system/backups
+POST /system/backups/make
+GET /admin/backup/list
+GET /admin/backup/download
+POST /admin/backup/upload
 POST /system/keys/forget
 POST /system/reload-cache
 GET /admin/users
@@ -189,6 +194,7 @@ POST /password-login
 GET /password-login/check/{session_id}
 POST /qr-login/refresh-cookies
 GET /debug/keywords-table-info
+GET /backup/export
 
 ## reads goods of one's own             u      y   y   y   y   y   y   y   y   y   y   y   y   t   y
 GET /goods

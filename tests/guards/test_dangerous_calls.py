@@ -24,7 +24,10 @@ YAML_IN_USE = {
 }  # fmt: skip
 """YAML is read as events, of which values are made here: its loaders make objects, and follow aliases without limit."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
-STARTS_A_PROCESS = {"cli/demo/child_process.py", "notices/apprise_process.py", "rules/xlsx_processes.py"}
+STARTS_A_PROCESS = {
+    "cli/demo/child_process.py", "maintenance/backup/schedule.py", "notices/apprise_process.py",
+    "rules/xlsx_processes.py",
+}  # fmt: skip
 """Each of them starts only this interpreter, on one of our modules."""
 GUESSABLE = {
     "accounts/account_task.py", "accounts/backoff.py", "accounts/cookie_manager.py", "accounts/task_manager.py",
@@ -36,6 +39,7 @@ NAMES_OF_OURS = {
     "storage/columns.py", "storage/engines.py", "storage/migrations/versions/0008_first_hours.py",
     "storage/migrations/versions/0017_notices.py", "storage/schema.py",
     "storage/server_lease.py", "storage/database_stats.py", "storage/rule_table.py",
+    "maintenance/backup/loading.py", "maintenance/backup/restoring.py", "maintenance/backup/snapshot.py",
 }  # fmt: skip
 """Modules that put SQL text together, from names in the same file: pragmas, BEGIN, conditions of indexes, columns."""
 SITE_SIGNATURE = "xianyu/sign.py"
@@ -152,7 +156,7 @@ def test_hashes_are_sha_256_but_for_the_sites_own_signature() -> None:
 
 
 def test_one_cipher_seals() -> None:
-    """Only AES-GCM of one library encrypts; the other primitives are for certificates.
+    """Only AES-GCM of one library encrypts what is stored, and ChaCha20-Poly1305 the files of backups.
 
     One more place opens what another system sealed, when its data moves in. It seals nothing.
     """
@@ -163,7 +167,11 @@ def test_one_cipher_seals() -> None:
             ciphers[name] = found
     aead = "cryptography.hazmat.primitives.ciphers.aead"
     known = {aead, f"{aead}.AESGCM"}
-    assert ciphers == {"storage/vault.py": known, "maintenance/moving/ydisks_secrets.py": known}
+    backups = {aead, f"{aead}.ChaCha20Poly1305"}
+    assert ciphers == {
+        "storage/vault.py": known, "maintenance/moving/ydisks_secrets.py": known,
+        "maintenance/backup/envelope.py": backups, "maintenance/backup/locks.py": backups,
+    }  # fmt: skip
     assert ".encrypt(" not in (PACKAGE / "maintenance/moving/ydisks_secrets.py").read_text(encoding="utf-8")
 
 

@@ -26,6 +26,7 @@ from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
 from shoal.goods.goods_components import GoodsComponents
+from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.maintenance.moving.moving import Moving
 from shoal.maintenance.moving.uploads import Uploads
@@ -95,6 +96,7 @@ class Server:
     moving: Moving
     moving_plans: KeptPlans
     moving_uploads: Uploads
+    backups: BackupSchedule
     outbound: Outbound
     started_at_ms: int
 

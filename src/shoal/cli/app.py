@@ -19,8 +19,8 @@ from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
-from shoal.cli.buyers import buyers
 from shoal.cli.backup import backup, restore
+from shoal.cli.buyers import buyers
 from shoal.cli.channels import channels
 from shoal.cli.chats import chats
 from shoal.cli.deliveries import deliveries

@@ -1,4 +1,4 @@
-"""Opens what looks after the database: probe, statistics, idempotency keys, hits, retention, words, key rotation."""
+"""Opens what looks after the database: probe, statistics, idempotency keys, hits, retention, words, keys, backups."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
+from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.incident_history import IncidentHistory
@@ -33,13 +34,14 @@ class Housekeeping:
     idempotency_keys: IdempotencyKeys
     rule_hits: RuleHits
     key_rotation: KeyRotation
+    backups: BackupSchedule
 
 
 @asynccontextmanager
 async def open_housekeeping(
     storage: Storage, connections: Connections, accounts: Accounts, settings: Settings
 ) -> AsyncIterator[Housekeeping]:
-    """Start the daily retention and the key rotation. Raises ``StoreError``."""
+    """Start the daily retention, the key rotation and the backups. Raises ``StoreError`` and ``ConfigError``."""
     database = storage.database
     async with Closing() as closing:
         probe = DatabaseProbe(database)
@@ -81,10 +83,14 @@ async def open_housekeeping(
         )
         closing.later("key rotation", key_rotation.close)
         key_rotation.start()
+        backups = BackupSchedule(database, settings)
+        closing.later("backups", backups.close)
+        backups.start()
         yield Housekeeping(
             database_probe=probe,
             database_stats=stats,
             idempotency_keys=idempotency_keys,
             rule_hits=rule_hits,
             key_rotation=key_rotation,
+            backups=backups,
         )

@@ -64,6 +64,7 @@ from shoal.api.routes import (
     metrics,
     notification_channels,
     old_administration,
+    old_backups,
     old_settings,
     old_tables,
     ops,
@@ -130,9 +131,9 @@ _ROUTES = [
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
         reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        notification_channels, known_items, ai_reply_settings, old_administration, old_settings, old_tables,
-        risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check, qr_logins,
-        imports, live, console, help_pages,
+        notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
+        old_tables, risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check,
+        qr_logins, imports, live, console, help_pages,
     )
 ]  # fmt: skip
 """In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
@@ -333,6 +334,7 @@ async def _open(
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
         moving_plans=KeptPlans(),
         moving_uploads=await open_uploads(settings),
+        backups=housekeeping.backups,
         outbound=shared.outbound,
         started_at_ms=now_ms(),
     )

@@ -37,6 +37,7 @@ GONE: Final[dict[str, tuple[params.Depends, tuple[str, ...]]]] = {
     "gone/clear_logs": (_SIGNED_IN, ("POST /logs/clear",)),
     "gone/log_files": (_ADMINISTRATOR, ("GET /admin/logs/export",)),
     "gone/risk_control_logs": (_ADMINISTRATOR, ("DELETE /risk-control-logs/{log_id}",)),
+    "gone/backups": (_ADMINISTRATOR, ("GET /admin/backup/download", "POST /admin/backup/upload")),
     "gone/tables": (
         _ADMINISTRATOR, ("DELETE /admin/data/{table_name}", "DELETE /admin/data/{table_name}/{record_id}"),
     ),

@@ -40,6 +40,8 @@ from shoal.storage.vault import parse_keys, read_key_file
 KEY_FILE: Final = "secret.key"
 ENDING: Final = ".shoalbackup"
 PARTIAL: Final = ".partial"
+SCRATCH: Final = ".shoal-"
+"""The beginning of the name of a scratch directory."""
 _BUSY_SECONDS: Final = 10.0
 
 
@@ -151,7 +153,7 @@ def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None) -> 
 
     Raises ``ConfigError`` when it is not whole, or of a newer version.
     """
-    with opened(path) as (file, header, bound_to), tempfile.TemporaryDirectory(dir=scratch, prefix=".shoal-") as place:
+    with opened(path) as (file, header, bound_to), tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH) as place:
         records = read_records(opened_chunks(file, file_key, bound_to))
         return load_file(Path(place), lambda connection: load(records, connection, header.schema, Path(place)))
 

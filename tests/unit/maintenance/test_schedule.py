@@ -1,0 +1,96 @@
+"""Daily backups: when one is due, which are kept, what a failure tells; made by the real process."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from shoal.config import Settings
+from shoal.errors import ConfigError
+from shoal.maintenance.backup.keeping import Keep, superfluous
+from shoal.maintenance.backup.locks import PRIVATE, new_key_pair, read_key
+from shoal.maintenance.backup.making import Secret, check_whole, opened
+from shoal.maintenance.backup.schedule import BackupSchedule, Last
+from shoal.storage.database import Database
+from shoal.storage.db_manager import open_vault
+from shoal.storage.notice_tables import incidents
+from store_steps import Clock
+
+PRIVATE_KEY, PUBLIC_KEY = new_key_pair()
+DAY = timedelta(days=1)
+
+
+def settings(tmp_path: Path, **named: object) -> Settings:
+    chosen = {"data_dir": tmp_path / "data", "backup_dir": tmp_path / "backups", "backup_key": PUBLIC_KEY, **named}
+    return Settings(**chosen)  # type: ignore[arg-type]  # each of its own type
+
+
+def ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def test_the_newest_of_each_day_week_and_month_is_kept_and_nothing_else() -> None:
+    noon = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    times = [ms(noon - number * DAY / 2) for number in range(2 * 400)]
+    kept = set(times) - superfluous(times, Keep(days=7, weeks=4, months=6))
+    days = {datetime.fromtimestamp(at_ms / 1000, UTC) for at_ms in kept}
+    assert {noon - number * DAY for number in range(7)} <= days
+    assert len({day.strftime("%G-%V") for day in days}) >= 4
+    assert len({day.strftime("%Y-%m") for day in days}) == 6
+    assert len(days) <= 7 + 4 + 6
+    assert superfluous([times[-1]], Keep(days=1, weeks=0, months=0)) == set(), "the only one is kept, however old"
+    assert superfluous([], Keep(days=1, weeks=0, months=0)) == set()
+
+
+async def test_one_is_due_at_its_hour_after_the_last_and_soon_after_a_failure(tmp_path: Path) -> None:
+    schedule = BackupSchedule(Database(tmp_path), settings(tmp_path, backup_hour=4))
+    made = datetime(2026, 11, 27, 20, 30).astimezone()
+    due = datetime.fromtimestamp(schedule.due_at_ms(Last(at_ms=ms(made))) / 1000).astimezone()
+    assert (due.day, due.hour, due.minute) == (28, 4, 0)
+    early = datetime(2026, 11, 27, 3, 59).astimezone()
+    assert datetime.fromtimestamp(schedule.due_at_ms(Last(at_ms=ms(early))) / 1000).astimezone().day == 27
+    assert schedule.due_at_ms(Last()) == 0, "the first at once"
+    assert schedule.due_at_ms(Last(at_ms=ms(made), failed_at_ms=ms(made))) == ms(made) + 3_600_000
+
+
+async def test_a_backup_is_made_beside_the_server_and_a_failure_is_told_until_one_goes_well(tmp_path: Path) -> None:
+    async with Database(tmp_path / "data") as database:
+        await open_vault(database, tmp_path / "data" / "secret.key")
+        clock = Clock()
+        (tmp_path / "backups").write_text("in the way")
+        schedule = BackupSchedule(database, settings(tmp_path), now_ms=clock, look_seconds=0.01)
+        failed = await schedule.make_now()
+        assert (failed.code, failed.failed_at_ms, failed.at_ms) == ("backup_not_written", clock.now, 0)
+        opened_incidents = select(incidents.c.closed_at_ms).where(incidents.c.kind == "backup_failed")
+        assert await database.read(lambda connection: connection.scalars(opened_incidents).all()) == [None]
+
+        (tmp_path / "backups").unlink()
+        left = tmp_path / "data" / ".shoal-left"
+        left.mkdir()
+        clock.now += 3_600_001
+        schedule.start()
+        try:
+            async with asyncio.timeout(60):
+                while not (last := await schedule.last()).at_ms:
+                    await asyncio.sleep(0.05)
+        finally:
+            await schedule.close()
+        path = Path(last.path)
+        with opened(path) as (_, header, _bound):
+            key = Secret(private_key=read_key(PRIVATE_KEY, PRIVATE)).file_key(header)
+        assert check_whole(path, key).rows == last.rows
+        assert [one.name for one in (tmp_path / "backups").iterdir()] == [path.name]
+        assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
+        assert not left.exists()
+        assert last.failed_at_ms == 0
+        assert None not in await database.read(lambda connection: connection.scalars(opened_incidents).all())
+
+
+@pytest.mark.parametrize("named", [{"backup_key": ""}, {"backup_key": PRIVATE_KEY}, {"backup_dir": None}])
+def test_half_of_the_settings_stops_the_start(tmp_path: Path, named: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        BackupSchedule(Database(tmp_path), settings(tmp_path, **named))
