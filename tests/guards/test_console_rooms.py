@@ -9,7 +9,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parents[2] / "web" / "src"
 ROWS = (
     {"app"},
-    {"overview", "chats", "orders", "history", "users", "settings", "login"},
+    {"overview", "chats", "orders", "history", "users", "settings", "login", "moving"},
     {"rules", "deliveries", "stock", "notices"},
     {"accounts"},
     {"common"},

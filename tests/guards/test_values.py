@@ -19,6 +19,8 @@ CHANGING = {
     "connection/heard.py:HeardByAccount",
     "connection/qr_logins.py:_Running",
     "goods/imports.py:Imported",
+    "maintenance/backup/loading.py:Loaded",
+    "maintenance/backup/records.py:Tally",
     "maintenance/shop_file/yaml_values.py:_Open",
     "messages/conversations.py:_Burst",
     "network/guarded_proxy.py:Pass",

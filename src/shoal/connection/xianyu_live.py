@@ -236,6 +236,7 @@ class XianyuLive:
     ) -> None:
         pictures, work, linked = self._site_pictures(authorization), TaskDrain(), self._deps.live_connections.connected
         limit, grace_seconds = self._settings.send_timeout_seconds, FAREWELL_SECONDS
+        restored = self._deps.restored_at_ms
         sender = Sender(self._account, socket, self._deps.message_log, pictures, self._link.current, seconds=limit)
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
         try:
@@ -243,18 +244,13 @@ class XianyuLive:
                 conversations = Conversations(
                     self._link, sender, self._deps.message_log, tasks, work, self._settings,
                     account_id=self._account.id, rng=self._deps.rng, clock_set_ms=clock_set_ms,
-                    restored_at_ms=self._deps.restored_at_ms,
+                    restored_at_ms=restored,
                 )  # fmt: skip
                 orders = self._orders(authorization.mtop, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(
                     self._account,
                     self._deps.message_log,
-                    OrderUpdates(
-                        self._account,
-                        self._deps.order_store,
-                        site_clock=site_clock,
-                        restored_at_ms=self._deps.restored_at_ms,
-                    ),
+                    OrderUpdates(self._account, self._deps.order_store, site_clock=site_clock, restored_at_ms=restored),
                     conversations,
                     orders,
                     work,

@@ -280,9 +280,11 @@ def _open_qr_logins(manager: CookieManager, shared: ConnectionDeps, settings: Se
     return qr_logins
 
 
-async def _open(
-    settings: Settings, connect: Connect | None, closing: Closing
-) -> tuple[Server, FirstEntry | None, asyncio.Task[None]]:
+_Opened = tuple[Server, FirstEntry | None, asyncio.Task[None]]
+"""The components, how the first administrator enters, and the task that starts the accounts."""
+
+
+async def _open(settings: Settings, connect: Connect | None, closing: Closing) -> _Opened:
     """Open every component, room by room. Open components are closed in reverse order, also when a later one fails."""
     enter = closing.enter_async_context
     storage = await enter(open_storage(settings))
@@ -339,5 +341,5 @@ async def _open(
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
-    first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not consume it
-    return server, first, accounts.started
+    # The first entry is read last: a start that fails must not consume it.
+    return server, await first_entry(users, settings, storage.audit_log), accounts.started

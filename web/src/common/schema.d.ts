@@ -2242,7 +2242,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Look at the daily backups
+         * @description Return when the last daily backup was made, what failed since, and when the next one is due.
+         */
+        get: operations["get_backups"];
         put?: never;
         /**
          * Note how a backup went
@@ -2251,6 +2255,28 @@ export interface paths {
          *     One that failed is an incident, of which administrators are told, until one goes well.
          */
         post: operations["add_backup_outcome"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/backups/make": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a backup now
+         * @description Make a backup as every day, now. It is answered once it is made, or failed: `failed_at` and `why` say so.
+         *
+         *     Answers 409 (`backups_off`) without the settings, and (`backup_running`) while one is being made.
+         */
+        post: operations["make_backup"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3443,6 +3469,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/backup/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export one's own settings (old path)
+         * @description Return one's own accounts, rules and replies as a file of the older system's form, without cookies.
+         *
+         *     It moves rules, and is no backup of the server: `shoal backup make` is.
+         */
+        get: operations["export_backup"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/backup/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the daily backups (old path)
+         * @description List the daily backups. They are sealed; `shoal restore` restores one on the server's machine.
+         */
+        get: operations["list_backups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/system-settings": {
         parameters: {
             query?: never;
@@ -4022,6 +4090,160 @@ export interface paths {
          * @description Say that there was nothing to wait for. Nothing is changed.
          */
         post: operations["reset_qr_cooldown"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a plan of an import
+         * @description Return what a file would bring.
+         */
+        get: operations["get_import_plan"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget a plan of an import
+         * @description Forget a plan at once.
+         */
+        delete: operations["forget_import_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/plans/{plan_id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rows of a plan
+         * @description List the rows that do not simply come, each with its reason, as they stand in the file.
+         */
+        get: operations["list_plan_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports
+         * @description List the caller's imports, the newest first.
+         */
+        get: operations["list_imports"];
+        put?: never;
+        /**
+         * Begin an import
+         * @description Carry out a plan. Everything comes switched off, and nothing that is here already comes twice.
+         *
+         *     `GET /imports/{run_id}` shows how far it is.
+         */
+        post: operations["begin_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an import
+         * @description Return an import: how far it is, and what it brought.
+         */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{run_id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rows of an import
+         * @description List the rows of the report that did not simply come, each with its reason.
+         */
+        get: operations["list_import_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{run_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Turn on what was on
+         * @description Turn on the shops and channels that were on in the other system. It must be stopped: buyers would hear both.
+         */
+        post: operations["start_imported"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a file of another system
+         * @description Read the body, a file of another system, and return what it would bring.
+         *
+         *     Nothing is stored; the file is removed at once, the plan is forgotten after an hour.
+         *
+         *     Administrators bring all users there, or `only_user`; others what is of one user, theirs by name or `only_user`.
+         */
+        post: operations["plan_import"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4632,6 +4854,48 @@ export interface components {
             ok: boolean;
         };
         /**
+         * BackupsShape
+         * @description The daily backups: the last one that went well, the failure since, if there was one, and when the next is due.
+         *
+         *     Without the settings `backup_dir` and `backup_key` they are off.
+         * @example {
+         *       "bytes": 1234567,
+         *       "code": "",
+         *       "directory": "/backup",
+         *       "file": "shoal-1a2b3c4d-20260102-040003.shoalbackup",
+         *       "last_at": "2026-01-02T04:00:03.000Z",
+         *       "next_at": "2026-01-03T04:00:00.000Z",
+         *       "on": true,
+         *       "rows": 45678,
+         *       "running": false,
+         *       "why": ""
+         *     }
+         */
+        BackupsShape: {
+            /** On */
+            on: boolean;
+            /** Running */
+            running: boolean;
+            /** Directory */
+            directory: string;
+            /** Last At */
+            last_at: string | null;
+            /** File */
+            file: string;
+            /** Bytes */
+            bytes: number;
+            /** Rows */
+            rows: number;
+            /** Failed At */
+            failed_at: string | null;
+            /** Code */
+            code: string;
+            /** Why */
+            why: string;
+            /** Next At */
+            next_at: string | null;
+        };
+        /**
          * BatchAnswer
          * @description One result for each account, in the order of the request.
          * @example {
@@ -4770,6 +5034,17 @@ export interface components {
             updates: {
                 [key: string]: boolean;
             };
+        };
+        /**
+         * BeginBody
+         * @description The plan to carry out.
+         * @example {
+         *       "plan_id": "kQ3yXw0N9m2bV7aP"
+         *     }
+         */
+        BeginBody: {
+            /** Plan Id */
+            plan_id: string;
         };
         /** Body_add_image_keyword */
         Body_add_image_keyword: {
@@ -6735,6 +7010,11 @@ export interface components {
             /** Changed At */
             changed_at: string;
         };
+        /** HTTPValidationError */
+        HTTPValidationError: {
+            /** Detail */
+            detail?: components["schemas"]["ValidationError"][];
+        };
         /**
          * HealthAnswer
          * @description The health of the server. ``timestamp`` is in seconds since 1970.
@@ -6970,6 +7250,195 @@ export interface components {
             why: string;
             /** Detail */
             detail: string;
+        };
+        /**
+         * ImportPlan
+         * @description What a file holds and what would become of it. `oddities`: how many rows do not simply come.
+         * @example {
+         *       "counts": [
+         *         {
+         *           "changed": 2,
+         *           "kind": "rules",
+         *           "known": 0,
+         *           "skipped": 1,
+         *           "taken": 120,
+         *           "waiting": 0
+         *         }
+         *       ],
+         *       "file_name": "xianyu_data.db",
+         *       "oddities": 3,
+         *       "plan_id": "kQ3yXw0N9m2bV7aP",
+         *       "source": "legacy",
+         *       "was_on": [
+         *         {
+         *           "id": "afu",
+         *           "kind": "accounts",
+         *           "name": "afu"
+         *         }
+         *       ]
+         *     }
+         */
+        ImportPlan: {
+            /** Plan Id */
+            plan_id: string;
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "legacy" | "autoagent" | "ydisks";
+            /** File Name */
+            file_name: string;
+            /** Counts */
+            counts: components["schemas"]["KindCounts"][];
+            /** Was On */
+            was_on: components["schemas"]["WasOnShape"][];
+            /** Oddities */
+            oddities: number;
+        };
+        /**
+         * ImportRow
+         * @description A row that does not simply come. `row` is what identifies it in its `table` there.
+         * @example {
+         *       "code": "reply_too_long",
+         *       "detail": "回复超过 4,000 字",
+         *       "fate": "skipped",
+         *       "row": "keyword=在吗",
+         *       "table": "keywords"
+         *     }
+         */
+        ImportRow: {
+            /** Table */
+            table: string;
+            /** Row */
+            row: string;
+            /** Code */
+            code: string;
+            /**
+             * Fate
+             * @enum {string}
+             */
+            fate: "taken" | "changed" | "skipped" | "waiting" | "known";
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * ImportRows
+         * @description A page of rows.
+         * @example {
+         *       "items": []
+         *     }
+         */
+        ImportRows: {
+            /** Items */
+            items: components["schemas"]["ImportRow"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * ImportRun
+         * @description An import. `stopped`: the server ended or something failed on the way; the same file again goes on.
+         * @example {
+         *       "can_turn_on": true,
+         *       "counts": [
+         *         {
+         *           "changed": 2,
+         *           "kind": "rules",
+         *           "known": 0,
+         *           "skipped": 1,
+         *           "taken": 120,
+         *           "waiting": 0
+         *         }
+         *       ],
+         *       "done": 1204,
+         *       "ended_at": "2026-01-02T03:04:09.000Z",
+         *       "file_name": "xianyu_data.db",
+         *       "id": 3,
+         *       "source": "legacy",
+         *       "started_at": "2026-01-02T03:04:05.000Z",
+         *       "state": "done",
+         *       "total": 1204,
+         *       "was_on": [
+         *         {
+         *           "id": "afu",
+         *           "kind": "accounts",
+         *           "name": "afu"
+         *         }
+         *       ]
+         *     }
+         */
+        ImportRun: {
+            /** Id */
+            id: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "stopped";
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "legacy" | "autoagent" | "ydisks";
+            /** File Name */
+            file_name: string;
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: components["schemas"]["KindCounts"][];
+            /** Was On */
+            was_on: components["schemas"]["WasOnShape"][];
+            /** Problem */
+            problem: string | null;
+            /** Can Turn On */
+            can_turn_on: boolean;
+            /** Turned On At */
+            turned_on_at: string | null;
+            /** Started At */
+            started_at: string;
+            /** Ended At */
+            ended_at: string | null;
+        };
+        /**
+         * ImportRunList
+         * @description Imports, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "can_turn_on": true,
+         *           "counts": [
+         *             {
+         *               "changed": 2,
+         *               "kind": "rules",
+         *               "known": 0,
+         *               "skipped": 1,
+         *               "taken": 120,
+         *               "waiting": 0
+         *             }
+         *           ],
+         *           "done": 1204,
+         *           "ended_at": "2026-01-02T03:04:09.000Z",
+         *           "file_name": "xianyu_data.db",
+         *           "id": 3,
+         *           "source": "legacy",
+         *           "started_at": "2026-01-02T03:04:05.000Z",
+         *           "state": "done",
+         *           "total": 1204,
+         *           "was_on": [
+         *             {
+         *               "id": "afu",
+         *               "kind": "accounts",
+         *               "name": "afu"
+         *             }
+         *           ]
+         *         }
+         *       ]
+         *     }
+         */
+        ImportRunList: {
+            /** Items */
+            items: components["schemas"]["ImportRun"][];
         };
         /**
          * IncidentKind
@@ -7846,6 +8315,33 @@ export interface components {
          * @enum {string}
          */
         Kind: "added" | "changed" | "removed" | "moved";
+        /**
+         * KindCounts
+         * @description How many rows of one kind meet which fate. `waiting`: kept, for a function that there is not yet. `known`: they
+         *     came before.
+         * @example {
+         *       "changed": 2,
+         *       "kind": "rules",
+         *       "known": 0,
+         *       "skipped": 1,
+         *       "taken": 120,
+         *       "waiting": 0
+         *     }
+         */
+        KindCounts: {
+            /** Kind */
+            kind: string;
+            /** Taken */
+            taken: number;
+            /** Changed */
+            changed: number;
+            /** Skipped */
+            skipped: number;
+            /** Waiting */
+            waiting: number;
+            /** Known */
+            known: number;
+        };
         /**
          * KnownItemAnswer
          * @description One item.
@@ -9105,6 +9601,78 @@ export interface components {
          */
         Obstacle: "delivery_off" | "unknown_item" | "unknown_title" | "no_rule" | "unknown_spec" | "ambiguous_rule" | "unknown_goods" | "goods_off" | "no_codes_in_text" | "codes_without_goods" | "needs_parcel" | "quantity_unknown" | "too_many_units" | "too_many_messages" | "message_too_long" | "out_of_stock";
         /**
+         * OldBackup
+         * @description One's own accounts with their rules and replies, as the older system's tables. No cookie is in it.
+         * @example {
+         *       "data": {
+         *         "cookie_status": {
+         *           "columns": [
+         *             "cookie_id",
+         *             "enabled",
+         *             "updated_at"
+         *           ],
+         *           "rows": [
+         *             [
+         *               "my-shop",
+         *               1,
+         *               ""
+         *             ]
+         *           ]
+         *         }
+         *       },
+         *       "timestamp": 1767323045,
+         *       "user_id": 2,
+         *       "version": "1.0"
+         *     }
+         */
+        OldBackup: {
+            /** Version */
+            version: string;
+            /** Timestamp */
+            timestamp: number;
+            /** User Id */
+            user_id: number;
+            /** Data */
+            data: {
+                [key: string]: components["schemas"]["OldTable"];
+            };
+        };
+        /**
+         * OldBackupFile
+         * @description A daily backup.
+         */
+        OldBackupFile: {
+            /** Filename */
+            filename: string;
+            /** Size */
+            size: number;
+            /** Size Mb */
+            size_mb: number;
+            /** Modified Time */
+            modified_time: string;
+        };
+        /**
+         * OldBackupList
+         * @description The daily backups of the directory `backup_dir`, the newest first.
+         * @example {
+         *       "backups": [
+         *         {
+         *           "filename": "shoal-1a2b3c4d-20260102-040003.shoalbackup",
+         *           "modified_time": "2026-01-02 04:00:03",
+         *           "size": 1234567,
+         *           "size_mb": 1.18
+         *         }
+         *       ],
+         *       "total": 1
+         *     }
+         */
+        OldBackupList: {
+            /** Backups */
+            backups: components["schemas"]["OldBackupFile"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * OldCooldown
          * @description How long an account waits after a QR login in the older system. It never waits here.
          * @example {
@@ -9324,6 +9892,16 @@ export interface components {
             cookies: components["schemas"]["EnabledCounts"];
             cards: components["schemas"]["EnabledCounts"];
             system: components["schemas"]["VersionAndUptime"];
+        };
+        /**
+         * OldTable
+         * @description A table of the older system.
+         */
+        OldTable: {
+            /** Columns */
+            columns: string[];
+            /** Rows */
+            rows: unknown[][];
         };
         /**
          * OldUser
@@ -9851,6 +10429,20 @@ export interface components {
             message: string;
             /** Image Url */
             image_url: string;
+        };
+        /**
+         * PlanForgotten
+         * @description The plan was forgotten.
+         * @example {
+         *       "msg": "forgotten"
+         *     }
+         */
+        PlanForgotten: {
+            /**
+             * Msg
+             * @default forgotten
+             */
+            msg: string;
         };
         /**
          * ProblemBody
@@ -11838,6 +12430,63 @@ export interface components {
             given_by: string;
         };
         /**
+         * StartBody
+         * @description That the other system is stopped: otherwise buyers would hear both.
+         * @example {
+         *       "old_system_stopped": true
+         *     }
+         */
+        StartBody: {
+            /**
+             * Old System Stopped
+             * @default false
+             */
+            old_system_stopped: boolean;
+        };
+        /**
+         * StartedAll
+         * @description What became of each.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": "afu",
+         *           "kind": "accounts",
+         *           "name": "afu",
+         *           "outcome": "on"
+         *         }
+         *       ]
+         *     }
+         */
+        StartedAll: {
+            /** Items */
+            items: components["schemas"]["StartedOne"][];
+        };
+        /**
+         * StartedOne
+         * @description What became of one thing that was on. `problem`: why it is not on now.
+         * @example {
+         *       "id": "afu",
+         *       "kind": "accounts",
+         *       "name": "afu",
+         *       "outcome": "on"
+         *     }
+         */
+        StartedOne: {
+            /** Kind */
+            kind: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "on" | "was_on" | "gone" | "failed";
+            /** Problem */
+            problem: string | null;
+        };
+        /**
          * StatusAnswer
          * @description The account was enabled or disabled.
          * @example {
@@ -12920,6 +13569,19 @@ export interface components {
             /** Next */
             next?: string | null;
         };
+        /** ValidationError */
+        ValidationError: {
+            /** Location */
+            loc: (string | number)[];
+            /** Message */
+            msg: string;
+            /** Error Type */
+            type: string;
+            /** Input */
+            input?: unknown;
+            /** Context */
+            ctx?: Record<string, never>;
+        };
         /**
          * VerifyAnswer
          * @description The signed-in user.
@@ -13029,6 +13691,23 @@ export interface components {
             word: string;
             /** Detail */
             detail: string;
+        };
+        /**
+         * WasOnShape
+         * @description Something that was on in the other system and comes switched off.
+         * @example {
+         *       "id": "afu",
+         *       "kind": "accounts",
+         *       "name": "afu"
+         *     }
+         */
+        WasOnShape: {
+            /** Kind */
+            kind: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
         };
         /**
          * WebhookBody
@@ -24577,6 +25256,62 @@ export interface operations {
             };
         };
     };
+    get_backups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupsShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     add_backup_outcome: {
         parameters: {
             query?: never;
@@ -24642,6 +25377,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    make_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupsShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */
@@ -30758,6 +31567,118 @@ export interface operations {
             };
         };
     };
+    export_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldBackup"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_backups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldBackupList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_system_settings: {
         parameters: {
             query?: never;
@@ -33249,6 +34170,751 @@ export interface operations {
             };
             /** @description Not allowed, or the caller has no access to the account */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_import_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The plan's id. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPlan"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    forget_import_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The plan's id. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanForgotten"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_plan_rows: {
+        parameters: {
+            query?: {
+                /** @description Only rows that meet this fate. */
+                fate?: ("taken" | "changed" | "skipped" | "waiting" | "known") | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The plan's id. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRows"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_imports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRunList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    begin_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRun"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRun"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_import_rows: {
+        parameters: {
+            query?: {
+                /** @description Only rows that meet this fate. */
+                fate?: ("taken" | "changed" | "skipped" | "waiting" | "known") | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportRows"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    start_imported: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The import's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartedAll"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_import: {
+        parameters: {
+            query?: {
+                /** @description The file's name. */
+                name?: string;
+                /** @description Take only what is of this user there. */
+                only_user?: string;
+            };
+            header?: {
+                /** @description What opens the secrets of Ydisks. */
+                "x-data-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPlan"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
