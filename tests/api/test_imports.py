@@ -15,7 +15,7 @@ from doors import Door, another_person, open_door
 from old_database import an_old_shop, write_sqlite
 from shoal.auth.users import Role
 from shoal.maintenance.moving import kept_plans
-from standins import cookie_of
+from standins import cookie_of, until
 
 ENV = f"COOKIES_STR={cookie_of(7)}\nMODEL_NAME=qwen-max\nTOGGLE_KEYWORDS=。\n"
 
@@ -160,6 +160,7 @@ async def test_a_user_sends_one_file_at_a_time_and_one_who_leaves_leaves_nothing
     sending = asyncio.create_task(empty.client.post("/imports/plans", content=slow()))
     await begun.wait()
     assert (await _planned(empty, ENV.encode(), 409))["code"] == "moving_sends_already"
+    await until(lambda: any(one.is_file() for one in _left(empty)))  # a thread writes it
     (path,) = (one for one in _left(empty) if one.is_file())
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     go_on.set()
