@@ -50,6 +50,10 @@ def _filled(path: str, account_id: str) -> str:
         "channel_id": "2",
         "notification_id": "2",
         "webhook_id": "2",
+        "buyer_id": "x",
+        "plan_id": "x",
+        "run_id": "2",
+        "table_name": "cookies",
     }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
 

@@ -220,7 +220,7 @@ async def test_a_copy_that_cannot_be_made_stops_the_upgrade(tmp_path: Path, monk
         pass
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
     monkeypatch.setattr(steps, "_head", lambda _config: "9999")
-    (tmp_path / f"{DATABASE_FILE}.before-{HEAD}-now").touch()
+    (tmp_path / f"{DATABASE_FILE}.before-{HEAD}-now{steps.PARTIAL}").mkdir()
     monkeypatch.setattr("shoal.storage.migrations.steps.time.strftime", lambda *_: "now")
     with pytest.raises(ConfigError) as caught:
         await Database(tmp_path).open()

@@ -291,6 +291,14 @@ async def misuse(server: ServerProcess, cookie: str) -> None:
     assert (await server.http.post("/cookies", content=broken)).status_code == 422
 
 
+async def plan_of_an_import(server: ServerProcess) -> str:
+    """Send another system's file with a cookie and a key; return the id of the plan."""
+    file = f"COOKIES_STR=unb=2200000000901; cookie2={MISPLACED}\nAPI_KEY={MISPLACED}\nMODEL_NAME=model\n"
+    answer = await server.http.post("/imports/plans", params={"name": ".env"}, content=file.encode())
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["plan_id"])
+
+
 async def read_everything(server: ServerProcess, item: str) -> None:
     """GET every route that the document names, as its owner and without a sign-in."""
     document = await server.ok("GET", "/openapi.json")
@@ -308,7 +316,10 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     channel = await server.ok("POST", "/channels", bot)
     webhook = await server.ok("POST", "/webhooks", {"url": "https://hooks.example.com/shoal"})
     await server.ok("PATCH", f"/webhooks/{webhook['id']}", {"secret": f"whsec_{WEBHOOK_SECRET}"})
+    run = await server.ok("POST", "/imports", {"plan_id": await plan_of_an_import(server)})
     values = {
+        "plan_id": await plan_of_an_import(server),
+        "run_id": str(run["id"]),
         "channel_id": str(channel["id"]),
         "webhook_id": str(webhook["id"]),
         "card_id": str(card["id"]),

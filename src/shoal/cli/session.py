@@ -85,7 +85,7 @@ async def _with_nearest(client: ApiClient, error: Refused) -> Refused:
         hint = words("cli.session.list_shops") if names else words("cli.accounts.none")
     else:
         hint = words("cli.session.did_you_mean", names=", ".join(found))
-    return Refused(error.status, error.code, f"{error} {hint}")
+    return Refused(error.status, error.code, f"{error}\n{hint}")
 
 
 async def _not_signed_in(address: str) -> ShoalError:

@@ -71,8 +71,8 @@ MUTATIONS = (
             ),
             Edit(
                 "connection/history_sync.py",
-                "for head in await self._moved(since_ms):\n            events",
-                "for head in ():\n            events",
+                "for number, head in enumerate(await self._moved(since_ms)):",
+                "for number, head in enumerate(list[ChatHead]()):",
             ),
         ),
     ),

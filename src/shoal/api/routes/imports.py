@@ -96,7 +96,7 @@ async def plan_import(
     return plan_shape(server.moving_plans.keep(me.id, name, plan))
 
 
-@routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404))
+@routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404, 422))
 async def get_import_plan(plan_id: PlanId, server: TheServer, me: Mover) -> ImportPlan:
     """Return what a file would bring."""
     return plan_shape(server.moving_plans.get(me.id, plan_id))
@@ -121,7 +121,7 @@ async def list_plan_rows(
     return ImportRows(items=[row_shape(odd, language) for _, odd in found[:limit]], next=following)
 
 
-@routes.delete("/imports/plans/{plan_id}", summary="Forget a plan of an import", responses=problems(401, 403, 404))
+@routes.delete("/imports/plans/{plan_id}", summary="Forget a plan of an import", responses=problems(401, 403, 404, 422))
 async def forget_import_plan(plan_id: PlanId, server: TheServer, me: Mover) -> PlanForgotten:
     """Forget a plan at once."""
     server.moving_plans.forget(me.id, plan_id)
@@ -142,7 +142,7 @@ async def begin_import(
     return run_shape(run, language)
 
 
-@routes.get("/imports", summary="List imports", responses=problems(401, 403, 503))
+@routes.get("/imports", summary="List imports", responses=problems(401, 403, 422, 503))
 async def list_imports(server: TheServer, me: Mover, language: TheLanguage) -> ImportRunList:
     """List the caller's imports, the newest first."""
     return ImportRunList(items=[run_shape(run, language) for run in await server.moving.runs(me)])

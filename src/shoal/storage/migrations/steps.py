@@ -76,13 +76,10 @@ def _check_is_known(config: Config, found: str) -> None:
 
 def _copy(database_file: Path, found: str) -> Path:
     """Copy a database that has no writers now. The copy gets its name only when it is complete and synced."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    target = database_file.with_name(f"{database_file.name}.before-{found}-{stamp}")
+    target = _free_name(database_file, f"before-{found}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
     partial = target.with_name(target.name + PARTIAL)
     try:
         _remove_partial_copies(database_file)
-        if target.exists():
-            raise FileExistsError(target)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with (
             contextlib.closing(sqlite3.connect(f"{database_file.absolute().as_uri()}?mode=ro", uri=True)) as source,
@@ -98,6 +95,15 @@ def _copy(database_file: Path, found: str) -> Path:
         raise ConfigError(
             "startup.no_copy", why=type(error).__name__, path=target, code="no_copy_before_upgrade"
         ) from None
+    return target
+
+
+def _free_name(database_file: Path, ending: str) -> Path:
+    """Return a name that no copy has: two may begin within a second."""
+    target, number = database_file.with_name(f"{database_file.name}.{ending}"), 1
+    while target.exists():
+        number += 1
+        target = database_file.with_name(f"{database_file.name}.{ending}-{number}")
     return target
 
 
