@@ -164,6 +164,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.orders --orders 60 --shops 1 20
 	$(BIN)/python -m benchmarks.notices
 	$(BIN)/python -m benchmarks.metrics
+	$(BIN)/python -m benchmarks.moving
 	$(BIN)/python scripts/newest_figures.py
 
 # Shoal's bills of materials, as CycloneDX files in dist/.
