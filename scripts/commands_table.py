@@ -53,6 +53,7 @@ NOT_FOR_A_SHELL: Mapping[str, str] = {
     "/cookies/{cid}/auto-confirm…": f"{_OLD}; `shoal accounts set --auto-confirm`",
     "/cookie/…": _OLD,
     "GET /backup/export": _OLD,
+    "POST /backup/import": f"{_OLD}; `shoal import legacy`",
     "GET /admin/backup/list": f"{_OLD}; `GET /system/backups`",
     "GET /system/backups": "for the console and for watches; `shoal backup make` works without a server",
     "POST /system/backups/make": "for the console; `shoal backup make`",

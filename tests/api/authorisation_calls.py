@@ -118,6 +118,7 @@ _FILES = {
     "/pictures": ("image", a_png()),
     "/upload-image": ("image", a_png()),
     "/rules-file": ("file", b'{"rules":[]}'),
+    "/backup/import": ("file", b"{}"),
     "/keywords-import/{cid}": ("file", b"x"),
     "/cookies/{cid}/deliveries/file": ("file", b"x"),
     "/keywords/{cid}/image": ("image", a_png()),

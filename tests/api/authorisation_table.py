@@ -153,6 +153,7 @@ DELETE /seller-numbers/{number}
 
 ## moves in what one owns               u      y   y   y   y   s   s   s   s   t   t   t   t   t   t
 POST /imports/plans
+POST /backup/import
 GET /imports/plans/{plan_id}
 GET /imports/plans/{plan_id}/rows
 DELETE /imports/plans/{plan_id}

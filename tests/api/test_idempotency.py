@@ -245,7 +245,7 @@ SAME_AGAIN = {"put_staff", "delete_staff", "reload_cache", "rotate_keys", "forge
 """What they led to holds, or is refused, when they are repeated."""
 
 OF_THE_OLDER_SYSTEM = {
-    *("ask_for_all_items", "ask_for_item_page", "gone"),
+    *("import_backup", "ask_for_all_items", "ask_for_item_page", "gone"),
     *("delete_old_user", "change_registration", "change_login_info", "reset_qr_cooldown"),
 }
 """They ask the site or refuse; the others lead to the same, or are refused, when they are repeated."""

@@ -21,7 +21,7 @@ TAKES_AN_OLD_SHOP = "/imports/plans"
 """The path of a body that its route writes into a file as it comes, and limits itself."""
 MAX_SHOP_FILE_BYTES = 16 * 1024 * 1024
 """The text of a file of shops, escaped as JSON: 50,000 rules."""
-_TAKES_SHOPS = "/apply"
+_TAKES_SHOPS = {"/apply", "/backup/import"}
 _TAKES_UNITS = re.compile(r"/goods/[^/]+/units")
 _TAKES_RULES = re.compile(r"/cookies/[^/]+/rules|/rules-file")
 _TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image|/pictures")
@@ -56,7 +56,7 @@ def _limit(path: str) -> int:
         return MAX_PICTURE_BODY_BYTES
     if _TAKES_UNITS.fullmatch(path):
         return MAX_UNITS_BODY_BYTES
-    if path == _TAKES_SHOPS:
+    if path in _TAKES_SHOPS:
         return MAX_SHOP_FILE_BYTES
     return MAX_RULES_BODY_BYTES if _TAKES_RULES.fullmatch(path) else MAX_BODY_BYTES
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Response
+from fastapi import File, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
-from shoal.api.http.caller import Administrator, TheServer, WhoReads
+from shoal.api.http.caller import Administrator, Origin, TheServer, WhoReads
 from shoal.api.http.large_responses import large_answer
 from shoal.api.http.openapi_errors import READING, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import file_headers
+from shoal.api.routes.imports import Mover
 from shoal.api.schemas.responses import example
+from shoal.api.schemas.rules import TheLanguage
+from shoal.language.catalogue import say
 from shoal.maintenance.backup.keeping import all_backups_in
+from shoal.maintenance.moving.run_store import RunState
 from shoal.rules.rule import RuleKind
 
 routes = Routes(tags=["system"])
 
+_BLOCK_BYTES: Final = 1 << 16
 _MANY: Final = 20
 """From so many accounts on the file is made on another thread."""
 
@@ -46,6 +51,14 @@ class OldBackup(BaseModel):
     timestamp: float
     user_id: int
     data: dict[str, OldTable]
+
+
+class OldBackupImported(BaseModel):
+    """An import of a backup is done. `import_id`: its report is `GET /imports/{run_id}`."""
+
+    model_config = example(message="已导入，店铺都还没有启用。请在“设置 → 搬家”里查看和启用。", import_id=3)
+    message: str
+    import_id: int
 
 
 class OldBackupFile(BaseModel):
@@ -88,6 +101,38 @@ async def export_backup(server: TheServer, who: WhoReads) -> Response:
         return OldBackup(version="1.0", timestamp=now, user_id=who.id, data=_tables(mine))
 
     return await large_answer(made, large=len(mine) >= _MANY, headers=headers)
+
+
+@routes.post(
+    "/backup/import",
+    summary="Import a backup of the older system (old path)",
+    responses=problems(400, 401, 403, 409, 413, 422, 503),
+)
+async def import_backup(
+    file: Annotated[UploadFile, File(description="The older system's JSON backup.")],
+    server: TheServer,
+    me: Mover,
+    origin: Origin,
+    language: TheLanguage,
+) -> OldBackupImported:
+    """Import a backup as `POST /imports` does: all that is new comes switched off, and nothing that is here is changed.
+
+    It is answered when the import has ended.
+    """
+    async with server.moving_uploads.taken(me.id, _blocks(file)) as path:
+        old, pictures = await server.moving_uploads.read(path)
+        plan = await server.moving.plan(old, me, pictures=pictures)
+    run = await server.moving.begin(plan, me, file_name=file.filename or "", origin=origin)
+    run = await server.moving.ended(me, run.id)
+    is_done = run.state is RunState.DONE
+    message = say("moving.old_backup.imported" if is_done else "moving.old_backup.cut_off", language)
+    return OldBackupImported(message=message, import_id=run.id)
+
+
+async def _blocks(file: UploadFile) -> AsyncIterator[bytes]:
+    """Yield the file's bytes."""
+    while block := await file.read(_BLOCK_BYTES):
+        yield block
 
 
 @routes.get("/admin/backup/list", summary="List the daily backups (old path)", responses=problems(401, 403, 503))

@@ -155,6 +155,12 @@ class Moving:
                 await self._tools.runs.end(run.id, state, now_ms(), why)
             self._running = None
 
+    async def ended(self, me: User, run_id: int) -> Run:
+        """Return a run once it is over; it goes on when the caller leaves. Raises ``UnknownRun``."""
+        if self._task is not None and self._running is not None and self._running.id == run_id:
+            await asyncio.wait({self._task})
+        return await self.run(me, run_id)
+
     def _progress(self, steps: int) -> None:
         self._done += steps
 
