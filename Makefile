@@ -11,8 +11,8 @@ HELP := src/shoal/console/help_site/script-hashes.txt
 DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs -type f)
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
-# Twice as many workers as two cores: half of the tests' time is waiting for processes, disks and pages.
-WORKERS ?= 4
+# More workers than two cores: half of the tests' time is waiting for processes, disks and pages.
+WORKERS ?= 5
 
 CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.

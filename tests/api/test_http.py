@@ -105,7 +105,7 @@ async def test_every_answer_says_what_it_is(door: Door) -> None:
         kind = answer.headers["content-type"]
         if kind.startswith("text/"):
             assert kind.endswith("; charset=utf-8"), path
-        elif kind == "application/json":
+        elif kind in {"application/json", "application/schema+json"}:
             answer.json()
         else:
             assert answer.headers["content-disposition"].startswith("attachment; "), path

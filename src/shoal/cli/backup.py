@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +124,7 @@ def keygen(
                 file.write(private + "\n")
         except OSError as error:
             why = error.strerror or type(error).__name__
-            raise ConfigError("backup.not_written", why=why, path=private_file, code="backup_not_written") from None
+            raise ConfigError("backup.key_not_written", why=why, path=private_file, code="key_not_written") from None
         typer.echo(words("cli.backup.private_key_in", path=private_file))
     typer.echo(words("cli.backup.public_key"))
     typer.echo(f"\n    {public}\n")
@@ -160,7 +161,7 @@ def restore(  # noqa: PLR0917  each is an option of the command
             secret.file_key(header)
         _ask(yes, place, f"{file} ({_time(header.made_at_ms)})")
         done = restore_backup(file, place, secret)
-    _told(done, as_json=as_json)
+    _told(done, place, as_json=as_json)
 
 
 def _ask(yes: bool, place: Place, name: str) -> None:
@@ -169,7 +170,7 @@ def _ask(yes: bool, place: Place, name: str) -> None:
         raise typer.Exit(1)
 
 
-def _told(done: Restored, *, as_json: bool) -> None:
+def _told(done: Restored, place: Place, *, as_json: bool) -> None:
     if as_json:
         _print({
             "made_at": _time(done.made_at_ms), "kept": done.kept, "rows": done.rows, "pictures": done.pictures,
@@ -179,7 +180,7 @@ def _told(done: Restored, *, as_json: bool) -> None:
         return
     typer.echo(words("cli.backup.restored", at=_time(done.made_at_ms)))
     if done.kept:
-        typer.echo(words("cli.backup.kept", name=done.kept))
+        typer.echo(words("cli.backup.kept", name=done.kept, where=shlex.quote(str(place.data_dir))))
     if done.life.orders_to_check or done.life.messages_in_doubt:
         counts = {"orders": done.life.orders_to_check, "messages": done.life.messages_in_doubt}
         typer.echo(words("cli.backup.to_check", **counts))

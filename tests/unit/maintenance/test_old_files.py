@@ -141,3 +141,15 @@ def test_newer_rows_in_a_log_count_when_it_came_and_are_missed_aloud_when_not(tm
 def test_one_file_is_its_own_part(tmp_path: Path) -> None:
     path = write_sqlite(tmp_path / "x.db", an_old_shop())
     assert parts_of(path).main == path
+
+
+def test_what_a_database_has_beyond_and_what_no_text_is_are_named(tmp_path: Path) -> None:
+    file = write_sqlite(tmp_path / "old.db", an_old_shop())
+    with closing(sqlite3.connect(file)) as made:
+        made.execute("CREATE TABLE weird (x)")
+        made.execute("INSERT INTO weird VALUES (1), (2)")
+        made.execute("INSERT INTO keywords (cookie_id, keyword, reply) VALUES ('afu', x'fffe', 'x')")
+        made.commit()
+    odd = {(one.table, one.code): one for one in read_old_file(file).oddities}
+    assert odd["weird", "table_unknown"].params == {"count": 2}
+    assert odd["keywords", "text_not_utf8"].row == "keyword=��"

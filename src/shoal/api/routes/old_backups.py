@@ -90,7 +90,8 @@ class OldBackupList(BaseModel):
 async def export_backup(server: TheServer, who: WhoReads) -> Response:
     """Return one's own accounts, rules and replies as a file of the older system's form, without cookies.
 
-    It moves rules, and is no backup of the server: `shoal backup make` is.
+    For reading only: a shop cannot be imported without its cookie. `shoal export` moves rules, `shoal backup make` is
+    the backup of the server.
     """
     mine = [account for account in server.authorization.accounts_of(who) if account.owner_id == who.id]
     now = time.time()

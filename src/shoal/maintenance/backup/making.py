@@ -153,9 +153,20 @@ def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None) -> 
 
     Raises ``ConfigError`` when it is not whole, or of a newer version.
     """
-    with opened(path) as (file, header, bound_to), tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH) as place:
+    with opened(path) as (file, header, bound_to), _scratch_in(scratch) as place:
         records = read_records(opened_chunks(file, file_key, bound_to))
-        return load_file(Path(place), lambda connection: load(records, connection, header.schema, Path(place)))
+        return load_file(place, lambda connection: load(records, connection, header.schema, place))
+
+
+@contextmanager
+def _scratch_in(directory: Path | None) -> Iterator[Path]:
+    """Yield a fresh directory that is deleted at the end. Raises ``ConfigError`` when it cannot be used."""
+    try:
+        with tempfile.TemporaryDirectory(dir=directory, prefix=SCRATCH) as place:
+            yield Path(place)
+    except OSError as error:
+        why, where = error.strerror or type(error).__name__, directory or tempfile.gettempdir()
+        raise ConfigError("backup.no_scratch", why=why, path=where, code="no_scratch") from None
 
 
 def load_file(place: Path, loading: Callable[[Connection], Loaded]) -> Loaded:

@@ -66,6 +66,8 @@ class BackupSchedule:
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         if settings.backup_key or settings.backup_dir is not None:
+            if not settings.backup_key:
+                raise ConfigError("backup.no_key_set", code="no_backup_key")
             read_key(settings.backup_key, PUBLIC)
             if settings.backup_dir is None:
                 raise ConfigError("backup.no_directory", code="no_backup_directory")

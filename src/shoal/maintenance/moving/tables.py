@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shoal.maintenance.moving.old_shop import Fate, Oddity
+
+_LONGEST_LABEL: Final = 60
+"""Characters of a value that names a row in reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,11 @@ class OldRow:
 
     def label(self, *names: str) -> str:
         """Return what identifies the row: the first of these columns that has a value, else its number."""
-        return next((f"{name}={said}" for name in names if (said := self.stripped(name))), f"#{self.number}")
+        return next((f"{name}={_short(said)}" for name in names if (said := self.stripped(name))), f"#{self.number}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_LABEL else f"{text[:_LONGEST_LABEL]}…"
 
 
 class OldTables:
