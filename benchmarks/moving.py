@@ -89,7 +89,8 @@ async def _run(moving: Moving, me: Any, path: Path) -> list[dict[str, Any]]:
 async def _measure(rules: int, codes: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as directory:
         path = old_database(Path(directory) / "old.db", rules, codes)
-        app = build_app(Settings(data_dir=Path(directory) / "data", log_level="ERROR"))
+        values: dict[str, Any] = {"data_dir": Path(directory) / "data", "log_level": "ERROR"}
+        app = build_app(Settings(**values))
         async with app.router.lifespan_context(app):
             server = app.state.server
             me = await server.users.by_name("admin")
