@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
@@ -42,6 +43,8 @@ from store_steps import baselines_of
 _JOURNAL = "SELECT rev, account_id, generation, changes, op_id FROM journal WHERE rev <= :rev ORDER BY rev"
 _TWICE = "SELECT unit_id FROM bindings WHERE one_time AND state <> 'released' GROUP BY unit_id HAVING count(*) > 1"
 CLEAR_IN_HISTORY = "6: a unit stands in messages.text"
+STORMING = 4
+"""How many change settings at once."""
 KILLED = 0.5
 """During how many backups the server is killed."""
 
@@ -65,18 +68,18 @@ class BackupRun(DeliveryRun):
     async def backed_up(self, orders: int, backups: int) -> Figures:
         """Pay so many orders beside so many backups, and restore one of them."""
         began = time.monotonic()
-        storm: asyncio.Task[None] | None = None
+        storm = list[asyncio.Task[None]]()
         try:
             await self._spawn()
             await self._stock(orders)
-            storm = asyncio.create_task(self._storm())
+            storm = [asyncio.create_task(self._storm()) for _ in range(STORMING)]
             for number in range(backups):
                 making = asyncio.create_task(asyncio.to_thread(self._make, number))
                 await self._pay(orders * (number + 1) // (backups + 1))
                 if self._chance.random() < KILLED:
                     await self._kill()
                 self.made.append(await making)
-            storm.cancel()
+            _end(storm)
             await self._until_all_is_done()
             await self._server.end(SIGKILL)
             whole = self._rows(self._url or self._file)
@@ -89,8 +92,7 @@ class BackupRun(DeliveryRun):
         except (AssertionError, httpx.HTTPError, TimeoutError) as error:
             self._broke(f"{type(error).__name__}: {error}")
         finally:
-            if storm is not None:
-                storm.cancel()
+            _end(storm)
             await self._server.http.aclose()
             await self._server.end(SIGKILL)
             self._warm.close()
@@ -222,6 +224,11 @@ class BackupRun(DeliveryRun):
                          for (goods, state, order), number in units.items() if state != "out"})  # fmt: skip
         known.update({key: number for key, number in units.items() if key[1] == "out"})
         super()._count_stock(held, known)
+
+
+def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 async def backup_run(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -26,11 +27,21 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def open_engine(url: URL, *, busy_seconds: float, begin: str, read_only: bool = False, **pool: Any) -> Engine:
-    """Return an engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock."""
+_DURABLE: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_SCRATCH: Final = ("journal_mode=OFF", "synchronous=OFF", "foreign_keys=ON", "secure_delete=ON", "cache_size=-65536")
+"""For a file that is deleted when anything fails: each row is written once, and nothing waits for the disk."""
+
+
+def open_engine(
+    url: URL, *, busy_seconds: float, begin: str, read_only: bool = False, scratch: bool = False, **pool: Any
+) -> Engine:
+    """Return an engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock.
+
+    ``scratch``: of an SQLite file that is of no use after a failure, so that nothing can be rolled back.
+    """
     if is_sqlite(url):
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
-        _teach_sqlite(engine, begin, read_only=read_only)
+        _teach_sqlite(engine, begin, _SCRATCH if scratch else _DURABLE, read_only=read_only)
         return engine
     options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout=8000"
     engine = create_engine(
@@ -49,11 +60,11 @@ def open_engine(url: URL, *, busy_seconds: float, begin: str, read_only: bool = 
     return engine
 
 
-def _teach_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
+def _teach_sqlite(engine: Engine, begin: str, pragmas: Sequence[str], *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(raw: sqlite3.Connection, _: object) -> None:
         raw.isolation_level = None  # BEGIN is sent explicitly
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        for pragma in pragmas:
             raw.execute(f"PRAGMA {pragma}").close()
         if read_only:
             raw.execute("PRAGMA query_only=ON").close()

@@ -20,7 +20,6 @@ from shoal.maintenance.backup.records import (
     Record,
     Rows,
     TableBegins,
-    Tally,
 )
 from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database_errors import database_errors
@@ -49,15 +48,16 @@ class Loaded:
 
 
 def load(records: Iterable[Record], connection: Connection, schema: str, files: Path) -> Loaded:
-    """Build the schema of the backup, and put its rows and files in. Raises ``ConfigError`` when it is not whole.
+    """Build the schema of the backup, and put its rows and files in. Raises ``ConfigError`` when a part is missing.
 
+    Whether each row is there is seen by comparing the result with what the backup counted (``snapshot.counted``).
     ``connection``: in a transaction on a database without tables. ``files``: an own directory for its files.
     """
     build_schema(connection, schema)
     known = _tables_of(connection)
     for name in known:  # a migration may have put rows there
         connection.exec_driver_sql(f'DELETE FROM "{name}"')  # noqa: S608  names of our own tables
-    loaded, tallies, table = Loaded(), dict[str, Tally](), _Table(connection, "", ())
+    loaded, table = Loaded(), _Table(connection, "", ())
     with closing(_Files(files)) as written:
         for record in records:
             match record:
@@ -69,18 +69,15 @@ def load(records: Iterable[Record], connection: Connection, schema: str, files: 
                     if name not in known:
                         raise ConfigError("backup.damaged", code="backup_damaged")
                     table, loaded.columns[name] = _Table(connection, name, columns), columns
-                    tallies[name] = Tally()
                 case Rows(rows):
                     table.add(rows)
-                    tallies[table.name].add(rows)
                 case FileBegins(path):
                     written.begin(path)
                 case FileBytes(data):
                     written.add(data)
                 case End(tables, count):
                     loaded.tables, loaded.files = tables, count
-    found = {name: tally.told for name, tally in tallies.items()}
-    if found != loaded.tables or written.count != loaded.files or not loaded.keys:
+    if loaded.columns.keys() != loaded.tables.keys() or written.count != loaded.files or not loaded.keys:
         raise ConfigError("backup.damaged", code="backup_damaged")
     return loaded
 

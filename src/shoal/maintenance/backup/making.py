@@ -172,7 +172,7 @@ def _scratch_in(directory: Path | None) -> Iterator[Path]:
 def load_file(place: Path, loading: Callable[[Connection], Loaded]) -> Loaded:
     """Load a backup into an own SQLite file, compare it, and migrate it to this program's schema."""
     os.close(os.open(place / DATABASE_FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    engine = writer_of(place / DATABASE_FILE)
+    engine = writer_of(place / DATABASE_FILE, scratch=True)
     try:
         with as_store_error():
             with engine.connect() as connection, connection.begin():
@@ -186,10 +186,10 @@ def load_file(place: Path, loading: Callable[[Connection], Loaded]) -> Loaded:
     return loaded
 
 
-def writer_of(path: Path) -> Engine:
-    """Return an engine that writes an SQLite file which nobody else uses."""
+def writer_of(path: Path, *, scratch: bool = False) -> Engine:
+    """Return an engine that writes an SQLite file which nobody else uses. ``scratch``: see ``open_engine``."""
     url = URL.create("sqlite", database=str(path.absolute()))
-    return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN IMMEDIATE")
+    return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN IMMEDIATE", scratch=scratch)
 
 
 @contextmanager
