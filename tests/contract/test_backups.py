@@ -238,8 +238,21 @@ async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_p
         path = tmp_path / "damaged"
         path.write_bytes(data)
         assert code_of(path, OPENS) in {"backup_damaged", "no_backup"}, name
+    for length in (0, 5, 15, 17, 40, first - 1):
+        (tmp_path / "damaged").write_bytes(raw[:length])
+        assert code_of(tmp_path / "damaged", OPENS) == "backup_damaged", f"cut after {length} bytes, within its header"
     (tmp_path / "note").write_text("hello")
     assert code_of(tmp_path / "note", OPENS) == "no_backup"
+    with (
+        pytest.raises(ConfigError, match=r"shoal\.db is an SQLite database .* `shoal restore"),
+        opened(tmp_path / "data" / "shoal.db"),
+    ):
+        pass
+    place = Place(data_dir=tmp_path / "data", url="", open_again=Database.open)
+    with pytest.raises(ConfigError, match="is there already") as taken:
+        await backed_up(place, made.path)
+    assert taken.value.code == "target_exists"
+    assert made.path.read_bytes() == raw
     assert code_of(tmp_path / "nowhere", OPENS) == "backup_not_readable"
 
     assert code_of(made.path, Secret(private_key=read_key(new_key_pair()[0], PRIVATE))) == "other_backup_key"

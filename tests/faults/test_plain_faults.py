@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -28,11 +26,11 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.integrity_check import SMALL_BYTES
+from small_disks import mount_again, small_disk
 from store_steps import an_account, created
 from warm_start import served_once
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]
-MOUNT, UMOUNT = shutil.which("mount") or "", shutil.which("umount") or ""
 NOT_MADE = {"not_applied", "store_degraded"}
 
 
@@ -153,30 +151,19 @@ async def test_f3_a_disk_that_takes_no_writes_changes_nothing_and_it_mends_by_it
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB. Only root may mount one, and not everywhere."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if not MOUNT or os.geteuid() != 0 or sys.platform != "linux":
-        pytest.skip("a small disk needs root on Linux")
-    if subprocess.run([MOUNT, "-t", "tmpfs", "-o", "size=3m", "shoal-test", place], check=False).returncode:
-        pytest.skip("nothing can be mounted here")
-    yield place
-    subprocess.run([UMOUNT, place], check=True)
-
-
-def mount_again(place: Path, how: str) -> None:
-    """Make a mounted file system read-only (``ro``) or writable."""
-    subprocess.run([MOUNT, "-o", f"remount,{how}", place], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    with small_disk(tmp_path / "disk", "3m") as place:
+        yield place
 
 
 async def test_a_full_disk_changes_nothing_and_it_mends_by_itself(
-    small_disk: Path, sandbox: SandboxProcess, tmp_path: Path
+    disk: Path, sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
-    server = await ServerProcess(small_disk / "data", sandbox.url).start()
+    server = await ServerProcess(disk / "data", sandbox.url).start()
     try:
         unb = await open_shop(server, sandbox)
-        with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
             while True:
                 ballast.write(bytes(4096))
         before, number = await server.ok("GET", "/cookies/shop"), 0
@@ -187,24 +174,24 @@ async def test_a_full_disk_changes_nothing_and_it_mends_by_itself(
         await assert_refused_without_a_trace(server, tmp_path / "aside", "while-full", before)
         assert (await server.http.get("/health/ready")).status_code == 503
         assert (await sandbox.sockets(unb))["now"] == 1
-        (small_disk / "ballast").unlink()
+        (disk / "ballast").unlink()
         await mends(server, "room-again")
         await assert_in_step(server, tmp_path / "aside")
     finally:
         await server.close()
 
 
-async def test_a_read_only_disk_stops_the_start_with_a_sentence(small_disk: Path, sandbox: SandboxProcess) -> None:
-    server = await ServerProcess(small_disk / "data", sandbox.url).start()
+async def test_a_read_only_disk_stops_the_start_with_a_sentence(disk: Path, sandbox: SandboxProcess) -> None:
+    server = await ServerProcess(disk / "data", sandbox.url).start()
     try:
         await open_shop(server, sandbox)
         await server.end()
         calls = await sandbox_calls(sandbox)
-        await asyncio.to_thread(mount_again, small_disk, "ro")
+        await asyncio.to_thread(mount_again, disk, "ro")
         said = await serve_once(server.environment)
         assert "make it writable" in said
         assert await sandbox_calls(sandbox) == calls
-        await asyncio.to_thread(mount_again, small_disk, "rw")
+        await asyncio.to_thread(mount_again, disk, "rw")
         await server.start()
     finally:
         await server.close()

@@ -48,8 +48,10 @@ def make(
     """Make a backup, also while the server runs, and restore it into a scratch database to see that it is whole."""
     from shoal.maintenance.backup.locks import PUBLIC, lock_to_key, lock_with_passphrase, read_key
     from shoal.maintenance.backup.making import make_backup
+    from shoal.maintenance.backup.snapshot import check_is_there
 
     settings = load_settings(data_dir=data_dir)
+    check_is_there(settings.data_dir, _url(settings))  # before anybody thinks of a passphrase
     if public_key is not None:
         public = read_key(public_key, PUBLIC)
     else:
@@ -218,12 +220,14 @@ def _asked_twice() -> str:
 
 
 def _read(path: Path) -> str:
-    """Return the first line of a file; ``-`` is the standard input."""
+    """Return the first line of a file; ``-`` is the standard input. Raises ``ConfigError`` when it is empty."""
     try:
         text = sys.stdin.readline() if str(path) == "-" else path.read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
+    if not text.strip():
+        raise ConfigError("backup.empty_line", path=path, code="empty_line")
     return text.strip()
 
 

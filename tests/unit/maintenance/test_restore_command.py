@@ -85,6 +85,10 @@ async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_p
     wrong = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="another one\n")
     assert (wrong.returncode, "not the passphrase" in wrong.stderr) == (2, True)
     assert await note_in(data) == "after", "a refused restore changes nothing"
+    empty = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="\n")
+    assert (empty.returncode, "the first line of - is empty" in empty.stderr) == (2, True)
+    nowhere = shoal(data, "backup", "make", "--data-dir", str(tmp_path / "nowhere"))  # before it asks for a passphrase
+    assert (nowhere.returncode, "--data-dir" in nowhere.stderr) == (2, True)
 
     done = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed=f"{PASSPHRASE}\n")
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
@@ -20,6 +21,8 @@ from shoal.maintenance.backup.locks import Lock
 
 MAGIC: Final = b"SHOAL BACKUP 1\n"
 """The first bytes of every file; the number is that of the format."""
+SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+"""The first bytes of a copy of a database."""
 CHUNK_BYTES: Final = 65_536
 FILE_KEY_BYTES: Final = 32
 _TAG_BYTES: Final = 16
@@ -73,17 +76,21 @@ class SealedWriter:
         self._number += 1
 
 
-def read_header(file: BinaryIO) -> tuple[Header, bytes]:
+def read_header(file: BinaryIO, path: Path) -> tuple[Header, bytes]:
     """Return the header, and the digest that its chunks are bound to. Raises ``ConfigError`` when it is no backup."""
+    start = file.read(len(MAGIC) + _LENGTH_BYTES)
+    length = int.from_bytes(start[len(MAGIC) :], "big")
+    if start.startswith(SQLITE_MAGIC):
+        raise ConfigError("backup.is_copy", path=path, code="no_backup")
+    if not MAGIC.startswith(start[: len(MAGIC)]) or length > _MOST_HEADER_BYTES:
+        raise ConfigError("backup.no_backup", path=path, code="no_backup")
+    raw = file.read(length)
+    if len(start) < len(MAGIC) + _LENGTH_BYTES or len(raw) < length:  # cut, or empty
+        raise ConfigError("backup.damaged", code="backup_damaged")
     try:
-        start = file.read(len(MAGIC) + _LENGTH_BYTES)
-        length = int.from_bytes(start[len(MAGIC) :], "big")
-        if not start.startswith(MAGIC) or length > _MOST_HEADER_BYTES:
-            raise ConfigError("backup.no_backup", code="no_backup")
-        raw = file.read(length)
         return msgspec.json.decode(raw, type=Header), hashlib.sha256(start + raw).digest()
     except msgspec.MsgspecError:
-        raise ConfigError("backup.no_backup", code="no_backup") from None
+        raise ConfigError("backup.damaged", code="backup_damaged") from None
 
 
 def opened_chunks(file: BinaryIO, file_key: bytes, bound_to: bytes) -> Iterator[bytes]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -20,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from shoal import __version__
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.errors import ConfigError
+from shoal.maintenance.backup.disk_room import leaving_room, telling
 from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks, read_header
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.locks import (
@@ -102,11 +102,11 @@ def make_backup(
     """
     file_key = new_file_key()
     locked = lock(file_key)
-    keys = keys_of(data_dir, secret_key)
     engine = open_reader(data_dir, url)
+    keys = keys_of(data_dir, secret_key)
     partial = (target if target.is_dir() else target.parent) / f".{secrets.token_hex(8)}{ENDING}{PARTIAL}"
     try:
-        with reading(engine) as connection:
+        with reading(engine) as connection, _writing(target):
             keys = list(dict.fromkeys(keys + keys_of(data_dir, secret_key)))  # one may just have been made
             snapshot = Snapshot(connection, data_dir, keys)
             facts, at_ms = snapshot.facts(), now_ms()
@@ -119,21 +119,23 @@ def make_backup(
                 for record in snapshot.records():
                     writer.write(record)
                 writer.finish()
-        loaded = check_whole(partial, file_key, scratch=scratch)
-        path = target / file_name(facts.store, at_ms) if target.is_dir() else target
-        size = partial.stat().st_size
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        partial.rename(path)
-        sync_directory(path.parent)
+        loaded = check_whole(partial, file_key, scratch=scratch, beside=data_dir)
+        with _writing(target):
+            path = target / file_name(facts.store, at_ms) if target.is_dir() else target
+            size = partial.stat().st_size
+            if path.exists():
+                raise ConfigError("backup.target_exists", path=path, code="target_exists")
+            partial.rename(path)
+            sync_directory(path.parent)
         return Made(path=path, header=header, bytes=size, rows=loaded.rows, pictures=loaded.files)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise ConfigError("backup.not_written", why=why, path=target, code="backup_not_written") from None
     finally:
         engine.dispose()
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _writing(target: Path) -> AbstractContextManager[None]:
+    return telling("backup.target_full", "backup.not_written", target, code="backup_not_written")
 
 
 @contextmanager
@@ -145,28 +147,26 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, Header, bytes]]:
         why = error.strerror or type(error).__name__
         raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
     with file:
-        yield (file, *read_header(file))
+        yield (file, *read_header(file, path))
 
 
-def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None) -> Loaded:
+def check_whole(path: Path, file_key: bytes, *, scratch: Path | None = None, beside: Path | None = None) -> Loaded:
     """Restore a backup into a scratch database, compare every table with the file, and delete it again.
 
-    Raises ``ConfigError`` when it is not whole, or of a newer version.
+    ``beside``: the data of a server for which the backup is made, which keeps some room on its disk. Raises
+    ``ConfigError`` when it is not whole, or of a newer version, or when there is no room.
     """
-    with opened(path) as (file, header, bound_to), _scratch_in(scratch) as place:
+    where = scratch or Path(tempfile.gettempdir())
+    told = ("backup.scratch_full", "backup.no_scratch") if beside else ("backup.verify_full", "backup.not_verified")
+    with (
+        opened(path) as (file, header, bound_to),
+        telling(*told, where, code="no_scratch"),
+        tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH) as place,
+    ):
         records = read_records(opened_chunks(file, file_key, bound_to))
-        return load_file(place, lambda connection: load(records, connection, header.schema, place))
-
-
-@contextmanager
-def _scratch_in(directory: Path | None) -> Iterator[Path]:
-    """Yield a fresh directory that is deleted at the end. Raises ``ConfigError`` when it cannot be used."""
-    try:
-        with tempfile.TemporaryDirectory(dir=directory, prefix=SCRATCH) as place:
-            yield Path(place)
-    except OSError as error:
-        why, where = error.strerror or type(error).__name__, directory or tempfile.gettempdir()
-        raise ConfigError("backup.no_scratch", why=why, path=where, code="no_scratch") from None
+        if beside:
+            records = leaving_room(records, Path(place), beside)
+        return load_file(Path(place), lambda connection: load(records, connection, header.schema, Path(place)))
 
 
 def load_file(place: Path, loading: Callable[[Connection], Loaded]) -> Loaded:

@@ -26,7 +26,8 @@ from sqlalchemy.pool import NullPool
 
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.envelope import opened_chunks
+from shoal.maintenance.backup.disk_room import telling
+from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.making import KEY_FILE, Secret, keys_of, load_file, opened, sync_directory, writer_of
 from shoal.maintenance.backup.new_life import NewLife, begin_new_life
@@ -43,7 +44,6 @@ from shoal.storage.sealed_values import count_by_key
 from shoal.storage.server_lease import ServerLease
 from shoal.storage.vault import key_id, parse_keys, read_key_file, write_key_file
 
-SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _FRESH: Final = ".restore"
 """The directory within the data directory in which the new database is built."""
 _STAMP: Final = "%Y%m%d-%H%M%S"
@@ -211,9 +211,13 @@ def _same(path: Path, name: Path) -> None:
     try:
         name.hardlink_to(path)
     except OSError:
-        shutil.copyfile(path, name)
-        name.chmod(0o600)
-        _sync(name)
+        try:
+            shutil.copyfile(path, name)
+            name.chmod(0o600)
+            _sync(name)
+        except OSError:
+            name.unlink(missing_ok=True)  # nobody must take a part for the whole
+            raise
 
 
 # ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,10 +306,8 @@ def _alone(place: Place) -> Iterator[None]:
     make_private_directory(place.data_dir)
     handle = lock_directory(place.data_dir)
     try:
-        yield
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise ConfigError("backup.not_restored", why=why, path=place.data_dir, code="not_restored") from None
+        with telling("backup.restore_full", "backup.not_restored", place.data_dir, code="not_restored"):
+            yield
     finally:
         os.close(handle)
 

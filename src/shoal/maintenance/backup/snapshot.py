@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, Table, inspect, select, text
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from shoal.errors import ConfigError
@@ -101,11 +102,17 @@ class Snapshot:
         yield End(tallies, count)
 
 
-def open_reader(data_dir: Path, url: str) -> Engine:
-    """Return an engine whose connections read one moment each. Raises ``ConfigError`` when there is no database."""
+def check_is_there(data_dir: Path, url: str) -> URL:
+    """Return the address of a database. Raises ``ConfigError`` when it is a file that is not there."""
     address = database_url(url, data_dir)
     if is_sqlite(address) and not Path(address.database or "").is_file():
-        raise ConfigError("startup.no_database", path=address.database, code="no_database")
+        raise ConfigError("backup.no_database", path=address.database, code="no_database")
+    return address
+
+
+def open_reader(data_dir: Path, url: str) -> Engine:
+    """Return an engine whose connections read one moment each. Raises ``ConfigError`` when there is no database."""
+    address = check_is_there(data_dir, url)
     return open_engine(address, poolclass=NullPool, busy_seconds=_READER_SECONDS, begin="BEGIN", read_only=True)
 
 
@@ -204,6 +211,9 @@ def _file(path: Path, data_dir: Path) -> Iterator[Record]:
                 yield FileBytes(data)
     except FileNotFoundError:  # swept just now: no account used it
         return
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
 
 
 @contextmanager
