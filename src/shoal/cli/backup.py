@@ -177,7 +177,7 @@ def _told(done: Restored, place: Place, *, as_json: bool) -> None:
         _print({
             "made_at": _time(done.made_at_ms), "kept": done.kept, "rows": done.rows, "pictures": done.pictures,
             "rev": done.life.rev, "orders_to_check": done.life.orders_to_check,
-            "messages_in_doubt": done.life.messages_in_doubt,
+            "messages_in_doubt": done.life.messages_in_doubt, "users_without_recovery_codes": done.life.without_codes,
         })  # fmt: skip
         return
     typer.echo(words("cli.backup.restored", at=_time(done.made_at_ms)))
@@ -186,6 +186,8 @@ def _told(done: Restored, place: Place, *, as_json: bool) -> None:
     if done.life.orders_to_check or done.life.messages_in_doubt:
         counts = {"orders": done.life.orders_to_check, "messages": done.life.messages_in_doubt}
         typer.echo(words("cli.backup.to_check", **counts))
+    if done.life.without_codes:
+        typer.echo(words("cli.backup.codes_ended", users=done.life.without_codes))
     typer.echo(words("cli.backup.ended"))
 
 

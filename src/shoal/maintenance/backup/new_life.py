@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from shoal.accounts.journal import RESTORER
 from shoal.maintenance.backup.snapshot import heads
+from shoal.maintenance.backup.used_codes import UnusedCodes, end_used_codes
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_actions import Action, ActionState, Why
 from shoal.orders.order_rows import OrderRow
@@ -38,28 +39,39 @@ _NEAR: Final = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """What is known of the database that a restore replaces, as far as it can be read."""
+
+    given: Mapping[str, int] = field(default_factory=dict)
+    """The largest number that each table gave."""
+    codes: UnusedCodes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewLife:
     """What a restore changed."""
 
     rev: int
     orders_to_check: int
     messages_in_doubt: int
+    without_codes: int
+    """How many users have no recovery code left because of it."""
 
 
-def begin_new_life(
-    connection: Connection, *, made_at_ms: int, now_ms: int, given: Mapping[str, int] | None = None
-) -> NewLife:
-    """Change a restored database so that it can be served. ``given``: the largest numbers that are known to be given.
+def begin_new_life(connection: Connection, *, made_at_ms: int, now_ms: int, earlier: Earlier | None = None) -> NewLife:
+    """Change a restored database so that it can be served. ``earlier``: what the database in its place knew.
 
     ``made_at_ms``: of when its contents are.
     """
+    earlier = earlier or Earlier()
     step = max(LEAST_STEP, now_ms - made_at_ms)
-    _raise_numbers(connection, step, given or {})
+    _raise_numbers(connection, step, earlier.given)
     rev = _raise_generations(connection, step, now_ms)
     for table in (sessions, api_tokens):
         connection.execute(delete(table))
     connection.execute(delete(invitations).where(invitations.c.used_at_ms.is_(None)))
     connection.execute(delete(store_meta).where(store_meta.c.key == LEASE))
+    without_codes = end_used_codes(connection, earlier.codes)
     doubted = _doubt_messages(connection, now_ms)
     checked = _hold_orders(connection, now_ms)
     connection.execute(
@@ -67,7 +79,7 @@ def begin_new_life(
     )
     known = msgspec.json.encode(Restored(at_ms=now_ms, made_at_ms=made_at_ms)).decode()
     connection.execute(insert_or_renew(connection, store_meta, ("value",)), [{"key": FACT, "value": known}])
-    return NewLife(rev=rev, orders_to_check=checked, messages_in_doubt=doubted)
+    return NewLife(rev=rev, orders_to_check=checked, messages_in_doubt=doubted, without_codes=without_codes)
 
 
 def _raise_numbers(connection: Connection, step: int, given: Mapping[str, int]) -> None:

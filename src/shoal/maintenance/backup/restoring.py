@@ -30,9 +30,10 @@ from shoal.maintenance.backup.disk_room import telling
 from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.making import KEY_FILE, Secret, keys_of, load_file, opened, sync_directory, writer_of
-from shoal.maintenance.backup.new_life import NewLife, begin_new_life
+from shoal.maintenance.backup.new_life import Earlier, NewLife, begin_new_life
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.snapshot import counted, heads
+from shoal.maintenance.backup.used_codes import unused_codes
 from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
 from shoal.storage.database_errors import as_store_error, damaged, opening
 from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
@@ -153,8 +154,8 @@ def _take(place: Place, fresh: Path, loaded: Loaded, made_at_ms: int) -> Restore
     engine = writer_of(new)
     try:
         with as_store_error(), engine.connect() as connection, connection.begin():
-            given = _given(old)
-            life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), given=given)
+            earlier = _earlier(old)
+            life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), earlier=earlier)
     finally:
         engine.dispose()  # the last connection copies the log into the file
     _sync(new)
@@ -166,14 +167,15 @@ def _take(place: Place, fresh: Path, loaded: Loaded, made_at_ms: int) -> Restore
     return Restored(made_at_ms=made_at_ms, kept=kept, rows=loaded.rows, pictures=loaded.files, life=life)
 
 
-def _given(old: Path) -> dict[str, int]:
-    """Return the largest numbers that the earlier database gave, as far as it can be read."""
+def _earlier(old: Path) -> Earlier:
+    """Return what the earlier database knows, as far as it can be read."""
+    given, codes = dict[str, int](), None
     if old.is_file():
         with suppress(sqlite3.Error), closing(sqlite3.connect(old)) as connection:
-            return {
-                str(name): int(number) for name, number in connection.execute("SELECT name, seq FROM sqlite_sequence")
-            }
-    return {}
+            found = connection.execute("SELECT name, seq FROM sqlite_sequence")
+            given = {str(name): int(number) for name, number in found}
+            codes = unused_codes(connection.execute)
+    return Earlier(given=given, codes=codes)
 
 
 def _keep_aside(old: Path, stamp: str) -> str:
@@ -225,12 +227,12 @@ def _same(path: Path, name: Path) -> None:
 
 def _into_postgresql(place: Place, fresh: Path, loading: Callable[[Connection], Loaded], made_at_ms: int) -> Restored:
     with _postgresql(place) as connection:
-        given, kept = _given_there(connection), _move_aside(connection, place.stamp())
+        earlier, kept = _earlier_there(connection), _move_aside(connection, place.stamp())
         loaded = loading(connection)
         if counted(connection, loaded.columns) != loaded.tables:
             raise ConfigError("backup.damaged", code="backup_damaged")
         upgrade(connection)
-        life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), given=given)
+        life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), earlier=earlier)
         _add_files(place, fresh, loaded.keys)  # more than the earlier database needs does no harm
     return Restored(made_at_ms=made_at_ms, kept=kept, rows=loaded.rows, pictures=loaded.files, life=life)
 
@@ -247,13 +249,13 @@ def put_back(name: str, place: Place) -> Restored:
     with _alone(place), _postgresql(place) as connection:
         if stamped is None or name not in inspect(connection).get_schema_names():
             raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
-        given, kept = _given_there(connection), _move_aside(connection, place.stamp())
+        earlier, kept = _earlier_there(connection), _move_aside(connection, place.stamp())
         here = connection.exec_driver_sql("SELECT current_schema()").scalar()
         for table in inspect(connection).get_table_names(schema=name):
             connection.exec_driver_sql(f'ALTER TABLE "{name}"."{table}" SET SCHEMA "{here}"')
         connection.exec_driver_sql(f'DROP SCHEMA "{name}"')
         upgrade(connection)
-        life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), given=given)
+        life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), earlier=earlier)
     return Restored(made_at_ms=made_at_ms, kept=kept, rows=0, pictures=0, life=life)
 
 
@@ -279,8 +281,10 @@ def _engine(place: Place) -> Engine:
     return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN")
 
 
-def _given_there(connection: Connection) -> dict[str, int]:
-    return heads(connection) if is_newest(connection) else {}
+def _earlier_there(connection: Connection) -> Earlier:
+    if not is_newest(connection):
+        return Earlier()
+    return Earlier(given=heads(connection), codes=unused_codes(connection.exec_driver_sql))
 
 
 def _move_aside(connection: Connection, stamp: str) -> str:
