@@ -342,7 +342,7 @@ async def test_of_two_nodes_one_prunes(place: Place) -> None:
 
 def test_an_entry_is_as_it_was_written() -> None:
     """The columns read are the fields of an entry."""
-    assert {column.name for column in history_rows._ENTRY_COLUMNS} == set(JournalEntry.__dataclass_fields__)
+    assert {column.name for column in history_rows.ENTRY_COLUMNS} == set(JournalEntry.__dataclass_fields__)
 
 
 async def test_the_past_is_found_by_index(database: Database, vault: Vault) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutants import answers_and_orders, goods, notices, state_and_access, suppliers, webhooks
+from mutants import answers_and_orders, goods, notices, several_nodes, state_and_access, suppliers, webhooks
 from mutants.catalogue import Noticed
 
 NOTICED: tuple[Noticed, ...] = (
@@ -12,4 +12,5 @@ NOTICED: tuple[Noticed, ...] = (
     *suppliers.NOTICED,
     *notices.NOTICED,
     *webhooks.NOTICED,
+    *several_nodes.NOTICED,
 )

@@ -199,6 +199,10 @@ class EventBus:
         """Note that everything of a stream up to that event is durable; its events are published now."""
         self.position = self.position.reached(stream, event_id)
 
+    def told(self, rev: int) -> None:
+        """Note that the stream of several nodes was told up to that change: a later one may have a smaller rev."""
+        self.position = self.position._replace(changes=rev)
+
     def position_after(self, event: Event) -> Position:
         """Return after which position a reader resumes who got that event."""
         return self._positions.get(event, self.position)

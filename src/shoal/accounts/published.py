@@ -13,6 +13,7 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.events import OF_SERVER, AccountChanged, EventBus, IncidentMoved, MessageEvent
 from shoal.accounts.journal import JournalEntry
+from shoal.accounts.journal_stream import StreamPlace
 from shoal.accounts.positions import Stream
 from shoal.accounts.store import Contents
 from shoal.errors import UnknownAccount
@@ -27,8 +28,13 @@ Listener = Callable[[str, Account | None], None]
 class PublishedAccounts:
     """Holds the snapshots. The change path publishes; connections, tasks and routes read."""
 
-    def __init__(self, events: EventBus) -> None:
+    def __init__(self, events: EventBus, *, several_nodes: bool = False) -> None:
+        """``several_nodes``: a snapshot is replaced by a higher generation only, and a change's event comes when
+        ``tell`` is called, in the order in which all nodes tell it."""
         self.events = events
+        self._several_nodes = several_nodes
+        self._last_generation: dict[str, int] = {}
+        """With several nodes: the generation of the deletion of each account that does not exist now."""
         self._accounts: dict[str, Account] = {}
         self._of_number: dict[str, tuple[str, ...]] = {}
         self._of_owner: defaultdict[int, dict[str, Account]] = defaultdict(dict)
@@ -37,6 +43,9 @@ class PublishedAccounts:
         self._gone_at: dict[str, int] = {}
         """The rev of the published deletion of each account that does not exist now."""
         self.newest_rev = 0
+        """The rev of the change up to which everything was told."""
+        self.stream_start = StreamPlace()
+        """With several nodes: from where the accounts that were loaded must be followed."""
         self.version = 0
         """Rises with each snapshot that is replaced or removed."""
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
@@ -48,7 +57,12 @@ class PublishedAccounts:
     def load(self, contents: Contents) -> None:
         """Publish the accounts that were read at start, without events."""
         self.newest_rev = self._loaded_rev = contents.newest_rev
-        self.events.reached(Stream.CHANGES, contents.newest_rev)
+        self.stream_start = contents.stream_start or StreamPlace()
+        if self._several_nodes:
+            self.events.told(contents.newest_rev)
+            self._last_generation = {name: one.generation for name, one in contents.tombstones.items()}
+        else:
+            self.events.reached(Stream.CHANGES, contents.newest_rev)
         for account_id, account in contents.accounts.items():
             self.put(account_id, account)
 
@@ -74,12 +88,36 @@ class PublishedAccounts:
 
     def publish(self, account_id: str, account: Account | None, entries: Sequence[JournalEntry]) -> None:
         """Replace the account's snapshot, then publish the entries that led to it."""
+        if self._several_nodes:
+            self.follow(account_id, account, account.generation if account is not None else entries[-1].generation)
+            return
         self.put(account_id, account)
         for entry in entries:
             self._count(entry)
             self._call(account_id, self.events.publish, AccountChanged(entry=entry))
         for listener in self._listeners:
             self._call(account_id, listener, account_id, account)
+
+    def follow(self, account_id: str, account: Account | None, generation: int) -> None:
+        """Replace the account's snapshot if that generation is higher: news may overtake each other. No event."""
+        published = self._accounts.get(account_id)
+        last = self._last_generation.get(account_id, 0) if published is None else published.generation
+        if generation <= last:
+            return
+        if account is None:
+            self._last_generation[account_id] = generation
+        else:
+            self._last_generation.pop(account_id, None)
+        self.put(account_id, account)
+        for listener in self._listeners:
+            self._call(account_id, listener, account_id, account)
+
+    def tell(self, entry: JournalEntry) -> None:
+        """Publish the event of a change, in the order of the stream. Its snapshot, or a later one, was published."""
+        self.newest_rev = entry.rev
+        self._note_deletion(entry)
+        self.events.told(entry.rev)
+        self._call(entry.account_id, self.events.publish, AccountChanged(entry=entry))
 
     def _call(self, account_id: str, listener: Callable[..., None], *args: Any) -> None:
         try:
@@ -128,6 +166,9 @@ class PublishedAccounts:
 
     def _count(self, entry: JournalEntry) -> None:
         self.newest_rev = max(self.newest_rev, entry.rev)
+        self._note_deletion(entry)
+
+    def _note_deletion(self, entry: JournalEntry) -> None:
         if entry.is_deletion:
             self._gone_at[entry.account_id] = entry.rev
         else:

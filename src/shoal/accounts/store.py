@@ -8,6 +8,7 @@ from typing import Protocol
 
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, differences
+from shoal.accounts.journal_stream import StreamPlace
 from shoal.errors import CommitUnknown, ShoalError, StoreError
 from shoal.rules.matcher import MANY_RULES
 
@@ -149,6 +150,8 @@ class Contents:
     observations: Mapping[str, Observation] = field(default_factory=dict)
     tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
     newest_rev: int = 0
+    stream_start: StreamPlace | None = None
+    """With several nodes: after which place of the stream everything comes that this read does not show."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

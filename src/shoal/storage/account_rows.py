@@ -24,6 +24,7 @@ from shoal.errors import (
     StoreError,
 )
 from shoal.rules.rule import Rule
+from shoal.storage.among import among
 from shoal.storage.change_rows import (
     COOKIE_COLUMN,
     PLAIN_FIELDS,
@@ -36,6 +37,7 @@ from shoal.storage.change_rows import (
     write_entries,
     write_ops,
 )
+from shoal.storage.change_statements import statements_of
 from shoal.storage.delivery_rule_rows import read_delivery_rule, write_delivery_rules
 from shoal.storage.history_tables import ops
 from shoal.storage.rule_table import read_rule, write_rules
@@ -50,20 +52,22 @@ _ITEM = and_(item_settings.c.account_id == bindparam("b_account"), item_settings
 class AccountRows:
     """Reads accounts and writes changes; encrypts and decrypts secrets. Runs on the database's threads."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, *, several_nodes: bool = False) -> None:
+        """``several_nodes``: others may write the same accounts at the same time."""
         self._vault = vault
+        self._several_nodes = several_nodes
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def read(self, connection: Connection, account_id: str | None = None) -> dict[str, Account]:
-        """Return all existing accounts (or one), by id. Raises ``StoreError`` that names the first unreadable one."""
+    def read(self, connection: Connection, *names: str) -> dict[str, Account]:
+        """Return all existing accounts (or these), by id. Raises ``StoreError`` that names the first unreadable one."""
         query = select(accounts).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
         rule_query, item_query, delivery_query = select(rules), select(item_settings), select(delivery_rules)
-        if account_id is not None:
-            query = query.where(accounts.c.id == account_id)
-            rule_query = rule_query.where(rules.c.account_id == account_id)
-            item_query = item_query.where(item_settings.c.account_id == account_id)
-            delivery_query = delivery_query.where(delivery_rules.c.account_id == account_id)
+        if names:
+            query = query.where(among(accounts.c.id, names))
+            rule_query = rule_query.where(among(rules.c.account_id, names))
+            item_query = item_query.where(among(item_settings.c.account_id, names))
+            delivery_query = delivery_query.where(among(delivery_rules.c.account_id, names))
         keywords: defaultdict[str, list[Rule]] = defaultdict(list)
         for row in connection.execute(rule_query.order_by(rules.c.position, rules.c.id)).mappings():
             keywords[row["account_id"]].append(read_rule(row))
@@ -129,9 +133,12 @@ class AccountRows:
             raise NotApplied("one set of changes touches an account twice")
         entries: dict[str, JournalEntry] = {}
         if asked:
+            if self._several_nodes:
+                statements_of(connection).lock_accounts(sorted(draft.account.id for draft in asked))
             self._confirm(connection, [draft.change for draft in asked if draft.change.found is not None])
             tombstones = tombstones_of(connection, asked)
-            made = write_entries(connection, asked, tombstones)  # in the order in which they will be settled
+            # in the order in which they will be settled
+            made = write_entries(connection, asked, tombstones, in_turn=not self._several_nodes)
             entries = {entry.account_id: entry for entry in made}
             real = sorted(asked, key=_account_id)  # one order on every node: no deadlocks
             write_accounts(connection, real, entries, tombstones)

@@ -91,8 +91,13 @@ def tombstones_of(connection: Connection, real: Iterable[Draft]) -> dict[str, in
     return {row.id: row.generation for row in connection.execute(query)}
 
 
-def write_entries(connection: Connection, asked: Sequence[Draft], tombstones: Mapping[str, int]) -> list[JournalEntry]:
-    """Insert one row for each change; their positions rise in the order of the changes."""
+def write_entries(
+    connection: Connection, asked: Sequence[Draft], tombstones: Mapping[str, int], *, in_turn: bool = True
+) -> list[JournalEntry]:
+    """Insert one row for each change; their positions rise in the order of the changes.
+
+    ``in_turn``: no other node's positions are between them, nor visible before them.
+    """
     generations = [_last_generation(draft.change, tombstones) + 1 for draft in asked]
     rows: list[Values] = []
     for draft, generation in zip(asked, generations, strict=True):
@@ -100,7 +105,7 @@ def write_entries(connection: Connection, asked: Sequence[Draft], tombstones: Ma
         rows.append(
             (account.id, account.owner_id, generation, draft.text, op.actor, op.op_id, op.at_ms, op.origin)
         )  # fmt: skip
-    revs = statements_of(connection).add_entries(rows)
+    revs = statements_of(connection).add_entries(rows, in_turn=in_turn)
     return [
         JournalEntry(
             rev=rev, account_id=account_id, owner_id=owner_id, generation=generation, changes=draft.changes,

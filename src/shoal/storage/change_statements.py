@@ -27,6 +27,7 @@ JOURNAL_COLUMNS = ("account_id", "owner_id", "generation", "changes", "actor", "
 OP_COLUMNS = ("op_id", "actor", "account_id", "generation", "rev", "changed", "at_ms")
 STAMP_COLUMNS = ("generation", "rev")
 _FILLED = ("account_id", "generation", "rev", "changed", "at_ms")
+_LOCK_ACCOUNTS = "SELECT id FROM accounts WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number works, as long as every node uses the same
 
 
@@ -36,8 +37,14 @@ class ChangeStatements(Protocol):
     def stamp(self, key: str, token: str) -> bool:
         """Set a value of ``store_meta``. Return whether the key exists."""
 
-    def add_entries(self, rows: Sequence[Values]) -> Sequence[int]:
-        """Insert rows of ``JOURNAL_COLUMNS``. Return their positions, which rise in the order of the rows."""
+    def lock_accounts(self, names: Sequence[str]) -> None:
+        """Lock the rows of accounts against other writers, in the given order."""
+
+    def add_entries(self, rows: Sequence[Values], *, in_turn: bool = True) -> Sequence[int]:
+        """Insert rows of ``JOURNAL_COLUMNS``. Return their positions, which rise in the order of the rows.
+
+        ``in_turn``: wait until no other writer has uncommitted positions.
+        """
 
     def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
         """Update accounts that exist and have the given generation. Return how many.
@@ -80,7 +87,10 @@ class OnSqlite:
         """See ``ChangeStatements``."""
         return self._raw.execute("UPDATE store_meta SET value = ? WHERE key = ?", (token, key)).rowcount == 1
 
-    def add_entries(self, rows: Sequence[Values]) -> Sequence[int]:
+    def lock_accounts(self, names: Sequence[str]) -> None:
+        """See ``ChangeStatements``. There is one writer."""
+
+    def add_entries(self, rows: Sequence[Values], *, in_turn: bool = True) -> Sequence[int]:  # noqa: ARG002
         """See ``ChangeStatements``. There is one writer, and AUTOINCREMENT leaves no gap within a transaction."""
         self._raw.executemany(_SQLITE_ENTRY, rows)
         last: int = self._raw.execute("SELECT last_insert_rowid()").fetchone()[0]
@@ -109,10 +119,14 @@ class OnPostgresql:
         update = "UPDATE store_meta SET value = %s WHERE key = %s"
         return self._raw.execute(update, (token, key), prepare=True).rowcount == 1
 
-    def add_entries(self, rows: Sequence[Values]) -> Sequence[int]:
-        """See ``ChangeStatements``. The lock is held until the commit is visible: positions become visible in order, on
-        every node."""
-        found = self._execute(_postgresql_entries(), JOURNAL_COLUMNS, rows).fetchall()
+    def lock_accounts(self, names: Sequence[str]) -> None:
+        """See ``ChangeStatements``."""
+        self._raw.execute(_LOCK_ACCOUNTS, (list(names),), prepare=True)
+
+    def add_entries(self, rows: Sequence[Values], *, in_turn: bool = True) -> Sequence[int]:
+        """See ``ChangeStatements``. In turn: the lock is held until the commit is visible, so positions become visible
+        in order. Otherwise readers follow the stream (``stream_rows.py``)."""
+        found = self._execute(_postgresql_entries(in_turn=in_turn), JOURNAL_COLUMNS, rows).fetchall()
         return sorted(rev for (rev,) in found)
 
     def update_accounts(self, names: tuple[str, ...], rows: Sequence[Values]) -> int:
@@ -134,10 +148,11 @@ class OnPostgresql:
 
 
 @cache
-def _postgresql_entries() -> str:
+def _postgresql_entries(*, in_turn: bool) -> str:
     names = ", ".join(JOURNAL_COLUMNS)
+    lock = f"(SELECT pg_advisory_xact_lock({_JOURNAL_LOCK}) OFFSET 0) AS locked," if in_turn else ""
     return f"""INSERT INTO journal ({names}) SELECT {names}
-        FROM (SELECT pg_advisory_xact_lock({_JOURNAL_LOCK}) OFFSET 0) AS locked,
+        FROM {lock}
             ROWS FROM (json_to_recordset(%s::json) AS ({_typed(journal, JOURNAL_COLUMNS)}))
             WITH ORDINALITY AS given ({names}, place)
         ORDER BY place RETURNING rev"""  # noqa: S608

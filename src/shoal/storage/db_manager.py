@@ -52,6 +52,7 @@ from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
 from shoal.storage.sealed_values import has_sealed_values
 from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders
+from shoal.storage.stream_rows import StoredStream, horizon, is_below, start_of_stream
 from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
 
 log = structlog.get_logger("shoal.database")
@@ -140,10 +141,18 @@ def _opens(vault: Vault, stored: str) -> bool:
 class DBManager:
     """Accounts in a database. Reads raise ``StoreError``; a failure never becomes a default."""
 
-    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms, several_nodes: bool = False
+    ) -> None:
+        """``several_nodes``: others may write to the same PostgreSQL database at the same time."""
         self._database = database
-        self._rows = AccountRows(vault)
+        self._several_nodes = several_nodes
+        self._rows = AccountRows(vault, several_nodes=several_nodes)
         self._now_ms = now_ms
+        self.stream = StoredStream(database, self._rows)
+        """What all nodes follow when there are several."""
+        self.on_commit: Callable[[], object] | None = None
+        """Called on the loop when changes of this node were committed."""
         database.write_changes_with(self._rows)
 
     # ── AccountStore ────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,13 +162,24 @@ class DBManager:
         if self._database.checking:
             asyncio.get_running_loop().call_soon(settle, Refused(StoreChecking()))
             return
-        self._database.group_writer.submit(changes, settle)
+        self._database.group_writer.submit(changes, settle if self.on_commit is None else self._told(settle))
+
+    def _told(self, settle: Settle) -> Settle:
+        """Settle, and tell that something was committed."""
+
+        def settled(settlement: Settlement) -> None:
+            settle(settlement)
+            if isinstance(settlement, Committed) and settlement.entries and self.on_commit is not None:
+                self.on_commit()
+
+        return settled
 
     async def load(self) -> Contents:
         """Read everything from one snapshot; one unreadable row raises with the account's name."""
 
         def job(connection: Connection) -> Contents:
             columns = select(accounts.c.id, accounts.c.generation, accounts.c.purged).where(accounts.c.deleted)
+            start, newest = start_of_stream(connection) if self._several_nodes else (None, newest_rev(connection))
             return Contents(
                 accounts=self._rows.read(connection),
                 observations=read_observations(connection),
@@ -167,7 +187,8 @@ class DBManager:
                     row.id: Tombstone(account_id=row.id, generation=row.generation, purged=row.purged)
                     for row in connection.execute(columns)
                 },
-                newest_rev=newest_rev(connection),
+                newest_rev=newest,
+                stream_start=start,
             )
 
         return await self._database.read(job)
@@ -274,10 +295,14 @@ class DBManager:
         """Delete old rows step by step, so that changes can be written in between (see ``AccountStore``)."""
         up_to = await self._database.read(lambda connection: last_rev_before(connection, journal_before_ms))
         return Pruned(
-            entries=await self._in_steps(lambda connection: prune_journal(connection, up_to)),
+            entries=await self._in_steps(lambda connection: self._prune_journal(connection, up_to)),
             ops=await self._in_steps(lambda connection: prune_ops(connection, ops_before_ms)),
             moves=await self._in_steps(lambda connection: prune_moves(connection, moves_before_ms)),
         )
+
+    def _prune_journal(self, connection: Connection, up_to: int) -> int:
+        below = is_below(horizon(connection)) if self._several_nodes else None
+        return prune_journal(connection, up_to, below=below)
 
     async def _in_steps(self, step: Callable[[Connection], int]) -> int:
         """Repeat a step, each in its own transaction, until it finds nothing to do. Return the sum."""

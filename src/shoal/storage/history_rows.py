@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, bindparam, delete, exists, func, or_, select, text
 
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, advance
@@ -26,7 +26,7 @@ STEP_ROWS = 2_000
 STEP_CHARACTERS = 1_000_000
 """How much text a step folds at most (but always one entry)."""
 _PRUNING_LOCK = 0x53686F616C01  # as for the journal's lock: any number that every node uses
-_ENTRY_COLUMNS = tuple(
+ENTRY_COLUMNS = tuple(
     journal.c[name]
     for name in ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms", "origin")
 )
@@ -51,13 +51,14 @@ def read_journal(
     before_ms: int | None = None,
     limit: int | None = None,
     newest_first: bool = False,
+    below: ColumnElement[bool] | None = None,
 ) -> list[JournalEntry]:
     """Return journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
 
     With ``owner_id`` those of one user's accounts, and of ``or_accounts``. With ``before_ms`` those made before that
     time.
     """
-    query = select(*_ENTRY_COLUMNS).limit(limit)
+    query = select(*ENTRY_COLUMNS).limit(limit)
     if before_ms is not None:
         young = _first_rev_since(connection, before_ms + TIMES_DIFFER_MS)
         query = query.where(journal.c.rev < young, journal.c.at_ms < before_ms)
@@ -70,7 +71,7 @@ def read_journal(
     else:
         query = query.order_by(journal.c.rev).where(journal.c.rev > after_rev)
     if up_to_rev is not None:
-        query = query.where(journal.c.rev <= up_to_rev)
+        query = query.where(journal.c.rev <= up_to_rev, *_only(below))
     if account_id is not None:
         query = query.where(journal.c.account_id == account_id)
     if owner_id is not None:
@@ -143,24 +144,33 @@ def last_rev_before(connection: Connection, moment_ms: int) -> int:
     return connection.scalar(up_to) or 0
 
 
-def prune_journal(connection: Connection, up_to_rev: int, *, rows: int = STEP_ROWS) -> int:
+def prune_journal(
+    connection: Connection, up_to_rev: int, *, rows: int = STEP_ROWS, below: ColumnElement[bool] | None = None
+) -> int:
     """Fold the oldest entries up to that position into the baselines and delete them. Return how many.
+
+    ``below``: only entries of which this is so. With several writers it must be so of all before the horizon, and of
+    no other: a smaller rev may still appear from there on.
 
     Raises ``StoreError``, without deleting anything, when they do not fold: then they are needed to find the defect.
     """
     if not _alone(connection):
         return 0
-    last = _end_of_step(connection, up_to_rev, rows)
+    last = _end_of_step(connection, up_to_rev, rows, below)
     if last is None:
         return 0
-    entries = read_journal(connection, up_to_rev=last)
+    entries = read_journal(connection, up_to_rev=last, below=below)
     starts = read_baselines(connection, sorted({entry.account_id for entry in entries}))
     try:
         ends = advance(starts.values(), entries)
     except (ValueError, KeyError, TypeError):
         raise StoreError("the journal does not fold, so it is not pruned", code="journal_broken") from None
     _write_baselines(connection, list(ends.values()))
-    return connection.execute(delete(journal).where(journal.c.rev <= last)).rowcount
+    return connection.execute(delete(journal).where(journal.c.rev <= last, *_only(below))).rowcount
+
+
+def _only(below: ColumnElement[bool] | None) -> tuple[ColumnElement[bool], ...]:
+    return () if below is None else (below,)
 
 
 def _alone(connection: Connection) -> bool:
@@ -170,7 +180,7 @@ def _alone(connection: Connection) -> bool:
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _PRUNING_LOCK}))
 
 
-def _end_of_step(connection: Connection, up_to_rev: int, rows: int) -> int | None:
+def _end_of_step(connection: Connection, up_to_rev: int, rows: int, below: ColumnElement[bool] | None) -> int | None:
     """Return the last position of one step; ``None`` when nothing is left."""
     query = (
         select(
@@ -180,7 +190,7 @@ def _end_of_step(connection: Connection, up_to_rev: int, rows: int) -> int | Non
             func.coalesce(func.length(baselines.c.projection), 0).label("old"),
         )
         .select_from(journal.outerjoin(baselines, baselines.c.account_id == journal.c.account_id))
-        .where(journal.c.rev <= up_to_rev)
+        .where(journal.c.rev <= up_to_rev, *_only(below))
         .order_by(journal.c.rev)
         .limit(rows)
     )

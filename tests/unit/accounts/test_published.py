@@ -76,3 +76,19 @@ def test_owners_without_accounts_are_not_kept() -> None:
         published.put("shop", account)
     published.put("shop", None)
     assert not published._of_owner
+
+
+def test_f4_an_older_snapshot_never_replaces_a_newer_one() -> None:
+    published = PublishedAccounts(EventBus(), several_nodes=True)
+    old = an_account().evolve(generation=7, rev=7)
+    new = old.evolve(generation=8, rev=8)
+    published.follow("shop", new, 8)
+    published.follow("shop", old, 7)
+    assert published.accounts["shop"] is new
+    published.follow("shop", None, 9)
+    published.follow("shop", new, 8)
+    assert "shop" not in published.accounts, "a deleted account does not come back"
+    again = old.evolve(generation=10, rev=10)
+    published.follow("shop", again, 10)
+    published.follow("shop", None, 9)
+    assert published.accounts["shop"] is again, "a later life of the id is not deleted"

@@ -1,0 +1,139 @@
+"""The journal of PostgreSQL in the order of its stream (``accounts/journal_stream.py``): by ``(xid8, rev)``.
+
+Each function of a connection is the work of one snapshot. The horizon is the oldest transaction that is open anywhere
+in the PostgreSQL server, also in another database: entries from there on may still get predecessors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import structlog
+from sqlalchemy import ColumnElement, Connection, literal_column, text
+
+from shoal.accounts.account import Account
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.journal_stream import StreamPage, StreamPlace
+from shoal.errors import StoreError
+from shoal.storage.account_rows import AccountRows
+from shoal.storage.database import Database
+from shoal.storage.history_rows import ENTRY_COLUMNS, oldest_rev
+
+log = structlog.get_logger("shoal.stream")
+
+_AFTER = "(xid8, rev) > (CAST(:xid AS xid8), :rev)"
+_HORIZON = text("SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)")
+_ENTRIES = text(f"""
+    SELECT {", ".join(column.name for column in ENTRY_COLUMNS)}, CAST(xid8 AS text) AS xid,
+        xid8 < pg_snapshot_xmin(pg_current_snapshot()) AS in_place
+    FROM journal WHERE {_AFTER} ORDER BY xid8, rev LIMIT :limit
+""")  # noqa: S608  no value from a request is in it
+_PLACE = text("SELECT CAST(xid8 AS text) FROM journal WHERE rev = :rev")
+_LAST = text("""
+    SELECT rev FROM journal WHERE xid8 < CAST(:xid AS xid8) ORDER BY xid8 DESC, journal.rev DESC LIMIT 1
+""")
+_FOLLOWING = text(f"SELECT count(*) FROM (SELECT 1 FROM journal WHERE {_AFTER} LIMIT :most) AS following")  # noqa: S608
+_OF_AN_EARLIER_LIFE = text("""
+    SELECT xid8 >= pg_snapshot_xmax(pg_current_snapshot()) FROM journal ORDER BY xid8 DESC, rev DESC LIMIT 1
+""")
+
+
+def horizon(connection: Connection) -> int:
+    """Return the transaction id before which nothing is open: entries below it have all their predecessors."""
+    return int(connection.scalar(_HORIZON) or 0)
+
+
+def is_below(xid: int) -> ColumnElement[bool]:
+    """Return whether an entry was written by a transaction before that one."""
+    return literal_column("journal.xid8") < literal_column(f"CAST('{xid}' AS xid8)")
+
+
+def start_of_stream(connection: Connection) -> tuple[StreamPlace, int]:
+    """Return after which place everything comes that this snapshot does not show, and the rev of the entry there."""
+    below = horizon(connection)
+    last = connection.scalar(_LAST, {"xid": str(below)})
+    return StreamPlace(below, 0), oldest_rev(connection) if last is None else int(last)
+
+
+def read_stream(connection: Connection, after: StreamPlace, limit: int) -> StreamPage:
+    """Return the next entries of the stream, at most ``limit``."""
+    found = connection.execute(_ENTRIES, {"xid": str(after.xid), "rev": after.rev, "limit": limit}).mappings().all()
+    entries: list[JournalEntry] = []
+    places: list[StreamPlace] = []
+    waiting: int | None = None
+    for row in found:
+        values = dict(row)
+        xid, in_place = int(values.pop("xid")), values.pop("in_place")
+        if not in_place:  # and no later one is: they are in the order of their transactions
+            waiting = values["rev"]
+            break
+        entries.append(JournalEntry(**{**values, "changes": msgspec.json.decode(values["changes"])}))
+        places.append(StreamPlace(xid, values["rev"]))
+    is_last = waiting is not None or len(found) < limit
+    return StreamPage(entries=tuple(entries), places=tuple(places), is_last=is_last, waiting=waiting)
+
+
+def place_of(connection: Connection, rev: int) -> StreamPlace | None:
+    """Return the place after an entry (see ``JournalStream.place_of``)."""
+    if rev == 0:
+        return StreamPlace() if oldest_rev(connection) == 0 else None
+    xid = connection.scalar(_PLACE, {"rev": rev})
+    return None if xid is None else StreamPlace(int(xid), rev)
+
+
+def forget_earlier_life(connection: Connection) -> int:
+    """Let a journal that was dumped from another PostgreSQL server be in the order of its revs. Return its length.
+
+    Its transaction ids belong to that server's life: entries that follow would come before them. 0: it is no such
+    journal. Nobody else may be writing.
+    """
+    if not connection.scalar(_OF_AN_EARLIER_LIFE):
+        return 0
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    return connection.execute(text("UPDATE journal SET xid8 = '0'")).rowcount
+
+
+class StoredStream:
+    """The ``JournalStream`` of a PostgreSQL database."""
+
+    def __init__(self, database: Database, rows: AccountRows) -> None:
+        self._database = database
+        self._rows = rows
+
+    async def read(self, after: StreamPlace, *, limit: int) -> StreamPage:
+        """Return the next entries and their accounts (see ``JournalStream``)."""
+
+        def job(connection: Connection) -> StreamPage:
+            page = read_stream(connection, after, limit)
+            names = sorted({entry.account_id for entry in page.entries})
+            return replace(page, accounts=self._readable(connection, names)) if names else page
+
+        return await self._database.read(job)
+
+    def _readable(self, connection: Connection, names: Sequence[str]) -> dict[str, Account]:
+        """Return the accounts that can be read: one that cannot must not keep the others from being followed."""
+        try:
+            return self._rows.read(connection, *names)
+        except StoreError as error:
+            if error.code != "unreadable_account":
+                raise
+            if len(names) == 1:
+                log.warning("an account of the stream cannot be read", account=names[0])
+                return {}
+        return {name: account for one in names for name, account in self._readable(connection, [one]).items()}
+
+    async def entries(self, after: StreamPlace, *, limit: int) -> StreamPage:
+        """Return the next entries alone (see ``JournalStream``)."""
+        return await self._database.read(lambda connection: read_stream(connection, after, limit))
+
+    async def place_of(self, rev: int) -> StreamPlace | None:
+        """Return the place after an entry (see ``JournalStream``)."""
+        return await self._database.read(lambda connection: place_of(connection, rev))
+
+    async def has_more_than(self, after: StreamPlace, count: int) -> bool:
+        """Return whether more than so many entries follow (see ``JournalStream``)."""
+        values = {"xid": str(after.xid), "rev": after.rev, "most": count + 1}
+        found = await self._database.read(lambda connection: int(connection.scalar(_FOLLOWING, values) or 0))
+        return found > count

@@ -1,0 +1,39 @@
+"""Defects of the stream that several nodes follow."""
+
+from __future__ import annotations
+
+from mutants.catalogue import Noticed, one
+
+_PUBLISHED = "tests/unit/accounts/test_published.py::"
+_STREAM = "tests/contract/test_journal_stream.py::"
+
+NOTICED: tuple[Noticed, ...] = (
+    one(
+        "a reader of the stream goes on after the largest rev",
+        "storage/stream_rows.py",
+        '_AFTER = "(xid8, rev) > (CAST(:xid AS xid8), :rev)"',
+        '_AFTER = "(CAST(:xid AS xid8) IS NOT NULL AND rev > :rev)"',
+        f"{_STREAM}test_a_cursor_is_a_rev_and_its_place_is_looked_up",
+    ),
+    one(
+        "the stream shows what may still get a predecessor",
+        "storage/stream_rows.py",
+        "        xid8 < pg_snapshot_xmin(pg_current_snapshot()) AS in_place",
+        "        xid8 IS NOT NULL AS in_place",
+        f"{_STREAM}test_an_entry_waits_for_an_older_transaction_and_says_so",
+    ),
+    one(
+        "pruning takes what may still get a predecessor",
+        "storage/db_manager.py",
+        "        below = is_below(horizon(connection)) if self._several_nodes else None\n",
+        "        below = None\n",
+        f"{_STREAM}test_pruning_leaves_what_may_still_get_a_predecessor",
+    ),
+    one(
+        "news that was overtaken is published over newer news",
+        "accounts/published.py",
+        "        if generation <= last:\n",
+        "        if False:\n",
+        f"{_PUBLISHED}test_f4_an_older_snapshot_never_replaces_a_newer_one",
+    ),
+)
