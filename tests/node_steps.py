@@ -16,7 +16,7 @@ ALONE_LOCK = 0x53686F616C
 """What a node that writes alone locks in each transaction."""
 _INSERT = """
     INSERT INTO journal (account_id, owner_id, generation, changes, actor, op_id, at_ms)
-    VALUES (%s, 1, %s, '{}', 'user:ann', 'op', 1) RETURNING rev
+    VALUES (%s, 1, %s, '{}', 'user:ann', 'op', %s) RETURNING rev
 """
 
 
@@ -32,9 +32,9 @@ class OpenWriter:
         """Begin a transaction, with its id."""
         await self.connection.execute("SELECT pg_current_xact_id()")
 
-    async def insert(self, name: str, generation: int = 1) -> int:
+    async def insert(self, name: str, generation: int = 1, at_ms: int = 1) -> int:
         """Write an entry. Return its rev."""
-        found = await (await self.connection.execute(_INSERT, (name, generation))).fetchone()
+        found = await (await self.connection.execute(_INSERT, (name, generation, at_ms))).fetchone()
         assert found is not None
         return int(found[0])
 

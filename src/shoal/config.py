@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """PostgreSQL database (`postgresql+psycopg://user:password@host/name`) to use instead of the SQLite file in the
     data directory. Set it when you already run and back up PostgreSQL."""
+    node: str | None = Field(None, min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """Name of this server among several on one PostgreSQL database. Unfinished: a second server is still refused. Leave
+    it unset."""
     secret_key: SecretStr | None = None
     """32 bytes in base64 or hex that encrypt all secrets. If unset, a key file in the data directory is used. Set it to
     keep the key away from the data. To replace a key, name the new one first, then a comma and the old one."""

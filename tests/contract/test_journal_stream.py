@@ -18,7 +18,6 @@ from shoal.accounts.journal import fold, projection
 from shoal.accounts.journal_stream import StreamPlace
 from shoal.accounts.store import Committed
 from shoal.storage.db_manager import DBManager
-from shoal.storage.stream_rows import forget_earlier_life
 from shoal.storage.vault import Vault
 from store_steps import Place, an_account, baselines_of, committed, created, deletion, edit, living, submitted
 
@@ -159,18 +158,34 @@ async def test_pruning_leaves_what_may_still_get_a_predecessor(nodes: list[DBMan
     assert {name: one.generation for name, one in folded.items()} == {"shop": 2, "other": 1}
 
 
+async def test_pruning_takes_a_beginning_of_the_stream(nodes: list[DBManager], place: Place) -> None:
+    """A smaller rev that stands later stays: who resumes at the larger one must find it."""
+    async with open_writers(place.url, 2) as (first, second):
+        await first.begin()
+        await second.begin()
+        early = await second.insert("b", at_ms=1)
+        late = await first.insert("a", at_ms=2)
+        await first.commit()
+        await second.commit()
+    await ByPlace(nodes[0]).saw(late, early)
+    assert (await nodes[0].prune(journal_before_ms=2, ops_before_ms=0, moves_before_ms=0)).entries == 0
+    assert (await nodes[0].prune(journal_before_ms=3, ops_before_ms=0, moves_before_ms=0)).entries == 2
+
+
 async def test_a_journal_of_another_servers_life_is_in_the_order_of_its_revs(
     nodes: list[DBManager], place: Place
 ) -> None:
     (account,) = await created(nodes[0], an_account("shop"))
-    assert await nodes[0]._database.write(forget_earlier_life) == 0, "this is its own life"
     as_dumped = text("UPDATE journal SET xid8 = '9000000000'")
     await nodes[0]._database.write(lambda connection: connection.execute(as_dumped).rowcount)
-    assert await nodes[0]._database.write(forget_earlier_life) == 1
+    await place.open_again(data_dir=place.data_dir / "again")
     (entry,) = await committed(nodes[0], edit(account, remark="x"))
     reader = ByPlace(nodes[0])
     await reader.saw(account.rev, entry.rev)
     assert await nodes[0].stream.place_of(account.rev) == StreamPlace(0, account.rev)
+    known = await nodes[0].stream.place_of(entry.rev)
+    await place.open_again(data_dir=place.data_dir / "later")
+    assert await nodes[0].stream.place_of(entry.rev) == known, "what this server wrote keeps its place"
 
 
 class TestWithoutTheLock:

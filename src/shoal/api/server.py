@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.events import EventBus
+from shoal.accounts.follower import Follower
 from shoal.accounts.reload import Reload
 from shoal.accounts.store import AccountStore
 from shoal.api.live_streams import LiveStreams
@@ -61,6 +62,7 @@ class Server:
     database_stats: SingleFlight[DatabaseStats]
     store: AccountStore
     manager: CookieManager
+    follower: Follower | None
     account_counter: AccountCounter
     kept_accounts: KeptAccounts
     reload: Reload

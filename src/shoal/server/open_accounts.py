@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.follower import Follower
 from shoal.accounts.ownership import LocalOwnership
 from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
@@ -34,6 +35,8 @@ class Accounts:
 
     store: DBManager
     manager: CookieManager
+    follower: Follower | None
+    """Follows other nodes, when there may be some."""
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
@@ -52,13 +55,18 @@ async def open_accounts(
     Raises ``StoreError``.
     """
     async with Closing() as closing:
-        store = DBManager(storage.database, storage.vault)
+        store = DBManager(storage.database, storage.vault, several_nodes=storage.several_nodes)
         ownership = storage.lease or LocalOwnership()
         manager = CookieManager(
             store, connections.connect, settings, published=connections.published, ownership=ownership
         )
         closing.later("manager", manager.close)
         await manager.load()
+        follower = None
+        if storage.several_nodes:
+            from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
+
+            follower = await closing.enter_async_context(following(storage.database, store, connections.published))
         if storage.lease is not None:
             storage.lease.keep(manager.ownership_changed)
         authorization = Authorization(
@@ -87,6 +95,7 @@ async def open_accounts(
         yield Accounts(
             store=store,
             manager=manager,
+            follower=follower,
             authorization=authorization,
             reload=reload,
             user_removal=user_removal,

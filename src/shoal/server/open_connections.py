@@ -59,7 +59,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         )  # fmt: skip
 
     async with Closing() as closing:
-        published = PublishedAccounts(EventBus())
+        published = PublishedAccounts(EventBus(), several_nodes=storage.several_nodes)
         await follow_writes(storage.database, published)
         stock_events = StockEvents(storage.database, published.events)
         closing.later("stock events", stock_events.close)

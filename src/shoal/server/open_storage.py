@@ -32,6 +32,8 @@ class Storage:
     """Keeps a second server out of a PostgreSQL database; a data directory has its own lock."""
     vault: Vault
     audit_log: AuditLog
+    several_nodes: bool
+    """Whether other servers may write to the database at the same time."""
 
     def owned(self) -> bool:
         """Return whether this server certainly is the only one that serves the database now."""
@@ -54,8 +56,12 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             await database.remember_site(site_of(settings))
             vault = await _open_vault(database, settings, audit_log)
             yield Storage(
-                database=database, lease=None if database.is_sqlite else lease, vault=vault, audit_log=audit_log
-            )  # fmt: skip
+                database=database,
+                lease=None if database.is_sqlite else lease,
+                vault=vault,
+                audit_log=audit_log,
+                several_nodes=settings.node is not None and not database.is_sqlite,
+            )
         except Exception:
             await database.checked()  # damage explains what could not be opened, and is told instead
             raise

@@ -301,6 +301,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         database_stats=housekeeping.database_stats,
         store=accounts.store,
         manager=manager,
+        follower=accounts.follower,
         account_counter=AccountCounter(manager),
         kept_accounts=KeptAccounts(manager, connections.published.subscribe),
         reload=accounts.reload,

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, QueuePool
 
 from shoal.errors import ConfigError, StoreChecking, StoreError
 from shoal.storage.data_directory import MARKER_FILE, lock_directory, make_private_directory, read_marker, write_marker
 from shoal.storage.database_errors import as_store_error, damaged, opening
+from shoal.storage.earlier_life import forget_earlier_life
 from shoal.storage.engines import database_url, is_sqlite, open_engine
 from shoal.storage.group_work import ChangeWriter
 from shoal.storage.group_writer import FaultPoint, GroupWriter
@@ -81,6 +83,11 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._url.render_as_string(hide_password=True)}>"
+
+    @property
+    def url(self) -> URL:
+        """Where it is, with its password."""
+        return self._url
 
     @property
     def is_sqlite(self) -> bool:
@@ -177,6 +184,7 @@ class Database:
             guard()
             if not self.is_sqlite:  # with a file, its lock shows that the process and all its writes have ended
                 await_predecessors(engine)
+                forget_earlier_life(engine)
             with engine.begin() as connection:
                 stored = _remember(connection, "marker", secrets.token_hex(16))
         if self.data_dir is not None and self.is_sqlite and marker != stored:

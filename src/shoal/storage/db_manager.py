@@ -52,7 +52,7 @@ from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
 from shoal.storage.sealed_values import has_sealed_values
 from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders
-from shoal.storage.stream_rows import StoredStream, horizon, is_below, start_of_stream
+from shoal.storage.stream_rows import StoredStream, prune_stream, start_of_stream
 from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
 
 log = structlog.get_logger("shoal.database")
@@ -293,16 +293,18 @@ class DBManager:
 
     async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
         """Delete old rows step by step, so that changes can be written in between (see ``AccountStore``)."""
-        up_to = await self._database.read(lambda connection: last_rev_before(connection, journal_before_ms))
         return Pruned(
-            entries=await self._in_steps(lambda connection: self._prune_journal(connection, up_to)),
+            entries=await self._in_steps(await self._pruning(journal_before_ms)),
             ops=await self._in_steps(lambda connection: prune_ops(connection, ops_before_ms)),
             moves=await self._in_steps(lambda connection: prune_moves(connection, moves_before_ms)),
         )
 
-    def _prune_journal(self, connection: Connection, up_to: int) -> int:
-        below = is_below(horizon(connection)) if self._several_nodes else None
-        return prune_journal(connection, up_to, below=below)
+    async def _pruning(self, before_ms: int) -> Callable[[Connection], int]:
+        """Return a step that deletes old entries of the journal."""
+        if self._several_nodes:
+            return lambda connection: prune_stream(connection, before_ms)
+        up_to = await self._database.read(lambda connection: last_rev_before(connection, before_ms))
+        return lambda connection: prune_journal(connection, up_to)
 
     async def _in_steps(self, step: Callable[[Connection], int]) -> int:
         """Repeat a step, each in its own transaction, until it finds nothing to do. Return the sum."""

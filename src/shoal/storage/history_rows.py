@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, bindparam, delete, exists, func, or_, select, text
+from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, exists, func, or_, select, text
 
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import TIMES_DIFFER_MS, Baseline, JournalEntry, advance
@@ -51,7 +51,6 @@ def read_journal(
     before_ms: int | None = None,
     limit: int | None = None,
     newest_first: bool = False,
-    below: ColumnElement[bool] | None = None,
 ) -> list[JournalEntry]:
     """Return journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
 
@@ -71,7 +70,7 @@ def read_journal(
     else:
         query = query.order_by(journal.c.rev).where(journal.c.rev > after_rev)
     if up_to_rev is not None:
-        query = query.where(journal.c.rev <= up_to_rev, *_only(below))
+        query = query.where(journal.c.rev <= up_to_rev)
     if account_id is not None:
         query = query.where(journal.c.account_id == account_id)
     if owner_id is not None:
@@ -144,43 +143,38 @@ def last_rev_before(connection: Connection, moment_ms: int) -> int:
     return connection.scalar(up_to) or 0
 
 
-def prune_journal(
-    connection: Connection, up_to_rev: int, *, rows: int = STEP_ROWS, below: ColumnElement[bool] | None = None
-) -> int:
+def prune_journal(connection: Connection, up_to_rev: int, *, rows: int = STEP_ROWS) -> int:
     """Fold the oldest entries up to that position into the baselines and delete them. Return how many.
-
-    ``below``: only entries of which this is so. With several writers it must be so of all before the horizon, and of
-    no other: a smaller rev may still appear from there on.
 
     Raises ``StoreError``, without deleting anything, when they do not fold: then they are needed to find the defect.
     """
-    if not _alone(connection):
+    if not prunes_alone(connection):
         return 0
-    last = _end_of_step(connection, up_to_rev, rows, below)
+    last = _end_of_step(connection, up_to_rev, rows)
     if last is None:
         return 0
-    entries = read_journal(connection, up_to_rev=last, below=below)
+    fold_away(connection, read_journal(connection, up_to_rev=last))
+    return connection.execute(delete(journal).where(journal.c.rev <= last)).rowcount
+
+
+def fold_away(connection: Connection, entries: Sequence[JournalEntry]) -> None:
+    """Fold entries into the baselines, so that they can be deleted. Raises like ``prune_journal``."""
     starts = read_baselines(connection, sorted({entry.account_id for entry in entries}))
     try:
         ends = advance(starts.values(), entries)
     except (ValueError, KeyError, TypeError):
         raise StoreError("the journal does not fold, so it is not pruned", code="journal_broken") from None
     _write_baselines(connection, list(ends.values()))
-    return connection.execute(delete(journal).where(journal.c.rev <= last, *_only(below))).rowcount
 
 
-def _only(below: ColumnElement[bool] | None) -> tuple[ColumnElement[bool], ...]:
-    return () if below is None else (below,)
-
-
-def _alone(connection: Connection) -> bool:
+def prunes_alone(connection: Connection) -> bool:
     """Return whether no other node prunes now. Does not wait, so that there is no deadlock."""
     if connection.dialect.name != "postgresql":
         return True
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _PRUNING_LOCK}))
 
 
-def _end_of_step(connection: Connection, up_to_rev: int, rows: int, below: ColumnElement[bool] | None) -> int | None:
+def _end_of_step(connection: Connection, up_to_rev: int, rows: int) -> int | None:
     """Return the last position of one step; ``None`` when nothing is left."""
     query = (
         select(
@@ -190,18 +184,23 @@ def _end_of_step(connection: Connection, up_to_rev: int, rows: int, below: Colum
             func.coalesce(func.length(baselines.c.projection), 0).label("old"),
         )
         .select_from(journal.outerjoin(baselines, baselines.c.account_id == journal.c.account_id))
-        .where(journal.c.rev <= up_to_rev, *_only(below))
+        .where(journal.c.rev <= up_to_rev)
         .order_by(journal.c.rev)
         .limit(rows)
     )
-    last, characters, met = None, 0, set[str]()
-    for entry in connection.execute(query).all():
-        characters += entry.new + (0 if entry.account_id in met else entry.old)
-        met.add(entry.account_id)
-        if last is not None and characters > STEP_CHARACTERS:
-            break
-        last = entry.rev
-    return last
+    step = short_enough(connection.execute(query).all())
+    return step[-1].rev if step else None
+
+
+def short_enough(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return the first of these rows, whose texts one step can fold: ``new`` characters, and ``old`` of its account."""
+    characters, met = 0, set[str]()
+    for place, row in enumerate(rows):
+        characters += row.new + (0 if row.account_id in met else row.old)
+        met.add(row.account_id)
+        if place and characters > STEP_CHARACTERS:
+            return rows[:place]
+    return rows
 
 
 def _write_baselines(connection: Connection, ends: Sequence[Baseline]) -> None:

@@ -11,43 +11,52 @@ from dataclasses import replace
 
 import msgspec
 import structlog
-from sqlalchemy import ColumnElement, Connection, literal_column, text
+from sqlalchemy import Connection, delete, text
 
 from shoal.accounts.account import Account
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.journal_stream import StreamPage, StreamPlace
 from shoal.errors import StoreError
 from shoal.storage.account_rows import AccountRows
+from shoal.storage.among import among
 from shoal.storage.database import Database
-from shoal.storage.history_rows import ENTRY_COLUMNS, oldest_rev
+from shoal.storage.history_rows import (
+    ENTRY_COLUMNS,
+    STEP_ROWS,
+    fold_away,
+    oldest_rev,
+    prunes_alone,
+    short_enough,
+)
+from shoal.storage.history_tables import journal
 
 log = structlog.get_logger("shoal.stream")
 
 _AFTER = "(xid8, rev) > (CAST(:xid AS xid8), :rev)"
 _HORIZON = text("SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)")
-_ENTRIES = text(f"""
+_ENTRIES_SQL = f"""
     SELECT {", ".join(column.name for column in ENTRY_COLUMNS)}, CAST(xid8 AS text) AS xid,
         xid8 < pg_snapshot_xmin(pg_current_snapshot()) AS in_place
     FROM journal WHERE {_AFTER} ORDER BY xid8, rev LIMIT :limit
-""")  # noqa: S608  no value from a request is in it
+"""  # noqa: S608  no value from a request is in it
+_ENTRIES = text(_ENTRIES_SQL)
 _PLACE = text("SELECT CAST(xid8 AS text) FROM journal WHERE rev = :rev")
 _LAST = text("""
     SELECT rev FROM journal WHERE xid8 < CAST(:xid AS xid8) ORDER BY xid8 DESC, journal.rev DESC LIMIT 1
 """)
-_FOLLOWING = text(f"SELECT count(*) FROM (SELECT 1 FROM journal WHERE {_AFTER} LIMIT :most) AS following")  # noqa: S608
-_OF_AN_EARLIER_LIFE = text("""
-    SELECT xid8 >= pg_snapshot_xmax(pg_current_snapshot()) FROM journal ORDER BY xid8 DESC, rev DESC LIMIT 1
+_FOLLOWING_SQL = f"SELECT count(*) FROM (SELECT 1 FROM journal WHERE {_AFTER} LIMIT :most) AS following"  # noqa: S608
+_FOLLOWING = text(_FOLLOWING_SQL)
+_OLDEST = text("""
+    SELECT journal.rev, journal.account_id, journal.at_ms, length(changes) AS new,
+        coalesce(length(baselines.projection), 0) AS old
+    FROM journal LEFT JOIN baselines ON baselines.account_id = journal.account_id
+    WHERE xid8 < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid8, journal.rev LIMIT :limit
 """)
 
 
 def horizon(connection: Connection) -> int:
     """Return the transaction id before which nothing is open: entries below it have all their predecessors."""
     return int(connection.scalar(_HORIZON) or 0)
-
-
-def is_below(xid: int) -> ColumnElement[bool]:
-    """Return whether an entry was written by a transaction before that one."""
-    return literal_column("journal.xid8") < literal_column(f"CAST('{xid}' AS xid8)")
 
 
 def start_of_stream(connection: Connection) -> tuple[StreamPlace, int]:
@@ -83,16 +92,21 @@ def place_of(connection: Connection, rev: int) -> StreamPlace | None:
     return None if xid is None else StreamPlace(int(xid), rev)
 
 
-def forget_earlier_life(connection: Connection) -> int:
-    """Let a journal that was dumped from another PostgreSQL server be in the order of its revs. Return its length.
+def prune_stream(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
+    """Fold the first entries of the stream, up to the first that was not made before that time, and delete them.
 
-    Its transaction ids belong to that server's life: entries that follow would come before them. 0: it is no such
-    journal. Nobody else may be writing.
+    Return how many. Only a beginning of the stream is deleted: whoever resumes at an entry that is left misses none.
+    Raises like ``prune_journal``.
     """
-    if not connection.scalar(_OF_AN_EARLIER_LIFE):
+    if not prunes_alone(connection):
         return 0
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
-    return connection.execute(text("UPDATE journal SET xid8 = '0'")).rowcount
+    step = short_enough(connection.execute(_OLDEST, {"limit": rows}).all())
+    young = next((place for place, row in enumerate(step) if row.at_ms >= moment_ms), len(step))
+    if not young:
+        return 0
+    entries = read_stream(connection, StreamPlace(), young).entries
+    fold_away(connection, entries)
+    return connection.execute(delete(journal).where(among(journal.c.rev, [entry.rev for entry in entries]))).rowcount
 
 
 class StoredStream:
@@ -116,11 +130,9 @@ class StoredStream:
         """Return the accounts that can be read: one that cannot must not keep the others from being followed."""
         try:
             return self._rows.read(connection, *names)
-        except StoreError as error:
-            if error.code != "unreadable_account":
-                raise
+        except StoreError as error:  # of what is stored: a failure of the database itself is no such error yet
             if len(names) == 1:
-                log.warning("an account of the stream cannot be read", account=names[0])
+                log.warning("an account of the stream cannot be read", account=names[0], why=error.code)
                 return {}
         return {name: account for one in names for name, account in self._readable(connection, [one]).items()}
 

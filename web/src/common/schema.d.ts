@@ -7042,6 +7042,8 @@ export interface components {
             timestamp: number;
             services: components["schemas"]["Services"];
             system: components["schemas"]["SystemFigures"];
+            /** Journal Lag Seconds */
+            journal_lag_seconds?: number | null;
         };
         /**
          * Heard
@@ -12067,6 +12069,8 @@ export interface components {
              * @enum {string}
              */
             database: "ok" | "checking" | "error";
+            /** Stream */
+            stream?: ("ok" | "lagging" | "error") | null;
         };
         /**
          * SessionList

@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
 from shoal.accounts.events import OF_SERVER, AccessChanged, Event, Subscription
+from shoal.accounts.journal_stream import StreamPlace
 from shoal.accounts.positions import STREAMS, Position
 from shoal.api.http.published_events import PublishedEvent, published, published_entry, published_stored
+from shoal.api.http.stream_replay import BEHIND_SECONDS, replayed_changes
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
@@ -42,6 +44,8 @@ async def account_events(
     and a new snapshot.
     """
     cursor = after
+    if cursor is not None and server.follower is not None:
+        await server.follower.passed(cursor.changes, within_seconds=BEHIND_SECONDS)
     while True:
         with server.events.subscribe(queue_limit) as subscription:
             # The subscription starts before the snapshot, in the same turn of the event loop: no event is lost in
@@ -49,7 +53,7 @@ async def account_events(
             snapshot = _snapshot(server, who)
             sent_revs: set[int] = set()
             if cursor is not None:
-                async for missed in _missed(server, who, cursor, _position(server)):
+                async for missed in _missed(server, who, cursor, _position(server), _told_up_to(server)):
                     sent_revs.update(event.rev for event in missed if event.rev is not None)
                     yield missed
             yield [snapshot]
@@ -145,26 +149,24 @@ def _readable(server: Server, who: Principal, events: Sequence[Event]) -> list[P
 
 
 async def _missed(
-    server: Server, who: Principal, after: Position, until: Position
+    server: Server, who: Principal, after: Position, until: Position, end: StreamPlace | None
 ) -> AsyncIterator[list[PublishedEvent]]:
-    """Yield what is stored after ``after`` up to ``until``, page by page, or one reset."""
-    asked = [(last, until.last(stream) or 0) for stream in STREAMS if (last := after.last(stream)) is not None]
+    """Yield what is stored after ``after`` up to ``until``, page by page, or one reset. ``end``: with several nodes the
+    place of the changes up to which this one has told them, since their revs are in no order."""
+    streams = STREAMS if end is None else STREAMS[1:]
+    asked = [(last, until.last(stream) or 0) for stream in streams if (last := after.last(stream)) is not None]
     if any(last > newest for last, newest in asked) or sum(newest - last for last, newest in asked) > MISSED_LIMIT:
         yield [PublishedEvent({"type": "reset"})]
         return
-    place = after
-    while place.changes < until.changes:
-        page = await server.store.journal(after_rev=place.changes, limit=_PAGE)
-        if place.changes < await server.store.oldest_rev():
-            # checked last: entries may be pruned just before the page is read
+    if end is not None and server.follower is not None:
+        changes = replayed_changes(server, server.follower, who, after, end, most=MISSED_LIMIT)
+    else:
+        changes = _missed_changes(server, who, after, until)
+    async for missed in changes:
+        if missed is None:
             yield [PublishedEvent({"type": "reset"})]
             return
-        mine = [
-            entry for entry in page if entry.rev <= until.changes and server.authorization.may_see_entry(who, entry)
-        ]
-        if mine:
-            yield [published_entry(entry, after._replace(changes=entry.rev)) for entry in mine]
-        place = place._replace(changes=page[-1].rev if page else until.changes)
+        yield missed
     place = after._replace(changes=until.changes)
     while place != until:
         events, forgotten = await server.database.read(partial(_stored_after, place=place, until=until))
@@ -181,6 +183,29 @@ async def _missed(
             yield mine_of_page
         if len(events) < _PAGE:
             return
+
+
+async def _missed_changes(
+    server: Server, who: Principal, after: Position, until: Position
+) -> AsyncIterator[list[PublishedEvent] | None]:
+    """Yield the changes after ``after`` up to ``until``, page by page; ``None``: some of them were pruned."""
+    last = after.changes
+    while last < until.changes:
+        page = await server.store.journal(after_rev=last, limit=_PAGE)
+        if last < await server.store.oldest_rev():
+            # checked last: entries may be pruned just before the page is read
+            yield None
+            return
+        mine = [
+            entry for entry in page if entry.rev <= until.changes and server.authorization.may_see_entry(who, entry)
+        ]
+        if mine:
+            yield [published_entry(entry, after._replace(changes=entry.rev)) for entry in mine]
+        last = page[-1].rev if page else until.changes
+
+
+def _told_up_to(server: Server) -> StreamPlace | None:
+    return None if server.follower is None else server.follower.place
 
 
 def _stored_after(connection: Connection, *, place: Position, until: Position) -> tuple[list[StoredEvent], bool]:

@@ -104,6 +104,12 @@ class ServerCollector(Collector):
             "lock_wait_seconds", "How long changes waited for their lock.", figures.acquired_total,
             figures.wait_seconds_total,
         )  # fmt: skip
+        if (follower := self._server.follower) is not None:
+            yield gauge(
+                "journal_lag_seconds", "How long the next change has waited for an older transaction.",
+                follower.lag_seconds,
+            )  # fmt: skip
+            yield gauge("journal_age_seconds", "How long ago other nodes' changes were read.", follower.age_seconds)
         yield counter("lock_hold_seconds", "For how long locks were held, all together.", figures.hold_seconds_total)
 
     def _database(self) -> Iterator[Metric]:

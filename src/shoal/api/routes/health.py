@@ -10,6 +10,7 @@ import psutil
 from fastapi import Response
 from pydantic import BaseModel
 
+from shoal.accounts.follower import Follower
 from shoal.api.http.caller import TheServer, WhoReads
 from shoal.api.http.openapi_errors import READING
 from shoal.api.http.route_rules import ANYBODY
@@ -23,6 +24,9 @@ PROBE_SECONDS = 2.0
 LONGEST_SOUND_HOLD_SECONDS = 60.0
 """A lock held longer than any deadline of the server means that the manager hangs."""
 
+LONGEST_LAG_SECONDS = 5.0
+"""A transaction that is open for longer than this holds up what several servers tell each other."""
+
 Word = Literal["ok", "error"]
 
 
@@ -32,6 +36,9 @@ class Services(BaseModel):
     cookie_manager: Word
     database: Literal["ok", "checking", "error"]
     """``checking``: the server has just started and looks for damage; reads are served, changes are refused."""
+    stream: Literal["ok", "lagging", "error"] | None = None
+    """Of several servers on one database: whether this one hears of the others' changes. ``lagging``: an old
+    transaction holds them up; ``error``: it has heard nothing for 10 s."""
 
 
 class SystemFigures(BaseModel):
@@ -55,6 +62,8 @@ class HealthAnswer(BaseModel):
     timestamp: float
     services: Services
     system: SystemFigures
+    journal_lag_seconds: float | None = None
+    """Of several servers: how long the next change has waited for an older transaction."""
 
 
 class LiveAnswer(BaseModel):
@@ -114,12 +123,13 @@ class LocksAnswer(BaseModel):
     "/health",
     summary="Check the server's health",
     dependencies=[ANYBODY],
+    response_model_exclude_none=True,
     responses={503: {"model": HealthAnswer, "description": "The database or the manager is not well"}},
 )
 async def get_health(server: TheServer, response: Response) -> HealthAnswer:
     """Check the database and the manager. Answers 503 when either fails, and within about 2 s."""
     services = await _services(server)
-    well = "error" not in {services.cookie_manager, services.database}
+    well = "error" not in {services.cookie_manager, services.database, services.stream}
     response.status_code = 200 if well else 503
     memory = psutil.virtual_memory()
     return HealthAnswer(
@@ -131,6 +141,7 @@ async def get_health(server: TheServer, response: Response) -> HealthAnswer:
             memory_percent=memory.percent,
             memory_available=memory.available,
         ),
+        journal_lag_seconds=None if server.follower is None else round(server.follower.lag_seconds, 3),
     )
 
 
@@ -144,6 +155,7 @@ async def get_live(server: TheServer) -> LiveAnswer:
     "/health/ready",
     summary="Check that changes can be stored",
     dependencies=[ANYBODY],
+    response_model_exclude_none=True,
     responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
 )
 async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
@@ -182,8 +194,15 @@ async def _services(server: Server) -> Services:
     return Services(
         cookie_manager="ok" if sound else "error",
         database="ok" if await server.database_probe.answers(within_seconds=PROBE_SECONDS) else "error",
+        stream=None if server.follower is None else _stream(server.follower),
     )
 
 
+def _stream(follower: Follower) -> Literal["ok", "lagging", "error"]:
+    if follower.is_stale:
+        return "error"
+    return "lagging" if follower.lag_seconds > LONGEST_LAG_SECONDS else "ok"
+
+
 def _all_ok(services: Services) -> bool:
-    return services.cookie_manager == services.database == "ok"
+    return services.cookie_manager == services.database == "ok" and services.stream != "error"

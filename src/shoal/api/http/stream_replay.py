@@ -1,0 +1,45 @@
+"""The changes after a cursor, with several nodes: in the order of the stream, up to what this node has told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from shoal.accounts.follower import Follower
+from shoal.accounts.journal_stream import StreamPlace
+from shoal.accounts.positions import Position
+from shoal.api.http.published_events import PublishedEvent, published_entry
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+
+_PAGE: Final = 1_000
+BEHIND_SECONDS: Final = 1.0
+"""How long to wait for this node to come to where the reader was already told of elsewhere."""
+
+
+async def replayed_changes(
+    server: Server, follower: Follower, who: Principal, after: Position, end: StreamPlace, *, most: int
+) -> AsyncIterator[list[PublishedEvent] | None]:
+    """Yield the changes after ``after`` up to ``end``, page by page; ``None``: they are not all there, or more than
+    ``most``."""
+    stream = follower.stream
+    place = await stream.place_of(after.changes)
+    if place is None or place > end or await stream.has_more_than(place, most):
+        yield None
+        return
+    while place < end:
+        page = await stream.entries(place, limit=_PAGE)
+        if await stream.place_of(place.rev) is None:
+            # checked last: entries may be pruned just before the page is read
+            yield None
+            return
+        mine = [
+            published_entry(entry, after._replace(changes=entry.rev))
+            for entry, at in zip(page.entries, page.places, strict=True)
+            if at <= end and server.authorization.may_see_entry(who, entry)
+        ]
+        if mine:
+            yield mine
+        if not page.places:
+            return
+        place = page.places[-1]

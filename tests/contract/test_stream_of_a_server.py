@@ -1,0 +1,134 @@
+"""A server that is one of several: what its readers get while revs and transactions cross, and how well it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+
+import pytest
+
+from api.stream_reader import next_event, one_by_one, set_remark
+from doors import Door, open_door
+from node_steps import open_writers
+from shoal.accounts.events import EventBus
+from shoal.accounts.follower import Follower
+from shoal.accounts.positions import Position
+from shoal.accounts.published import PublishedAccounts
+from shoal.storage.commit_hints import CommitHints
+from shoal.storage.db_manager import DBManager, open_vault
+from standins import until
+from store_steps import Place
+
+pytestmark = [pytest.mark.parametrize("place", ["postgresql"], indirect=True), pytest.mark.postgresql]
+
+
+@pytest.fixture
+async def node(place: Place) -> AsyncIterator[Door]:
+    """A server with one account, ``shop``, that was told."""
+    async with open_door(place.data_dir, database_url=place.url, node="a") as opened:
+        await opened.add()
+        await told(opened)
+        yield opened
+
+
+async def told(door: Door) -> None:
+    """Wait until the account's last change was told."""
+    await until(lambda: door.server.manager.newest_rev == door.account().rev)
+
+
+async def test_a_reader_misses_no_change_and_resumes_where_it_was(node: Door, place: Place) -> None:
+    first = node.account().rev
+    async with aclosing(one_by_one(node, await node.principal(), None, beat_seconds=15)) as events:
+        assert (await next_event(events)).body["type"] == "snapshot"
+        async with open_writers(place.url, 1) as (other,):
+            await other.begin()
+            await set_remark(node, "ours")
+            ours = node.account().rev
+            theirs = await other.insert("shop", generation=9)
+            await other.commit()
+        assert theirs > ours
+        assert [(await next_event(events)).rev for _ in range(2)] == [theirs, ours]
+    for cursor, missed in ((first, [theirs, ours]), (theirs, [ours]), (ours, [])):
+        async with aclosing(one_by_one(node, await node.principal(), Position(cursor), beat_seconds=15)) as events:
+            assert [(await next_event(events)).rev for _ in missed] == missed
+            snapshot = await next_event(events)
+            assert (snapshot.body["type"], snapshot.rev) == ("snapshot", ours)
+
+
+async def test_a_cursor_of_nobody_gets_a_reset(node: Door) -> None:
+    async with aclosing(one_by_one(node, await node.principal(), Position(99), beat_seconds=15)) as events:
+        assert (await next_event(events)).body == {"type": "reset"}
+        assert (await next_event(events)).body["type"] == "snapshot"
+
+
+async def test_a_cursor_that_was_pruned_gets_a_reset(node: Door) -> None:
+    old = node.account().rev
+    for text in "ab":
+        await set_remark(node, text)
+    await told(node)
+    pruned = 0
+    while pruned < 3:
+        result = await node.server.store.prune(journal_before_ms=2**50, ops_before_ms=0, moves_before_ms=0)
+        pruned += result.entries
+        await asyncio.sleep(0.01)
+    async with aclosing(one_by_one(node, await node.principal(), Position(old), beat_seconds=15)) as events:
+        assert (await next_event(events)).body == {"type": "reset"}
+
+
+async def test_health_says_when_an_old_transaction_holds_up_the_changes(
+    node: Door, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health = await node.call("GET", "/health")
+    assert (health["services"]["stream"], health["journal_lag_seconds"]) == ("ok", 0.0)
+    monkeypatch.setattr("shoal.api.routes.health.LONGEST_LAG_SECONDS", 0.0)
+    async with open_writers(place.url, 1) as (other,):
+        await other.begin()
+        await set_remark(node, "waits")
+        await until(lambda: node.server.follower is not None and node.server.follower.lag_seconds > 0)
+        health = await node.call("GET", "/health")
+        assert health["services"]["stream"] == "lagging"
+        assert health["journal_lag_seconds"] > 0
+        assert (await node.call("GET", "/health/ready"))["ready"], "another node would wait as well"
+    await told(node)
+    monkeypatch.setattr("shoal.accounts.follower.STALE_SECONDS", -1.0)
+    assert (await node.call("GET", "/health/ready", 503))["services"]["stream"] == "error"
+    assert (await node.call("GET", "/health", 503))["status"] == "unhealthy"
+
+
+async def test_a_server_alone_says_nothing_of_a_stream(place: Place) -> None:
+    async with open_door(place.data_dir, database_url=place.url) as door:
+        assert door.server.follower is None
+        assert set((await door.call("GET", "/health"))["services"]) == {"cookie_manager", "database"}
+        assert "journal_lag_seconds" not in await door.call("GET", "/health")
+
+
+async def test_a_hint_wakes_the_other_nodes_and_is_sent_again_over_a_new_connection(node: Door, place: Place) -> None:
+    """The other node would look by itself only in an hour."""
+    async with AsyncExitStack() as closing:
+        database = await place.open_again(data_dir=place.data_dir / "other")
+        store = DBManager(database, await open_vault(database, place.data_dir / "secret.key"), several_nodes=True)
+        published = PublishedAccounts(EventBus(), several_nodes=True)
+        follower = Follower(store.stream, published, poll_seconds=3600)
+        closing.push_async_callback(follower.close)
+        heard = 0
+
+        def note() -> None:
+            nonlocal heard
+            heard += 1
+            follower.wake()
+
+        hints = CommitHints(database.url, note)
+        closing.push_async_callback(hints.close)
+        follower.start((await store.load()).stream_start or follower.place)
+        hints.start()
+        await until(lambda: heard > 0)
+        await set_remark(node, "a")
+        await until(lambda: published.newest_rev == node.account().rev)
+        async with open_writers(place.url, 1) as (other,):
+            await other.connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'shoal hints'"
+            )
+        await set_remark(node, "b")
+        await until(lambda: published.newest_rev == node.account().rev)
