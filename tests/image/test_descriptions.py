@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -52,15 +53,49 @@ def test_only_caddy_is_published_and_trusted_and_a_server_at_home_is_for_its_mac
     assert local["shoal"]["environment"]["SHOAL_TRUSTED_PROXIES"] == gateway
 
 
-def test_a_unit_of_systemd_is_valid_and_exposes_little(tmp_path: Path) -> None:
+def unit_of_the_help(page: str) -> str:
+    """The unit of systemd that a page of the help tells its reader to write."""
+    found = re.search(r"```ini\n(\[Unit\]\n.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None, page
+    return found[1]
+
+
+def test_every_unit_of_systemd_waits_until_the_server_is_ready_and_restarts_one_that_stands_still() -> None:
+    ours, chinese, english = (
+        UNIT.read_text(encoding="utf-8"),
+        unit_of_the_help("docs/howto/install.md"),
+        unit_of_the_help("docs/howto/install.en.md"),
+    )
+    assert chinese == english
+    for unit in (ours, english):
+        lines = unit.splitlines()
+        assert {"Type=notify", "TimeoutStartSec=infinity", "WatchdogSec=120", "Restart=on-failure"} <= set(lines)
+
+
+def verified(unit: Path, *options: str) -> str:
+    """Check a unit with systemd's own program, and return where that is."""
     analyze = which("systemd-analyze")
     if analyze is None:
         pytest.skip("there is no systemd-analyze here")
-    unit = tmp_path / "shoal.service"
-    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/shoal/bin/shoal", sys.executable))
-    checked = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [analyze, *options, "verify", "--man=no", str(unit)],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(unit.parent)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     complaints = [line for line in checked.stderr.splitlines() if "shoal.service" in line]
     assert (checked.returncode, complaints) == (0, []), checked.stderr
+    return analyze
+
+
+def test_the_unit_of_the_help_is_valid(tmp_path: Path) -> None:
+    unit = tmp_path / "shoal.service"
+    unit.write_text(unit_of_the_help("docs/howto/install.md").replace("%h/shoal/bin/shoal", sys.executable))
+    verified(unit, "--user")
+
+
+def test_a_unit_of_systemd_is_valid_and_exposes_little(tmp_path: Path) -> None:
+    unit = tmp_path / "shoal.service"
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/shoal/bin/shoal", sys.executable))
+    analyze = verified(unit)
     judged = subprocess.run(
         [analyze, "security", "--offline=yes", "--no-pager", str(unit)],
         capture_output=True, text=True, check=False,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import os
 import signal
 import socket
 import ssl
@@ -30,6 +31,7 @@ from shoal.server.acceptor import Acceptor
 from shoal.server.http_protocol import HttpProtocol, PlainAnswers
 from shoal.server.malloc_tuning import apart_while_starting, keep_large_blocks_apart
 from shoal.server.open_files import allow_many_open_files
+from shoal.server.service_manager import ServiceManager
 from shoal.server.tls import Certificate
 
 if TYPE_CHECKING:
@@ -138,25 +140,20 @@ async def _serve(
     )
     context = certificate.context() if certificate else None
 
-    def end_streams() -> None:
+    manager = ServiceManager.named_in(os.environ, os.getpid())
+
+    def listens() -> None:
+        announce(app, url)
+        manager.ready()
+
+    def ends() -> None:
+        manager.stopping()
         app.state.server.events.end()
 
-    server = _Server(config, connections, context, lambda: announce(app, url), end_streams, plain)
-    starting = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        if server.started:
-            server.force_exit = server.should_exit
-            server.should_exit = True
-        elif starting and not server.should_exit:
-            server.should_exit = True
-            starting.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+    server = _Server(config, connections, context, listens, ends, plain)
+    _end_at_signals(server)
     if certificate is not None and context is not None:
-        loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
     elif not is_loopback(host):
         log.warning("passwords may cross the network in clear", host=host)
     if not settings.allowed_hosts and (certificate or _names_proxies(settings)):
@@ -171,6 +168,25 @@ async def _serve(
     except asyncio.CancelledError:
         if not server.should_exit:
             raise
+    finally:
+        await manager.close()
+
+
+def _end_at_signals(server: _Server) -> None:
+    """End a server that has started at SIGINT or SIGTERM; at a second one without grace. Cancel one that starts."""
+    starting = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if server.started:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+        elif starting and not server.should_exit:
+            server.should_exit = True
+            starting.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
 
 
 def entry(app: Application, settings: Settings, connections: Connections) -> tuple[ASGIApp, PlainAnswers]:
@@ -202,23 +218,23 @@ def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us, reports when it listens, and ends streams before it waits for running requests."""
+    """Leaves signals to us, reports when it listens and when it ends, before it waits for running requests."""
 
     def __init__(
         self,
         config: uvicorn.Config,
         connections: Connections,
         context: ssl.SSLContext | None,
-        announce: Callable[[], None],
-        end_streams: Callable[[], None],
+        listens: Callable[[], None],
+        ends: Callable[[], None],
         plain: PlainAnswers,
     ) -> None:
         super().__init__(config)
         self._connections = connections
         connections.speak_by(self.protocol_of)
         self._context = context
-        self._announce = announce
-        self._end_streams = end_streams
+        self._listens = listens
+        self._ends = ends
         self._plain = plain
 
     @contextlib.contextmanager
@@ -237,7 +253,7 @@ class _Server(uvicorn.Server):
             Acceptor(one, self._connections, self._context, backlog=_BACKLOG) for one in sockets or ()
         ]
         self.started = True
-        self._announce()
+        self._listens()
 
     async def serve_while_sound(self, taken: socket.socket, started: asyncio.Task[None] | None) -> None:
         """Serve until a signal comes, or the start of the accounts fails. Raises its failure."""
@@ -252,7 +268,7 @@ class _Server(uvicorn.Server):
             started.result()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._end_streams()
+        self._ends()
         await super().shutdown(sockets)
 
 

@@ -1,0 +1,100 @@
+"""Tells the service manager that started the server (systemd, Podman) that it is ready, alive, and ends.
+
+The protocol is that of ``sd_notify(3)``: datagrams of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger("shoal.service_manager")
+
+_READY: Final = b"READY=1"
+_ALIVE: Final = b"WATCHDOG=1"
+_STOPPING: Final = b"STOPPING=1"
+_AGAIN_SECONDS: Final = 1.0
+"""When to repeat what found no room in the socket's queue."""
+_SHARE: Final = 3
+"""So many signs of life are sent within the time in which one must come: two may be late or lost."""
+
+
+class ServiceManager:
+    """Sends from the event loop, so that a loop that stands still sends nothing, and the manager restarts the server.
+
+    Without a socket it does nothing. A socket that cannot be used is logged once; the server goes on.
+    """
+
+    def __init__(self, address: str = "", *, watchdog_seconds: float | None = None) -> None:
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._every_seconds = None if watchdog_seconds is None else watchdog_seconds / _SHARE
+        self._socket: socket.socket | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._was_refused = False
+
+    @classmethod
+    def named_in(cls, environment: Mapping[str, str], process: int) -> ServiceManager:
+        """Return the manager that the environment names. Its watchdog may be for another process of the service."""
+        told = environment.get("WATCHDOG_USEC", "")
+        for_us = environment.get("WATCHDOG_PID", "") in {"", str(process)}
+        seconds = int(told) / 1e6 if for_us and told.isdecimal() and int(told) > 0 else None
+        return cls(environment.get("NOTIFY_SOCKET", ""), watchdog_seconds=seconds)
+
+    def ready(self) -> None:
+        """Tell that the server listens, and then, as often as the watchdog wants to hear it, that it lives."""
+        if self._address and self._task is None:
+            self._task = asyncio.create_task(self._keep(), name="service manager")
+
+    def stopping(self) -> None:
+        """Tell that the server ends. Signs of life go on until ``close``."""
+        if self._address:
+            self._send(_STOPPING)
+
+    async def close(self) -> None:
+        """Stop the signs of life, and close the socket."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    async def _keep(self) -> None:
+        while not self._send(_READY):  # noqa: ASYNC110  nobody tells when the manager has read
+            await asyncio.sleep(_AGAIN_SECONDS)
+        while self._every_seconds is not None:
+            self._send(_ALIVE)
+            await asyncio.sleep(self._every_seconds)
+
+    def _send(self, message: bytes) -> bool:
+        """Send without waiting; return whether the message is in the queue of the manager."""
+        try:
+            if self._socket is None:
+                self._socket = _connected(self._address)
+            self._socket.send(message)
+        except OSError as error:
+            if not self._was_refused:
+                log.warning("the service manager does not hear", why=error.strerror or str(error))
+            self._was_refused = True
+            if self._socket is not None:
+                self._socket.close()  # a manager that was restarted listens at a new socket of the same name
+                self._socket = None
+            return False
+        self._was_refused = False
+        return True
+
+
+def _connected(address: str) -> socket.socket:
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        opened.connect(address)
+    except OSError:
+        opened.close()
+        raise
+    return opened
