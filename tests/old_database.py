@@ -139,4 +139,5 @@ def dump_of(tables: Rows) -> str:
         named = "" if number % 2 else f" ({', '.join(f'`{name}`' for name in columns)})"
         values = ",\n".join(f"({','.join(literal(row.get(name)) for name in columns)})" for row in rows)
         parts.append(f"LOCK TABLES `{table}` WRITE;\nINSERT INTO `{table}`{named} VALUES {values};\nUNLOCK TABLES;\n")
+    parts.append("-- Dump completed on 2026-01-01  0:00:00\n")
     return "".join(parts)

@@ -55,6 +55,13 @@ class Postgres:
         with contextlib.closing(psycopg.connect(address, autocommit=True)) as connection:
             yield connection
 
+    def dump(self, url: str, *options: str) -> bytes:
+        """What ``pg_dump`` writes of a database."""
+        name = url.partition("@/")[2].partition("?")[0]
+        program, place = str(_programs(self._socket_dir) / "pg_dump"), str(self._socket_dir)
+        command = [program, "-h", place, "-U", "postgres", *options, name]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
     def make_template(self) -> None:
         """Make the database that ``database(migrated=True)`` copies."""
         with self.administrator() as connection:

@@ -14,7 +14,7 @@ const zh = {
   files: {
     legacy: 'xianyu_data.db、导出的 JSON 备份，或 MySQL 的 .sql 转储',
     autoagent: '.env，或包含 .env 和 prompts 的 ZIP',
-    ydisks: 'xianyu_data.db（SQLite）',
+    ydisks: 'xianyu_data.db，或 PostgreSQL、MySQL 的 .sql 转储',
   },
   options: '更多选项',
   key: '数据密钥',
@@ -82,7 +82,7 @@ const en: Texts<typeof zh> = {
   files: {
     legacy: 'xianyu_data.db, the exported JSON backup, or an .sql dump of MySQL',
     autoagent: '.env, or a ZIP with .env and prompts',
-    ydisks: 'xianyu_data.db (SQLite)',
+    ydisks: 'xianyu_data.db, or an .sql dump of PostgreSQL or MySQL',
   },
   options: 'More options',
   key: 'Data key',

@@ -10,7 +10,7 @@ from shoal.api.http.problem import Problem
 
 _NOT_MOVED = (
     "empty_file", "unreadable", "unknown_file", "other_database", "damaged", "not_json", "no_tables", "no_inserts",
-    "dump_cut_off", "archive_damaged", "no_data_file", "no_env", "not_env",
+    "pg_archive", "dump_cut_off", "archive_damaged", "no_data_file", "no_env", "not_env",
 )  # fmt: skip
 """Why a file of another system cannot be moved in."""
 _ROWS = (

@@ -13,7 +13,6 @@ from shoal.maintenance.moving.old_shop import Fate, Oddity
 from shoal.maintenance.moving.tables import OldTables
 
 MAGIC: Final = b"SQLite format 3\x00"
-_REPLACED: Final = "\ufffd"
 _WAL_MODE: Final = b"\x02\x02"
 """Bytes 18 and 19 of a file whose newest rows may stand in a second file beside it."""
 
@@ -56,10 +55,8 @@ def _left_out(opened: sqlite3.Connection, name: str, found: OldTables) -> None:
     """Note a table that is not imported and has rows."""
     quoted = name.replace('"', '""')
     (count,) = opened.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()  # noqa: S608  quoted
-    if count and not name.startswith("sqlite_"):
-        found.oddities.append(
-            Oddity(table=name, row="", code="table_unknown", fate=Fate.SKIPPED, params={"count": count})
-        )
+    if not name.startswith("sqlite_"):
+        found.left_out(name, count)
 
 
 def _take(opened: sqlite3.Connection, name: str, found: OldTables) -> None:
@@ -70,9 +67,6 @@ def _take(opened: sqlite3.Connection, name: str, found: OldTables) -> None:
         columns = [column for column, *_ in rows.description]
         for row in rows:
             found.add(name, columns, row)
-            if any(map(_is_broken, row)):
-                label = found.rows[name][-1].label("id", "keyword", "username", "name")
-                found.oddities.append(Oddity(table=name, row=label, code="text_not_utf8", fate=Fate.CHANGED))
     except sqlite3.DatabaseError as error:
         if "malformed" not in str(error):
             raise
@@ -84,8 +78,3 @@ def _take(opened: sqlite3.Connection, name: str, found: OldTables) -> None:
 def _text(value: bytes) -> str:
     """Return a text, also one that is no UTF-8: it is shown as what it is instead of ending the import."""
     return value.decode("utf-8", "replace")
-
-
-def _is_broken(value: object) -> bool:
-    """Whether a value has bytes that are no UTF-8."""
-    return _REPLACED in (value if isinstance(value, str) else _text(value) if isinstance(value, bytes) else "")

@@ -1,4 +1,4 @@
-"""The tables of an old system's file as plain rows, whatever the file is: SQLite, JSON or a dump of MySQL."""
+"""The tables of an old system's file as plain rows, whatever the file is: SQLite, JSON or a dump."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from shoal.maintenance.moving.old_shop import Fate, Oddity
 
 _LONGEST_LABEL: Final = 60
 """Characters of a value that names a row in reports."""
+_REPLACED: Final = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +83,18 @@ class OldTables:
             self.oddities.append(odd)
             return
         rows.append(OldRow(len(rows) + 1, dict(zip(columns, values, strict=True))))
+        if any(map(_is_broken, values)):
+            label = rows[-1].label("id", "keyword", "username", "name")
+            self.oddities.append(Oddity(table=name, row=label, code="text_not_utf8", fate=Fate.CHANGED))
+
+    def left_out(self, name: str, count: int) -> None:
+        """Note a table that is not imported and has rows."""
+        if count:
+            odd = Oddity(table=name, row="", code="table_unknown", fate=Fate.SKIPPED, params={"count": count})
+            self.oddities.append(odd)
+
+
+def _is_broken(value: object) -> bool:
+    """Whether a value had bytes that are no UTF-8: its reader has put a mark in their place."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return isinstance(text, str) and _REPLACED in text
