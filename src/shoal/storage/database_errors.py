@@ -107,7 +107,7 @@ _REMEDIES = {
 def _remedy(reason: str) -> str:
     """Return what the operator should do about a failure of this name."""
     kind = "_".join(reason.split("_")[:2])
-    return _REMEDIES.get(kind, "see that the database is well and lets this user in, and start again")
+    return _REMEDIES.get(kind, "run `shoal doctor`, which says why and what to do")
 
 
 def damaged(path: Path) -> StoreError:

@@ -49,7 +49,7 @@ def open_engine(
         hide_parameters=True,
         pool_pre_ping="pool_size" in pool,
         connect_args={
-            "connect_timeout": 4, "options": options, "application_name": "shoal",
+            "connect_timeout": 4, "options": options, "application_name": "shoal", "client_encoding": "utf8",
             "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000,
         },
         **pool,

@@ -17,13 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refusal, warning
+from shoal.cli.doctor.postgresql import not_let_in
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
 from shoal.server.open_storage import KEY_FILE, key_of, site_of
 from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.data_directory import MARKER_FILE
 from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
-from shoal.storage.migrations import newest
+from shoal.storage.migrations import is_newest, newest
+from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.schema import accounts, store_meta
 from shoal.storage.sealed_values import count_by_key, has_sealed_values
 from shoal.storage.vault import Vault
@@ -32,6 +34,8 @@ _CHECK_SECONDS = 60.0
 _BUSY_SECONDS = 2.0
 _STEPS_BETWEEN_LOOKS = 100_000
 _MIB = 1024 * 1024
+_LONGEST_SENTENCE = 300
+"""Characters of what a driver says."""
 
 
 class Examined:
@@ -59,8 +63,11 @@ def examine_data(settings: Settings) -> Examined:
             _look_into(connection, settings, found)
     except (SQLAlchemyError, sqlite3.Error) as error:
         original = getattr(error, "orig", None) or error
-        why = " ".join(str(original).split())[:200] or type(original).__name__
-        found.findings.append(failure(Look.DATABASE, "database_closed", why=_without_password(why, settings)))
+        said = _without_password(" ".join(str(original).split()), settings) or type(original).__name__
+        if is_sqlite(url):
+            found.findings.append(failure(Look.DATABASE, "database_closed", why=said[:_LONGEST_SENTENCE]))
+        else:
+            found.findings.append(not_let_in(said[:_LONGEST_SENTENCE]))
     return found
 
 
@@ -126,6 +133,10 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
 def _soundness(connection: Connection) -> Finding:
     raw: Any = connection.connection.dbapi_connection
     if not isinstance(raw, sqlite3.Connection):
+        try:
+            check_fitness(connection, creates_tables=not is_newest(connection))
+        except ConfigError as error:
+            return refusal(Look.DATABASE, error)
         version = connection.scalar(text("SELECT current_setting('server_version')"))
         size = connection.scalar(text("SELECT pg_database_size(current_database())"))
         return fine(Look.DATABASE, "database_postgresql", version=version, size=int(size or 0) // _MIB)
