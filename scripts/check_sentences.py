@@ -24,7 +24,7 @@ from shoal.goods.imports import SAME_FILE
 from shoal.goods.suppliers import Meaning
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import ROOT, read_catalogue
-from shoal.maintenance.moving.old_shop import Fate
+from shoal.maintenance.moving.old_shop import Fate, Source
 from shoal.maintenance.moving.plan import Kind
 from shoal.maintenance.moving.run_store import RunState
 from shoal.maintenance.shop_file.applying import Outcome
@@ -58,6 +58,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.imports.fates": set(Fate),
     "cli.imports.kinds": set(Kind),
     "cli.imports.states": set(RunState),
+    "cli.imports.systems": set(Source),
     "cli.outcome": set(ActionState),
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
     "cli.rules.modes": set(MatchMode),

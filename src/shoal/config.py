@@ -21,6 +21,13 @@ from shoal.network.outbound import Outbound
 PREFIX = "SHOAL_"
 _NOT_SETTINGS = {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_CONFIG", "SHOAL_TOKEN"}
 """Variables that the command line reads as a client of a server; they are not settings of the server."""
+_LENGTHS = {
+    "too_short": ("startup.setting_too_short", "min_length"),
+    "string_too_short": ("startup.setting_too_short", "min_length"),
+    "too_long": ("startup.setting_too_long", "max_length"),
+    "string_too_long": ("startup.setting_too_long", "max_length"),
+}
+"""The sentences of texts of a wrong length, with the names of the bounds, by the types of pydantic's errors."""
 
 
 _NARROWEST_TRUSTED = {4: 8, 6: 16}
@@ -300,8 +307,10 @@ def load_settings(**overrides: Any) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError("startup.unknown_setting_in_file", name=name) from None
-        raise ConfigError(
-            "startup.bad_setting", name=name, variable=f"{PREFIX}{name.upper()}", why=first["msg"]
-        ) from None
+        variable = f"{PREFIX}{name.upper()}"
+        if first["type"] in _LENGTHS:  # pydantic counts the "items" of a secret, which are its characters
+            sentence, bound = _LENGTHS[first["type"]]
+            raise ConfigError(sentence, name=name, variable=variable, limit=first["ctx"][bound]) from None
+        raise ConfigError("startup.bad_setting", name=name, variable=variable, why=first["msg"]) from None
     except ValueError as error:  # a shoal.toml that is not TOML
         raise ConfigError("startup.unreadable_config", why=error) from None

@@ -68,6 +68,8 @@ async def test_in_the_shell_a_buyer_is_forgotten_after_a_question(door: Door) ->
     await hear(door)
     async with served(door) as url:
         assert (await in_shell(url, token, "buyers", "forget", BUYER))[0] == 2
+        code, said = await in_shell(url, token, "buyers", "forget", " ", "--yes")
+        assert (code, "must not be empty" in said) == (2, True), said
         code, said = await in_shell(url, token, "buyers", "forget", BUYER, "--yes")
         assert (code, said.strip()) == (
             0, "Erased in 1 shop: 1 message of 1 chat, 0 sent messages, the name in 0 orders.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from doors import Door, another_person, client_of, open_door
 from old_database import Rows, an_old_shop, write_sqlite
+from picture_files import a_png
 from shoal.accounts.account import FIRST_START
 from shoal.accounts.change_path import Caller
 from shoal.auth.users import Role, User
@@ -52,9 +53,9 @@ async def ended(moving: Moving) -> None:
     await until(lambda: moving._task is not None and moving._task.done())
 
 
-async def moved(door: Door, path: Path, name: str = "admin") -> Run:
+async def moved(door: Door, path: Path, name: str = "admin", pictures: Mapping[str, Path] | None = None) -> Run:
     me, moving = await me_of(door, name), door.server.moving
-    plan = await moving.plan(read_old_file(path), me)
+    plan = await moving.plan(read_old_file(path), me, pictures=pictures)
     run = await moving.begin(plan, me, file_name=path.name)
     await ended(moving)
     return await moving.run(me, run.id)
@@ -150,6 +151,28 @@ async def test_twice_is_once(empty: Door, tmp_path: Path) -> None:
     assert second.counts["cards"] == {"known": 2}
     assert second.counts["orders"] == {"known": 1}
     assert {fate for fates in second.counts.values() for fate in fates} == {"known", "changed"}
+
+
+async def test_a_rule_whose_picture_did_not_come_comes_with_it_later_and_once(empty: Door, tmp_path: Path) -> None:
+    rows, keywords = an_old_shop(), empty.server.manager.account
+    picture = {"cookie_id": "afu", "type": "image", "image_url": "/static/uploads/images/a.png"}
+    rows["keywords"] += [{**picture, "keyword": "图"}, {**picture, "keyword": "另"}]
+    path, file = old_file(tmp_path, rows), tmp_path / "a.png"
+    file.write_bytes(a_png())
+    before = (await moved(empty, path)).counts["rules"]
+    assert (before["taken"], before["skipped"]) == (3, 2)
+    again = (await moved(empty, path)).counts["rules"]
+    assert (again["known"], again["skipped"]) == (3, 2), "left out again, and told again"
+    await empty.call("POST", "/cookies/afu/rules", json={"words": ["另"], "parts": [{"text": "by hand"}]})
+    added = [rule.id for rule in keywords("afu").keywords]
+    late = await moved(empty, path, pictures={"a.png": file})
+    assert late.counts["rules"] == {"taken": 1, "known": 4}
+    assert [rule.id for rule in keywords("afu").keywords][:-1] == added
+    came = keywords("afu").keywords[-1]
+    assert (came.keyword, came.kind.value, came.active) == ("图", "image", True)
+    await empty.call("DELETE", f"/cookies/afu/rules/{came.id}")
+    assert (await moved(empty, path, pictures={"a.png": file})).counts["rules"] == {"known": 5}
+    assert [rule.id for rule in keywords("afu").keywords] == added, "who deleted it does not get it back"
 
 
 STEPS = ("_add_user", "_add_goods", "_add_account", "_add_channel")

@@ -88,3 +88,26 @@ async def test_what_ydisks_sealed_is_opened_with_the_key_of_the_environment(
         assert (code, json.loads(said)["state"]) == (0, "done"), said
     assert empty.server.manager.account("shop").cookie == cookie_of(7)
     assert KEY not in said
+
+
+async def test_a_file_of_another_system_names_its_importer_and_an_unknown_user_the_nearest(
+    empty: Door, tmp_path: Path
+) -> None:
+    file = str(write_sqlite(tmp_path / "xianyu_data.db", an_old_shop()))
+    env = tmp_path / ".env"
+    env.write_text(f"COOKIES_STR={cookie_of(7)}\n", encoding="utf-8")
+    token = await empty.server.sessions.open(1, 3600)
+    async with served(empty) as url:
+        for importer in ("ydisks", "autoagent"):
+            code, said = await in_shell(url, token, "import", importer, file)
+            assert (code, f"shoal import legacy {file}" in unwrapped(said)) == (2, True), said
+        code, said = await in_shell(url, token, "import", "legacy", str(env))
+        assert (code, f"shoal import autoagent {env}" in unwrapped(said)) == (2, True), said
+        code, said = await in_shell(url, token, "import", "legacy", file, "--user", "Laan")
+        assert (code, "Did you mean “lan”?" in said) == (1, True), said
+    assert not empty.server.manager.accounts
+
+
+def unwrapped(said: str) -> str:
+    """Return what was said without the frame and the line breaks of an error of usage."""
+    return "".join(line.strip("│ ") + (" " if line.endswith("  │") else "") for line in said.splitlines())

@@ -100,32 +100,33 @@ accounts:
       - words: ["("]
         match_mode: regex
       - parts: [{text: x}]
+      - words: [" "]
     deliveries:
       - item_id: "1"
         goods: Kein
       - goods_id: 5
         parts: [{text: "{codes}"}]
       - count: much
+      - {item_id: "2", count: 300}
 """
-    shape = await faults_of(door, text)
-    assert shape == [
+    assert await faults_of(door, text) == [
         (4, "accounts.shop.enabled", "shop_file_kind"),
         (5, "accounts.shop.colour", "shop_file_unknown_name"),
+        (6, "accounts.shop.settings.pause_duration", "bad_pause_duration"),
+        (9, "accounts.other.rules.0", "empty_keyword"),
+        (10, "accounts.other.rules.1", "bad_pattern"),
         (12, "accounts.other.rules.2", "shop_file_missing"),
-        (18, "accounts.other.deliveries.2.count", "shop_file_kind"),
-    ]
-    values = text.replace("maybe", "true").replace("    colour: red\n", "").replace("count: much", "count: 300")
-    assert await faults_of(door, values.replace("      - parts: [{text: x}]\n", "")) == [
-        (5, "accounts.shop.settings.pause_duration", "bad_pause_duration"),
-        (8, "accounts.other.rules.0", "empty_keyword"),
-        (9, "accounts.other.rules.1", "bad_pattern"),
-        (12, "accounts.other.deliveries.0", "delivery_goods_unnamed"),
-        (14, "accounts.other.deliveries.1", "delivery_goods_unknown"),
-        (16, "accounts.other.deliveries.2", "bad_delivery_count"),
+        (13, "accounts.other.rules.3", "empty_keyword"),
+        (15, "accounts.other.deliveries.0", "delivery_goods_unnamed"),
+        (17, "accounts.other.deliveries.1", "delivery_goods_unknown"),
+        (19, "accounts.other.deliveries.2.count", "shop_file_kind"),
+        (20, "accounts.other.deliveries.3", "bad_delivery_count"),
     ]
     assert door.account().remark == ""
     refused = await door.client.post("/apply", json={"file": text}, headers={"accept-language": "en"})
     assert "Line 4, accounts.shop.enabled: true or false is expected here." in refused.json()["detail"]
+    refused = await door.client.post("/apply", json={"file": "- 1"}, headers={"accept-language": "en"})
+    assert refused.json()["detail"].endswith("Line 1: names with values is expected here."), refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

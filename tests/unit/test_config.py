@@ -43,6 +43,23 @@ def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SHOAL_METRICS_TOKEN", "short", "is too short: it has at least 16 characters"),
+        ("SHOAL_ADMIN_PASSWORD", "short", "is too short: it has at least 8 characters"),
+        ("SHOAL_BACKUP_KEY", "k" * 201, "is too long: it has at most 200 characters"),
+    ],
+)
+def test_the_length_of_a_text_is_told_in_characters(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"\({name}\) {said}") as caught:
+        load_settings()
+    assert value not in str(caught.value)
+
+
 def test_an_unknown_name_in_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shoal.toml").write_text("prot = 1\n")
     monkeypatch.chdir(tmp_path)

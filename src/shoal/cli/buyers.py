@@ -29,6 +29,8 @@ def forget_buyer(
     url: Url = None,
 ) -> None:
     """Erase the messages, the name and the number of a buyer. Orders stay, without a name."""
+    if not buyer_id.strip():
+        raise typer.BadParameter(words("cli.buyers.empty"), param_hint="BUYER")
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter(words("cli.buyers.unasked"), param_hint="--yes")

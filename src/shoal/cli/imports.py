@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def import_legacy(
     as_json: AsJson = False,
 ) -> None:
     """Import a database of xianyu-auto-reply: its SQLite file, its JSON backup, or a dump of its MySQL database."""
-    run(_import(url, file, uploads, user, dry_run=dry_run, as_json=as_json))
+    run(_import("legacy", url, file, uploads, user, dry_run=dry_run, as_json=as_json))
 
 
 @imports.command("autoagent", help=words("cli.imports.help.autoagent"))
@@ -56,7 +57,7 @@ def import_autoagent(
 ) -> None:
     """Import the shop of XianyuAutoAgent: its folder, or its ``.env``. Its prompts are kept."""
     if not path.is_dir():
-        run(_import(url, path, None, "", dry_run=dry_run, as_json=as_json))
+        run(_import("autoagent", url, path, None, "", dry_run=dry_run, as_json=as_json))
         return
     from shoal.maintenance.moving.autoagent import packed  # noqa: PLC0415  only this command needs it
 
@@ -66,7 +67,7 @@ def import_autoagent(
             file.write_bytes(packed(path))
         except OSError:
             raise typer.BadParameter(words("cli.imports.no_file", path=path / ".env")) from None
-        run(_import(url, file, None, "", dry_run=dry_run, as_json=as_json))
+        run(_import("autoagent", url, file, None, "", dry_run=dry_run, as_json=as_json))
 
 
 @imports.command("ydisks", help=words("cli.imports.help.ydisks"))
@@ -82,7 +83,7 @@ def import_ydisks(
     key = os.environ.get("XIANYU_DATA_KEY", "")
     if ask_key:
         key = typer.prompt(words("cli.imports.data_key"), hide_input=True, err=True)
-    run(_import(url, file, None, user, key=key, dry_run=dry_run, as_json=as_json))
+    run(_import("ydisks", url, file, None, user, key=key, dry_run=dry_run, as_json=as_json))
 
 
 @imports.command("list", help=words("cli.imports.help.list"))
@@ -112,7 +113,15 @@ def start_imported(
 
 
 async def _import(
-    url: str | None, file: Path, uploads: Path | None, user: str, *, dry_run: bool, as_json: bool, key: str = ""
+    importer: str,
+    url: str | None,
+    file: Path,
+    uploads: Path | None,
+    user: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    key: str = "",
 ) -> None:
     _require(file, uploads)
     params = {"name": file.name, **({"only_user": user} if user else {})}
@@ -120,6 +129,9 @@ async def _import(
     async with signed_in(url) as client:
         with _one_file(file, uploads) as path:
             plan = await client.send_stream("imports", "plans", file=path, params=params, headers=headers)
+        if plan["source"] != importer:
+            await client.call("DELETE", "imports", "plans", plan["plan_id"])
+            raise typer.BadParameter(_of_other_system(plan["source"], file), param_hint="FILE")
         rows = await _rows(client, "imports", "plans", plan["plan_id"])
         if dry_run:
             await client.call("DELETE", "imports", "plans", plan["plan_id"])
@@ -130,6 +142,12 @@ async def _import(
         _publish({**seen, "rows": rows}, as_json=as_json)
     if seen["state"] != "done":
         raise typer.Exit(1)
+
+
+def _of_other_system(source: str, file: Path) -> str:
+    """Return which importer takes the file: each has options of its own, such as the key that opens secrets."""
+    system, path = words(f"cli.imports.systems.{source}"), shlex.quote(printable(str(file)))
+    return words("cli.imports.other_system", system=system, command=f"shoal import {source} {path}")
 
 
 async def _follow(client: ApiClient, seen: dict[str, Any]) -> dict[str, Any]:

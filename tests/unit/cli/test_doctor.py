@@ -162,7 +162,8 @@ async def test_another_schema_is_told_apart_from_a_newer_one(data: Path) -> None
 async def test_data_of_another_site_is_told(data: Path) -> None:
     _write(data, "INSERT INTO store_meta (key, value) VALUES ('site', 'http://elsewhere/')")
     found = await Doctor(data).finds("--offline", code=1)
-    assert "belongs to the site http://elsewhere/" in found["schema"][1]
+    assert "belongs to the site http://elsewhere/" in found["bound_site"][1]
+    assert found["schema"][0] == "ok"
 
 
 async def test_a_damaged_file_and_a_missing_one_are_found(data: Path) -> None:
@@ -200,6 +201,24 @@ async def test_it_looks_beside_a_server_that_runs(data: Path) -> None:
         found = await Doctor(data, SHOAL_PORT=url.rpartition(":")[2], **_nowhere()).finds("--offline", code=0)
         assert f"answers at {url}" in found["server"][1]
         assert found["database"][0] == "ok"
+        port = url.rpartition(":")[2]
+        for words, settings in (((), {"SHOAL_URL": url}), (("--url", url), {}), (("--port", port), {})):
+            found = await Doctor(data, **settings, **_nowhere()).finds("--offline", *words, code=0)
+            assert f"answers at {url}" in found["server"][1], words
+
+
+async def test_an_address_where_no_server_is_and_one_of_another_are_told(
+    data: Path, taken: int, tmp_path: Path
+) -> None:
+    nowhere = f"http://127.0.0.1:{taken}"
+    found = await Doctor(data, SHOAL_URL=nowhere).finds("--offline", code=0)
+    assert found["server"][0] == "warn"
+    assert f"No Shoal answers at {nowhere}, where commands look for it. Look at --url" in found["server"][1]
+    assert (await Doctor(data, SHOAL_URL="nonsense").finds("--offline", code=1))["server"][0] == "fail"
+    async with open_door(tmp_path / "other") as door, served(door) as url:
+        found = await Doctor(data, **_nowhere()).finds("--offline", "--url", url, code=0)
+        assert found["server"][0] == "warn"
+        assert "uses another data directory" in found["server"][1]
 
 
 def _nowhere() -> dict[str, str]:

@@ -176,3 +176,25 @@ def test_others_than_administrators_take_only_what_is_theirs(tmp_path: Path) -> 
     assert [(account.draft.id, account.owner) for account in chosen.accounts] == [("lan1", "stranger")]
     with pytest.raises(Forbidden):
         planned(tmp_path, an_old_shop(), a_user("staff", Role.STAFF, 7))
+
+
+def test_an_unknown_user_is_said_so_with_the_one_who_is_most_like_it(tmp_path: Path) -> None:
+    rows = an_old_shop()
+    rows["users"].append({"id": 9, "username": " ", "email": "n@y.z", "password_hash": "x"})
+    with pytest.raises(InvalidInput) as caught:
+        planned(tmp_path, rows, only_user="Laan")
+    assert (caught.value.code, caught.value.params["near"]) == ("moving_unknown_user/near", "lan")
+    assert caught.value.params["names"] == "admin, lan", "who has no name cannot be chosen"
+    with pytest.raises(InvalidInput) as caught:
+        planned(tmp_path, rows, only_user="somebody else")
+    assert caught.value.code == "moving_unknown_user"
+    assert {plan.owner for plan in planned(tmp_path, rows, only_user="  ").accounts} == {"admin", "lan"}
+
+
+def test_what_is_said_of_a_part_of_a_row_counts_no_row_as_left_out(tmp_path: Path) -> None:
+    rows = an_old_shop()
+    for row in rows["cookies"]:
+        row["password"] = "the one of the site"
+    plan = planned(tmp_path, rows)
+    assert codes(plan).count("site_password") == len(rows["cookies"])
+    assert plan.counts["accounts"] == {"taken": len(rows["cookies"])}

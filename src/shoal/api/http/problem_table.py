@@ -357,6 +357,8 @@ _ROWS = (
     Problem("old_system_runs", 409),
     Problem("moving_user_gone", 409, ("name",)),
     Problem("moving_choose_user", 422, ("names",)),
+    Problem("moving_unknown_user", 422, ("name", "names")),
+    Problem("moving_unknown_user/near", 422, ("name", "near", "names")),
     *(Problem(f"moving_{what}", 422) for what in _NOT_MOVED),
     Problem("moving_too_large", 413, ("limit",)),
     Problem("moving_several_files", 422, ("names",)),

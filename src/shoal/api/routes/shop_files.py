@@ -173,7 +173,9 @@ async def _plans(
         return await planner.plan()
     except UnusableFile as error:
         rows = [_fault_row(fault, language) for fault in error.faults[:_MOST_FAULTS]]
-        said = "\n".join(say("shop_file.fault", language, **row) for row in rows)
+        said = "\n".join(
+            say("shop_file.fault" if row["place"] else "shop_file.fault_at_top", language, **row) for row in rows
+        )
         raise InvalidInput(str(error), code=error.code, count=len(error.faults), faults=rows, said=said) from None
 
 

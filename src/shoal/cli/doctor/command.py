@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from shoal.cli.arguments import AsJson
-from shoal.cli.session import run
+from shoal.cli.session import Url, run
 from shoal.cli.words import words
 from shoal.config import load_settings
 from shoal.errors import ConfigError
@@ -28,25 +30,29 @@ _MARKS = {"ok": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", 
 def doctor(
     data_dir: Annotated[Path | None, typer.Option(help=words("cli.help.data_dir"))] = None,
     offline: Annotated[bool, typer.Option("--offline", help=words("doctor.help.offline"))] = False,
+    host: Annotated[str | None, typer.Option(help=words("doctor.help.host"), show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help=words("doctor.help.port"), show_default=False)] = None,
+    url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at what the server needs, on its own machine. Exits with 1 when something keeps it from working."""
-    run(_doctor(data_dir, offline=offline, as_json=as_json))
+    given = {"data_dir": data_dir, "host": host, "port": port}
+    run(_doctor(given, url or os.environ.get("SHOAL_URL", ""), offline=offline, as_json=as_json))
 
 
-async def _doctor(data_dir: Path | None, *, offline: bool, as_json: bool) -> None:
+async def _doctor(given: Mapping[str, Any], url: str, *, offline: bool, as_json: bool) -> None:
     from shoal.cli.doctor.examination import examine
     from shoal.cli.doctor.findings import Level, Look, refusal
 
     found: list[Finding] = []
     try:
-        settings = load_settings(data_dir=data_dir)
+        settings = load_settings(**given)
     except ConfigError as error:
         found.append(refusal(Look.SETTINGS, error))
         if not as_json:
             _show(found[0])
     else:
-        async for finding in examine(settings, offline=offline):
+        async for finding in examine(settings, url=url, offline=offline):
             found.append(finding)
             if not as_json:
                 _show(finding)

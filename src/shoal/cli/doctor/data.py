@@ -125,7 +125,7 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
     bound = connection.scalar(select(store_meta.c.value).where(store_meta.c.key == "site")) or ""
     site = site_of(settings)
     if bound not in {"", site} and bound not in site.split():
-        found.findings.append(refusal(Look.SCHEMA, ConfigError("startup.other_site", bound=bound, site=site)))
+        found.findings.append(refusal(Look.BOUND_SITE, ConfigError("startup.other_site", bound=bound, site=site)))
     found.accounts = connection.scalar(select(func.count()).where(accounts.c.enabled, ~accounts.c.deleted)) or 0
     _look_at_key(connection, settings, found)
 

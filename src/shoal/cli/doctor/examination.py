@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from cryptography import x509
 
+from shoal.cli.api_client import server_url
 from shoal.cli.doctor import machine
 from shoal.cli.doctor.data import Examined, examine_data
 from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refusal, warning
@@ -26,14 +27,17 @@ _ANSWER_SECONDS = 5.0
 _EXPIRES_SOON_DAYS = 14
 
 
-async def examine(settings: Settings, *, offline: bool) -> AsyncIterator[Finding]:
-    """Yield each finding as soon as it is known. Nothing is changed, and no request signs in."""
+async def examine(settings: Settings, *, offline: bool, url: str = "") -> AsyncIterator[Finding]:
+    """Yield each finding as soon as it is known. Nothing is changed, and no request signs in.
+
+    ``url``: where commands look for the server, when that is said; else it is where the settings let it listen.
+    """
     yield fine(Look.SETTINGS, "settings")
     yield machine.versions()
     directory = machine.data_directory(settings.data_dir)
     yield directory
     yield machine.disk(settings.data_dir)
-    for finding in await _address(settings):
+    for finding in await _address(settings, url):
         yield finding
     if settings.tls_cert is not None:
         yield await asyncio.to_thread(_certificate, settings.tls_cert)
@@ -49,9 +53,11 @@ async def examine(settings: Settings, *, offline: bool) -> AsyncIterator[Finding
             yield finding
 
 
-async def _address(settings: Settings) -> list[Finding]:
+async def _address(settings: Settings, given: str) -> list[Finding]:
     """Look whether a server runs, and whether one could listen at its address."""
     holder = machine.holder_of(settings.data_dir / LOCK_FILE)
+    if given:
+        return await _given_address(given, holder)
     url = reachable_url(settings.host, settings.port, scheme="https" if settings.tls_cert else "http")
     is_shoal = settings.port != 0 and await _is_shoal(url)
     if holder is not None:
@@ -64,6 +70,19 @@ async def _address(settings: Settings) -> list[Finding]:
     if error is None:
         return [fine(Look.SERVER, "server_stopped", url=url)]
     return [refusal(Look.SERVER, _why_not(settings, error))]
+
+
+async def _given_address(given: str, holder: str | None) -> list[Finding]:
+    """Look whether a server answers where commands are told to look for it."""
+    try:
+        url = server_url(given)
+    except ConfigError as error:
+        return [refusal(Look.SERVER, error)]
+    if not await _is_shoal(url):
+        return [warning(Look.SERVER, "server_not_at_url", url=url)]
+    if holder is None:
+        return [warning(Look.SERVER, "server_of_other", url=url)]
+    return [fine(Look.SERVER, "server_runs", process=holder, url=url)]
 
 
 async def _is_shoal(url: str) -> bool:

@@ -31,6 +31,7 @@ class Look(StrEnum):
     SERVER = "server"
     DATABASE = "database"
     SCHEMA = "schema"
+    BOUND_SITE = "bound_site"
     KEY = "key"
     FILES = "files"
     TIME_ZONE = "time_zone"

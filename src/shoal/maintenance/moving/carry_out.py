@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
@@ -19,7 +21,7 @@ from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
 from shoal.auth.users import Role, User, Users
 from shoal.clock import now_ms
-from shoal.errors import AccountExists, Conflict
+from shoal.errors import AccountExists, Conflict, UnknownAccount
 from shoal.goods.goods_components import GoodsComponents
 from shoal.goods.stock_history import By
 from shoal.goods.unit_lines import SentLines
@@ -32,6 +34,8 @@ from shoal.notices.channels import Channel, ChannelStore
 from shoal.notices.subscriptions import Subscription
 from shoal.orders.order_actions import Action, ActionState, Why
 from shoal.rules.folding import folded
+from shoal.rules.keywords import Rules, next_position
+from shoal.rules.rule import MAX_RULES, Rule
 from shoal.storage.database import Database
 from shoal.storage.order_tables import order_actions, orders
 from shoal.storage.schema import once_replies
@@ -161,6 +165,8 @@ class CarryOut:
             except AccountExists:
                 log.warning("an account was added while it was imported", account=account_id)
                 return
+        elif new.late_rules:
+            await self._add_late_rules(new)
         self._progress(1 + len(new.draft.keywords))
         for start in range(0, len(new.orders), _SLICE):
             part = new.orders[start : start + _SLICE]
@@ -168,6 +174,23 @@ class CarryOut:
             self._progress(len(part))
         if new.said_to:
             await self._tools.database.write(partial(_note_said, account_id=account_id, chats=new.said_to))
+
+    async def _add_late_rules(self, new: NewAccount) -> None:
+        """Add rules to an account that is here. The notes come after them: a rule that is there is not added twice."""
+        owner_id, account_id = await self._owner_id(new.owner), new.draft.id
+        op_id = f"import:{self._run.id}:{account_id}:rules"
+        caller = Caller(
+            actor=self._actor, owner_id=owner_id, op_id=op_id, repeats=True, origin=self._origin, wait_seconds=0.0
+        )
+        late = [rule for _, rule in new.late_rules]
+        try:
+            await self._tools.manager.apply_edit(
+                account_id, edits.rules(partial(_with_late, late=late), sent=len(late)), caller
+            )
+        except UnknownAccount:  # removed, or another owner's by now
+            return
+        for label, rule in new.late_rules:
+            await self._tools.runs.note_taken(owner_id, Kind.RULES, label, rule.id, self._run.id)
 
     def _whole(self, new: NewAccount, owner_id: int) -> Account:
         account = new.draft.evolve(owner_id=owner_id, created_at_ms=now_ms())
@@ -196,6 +219,14 @@ class CarryOut:
             service=made.service,
         )  # fmt: skip
         self._progress(1)
+
+
+def _with_late(rules: Rules, *, late: Sequence[Rule]) -> Rules:
+    """Return the rules with those after them that are not there yet, as far as there is room."""
+    known = {rule.key for rule in rules}
+    added = [rule for rule in late if rule.key not in known][: MAX_RULES - len(rules)]
+    first = next_position(rules)
+    return (*rules, *(msgspec.structs.replace(rule, position=first + at) for at, rule in enumerate(added)))
 
 
 def _add_orders(connection: Connection, *, account_id: str, part: tuple[OldOrder, ...], at_ms: int) -> None:

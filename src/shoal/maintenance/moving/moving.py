@@ -21,6 +21,7 @@ from shoal.errors import Conflict, ShoalError, StoreError, UnknownAccount
 from shoal.maintenance.moving.carry_out import CarryOut, Tools
 from shoal.maintenance.moving.old_shop import Oddity, OldShop
 from shoal.maintenance.moving.plan import Here, Kind, Plan
+from shoal.maintenance.moving.plan_rules import PICTURE_NOT_HERE
 from shoal.maintenance.moving.run_store import Run, RunState
 from shoal.maintenance.moving.whole_plan import make_plan
 from shoal.notices.channels import UnknownChannel
@@ -110,6 +111,7 @@ class Moving:
         for account_id, order_id in await tools.database.read(lambda connection: connection.execute(query).all()):
             known[account_id].add(order_id)
         taken = await tools.runs.taken()
+        without_picture = await tools.runs.rows_of(PICTURE_NOT_HERE) if shared else frozenset[str]()
         limit = self._shops_per_owner
         return Here(
             caller=me,
@@ -122,6 +124,7 @@ class Moving:
             channels_of=channels_of,
             orders=known,
             new_channels=new_channels,
+            without_picture=without_picture,
         )
 
     # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────

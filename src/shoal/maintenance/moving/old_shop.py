@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+MAX_ROW_CHARACTERS: Final = 200
+"""How long the name of a row is in a report."""
 
 
 class Source(StrEnum):

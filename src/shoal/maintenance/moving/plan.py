@@ -13,6 +13,7 @@ from shoal.auth.users import User
 from shoal.goods.cards import Card
 from shoal.goods.unit_lines import SentLines
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAi, OldOrder, Source
+from shoal.rules.rule import Rule
 
 
 class Kind(StrEnum):
@@ -40,7 +41,8 @@ class Here:
     ``users``: by the folded name. ``accounts``: all of this server. ``taken``: the ids of what earlier runs brought,
     by the owner and the kind, and by their keys. ``most_shops``: how many the caller may have (``None``: no limit).
     ``orders``: the ids of the orders of accounts that the file has too. ``new_channels``: the ids of channels that were
-    never changed and are off.
+    never changed and are off. ``without_picture``: the rows of rules that earlier runs left out as their picture did
+    not come, as reports name them.
     """
 
     caller: User
@@ -53,6 +55,7 @@ class Here:
     channels_of: Mapping[int, int] = field(default_factory=dict)
     orders: Mapping[str, Set[str]] = field(default_factory=dict)
     new_channels: Set[str] = frozenset()
+    without_picture: Set[str] = frozenset()
 
     def knows(self, owner: str, kind: Kind, key: str) -> bool:
         """Return whether an earlier run brought that for a user who is here."""
@@ -99,7 +102,8 @@ class NewDelivery:
 class NewAccount:
     """An account that is added, off, with all that belongs to it: one change. ``draft`` has no owner and no deliveries.
 
-    ``exists``: it is here from an earlier run, and only its orders are looked at again.
+    ``exists``: it is here from an earlier run, and only its orders are looked at again, and ``late_rules``: those that
+    were left out as their picture did not come, by the rows of the report.
     """
 
     owner: str
@@ -108,6 +112,7 @@ class NewAccount:
     orders: tuple[OldOrder, ...] = ()
     said_to: tuple[str, ...] = ()
     exists: bool = False
+    late_rules: tuple[tuple[str, Rule], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +177,8 @@ class Tally:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._changed: set[tuple[str, str]] = set()
         for odd in oddities:
-            if odd.fate is not Fate.CHANGED and (kind := KIND_OF.get(odd.table)) is not None:
+            is_whole = odd.fate is not Fate.CHANGED and odd.code not in _OF_A_PART
+            if is_whole and (kind := KIND_OF.get(odd.table)) is not None:
                 self.count(kind, odd.fate)
 
     def count(self, kind: Kind, fate: Fate, number: int = 1) -> None:
@@ -222,6 +228,9 @@ KIND_OF: Mapping[str, Kind] = {
     "user_settings": Kind.SETTINGS,
 }
 """What the rows of the tables of an old system are counted as."""
+
+_OF_A_PART: Set[str] = frozenset({"site_password", "columns_unknown", "table_damaged", "table_unreadable"})
+"""The codes of what is said about a part of a row, or about a whole table: they count no row as left out."""
 
 PictureOf = Callable[[str], bytes | None]
 """Returns the bytes of a picture of the old system by the last part of its path; ``None`` when it did not come."""

@@ -16,6 +16,7 @@ from shoal.maintenance.moving.plan_rules import (
     count_items,
     plan_default_reply,
     plan_item_replies,
+    plan_late_rules,
     plan_rules,
     skip_replies,
 )
@@ -73,18 +74,22 @@ class AccountPlans:
         )
 
     def _known(self, old: OldAccount, owner: str) -> NewAccount:
-        """Count what an earlier run brought: nothing of it is touched, but orders that are new are added."""
+        """Count what an earlier run brought: nothing of it is touched.
+
+        What is new comes: orders, and the rules whose picture did not come then.
+        """
         for kind, number in (
-            (Kind.ACCOUNTS, 1), (Kind.RULES, len(old.rules)), (Kind.ITEM_REPLIES, len(old.item_replies)),
+            (Kind.ACCOUNTS, 1), (Kind.ITEM_REPLIES, len(old.item_replies)),
             (Kind.DEFAULT_REPLIES, int(old.default_reply is not None)), (Kind.AI, int(old.ai is not None)),
             (Kind.ITEMS, len(old.items)),
         ):  # fmt: skip
             self._tally.count(kind, Fate.KNOWN, number)
         account = self._here.accounts[old.id]
+        late = plan_late_rules(old, account, self._here, owner, self._tally, self._pictures)
         if old.was_on and not account.enabled and account.orders_since_ms == FIRST_START:  # it was never turned on
             self.was_on.append(WasOn(kind=Kind.ACCOUNTS, id=old.id, name=account.remark or old.id, owner=owner))
         orders = plan_orders(old, self._tally, self._here.orders.get(old.id, frozenset()))
-        return NewAccount(owner=owner, draft=account, orders=orders, exists=True)
+        return NewAccount(owner=owner, draft=account, orders=orders, exists=True, late_rules=late)
 
     def _refusal(self, old: OldAccount, owner: str) -> tuple[str, dict[str, Any], CookieCheck | None]:
         """Return why an account cannot be added (a code and its params), or its cookie."""

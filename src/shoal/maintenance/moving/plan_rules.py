@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from shoal.accounts.account import Account
 from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput
-from shoal.maintenance.moving.old_shop import Fate, OldAccount, OldItemReply, OldRule
-from shoal.maintenance.moving.plan import Kind, Tally
+from shoal.maintenance.moving.old_shop import MAX_ROW_CHARACTERS, Fate, OldAccount, OldItemReply, OldRule
+from shoal.maintenance.moving.plan import Here, Kind, Tally
 from shoal.maintenance.moving.plan_pictures import Pictures
 from shoal.rules.keywords import KeywordRow, Rules, check_row, new_rule_id
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule
 
+PICTURE_NOT_HERE: Final = "picture_not_here"
+"""What is said about a rule whose picture did not come. A later import that brings the picture takes the rule."""
 _ITEM_CHARACTERS: Final = 64
 _MADE_UP: Final = "auto_"
 
@@ -34,6 +37,33 @@ def plan_rules(old: OldAccount, tally: Tally, pictures: Pictures) -> Rules:
     return tuple(found.values())
 
 
+def plan_late_rules(
+    old: OldAccount, account: Account, here: Here, owner: str, tally: Tally, pictures: Pictures
+) -> tuple[tuple[str, Rule], ...]:
+    """Return the rules that an earlier run left out as their picture did not come, and that can be taken now.
+
+    One that was brought since, or that somebody added by hand, is known. Each comes with its row of the report.
+    """
+    found: dict[tuple[str, str], tuple[str, Rule]] = {}
+    known = {rule.key for rule in account.keywords}
+    for row in old.rules:
+        label = _label(old, row)
+        if not row.image or label not in here.without_picture or here.knows(owner, Kind.RULES, label):
+            tally.count(Kind.RULES, Fate.KNOWN)
+            continue
+        rule = _rule(old, row, len(found), tally, pictures)
+        if rule is None:
+            continue
+        if rule.key in known or rule.key in found:
+            tally.count(Kind.RULES, Fate.KNOWN)
+        elif len(known) + len(found) >= MAX_RULES:
+            tally.skip(Kind.RULES, "keywords", label, "too_many_rules", limit=MAX_RULES)
+        else:
+            found[rule.key] = label, rule
+            tally.count(Kind.RULES, Fate.TAKEN)
+    return tuple(found.values())
+
+
 def _rule(old: OldAccount, row: OldRule, position: int, tally: Tally, pictures: Pictures) -> Rule | None:
     keyword, item_id = row.keyword.strip(), row.item_id.strip()
     try:
@@ -49,7 +79,7 @@ def _rule(old: OldAccount, row: OldRule, position: int, tally: Tally, pictures: 
     if row.image:
         part = pictures.part(row.image)
         if part is None:
-            code = "picture_not_here" if pictures.is_local(row.image) else "picture_elsewhere"
+            code = PICTURE_NOT_HERE if pictures.is_local(row.image) else "picture_elsewhere"
             tally.skip(Kind.RULES, "keywords", _label(old, row), code, picture=row.image[:200])
             return None
     elif row.reply:
@@ -121,7 +151,7 @@ def is_item_id(item_id: str) -> bool:
 
 
 def _label(old: OldAccount, row: OldRule | OldItemReply) -> str:
-    return f"{old.id}: {row.row}"
+    return f"{old.id}: {row.row}"[:MAX_ROW_CHARACTERS]
 
 
 def _skip(old: OldAccount, row: OldItemReply, tally: Tally, code: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 from shoal.auth.users import Role, checked_email, checked_name
@@ -13,6 +14,7 @@ from shoal.maintenance.moving.old_shop import Fate, OldShop, OldUser
 from shoal.maintenance.moving.plan import Here, Kind, NewUser, Tally
 from shoal.rules.folding import folded
 
+_MOST_NAMES: Final = 20
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WELL_KNOWN: Final = (
     "admin123", "admin", "admin888", "123456", "12345678", "123456789", "password", "111111", "000000", "888888",
@@ -40,12 +42,14 @@ def plan_users(old: OldShop, here: Here, tally: Tally, only_user: str) -> tuple[
     """Return the users to add, and the owners of all rows.
 
     An administrator takes every user; the old administrator is the caller. Others take the rows of one old user, as
-    their own. Raises ``Forbidden`` for staff, ``InvalidInput`` (``moving_choose_user``) when it is not clear which.
+    their own. Raises ``Forbidden`` for staff, ``InvalidInput`` (``moving_choose_user``,
+    ``moving_unknown_user``) when it is not clear which.
     """
     if here.caller.role is Role.STAFF:
         raise Forbidden("staff own no shops", code="staff_owns_none")
     if not old.users:
         return (), Owners(here, {}, all_to_caller=True)
+    only_user = only_user.strip()
     if here.caller.role is not Role.ADMIN or only_user:
         return (), _one_user(old.users, here, tally, only_user)
     return _all_users(old.users, here, tally)
@@ -57,8 +61,7 @@ def _one_user(users: Iterable[OldUser], here: Here, tally: Tally, only_user: str
     if not found and not only_user:
         found = list(users) if len(list(users)) == 1 else []
     if not found:
-        names = [user.name for user in users]
-        raise InvalidInput("whose rows?", code="moving_choose_user", names=", ".join(names[:20]))
+        raise _nobody(users, only_user)
     chosen = {user.id for user in found}
     known: dict[str, str | None] = {}
     for user in users:
@@ -70,6 +73,18 @@ def _one_user(users: Iterable[OldUser], here: Here, tally: Tally, only_user: str
             known[user.id] = None
             tally.skip(Kind.USERS, "users", user.name, "other_user", name=user.name)
     return Owners(here, known, all_to_caller=False)
+
+
+def _nobody(users: Iterable[OldUser], only_user: str) -> InvalidInput:
+    """Return the refusal when it is not clear whose rows are wanted. A user without a name cannot be chosen."""
+    names = list(dict.fromkeys(name for user in users if (name := user.name.strip())))
+    if not only_user:
+        return InvalidInput("whose rows?", code="moving_choose_user", names=", ".join(names[:_MOST_NAMES]))
+    by_key = {folded(name): name for name in names}
+    near = [by_key[key] for key in get_close_matches(folded(only_user), by_key, n=1, cutoff=0.5)]
+    code = "moving_unknown_user/near" if near else "moving_unknown_user"
+    listed = ", ".join(names[:_MOST_NAMES])
+    return InvalidInput("no such user there", code=code, name=only_user[:100], near="".join(near), names=listed)
 
 
 def _all_users(users: Iterable[OldUser], here: Here, tally: Tally) -> tuple[tuple[NewUser, ...], Owners]:

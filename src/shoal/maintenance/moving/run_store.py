@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from shoal.errors import ShoalError
-from shoal.maintenance.moving.old_shop import Fate, Oddity, Source
+from shoal.maintenance.moving.old_shop import MAX_ROW_CHARACTERS, Fate, Oddity, Source
 from shoal.maintenance.moving.plan import Kind, Plan, WasOn
 from shoal.storage.database import Database
 from shoal.storage.moving_tables import import_oddities, import_runs, imported_rows
@@ -158,6 +158,11 @@ class RunStore:
             found[row["user_id"], row["kind"]][row["old_key"]] = row["new_id"]
         return dict(found)
 
+    async def rows_of(self, code: str) -> frozenset[str]:
+        """Return the rows of which any report says that."""
+        query = select(import_oddities.c.old_row).where(import_oddities.c.code == code).distinct()
+        return frozenset(await self._database.read(lambda connection: connection.scalars(query).all()))
+
     async def note_taken(self, user_id: int, kind: Kind, key: str, new_id: str, run_id: int) -> None:
         """Note that a run brought something."""
         await self._database.write(
@@ -176,7 +181,7 @@ def _report(connection: Connection, *, run_id: int, part: Sequence[Oddity]) -> N
         {
             "run_id": run_id,
             "old_table": odd.table,
-            "old_row": odd.row[:200],
+            "old_row": odd.row[:MAX_ROW_CHARACTERS],
             "code": odd.code,
             "fate": odd.fate.value,
             "params": msgspec.json.encode(odd.params, enc_hook=str).decode(),

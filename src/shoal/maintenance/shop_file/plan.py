@@ -54,11 +54,14 @@ class Planner:
     faults: Faults
 
     async def plan(self) -> list[ShopPlan]:
-        """Return the plan of each shop, in the order of the file. Raises ``UnusableFile`` with all faults."""
+        """Return the plan of each shop, in the order of the file.
+
+        Raises ``UnusableFile`` with all faults, also those of its shape.
+        """
         names = await self.here.users() if any("staff" in part.model_fields_set for part in self._parts()) else {}
         plans = [await self._shop(account_id, part, names) for account_id, part in self.file.shops.items()]
-        if self.faults.found:
-            raise UnusableFile(self.faults.found)
+        if faults := [*self.file.faults, *self.faults.found]:
+            raise UnusableFile(faults)
         return plans
 
     def _parts(self) -> Iterable[ShopPart]:

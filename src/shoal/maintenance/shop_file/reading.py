@@ -1,9 +1,10 @@
-"""Reads a file of shops whole: its shape, and each fault with its line."""
+"""Reads a file of shops whole: its shape, and each fault with its line. What has no fault is looked at all the same."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,30 +21,71 @@ KINDS = {
 }  # fmt: skip
 """What is expected, by the type of pydantic's error."""
 
+_IN_LIST = 2
+"""Where in a path below ``accounts`` the number of a row stands: after the shop and the section."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadFile:
-    """A file whose shape is right. ``lines`` are those of its values."""
+    """The shops of a file, without the values that have a fault of their shape. ``lines`` are those of its values.
+
+    ``faults``: those of its shape. ``rows``: of each list that lost rows, by shop and section, which of them are left.
+    """
 
     shops: Mapping[str, ShopPart]
     lines: Lines
+    faults: Sequence[FileFault] = ()
+    rows: Mapping[tuple[str, str], Sequence[int]] = field(default_factory=dict)
 
-    def line_of(self, *path: str | int) -> int:
-        """Return the line of a value below ``accounts``."""
-        return self.lines.of(("accounts", *path))
+    def fault(self, error: InvalidInput, *path: str | int) -> FileFault:
+        """Return the fault of a value below ``accounts``, at its place in the file."""
+        steps = list(path)
+        if len(path) > _IN_LIST and (left := self.rows.get((str(path[0]), str(path[1])))) is not None:
+            steps[_IN_LIST] = left[int(path[_IN_LIST])]
+        whole = ("accounts", *steps)
+        return FileFault(self.lines.of(whole), ".".join(map(str, whole))[:200], error)
 
 
 def read_file(text: str) -> ReadFile:
-    """Read a file. Raises ``UnusableFile`` with all faults of its shape."""
+    """Read a file. Raises ``UnusableFile`` when its top is none of a file of shops, so that no shop can be told."""
     found = read_yaml(text.removeprefix("\ufeff"))
-    faults = list(found.faults)
     try:
         file = ShopFile.model_validate(found.values)
     except ValidationError as error:
-        faults += _shape_faults(error, found.lines)
-    if faults:
-        raise UnusableFile(faults)
-    return ReadFile(shops=file.accounts, lines=found.lines)
+        faults = [*found.faults, *_shape_faults(error, found.lines)]
+        values, rows = _without_faults(found.values, error)
+        if values is None:
+            raise UnusableFile(faults) from None
+        file = ShopFile.model_validate(values)
+        return ReadFile(shops=file.accounts, lines=found.lines, faults=faults, rows=rows)
+    return ReadFile(shops=file.accounts, lines=found.lines, faults=found.faults)
+
+
+def _without_faults(values: Any, error: ValidationError) -> tuple[Any, dict[tuple[str, str], list[int]]]:
+    """Return the values without those at fault: the row of a list, the value of a name, a section or a shop.
+
+    ``None``: the fault is at the top. Of each list that lost rows, also return which of them are left.
+    """
+    whole = copy.deepcopy(values)
+    gone: dict[tuple[str, str], set[int]] = {}
+    for row in error.errors(include_url=False, include_input=False, include_context=False):
+        match [step for step in row["loc"] if step != "[key]"]:
+            case ["accounts", shop]:
+                whole["accounts"].pop(shop, None)
+            case ["accounts", shop, section]:
+                whole["accounts"].get(shop, {}).pop(section, None)
+            case ["accounts", shop, section, int(number), *_]:
+                gone.setdefault((str(shop), str(section)), set()).add(number)
+            case ["accounts", shop, section, name, *_]:
+                whole["accounts"].get(shop, {}).get(section, {}).pop(name, None)
+            case _:
+                return None, {}
+    rows: dict[tuple[str, str], list[int]] = {}
+    for (shop, section), numbers in gone.items():
+        if isinstance(all_rows := whole["accounts"].get(shop, {}).get(section), list):
+            rows[shop, section] = [number for number in range(len(all_rows)) if number not in numbers]
+            whole["accounts"][shop][section] = [all_rows[number] for number in rows[shop, section]]
+    return whole, rows
 
 
 def _shape_faults(error: ValidationError, lines: Lines) -> list[FileFault]:

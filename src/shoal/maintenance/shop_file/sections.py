@@ -51,8 +51,7 @@ class Faults:
 
     def add(self, error: InvalidInput, *path: str | int) -> None:
         """Note a fault of the value at that path below ``accounts``."""
-        place = ".".join(map(str, ("accounts", *path)))[:200]
-        self.found.append(FileFault(self._file.line_of(*path), place, error))
+        self.found.append(self._file.fault(error, *path))
 
     @contextmanager
     def noted(self, *path: str | int) -> Iterator[None]:
