@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.hidden_prompt import ask_hidden
+from shoal.cli.server_backups import list_backups, make_on_server
 from shoal.cli.words import words
 from shoal.config import Settings, load_settings
 from shoal.errors import ConfigError
@@ -34,6 +35,10 @@ PassphraseFile = Annotated[
 ]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", help=words("cli.backup.help.key_file"))]
 File = Annotated[Path, typer.Argument(metavar="FILE", help=words("cli.backup.help.file"), show_default=False)]
+
+
+backup.command("list", help=words("cli.backup.help.list"))(list_backups)
+backup.command("now", help=words("cli.backup.help.now"))(make_on_server)
 
 
 @backup.command("make", help=words("cli.backup.help.make"))
@@ -111,15 +116,13 @@ def show(file: File, as_json: AsJson = False) -> None:
 @backup.command("keygen", help=words("cli.backup.help.keygen"))
 def keygen(
     private_file: Annotated[Path | None, typer.Option("--out", help=words("cli.backup.help.out"))] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key pair. The private key is shown once; only a restore needs it."""
     from shoal.maintenance.backup.locks import new_key_pair
 
     private, public = new_key_pair()
-    if private_file is None:
-        typer.echo(words("cli.backup.private_key"))
-        typer.echo(f"\n    {private}\n")
-    else:
+    if private_file is not None:
         try:
             with private_file.open("x", encoding="ascii") as file:
                 private_file.chmod(0o600)
@@ -127,6 +130,14 @@ def keygen(
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise ConfigError("backup.key_not_written", why=why, path=private_file, code="key_not_written") from None
+    if as_json:
+        kept = {"private_key": private} if private_file is None else {"private_key_file": str(private_file)}
+        _print({"public_key": public, **kept})
+        return
+    if private_file is None:
+        typer.echo(words("cli.backup.private_key"))
+        typer.echo(f"\n    {private}\n")
+    else:
         typer.echo(words("cli.backup.private_key_in", path=private_file))
     typer.echo(words("cli.backup.public_key"))
     typer.echo(f"\n    {public}\n")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from shoal.config import Settings
 from shoal.errors import ConfigError
-from shoal.maintenance.backup.keeping import Keep, superfluous
+from shoal.maintenance.backup.keeping import Keep, kept_until, superfluous
 from shoal.maintenance.backup.locks import PRIVATE, new_key_pair, read_key
 from shoal.maintenance.backup.making import Secret, check_whole, opened
 from shoal.maintenance.backup.schedule import BackupSchedule, Last
@@ -44,6 +44,22 @@ def test_the_newest_of_each_day_week_and_month_is_kept_and_nothing_else() -> Non
     assert len(days) <= 7 + 4 + 6
     assert superfluous([times[-1]], Keep(days=1, weeks=0, months=0)) == set(), "the only one is kept, however old"
     assert superfluous([], Keep(days=1, weeks=0, months=0)) == set()
+
+
+@pytest.mark.parametrize("keep", [(7, 4, 6), (1, 0, 0), (3, 2, 0), (2, 0, 3)])
+def test_how_long_each_is_kept_is_told_as_it_then_happens(keep: tuple[int, int, int]) -> None:
+    rule = Keep(days=keep[0], weeks=keep[1], months=keep[2])
+    noon = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    there = [ms(noon - number * DAY - hours * DAY / 24) for number in range(90) for hours in (0, 5)]
+    told, deleted = kept_until(there, rule, ms(noon + DAY)), dict[int, int]()
+    left = list(there)
+    for number in range(1, 400):
+        left.append(ms(noon + number * DAY))
+        for at_ms in superfluous(left, rule):
+            left.remove(at_ms)
+            deleted[at_ms] = ms(noon + number * DAY)
+    assert told == {at_ms: deleted[at_ms] for at_ms in there}
+    assert kept_until([], rule, ms(noon)) == {}
 
 
 async def test_one_is_due_at_its_hour_after_the_last_and_soon_after_a_failure(tmp_path: Path) -> None:

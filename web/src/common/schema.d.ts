@@ -3480,11 +3480,34 @@ export interface paths {
          * Export one's own settings (old path)
          * @description Return one's own accounts, rules and replies as a file of the older system's form, without cookies.
          *
-         *     It moves rules, and is no backup of the server: `shoal backup make` is.
+         *     For reading only: a shop cannot be imported without its cookie. `shoal export` moves rules, `shoal backup make` is
+         *     the backup of the server.
          */
         get: operations["export_backup"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/backup/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import a backup of the older system (old path)
+         * @description Import a backup as `POST /imports` does: all that is new comes switched off, and nothing that is here is changed.
+         *
+         *     It is answered when the import has ended.
+         */
+        post: operations["import_backup"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4826,6 +4849,30 @@ export interface components {
             message: string;
         };
         /**
+         * BackupFileShape
+         * @description A backup in the directory. `made_at`: of which moment it is.
+         *
+         *     `verified`: it was restored and compared before it got its name, and its beginning can still be read. `sealed_to`:
+         *     the public key whose private half opens it; empty: a passphrase does. `kept_until`: when it will be deleted; null:
+         *     it stays, for it is of another database.
+         */
+        BackupFileShape: {
+            /** Name */
+            name: string;
+            /** Made At */
+            made_at: string;
+            /** Bytes */
+            bytes: number;
+            /** Verified */
+            verified: boolean;
+            /** Sealed To */
+            sealed_to: string;
+            /** Is Present Key */
+            is_present_key: boolean;
+            /** Kept Until */
+            kept_until: string | null;
+        };
+        /**
          * BackupNoted
          * @description It was noted.
          * @example {
@@ -4857,8 +4904,21 @@ export interface components {
          * BackupsShape
          * @description The daily backups: the last one that went well, the failure since, if there was one, and when the next is due.
          *
-         *     Without the settings `backup_dir` and `backup_key` they are off.
+         *     Without the settings `backup_dir` and `backup_key` they are off. `began_at` and `written`: since when one is being
+         *     made, and how many bytes it has; afterwards it is checked. `backups`: those in the directory, the newest 200.
+         *     `unreadable`: why the directory cannot be read.
          * @example {
+         *       "backups": [
+         *         {
+         *           "bytes": 1234567,
+         *           "is_present_key": true,
+         *           "kept_until": "2026-01-09T04:00:00.000Z",
+         *           "made_at": "2026-01-02T04:00:03.000Z",
+         *           "name": "shoal-1a2b3c4d-20260102-040003.shoalbackup",
+         *           "sealed_to": "shoal-backup-public-AbC",
+         *           "verified": true
+         *         }
+         *       ],
          *       "bytes": 1234567,
          *       "code": "",
          *       "directory": "/backup",
@@ -4868,7 +4928,9 @@ export interface components {
          *       "on": true,
          *       "rows": 45678,
          *       "running": false,
-         *       "why": ""
+         *       "unreadable": "",
+         *       "why": "",
+         *       "written": 0
          *     }
          */
         BackupsShape: {
@@ -4876,6 +4938,10 @@ export interface components {
             on: boolean;
             /** Running */
             running: boolean;
+            /** Began At */
+            began_at: string | null;
+            /** Written */
+            written: number;
             /** Directory */
             directory: string;
             /** Last At */
@@ -4894,6 +4960,10 @@ export interface components {
             why: string;
             /** Next At */
             next_at: string | null;
+            /** Backups */
+            backups: components["schemas"]["BackupFileShape"][];
+            /** Unreadable */
+            unreadable: string;
         };
         /**
          * BatchAnswer
@@ -5060,6 +5130,14 @@ export interface components {
              * @description A JPEG, PNG, WebP or GIF file.
              */
             image: string;
+        };
+        /** Body_import_backup */
+        Body_import_backup: {
+            /**
+             * File
+             * @description The older system's JSON backup.
+             */
+            file: string;
         };
         /** Body_import_deliveries */
         Body_import_deliveries: {
@@ -9652,6 +9730,20 @@ export interface components {
             size_mb: number;
             /** Modified Time */
             modified_time: string;
+        };
+        /**
+         * OldBackupImported
+         * @description An import of a backup is done. `import_id`: its report is `GET /imports/{run_id}`.
+         * @example {
+         *       "import_id": 3,
+         *       "message": "已导入，店铺都还没有启用。请在“设置 → 搬家”里查看和启用。"
+         *     }
+         */
+        OldBackupImported: {
+            /** Message */
+            message: string;
+            /** Import Id */
+            import_id: number;
         };
         /**
          * OldBackupList
@@ -25405,7 +25497,10 @@ export interface operations {
     };
     make_backup: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `false`: answer at once; `running` then says until when. */
+                wait?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -25455,6 +25550,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */
@@ -31627,6 +31731,102 @@ export interface operations {
             };
         };
     };
+    import_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_import_backup"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldBackupImported"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_backups: {
         parameters: {
             query?: never;
@@ -34258,13 +34458,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["InvalidBody"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */
@@ -34326,13 +34526,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["InvalidBody"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */
@@ -34457,13 +34657,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["InvalidBody"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.api.http.caller import Administrator, TheServer
@@ -12,7 +18,10 @@ from shoal.api.schemas.request_texts import body_example
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.clock import now_ms
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import Conflict
+from shoal.maintenance.backup.keeping import Keep
+from shoal.maintenance.backup.listing import BackupFile, backup_files, written_bytes
 from shoal.notices.server_watch import note_backup
 
 routes = Routes(tags=["system"], route_class=ChangingRoute)
@@ -43,19 +52,48 @@ async def add_backup_outcome(body: BackupOutcome, server: TheServer, _: Administ
     return BackupNoted(ok=body.ok)
 
 
+class BackupFileShape(BaseModel):
+    """A backup in the directory. `made_at`: of which moment it is.
+
+    `verified`: it was restored and compared before it got its name, and its beginning can still be read. `sealed_to`:
+    the public key whose private half opens it; empty: a passphrase does. `kept_until`: when it will be deleted; null:
+    it stays, for it is of another database.
+    """
+
+    name: str
+    made_at: str
+    bytes: int
+    verified: bool
+    sealed_to: str
+    is_present_key: bool
+    kept_until: str | None
+
+
+_FILE = {
+    "name": "shoal-1a2b3c4d-20260102-040003.shoalbackup", "made_at": "2026-01-02T04:00:03.000Z", "bytes": 1_234_567,
+    "verified": True, "sealed_to": "shoal-backup-public-AbC", "is_present_key": True,
+    "kept_until": "2026-01-09T04:00:00.000Z",
+}  # fmt: skip
+
+
 class BackupsShape(BaseModel):
     """The daily backups: the last one that went well, the failure since, if there was one, and when the next is due.
 
-    Without the settings `backup_dir` and `backup_key` they are off.
+    Without the settings `backup_dir` and `backup_key` they are off. `began_at` and `written`: since when one is being
+    made, and how many bytes it has; afterwards it is checked. `backups`: those in the directory, the newest 200.
+    `unreadable`: why the directory cannot be read.
     """
 
     model_config = example(
         on=True, running=False, directory="/backup", last_at="2026-01-02T04:00:03.000Z",
         file="shoal-1a2b3c4d-20260102-040003.shoalbackup", bytes=1_234_567, rows=45_678,
-        failed_at=None, code="", why="", next_at="2026-01-03T04:00:00.000Z",
+        failed_at=None, code="", why="", next_at="2026-01-03T04:00:00.000Z", began_at=None, written=0,
+        backups=[_FILE], unreadable="",
     )  # fmt: skip
     on: bool
     running: bool
+    began_at: str | None
+    written: int
     directory: str
     last_at: str | None
     file: str
@@ -65,6 +103,8 @@ class BackupsShape(BaseModel):
     code: str
     why: str
     next_at: str | None
+    backups: list[BackupFileShape]
+    unreadable: str
 
 
 @routes.get("/system/backups", summary="Look at the daily backups", responses=problems(401, 403, 503))
@@ -74,7 +114,12 @@ async def get_backups(server: TheServer, _: Administrator) -> BackupsShape:
 
 
 @routes.post("/system/backups/make", summary="Make a backup now", responses=problems(400, 401, 403, 409, 503))
-async def make_backup(server: TheServer, _: Administrator) -> BackupsShape:
+async def make_backup(
+    server: TheServer,
+    _: Administrator,
+    *,
+    wait: Annotated[bool, Query(description="`false`: answer at once; `running` then says until when.")] = True,
+) -> BackupsShape:
     """Make a backup as every day, now. It is answered once it is made, or failed: `failed_at` and `why` say so.
 
     Answers 409 (`backups_off`) without the settings, and (`backup_running`) while one is being made.
@@ -83,16 +128,28 @@ async def make_backup(server: TheServer, _: Administrator) -> BackupsShape:
         raise Conflict("the settings name no directory and no key", code="backups_off")
     if server.backups.is_running:
         raise Conflict("one is being made", code="backup_running")
-    await server.backups.make_now()
+    if wait:
+        await server.backups.make_now()
+    else:
+        server.backups.begin()
     return await _shown(server)
 
 
 async def _shown(server: Server) -> BackupsShape:
     schedule, last = server.backups, await server.backups.last()
     directory = server.settings.backup_dir
+    next_ms = max(schedule.due_at_ms(last), now_ms())
+    found = _Found()
+    if directory is not None:
+        found = await beside(_look, directory, last.path, schedule.keep, next_ms)
+    began_at_ms = schedule.began_at_ms
     return BackupsShape(
         on=schedule.is_on,
-        running=schedule.is_running,
+        running=began_at_ms is not None,
+        began_at=rfc3339(began_at_ms) if began_at_ms is not None else None,
+        written=found.written if began_at_ms is not None else 0,
+        backups=[_file_shape(one, server.settings.backup_key) for one in found.files],
+        unreadable=found.unreadable,
         directory="" if directory is None else str(directory),
         last_at=rfc3339(last.at_ms) if last.at_ms else None,
         file=last.path.rpartition("/")[2],
@@ -101,5 +158,34 @@ async def _shown(server: Server) -> BackupsShape:
         failed_at=rfc3339(last.failed_at_ms) if last.failed_at_ms else None,
         code=last.code,
         why=last.why,
-        next_at=rfc3339(max(schedule.due_at_ms(last), now_ms())) if schedule.is_on else None,
+        next_at=rfc3339(next_ms) if schedule.is_on else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """What is in the directory of backups."""
+
+    files: Sequence[BackupFile] = ()
+    written: int = 0
+    unreadable: str = ""
+
+
+def _look(directory: Path, last_path: str, keep: Keep, next_ms: int) -> _Found:
+    try:
+        files = backup_files(directory, of=last_path.rpartition("/")[2], keep=keep, next_ms=next_ms)
+        return _Found(files=files, written=written_bytes(directory))
+    except OSError as error:  # as files vanish while they are looked at, or the disk is gone
+        return _Found(unreadable=error.strerror or type(error).__name__)
+
+
+def _file_shape(file: BackupFile, present_key: str) -> BackupFileShape:
+    return BackupFileShape(
+        name=file.name,
+        made_at=rfc3339(file.made_at_ms),
+        bytes=file.bytes,
+        verified=file.is_readable,
+        sealed_to=file.sealed_to,
+        is_present_key=file.sealed_to == present_key.strip(),
+        kept_until=rfc3339(file.kept_until_ms) if file.kept_until_ms is not None else None,
     )

@@ -111,6 +111,11 @@ def read_key(text: str, kind: str) -> bytes:
     raise ConfigError(key, prefix=kind, code="bad_backup_key")
 
 
+def public_key_text(raw: bytes) -> str:
+    """Return a public key as the setting has it."""
+    return _written(PUBLIC, raw)
+
+
 def _written(kind: str, raw: bytes) -> str:
     check = hashlib.sha256(kind.encode() + raw).digest()[:_CHECK_BYTES]
     return kind + base64.urlsafe_b64encode(raw + check).decode().rstrip("=")

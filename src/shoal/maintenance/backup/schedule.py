@@ -65,6 +65,8 @@ class BackupSchedule:
         self._look_seconds = look_seconds
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._asked: asyncio.Task[None] | None = None
+        self._began_at_ms = 0
         if settings.backup_key or settings.backup_dir is not None:
             if not settings.backup_key:
                 raise ConfigError("backup.no_key_set", code="no_backup_key")
@@ -80,7 +82,20 @@ class BackupSchedule:
     @property
     def is_running(self) -> bool:
         """Whether a backup is being made now."""
-        return self._turn.locked()
+        return self._turn.locked() or (self._asked is not None and not self._asked.done())
+
+    @property
+    def began_at_ms(self) -> int | None:
+        """Since when a backup is being made; ``None`` when none is."""
+        return self._began_at_ms if self.is_running else None
+
+    @property
+    def keep(self) -> Keep:
+        """Which backups are kept."""
+        settings = self._settings
+        return Keep(
+            days=settings.backup_keep_days, weeks=settings.backup_keep_weeks, months=settings.backup_keep_months
+        )
 
     def start(self) -> None:
         """Start the task on the running loop, if backups are on."""
@@ -89,10 +104,11 @@ class BackupSchedule:
 
     async def close(self) -> None:
         """Stop. A backup that is being made is given up; its partial file goes with it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        tasks = [task for task in (self._task, self._asked) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = self._asked = None
 
     async def last(self) -> Last:
         """Return what came of the last one. Raises ``StoreError``."""
@@ -109,9 +125,24 @@ class BackupSchedule:
         due = made.replace(hour=self._settings.backup_hour, minute=0, second=0, microsecond=0)
         return round((due if due > made else due + timedelta(days=1)).timestamp() * 1000)
 
+    def begin(self) -> None:
+        """Begin to make a backup now, unless one is being made. Its outcome is that of ``last``."""
+        if not self.is_running:
+            self._began_at_ms = self._now_ms()
+            self._asked = asyncio.create_task(self._make_as_asked(), name="backup as asked")
+
+    async def _make_as_asked(self) -> None:
+        try:
+            await self.make_now()
+        except StoreError as error:
+            log.warning("backup not noted", why=error.code)
+        except Exception:  # nobody waits for this task; the log has the defect
+            log.exception("a backup met a defect")
+
     async def make_now(self) -> Last:
         """Make a backup now, after one that is being made. Return what came of it. Raises ``StoreError``."""
         async with self._turn:
+            self._began_at_ms = self._now_ms()
             before, done = await self.last(), await self._made()
             now = self._now_ms()
             if done.path:
@@ -170,13 +201,10 @@ class BackupSchedule:
                 await child.wait()
 
     def _delete_old(self, store: str) -> None:
-        settings, directory = self._settings, Path(self._settings.backup_dir or "")
-        keep = Keep(
-            days=settings.backup_keep_days, weeks=settings.backup_keep_weeks, months=settings.backup_keep_months
-        )
+        directory = Path(self._settings.backup_dir or "")
         try:
             found = backups_in(directory, store)
-            gone = superfluous(found.values(), keep)
+            gone = superfluous(found.values(), self.keep)
             for path, at_ms in found.items():
                 if at_ms in gone:
                     path.unlink(missing_ok=True)
