@@ -69,7 +69,7 @@ async def test_a_file_is_looked_at_mended_merged_and_taken_back(console: Console
 async def test_rules_are_saved_as_files(console: Console, tmp_path: Path) -> None:
     await _put(console, "afu", "在吗", cooldown_seconds=60)
     page = await console.page("/console/accounts/afu/rules")
-    for what, kind in (("导出为 JSON", "json"), ("导出为 Excel", "xlsx")):
+    for what, kind in (("导出为 JSON", "json"), ("导出为 Excel", "xlsx"), ("导出为 CSV", "csv")):
         async with page.expect_download() as saving:
             await _menu(page, what)
         saved = await saving.value
@@ -78,6 +78,13 @@ async def test_rules_are_saved_as_files(console: Console, tmp_path: Path) -> Non
     (rule,) = json.loads((tmp_path / "rules.json").read_text())["rules"]
     assert (rule["words"], rule["cooldown_seconds"]) == (["在吗"], 60)
     assert texts_of((tmp_path / "rules.xlsx").read_bytes())[1][1][0] == "在吗"
+    await console.door.call("PUT", RULES, json={"rules": []})
+    await page.get_by_role("button", name="从文件导入").click()
+    await page.locator("[data-test=rules-file]").set_input_files(tmp_path / "rules.csv")
+    await expect(page.locator("[data-test=preview]")).to_contain_text("新增 1")
+    await page.locator("[data-test=import]").click()
+    await until(lambda: _words(console) == ["在吗"])
+    assert console.door.account("afu").keywords[0].cooldown_seconds == 60
     assert XLSX
 
 

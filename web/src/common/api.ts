@@ -89,6 +89,7 @@ export type ImportPlan = Shapes['ImportPlan']
 export type ImportRow = Shapes['ImportRow']
 export type ImportRun = Shapes['ImportRun']
 export type StartedAll = Shapes['StartedAll']
+export type Backups = Shapes['BackupsShape']
 
 /** A page of a list. */
 export interface Page<T> {

@@ -25,7 +25,10 @@ export const helpPages: Readonly<Record<string, string>> = {
 }
 
 /** Pages of the help that belong to a part of a page. */
-export const helpOfParts: Readonly<Record<string, string>> = { webhooks: 'howto/webhooks/' }
+export const helpOfParts: Readonly<Record<string, string>> = {
+  webhooks: 'howto/webhooks/',
+  backups: 'howto/backup/',
+}
 
 /** The address of the help on a page of the console or a part of one, in the language of the console. */
 export function helpAddress(page: string, locale: 'zh' | 'en'): string {

@@ -17,6 +17,7 @@ import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
 import { rules } from '../rules/texts'
+import { backups } from '../settings/backupTexts'
 import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
@@ -48,6 +49,7 @@ export const en: Messages = {
   rules: rules.en,
   security: security.en,
   stock: stock.en,
+  backups: backups.en,
   system: system.en,
   tokens: tokens.en,
   totp: totp.en,

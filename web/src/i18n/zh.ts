@@ -17,6 +17,7 @@ import { orders } from '../orders/texts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
 import { rules } from '../rules/texts'
+import { backups } from '../settings/backupTexts'
 import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
@@ -47,6 +48,7 @@ export const zh = {
   rules: rules.zh,
   security: security.zh,
   stock: stock.zh,
+  backups: backups.zh,
   system: system.zh,
   tokens: tokens.zh,
   totp: totp.zh,

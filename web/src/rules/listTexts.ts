@@ -5,6 +5,7 @@ const zh = {
   menu: '导入、导出与复制',
   exportJson: '导出为 JSON（完整）',
   exportExcel: '导出为 Excel（便于编辑）',
+  exportCsv: '导出为 CSV（任何表格软件都能打开）',
   import: '从文件导入…',
   copy: '复制到其他店铺…',
   copyTo: '复制到其他店铺',
@@ -12,7 +13,7 @@ const zh = {
 
   importTitle: '导入规则',
   importHint:
-    '可以是从这里导出的 .json 或 .xlsx，也可以是旧系统的关键词表（关键词、商品ID、关键词内容）。先预览，确认后才会修改。',
+    '可以是从这里导出的 .json、.xlsx 或 .csv，也可以是旧系统的关键词表（关键词、商品ID、关键词内容）。先预览，确认后才会修改。',
   found: '{name}：{n} 条规则',
   mode: '导入方式',
   merge: '合并',
@@ -76,13 +77,15 @@ const en: Texts<typeof zh> = {
   menu: 'Import, export, copy',
   exportJson: 'Export as JSON (complete)',
   exportExcel: 'Export as Excel (editable)',
+  exportCsv: 'Export as CSV (for any spreadsheet)',
   import: 'Import file…',
   copy: 'Copy to other shops…',
   copyTo: 'Copy to other shops',
   exported: '{n} rule exported | {n} rules exported',
 
   importTitle: 'Import rules',
-  importHint: 'A .json or .xlsx exported here, or a keyword table from your previous system. You see a preview first.',
+  importHint:
+    'A .json, .xlsx or .csv exported here, or a keyword table from your previous system. You see a preview first.',
   found: '{name}: {n} rule | {name}: {n} rules',
   mode: 'How to import',
   merge: 'Merge',

@@ -70,6 +70,6 @@ function movesBetween(before: Rule[], now: Rule[], all: Rule[]): string[] {
 }
 
 /** Save a shop's rules as a file; answers with its name. */
-export function save(shop: string, format: 'json' | 'xlsx'): Promise<string> {
+export function save(shop: string, format: 'json' | 'xlsx' | 'csv'): Promise<string> {
   return saveFile(`${path('cookies', shop, 'rules-file')}?format=${format}`, `rules.${format}`)
 }
