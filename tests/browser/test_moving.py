@@ -30,6 +30,7 @@ async def test_a_database_is_looked_at_taken_in_and_turned_on(console: Console, 
     await page.locator("[data-test=begin]").click()
     run = page.locator("[data-test=run][data-state=done]")
     await expect(run).to_contain_text("店铺都是关闭的")
+    await expect(page.locator(".moving > section").first).to_have_attribute("data-test", "run")
     accounts = console.door.server.manager.accounts
     was_on = [
         one for one in (await console.door.call("GET", "/imports"))["items"][0]["was_on"] if one["kind"] == "accounts"
@@ -41,7 +42,8 @@ async def test_a_database_is_looked_at_taken_in_and_turned_on(console: Console, 
     await page.locator("[data-test=old-stopped]").click()
     assert await findings(page) == []
     await page.locator("[data-test=confirm-turn-on]").click()
-    await expect(run).to_contain_text("打开")
+    await expect(run).to_contain_text("原来开着的已经打开")
+    await expect(run).not_to_contain_text("店铺都是关闭的")
     await expect(page.locator("[data-test=confirm-turn-on]")).to_have_count(0)
     assert all(accounts[one["id"]].enabled for one in was_on)
     assert await findings(page) == []

@@ -12,7 +12,7 @@ const zh = {
     ydisks: '闲鱼管家（Ydisks-Xianyu-Helper）',
   },
   files: {
-    legacy: 'xianyu_data.db、导出的 JSON 备份，或 MySQL 的 .sql 转储',
+    legacy: 'xianyu_data.db、导出的 JSON 备份，或 MySQL 的 .sql 转储；要搬图片，请和 static/uploads 文件夹打成一个 ZIP',
     autoagent: '.env，或包含 .env 和 prompts 的 ZIP',
     ydisks: 'xianyu_data.db，或 PostgreSQL、MySQL 的 .sql 转储',
   },
@@ -55,6 +55,7 @@ const zh = {
   leaving: '可以离开此页，搬家会继续。',
   done: '已搬完',
   doneText: '搬来 {taken} 项，{skipped} 项没有搬。店铺都是关闭的。',
+  turnedOnText: '搬来 {taken} 项，{skipped} 项没有搬。原来开着的已经打开。',
   stopped: '没有搬完',
   stoppedText: '服务器中途停止，或遇到问题。再次选择同一个文件即可继续，已经搬来的不会重复。',
   turnOn: '打开原来开着的',
@@ -80,7 +81,8 @@ const en: Texts<typeof zh> = {
     ydisks: 'Ydisks-Xianyu-Helper',
   },
   files: {
-    legacy: 'xianyu_data.db, the exported JSON backup, or an .sql dump of MySQL',
+    legacy:
+      'xianyu_data.db, the exported JSON backup, or an .sql dump of MySQL; for its pictures, a ZIP of it and static/uploads',
     autoagent: '.env, or a ZIP with .env and prompts',
     ydisks: 'xianyu_data.db, or an .sql dump of PostgreSQL or MySQL',
   },
@@ -123,7 +125,8 @@ const en: Texts<typeof zh> = {
   progress: '{done} of {total}',
   leaving: 'You can leave this page; the import goes on.',
   done: 'Finished',
-  doneText: '{taken} came, {skipped} were left out. The shops are switched off.',
+  doneText: '{taken} came, {skipped} left out. The shops are switched off.',
+  turnedOnText: '{taken} came, {skipped} left out. What was on is turned on.',
   stopped: 'Not finished',
   stoppedText:
     'The server stopped on the way, or there was a problem. Choose the same file again to go on; nothing comes twice.',
