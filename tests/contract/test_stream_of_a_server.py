@@ -96,9 +96,28 @@ async def test_health_says_when_an_old_transaction_holds_up_the_changes(
     assert (await node.call("GET", "/health", 503))["status"] == "unhealthy"
 
 
+async def test_a_request_after_a_change_shows_it_or_is_refused(node: Door, place: Place) -> None:
+    seen = {"Shoal-After": f"{node.account().rev}"}
+    assert (await node.call("GET", "/cookies/shop", headers=seen))["id"] == "shop"
+    async with open_writers(place.url, 2) as (old, other):
+        await old.begin()
+        rev = await other.insert("elsewhere")
+        await other.commit()
+        later = {"Shoal-After": f"{node.account().rev}, {rev}"}
+        assert (await node.call("GET", "/cookies/shop", 503, headers=later))["code"] == "node_behind"
+        await old.commit()
+    await until(lambda: node.server.manager.newest_rev == rev)
+    assert (await node.call("GET", "/cookies/shop", headers=later))["id"] == "shop"
+    for wrong in ("", "x", "-1", "1,", "1" * 19, ",".join("1" * 21)):
+        refused = await node.call("GET", "/cookies/shop", 422, headers={"Shoal-After": wrong})
+        assert refused["code"] == "bad_after", wrong
+
+
 async def test_a_server_alone_says_nothing_of_a_stream(place: Place) -> None:
     async with open_door(place.data_dir, database_url=place.url) as door:
         assert door.server.follower is None
+        await door.add()
+        assert await door.call("GET", "/cookies/shop", headers={"Shoal-After": "99"})
         assert set((await door.call("GET", "/health"))["services"]) == {"cookie_manager", "database"}
         assert "journal_lag_seconds" not in await door.call("GET", "/health")
 

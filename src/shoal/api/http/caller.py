@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import LONGEST_WAIT_SECONDS
+from shoal.api.http.read_your_writes import HEADER, await_changes
 from shoal.api.http.route_rules import Asks, RouteRule, Shop, reads_token, rule_of, ruled
 from shoal.api.http.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
 from shoal.api.schemas.op_ids import new_op_id
@@ -105,6 +106,8 @@ async def maybe_principal(request: Request) -> Principal | None:
         if who is not None:
             asking_user.set(who.id)
             count_call(server, who)
+            if server.follower is not None and (named := request.headers.get(HEADER)) is not None:
+                await await_changes(server.follower, named)
         elif token is not None and "authorization" in request.headers:  # a browser's session may simply have ended
             facts["guessing"] = await wrong_token(server, request)
     found: Principal | None = facts["principal"]

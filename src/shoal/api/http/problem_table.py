@@ -369,6 +369,8 @@ _ROWS = (
     Problem("not_applied", 503),
     Problem("store_degraded", 503),
     Problem("store_checking", 503),
+    Problem("node_behind", 503),
+    Problem("bad_after", 422),
     Problem("outcome_unknown", 503),
     Problem("import_cut_off", 503, ("taken",)),
     Problem("picture_not_stored", 503),
