@@ -165,6 +165,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.notices
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.moving
+	$(BIN)/python -m benchmarks.backup 100000
 	$(BIN)/python scripts/newest_figures.py
 
 # Shoal's bills of materials, as CycloneDX files in dist/.

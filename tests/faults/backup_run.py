@@ -42,7 +42,6 @@ from store_steps import baselines_of
 
 _JOURNAL = "SELECT rev, account_id, generation, changes, op_id FROM journal WHERE rev <= :rev ORDER BY rev"
 _TWICE = "SELECT unit_id FROM bindings WHERE one_time AND state <> 'released' GROUP BY unit_id HAVING count(*) > 1"
-CLEAR_IN_HISTORY = "6: a unit stands in messages.text"
 STORMING = 4
 """How many change settings at once."""
 KILLED = 0.5
@@ -205,11 +204,6 @@ class BackupRun(DeliveryRun):
             for row in connection.execute(text(_TWICE)):
                 self._broke(f"unit {row[0]} has two orders")
         engine.dispose()
-
-    def _broke(self, sentence: str) -> None:
-        """Leave out what docs/security.md names: what the shop said since the backup comes from the site as it was."""
-        if sentence != CLEAR_IN_HISTORY:
-            super()._broke(sentence)
 
     def _is_restored(self) -> bool:
         engine = create_engine(self._url or self._file)

@@ -10,6 +10,7 @@ from shoal.accounts.delivery_rule import CODES
 from shoal.errors import StoreError
 from shoal.goods.sent_units import SentUnits
 from shoal.goods.unit_texts import UnitTexts, masked
+from shoal.goods.units_in_history import UnitsInHistory
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.storage.goods_tables import units
@@ -23,9 +24,11 @@ def with_codes(text: str, codes: Sequence[str]) -> str:
 class UnitMessages:
     """Opens and recognises the messages that carry units (``messages.sealed_texts.SealedTexts``)."""
 
-    def __init__(self, texts: UnitTexts, sent_units: SentUnits | None = None) -> None:
+    def __init__(self, texts: UnitTexts, sent_units: SentUnits | None = None, *, restored_at_ms: int = 0) -> None:
+        """``restored_at_ms``: when a backup was restored; what a shop said before may hold units in clear."""
         self._texts = texts
         self._sent_units = sent_units
+        self._in_history = UnitsInHistory(texts, restored_at_ms)
 
     def digest_of_message(self, text: str, /) -> str:
         """Return what only this text has, however blanks and widths are written."""
@@ -43,6 +46,10 @@ class UnitMessages:
             if error.code not in UNITS_LOST:
                 raise
             return with_codes(row.text, [masked("")] * len(row.units.split(",")))
+
+    def masked_in_history(self, connection: Connection, text: str, said_at_ms: int, /) -> str:
+        """Return what a shop said, as the site has it, with units masked that left since a restored backup."""
+        return self._in_history.masked(connection, text, said_at_ms)
 
     async def before_leaving(self) -> None:
         """Note the units that may leave now (``SentUnits.note``). Raises ``StoreError``."""

@@ -90,4 +90,8 @@ def without_units(
             text = sealed.masked(connection, sending_of(row).row)
             masked |= {row["digest"]: text, row["site_message_id"]: text}
     found = {name: masked.get(digest) or masked.get(name) for name, digest in digests.items()}
+    for message in said:
+        if message.message_id in digests and not found[message.message_id]:
+            text = sealed.masked_in_history(connection, message.text, message.created_at_ms)
+            found[message.message_id] = text
     return [replace(message, text=found.get(message.message_id) or message.text) for message in said]

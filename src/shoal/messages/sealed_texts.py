@@ -28,6 +28,10 @@ class SealedTexts(Protocol):
         """Return the text of a row with its units masked, also of units that cannot be opened."""
         ...
 
+    def masked_in_history(self, connection: Connection, text: str, said_at_ms: int, /) -> str:
+        """Return what a shop said, as the site has it, with units masked that the database does not know in it."""
+        ...
+
     async def before_leaving(self) -> None:
         """Note the units that may leave now, so that they are known after an older backup. Raises ``StoreError``."""
         ...
@@ -47,6 +51,10 @@ class NoSealedTexts:
     def masked(self, _: Connection, row: OutboxRow, /) -> str:
         """Return the text of a row as it stands there."""
         return row.text
+
+    def masked_in_history(self, _: Connection, text: str, said_at_ms: int, /) -> str:  # noqa: ARG002
+        """Return the text: no unit left."""
+        return text
 
     async def before_leaving(self) -> None:
         """Do nothing: no unit leaves."""

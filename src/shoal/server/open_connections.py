@@ -67,6 +67,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME)
         with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
             await sent_units.open()
+        restored = await restored_at_ms(storage.database)
         order_store = OrderStore(storage.database, texts=texts)
         order_store.on_change(lambda order: published.publish_event(order_event(order)))
         pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
@@ -81,7 +82,9 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             settings=settings,
             credentials=Credentials(storage.database, storage.vault),
             message_log=MessageLog(
-                storage.database, publish=published.publish_event, sealed=UnitMessages(texts, sent_units)
+                storage.database,
+                publish=published.publish_event,
+                sealed=UnitMessages(texts, sent_units, restored_at_ms=restored),
             ),
             order_store=order_store,
             positions=SyncCursors(storage.database),
@@ -91,7 +94,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             live_connections=LiveConnections(),
             outbound=outbound,
             supplier_units=supplier_units,
-            restored_at_ms=await restored_at_ms(storage.database),
+            restored_at_ms=restored,
             learns_names=True,
         )
 
