@@ -269,6 +269,7 @@ GET /cookies/{cid}/remark *
 GET /cookies/{cid}/pause-duration *
 GET /cookie/{cid}/details *
 POST /cookies/{cid}/try
+POST /cookies/{cid}/filter/try
 POST /cookies/{cid}/deliveries/try
 GET /cookies/{cid}/items
 GET /cookies/{cid}/items/{item_id}

@@ -36,7 +36,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a once-only default also stops rules",
         "messages/conversations.py",
-        "once=is_default and account.default_reply_once",
+        "once=source is AnswerSource.DEFAULT_REPLY and account.default_reply_once",
         "once=account.default_reply_once",
         f"{_BURSTS}test_f4_a_default_reply_that_is_given_once_stops_no_rule",
     ),

@@ -18,6 +18,8 @@ from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput
 from shoal.logs.fingerprint import fingerprint
 from shoal.rules.matcher import NO_RULES, Matcher
+from shoal.rules.opening_hours import Closed, opening_hours
+from shoal.rules.output_filter import OutputFilter, output_filter
 from shoal.rules.rule import Rule, in_order
 from shoal.xianyu.cookie_string import login_ends_at_ms
 
@@ -139,13 +141,18 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     ``name`` and ``picture`` (an address) are the owner's; empty means those on the site (see ``Observation``).
     ``remark`` is a note of the owner's.
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
-    ``timezone`` (empty: Shanghai) applies to the hours of rules. ``matcher`` is ``keywords``
-    compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
+    ``timezone`` (empty: Shanghai) applies to the hours of rules and of the shop. ``matcher`` is ``keywords``
+    compiled: a snapshot whose patterns cannot be compiled cannot be made (``InvalidInput``).
 
     Three switches: ``replies`` (automatic answers to messages), ``delivery`` (all automatic work for orders)
     and ``auto_confirm`` (shipments are confirmed; only while ``delivery`` is on too).
     ``orders_since_ms``: orders that were paid earlier are left alone, because another system served them;
     ``FIRST_START`` becomes the time at which the account is first enabled.
+
+    Outside ``opening_hours`` and on ``holidays`` (see ``rules.opening_hours``) no message is answered, but for
+    ``away_reply``, once in each chat and closed period. With one of the ``handoff_words``, one a line, a buyer asks for
+    a person. The output filter is ``filter_contacts``, ``filter_links``, ``filter_patterns``, one a line, and
+    ``price_floor_fen``.
 
     ``deliveries`` say what buyers get. ``paid_message`` and the items show the simple ones (see ``delivery_views``):
     ``evolve`` keeps them alike. A snapshot is made with the one or the other.
@@ -177,6 +184,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     restart_nonce: int = 0
     orders_since_ms: int = 0
     timezone: str = ""
+    opening_hours: str = ""
+    holidays: str = ""
+    away_reply: str = ""
+    handoff_words: str = ""
+    handoff_reply: str = ""
+    filter_contacts: bool = False
+    filter_links: bool = False
+    filter_patterns: str = ""
+    price_floor_fen: int | None = None
     keywords: tuple[Rule, ...] = ()
     items: tuple[ItemSetting, ...] = ()
     deliveries: Deliveries = ()
@@ -189,6 +205,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         if self.matcher.rules is not self.keywords:
             force_setattr(self, "keywords", in_order(self.keywords))
             force_setattr(self, "matcher", Matcher(self.keywords))
+        if self.filter_patterns:
+            output_filter(False, False, self.filter_patterns, None)  # patterns that cannot be compiled are refused
         if not self.deliveries and (self.paid_message or self.items):
             force_setattr(self, "deliveries", with_settings((), self.paid_message, self.items))
 
@@ -231,6 +249,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def has_default_reply(self) -> bool:
         """Whether a message without a matching rule or item reply gets the default reply."""
         return self.default_reply_enabled and bool(self.default_reply)
+
+    @property
+    def output_filter(self) -> OutputFilter:
+        """What no text to a buyer may contain, but for a delivery."""
+        return output_filter(self.filter_contacts, self.filter_links, self.filter_patterns, self.price_floor_fen)
+
+    def closed_at(self, at_ms: int) -> Closed | None:
+        """Return the closed period that includes the moment, by the shop's opening hours; ``None`` while it is open."""
+        if not self.opening_hours and not self.holidays:
+            return None
+        return opening_hours(self.opening_hours, self.holidays).closed_at(self.timezone, at_ms)
 
     @property
     def answers(self) -> Answers:

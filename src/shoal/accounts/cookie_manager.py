@@ -12,6 +12,7 @@ from shoal.accounts import edits
 from shoal.accounts.account import Account, Observation, check_account_id
 from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect
+from shoal.accounts.answer_settings import OF_NEW_SHOPS
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller, ChangePath, Done
 from shoal.accounts.drift import Difference
@@ -209,8 +210,9 @@ class CookieManager:
         checked = require_cookie(cookie)
         cookie, browser = checked.header, browser or edits.browser_in_text(checked)
         fresh = Account(
-            id=account_id, owner_id=owner_id, unb=checked.unb, cookie=cookie, browser=browser, created_at_ms=now_ms()
-        )
+            id=account_id, owner_id=owner_id, unb=checked.unb, cookie=cookie, browser=browser, created_at_ms=now_ms(),
+            **OF_NEW_SHOPS,
+        )  # fmt: skip
         account = edits.settings({"remark": remark, "proxy": proxy})(fresh)
         created = await self._path.create(account, caller)
         return await self._answer(created, caller, wait=self._settings.start_wait_seconds)

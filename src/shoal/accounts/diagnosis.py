@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.account_locks import SLOW_SECONDS
+from shoal.rules.schedule import DEFAULT_TIMEZONE
 from shoal.xianyu.proxy import shown_proxy
 from shoal.xianyu.site_pages import MESSAGES_URL, SITE_URL
 
@@ -35,9 +38,11 @@ class CheckName(StrEnum):
     CLOCK = "clock"
     COOKIE = "cookie"
     ANSWERS = "answers"
+    HOURS = "hours"
     PAUSE = "pause"
     LIMITS = "limits"
     COOLDOWN = "cooldown"
+    FILTER = "filter"
     SENDINGS = "sendings"
     OVERDUE = "overdue"
     DELIVERY = "delivery"
@@ -69,6 +74,9 @@ class ReplyStats:
     sending, with its reason (empty: none failed).
     """
 
+    filtered: int = 0
+    """Messages whose answer the output filter held back, and some of what it found."""
+    filtered_words: tuple[str, ...] = ()
     paused_chats: int = 0
     paused_until_ms: int | None = None
     paused_buyers: tuple[str, ...] = ()
@@ -247,6 +255,30 @@ def _answers(facts: Facts) -> Check:
     return Check(name=CheckName.ANSWERS, finding=finding, blocks=True, params={"rules": rules, "items": items})
 
 
+def _hours(facts: Facts) -> Check:
+    """While the shop is closed no message is answered, but for an away word."""
+    account = facts.account
+    closed = account.closed_at(facts.now_ms)
+    if closed is None:
+        finding = "open_now" if account.opening_hours or account.holidays else "always_open"
+        return Check(name=CheckName.HOURS, finding=finding, blocks=True)
+    if closed.until_ms is None:
+        return Check(name=CheckName.HOURS, finding="closed_for_long", ok=False, blocks=True)
+    zone = ZoneInfo(account.timezone or DEFAULT_TIMEZONE)
+    now, until = (datetime.fromtimestamp(ms / 1000, zone) for ms in (facts.now_ms, closed.until_ms))
+    shape = "%H:%M" if until - now < timedelta(days=1) else "%Y-%m-%d %H:%M"
+    params = {"until": until.strftime(shape)}
+    return Check(name=CheckName.HOURS, finding="closed_until", ok=False, blocks=True, params=params)
+
+
+def _filter(facts: Facts) -> Check:
+    figures = facts.figures
+    if not figures.filtered:
+        return Check(name=CheckName.FILTER, finding="nothing_filtered")
+    params = {"count": figures.filtered, "words": " / ".join(figures.filtered_words)}
+    return Check(name=CheckName.FILTER, finding="filtered", ok=False, params=params)
+
+
 def _pause(facts: Facts) -> Check:
     minutes, figures = facts.account.pause_duration, facts.figures
     if not figures.paused_chats:
@@ -325,6 +357,6 @@ def _payments(facts: Facts) -> Check:
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _readable, _clock, _cookie, _answers, _pause, _limits, _cooldown,
+    _connected, _readable, _clock, _cookie, _answers, _hours, _pause, _limits, _cooldown, _filter,
     _sendings, _overdue, _delivery, _orders, _payments,
 )  # fmt: skip

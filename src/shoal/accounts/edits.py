@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 
 from shoal.accounts import delivery_edits
 from shoal.accounts.account import FIRST_START, MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account
+from shoal.accounts.answer_settings import ANSWER_SETTINGS
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
 from shoal.clock import now_ms
@@ -340,5 +341,6 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "default_reply_once": _flag,
     "proxy": _proxy,
     "timezone": _timezone,
+    **ANSWER_SETTINGS,
 }
 """The settings that are one value each, with their checks."""

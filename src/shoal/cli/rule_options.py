@@ -51,7 +51,7 @@ def rule_body(*, all_words: bool | None, hours: list[str] | None, delay: str | N
     if all_words is not None:
         body["word_mode"] = "all" if all_words else "any"
     if hours:
-        from shoal.rules.rule_xlsx import span_of
+        from shoal.rules.schedule_text import span_of
 
         body["schedule"] = [_read(span_of, one, "--hours") for one in hours if one != "always"]
     if delay is not None:

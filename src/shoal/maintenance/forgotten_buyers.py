@@ -157,7 +157,11 @@ _NAMING: Final[tuple[tuple[Table, ColumnElement[str]], ...]] = (
 def _emptying(ids: Sequence[int]) -> Callable[[Connection], int]:
     def job(connection: Connection) -> int:
         drop_segments_of(connection, ids)
-        empty = update(messages).where(among(messages.c.id, ids)).values(text="", sender_name="", sender_id="")
+        empty = (
+            update(messages)
+            .where(among(messages.c.id, ids))
+            .values(text="", sender_name="", sender_id="", filtered_words="")
+        )
         return connection.execute(empty).rowcount
 
     return job

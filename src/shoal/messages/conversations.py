@@ -15,12 +15,15 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
+from shoal.messages.chosen_reply import reply_of
 from shoal.messages.decisions import Decision
+from shoal.messages.handoff import handed_off
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource, Asked, Choice, choose, joined
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
-from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent
+from shoal.messages.sender import DecidedBefore, Sender, Sent
+from shoal.messages.takeovers import pause_event
 from shoal.messages.task_drain import TaskDrain, begin
 from shoal.traces import Trace
 from shoal.traces import begin as begin_trace
@@ -289,11 +292,14 @@ class Conversations:
         trace.step("decide")
         trace.note(decision=choice.decision.value or "answer")
         ids = [message.message_id for message in fresh]
-        if account is None or choice.decision is not Decision.PENDING:
+        if account is None or choice.decision not in {Decision.PENDING, Decision.HANDED_OFF}:
             await self._hold_back(choice, ids, waited_for)
             return
         intended = self._intended(account, choice, fresh)
-        reply = _reply(choice, ids, once=intended.once)
+        if choice.decision is Decision.HANDED_OFF:
+            await self._hand_off_silently(choice, intended, ids, waited_for)
+            return
+        reply = reply_of(choice, ids, once=intended.once)
         if self._room.locked() and burst.place is not _Place.FIRST:  # others have waited longer
             await self._log.decide(self._account_id, ids, Decision.SHOP_LIMIT, rule_id=choice.rule_id)
             sent = Sent(SendOutcome.DROPPED, Decision.SHOP_LIMIT)
@@ -306,6 +312,8 @@ class Conversations:
                 return
         trace.step("send")
         trace.note(outcome=sent.outcome.value)
+        if intended.hands_off and sent.id:
+            self._log.tell(pause_event(handed_off(self._account_id, chat_id, intended.now_ms), intended.now_ms))
         if sent.outcome is SendOutcome.SENT:
             self._log.outbox.counts.reply_seconds.add(asyncio.get_running_loop().time() - due_at)
         if not sent.id and sent.reason == Decision.SHOP_LIMIT:
@@ -320,15 +328,31 @@ class Conversations:
 
     async def _hold_back(self, choice: Choice, ids: list[str], waited_for: Choice | None) -> None:
         if waited_for is not None:
-            await self._sender.drop(_reply(waited_for, ids), choice.decision)
+            await self._sender.drop(reply_of(waited_for, ids), choice.decision, words=choice.words)
         else:
-            await self._log.decide(self._account_id, ids, choice.decision, rule_id=choice.rule_id)
+            rule_id, words = choice.rule_id, choice.words
+            await self._log.decide(self._account_id, ids, choice.decision, rule_id=rule_id, words=words)
         log.info("not replied", account=self._account_id, decision=choice.decision.value, rule=choice.rule_id)
 
+    async def _hand_off_silently(
+        self, choice: Choice, intended: Intended, ids: list[str], waited_for: Choice | None
+    ) -> None:
+        """Leave the chat to its owner without a sentence, unless something holds the hand-off back."""
+        decision = await self._log.decide(
+            self._account_id, ids, choice.decision, rule_id=choice.rule_id, words=choice.words,
+            guard=guard_of(intended),
+        )  # fmt: skip
+        if waited_for is not None:
+            await self._sender.drop(reply_of(waited_for, ids), decision, is_decided=True)
+        if decision is choice.decision:
+            pause = handed_off(self._account_id, intended.chat_id, intended.now_ms)
+            self._log.tell(pause_event(pause, intended.now_ms))
+        log.info("not replied", account=self._account_id, decision=decision.value, rule=choice.rule_id)
+
     def _intended(self, account: Account, choice: Choice, messages: Sequence[IncomingMessage]) -> Intended:
-        answer, settings = choice.answer, self._settings
+        answer, settings, source = choice.answer, self._settings, choice.source
         buyer_limit = account.buyer_replies_per_hour
-        is_default = answer is not None and answer.source is AnswerSource.DEFAULT_REPLY
+        is_apart = source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}  # said once: no limit for one buyer
         return Intended(
             account_id=self._account_id,
             chat_id=choice.asked.chat_id,
@@ -337,21 +361,16 @@ class Conversations:
             now_ms=now_ms(),
             rule_id=choice.rule_id,
             cooldown_seconds=answer.cooldown_seconds if answer else 0,
-            buyer_replies_per_hour=settings.buyer_replies_per_hour if buyer_limit is None else buyer_limit,
-            shop_replies_per_minute=self._shop_limit(account),
-            once=is_default and account.default_reply_once,
+            buyer_replies_per_hour=0
+            if is_apart
+            else settings.buyer_replies_per_hour
+            if buyer_limit is None
+            else buyer_limit,
+            shop_replies_per_minute=0 if choice.decision is Decision.HANDED_OFF else self._shop_limit(account),
+            once=source is AnswerSource.DEFAULT_REPLY and account.default_reply_once,
+            once_since_ms=choice.closed.since_ms if choice.closed is not None else None,
+            hands_off=source is AnswerSource.HANDOFF,
         )
-
-
-def _reply(choice: Choice, ids: list[str], *, once: bool = False) -> Reply:
-    return Reply(
-        chat_id=choice.asked.chat_id,
-        buyer_id=choice.asked.buyer_id,
-        parts=choice.answer.parts if choice.answer else (),
-        answers=ids,
-        rule_id=choice.rule_id,
-        once=once,
-    )
 
 
 def _joined(messages: Sequence[IncomingMessage]) -> Asked:

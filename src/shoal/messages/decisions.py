@@ -44,6 +44,12 @@ class Decision(StrEnum):
     """
     COOLDOWN = "cooldown"
     """The rule answered this buyer a short time ago."""
+    FILTERED = "filtered"
+    """The output filter held the answer back; the words are stored with it."""
+    CLOSED = "closed"
+    """The shop is closed; only its away word is said, once in each chat and closed period."""
+    HANDED_OFF = "handed_off"
+    """The buyer asked for a person: the chat is left to the owner."""
     SAID_ONCE = "said_once"
     """The chat already got its once-only default reply."""
     TOO_OLD = "too_old"
@@ -88,7 +94,7 @@ class Hits:
     last_ms: int
 
 
-_LEFT_TO_OWNER = frozenset({Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAID_UNKNOWN})
+_LEFT_TO_OWNER = frozenset({Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAID_UNKNOWN, Decision.FILTERED})
 
 
 # ── in the transaction that decides ────────────────────────────────────────────────────────────────────────────────
@@ -102,11 +108,12 @@ def decide(
     rule_id: str,
     *,
     for_good: bool = False,
+    words: Sequence[str] = (),
 ) -> None:
     """Store the decision about the messages of a burst; all but the last are joined to the last.
 
     A matching rule, even without a reply, counts one hit. ``for_good``: makes a decision final that is not final by
-    itself.
+    itself. ``words``: those of a filtered answer.
     """
     if not message_ids:
         return
@@ -114,6 +121,8 @@ def decide(
         count_hit(connection, account_id, rule_id, now_ms())
     is_final = for_good or decision.is_final
     values: dict[str, Any] = {"handled": is_final, "verdict": decision.value, "rule_id": rule_id}
+    if words:
+        values["filtered_words"] = "\n".join(words)
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])
     if decision in _LEFT_TO_OWNER:

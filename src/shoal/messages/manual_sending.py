@@ -23,6 +23,12 @@ class NotSent(Conflict):
     code = "not_sent"
 
 
+class Filtered(Conflict):
+    """The output filter found something in the text; nothing was sent. It is sent when its writer insists."""
+
+    code = "filtered"
+
+
 async def send_by_hand(
     live_connections: LiveConnections,
     outbox: Outbox,
@@ -31,13 +37,14 @@ async def send_by_hand(
     outgoing: OutgoingMessage,
     *,
     repeats: bool,
+    anyway: bool = False,
     first: Callable[[], Awaitable[object]] | None = None,
 ) -> Sent:
     """Send a message and wait for the site's answer. A repeated request whose message was sent sends nothing.
 
-    ``first`` runs before, once a live connection is certain.
+    ``first`` runs before, once a live connection is certain. ``anyway``: the output filter is not asked.
 
-    Raise ``NotConnected`` (``account_disabled`` for a disabled account), ``NotSent`` and ``StoreError``.
+    Raise ``Filtered``, ``NotConnected`` (``account_disabled`` for a disabled account), ``NotSent`` and ``StoreError``.
     """
     if not outgoing.buyer_id:
         raise InvalidInput("the buyer of this chat is unknown", code="unknown_buyer")
@@ -46,6 +53,9 @@ async def send_by_hand(
         return Sent.of(before)
     if not account.enabled:
         raise NotConnected("the account is switched off", code="account_disabled")
+    words = () if anyway else account.output_filter.words_in([outgoing.text])
+    if words:
+        raise Filtered("the output filter holds it back", words=" / ".join(words))
     sender = live_connections.sender(account.id)
     if sender is None:
         raise NotConnected("the account is not connected", state=seen.state.value, reason=seen.reason)

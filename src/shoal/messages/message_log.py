@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,10 +15,11 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.accounts.positions import EventId, Stream
 from shoal.clock import now_ms
 from shoal.messages import chats
-from shoal.messages.chats import FROM_SITE, Chat
+from shoal.messages.chats import Chat
 from shoal.messages.decisions import Decision, decide, decision_events, settle_payment
 from shoal.messages.echoes import without_units
-from shoal.messages.outbox import Outbox
+from shoal.messages.logged_message import Direction, IncomingMessage, LoggedMessage
+from shoal.messages.outbox import Guard, Outbox
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.sealed_texts import SealedTexts
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_event, pause_for_human
@@ -30,60 +31,7 @@ from shoal.storage.old_rows import delete_in_steps
 from shoal.storage.schema import UNHANDLED, messages, outbox
 from shoal.storage.upserts import insert_new
 
-
-class Direction(StrEnum):
-    """Who wrote a message."""
-
-    IN = "in"
-    """The buyer."""
-    OUT = "out"
-    """This server (the echo of its own message)."""
-    HUMAN = "human"
-    """The seller, in the site's own client."""
-    SITE = FROM_SITE
-    """The site: a card, a hint, one of its accounts, or its own words."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IncomingMessage:
-    """One message as the site delivered it. ``message_id`` is the site's, unique within the account."""
-
-    message_id: str
-    chat_id: str
-    item_id: str | None = None
-    sender_id: str = ""
-    sender_name: str = ""
-    direction: Direction = Direction.IN
-    content_type: str = "text"
-    text: str = ""
-    created_at_ms: int = 0
-    handled: bool = False
-    """Whether it needs nothing more: answered, not to be answered, or nothing to answer."""
-    decision: Decision = Decision.PENDING
-    """The decision about it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedMessage:
-    """A stored message with its answers. ``cursor`` continues a list after it.
-
-    ``rule_id`` is the decision's rule, if any. ``joined_to`` is the later message of the same burst that the answer
-    belongs to. ``repeats`` counts ignored copies that the site delivered later.
-    """
-
-    id: int
-    account_id: str
-    message: IncomingMessage
-    received_at_ms: int
-    sendings: tuple[Sending, ...] = ()
-    rule_id: str = ""
-    joined_to: str | None = None
-    repeats: int = 0
-
-    @property
-    def cursor(self) -> tuple[int, int]:
-        """Return this message's place in a list, newest first."""
-        return (self.message.created_at_ms, self.id)
+__all__ = ["Direction", "IncomingMessage", "LoggedMessage", "MessageLog"]
 
 
 class MessageLog:
@@ -143,18 +91,28 @@ class MessageLog:
     async def decide(
         self,
         account_id: str, message_ids: Sequence[str], decision: Decision,
-        *, rule_id: str = "", for_good: bool = False,
-    ) -> None:  # fmt: skip
+        *, rule_id: str = "", for_good: bool = False, words: Sequence[str] = (), guard: Guard | None = None,
+    ) -> Decision:  # fmt: skip
         """Store the decision about the messages of a burst; the last is the one that an answer belongs to.
 
-        ``for_good``: the decision is final, even if its kind usually is not.
+        ``for_good``: the decision is final, even if its kind usually is not. ``words``: those of a filtered answer.
+        ``guard``: asked in the same transaction; its decision stands instead. Return the stored one.
         """
         if not message_ids:
-            return
-        await self._database.write(
-            lambda connection: decide(connection, account_id, message_ids, decision, rule_id, for_good=for_good)
-        )
-        self.outbox.tell_decided(account_id, message_ids, decision, rule_id)
+            return decision
+
+        def job(connection: Connection) -> Decision:
+            stored = (guard(connection) if guard is not None else None) or decision
+            decide(connection, account_id, message_ids, stored, rule_id, for_good=for_good, words=words)
+            return stored
+
+        stored = await (self._database.write(job) if guard is None else self._database.announce(job))
+        self.outbox.tell_decided(account_id, message_ids, stored, rule_id)
+        return stored
+
+    def tell(self, event: MessageEvent) -> None:
+        """Publish an event of a chat, after its transaction."""
+        self._publish(event)
 
     async def mark_human(self, account_id: str, message: IncomingMessage, *, pause_minutes: int) -> bool:
         """Record that the owner wrote an own message in the site's own client, which pauses the chat.
@@ -180,15 +138,15 @@ class MessageLog:
         def job(connection: Connection) -> bool:
             connection.execute(statement)
             chats.note(connection, [spoke])
-            return pause.until_ms > now and pause_for_human(connection, pause)
+            return pause_for_human(connection, pause, now)
 
-        paused = await self._database.write(job)
+        changed = await self._database.write(job)
         self.outbox.counts.decided.add(Decision.HUMAN.value)
         human = replace(message, direction=Direction.HUMAN, handled=True, decision=Decision.HUMAN)
         self._publish(_message_event(account_id, human, now))
-        if paused:
+        if changed:
             self._publish(pause_event(pause, now))
-        return paused
+        return changed and pause.until_ms > now
 
     async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
         """Record that the buyer has read our messages in a chat up to then."""
@@ -396,4 +354,5 @@ def _logged(row: RowMapping, sendings: tuple[Sending, ...]) -> LoggedMessage:
         rule_id=row["rule_id"],
         joined_to=row["joined_to"],
         repeats=row["repeats"],
+        filtered_words=tuple(row["filtered_words"].split("\n")) if row["filtered_words"] else (),
     )

@@ -65,12 +65,13 @@ class Outbox:
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def queue(
-        self, rows: Sequence[OutboxRow], *, answers: Sequence[str] = (), guard: Guard | None = None
-    ) -> Queued:
+        self, rows: Sequence[OutboxRow], *, answers: Sequence[str] = (), guard: Guard | None = None,
+        decision: Decision = Decision.ANSWERED,
+    ) -> Queued:  # fmt: skip
         """Store an answer before its first part is sent. Send only after this returned, and only its rows.
 
         The messages that it ``answers`` (the answer belongs to the last one) are decided in the same transaction:
-        answered, or the decision of ``guard``, and then nothing is sent. If one of them is already decided, or the same
+        ``decision``, or that of ``guard``, and then nothing is sent. If one of them is already decided, or the same
         request already sent the message, nothing is stored.
         """
         account_id, rule_id = rows[0].account_id, rows[0].rule_id or ""
@@ -80,16 +81,16 @@ class Outbox:
             decided = decided_before(connection, account_id, answers)
             if before is not None or decided:
                 return Queued(before=before, decided=decided)
-            decision = guard(connection) if guard is not None else None
-            decide(connection, account_id, answers, decision or Decision.ANSWERED, rule_id)
-            if decision is not None:
-                return Queued(decision=decision)
+            held = guard(connection) if guard is not None else None
+            decide(connection, account_id, answers, held or decision, rule_id)
+            if held is not None:
+                return Queued(decision=held)
             return Queued(sendings=insert_rows(connection, rows, self._now_ms()))
 
         queued = await self._database.announce(job)
         if queued.before is not None or queued.decided:
             return queued
-        self.tell_decided(account_id, answers, queued.decision or Decision.ANSWERED, rule_id)
+        self.tell_decided(account_id, answers, queued.decision or decision, rule_id)
         self.tell_queued(queued.sendings)
         return queued
 
@@ -105,16 +106,18 @@ class Outbox:
         await self.sealed.before_leaving()
         return await self._database.read(lambda connection: self.sealed.opened(connection, row))
 
-    async def drop_answer(self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str]) -> None:
+    async def drop_answer(
+        self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str], words: Sequence[str] = ()
+    ) -> None:
         """Store an answer that was not sent, with the decision made during its delay.
 
-        ``answers``: the messages that are not decided yet.
+        ``answers``: the messages that are not decided yet. ``words``: those of a filtered answer.
         """
         account_id, rule_id, now = rows[0].account_id, rows[0].rule_id or "", self._now_ms()
         dropped = {"outcome": SendOutcome.DROPPED.value, "reason": decision.value}
 
         def job(connection: Connection) -> None:
-            decide(connection, account_id, answers, decision, rule_id)
+            decide(connection, account_id, answers, decision, rule_id, words=words)
             values = [{**columns_of(row), **dropped, "created_at_ms": now, "settled_at_ms": now} for row in rows]
             connection.execute(outbox.insert(), values)
 
@@ -313,9 +316,7 @@ class Outbox:
 
     async def by_op(self, account_id: str, op_id: str) -> Sending | None:
         """Return the row of that request, or ``None``."""
-        query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        return None if row is None else sending_of(row)
+        return await self._database.read(lambda connection: _sent_by(connection, account_id, op_id))
 
     async def unfinished(self, account_id: str, newer_than_ms: int) -> list[Sending]:
         """Return open rows of the last connection, oldest first: waiting parts, and newer uncertain messages."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.rules.rule import Part
 
@@ -39,6 +40,8 @@ class Reply:
     rule_id: str = ""
     once: bool = False
     """Whether the chat gets this reply only once."""
+    decision: Decision = Decision.ANSWERED
+    """The decision about the messages when it is given."""
 
 
 @dataclass(frozen=True, slots=True)

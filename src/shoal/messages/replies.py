@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_for_buyers
 from shoal.messages.decisions import Decision
+from shoal.rules.handoff_words import asks_for_person
 from shoal.rules.matcher import Considered
+from shoal.rules.opening_hours import Closed
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part, Rule
 from shoal.rules.schedule import Moment, moment_in
 
@@ -21,12 +23,16 @@ _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 
 
 class AnswerSource(StrEnum):
-    """The source of an answer, in the order in which the sources are checked."""
+    """The source of an answer. The first four are in the order in which they are checked."""
 
     ITEM_RULE = "item_rule"
     GENERAL_RULE = "general_rule"
     ITEM_REPLY = "item_reply"
     DEFAULT_REPLY = "default_reply"
+    HANDOFF = "handoff"
+    """The buyer asks for a person. It comes before all others."""
+    AWAY_REPLY = "away_reply"
+    """The shop is closed. It takes the place of all others but a hand-off."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,13 +99,21 @@ def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -
 class Choice:
     """The choice for a message: an answer to give (``PENDING``), or the decision against one.
 
-    A silent rule's answer stands beside the decision.
+    A silent rule's answer stands beside the decision; a filtered one does not, and ``words`` are those of it.
+    ``closed``: the period in which its answer, an away word, is said once.
     """
 
     asked: Asked
     answer: Answer | None
     decision: Decision
     rule_id: str = ""
+    words: tuple[str, ...] = ()
+    closed: Closed | None = None
+
+    @property
+    def source(self) -> AnswerSource | None:
+        """Where the answer comes from."""
+        return self.answer.source if self.answer is not None else None
 
 
 async def choose(account: Account | None, asked: Asked) -> Choice:
@@ -111,6 +125,9 @@ async def choose(account: Account | None, asked: Asked) -> Choice:
         return Choice(asked, None, Decision.DISABLED)
     if not account.replies:
         return Choice(asked, None, Decision.REPLIES_OFF)
+    apart = answer_apart(account, asked, now_ms())
+    if apart is not None:
+        return filtered(account, apart)
     if account.matcher.takes_long(asked.text):
         answer = await beside_for_buyers(account.owner_id, choose_answer, account, asked)
     else:
@@ -118,24 +135,75 @@ async def choose(account: Account | None, asked: Asked) -> Choice:
     if answer is None:
         return Choice(asked, None, Decision.NO_RULE)
     decision = Decision.SILENT_RULE if answer.is_silent else Decision.PENDING
-    return Choice(asked, answer, decision, answer.rule_id or answer.source.value)
+    return filtered(account, Choice(asked, answer, decision, answer.rule_id or answer.source.value))
+
+
+def answer_apart(account: Account, asked: Asked, at_ms: int) -> Choice | None:
+    """Return the choice that comes before all rules: a hand-off, or the away word of a closed shop."""
+    if account.handoff_words and asks_for_person(account.handoff_words, asked.text):
+        source, text, decision, closed = AnswerSource.HANDOFF, account.handoff_reply, Decision.HANDED_OFF, None
+    elif (closed := account.closed_at(at_ms)) is not None:
+        source, text, decision = AnswerSource.AWAY_REPLY, account.away_reply, Decision.CLOSED
+    else:
+        return None
+    answer = Answer(source=source, parts=_said(text, asked))
+    return Choice(asked, answer, decision if answer.is_silent else Decision.PENDING, source.value, closed=closed)
+
+
+def filtered(account: Account, choice: Choice) -> Choice:
+    """Return the choice, or, when the output filter holds its answer back, the decision against it.
+
+    A hand-off whose sentence is held back is a hand-off without a sentence.
+    """
+    words = words_of_answer(account, choice.answer)
+    if not words:
+        return choice
+    if choice.answer is not None and choice.answer.source is AnswerSource.HANDOFF:
+        silent = Answer(source=AnswerSource.HANDOFF)
+        return replace(choice, answer=silent, decision=Decision.HANDED_OFF, words=words)
+    return replace(choice, answer=None, decision=Decision.FILTERED, words=words)
+
+
+def words_of_answer(account: Account, answer: Answer | None) -> tuple[str, ...]:
+    """Return what the output filter finds in an answer."""
+    parts = answer.parts if answer is not None else ()
+    return account.output_filter.words_in(part.text for part in parts) if parts else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explained:
-    """The answer of ``choose_answer``, its rule (if any), and why the other rules do not match."""
+    """The answer, its rule (if any), and why the other rules do not match.
+
+    ``decision``: what holds the answer back before any limit is looked at. ``words``: what the output filter found.
+    """
 
     answer: Answer | None
     rule: Rule | None
     considered: tuple[Considered, ...]
+    decision: Decision = Decision.PENDING
+    words: tuple[str, ...] = ()
+    closed: Closed | None = None
 
 
 def explain(account: Account, asked: Asked, *, at_ms: int | None = None) -> Explained:
     """Return the answer and the reasons. Slower than ``choose_answer``, because it checks all rules."""
     considered = tuple(account.matcher.consider(asked.text, asked.item_id, _moment(account, at_ms)))
+    apart = answer_apart(account, asked, now_ms() if at_ms is None else at_ms)
+    if apart is not None:
+        choice = filtered(account, apart)
+        silent = choice.answer is None or choice.answer.is_silent
+        decision = choice.decision if silent else Decision.PENDING
+        return Explained(
+            answer=apart.answer, rule=None, considered=considered, decision=decision, words=choice.words,
+            closed=apart.closed,
+        )  # fmt: skip
     rule = next((one.rule for one in considered if not one.why_not), None)
     answer = answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
-    return Explained(answer=answer, rule=rule, considered=considered)
+    words = words_of_answer(account, answer)
+    decision = Decision.FILTERED if words else Decision.PENDING
+    if answer is not None and answer.is_silent:
+        decision = Decision.SILENT_RULE
+    return Explained(answer=answer, rule=rule, considered=considered, decision=decision, words=words)
 
 
 _ANY_MOMENT = Moment(1, 0)

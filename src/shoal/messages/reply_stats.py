@@ -14,7 +14,7 @@ from shoal.storage.schema import UNHANDLED, chats, messages, outbox, takeovers
 MOST_NAMES = 5
 """How many chats and rules are named; the others are only counted."""
 
-_HELD_BACK = (Decision.BUYER_LIMIT, Decision.SHOP_LIMIT, Decision.COOLDOWN)
+_HELD_BACK = (Decision.BUYER_LIMIT, Decision.SHOP_LIMIT, Decision.COOLDOWN, Decision.FILTERED)
 
 
 async def reply_stats(
@@ -44,7 +44,12 @@ async def reply_stats(
         }
         payers = connection.execute(_payers(account_id, paid_unknown)).all()
         cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Decision.COOLDOWN.value).distinct()
+        newest = select(messages.c.filtered_words).where(lately, messages.c.filtered_words != "")
+        filtered = connection.scalars(newest.order_by(messages.c.id.desc()).limit(MOST_NAMES))
+        words = [word for found in filtered for word in found.split("\n")]
         return ReplyStats(
+            filtered=held_back[Decision.FILTERED],
+            filtered_words=tuple(dict.fromkeys(words))[:MOST_NAMES],
             paused_chats=len(pauses),
             paused_until_ms=max((row.until_ms for row in pauses), default=None),
             paused_buyers=tuple(row.buyer_name or row.chat_id for row in pauses[:MOST_NAMES]),

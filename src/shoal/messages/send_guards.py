@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from shoal.messages.decisions import Decision, first_once
-from shoal.messages.message_log import Direction
+from shoal.messages.handoff import hand_off, is_left_unsaid, said_since
+from shoal.messages.logged_message import Direction
 from shoal.messages.outbox import Guard
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.takeovers import paused_until
@@ -23,7 +24,8 @@ CLOCK_SET_MS = 60_000
 class Intended:
     """An automatic reply to be checked: its buyer, its rule, and the time of the last question, ``asked_at_ms``.
 
-    Limits of 0 mean no limit. ``once``: the chat gets such a reply only once.
+    Limits of 0 mean no limit. ``once``: the chat gets such a reply only once. ``once_since_ms``: it gets the reply of
+    this rule once since then. ``hands_off``: the reply leaves the chat to the owner.
     """
 
     account_id: str
@@ -36,13 +38,33 @@ class Intended:
     buyer_replies_per_hour: int = 0
     shop_replies_per_minute: int = 0
     once: bool = False
+    once_since_ms: int | None = None
+    hands_off: bool = False
 
 
 def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
-    """Return the first reason to hold the reply back; ``None``: it may be sent."""
-    over = _spoken_over(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
-    if over is not None:
-        return over
+    """Return the first reason to hold the reply back; ``None``: it may be sent, and counts as said."""
+    account_id, chat_id, now_ms = intended.account_id, intended.chat_id, intended.now_ms
+    held = _spoken_over(connection, account_id, chat_id, intended.asked_at_ms, now_ms)
+    if held is Decision.PAUSED and intended.hands_off and is_left_unsaid(connection, account_id, chat_id, now_ms):
+        held = None
+    since_ms = intended.once_since_ms
+    if (
+        held is None
+        and since_ms is not None
+        and said_since(connection, account_id, chat_id, intended.rule_id, since_ms)
+    ):
+        held = Decision.CLOSED
+    held = held or _limited(connection, intended)
+    if held is None and intended.once and not first_once(connection, account_id, chat_id, now_ms):
+        held = Decision.SAID_ONCE
+    if held is None and intended.hands_off:
+        hand_off(connection, account_id, chat_id, now_ms)
+    return held
+
+
+def _limited(connection: Connection, intended: Intended) -> Decision | None:
+    """Return the limit or cooldown that holds the reply back."""
     mine = outbox.c.account_id == intended.account_id
     to_buyer = outbox.c.buyer_id == intended.buyer_id
     limit = intended.buyer_replies_per_hour
@@ -53,8 +75,6 @@ def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
         return Decision.SHOP_LIMIT
     if intended.cooldown_seconds and _spoke_lately(connection, intended):
         return Decision.COOLDOWN
-    if intended.once and not first_once(connection, intended.account_id, intended.chat_id, intended.now_ms):
-        return Decision.SAID_ONCE
     return None
 
 

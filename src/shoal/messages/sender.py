@@ -148,7 +148,9 @@ class Sender:
         """
         rows = self._owned(self._rows(reply))
         async with self._turn(reply.chat_id):
-            queued = await self._outbox.queue(rows, answers=reply.answers, guard=self._while_on(guard))
+            queued = await self._outbox.queue(
+                rows, answers=reply.answers, guard=self._while_on(guard), decision=reply.decision
+            )
             if queued.decided:
                 raise DecidedBefore(queued.decided)
             if queued.decision is not None:
@@ -260,10 +262,12 @@ class Sender:
             self._own_uuids.update(row.uuid for row in rows)
         return rows
 
-    async def drop(self, reply: Reply, decision: Decision, *, is_decided: bool = False) -> None:
+    async def drop(
+        self, reply: Reply, decision: Decision, *, is_decided: bool = False, words: Sequence[str] = ()
+    ) -> None:
         """Record that an answer was not given, because of a decision during its delay."""
         answers = () if is_decided else reply.answers
-        await self._outbox.drop_answer(self._rows(reply), decision, answers=answers)
+        await self._outbox.drop_answer(self._rows(reply), decision, answers=answers, words=words)
 
     async def _deliver(self, sending: Sending, *, again: bool = False) -> Sent:
         """Send a message, wait for the site's answer and store the outcome.

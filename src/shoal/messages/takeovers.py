@@ -12,6 +12,8 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.storage.among import among
 from shoal.storage.database import Database
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import chat_subject, close_incidents
 from shoal.storage.schema import takeovers
 from shoal.storage.upserts import insert_or
 
@@ -23,6 +25,8 @@ class TakeoverReason(StrEnum):
     """The owner wrote in the chat with the site's own client."""
     TAKEN_OVER = "taken_over"
     """The owner took the chat over in Shoal."""
+    WANTS_PERSON = "wants_person"
+    """The buyer asked for a person. The owner's next word in the chat takes its place."""
     HANDED_BACK = "handed_back"
     """The owner handed the chat back: messages that the owner wrote before do not pause it again."""
 
@@ -60,7 +64,12 @@ class Takeovers:
             since_ms=now,
             until_ms=now + minutes * 60_000,
         )
-        await self._database.write(lambda connection: _put(connection, pause))
+
+        def job(connection: Connection) -> None:
+            put(connection, pause)
+            close_wish(connection, account_id, chat_id, now)
+
+        await self._database.write(job)
         self._publish(pause_event(pause, now))
         return pause
 
@@ -76,7 +85,12 @@ class Takeovers:
             )
             .values(reason=TakeoverReason.HANDED_BACK.value, actor=actor, since_ms=now, until_ms=now)
         )
-        ended = await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+        def job(connection: Connection) -> bool:
+            close_wish(connection, account_id, chat_id, now)
+            return connection.execute(statement).rowcount == 1
+
+        ended = await self._database.write(job)
         if ended:
             back = Takeover(
                 account_id=account_id,
@@ -109,19 +123,26 @@ def paused_until(connection: Connection, account_id: str, chat_id: str, now: int
     return connection.scalar(query)
 
 
-def pause_for_human(connection: Connection, pause: Takeover) -> bool:
+def pause_for_human(connection: Connection, pause: Takeover, now: int) -> bool:
     """Store the takeover for a message that the owner wrote.
 
-    Return ``False`` when nothing changes: the message is older than the hand-back, or a longer takeover is active.
+    Return ``False`` when nothing changes: its pause is over, the message is older than the hand-back, or a longer
+    takeover is active. It always takes the place of a hand-off: the person whom the buyer asked for is there.
     """
     query = select(takeovers).where(takeovers.c.account_id == pause.account_id, takeovers.c.chat_id == pause.chat_id)
     row = connection.execute(query).mappings().first()
     before = None if row is None else _pause(row)
+    if before is not None and before.reason is TakeoverReason.WANTS_PERSON and before.since_ms <= pause.since_ms:
+        put(connection, pause)
+        close_wish(connection, pause.account_id, pause.chat_id, pause.since_ms)
+        return True
+    if pause.until_ms <= now:
+        return False
     if before is not None:
         handed_back_since = before.reason is TakeoverReason.HANDED_BACK and before.since_ms >= pause.since_ms
         if handed_back_since or before.until_ms >= pause.until_ms:
             return False
-    _put(connection, pause)
+    put(connection, pause)
     return True
 
 
@@ -136,7 +157,13 @@ def pause_event(pause: Takeover, at_ms: int) -> MessageEvent:
     return MessageEvent(account_id=pause.account_id, kind="pause", key=pause.chat_id, facts=facts, at_ms=at_ms)
 
 
-def _put(connection: Connection, pause: Takeover) -> None:
+def close_wish(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
+    """Close the incident that the buyer wants a person: the owner is there."""
+    close_incidents(connection, [chat_subject(account_id, chat_id)], [IncidentKind.WANTS_PERSON], at_ms)
+
+
+def put(connection: Connection, pause: Takeover) -> None:
+    """Store a takeover in the place of the chat's last one."""
     values = {
         "reason": pause.reason.value,
         "actor": pause.actor,

@@ -21,6 +21,7 @@ MOST_LINES: Final = 20
 _HOURS_FROM: Final = 120
 """From how many minutes on a time is told in hours."""
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
+_OF_CHATS = frozenset({IncidentKind.BUYER_WAITS, IncidentKind.WANTS_PERSON})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
 _OTHER_PAGES: Final = {
     IncidentKind.NEW_ADDRESS: "settings/me",
@@ -113,7 +114,7 @@ def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
         return f"orders/{account}/{quote(str(facts.get('order_id', '')), safe='')}"
     if kind in _OF_STOCK:
         return "stock"
-    if kind is IncidentKind.BUYER_WAITS:
+    if kind in _OF_CHATS:
         return f"conversations/{account}/{quote(str(facts.get('chat_id', '')), safe='')}"
     if account:
         return f"accounts/{account}"

@@ -47,7 +47,7 @@ _UNSEPARATED = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaf
 """Letters of scripts that do not separate words: Hangul, Kana, Bopomofo and Han."""
 
 
-class _Patterns:
+class Patterns:
     """Regular expressions that are searched all at once; each has a number."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
@@ -211,7 +211,7 @@ class Matcher:
                 f"at most {MAX_PATTERNS} regular expressions per account", code="too_many_patterns", limit=MAX_PATTERNS
             )
         in_turn = in_order(rule for rule in rules if rule.match_mode is MatchMode.REGEX)
-        self._patterns = _Patterns(dict.fromkeys(word for rule in in_turn for word in rule.words)) if patterns else None
+        self._patterns = Patterns(dict.fromkeys(word for rule in in_turn for word in rule.words)) if patterns else None
         self.has_hours = any(rule.schedule for rule in rules)
         """Whether it matters to ``first`` at which moment a message came."""
         self._made: _Index | None = None

@@ -14,6 +14,7 @@ from typing import Any
 from shoal.errors import InvalidInput
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.rule_edits import MAX_PARTS, Wanted, check_rule_id, with_rule
+from shoal.rules.schedule_text import span_of, text_of
 from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "规则"
@@ -46,8 +47,6 @@ COLUMNS: tuple[Column, ...] = (
 _PARTS = [f"part_{number}" for number in range(1, MAX_PARTS + 1)]
 _KIND = re.compile(r"\[(图片|picture|文字|text)\]", re.IGNORECASE)
 _PICTURES = ("图片", "picture")
-_DAYS = re.compile(r"[1-7](?:-[1-7])?(?:,[1-7](?:-[1-7])?)*")
-_SPAN = re.compile(r"(\S+)\s+(\d{1,2}:\d\d)\s*[-–—~～]\s*(\d{1,2}:\d\d)")
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)(?:\s*[-–—~～]\s*(\d+(?:\.\d+)?))?")
 
 
@@ -69,7 +68,7 @@ def _texts(rule: Rule, language: int) -> dict[str, str]:
         "word_mode": _WORD_MODES[rule.word_mode][language],
         "item_ids": "\n".join(rule.item_ids),
         "priority": str(rule.priority),
-        "schedule": "\n".join(f"{_days_text(span.weekdays)} {span.start}-{span.end}" for span in rule.schedule),
+        "schedule": "\n".join(text_of(span) for span in rule.schedule),
         "delay_seconds": least if least == most else f"{least}-{most}",
         "cooldown_seconds": str(rule.cooldown_seconds),
         "active": FLAGS[rule.active][language],
@@ -84,17 +83,6 @@ def part_text(part: Part, language: int) -> str:
     return (
         f"[{('文字', 'text')[language]}]{part.text}" if _KIND.match(part.text) or not part.text.strip() else part.text
     )
-
-
-def _days_text(days: Sequence[int]) -> str:
-    """Return days as ``1-5`` or ``1,3,6-7``."""
-    runs: list[list[int]] = []
-    for day in days:
-        if runs and day == runs[-1][-1] + 1:
-            runs[-1].append(day)
-        else:
-            runs.append([day])
-    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def rules_of_table(table: Table) -> list[tuple[int, Wanted]]:
@@ -203,19 +191,6 @@ def one_of(choices: Mapping[Any, tuple[str, str]], empty: Any, more: Mapping[str
 def flag_reader(*, empty: bool) -> Callable[[str], Any]:
     """Return a reader of cells that say yes or no, as ``one_of``."""
     return one_of(FLAGS, empty, _MORE_FLAGS)
-
-
-def span_of(line: str) -> dict[str, Any]:
-    """Return the hours of a text such as ``1-5 09:00-18:00``. Raises ``ValueError``."""
-    found = _SPAN.fullmatch(line.strip())
-    days = found[1].replace("，", ",").replace("、", ",") if found else ""
-    if found is None or not _DAYS.fullmatch(days):
-        raise ValueError(line)
-    chosen: list[int] = []
-    for run in days.split(","):
-        first, _, last = run.partition("-")
-        chosen += range(int(first), int(last or first) + 1)
-    return {"weekdays": chosen, "start": found[2].zfill(5), "end": found[3].zfill(5)}
 
 
 def delay_of(text: str) -> list[float]:

@@ -46,6 +46,7 @@ from shoal.api.routes import (
     delivery_rules,
     diagnosis,
     events,
+    filter_trial,
     gone,
     goods,
     health,
@@ -126,8 +127,8 @@ log = structlog.get_logger("shoal.server")
 _ROUTES = [
     part.routes for part in (
         auth, session, me, user_parts, tokens, staff, invitations, batch, shop_files, cookies, cookie_settings, trying,
-        reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries, delivery_check,
-        delivery_files, buyers,
+        filter_trial, reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries,
+        delivery_check, delivery_files, buyers,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
         reload,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,

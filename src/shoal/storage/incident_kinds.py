@@ -39,6 +39,8 @@ class IncidentKind(StrEnum):
     """The subject is the goods."""
     BUYER_WAITS = "buyer_waits"
     """A question got no automatic answer. The subject is the chat."""
+    WANTS_PERSON = "wants_person"
+    """A buyer asked for a person. The subject is the chat."""
     STORE_DEGRADED = "store_degraded"
     """The subject is the server."""
     DISK_LOW = "disk_low"
@@ -92,6 +94,7 @@ POLICIES: Final = {
     IncidentKind.BUYER_WAITS: Policy(
         level=Level.INFO, hold_ms=30 * _SECOND_MS, is_event=True, rest_ms=60 * _MINUTE_MS, is_asked_for=True
     ),
+    IncidentKind.WANTS_PERSON: Policy(level=Level.WARNING),
     IncidentKind.STORE_DEGRADED: Policy(
         level=Level.URGENT, hold_ms=30 * _SECOND_MS, end_hold_ms=_MINUTE_MS, heals=True
     ),

@@ -1,6 +1,17 @@
 /** One chat: what was said and sent, kept current; whose turn it is; and the owner's own words on their way. */
 import { computed, ref, watch } from 'vue'
-import { type Chat, call, type Message, type Page, type Pause, path, type Sending, type Sent, why } from '../common/api'
+import {
+  type Chat,
+  call,
+  type Message,
+  type Page,
+  type Pause,
+  path,
+  Refusal,
+  type Sending,
+  type Sent,
+  why,
+} from '../common/api'
 import { useLive } from '../common/liveData'
 import { useToasts } from '../common/toasts'
 import { t } from '../i18n'
@@ -27,6 +38,19 @@ export interface Leaving {
 export interface Renewal {
   isFirst: boolean
   isNewer: boolean
+}
+
+/** What to say of a message that did not arrive for certain. */
+function failure(sent: Sent): string {
+  if (sent.outcome === 'refused') return t('conversations.wasRefused', { why: sent.reason })
+  if (sent.outcome === 'uncertain') return t('conversations.wasUncertain')
+  return sent.outcome === 'dropped' ? t('conversations.wasDropped') : ''
+}
+
+/** What the output filter holds back may be sent all the same. */
+function offered(error: unknown, insist: () => void): { label: string; run: () => void } | undefined {
+  const isFiltered = error instanceof Refusal && error.code === 'filtered'
+  return isFiltered ? { label: t('conversations.sendAnyway'), run: insist } : undefined
 }
 
 /** `shown` runs with each renewal, before the page draws it. */
@@ -145,22 +169,26 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
     }
   }
 
-  /** Send the owner's words; a failure puts them back into their draft. */
-  async function send(text: string, takeOver: boolean): Promise<void> {
+  /** Send the owner's words; a failure puts them back into their draft. `anyway`: also what the output filter holds back. */
+  async function send(text: string, takeOver: boolean, anyway = false): Promise<void> {
     const { account, chat } = place()
     const key = `w${++keys}`
     leaving.value = [...leaving.value, { kind: 'leaving', key, text }]
     setAside(account, chat)
     const buyer = facts.value?.buyer_id
     try {
-      const body = { chat_id: chat, text, take_over: takeOver, ...(buyer && { to_user_id: buyer }) }
+      const body = { chat_id: chat, text, take_over: takeOver, anyway, ...(buyer && { to_user_id: buyer }) }
       const sent = await call<Sent>('POST', path('cookies', account, 'send'), { body })
       forgetAside(account, chat)
-      if (sent.outcome === 'refused') toasts.refused(t('conversations.wasRefused', { why: sent.reason }))
-      else if (sent.outcome === 'uncertain') toasts.refused(t('conversations.wasUncertain'))
-      else if (sent.outcome === 'dropped') toasts.refused(t('conversations.wasDropped'))
+      const failed = failure(sent)
+      if (failed) toasts.refused(failed)
     } catch (error) {
-      toasts.refused(t('conversations.notSent', { why: why(error) }))
+      const insist = (): void => {
+        if (place().account !== account || place().chat !== chat) return // it would go to another buyer
+        if (draftOf(account, chat) === text) keepDraft(account, chat, '')
+        void send(text, takeOver, true)
+      }
+      toasts.refused(t('conversations.notSent', { why: why(error) }), offered(error, insist))
       if (!draftOf(account, chat)) keepDraft(account, chat, text) // also when another chat is open by now
     }
     if (place().chat === chat && place().account === account) await load()

@@ -940,6 +940,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cookies/{cid}/filter/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test the output filter with a text
+         * @description Return what the output filter finds in a text. Nothing is sent or stored.
+         *
+         *     Settings that the body names stand for those of the shop, so that they can be tested before they are saved.
+         */
+        post: operations["try_filter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/xianyu/reply": {
         parameters: {
             query?: never;
@@ -953,7 +975,8 @@ export interface paths {
          * Get the reply to a message
          * @description Return the reply texts to a message. The server sends nothing: the script is expected to send them.
          *
-         *     The rule therefore counts as matched, and a once-only default reply as given. A disabled account gives no reply.
+         *     The rule therefore counts as matched, and a once-only default reply as given. So does an away word, and a hand-off
+         *     leaves the chat to the owner. A disabled account gives no reply.
          */
         post: operations["get_reply_words"];
         delete?: never;
@@ -1855,7 +1878,7 @@ export interface paths {
          *
          *     With an `Idempotency-Key` the message is sent once, however often the request is repeated. With `take_over`
          *     automatic replies in the chat pause for the account's pause duration, as when the owner writes in the site's own
-         *     client.
+         *     client. A text in which the output filter finds something is refused with 409 (`filtered`), unless it says `anyway`.
          */
         post: operations["send_message"];
         delete?: never;
@@ -4293,16 +4316,24 @@ export interface components {
          *       "created_at": "2026-01-01T00:00:00.000Z",
          *       "desired": {
          *         "auto_confirm": false,
+         *         "away_reply": "",
          *         "default_reply": "",
          *         "default_reply_enabled": false,
          *         "default_reply_once": false,
          *         "delivery": true,
          *         "delivery_count": 0,
          *         "enabled": true,
+         *         "filter_contacts": true,
+         *         "filter_links": false,
+         *         "filter_patterns": "",
          *         "free_shipping": false,
+         *         "handoff_reply": "已为您转接人工",
+         *         "handoff_words": "人工\n转人工",
+         *         "holidays": "",
          *         "item_count": 0,
          *         "keyword_count": 2,
          *         "name": "小鱼杂货铺",
+         *         "opening_hours": "1-5 09:00-18:00",
          *         "paid_message": "",
          *         "pause_duration": 10,
          *         "proxy": "http://***@proxy.example.com:8080",
@@ -4650,10 +4681,10 @@ export interface components {
         };
         /**
          * AnswerSource
-         * @description The source of an answer, in the order in which the sources are checked.
+         * @description The source of an answer. The first four are in the order in which they are checked.
          * @enum {string}
          */
-        AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply";
+        AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply" | "handoff" | "away_reply";
         /**
          * Answers
          * @description What an account can answer while it runs, by its settings.
@@ -5766,7 +5797,7 @@ export interface components {
          * @description The checks, in order.
          * @enum {string}
          */
-        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "delivery" | "orders" | "payments";
+        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "hours" | "pause" | "limits" | "cooldown" | "filter" | "sendings" | "overdue" | "delivery" | "orders" | "payments";
         /**
          * CheckShape
          * @description One check. ``do`` is empty when nothing needs to be done.
@@ -6004,7 +6035,7 @@ export interface components {
          * @description Why a message was answered or not. Stored with it; ``is_final``: it may not be answered any more.
          * @enum {string}
          */
-        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
+        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "filtered" | "closed" | "handed_off" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
         /**
          * DefaultReplies
          * @description The default reply of each account, by id.
@@ -6417,6 +6448,24 @@ export interface components {
             default_reply_once: boolean;
             /** Timezone */
             timezone: string;
+            /** Opening Hours */
+            opening_hours: string;
+            /** Holidays */
+            holidays: string;
+            /** Away Reply */
+            away_reply: string;
+            /** Handoff Words */
+            handoff_words: string;
+            /** Handoff Reply */
+            handoff_reply: string;
+            /** Filter Contacts */
+            filter_contacts: boolean;
+            /** Filter Links */
+            filter_links: boolean;
+            /** Filter Patterns */
+            filter_patterns: string;
+            /** Price Floor Fen */
+            price_floor_fen: number | null;
             /** Proxy */
             proxy: string;
             /** Keyword Count */
@@ -6693,6 +6742,19 @@ export interface components {
             more: number;
             /** Op Id */
             op_id: string;
+        };
+        /**
+         * FilterTried
+         * @description What the filter finds. Nothing: the text may be sent.
+         * @example {
+         *       "filtered_words": [
+         *         "加我微"
+         *       ]
+         *     }
+         */
+        FilterTried: {
+            /** Filtered Words */
+            filtered_words: string[];
         };
         /**
          * Form
@@ -7087,11 +7149,6 @@ export interface components {
             created_at: string;
             /** Changed At */
             changed_at: string;
-        };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
         };
         /**
          * HealthAnswer
@@ -7525,7 +7582,7 @@ export interface components {
          * @description What happened. The subject is an account unless another is named.
          * @enum {string}
          */
-        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
+        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "wants_person" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
         /**
          * IncidentList
          * @description Incidents, newest first.
@@ -9088,6 +9145,7 @@ export interface components {
          *           "content_type": "text",
          *           "decision": "answered",
          *           "direction": "in",
+         *           "filtered_words": [],
          *           "handled": true,
          *           "id": 31,
          *           "message_id": "31.PNM",
@@ -9175,6 +9233,7 @@ export interface components {
          *
          *     ``decision`` says why it was answered or not (empty: not decided yet), ``rule_id`` by which rule. A message that was
          *     answered together with a later one is ``joined_to`` that one. ``repeats`` counts later copies that were ignored.
+         *     ``filtered_words``: what the output filter found in the answer that it held back.
          */
         MessageShape: {
             /** Id */
@@ -9209,6 +9268,8 @@ export interface components {
             joined_to: string | null;
             /** Repeats */
             repeats: number;
+            /** Filtered Words */
+            filtered_words: string[];
             /** Answers */
             answers: components["schemas"]["SendingShape"][];
         };
@@ -11878,6 +11939,7 @@ export interface components {
          * @description A text or a picture for a chat. ``to_user_id`` is the buyer's id; needed only in a chat without messages.
          *
          *     ``image_url`` is a picture uploaded here, or one on the site (`*.alicdn.com`, `*.goofish.com`).
+         *     A text in which the shop's output filter finds something is sent only with ``anyway``.
          * @example {
          *       "chat_id": "59000001",
          *       "text": "您好，今天发货"
@@ -11903,6 +11965,11 @@ export interface components {
              * @default false
              */
             take_over: boolean;
+            /**
+             * Anyway
+             * @default false
+             */
+            anyway: boolean;
         };
         /**
          * SendOutcome
@@ -12235,7 +12302,17 @@ export interface components {
          *
          *     ``name`` is the shop's name; empty means that of the seller on the site. ``remark`` is a note.
          *
-         *     ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
+         *     ``timezone`` is a name such as ``Europe/Paris``, for all hours; empty means ``Asia/Shanghai``.
+         *
+         *     ``opening_hours``: spans such as ``1-5 09:00-18:00``, on lines or after semicolons; empty: always open.
+         *     ``holidays``: days such as ``2026-10-01`` or ``2026-10-01/2026-10-07``. While the shop is closed a message gets
+         *     only the ``away_reply``, once in each chat and closed period.
+         *
+         *     ``handoff_words``: one a line. A buyer who asks for a person by one of them gets the ``handoff_reply``, and the chat
+         *     is left to the owner.
+         *
+         *     The output filter, for every text to a buyer but deliveries: contact details, links to other places,
+         *     ``filter_patterns`` (regular expressions, one a line), and amounts below ``price_floor_fen``.
          * @example {
          *       "debounce_seconds": 1.5,
          *       "default_reply": "在的，请说",
@@ -12309,6 +12386,48 @@ export interface components {
              * @default
              */
             timezone: string;
+            /**
+             * Opening Hours
+             * @default
+             */
+            opening_hours: string;
+            /**
+             * Holidays
+             * @default
+             */
+            holidays: string;
+            /**
+             * Away Reply
+             * @default
+             */
+            away_reply: string;
+            /**
+             * Handoff Words
+             * @default
+             */
+            handoff_words: string;
+            /**
+             * Handoff Reply
+             * @default
+             */
+            handoff_reply: string;
+            /**
+             * Filter Contacts
+             * @default false
+             */
+            filter_contacts: boolean;
+            /**
+             * Filter Links
+             * @default false
+             */
+            filter_links: boolean;
+            /**
+             * Filter Patterns
+             * @default
+             */
+            filter_patterns: string;
+            /** Price Floor Fen */
+            price_floor_fen?: number | null;
             /** Proxy */
             proxy?: string | null;
         };
@@ -13116,7 +13235,7 @@ export interface components {
          * @description The reason of a takeover or its end.
          * @enum {string}
          */
-        TakeoverReason: "human" | "taken_over" | "handed_back";
+        TakeoverReason: "human" | "taken_over" | "wants_person" | "handed_back";
         /**
          * TestAnswer
          * @description Whether the service took the test, and its own answer.
@@ -13273,6 +13392,7 @@ export interface components {
          * @description What would happen. ``source`` says where the answer comes from; ``rule`` is null unless a rule gives it.
          *
          *     ``text`` is all of it that is text. ``blocked_by`` names the first thing that would keep it from being sent.
+         *     ``filtered_words``: what the output filter finds in the text.
          * @example {
          *       "considered": [
          *         {
@@ -13291,6 +13411,7 @@ export interface components {
          *       ],
          *       "detail": "",
          *       "do": "",
+         *       "filtered_words": [],
          *       "parts": [
          *         {
          *           "image_url": "",
@@ -13323,6 +13444,8 @@ export interface components {
             detail: string;
             /** Do */
             do: string;
+            /** Filtered Words */
+            filtered_words: string[];
         };
         /**
          * TriedPurchase
@@ -13413,6 +13536,26 @@ export interface components {
             chat_id: string;
             /** At */
             at?: string | null;
+        };
+        /**
+         * TryFilterBody
+         * @description A text to test with the output filter. Settings that are left out, or null, are those of the shop.
+         * @example {
+         *       "filter_contacts": true,
+         *       "text": "加我微信聊"
+         *     }
+         */
+        TryFilterBody: {
+            /** Text */
+            text: string;
+            /** Filter Contacts */
+            filter_contacts?: boolean | null;
+            /** Filter Links */
+            filter_links?: boolean | null;
+            /** Filter Patterns */
+            filter_patterns?: string | null;
+            /** Price Floor Fen */
+            price_floor_fen?: number | null;
         };
         /**
          * UndoPreview
@@ -13664,19 +13807,6 @@ export interface components {
             items: components["schemas"]["UserBody"][];
             /** Next */
             next?: string | null;
-        };
-        /** ValidationError */
-        ValidationError: {
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-            /** Input */
-            input?: unknown;
-            /** Context */
-            ctx?: Record<string, never>;
         };
         /**
          * VerifyAnswer
@@ -18733,6 +18863,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Tried"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_filter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryFilterBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilterTried"];
                 };
             };
             /** @description The request has a value that is not allowed */

@@ -49,7 +49,8 @@ export const useToasts = defineStore('toasts', () => {
   }
 
   const done = (text: string, action?: Toast['action']): void => show({ kind: 'done', text, ...(action && { action }) })
-  const refused = (text: string): void => show({ kind: 'refused', text })
+  const refused = (text: string, action?: Toast['action']): void =>
+    show({ kind: 'refused', text, ...(action && { action }) })
 
   return { toasts, done, refused, dismiss, hold }
 })

@@ -92,6 +92,7 @@ class MessageShape(BaseModel):
 
     ``decision`` says why it was answered or not (empty: not decided yet), ``rule_id`` by which rule. A message that was
     answered together with a later one is ``joined_to`` that one. ``repeats`` counts later copies that were ignored.
+    ``filtered_words``: what the output filter found in the answer that it held back.
     """
 
     id: int
@@ -111,6 +112,7 @@ class MessageShape(BaseModel):
     rule_id: str
     joined_to: str | None
     repeats: int
+    filtered_words: list[str]
     answers: list[SendingShape]
 
 
@@ -124,6 +126,7 @@ class MessageList(BaseModel):
                 "sender_id": "2200000000099", "sender_name": "buyer", "direction": "in", "content_type": "text",
                 "text": "在吗", "at": "2026-01-02T03:04:05.000Z", "received_at": "2026-01-02T03:04:05.120Z",
                 "handled": True, "decision": "answered", "rule_id": "5f2b9c0d1e3a4b6c", "joined_to": None, "repeats": 0,
+                "filtered_words": [],
                 "answers": [_SENDING],
             }
         ],
@@ -258,6 +261,7 @@ def _message(logged: LoggedMessage) -> MessageShape:
         rule_id=logged.rule_id,
         joined_to=logged.joined_to,
         repeats=logged.repeats,
+        filtered_words=list(logged.filtered_words),
         answers=[_answer(sending) for sending in logged.sendings],
     )
 

@@ -15,7 +15,8 @@ from shoal.api.schemas.responses import example
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
-from shoal.messages.decisions import first_once
+from shoal.messages.decisions import Decision
+from shoal.messages.given_replies import give, is_once
 from shoal.messages.replies import AnswerSource, Asked, choose
 
 routes = Routes(tags=["replies"])
@@ -44,7 +45,8 @@ async def get_reply_words(
 ) -> ReplyHookAnswer:
     """Return the reply texts to a message. The server sends nothing: the script is expected to send them.
 
-    The rule therefore counts as matched, and a once-only default reply as given. A disabled account gives no reply.
+    The rule therefore counts as matched, and a once-only default reply as given. So does an away word, and a hand-off
+    leaves the chat to the owner. A disabled account gives no reply.
     """
     request.state.unknown_account = "unknown_account/rules"
     account = server.authorization.require(who, body.cookie_id, Permission.REPLY)
@@ -56,14 +58,15 @@ async def get_reply_words(
         item_id=body.item_id or None,
     )
     choice = await choose(account, asked)
-    if (answer := choice.answer) is None:
+    if choice.decision is Decision.FILTERED:
+        raise InvalidInput("the output filter holds it back", code="answer_filtered", words=" / ".join(choice.words))
+    if (answer := choice.answer) is None or (answer.is_silent and choice.decision is Decision.CLOSED):
         raise InvalidInput("nothing answers this", code="no_reply")
-    if account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY:
-        is_first = await server.database.write(
-            lambda connection: first_once(connection, account.id, body.chat_id, now_ms())
-        )
-        if not is_first:
-            raise InvalidInput("this chat has had the default reply", code="said_once")
+    if is_once(account, choice) and not await server.database.write(
+        lambda connection: give(connection, account, choice, now_ms())
+    ):
+        is_default = choice.source is AnswerSource.DEFAULT_REPLY
+        raise InvalidInput("this chat has had the reply", code="said_once" if is_default else "no_reply")
     server.rule_hits.count(account.id, choice.rule_id, now_ms())
     texts = "\n".join(part.text for part in answer.parts if part.text)
     pictures = [part.image_url for part in answer.parts if part.image_url]

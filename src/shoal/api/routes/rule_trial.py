@@ -53,6 +53,7 @@ class Tried(BaseModel):
     """What would happen. ``source`` says where the answer comes from; ``rule`` is null unless a rule gives it.
 
     ``text`` is all of it that is text. ``blocked_by`` names the first thing that would keep it from being sent.
+    ``filtered_words``: what the output filter finds in the text.
     """
 
     model_config = example(
@@ -60,7 +61,7 @@ class Tried(BaseModel):
         delay_seconds=[0.0, 0.0], considered=[
             {"rule": "5f2b9c0d1e3a4b6c", "words": ["包邮"], "why_not": "no_word", "detail": "消息中没有它的任何关键词"},
         ],
-        considered_total=1, would_send=True, blocked_by=None, detail="", do="",
+        considered_total=1, would_send=True, blocked_by=None, detail="", do="", filtered_words=[],
     )  # fmt: skip
     rule: RuleShape | None
     source: AnswerSource | None
@@ -73,6 +74,7 @@ class Tried(BaseModel):
     blocked_by: str | None
     detail: str
     do: str
+    filtered_words: list[str]
 
 
 @routes.post(
@@ -111,7 +113,17 @@ async def try_message(
         blocked_by=code or None,
         detail=detail,
         do=do,
+        filtered_words=list(found.words),
     )
+
+
+_DECIDED_HERE = frozenset({CheckName.ANSWERS, CheckName.HOURS})
+"""The trial looks at them by the message and its time."""
+
+
+def _named(found: Explained, language: Language) -> str:
+    """Return the words of a filtered answer, as the end of a sentence."""
+    return say("rule_trial.words", language, words=" / ".join(found.words)) if found.words else ""
 
 
 def _moment(text: str | None) -> int | None:
@@ -143,13 +155,14 @@ async def _blocked(
         return _decision(Decision.NOTHING_SAID, language)
     if is_system_text(asked.text):
         return _decision(Decision.SYSTEM_TEXT, language)
-    if found.answer is None or not account.replies:
+    if (found.answer is None and found.decision is Decision.PENDING) or not account.replies:
         return _decision(Decision.NO_RULE if account.replies else Decision.REPLIES_OFF, language)
-    if found.answer.is_silent:
-        return _decision(Decision.SILENT_RULE, language)
+    if found.decision is not Decision.PENDING:
+        code, detail, do = _decision(found.decision, language)
+        return code, f"{detail}{_named(found, language)}", do
     facts = await facts_of(server, account)
     for check in diagnose(facts):
-        if check.blocks and not check.ok and check.name is not CheckName.ANSWERS:
+        if check.blocks and not check.ok and check.name not in _DECIDED_HERE:
             return check.finding, *sentences_of(check, language)
     decision = await server.database.read(lambda connection: _held_back_by(connection, account, asked, found, facts))
     return _decision(decision, language) if decision is not None else ("", "", "")
@@ -161,6 +174,7 @@ def _held_back_by(
     answer, now = found.answer, now_ms()
     if answer is None:
         return None
+    is_apart = answer.source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}
     held = held_back_by(
         connection,
         Intended(
@@ -171,7 +185,8 @@ def _held_back_by(
             now_ms=now,
             rule_id=answer.rule_id or answer.source.value,
             cooldown_seconds=answer.cooldown_seconds,
-            buyer_replies_per_hour=facts.buyer_replies_per_hour if asked.buyer_id else 0,
+            buyer_replies_per_hour=facts.buyer_replies_per_hour if asked.buyer_id and not is_apart else 0,
+            once_since_ms=found.closed.since_ms if found.closed is not None else None,
             shop_replies_per_minute=facts.shop_replies_per_minute,
         ),
     )

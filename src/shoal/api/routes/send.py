@@ -81,7 +81,7 @@ async def send_message(body: SendBody, account: ReplyAccount, server: TheServer,
 
     With an `Idempotency-Key` the message is sent once, however often the request is repeated. With `take_over`
     automatic replies in the chat pause for the account's pause duration, as when the owner writes in the site's own
-    client.
+    client. A text in which the output filter finds something is refused with 409 (`filtered`), unless it says `anyway`.
     """
     if not caller.repeats or await server.message_log.outbox.by_op(account.id, caller.op_id) is None:
         await require_current(server, account, caller)
@@ -110,6 +110,7 @@ async def send_message(body: SendBody, account: ReplyAccount, server: TheServer,
         server.manager.observation(account.id),
         outgoing,
         repeats=caller.repeats,
+        anyway=body.anyway,
         first=take_over,
     )
     return Sending(id=sent.id, outcome=sent.outcome, reason=sent.reason, message_id=sent.message_id)

@@ -114,7 +114,17 @@ class SettingsBody(BaseModel):
 
     ``name`` is the shop's name; empty means that of the seller on the site. ``remark`` is a note.
 
-    ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
+    ``timezone`` is a name such as ``Europe/Paris``, for all hours; empty means ``Asia/Shanghai``.
+
+    ``opening_hours``: spans such as ``1-5 09:00-18:00``, on lines or after semicolons; empty: always open.
+    ``holidays``: days such as ``2026-10-01`` or ``2026-10-01/2026-10-07``. While the shop is closed a message gets
+    only the ``away_reply``, once in each chat and closed period.
+
+    ``handoff_words``: one a line. A buyer who asks for a person by one of them gets the ``handoff_reply``, and the chat
+    is left to the owner.
+
+    The output filter, for every text to a buyer but deliveries: contact details, links to other places,
+    ``filter_patterns`` (regular expressions, one a line), and amounts below ``price_floor_fen``.
     """
 
     model_config = body_example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
@@ -133,6 +143,15 @@ class SettingsBody(BaseModel):
     default_reply: Text = ""
     default_reply_once: bool = False
     timezone: Text = ""
+    opening_hours: Text = ""
+    holidays: Text = ""
+    away_reply: Text = ""
+    handoff_words: Text = ""
+    handoff_reply: Text = ""
+    filter_contacts: bool = False
+    filter_links: bool = False
+    filter_patterns: Text = ""
+    price_floor_fen: int | None = None
     proxy: Secret | None = None
 
 

@@ -25,6 +25,7 @@ class SendBody(BaseModel):
     """A text or a picture for a chat. ``to_user_id`` is the buyer's id; needed only in a chat without messages.
 
     ``image_url`` is a picture uploaded here, or one on the site (`*.alicdn.com`, `*.goofish.com`).
+    A text in which the shop's output filter finds something is sent only with ``anyway``.
     """
 
     model_config = body_example(chat_id="59000001", text="您好，今天发货")
@@ -33,6 +34,7 @@ class SendBody(BaseModel):
     text: Annotated[Text, Field(max_length=MAX_REPLY_CHARACTERS)] = ""
     image_url: Annotated[Text, Field(max_length=2_000)] = ""
     take_over: bool = False
+    anyway: bool = False
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
@@ -74,6 +76,17 @@ class TryBody(BaseModel):
     buyer_name: Text = Field("", max_length=200)
     chat_id: Text = Field("", max_length=64)
     at: Text | None = Field(None, max_length=40)
+
+
+class TryFilterBody(BaseModel):
+    """A text to test with the output filter. Settings that are left out, or null, are those of the shop."""
+
+    model_config = body_example(text="加我微信聊", filter_contacts=True)
+    text: Text = Field(max_length=LONGEST_HEARD)
+    filter_contacts: bool | None = None
+    filter_links: bool | None = None
+    filter_patterns: Text | None = None
+    price_floor_fen: int | None = None
 
 
 class ReplyHookBody(BaseModel):

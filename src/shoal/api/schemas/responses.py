@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.accounts.account import Account, AccountState, Answers, Observation
+from shoal.accounts.answer_settings import ANSWER_SETTINGS
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry
@@ -96,6 +97,15 @@ class DesiredBody(BaseModel):
     default_reply: str
     default_reply_once: bool
     timezone: str
+    opening_hours: str
+    holidays: str
+    away_reply: str
+    handoff_words: str
+    handoff_reply: str
+    filter_contacts: bool
+    filter_links: bool
+    filter_patterns: str
+    price_floor_fen: int | None
     proxy: str
     """Without user name and password; empty for a direct connection."""
     keyword_count: int
@@ -144,7 +154,10 @@ class AccountBody(BaseModel):
             "remark": "", "pause_duration": 10,
             "debounce_seconds": None, "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
-            "default_reply_once": False, "timezone": "", "proxy": "http://***@proxy.example.com:8080",
+            "default_reply_once": False, "timezone": "",
+            "opening_hours": "1-5 09:00-18:00", "holidays": "", "away_reply": "", "handoff_words": "人工\n转人工",
+            "handoff_reply": "已为您转接人工", "filter_contacts": True, "filter_links": False, "filter_patterns": "",
+            "price_floor_fen": None, "proxy": "http://***@proxy.example.com:8080",
             "keyword_count": 2, "item_count": 0, "delivery_count": 0,
         },
         observed={
@@ -293,6 +306,7 @@ def desired_body(account: Account) -> DesiredBody:
         default_reply=account.default_reply,
         default_reply_once=account.default_reply_once,
         timezone=account.timezone,
+        **{name: getattr(account, name) for name in ANSWER_SETTINGS},
         proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),

@@ -103,6 +103,15 @@ class SettingsPart(_Part):
     default_reply_enabled: bool = False
     default_reply: Text = Field(default="", max_length=MAX_REPLY_CHARACTERS)
     default_reply_once: bool = False
+    opening_hours: Text = Field(default="", description="Spans such as `1-5 09:00-18:00`, after semicolons.")
+    holidays: Text = Field(default="", description="Days such as `2026-10-01` or `2026-10-01/2026-10-07`.")
+    away_reply: Text = Field(default="", max_length=MAX_REPLY_CHARACTERS, description="Said while the shop is closed.")
+    handoff_words: Text = Field(default="", description="With them a buyer asks for a person; one a line.")
+    handoff_reply: Text = Field(default="", max_length=MAX_REPLY_CHARACTERS)
+    filter_contacts: bool = Field(default=False, description="Hold back contact details.")
+    filter_links: bool = Field(default=False, description="Hold back links to other places.")
+    filter_patterns: Text = Field(default="", description="Hold back what they match; regular expressions, one a line.")
+    price_floor_fen: int | None = Field(default=None, description="Hold back amounts below it; null: none.")
 
 
 class ShopPart(_Part):
