@@ -71,7 +71,7 @@ def _around(app: FastAPI, branches: RouteBranches) -> Any:
 
 def test_most_routes_of_the_server_are_looked_for_among_few(tmp_path: Path) -> None:
     app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
-    branches = RouteBranches(app.router)._branches
-    longest = max(len(router.routes) for router in branches.values())
+    branches = RouteBranches(app.router)._routes
+    longest = max(len(routes) for routes in branches.values())
     assert len(app.router.routes) > 130
-    assert longest < 45, json.dumps({"/".join(map(str, key)): len(one.routes) for key, one in branches.items()})
+    assert longest < 45, json.dumps({"/".join(map(str, key)): len(routes) for key, routes in branches.items()})

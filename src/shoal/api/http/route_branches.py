@@ -8,6 +8,9 @@ from fastapi import APIRouter
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
+_Branch = tuple[str, int]
+"""The first segment of a path, and how many it has."""
+
 
 class RouteBranches:
     """Routers by the first segment and the length of a path; the router of all routes for every other path.
@@ -17,25 +20,46 @@ class RouteBranches:
 
     def __init__(self, router: APIRouter) -> None:
         self._router = router
-        keyed = [(route, _branch_of(route)) for route in router.routes]
-        self._branches = {
-            key: _router_of([route for route, own in keyed if own in {None, key}])
-            for key in {own for _, own in keyed if own is not None}
-        }
+        self._routes = _by_branch(router.routes)
+        self._made: dict[_Branch, APIRouter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on to the router of its branch."""
         router = self._router
         if scope["type"] != "lifespan" and not scope.get("root_path"):
-            router = self._branches.get(_key_of(scope["path"]), router)
+            key = _key_of(scope["path"])
+            router = self._made.get(key) or self._make(key)
         await router(scope, receive, send)
 
+    def _make(self, key: _Branch) -> APIRouter:
+        """Make the router of a branch at its first request; a server with 150 of them would start later."""
+        routes = self._routes.get(key)
+        if routes is None:
+            return self._router
+        self._made[key] = _router_of(routes)
+        return self._made[key]
 
-def _key_of(path: str) -> tuple[str, int]:
+
+def _by_branch(routes: Sequence[BaseRoute]) -> dict[_Branch, list[BaseRoute]]:
+    """Return the routes of each branch, those of every branch among them, in their order."""
+    branches: dict[_Branch, list[BaseRoute]] = {}
+    of_all: list[BaseRoute] = []
+    for route in routes:
+        key = _branch_of(route)
+        if key is None:
+            of_all.append(route)
+            for branch in branches.values():
+                branch.append(route)
+        else:
+            branches.setdefault(key, [*of_all]).append(route)
+    return branches
+
+
+def _key_of(path: str) -> _Branch:
     return path[1:].partition("/")[0], path.count("/")
 
 
-def _branch_of(route: BaseRoute) -> tuple[str, int] | None:
+def _branch_of(route: BaseRoute) -> _Branch | None:
     """Return the branch of a route; ``None`` when its path may have another beginning or length."""
     path = getattr(route, "path", None)
     if path is None or not hasattr(route, "endpoint") or ":path}" in path:
