@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ async def another_person(door: Door, name: str = "bob", role: Role = Role.OWNER)
 
 
 @asynccontextmanager
-async def served(door: Door) -> AsyncIterator[str]:
+async def served(door: Door, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """The same server on a socket. Its parts are those of the door: the lifespan does not run twice."""
     app = door.app
 
@@ -132,7 +133,7 @@ async def served(door: Door) -> AsyncIterator[str]:
         else:
             await app(scope, receive, send)
 
-    async with listening(without_lifespan) as url:
+    async with listening(without_lifespan, listener) as url:
         yield url
 
 
@@ -148,8 +149,8 @@ async def in_shell(url: str, token: str, *words: str, typed: str = "") -> tuple[
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
-    """The application on a real socket; yields its URL."""
+async def listening(app: ASGIApp, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """The application on a real socket; yields its URL. ``listener``: on this one, which stays open."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
@@ -160,7 +161,8 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
         lifespan="on",
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
+    sockets = None if listener is None else [listener.dup()]  # uvicorn closes its own
+    serving = asyncio.create_task(server.serve(sockets))
     try:
         await until(lambda: server.started or serving.done())
         port = server.servers[0].sockets[0].getsockname()[1]

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    WebError,
+    async_playwright,
+    expect,
+)
 
 from benchmarks.chromium import FLAGS, chromium_path
 from benchmarks.processes import SandboxProcess
+from browser.kept_contexts import PATIENCE_MS, KeptContexts, new_context
 from doors import Door, open_door, served
 from sandboxed import QUICK_SITE
 from shoal.console import routes
@@ -26,13 +38,6 @@ from warm_start import _forked  # noqa: F401  (a fixture)
 NAME = "豆豆妈"
 """A buyer."""
 PASSWORD = "correct horse battery"
-_PATIENCE_MS = 60_000
-"""A busy machine is slow, not wrong."""
-_NOTES_STAY = """
-    const every = window.setInterval.bind(window)
-    window.setInterval = (run, milliseconds, ...more) => milliseconds === 500 ? 0 : every(run, milliseconds, ...more)
-"""
-"""Only the notes at the edge ask each half second whether their seven seconds are over: a test may be slower."""
 _EXPECTED = ("Failed to load resource", "Refused to apply style from", "Unable to preload CSS for")
 """What a browser says by itself of an answer such as 409, which the page shows in words, or of a file that is gone."""
 
@@ -59,10 +64,27 @@ async def chromium() -> AsyncIterator[Browser]:
     _need(path, "no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM")
     _need((routes.STATIC / "index.html").is_file(), "the console has not been built; run `make console`")
     async with async_playwright() as playwright:
-        expect.set_options(timeout=_PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
         browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         await browser.close()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker's consoles are, one after the other: browsers keep the files of an address that stays."""
+
+    listener: socket.socket
+    kept: KeptContexts
+    url: str
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def place(chromium: Browser) -> AsyncIterator[Place]:
+    """A socket that listens as long as the tests run, and the browsers that know it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Place(listener, KeptContexts(chromium, url), url)
 
 
 @dataclass
@@ -70,30 +92,37 @@ class Console:
     """A server with its console, and what its pages complained about."""
 
     door: Door
-    url: str
+    place: Place
     chromium: Browser
     complaints: list[str] = field(default_factory=list)
     contexts: list[BrowserContext] = field(default_factory=list)
+    lent: list[tuple[BrowserContext, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.place.url
 
     async def browser(self, **look: Any) -> BrowserContext:
-        """A browser of its own, with its own cookies; by default Chinese, light and wide, and without motion.
-
-        Motion would leave what is going away beside what comes: a toast and the one before it.
-        """
-        still = {"locale": "zh-CN", "viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
-        values = {**still, **look}
-        context = await self.chromium.new_context(base_url=self.url, **values)
-        context.set_default_timeout(_PATIENCE_MS)
-        await context.add_init_script(_NOTES_STAY)
-        context.on("console", self._heard)
-        context.on("weberror", lambda error: self._failed(str(error.error)))
-        context.on("request", lambda request: self._asked(request.url))
+        """A browser of the test's own, that never saw the console. Its look is that of ``new_context``."""
+        context = await new_context(self.chromium, self.url, **look)
         self.contexts.append(context)
+        self._listen(context)
         return context
 
     async def page(self, path: str = "/console/", **look: Any) -> Page:
-        """A signed-in page that shows the accounts live."""
-        context = await self.browser(**look)
+        """A signed-in page that shows the accounts live, in a browser in which nothing is stored.
+
+        The browser is used again: who changes more of it than its pages, cookies and permissions, such as its clock,
+        takes ``fresh_page``.
+        """
+        return await self._signed_in(await self._lent(look), path)
+
+    async def fresh_page(self, path: str = "/console/", **look: Any) -> Page:
+        """The same in a browser of its own that never saw the console: for what is loaded, and how."""
+        return await self._signed_in(await self.browser(**look), path)
+
+    async def _signed_in(self, context: BrowserContext, path: str) -> Page:
         token = await self.door.server.sessions.open(1, 3600, kind="console")
         await context.add_cookies([{"name": "shoal_session", "value": token, "url": self.url, "httpOnly": True}])
         page = await context.new_page()
@@ -101,18 +130,42 @@ class Console:
         await page.locator("[data-test=line].live").wait_for()
         return page
 
+    async def _lent(self, look: dict[str, Any]) -> BrowserContext:
+        context = await self.place.kept.lend(look)
+        self.lent.append((context, look))
+        self._listen(context)
+        return context
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the browsers, or give them back."""
+        for context in self.contexts:
+            await context.close()
+        for context, look in self.lent:
+            try:
+                await self.place.kept.take_back(context, look)
+            finally:
+                self._listen(context, ending=True)
+
+    def _listen(self, context: BrowserContext, *, ending: bool = False) -> None:
+        for event, heard in (("console", self._heard), ("weberror", self._failed), ("request", self._asked)):
+            (context.remove_listener if ending else context.on)(event, heard)  # type: ignore[call-overload]
+
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not message.text.startswith(_EXPECTED):
             self.complaints.append(message.text)
 
-    def _failed(self, error: str) -> None:
+    def _failed(self, failure: WebError) -> None:
+        error = str(failure.error)
         if not error.removeprefix("Error: ").startswith(_EXPECTED):
             self.complaints.append(error)
 
-    def _asked(self, url: str) -> None:
+    def _asked(self, request: Request) -> None:
         host = self.url.split("://")[1]
-        if not url.startswith((f"http://{host}/", f"ws://{host}/", "data:")):
-            self.complaints.append(f"asked another host: {url}")
+        if not request.url.startswith((f"http://{host}/", f"ws://{host}/", "data:", "about:blank")):
+            self.complaints.append(f"asked another host: {request.url}")
 
 
 @dataclass
@@ -164,51 +217,50 @@ OpenConsole = Callable[..., Awaitable[Console]]
 
 
 @asynccontextmanager
-async def _open_console(chromium: Browser, data_dir: Path, **settings: Any) -> AsyncIterator[Console]:
-    async with open_door(data_dir, admin_password=PASSWORD, **settings) as door, served(door) as url:
-        console = Console(door, url, chromium)
+async def _open_console(chromium: Browser, place: Place, data_dir: Path, **settings: Any) -> AsyncIterator[Console]:
+    async with (
+        open_door(data_dir, admin_password=PASSWORD, **settings) as door,
+        served(door, place.listener),
+        Console(door, place, chromium) as console,
+    ):
         yield console
-        for context in console.contexts:
-            await context.close()
-        assert console.complaints == []
+    assert console.complaints == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def console(chromium: Browser, tmp_path: Path) -> AsyncIterator[Console]:
+async def console(chromium: Browser, place: Place, tmp_path: Path) -> AsyncIterator[Console]:
     """A server with three shops: ``afu``, ``muzi`` and ``xiaoyu``."""
-    async with _open_console(chromium, tmp_path / "data") as opened:
+    async with _open_console(chromium, place, tmp_path / "data") as opened:
         for number, name in enumerate(("afu", "muzi", "xiaoyu"), 1):
             await opened.door.add(name, number)
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def wired(chromium: Browser, tmp_path: Path) -> AsyncIterator[WiredConsole]:
+async def wired(chromium: Browser, place: Place, tmp_path: Path) -> AsyncIterator[WiredConsole]:
     """A server with one shop, ``muzi``, that talks to a sandbox."""
     sandbox = await SandboxProcess(tmp_path / "sandbox.log").start()
     site = {f"site_{name}_url": sandbox.url for name in ("mtop", "passport", "upload")}
     site["site_ws_url"] = sandbox.url.replace("http", "ws", 1) + "/"
     try:
         settings = {**site, **QUICK_SITE, "admin_password": PASSWORD}
-        async with open_door(tmp_path / "data", over_the_wire=True, **settings) as door, served(door) as url:
+        async with open_door(tmp_path / "data", over_the_wire=True, **settings) as door, served(door, place.listener):
             seller = (await sandbox.get("sellers"))["items"][0]
             await door.call("POST", "/cookies", json={"id": "muzi", "value": seller["cookie"]})
             await until(lambda: door.server.manager.observation("muzi").state == "running")
-            console = WiredConsole(door, url, chromium, sandbox=sandbox, unb=seller["unb"])
-            yield console
-            for context in console.contexts:
-                await context.close()
+            async with WiredConsole(door, place, chromium, sandbox=sandbox, unb=seller["unb"]) as console:
+                yield console
             assert console.complaints == []
     finally:
         await sandbox.end()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_console(chromium: Browser, tmp_path: Path) -> AsyncIterator[OpenConsole]:
+async def open_console(chromium: Browser, place: Place, tmp_path: Path) -> AsyncIterator[OpenConsole]:
     """A server without shops, with settings of the test's choice."""
     async with AsyncExitStack() as stack:
 
         async def opened(**settings: Any) -> Console:
-            return await stack.enter_async_context(_open_console(chromium, tmp_path / "data", **settings))
+            return await stack.enter_async_context(_open_console(chromium, place, tmp_path / "data", **settings))
 
         yield opened

@@ -49,7 +49,7 @@ async def test_f16_a_page_that_is_gone_after_an_upgrade_says_so_and_opens_after_
     console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     await said(console, 1, "在吗")
-    page = await console.page("/console/conversations/afu/c1")
+    page = await console.fresh_page("/console/conversations/afu/c1")
     await page.locator("[name=words]").fill("写到一半的话")
     _upgrade(monkeypatch, tmp_path)
     notice = page.locator("[data-test=version]")
@@ -69,7 +69,7 @@ async def test_f16_a_page_that_is_gone_after_an_upgrade_says_so_and_opens_after_
 async def test_f16_a_tab_that_meets_an_upgraded_server_is_told_before_anything_is_missing(
     console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    page = await console.page("/console/accounts", locale="en-US")
+    page = await console.fresh_page("/console/accounts", locale="en-US")
     notice = page.locator("[data-test=version]")
     lines = _Lines()
     await lines.watch(page)
@@ -87,7 +87,7 @@ async def test_f16_a_tab_that_meets_an_upgraded_server_is_told_before_anything_i
 
 
 async def test_f16_a_page_that_does_not_come_from_the_same_version_is_asked_for_again(console: Console) -> None:
-    page = await console.page("/console/accounts")
+    page = await console.fresh_page("/console/accounts")
     await page.route("**/assets/History-*", lambda route: route.abort())
     notice = page.locator("[data-test=version]")
     await page.get_by_role("link", name="变更记录").click()
@@ -103,7 +103,7 @@ async def test_f16_a_page_that_does_not_come_from_the_same_version_is_asked_for_
 
 
 async def test_f16_a_first_load_without_the_server_says_why_and_tries_again(console: Console) -> None:
-    page = await (await console.page(locale="en-US")).context.new_page()
+    page = await (await console.fresh_page(locale="en-US")).context.new_page()
     await page.clock.install()
     await page.route("**/verify", lambda route: route.abort())
     await page.goto("/console/accounts")
@@ -128,7 +128,7 @@ async def test_f16_a_first_load_without_the_server_says_why_and_tries_again(cons
 
 
 async def test_f16_a_first_page_whose_part_is_missing_offers_another_try(console: Console) -> None:
-    page = await (await console.page()).context.new_page()
+    page = await (await console.fresh_page()).context.new_page()
     await page.route("**/assets/History-*", lambda route: route.fulfill(status=404))
     await page.goto("/console/history")
     card = page.locator("[data-test=not-loaded]")
@@ -163,7 +163,7 @@ async def test_f16_before_any_script_there_is_a_skeleton_and_without_them_a_word
 
 
 async def test_f16_the_skeleton_has_the_chosen_look_and_the_frame_of_who_is_signed_in(console: Console) -> None:
-    page = await console.page(color_scheme="light")
+    page = await console.fresh_page(color_scheme="light")
     await page.evaluate("localStorage.setItem('shoal.appearance', 'dark')")
     await page.route("**/assets/index-*.js", lambda route: route.abort())
     await page.reload()
