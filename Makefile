@@ -36,7 +36,7 @@ quick: $(READY) $(MODULES)
 	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint $(CHECKED)
 
 quick-tests:
-	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not postgresql" tests/unit tests/contract
+	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not postgresql and not long" tests/unit tests/contract
 
 quick-types:
 	$(BIN)/mypy
@@ -120,6 +120,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_webhooks --postgres --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_long --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
 	$(BIN)/python -m tests.endurance.prove_endurance --run $(RUN)
 	$(BIN)/python -m tests.image.prove_image --run $(RUN)

@@ -91,6 +91,12 @@ def _tests(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"`{row['name']}`", f"{row.get('passed', 0)} passed", row.get("failed", 0) + row.get("error", 0)
 
 
+def _long(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    if rows:
+        passed = sum(row.get("passed", 0) for row in rows)
+        yield "long tests", f"{passed} passed in {len(rows)} files", sum(row["exit_code"] != 0 for row in rows)
+
+
 def _fuzz(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         told = f"{row['inputs']:,} inputs in {row['seconds']} s, {row['edges']} edges"
@@ -160,6 +166,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "I/O sweep": _io,
     "explored": _explored,
     "tests": _tests,
+    "long tests": _long,
     "mutants": _mutants,
     "fuzz": _fuzz,
     "endurance": _endurance,

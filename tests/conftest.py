@@ -15,6 +15,7 @@ import structlog
 from hypothesis import settings
 
 from compiled_statements import share_compiled_statements
+from even_shares import shared_out
 from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
 
 settings.register_profile("any machine", deadline=None)
@@ -38,6 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each worker its share of the long tests; whoever runs alone runs them in their order."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        items[:] = shared_out(items, workers)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,12 @@ async def findings(page: Page) -> list[str]:
     """
     await page.evaluate(AXE.read_text())  # not as a script of the page: its policy forbids that
     found: list[dict[str, Any]] = await page.evaluate(ASKED)
-    faint: list[str] = await page.evaluate(CONTRAST.read_text())
     nodes = [(one["id"], node) for one in found for node in one["nodes"]]
-    return [f"{name}: {node['html'][:200]} {node['failureSummary'][:200]}" for name, node in nodes] + faint
+    told = [f"{name}: {node['html'][:200]} {node['failureSummary'][:200]}" for name, node in nodes]
+    return told + await faint(page)
+
+
+async def faint(page: Page) -> list[str]:
+    """What stands on a page with too little contrast: what depends most on the look, and is cheap."""
+    found: list[str] = await page.evaluate(CONTRAST.read_text())
+    return found

@@ -211,7 +211,7 @@ async def test_the_arrow_keys_go_along_the_list_and_a_phone_comes_back_to_where_
     await expect(second).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), pytest.param(1280, "light", marks=pytest.mark.long)])
 async def test_axe_finds_nothing_in_a_chat(console: Console, width: int, scheme: str) -> None:
     for number, outcome in enumerate((SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN), 1):
         await said(console, number, "在吗")

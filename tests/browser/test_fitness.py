@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
-from browser.axe import findings
+from browser.axe import faint, findings
 from browser.conftest import Console, hangs_over
 from browser.in_need import put_in_need, stocked
 from standins import cookie_of
@@ -22,26 +22,50 @@ PAGES = (
     "/console/incidents", "/console/settings/notices", "/console/settings/me", "/console/settings/tokens",
     "/console/settings/users", "/console/settings/security", "/console/settings/moving",
 )  # fmt: skip
+LONG = pytest.mark.long
 LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))
-_WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
+_WIDTHS: dict[str, ViewportSize] = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize(("width", "scheme", "locale"), LOOKS)
+@pytest.mark.parametrize(
+    ("width", "scheme", "locale", "pages"),
+    [
+        # Each page in one look, the next one in the other; what is not axe's is looked at in both.
+        pytest.param(*LOOKS[0], PAGES[::2], id="wide"),
+        pytest.param(*LOOKS[1], PAGES[1::2], id="narrow"),
+        pytest.param(*LOOKS[0], PAGES[1::2], id="wide-too", marks=LONG),
+        pytest.param(*LOOKS[1], PAGES[::2], id="narrow-too", marks=LONG),
+    ],
+)
 async def test_f17_axe_finds_nothing_on_shops_in_need_and_nothing_scrolls_sideways(
-    console: Console, width: str, scheme: str, locale: str
+    console: Console, width: str, scheme: str, locale: str, pages: tuple[str, ...]
 ) -> None:
     await put_in_need(console)
     await stocked(console)
     page = await console.page(viewport=_WIDTHS[width], color_scheme=scheme, locale=locale, reduced_motion="reduce")
-    for path in PAGES:
+    for path in pages:
         await page.goto(path)
         await page.locator("[data-test=line].live").wait_for()
         await page.wait_for_load_state("networkidle")
         assert await findings(page) == [], path
         assert not await hangs_over(page), path
+        await _look_otherwise(page, width, scheme)
+        assert await faint(page) == [], path
+        assert not await hangs_over(page), path
+        await _look_as(page, width, scheme)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def _look_otherwise(page: Page, width: str, scheme: str) -> None:
+    await _look_as(page, *{("wide", "light"): ("narrow", "dark"), ("narrow", "dark"): ("wide", "light")}[width, scheme])
+
+
+async def _look_as(page: Page, width: str, scheme: str) -> None:
+    await page.set_viewport_size(_WIDTHS[width])
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await page.locator(f":root[data-theme={scheme}]").wait_for()
+
+
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=LONG), "dark"])
 async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, scheme: str) -> None:
     look = {"color_scheme": scheme, "reduced_motion": "reduce"}
     form = await (await console.browser(**look)).new_page()

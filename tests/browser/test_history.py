@@ -124,7 +124,7 @@ async def test_what_was_changed_again_since_is_told_plainly_with_the_way_on(cons
     await expect(page).to_have_url(f"{console.url}/console/accounts/afu/rules")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.long)])
 async def test_axe_finds_nothing_in_the_history(console: Console, width: int, scheme: str) -> None:
     await _remark(console, "很长的备注" * 40)
     rev = await _remark(console, "短")

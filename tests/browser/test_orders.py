@@ -142,7 +142,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await expect(rows).to_have_attribute("data-order", "afu/4500000000000000002")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), pytest.param(1280, "light", marks=pytest.mark.long)])
 async def test_axe_finds_nothing_in_the_orders(console: Console, width: int, scheme: str) -> None:
     await said(console, 1, "在吗")
     await _paid(console, spec_name="尺码", spec_value="大", quantity="2")
