@@ -175,12 +175,12 @@ async def _left_open(place: Path, scenario: str, fail_at: int, mode: str) -> dic
 
 
 def main() -> None:
-    """``fiu_child.py BASE OUT SCENARIO MODE N…``: one line for each number."""
-    base, out, scenario, mode = sys.argv[1:5]
-    for number in map(int, sys.argv[5:]):
+    """``fiu_child.py BASE OUT SCENARIO MODE:N…``: one line for each."""
+    base, out, scenario, *points = sys.argv[1:]
+    for mode, _, number in (point.partition(":") for point in points):
         place = Path(out) / f"{mode}-{number}"
         shutil.copytree(base, place)
-        print(_in_a_fork(place, scenario, number, mode), flush=True)  # noqa: T201  the parent reads it
+        print(_in_a_fork(place, scenario, int(number), mode), flush=True)  # noqa: T201  the parent reads it
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ FIU_RUN = shutil.which("fiu-run")
 MODES = ("once", "full", "dead", "kill")
 """What fails: one call, and the process ends as soon as it has told what became of it; one call for want of room, and
 it goes on; every call from there on; and the process itself, at that call."""
+TOGETHER = 200
+"""So many copies of the database lie there at once."""
 CHILD = Path(__file__).with_name("fiu_child.py")
 
 
@@ -42,17 +44,21 @@ async def fiu_sweep(
     before = await durable_in(base, directory / "aside")
     ops = [change.op.op_id for change in changes_of(scenario, list(before.contents.accounts.values()))]
     figures = FiuFigures(scenario)
-    (whole,) = await _children(child, directory, scenario, "once", [0])
+    (whole,) = await _children(child, directory, scenario, [("once", 0)])
     assert "told" in whole, f"without any fault: {whole}"
     assert set(whole["told"].values()) <= {"acknowledged", "refused"}
     assert [op for op, word in whole["told"].items() if word == "refused"] == [op for op in ops if op == STALE]
     figures.calls = len(whole["calls"])
     first = max(1, figures.calls - last + 1) if last else 1
-    for shift, mode in enumerate(modes):
-        for row in await _children(
-            child, directory, scenario, mode, range(first + shift % step, figures.calls + 1, step)
-        ):
+    points = [
+        (mode, number)
+        for shift, mode in enumerate(modes)
+        for number in range(first + shift % step, figures.calls + 1, step)
+    ]
+    for begin in range(0, len(points), TOGETHER):
+        for row in await _children(child, directory, scenario, points[begin : begin + TOGETHER]):
             figures.fault_points += 1
+            mode = row["mode"]
             place = directory / "out" / f"{mode}-{row['fail_at']}"
             point = whole["calls"][row["fail_at"] - 1]
             try:
@@ -85,8 +91,10 @@ def _judge(figures: FiuFigures, row: dict[str, Any], before: Durable, after: Dur
         assert after.rows == before.rows
 
 
-async def _children(program: Path, directory: Path, scenario: str, mode: str, numbers: Any) -> list[dict[str, Any]]:
-    """Play the scenario once for each number.
+async def _children(
+    program: Path, directory: Path, scenario: str, points: list[tuple[str, int]]
+) -> list[dict[str, Any]]:
+    """Play the scenario once for each mode and number, all from one process: its start costs as much as ten of them.
 
     Python's own allocator maps its arenas by the mmap that libfiu watches: the question whether that call fails is
     answered in Python, which would enter the allocator again in the middle of it and crash.
@@ -95,8 +103,9 @@ async def _children(program: Path, directory: Path, scenario: str, mode: str, nu
     out = directory / "out"
     out.mkdir(exist_ok=True)
     child = await asyncio.create_subprocess_exec(
-        FIU_RUN, "-x", "-f", "", sys.executable, str(program), str(directory / "base"), str(out), scenario, mode,
-        *map(str, numbers), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        FIU_RUN, "-x", "-f", "", sys.executable, str(program), str(directory / "base"), str(out), scenario,
+        *(f"{mode}:{number}" for mode, number in points),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONMALLOC": "malloc"},
     )  # fmt: skip
     said, errors = await child.communicate()
