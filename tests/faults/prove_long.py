@@ -52,7 +52,7 @@ def main() -> int:
 
 def _files() -> Iterator[str]:
     """Return the file of each test that is marked."""
-    words = [*_PYTEST, "--collect-only", "-q"]
+    words = [*_PYTEST, "--collect-only"]
     listed = subprocess.run(words, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True, check=False).stdout
     for line in listed.splitlines():
         if "::" in line:
