@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 from doors import Door, another_person, in_shell, open_door, served
 from shoal.maintenance.backup.locks import new_key_pair
@@ -70,7 +71,7 @@ async def test_in_the_shell_they_are_listed_and_one_is_made_now(tmp_path: Path) 
         assert (code, "SHOAL_BACKUP_DIR" in said) == (0, True), said
         code, said = await in_shell(url, token, "backup", "now")
         assert code == 1, said
-    settings = {"backup_dir": tmp_path / "backups", "backup_key": public}
+    settings: dict[str, Any] = {"backup_dir": tmp_path / "backups", "backup_key": public}
     async with open_door(tmp_path / "data", **settings) as door, served(door) as url:
         token = await door.server.sessions.open(1, 3600)
         code, said = await in_shell(url, token, "backup", "now")
