@@ -25772,13 +25772,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["InvalidBody"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */

@@ -113,7 +113,7 @@ async def get_backups(server: TheServer, _: Administrator) -> BackupsShape:
     return await _shown(server)
 
 
-@routes.post("/system/backups/make", summary="Make a backup now", responses=problems(400, 401, 403, 409, 503))
+@routes.post("/system/backups/make", summary="Make a backup now", responses=problems(400, 401, 403, 409, 422, 503))
 async def make_backup(
     server: TheServer,
     _: Administrator,
