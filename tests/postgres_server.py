@@ -44,6 +44,16 @@ class Postgres:
     def __init__(self, socket_dir: Path) -> None:
         self._socket_dir = socket_dir
 
+    @property
+    def place(self) -> Path:
+        """The directory of its socket."""
+        return self._socket_dir
+
+    @property
+    def programs(self) -> Path:
+        """The directory of PostgreSQL's own programs."""
+        return _programs(self._socket_dir)
+
     def url(self, name: str) -> str:
         """The URL of a database, as ``Database`` takes it."""
         return f"postgresql+psycopg://postgres@/{name}?host={self._socket_dir}"
@@ -58,8 +68,7 @@ class Postgres:
     def dump(self, url: str, *options: str) -> bytes:
         """What ``pg_dump`` writes of a database."""
         name = url.partition("@/")[2].partition("?")[0]
-        program, place = str(_programs(self._socket_dir) / "pg_dump"), str(self._socket_dir)
-        command = [program, "-h", place, "-U", "postgres", *options, name]
+        command = [str(self.programs / "pg_dump"), "-h", str(self.place), "-U", "postgres", *options, name]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def make_template(self) -> None:
