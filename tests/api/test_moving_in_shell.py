@@ -111,3 +111,23 @@ async def test_a_file_of_another_system_names_its_importer_and_an_unknown_user_t
 def unwrapped(said: str) -> str:
     """Return what was said without the frame and the line breaks of an error of usage."""
     return "".join(line.strip("│ ") + (" " if line.endswith("  │") else "") for line in said.splitlines())
+
+
+async def test_a_dump_of_ydisks_on_postgresql_is_moved_in_by_the_command(empty: Door, tmp_path: Path) -> None:
+    file = tmp_path / "shop.sql"
+    file.write_text(
+        "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE public.automation_rules (\n    id bigint NOT NULL\n);\n"
+        "COPY public.automation_rules (id) FROM stdin;\n\\.\n\n"
+        f"COPY public.cookies (id, value, user_id) FROM stdin;\nshop\t{cookie_of(7)}\t1\n\\.\n\n"
+        "--\n-- PostgreSQL database dump complete\n--\n",
+        encoding="utf-8",
+    )
+    token = await empty.server.sessions.open(1, 3600)
+    async with served(empty) as url:
+        code, said = await in_shell(url, token, "import", "ydisks", str(file), "--json")
+        run = json.loads(said)
+        assert (code, run["state"], run["source"]) == (0, "done", "ydisks"), said
+        file.write_text(file.read_text(encoding="utf-8")[:250], encoding="utf-8")
+        code, said = await in_shell(url, token, "import", "ydisks", str(file))
+        assert (code, "The dump ends in the middle" in said) == (1, True), said
+    assert empty.server.manager.account("shop").cookie == cookie_of(7)
