@@ -26,7 +26,7 @@ from shoal.storage.group_work import ChangeWriter
 from shoal.storage.group_writer import FaultPoint, GroupWriter
 from shoal.storage.integrity_check import SMALL_BYTES, IntegrityCheck, is_sound
 from shoal.storage.migrations import check_is_newest, is_newest, migrate
-from shoal.storage.postgresql_fitness import check_fitness
+from shoal.storage.postgresql_fitness import must_be_fit
 from shoal.storage.predecessors import await_predecessors
 from shoal.storage.schema import store_meta
 from shoal.storage.searches import SEARCHERS, Searches
@@ -180,9 +180,7 @@ class Database:
             if self.is_sqlite:
                 self._prepare_file(marker)
             engine, guard = self._engine_of_writer(), self._guarded()
-            if not self.is_sqlite:
-                with engine.connect() as connection:
-                    check_fitness(connection, creates_tables=not is_newest(connection))
+            must_be_fit(engine)
             guard()
             migrate(engine, database_file=self.file)
             guard()

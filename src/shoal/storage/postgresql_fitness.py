@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from shoal.errors import ConfigError
+from shoal.storage.migrations import is_newest
 
 OLDEST: Final = 150_000
 """The oldest version that is tested, as ``server_version_num`` has it."""
@@ -19,6 +20,13 @@ _ASK: Final = text(
     "AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') "
     "AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))) AS closed"
 )
+
+
+def must_be_fit(engine: Engine) -> None:
+    """Check a PostgreSQL database before anything is stored; an SQLite file needs nothing of this."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            check_fitness(connection, creates_tables=not is_newest(connection))
 
 
 def check_fitness(connection: Connection, *, creates_tables: bool, oldest: int = OLDEST) -> None:
