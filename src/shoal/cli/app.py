@@ -34,6 +34,7 @@ from shoal.cli.items import items
 from shoal.cli.keys import keys
 from shoal.cli.me import me
 from shoal.cli.messages import messages
+from shoal.cli.migrate_store import migrate_store
 from shoal.cli.notices import notices
 from shoal.cli.orders import orders
 from shoal.cli.rules import rules
@@ -85,6 +86,7 @@ app.add_typer(me, name="me")
 app.add_typer(keys, name="keys")
 app.add_typer(backup, name="backup")
 app.command("restore", help=words("cli.backup.help.restore"))(restore)
+app.command("migrate-store", help=words("cli.migrate_store.help.migrate_store"))(migrate_store)
 app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(system, name="system")

@@ -25,6 +25,7 @@ from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.data_directory import MARKER_FILE
 from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
 from shoal.storage.migrations import is_newest, newest
+from shoal.storage.migrations.marks import check_unmarked
 from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.schema import accounts, store_meta
 from shoal.storage.sealed_values import count_by_key, has_sealed_values
@@ -163,6 +164,10 @@ def _schema(connection: Connection) -> Finding:
     stored = str(connection.scalar(text("SELECT version_num FROM alembic_version")) or "")
     if stored == newest():
         return fine(Look.SCHEMA, "schema", schema=stored)
+    try:
+        check_unmarked(connection, stored)
+    except ConfigError as error:
+        return refusal(Look.SCHEMA, error)
     if stored > newest():
         return refusal(Look.SCHEMA, ConfigError("startup.database_too_new", schema=stored))
     return warning(Look.SCHEMA, "schema_old", schema=stored, newest=newest())

@@ -27,7 +27,8 @@ from shoal.storage.engines import driver_of
 from shoal.storage.migrations.steps import build_schema
 
 _PRIVATE: Final = 0o600
-_UNSTORABLE: Final = frozenset({"DataError", "CharacterNotInRepertoire", "UntranslatableCharacter"})
+UNSTORABLE: Final = "value_not_storable"
+_REFUSALS: Final = frozenset({"DataError", "CharacterNotInRepertoire", "UntranslatableCharacter"})
 """What PostgreSQL says of a text that it cannot hold, such as one with a zero character."""
 
 
@@ -57,7 +58,7 @@ def load(records: Iterable[Record], connection: Connection, schema: str, files: 
     known = _tables_of(connection)
     for name in known:  # a migration may have put rows there
         connection.exec_driver_sql(f'DELETE FROM "{name}"')  # noqa: S608  names of our own tables
-    loaded, table = Loaded(), _Table(connection, "", ())
+    loaded, table = Loaded(), TableFiller(connection, "", ())
     with closing(_Files(files)) as written:
         for record in records:
             match record:
@@ -68,7 +69,7 @@ def load(records: Iterable[Record], connection: Connection, schema: str, files: 
                 case TableBegins(name, columns):
                     if name not in known:
                         raise ConfigError("backup.damaged", code="backup_damaged")
-                    table, loaded.columns[name] = _Table(connection, name, columns), columns
+                    table, loaded.columns[name] = TableFiller(connection, name, columns), columns
                 case Rows(rows):
                     table.add(rows)
                 case FileBegins(path):
@@ -87,7 +88,7 @@ def _tables_of(connection: Connection) -> list[str]:
     return [name for name in reversed(names) if name != "alembic_version"]
 
 
-class _Table:
+class TableFiller:
     """Adds rows to one table, by the driver: they are as the database gave them."""
 
     def __init__(self, connection: Connection, name: str, columns: Sequence[str]) -> None:
@@ -104,6 +105,7 @@ class _Table:
         self._copy = f'COPY "{name}" ({names}) FROM STDIN'
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Add rows. Raises ``ConfigError`` for a value that PostgreSQL cannot hold."""
         if self._is_sqlite:
             self._raw.executemany(self._insert, rows)
             return
@@ -112,8 +114,8 @@ class _Table:
                 for row in rows:
                     copy.write_row(row)
         except database_errors() as error:
-            if type(error).__name__ in _UNSTORABLE:
-                raise ConfigError("backup.not_for_postgresql", table=self.name, code="value_not_storable") from None
+            if type(error).__name__ in _REFUSALS:
+                raise ConfigError("backup.not_for_postgresql", table=self.name, code=UNSTORABLE) from None
             raise
 
 

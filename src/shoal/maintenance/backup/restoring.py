@@ -39,6 +39,7 @@ from shoal.storage.database_errors import as_store_error, damaged, opening
 from shoal.storage.engines import DATABASE_FILE, database_url, is_sqlite, open_engine
 from shoal.storage.integrity_check import is_sound
 from shoal.storage.migrations import is_newest, migrate, take_migration_lock
+from shoal.storage.migrations.marks import unmark_moved
 from shoal.storage.migrations.steps import upgrade
 from shoal.storage.schema import metadata
 from shoal.storage.sealed_values import count_by_key
@@ -135,6 +136,8 @@ def restore_copy(path: Path, place: Place) -> Restored:
                 with engine.connect() as connection:
                     if not is_sound(connection):
                         raise damaged(path)
+                    unmark_moved(connection)
+                    connection.commit()
                 migrate(engine)
             with as_store_error(), engine.connect() as connection, connection.begin():
                 keys = keys_of(place.data_dir, place.secret_key)
@@ -226,7 +229,7 @@ def _same(path: Path, name: Path) -> None:
 
 
 def _into_postgresql(place: Place, fresh: Path, loading: Callable[[Connection], Loaded], made_at_ms: int) -> Restored:
-    with _postgresql(place) as connection:
+    with sole_connection(place) as connection:
         earlier, kept = _earlier_there(connection), _move_aside(connection, place.stamp())
         loaded = loading(connection)
         if counted(connection, loaded.columns) != loaded.tables:
@@ -246,7 +249,7 @@ def put_back(name: str, place: Place) -> Restored:
         return restore_copy(path, place)
     stamped = _STAMPED.search(name)
     made_at_ms = timegm(time.strptime("".join(stamped.groups()), "%Y%m%d%H%M%S")) * 1000 if stamped else 0
-    with _alone(place), _postgresql(place) as connection:
+    with _alone(place), sole_connection(place) as connection:
         if stamped is None or name not in inspect(connection).get_schema_names():
             raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
         earlier, kept = _earlier_there(connection), _move_aside(connection, place.stamp())
@@ -254,19 +257,20 @@ def put_back(name: str, place: Place) -> Restored:
         for table in inspect(connection).get_table_names(schema=name):
             connection.exec_driver_sql(f'ALTER TABLE "{name}"."{table}" SET SCHEMA "{here}"')
         connection.exec_driver_sql(f'DROP SCHEMA "{name}"')
+        unmark_moved(connection)
         upgrade(connection)
         life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), earlier=earlier)
     return Restored(made_at_ms=made_at_ms, kept=kept, rows=0, pictures=0, life=life)
 
 
 @contextmanager
-def _postgresql(place: Place) -> Iterator[Connection]:
+def sole_connection(place: Place) -> Iterator[Connection]:
     """Yield a connection in one transaction, which no server's start overtakes. Raises ``ConfigError`` if one runs."""
-    engine = _engine(place)
+    engine = postgresql_engine(place)
     lease = ServerLease(place.data_dir / LOCK_FILE)
     try:
         with as_store_error():
-            lease.take(_engine(place))
+            lease.take(postgresql_engine(place))
             with engine.connect() as connection, connection.begin():
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
                 take_migration_lock(connection)
@@ -276,7 +280,8 @@ def _postgresql(place: Place) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _engine(place: Place) -> Engine:
+def postgresql_engine(place: Place) -> Engine:
+    """Return an engine that writes the PostgreSQL database of a place."""
     url = database_url(place.url, place.data_dir)
     return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN")
 

@@ -31,6 +31,7 @@ from shoal.storage.database_errors import as_store_error
 from shoal.storage.engines import database_url, driver_of, is_sqlite, open_engine
 from shoal.storage.history_rows import newest_rev
 from shoal.storage.migrations import check_is_newest, newest
+from shoal.storage.migrations.marks import MOVED_FACT
 from shoal.storage.predecessors import WRITER_ROWS
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
@@ -91,7 +92,7 @@ class Snapshot:
             if table.name not in LEFT_OUT:
                 tally, name, columns = Tally(), str(table.name), [str(column.name) for column in table.columns]
                 yield TableBegins(name, columns)
-                for rows in _read(self._connection, name, columns, _order(table)):
+                for rows in read_encoded(self._connection, name, columns, parents_first(table)):
                     tally.add(rows)
                     yield rows_of(rows)
                 tallies[name] = tally.told
@@ -140,7 +141,8 @@ def _given(connection: Connection, table: str, column: str) -> int:
         name = connection.scalar(
             text("SELECT pg_get_serial_sequence(:table, :column)"), {"table": table, "column": column}
         )
-        return int(connection.exec_driver_sql(f"SELECT last_value FROM {name}").scalar() or 0) if name else 0  # noqa: S608
+        query = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {name}"  # noqa: S608
+        return int(connection.exec_driver_sql(query).scalar() or 0) if name else 0
     if not inspect(connection).has_table("sqlite_sequence"):
         return 0
     found = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table}).scalar()
@@ -152,20 +154,20 @@ def counted(connection: Connection, columns: Mapping[str, Sequence[str]]) -> dic
     found = {}
     for name, named in columns.items():
         tally = Tally()
-        for rows in _read(connection, name, named):
+        for rows in read_encoded(connection, name, named):
             tally.add(rows)
         found[name] = tally.told
     return found
 
 
-def _read(connection: Connection, table: str, columns: Sequence[str], order: str = "") -> Iterator[list[bytes]]:
+def read_encoded(connection: Connection, table: str, columns: Sequence[str], order: str = "") -> Iterator[list[bytes]]:
     """Yield the rows of a table in pages, each row encoded as the driver gives it."""
     names = ", ".join(f'"{column}"' for column in columns)
     encode = msgspec.msgpack.Encoder().encode
     skips = table == store_meta.name
     page, size = list[bytes](), 0
-    for row in _rows(connection, f'SELECT {names} FROM "{table}"{order}'):  # noqa: S608  names of our own tables
-        if skips and _is_of_a_process(row[0]):
+    for row in plain_rows(connection, f'SELECT {names} FROM "{table}"{order}'):  # noqa: S608  names of our own tables
+        if skips and is_of_the_place(row[0]):
             continue
         page.append(encoded := encode(row))
         size += len(encoded)
@@ -176,24 +178,29 @@ def _read(connection: Connection, table: str, columns: Sequence[str], order: str
         yield page
 
 
-def _rows(connection: Connection, query: str) -> Iterable[Sequence[Any]]:
+def plain_rows(connection: Connection, query: str) -> Iterable[Sequence[Any]]:
     """Return rows as both databases have them: truth values as numbers."""
     if connection.dialect.name == "sqlite":  # by the driver: a layer above it takes longer than the reading
         return driver_of(connection).execute(query)  # type: ignore[no-any-return]
+    return _streamed(connection, query)
+
+
+def _streamed(connection: Connection, query: str) -> Iterator[list[Any]]:
     options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE}
-    found = connection.exec_driver_sql(query, execution_options=options)
-    return ([int(value) if value is True or value is False else value for value in row] for row in found)
+    with connection.exec_driver_sql(query, execution_options=options) as found:  # its reader may leave in the middle
+        for row in found:
+            yield [int(value) if value is True or value is False else value for value in row]
 
 
-def _order(table: Table) -> str:
+def parents_first(table: Table) -> str:
     """Return the order in which rows come before those of the same table that refer to them."""
     own = [key.parent.name for key in table.foreign_keys if key.column.table is table]
     return f' ORDER BY "{own[0]}" IS NOT NULL' if own else ""
 
 
-def _is_of_a_process(key: str) -> bool:
-    """Return whether a row of ``store_meta`` is of a running server and not of the data."""
-    return key == LEASE or key.startswith(WRITER_ROWS)
+def is_of_the_place(key: str) -> bool:
+    """Return whether a row of ``store_meta`` is of a running server or of this database, and not of the data."""
+    return key in {LEASE, MOVED_FACT} or key.startswith(WRITER_ROWS)
 
 
 def _pictures(data_dir: Path) -> list[Path]:

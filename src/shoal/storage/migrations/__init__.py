@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, text
 
 from shoal.errors import ConfigError
+from shoal.storage.migrations.marks import check_unmarked, stored_revision
 
 # Alembic takes a tenth of the start-up, and nearly every start has nothing to migrate.
 # ruff: noqa: PLC0415
@@ -19,13 +20,15 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
     """Run every missing step, in one transaction. Return the found revision (``None``: a new database).
 
     An SQLite file with data is copied first, into the same directory. Raises ``ConfigError`` when the database is newer
-    than this program or is not one of Shoal's.
+    than this program, is not one of Shoal's, or has a mark (``marks``).
     """
     with engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             take_migration_lock(connection)
-        if _stored(connection) == newest():
-            return newest()
+        found = stored_revision(connection)
+        if found == newest():
+            return found
+        check_unmarked(connection, found)
         if connection.dialect.name == "postgresql":  # the limit for requests: a step may rewrite years of messages
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         from shoal.storage.migrations.steps import run_missing_steps
@@ -39,24 +42,18 @@ def take_migration_lock(connection: Connection) -> None:
 
 
 def check_is_newest(connection: Connection) -> None:
-    """Raise ``ConfigError`` unless the database has the schema of this program."""
+    """Raise ``ConfigError`` unless the database has the schema of this program, and no mark."""
     if not is_newest(connection):
+        check_unmarked(connection, stored_revision(connection))
         raise ConfigError("startup.other_schema", code="other_schema")
 
 
 def is_newest(connection: Connection) -> bool:
     """Return whether the database has the schema of this program."""
-    return _stored(connection) == newest()
+    return stored_revision(connection) == newest()
 
 
 @cache
 def newest() -> str:
     """Return the revision of this program's last step: each file is named after its revision."""
     return max(path.name.partition("_")[0] for path in Path(__file__).parent.glob("versions/[0-9]*.py"))
-
-
-def _stored(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    revisions = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
-    return str(revisions[0]) if len(revisions) == 1 else None

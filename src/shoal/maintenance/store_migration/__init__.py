@@ -1,0 +1,1 @@
+"""Moving a whole store from SQLite to PostgreSQL or back, on one data directory."""
