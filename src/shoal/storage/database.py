@@ -234,8 +234,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, job)
 
     async def search(self, job: Callable[[Connection], T]) -> T:
-        """Run ``job`` like ``read``, for reads that may scan everything: on separate threads, in fair turns, and
-        bounded.
+        """Run ``job`` like ``read`` where it may scan everything: on threads apart, in fair turns, and bounded.
 
         A caller who is cancelled ends the search. Raises ``TemporaryFailure`` (``search_takes_long``) after
         ``SEARCH_SECONDS``, and like ``FairTurns.take``.
@@ -312,7 +311,6 @@ class Database:
         ``site``: the site's addresses, separated by blanks. The first Shoal bound its data to one of them; all of them
         replace it then.
         """
-
         if await self.fact("site") == site:
             return
         await self.checked()
