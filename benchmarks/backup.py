@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -92,15 +93,29 @@ async def waits_beside(manager: CookieManager, work: Callable[[], Awaitable[obje
     """Ask for a change every 10 ms until the work is done. Return how long they waited, and what the work returned."""
     caller, waits, numbers = Caller(actor="user:benchmark"), list[float](), count()
     task = asyncio.ensure_future(work())
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), _spent_by_others()
     while not task.done():
         asked = time.perf_counter()
         name = f"shop{next(numbers) % SHOPS}"
         await manager.update_auto_confirm_setting(name, not manager.account(name).auto_confirm, caller=caller)
         waits.append((time.perf_counter() - asked) * 1000)
         await asyncio.sleep(max(0.0, PACE_SECONDS - waits[-1] / 1000))
-    seconds = time.perf_counter() - began
-    return {"seconds": seconds, **_waits(waits)}, task.result()
+    answer = task.result()
+    spent = answer if isinstance(answer, float) else _spent_by_others() - spent
+    return {"seconds": time.perf_counter() - began, "CPU seconds": spent, **_waits(waits)}, answer
+
+
+def _spent_by_others() -> float:
+    """Return the processor time of the processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def in_thread(work: Callable[[Path, Path], None], source: Path, target: Path) -> float:
+    """Copy a database. Return the processor time of this thread."""
+    began = time.thread_time()
+    work(source, target)
+    return time.thread_time() - began
 
 
 def _waits(waits: Sequence[float]) -> Row:
@@ -128,22 +143,24 @@ async def measured(directory: Path, messages: int) -> tuple[list[Row], str]:
         ways: dict[str, Callable[[], Awaitable[object]]] = {
             "nothing": partial(asyncio.sleep, LEAST_SECONDS),
             "cp": partial(asyncio.to_thread, copied, file, aside / "cp"),
-            "SQLite's backup": partial(asyncio.to_thread, backed_up, file, aside / "backup"),
-            "VACUUM INTO": partial(asyncio.to_thread, vacuumed, file, aside / "vacuum"),
+            "SQLite's backup": partial(asyncio.to_thread, in_thread, backed_up, file, aside / "backup"),
+            "VACUUM INTO": partial(asyncio.to_thread, in_thread, vacuumed, file, aside / "vacuum"),
             "shoal backup, checked": partial(made, data_dir, aside, public),
         }
         mb = file.stat().st_size / 1e6
         for name, work in ways.items():
             waits, answer = await waits_beside(manager, work)
             done = answer if isinstance(answer, Done) else done
-            speed = None if name == "nothing" else mb / waits["seconds"]
-            rows.append({"beside": name, "seconds": waits.pop("seconds"), "MB a second": speed, **waits})
+            times = {"seconds": waits.pop("seconds"), "CPU seconds": waits.pop("CPU seconds")}
+            speed = None if name == "nothing" else mb / times["seconds"]
+            rows.append({"beside": name, **times, "MB a second": speed, **waits})
         await manager.close()
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     secret = Secret(private_key=read_key(private, PRIVATE))
     await asyncio.to_thread(restore_backup, Path(done.path), Place(data_dir=directory / "new"), secret)
-    seconds = time.perf_counter() - began
-    rows.append({"beside": "shoal restore (no server runs)", "seconds": seconds, "MB a second": mb / seconds})
+    seconds, spent = time.perf_counter() - began, time.process_time() - spent
+    told = {"seconds": seconds, "CPU seconds": spent, "MB a second": mb / seconds}
+    rows.append({"beside": "shoal restore (no server runs)", **told})
     return rows, f"{mb:,.0f} MB with the index of words; the backup has {done.bytes / 1e6:,.0f} MB"
 
 
