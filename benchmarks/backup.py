@@ -137,6 +137,7 @@ async def measured(directory: Path, messages: int) -> tuple[list[Row], str]:
     file = data_dir / DATABASE_FILE
     rows, done = list[Row](), Done()
     async with Database(data_dir) as database:
+        await database.checked()  # a large file is checked after it was opened, and takes no changes until then
         store = DBManager(database, await open_vault(database, data_dir / "secret.key"))
         manager = CookieManager(store, nothing, load_settings(data_dir=data_dir))
         await manager.open()
