@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import Connection, update
 
 from contract.order_book_steps import SECOND, paid, told
 from order_steps import action_state
+from shoal.errors import NotApplied
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
 from shoal.orders.order_store import Action, ActionState, Order, OrderStore, OrderUpdate, Why
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.order_tables import order_actions
 from store_steps import Clock, Place, an_account, committed, created, deletion, living
 
 
@@ -61,6 +64,24 @@ async def test_two_servers_that_race_for_an_act_begin_it_once(
         assert sorted(racing) == [False] * 9 + [True]
     assert await books[1].settle_action("shop", "o1", Action.CONFIRM, ActionState.DONE)
     assert not await books[0].settle_action("shop", "o1", Action.CONFIRM, ActionState.FAILED)
+
+
+async def test_an_act_under_way_for_one_id_of_a_shop_begins_for_no_other_id_of_it(
+    book: OrderStore, database: Database, place: Place, clock: Clock
+) -> None:
+    await paid(book)
+    await paid(book, "other")
+    assert await book.begin_action("shop", "o1", Action.PAID_MESSAGE)
+    assert not await book.begin_action("other", "o1", Action.PAID_MESSAGE)
+    assert (await states(book, account_id="other"))[Action.PAID_MESSAGE] is ActionState.PENDING
+    under_way = {"state": ActionState.INTENDED.value}
+    mine = order_actions.c.account_id == "other"
+
+    def unseen(connection: Connection) -> int:  # as a server does that did not see the first one yet
+        return connection.execute(update(order_actions).where(mine).values(under_way)).rowcount
+
+    with pytest.raises(NotApplied):
+        await database.write(unseen)
 
 
 async def test_each_act_makes_the_next_one_due_in_the_same_moment(book: OrderStore) -> None:

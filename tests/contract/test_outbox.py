@@ -17,7 +17,7 @@ from shoal.messages.message_log import MessageLog
 from shoal.messages.outbox import Outbox, Queued
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.storage.database import Database
-from store_steps import Clock
+from store_steps import Clock, Place
 
 
 async def test_a_sending_is_settled_once(log: MessageLog, sendings: Outbox) -> None:
@@ -192,6 +192,20 @@ async def test_f1_a_letter_is_stored_once_for_each_request(sendings: Outbox) -> 
     (stored,) = [queued.ids[0] for queued in racing if queued.ids]
     assert {queued.before.id for queued in racing if queued.before is not None} == {stored}
     assert len(await sendings.list_sendings(["shop"])) == 1
+
+
+async def test_f1_a_letter_that_two_servers_store_at_once_is_stored_once(
+    sendings: Outbox, database: Database, place: Place
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("a file has one server")
+    another = Outbox(await place.open_again(data_dir=place.data_dir / "second"))
+    for round_ in range(5):
+        letters = [a_row(10 * round_ + number, kind=OutboxKind.MANUAL, op_id=f"7:{round_}") for number in range(6)]
+        stores = [sendings, another] * 3
+        racing = await asyncio.gather(*(store.queue([letter]) for store, letter in zip(stores, letters, strict=True)))
+        (stored,) = [queued.ids[0] for queued in racing if queued.ids]
+        assert [queued.before.id for queued in racing if queued.before is not None] == [stored] * 5
 
 
 async def test_f1_what_is_under_way_is_settled_behind_what_is_still_to_be_written(

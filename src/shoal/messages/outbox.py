@@ -10,13 +10,15 @@ from sqlalchemy import Connection, and_, or_, select, text, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
+from shoal.errors import NotApplied
 from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
 from shoal.messages.echoes import ECHOED, OwnMessage, known_echo, unclaimed_echo
 from shoal.messages.message_counts import MessageCounts
-from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of
+from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of, sent_by
 from shoal.messages.sealed_texts import NoSealedTexts, SealedTexts
 from shoal.storage.among import among
 from shoal.storage.database import Database
+from shoal.storage.database_errors import UNIQUE_VIOLATIONS
 from shoal.storage.schema import OUTBOX_OPEN, once_replies, outbox
 from shoal.storage.upserts import insert_or
 
@@ -77,7 +79,7 @@ class Outbox:
         account_id, rule_id = rows[0].account_id, rows[0].rule_id or ""
 
         def job(connection: Connection) -> Queued:
-            before = _sent_by(connection, account_id, rows[0].op_id)
+            before = sent_by(connection, account_id, rows[0].op_id)
             decided = decided_before(connection, account_id, answers)
             if before is not None or decided:
                 return Queued(before=before, decided=decided)
@@ -87,7 +89,12 @@ class Outbox:
                 return Queued(decision=held)
             return Queued(sendings=insert_rows(connection, rows, self._now_ms()))
 
-        queued = await self._database.announce(job)
+        try:
+            queued = await self._database.announce(job)
+        except NotApplied as refusal:
+            if rows[0].op_id is None or refusal.params.get("reason") not in UNIQUE_VIOLATIONS:
+                raise
+            queued = await self._database.announce(job)  # the same request was faster elsewhere: its row is seen now
         if queued.before is not None or queued.decided:
             return queued
         self.tell_decided(account_id, answers, queued.decision or decision, rule_id)
@@ -388,12 +395,3 @@ def insert_rows(
         values = {**columns_of(row), "outcome": outcome.value, "created_at_ms": now_ms}
         stored.append(sending_of(connection.execute(insert.values(**values)).mappings().one()))
     return tuple(stored)
-
-
-def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:
-    """Return what that request already sent, for a request that may be repeated."""
-    if op_id is None:
-        return None
-    query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
-    row = connection.execute(query).mappings().first()
-    return None if row is None else sending_of(row)

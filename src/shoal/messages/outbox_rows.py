@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping, select
+
+from shoal.storage.schema import outbox
 
 
 class SendOutcome(StrEnum):
@@ -99,3 +101,12 @@ def sending_of(row: RowMapping) -> Sending:
         settled_at_ms=row["settled_at_ms"],
         resends=row["resends"],
     )
+
+
+def sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:
+    """Return what that request already sent, for a request that may be repeated."""
+    if op_id is None:
+        return None
+    query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else sending_of(row)

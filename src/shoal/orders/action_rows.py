@@ -51,14 +51,8 @@ class ActionRows:
 
         One whose result is unknown under another id is uncertain here too: its owner must know.
         """
-        elsewhere = and_(
-            order_actions.c.order_id == self.order_id,
-            order_actions.c.action == action.value,
-            order_actions.c.account_id != self.account_id,
-            order_actions.c.state.in_(
-                [ActionState.INTENDED.value, ActionState.DONE.value, ActionState.UNCERTAIN.value]
-            ),
-        )
+        known = [ActionState.INTENDED.value, ActionState.DONE.value, ActionState.UNCERTAIN.value]
+        elsewhere = and_(self._elsewhere(action), order_actions.c.state.in_(known))
         if state is ActionState.PENDING:
             before = set(self.connection.scalars(select(order_actions.c.state).where(elsewhere)))
             if ActionState.DONE in before:
@@ -115,13 +109,23 @@ class ActionRows:
     def begin(
         self, action: Action, owner: str = "", epoch: int = 0, *, unless: Collection[OrderStatus] = BLOCKED
     ) -> bool:
-        """Mark an action as started. Return ``False`` if it was started or settled before, or the status forbids it."""
+        """Mark an action as started. Return ``False`` if it was started or settled before, or the status forbids it.
+
+        Nor is it started while it is under way under another id of the account; an index refuses what was not seen yet.
+        """
         self.seed(action)
         blocked = exists().where(self._me, orders.c.status.in_([one.value for one in unless]))
+        other = order_actions.alias()
+        under_way = exists().where(
+            other.c.order_id == self.order_id,
+            other.c.action == action.value,
+            other.c.account_id != self.account_id,
+            other.c.state == ActionState.INTENDED.value,
+        )
         due = order_actions.c.state == ActionState.PENDING.value
         begun = self.connection.execute(
             update(order_actions)
-            .where(self._my_action(action), due, ~blocked)
+            .where(self._my_action(action), due, ~blocked, ~under_way)
             .values(state=ActionState.INTENDED.value, owner=owner, epoch=epoch)
         )
         return begun.rowcount == 1
@@ -151,6 +155,11 @@ class ActionRows:
     @property
     def _my_events(self) -> ColumnElement[bool]:
         return and_(order_events.c.account_id == self.account_id, order_events.c.order_id == self.order_id)
+
+    def _elsewhere(self, action: Action) -> ColumnElement[bool]:
+        """The same action of the order under other ids."""
+        same = and_(order_actions.c.order_id == self.order_id, order_actions.c.action == action.value)
+        return and_(same, order_actions.c.account_id != self.account_id)
 
     def _my_action(self, action: Action) -> ColumnElement[bool]:
         mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)

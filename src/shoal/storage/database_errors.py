@@ -28,6 +28,9 @@ def translated(error: BaseException) -> StoreError:
     return NotApplied(f"the database refused: {sentence} ({name})", reason=name)
 
 
+UNIQUE_VIOLATIONS = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "23505"})
+"""The drivers' names of a row that another row keeps out."""
+
 _SQLITE_SENTENCES = {
     "SQLITE_BUSY": "another program holds its lock",
     "SQLITE_LOCKED": "another program holds its lock",

@@ -70,6 +70,14 @@ order_actions = Table(
     maybe_time_column("due_at_ms"),
     Index("ix_intents_order", "order_id", "action"),
     Index(
+        "uq_intents_under_way",
+        "order_id",
+        "action",
+        unique=True,
+        sqlite_where=text("state = 'intended'"),
+        postgresql_where=text("state = 'intended'"),
+    ),
+    Index(
         "ix_intents_due",
         "account_id",
         "due_at_ms",

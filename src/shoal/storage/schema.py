@@ -28,6 +28,7 @@ from shoal.storage import (  # noqa: F401  all tables
     goods_tables,
     history_tables,
     moving_tables,
+    node_tables,
     notice_tables,
     order_tables,
     user_tables,
@@ -53,8 +54,8 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``moving_tables``, ``notice_tables``,
-``order_tables`` and ``user_tables``."""
+"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``moving_tables``, ``node_tables``,
+``notice_tables``, ``order_tables`` and ``user_tables``."""
 
 
 def shard_of(account_id: str) -> int:
@@ -295,9 +296,11 @@ outbox = Table(
     Index("ix_outbox_buyer", "account_id", "buyer_id", "created_at_ms"),
     Index("ix_outbox_time", "account_id", "created_at_ms"),
     Index(
-        "ix_outbox_op_id",
+        "uq_outbox_op_id",
         "account_id",
         "op_id",
+        "part",
+        unique=True,
         sqlite_where=text("op_id IS NOT NULL"),
         postgresql_where=text("op_id IS NOT NULL"),
     ),

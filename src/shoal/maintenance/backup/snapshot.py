@@ -32,14 +32,16 @@ from shoal.storage.engines import database_url, driver_of, is_sqlite, open_engin
 from shoal.storage.history_rows import newest_rev
 from shoal.storage.migrations import check_is_newest, newest
 from shoal.storage.migrations.marks import MOVED_FACT
+from shoal.storage.node_tables import OF_THE_NODES
 from shoal.storage.predecessors import WRITER_ROWS
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.server_lease import FACT as LEASE
 from shoal.storage.vault import key_id
 
-LEFT_OUT: Final = frozenset({"sessions", "api_tokens", "grams", "indexed_segments"})
-"""Tables that no backup holds: sign-ins end with a restore, and the index of words is made again from the messages."""
+LEFT_OUT: Final = frozenset({"sessions", "api_tokens", "grams", "indexed_segments"}) | OF_THE_NODES
+"""Tables that no backup holds: sign-ins end with a restore, the index of words is made again from the messages, and the
+servers that ran are not those that will."""
 _ROWS_AT_ONCE: Final = 500
 _BYTES_AT_ONCE: Final = 1 << 20
 _READER_SECONDS: Final = 10.0
