@@ -173,7 +173,7 @@ async def test_f3_a_renewal_that_takes_until_the_lease_has_run_out_lets_accounts
         held.set()
         goes_on.wait(60)
 
-    async with Database(tmp_path / "data", url=url, guard=lease.take), Database(url=url) as beside:
+    async with Database(tmp_path / "data", url=url, guard=lease.take), Database(url=url, idle_seconds=0) as beside:
         await asyncio.to_thread(lease._renew)
         lease.keep(lambda: told.append(lease.owns("shop")))
         standing = asyncio.create_task(beside.write(hold))

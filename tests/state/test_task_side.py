@@ -265,3 +265,21 @@ def test_what_nobody_was_told_of_is_found_within_five_minutes_in_both_directions
         await manager.close()
 
     on_virtual_time(scenario())
+
+
+def test_a_deleted_account_is_purged_only_by_the_machine_that_may_run_it() -> None:
+    async def scenario() -> None:
+        store, site, owner = MemoryStore(), FakeSite(), Fickle()
+        manager = CookieManager(store, site.connect, settings(), ownership=owner)
+        await manager.open()
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        owner.mine = False
+        await manager.remove_cookie("shop", caller=ANN)
+        await asyncio.sleep(60)
+        assert not (await store.load()).tombstones["shop"].purged, "its connection elsewhere may still write"
+        owner.mine = True
+        await asyncio.sleep(2)
+        assert (await store.load()).tombstones["shop"].purged
+        await manager.close()
+
+    on_virtual_time(scenario())

@@ -34,6 +34,8 @@ FOLLOWERS = 4
 GATHER_SECONDS = 0.25
 """How long observations are gathered before they are stored together. A park record is stored at once: if a kill lost
 it, the next start would ask the site again."""
+ASKED_AGAIN_SECONDS = 1.0
+"""How often a purge asks whether the account is owned here."""
 STARTED_AT_ONCE = 100
 """How many accounts begin to start at one turn of the loop: it takes some 10 ms, and requests are answered between."""
 GROUP_ACCOUNTS = 250
@@ -246,6 +248,8 @@ class TaskManager:
 
     async def _purge(self, account_id: str) -> None:
         await self.task(account_id).ended()
+        while not self._deps.owns(account_id):  # noqa: ASYNC110  another machine may run it, and sees it off itself then
+            await asyncio.sleep(ASKED_AGAIN_SECONDS)
         wait = 1.0
         while True:
             try:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -30,14 +30,17 @@ from shoal.storage.postgresql_fitness import must_be_fit
 from shoal.storage.predecessors import await_predecessors
 from shoal.storage.schema import store_meta
 from shoal.storage.searches import SEARCHERS, Searches
+from shoal.storage.store_facts import fact_of, remember_fact
 from shoal.storage.touched import Touched
-from shoal.storage.upserts import insert_or
 
 T = TypeVar("T")
 
 WRITER_BUSY_SECONDS = 4.0
 """How long the writer waits for a lock: work queued behind one such wait is still answered within 10 s."""
 READER_BUSY_SECONDS = 2.0
+IDLE_SECONDS = 20.0
+"""How long PostgreSQL keeps a transaction of a writer that stands still: less than the lease of its server lasts, so
+that nothing of it is left when another server takes over."""
 
 
 class Database:
@@ -57,6 +60,7 @@ class Database:
         settle_seconds: float | None = None,
         reopen_seconds: tuple[float, float] | None = None,
         guard: Callable[[Engine], None] | None = None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """``guard`` keeps a second server out of a PostgreSQL database. It is called with its own engine, on a thread,
         while the directory is locked, before and after the schema is updated. An error from it ends ``open``."""
@@ -65,6 +69,7 @@ class Database:
         self._readers = readers
         self._fault_point = fault_point
         self._guard = guard
+        self._idle_seconds = idle_seconds
         self._timing: dict[str, Any] = {}
         if settle_seconds is not None:
             self._timing["settle_seconds"] = settle_seconds
@@ -136,6 +141,8 @@ class Database:
         except BaseException:
             await self.close()
             raise
+        if not self.is_sqlite:  # only now: a migration may compute for long between two statements
+            self._write_engine = self._make_writer(self._idle_seconds)
         self._engine_of_readers()  # now: each of several threads would make one, and only one would ever be closed
         name = "local" if self.is_sqlite else secrets.token_hex(8)
         self._group_writer = GroupWriter(
@@ -188,7 +195,7 @@ class Database:
                 await_predecessors(engine)
                 forget_earlier_life(engine)
             with engine.begin() as connection:
-                stored = _remember(connection, "marker", secrets.token_hex(16))
+                stored = remember_fact(connection, "marker", secrets.token_hex(16))
         if self.data_dir is not None and self.is_sqlite and marker != stored:
             write_marker(self.data_dir, stored)
         if self.file is not None:
@@ -316,7 +323,7 @@ class Database:
         await self.checked()
 
         def job(connection: Connection) -> str:
-            bound = _remember(connection, "site", site)
+            bound = remember_fact(connection, "site", site)
             if bound == site or bound not in site.split():
                 return bound
             connection.execute(update(store_meta).where(store_meta.c.key == "site").values(value=site))
@@ -328,20 +335,20 @@ class Database:
 
     async def fact(self, key: str) -> str | None:
         """Return a value of ``store_meta``."""
-        return await self.read(lambda connection: connection.scalar(_fact(key)))
+        return await self.read(lambda connection: connection.scalar(fact_of(key)))
 
     async def remember(self, key: str, value: str) -> str:
         """Store a value of ``store_meta`` unless there is one. Return the stored one."""
         if (stored := await self.fact(key)) is not None:
             return stored
         await self.checked()
-        return await self.write(lambda connection: _remember(connection, key, value))
+        return await self.write(lambda connection: remember_fact(connection, key, value))
 
     async def replace_fact(self, key: str, value: str) -> None:
         """Store a value of ``store_meta`` in place of any other."""
 
         def job(connection: Connection) -> None:
-            _remember(connection, key, value)
+            remember_fact(connection, key, value)
             connection.execute(update(store_meta).where(store_meta.c.key == key), {"value": value})
 
         await self.checked()
@@ -367,10 +374,14 @@ class Database:
 
     def _engine_of_writer(self) -> Engine:
         if self._write_engine is None:
-            self._write_engine = open_engine(
-                self._url, poolclass=NullPool, busy_seconds=WRITER_BUSY_SECONDS, begin="BEGIN IMMEDIATE"
-            )
+            self._write_engine = self._make_writer()
         return self._write_engine
+
+    def _make_writer(self, idle_seconds: float = 0.0) -> Engine:
+        busy_seconds, begin = WRITER_BUSY_SECONDS, "BEGIN IMMEDIATE"
+        return open_engine(
+            self._url, poolclass=NullPool, busy_seconds=busy_seconds, begin=begin, idle_seconds=idle_seconds
+        )
 
     def _engine_of_readers(self) -> Engine:
         if self._read_engine is None:
@@ -381,18 +392,3 @@ class Database:
 
     def _make_reader(self, **pool: Any) -> Engine:
         return open_engine(self._url, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN", read_only=True, **pool)
-
-
-def _fact(key: str) -> Any:
-    return select(store_meta.c.value).where(store_meta.c.key == key)
-
-
-def _remember(connection: Connection, key: str, value: str) -> str:
-    stored = connection.scalar(_fact(key))
-    if stored is not None:
-        return str(stored)
-    connection.execute(
-        insert_or(connection, store_meta).on_conflict_do_nothing(index_elements=[store_meta.c.key]),
-        [{"key": key, "value": value}],
-    )
-    return str(connection.scalar(_fact(key)))

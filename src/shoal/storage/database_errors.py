@@ -46,7 +46,7 @@ _SQLSTATE_SENTENCES = {
     "08": "the link was lost",
     "22": "a value does not fit",
     "23": "a row does not fit",
-    "25": "it is read-only",
+    "25": "it is read-only or its transaction stood still",
     "28": "it does not let us in",
     "40": "another transaction was in the way",
     "53": "it is out of resources",
@@ -68,6 +68,11 @@ def kind_of(error: BaseException) -> tuple[str, str]:
     if driver is not None and isinstance(origin, driver.OperationalError):
         return "link_lost", "it cannot be reached"
     return type(origin).__name__, "it failed"
+
+
+def is_clash(error: BaseException) -> bool:
+    """Return whether PostgreSQL ended a transaction in favour of another one: the same again may succeed."""
+    return isinstance(error, database_errors()) and kind_of(error)[0] in {"40P01", "40001"}
 
 
 @contextlib.contextmanager

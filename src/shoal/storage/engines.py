@@ -33,17 +33,27 @@ _SCRATCH: Final = ("journal_mode=OFF", "synchronous=OFF", "foreign_keys=ON", "se
 
 
 def open_engine(
-    url: URL, *, busy_seconds: float, begin: str, read_only: bool = False, scratch: bool = False, **pool: Any
+    url: URL,
+    *,
+    busy_seconds: float,
+    begin: str,
+    read_only: bool = False,
+    idle_seconds: float = 0.0,
+    scratch: bool = False,
+    **pool: Any,
 ) -> Engine:
     """Return an engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock.
 
-    ``scratch``: of an SQLite file that is of no use after a failure, so that nothing can be rolled back.
+    ``idle_seconds``: how long PostgreSQL waits for the next statement of a transaction before it ends it, or 0. A
+    process that stands still would keep its locks, and TCP would not notice. ``scratch``: of an SQLite file that is of
+    no use after a failure, so that nothing can be rolled back.
     """
     if is_sqlite(url):
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
         _teach_sqlite(engine, begin, _SCRATCH if scratch else _DURABLE, read_only=read_only)
         return engine
     options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout=8000"
+    options += f" -c idle_in_transaction_session_timeout={int(idle_seconds * 1000)}"
     engine = create_engine(
         url,
         hide_parameters=True,

@@ -23,7 +23,7 @@ from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
 from shoal.storage.commit_figures import CommitFigures
 from shoal.storage.commit_outcome import CommitOutcome
-from shoal.storage.database_errors import translated
+from shoal.storage.database_errors import is_clash, translated
 from shoal.storage.engines import begin, commit, dispose, driver_of, in_transaction, roll_back
 from shoal.storage.group_work import (
     CannotBeginError,
@@ -51,6 +51,8 @@ SETTLE_SECONDS = 5.0
 """How long to look for the outcome of a failed COMMIT before it is reported as unknown."""
 REOPEN_SECONDS = (1.0, 30.0)
 """First and longest wait between attempts to reopen a degraded store."""
+CLASH_RETRIES = 3
+"""How often a group is written again when PostgreSQL ended it in favour of another transaction."""
 
 FaultPoint = Callable[[str], None]
 """For tests: called at ``begin``, ``statement``, ``commit``, ``committed``, ``barrier``; may raise."""
@@ -236,24 +238,22 @@ class GroupWriter:
             return group
 
     def _commit_group(self, group: list[Work]) -> list[Outcome]:
+        """Write a group together; if that fails, one by one, and again when another transaction was in the way."""
         token = secrets.token_hex(16)
-        try:
-            return self._transact(token, group, self._write_together)
-        except CannotBeginError as error:
-            return [Refused(translated(error.__cause__ or error)) for _ in group]
-        except CommitFailedError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, it was rolled back: find the work that causes it
-            log.debug("group of %d is written one by one: %s", len(group), type(error).__name__)
-        try:
-            return self._transact(token, group, self._write_each)
-        except CannotBeginError as error:
-            return [Refused(translated(error.__cause__ or error)) for _ in group]
-        except CommitFailedError:
-            raise
-        except Exception as error:  # noqa: BLE001 - rolled back again: it is certain that nothing was applied
-            log.warning("a group of %d changes was refused: %s", len(group), type(error).__name__)
-            return [Refused(translated(error)) for _ in group]
+        write, tries = self._write_together, 0
+        while True:
+            try:
+                return self._transact(token, group, write)
+            except CannotBeginError as error:
+                return [Refused(translated(error.__cause__ or error)) for _ in group]
+            except CommitFailedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it was, it was rolled back: nothing was applied
+                if tries and not (is_clash(error) and tries <= CLASH_RETRIES):
+                    log.warning("a group of %d changes was refused: %s", len(group), type(error).__name__)
+                    return [Refused(translated(error)) for _ in group]
+                log.debug("group of %d is written one by one: %s", len(group), type(error).__name__)
+            write, tries = self._write_each, tries + 1
 
     def _transact(
         self, token: str, group: list[Work], write: Callable[[Connection, list[Work]], list[Outcome]]
@@ -313,7 +313,7 @@ class GroupWriter:
                 outcome = Done(None)
             raw.execute("RELEASE SAVEPOINT work")
         except Exception as error:
-            if not in_transaction(connection):
+            if not in_transaction(connection) or is_clash(error):
                 raise
             raw.execute("ROLLBACK TO SAVEPOINT work")
             raw.execute("RELEASE SAVEPOINT work")

@@ -157,7 +157,8 @@ class MtopClient:
     ) -> None:
         """``stop_switch`` is shared with everything else that talks to the site for the same account.
 
-        ``allows`` is called before a call is repeated: the account may have been disabled since the first try.
+        ``allows`` is called before each call, also before one is repeated: the account may have been disabled, or
+        belong to another machine, since it was decided.
         ``renewal`` is asked once when the login has ended, before the call is repeated.
         """
         require_no_cookie_jar(session)
@@ -195,6 +196,7 @@ class MtopClient:
             return await self._answered(_Call(api, version, data_text, extra_query or {}, irreversible))
 
     async def _answered(self, call: _Call) -> dict[str, object]:
+        self._require_on(call)
         count = self._renewal.count if self._renewal is not None else 0
         reply, verdict = await self._asked(call)
         if verdict.meaning is Meaning.SESSION and self._renewal is not None and await self._renewal.renewed(count):
@@ -215,7 +217,7 @@ class MtopClient:
 
     def _require_on(self, call: _Call) -> None:
         if not self._allows():
-            raise call.unanswered("the account was disabled during the call", TemporaryFailure.code)
+            raise call.unanswered("the account may not be acted for any more", TemporaryFailure.code)
 
     async def im_token(self, device_id: str) -> ImToken:
         """Get a message socket token: the most risk-sensitive call, so keep the answer (§2.4)."""

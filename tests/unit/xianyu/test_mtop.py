@@ -241,6 +241,19 @@ async def test_a_site_that_is_not_there_certainly_did_nothing(site: Site) -> Non
     assert_silent(failure.value)
 
 
+async def test_no_call_leaves_once_the_account_may_not_be_acted_for(site: Site) -> None:
+    mine = [False]
+    client = MtopClient(site.session, site.url, site.jar, browser=Browser("x"), allows=lambda: mine[0])
+    with pytest.raises(TemporaryFailure) as failure:
+        await client.confirm_shipment("4000000000000000001")
+    assert not isinstance(failure.value, CallUnknown)
+    assert site.requests == []
+    mine[0] = True
+    site.will_say("SUCCESS::调用成功")
+    await client.confirm_shipment("4000000000000000001")
+    assert len(site.requests) == 1
+
+
 async def test_too_many_requests_did_nothing_either(site: Site) -> None:
     site.will_answer(lambda: web.Response(status=429))
     with pytest.raises(TemporaryFailure) as failure:
