@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import Baseline, JournalEntry, advance
+from shoal.accounts.ownership import shard_of
 from shoal.accounts.store import (
     Change,
     Committed,
@@ -17,6 +18,7 @@ from shoal.accounts.store import (
     Pruned,
     Refused,
     Settle,
+    ShardContents,
     Tombstone,
     fold_of,
 )
@@ -137,6 +139,17 @@ class MemoryStore:
             account=self._accounts.get(account_id),
             folded=fold_of(entries, starts, account_id),
             entries=tuple(entry for entry in entries if entry.rev > after_rev),
+        )
+
+    async def load_shards(self, shards: Collection[int]) -> ShardContents:
+        """Where the accounts of these shards stand."""
+        mine = {name: account for name, account in self._accounts.items() if shard_of(name) in shards}
+        return ShardContents(
+            revs={name: account.rev for name, account in mine.items()},
+            observations={name: seen for name, seen in self._observations.items() if name in mine},
+            to_purge=tuple(
+                name for name, stone in self._tombstones.items() if not stone.purged and shard_of(name) in shards
+            ),
         )
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:

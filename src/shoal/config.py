@@ -51,8 +51,11 @@ class Settings(BaseSettings):
     """PostgreSQL database (`postgresql+psycopg://user:password@host/name`) to use instead of the SQLite file in the
     data directory. Set it when you already run and back up PostgreSQL."""
     node: str | None = Field(None, min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9-]*$")
-    """Name of this server among several on one PostgreSQL database. Unfinished: a second server is still refused. Leave
-    it unset."""
+    """Experimental: name of this server among several on one PostgreSQL database, each with a name and a data directory
+    of its own. Unfinished: see the page about several machines, which says what is missing. Leave it unset."""
+    node_lease_seconds: float = Field(15.0, ge=2, le=300)
+    """Experimental: seconds after which the other nodes take over the shops of one that does not answer. Raise it when
+    the database may be away for longer, such as while a standby takes over."""
     secret_key: SecretStr | None = None
     """32 bytes in base64 or hex that encrypt all secrets. If unset, a key file in the data directory is used. Set it to
     keep the key away from the data. To replace a key, name the new one first, then a comma and the old one."""

@@ -15,13 +15,14 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.drift import OUTSIDE
 from shoal.accounts.events import AccountChanged
 from shoal.accounts.journal import fold, projection
+from shoal.accounts.ownership import shard_of
 from shoal.accounts.store import Change, Found
 from shoal.errors import NotApplied, StaleGeneration
 from shoal.storage.change_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_tables import journal
-from shoal.storage.schema import account_tables, accounts, rules, shard_of
+from shoal.storage.schema import account_tables, accounts, rules
 from shoal.storage.vault import Vault
 from standins import ANN, FakeSite, cookie_of, managing, unb_of, until
 from store_steps import an_op, baselines_of, settled

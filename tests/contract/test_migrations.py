@@ -23,6 +23,7 @@ from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, Observ
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import fold, projection
+from shoal.accounts.ownership import shard_of
 from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
 from shoal.errors import ConfigError
@@ -38,7 +39,7 @@ from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.grams import SEGMENT
 from shoal.storage.history_tables import baselines, journal, observed
 from shoal.storage.migrations import steps
-from shoal.storage.schema import account_tables, accounts, delivery_rules, item_settings, metadata, rules, shard_of
+from shoal.storage.schema import account_tables, accounts, delivery_rules, item_settings, metadata, rules
 from shoal.storage.vault import Vault
 from store_steps import Place, an_account, baselines_of, created
 

@@ -242,8 +242,11 @@ def test_shops_whose_messages_could_not_be_stored_for_minutes_are_back_soon_afte
 class Fickle:
     """Owns everything, or nothing, and does not report when that changes."""
 
-    epoch = 1
+    is_shared = False
     mine = True
+
+    def fence(self, account_id: str) -> None:
+        return None
 
     def owns(self, account_id: str) -> bool:
         return self.mine

@@ -19,6 +19,7 @@ import structlog
 from shoal.accounts.account import Account, AccountState, Observation, ParkReason, RunKey
 from shoal.accounts.backoff import Backoff, BackoffLimits
 from shoal.accounts.observed_state import ObservedState, Report, is_of_the_site, storable
+from shoal.accounts.ownership import Fence, carry_fence
 from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
@@ -48,6 +49,7 @@ class TaskDeps:
     connect: Connect
     published: Callable[[str], Account | None]
     owns: Callable[[str], bool]
+    fence: Callable[[str], Fence | None]
     report: Report
     kept_out: Callable[[str], None]
     """Called when the site refused an account for a reason that is not the account's own."""
@@ -282,9 +284,8 @@ class AccountTask:
     def _start(self, account: Account) -> None:
         limiter = self._deps.limiters.again if self._ran_before else self._deps.limiters.first
         self.observed.unpark()
-        self._next_attempt_at = None
+        self._next_attempt_at = self._connected_at = None
         self._stopping = False
-        self._connected_at = None
         if self._running_for is not None and self._running_for[1:] != account.run_key[1:]:
             self._failures_in_a_row = 0  # another cookie, proxy or browser deserves a new attempt
         self._running_for, self._would_park_for = account.run_key, account.park_key
@@ -297,6 +298,7 @@ class AccountTask:
         self._connection.add_done_callback(self._connection_ended)
 
     async def _attempt(self, account: Account, link: Link, limiter: FairLimiter, turn: NumberTurn) -> None:
+        carry_fence(self._deps.fence(self.account_id))  # for all that this connection writes, and starts
         try:
             # Checked here, in the order of the turns: otherwise a thousand accounts would all see the same free number.
             self._at_the_limiter = True
@@ -336,8 +338,7 @@ class AccountTask:
 
     async def hold_number(self, link: Link) -> None:
         """Hold the seller's number for the account of that link."""
-        account = self.published()
-        if account is not None and link is self._link:
+        if (account := self.published()) is not None and link is self._link:
             await self._deps.numbers.hold(account)
 
     def _connection_ended(self, connection: asyncio.Task[None]) -> None:

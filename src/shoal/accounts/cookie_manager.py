@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
@@ -21,6 +21,7 @@ from shoal.accounts.events import EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.ownership import Ownership
 from shoal.accounts.published import PublishedAccounts, PublishedView
+from shoal.accounts.shard_tasks import ShardTasks
 from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager
@@ -126,6 +127,10 @@ class CookieManager:
         """Stop what this process may no longer run, and start what it may run again."""
         self._task_manager.wake_all()
 
+    def shard_tasks(self, forget: Callable[[str], None]) -> ShardTasks:
+        """Return what runs the accounts of the shards that this node owns. ``forget``: see ``ShardTasks``."""
+        return ShardTasks(self._task_manager, self._store, self._published, self._path.drift.refresh, forget)
+
     async def close(self) -> None:
         """End every connection within the stop wait. The desired state stays as it is."""
         await self._task_manager.close()
@@ -171,7 +176,7 @@ class CookieManager:
         """Return the observed state. Raises ``UnknownAccount``."""
         if account_id not in self.accounts:
             raise UnknownAccount(account_id)
-        return self._task_manager.task(account_id).observation
+        return self._task_manager.observation(account_id)
 
     @property
     def version(self) -> tuple[int, int]:

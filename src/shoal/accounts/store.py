@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -143,6 +143,18 @@ class OpRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShardContents:
+    """What a node needs of shards that it has claimed, from one consistent read.
+
+    ``revs``: the position of each existing account. ``to_purge``: deleted accounts whose rows still exist.
+    """
+
+    revs: Mapping[str, int]
+    observations: Mapping[str, Observation]
+    to_purge: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
     """Everything that the manager needs at start, from one consistent read."""
 
@@ -202,6 +214,9 @@ class AccountStore(Protocol):
         Its ``account`` is ``None`` when there is none (or only a tombstone). Raises ``StoreError``
         (``journal_broken``) when the journal does not fold.
         """
+
+    async def load_shards(self, shards: Collection[int]) -> ShardContents:
+        """Read where the accounts of these shards stand. Raises ``StoreError``."""
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
         """Store observations and the moves that led to them, in one transaction.

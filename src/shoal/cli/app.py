@@ -150,9 +150,10 @@ def serve(
         Path | None,
         typer.Option(help=words("cli.app.help.tls_key")),
     ] = None,
+    node: Annotated[str | None, typer.Option(help=words("cli.app.help.node"), hidden=True)] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
-    settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key)
+    settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, node=node)
     gc.disable()  # until it is set apart: to look through it again and again takes an eighth of the start
     from shoal.server.listener import serve as serve_app
     from shoal.server.reply_server import build_app

@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from shoal.accounts.ownership import NOT_OWNER
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
 from shoal.orders.order_store import OrderStore
@@ -58,7 +59,7 @@ class Interruptions:
             try:
                 await note_interrupted(message_log, order_store, account_id)
             except StoreError as error:
-                if error.code == "store_closed":
+                if error.code in {"store_closed", NOT_OWNER}:  # then the new owner settles it
                     return
                 log.warning("what was under way is not settled", account=account_id, why=error.code, wait_seconds=wait)
             else:

@@ -12,6 +12,7 @@ import structlog
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.follower import Follower
 from shoal.accounts.ownership import LocalOwnership
+from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import Authorization
@@ -23,8 +24,10 @@ from shoal.server.closing import Closing
 from shoal.server.open_connections import Connections
 from shoal.server.open_storage import Storage
 from shoal.server.open_users import UserParts
+from shoal.storage.cluster_ownership import ClusterOwnership
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.server_lease import ServerLease
 
 log = structlog.get_logger("shoal.server")
 
@@ -61,13 +64,12 @@ async def open_accounts(
             store, connections.connect, settings, published=connections.published, ownership=ownership
         )
         closing.later("manager", manager.close)
+        node = storage.lease if isinstance(storage.lease, ClusterOwnership) else None
+        if node is not None:
+            closing.later("claims", node.hold_still)
         await manager.load()
-        follower = None
-        if storage.several_nodes:
-            from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
-
-            follower = await closing.enter_async_context(following(storage.database, store, connections.published))
-        if storage.lease is not None:
+        follower = await _followed(closing, storage, store, connections.published)
+        if isinstance(storage.lease, ServerLease):
             storage.lease.keep(manager.ownership_changed)
         authorization = Authorization(
             storage.database, manager.accounts, manager.events, of_owner=connections.published.of_owner
@@ -82,6 +84,10 @@ async def open_accounts(
 
         async def start() -> None:
             await storage.database.checked()
+            if node is not None:  # what others have under way is theirs: each connection settles its own
+                await manager.start()
+                node.keep(manager.shard_tasks(connections.deps.credentials.shelf.drop))
+                return
             with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
                 await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
             await manager.start()
@@ -101,6 +107,17 @@ async def open_accounts(
             user_removal=user_removal,
             started=started,
         )
+
+
+async def _followed(
+    closing: Closing, storage: Storage, store: DBManager, published: PublishedAccounts
+) -> Follower | None:
+    """Follow other nodes, if there may be some."""
+    if not storage.several_nodes:
+        return None
+    from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
+
+    return await closing.enter_async_context(following(storage.database, store, published))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -7,18 +7,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from shoal import __version__
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
+from shoal.storage.cluster_ownership import ClusterOwnership, NodeTimes
 from shoal.storage.data_directory import LOCK_FILE
-from shoal.storage.database import Database
+from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
+from shoal.storage.engines import database_url, is_sqlite
 from shoal.storage.server_lease import ServerLease
 from shoal.storage.vault import Vault
 
 KEY_FILE: Final = "secret.key"
+SHARD_OF_THE_WHOLE: Final = 0
+"""Of several nodes, the owner of this shard does what is done once for the whole database."""
 ITSELF: Final = "server"
 """The actor in the audit log when the server acts by itself."""
 
@@ -28,15 +33,18 @@ class Storage:
     """The open database and what every other component needs with it."""
 
     database: Database
-    lease: ServerLease | None
-    """Keeps a second server out of a PostgreSQL database; a data directory has its own lock."""
+    lease: ServerLease | ClusterOwnership | None
+    """Keeps a second server out of a PostgreSQL database, or divides the accounts among several; a data directory has
+    its own lock."""
     vault: Vault
     audit_log: AuditLog
     several_nodes: bool
     """Whether other servers may write to the database at the same time."""
 
     def owned(self) -> bool:
-        """Return whether this server certainly is the only one that serves the database now."""
+        """Return whether this server certainly is the one that does now what is done once for the whole database."""
+        if isinstance(self.lease, ClusterOwnership):
+            return self.lease.owns_shard(SHARD_OF_THE_WHOLE)
         return self.lease is None or self.lease.owns("")
 
 
@@ -44,10 +52,13 @@ class Storage:
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
     """Open the database, which no other server may serve. Raises ``ConfigError`` and ``StoreError``."""
     async with Closing() as closing:
-        lease = ServerLease(settings.data_dir / LOCK_FILE)
-        closing.later("lease", lease.close)
         url = settings.database_url.get_secret_value() if settings.database_url else ""
-        database = await Database(settings.data_dir, url=url, guard=lease.take).open()
+        lease = _lease_of(settings, url)
+        closing.later("lease", lease.close)
+        idle_seconds = settings.node_lease_seconds / 3 if settings.node else IDLE_SECONDS
+        database = await Database(settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds).open()
+        if isinstance(lease, ClusterOwnership):
+            lease.start()
         closing.later("database", database.close)
         audit_log = AuditLog(database)
         closing.later("security log", audit_log.close)
@@ -65,6 +76,15 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         except Exception:
             await database.checked()  # damage explains what could not be opened, and is told instead
             raise
+
+
+def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
+    """Return what keeps others from this server's accounts. Raises ``ConfigError`` for a node without PostgreSQL."""
+    if not settings.node:
+        return ServerLease(settings.data_dir / LOCK_FILE)
+    if is_sqlite(database_url(url, settings.data_dir)):
+        raise ConfigError("startup.node_needs_postgresql", code="node_needs_postgresql")
+    return ClusterOwnership(settings.node, NodeTimes.of_lease(settings.node_lease_seconds), version=__version__)
 
 
 async def _open_vault(database: Database, settings: Settings, audit_log: AuditLog) -> Vault:

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, and_, bindparam, insert, not_, select, update
 
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, differing
 from shoal.accounts.journal import Changes, JournalEntry
+from shoal.accounts.ownership import shard_of
 from shoal.accounts.store import Change
 from shoal.errors import StaleGeneration
 from shoal.storage.change_statements import Values, statements_of
 from shoal.storage.rule_table import RuleWrites, rule_writes
-from shoal.storage.schema import Row, accounts, shard_of
+from shoal.storage.schema import Row, accounts
 from shoal.storage.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"

@@ -22,8 +22,8 @@ from shoal.storage.data_directory import MARKER_FILE, lock_directory, make_priva
 from shoal.storage.database_errors import as_store_error, damaged, opening
 from shoal.storage.earlier_life import forget_earlier_life
 from shoal.storage.engines import database_url, is_sqlite, open_engine
-from shoal.storage.group_work import ChangeWriter
-from shoal.storage.group_writer import FaultPoint, GroupWriter
+from shoal.storage.group_work import ChangeWriter, FaultPoint
+from shoal.storage.group_writer import GroupWriter
 from shoal.storage.integrity_check import SMALL_BYTES, IntegrityCheck, is_sound
 from shoal.storage.migrations import check_is_newest, is_newest, migrate
 from shoal.storage.postgresql_fitness import must_be_fit

@@ -70,6 +70,10 @@ def kind_of(error: BaseException) -> tuple[str, str]:
     return type(origin).__name__, "it failed"
 
 
+CLASH_RETRIES = 3
+"""How often a group is written again when PostgreSQL ended it in favour of another transaction."""
+
+
 def is_clash(error: BaseException) -> bool:
     """Return whether PostgreSQL ended a transaction in favour of another one: the same again may succeed."""
     return isinstance(error, database_errors()) and kind_of(error)[0] in {"40P01", "40001"}

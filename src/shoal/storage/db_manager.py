@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from shoal.accounts.store import (
     Refused,
     Settle,
     Settlement,
+    ShardContents,
     Tombstone,
     fold_of,
 )
@@ -52,6 +53,7 @@ from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
 from shoal.storage.sealed_values import has_sealed_values
 from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders
+from shoal.storage.shard_rows import read_shards
 from shoal.storage.stream_rows import StoredStream, prune_stream, start_of_stream
 from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
 
@@ -206,6 +208,10 @@ class DBManager:
             )
 
         return await self._database.read(job)
+
+    async def load_shards(self, shards: Collection[int]) -> ShardContents:
+        """Read where the accounts of these shards stand (see ``AccountStore``)."""
+        return await self._database.read(lambda connection: read_shards(connection, shards))
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
         """Store observations and the moves that led to them, in one transaction (see ``AccountStore``)."""

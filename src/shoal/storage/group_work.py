@@ -12,10 +12,12 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from shoal.accounts.journal import JournalEntry
+from shoal.accounts.ownership import Fence
 from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
 from shoal.errors import NotApplied, ShoalError
 from shoal.storage.change_rows import Draft
 from shoal.storage.database_errors import database_errors, translated
+from shoal.storage.fences import hold_fences
 
 log = logging.getLogger("shoal.storage.group_writer")
 
@@ -104,7 +106,14 @@ class Job:
     future: asyncio.Future[Any]
     told: Callable[[Any], object] | None = None
     """Called with the value once it is durable, also when the caller has left."""
+    fences: tuple[Fence, ...] = ()
+    """What must still stand when it is written."""
     size: int = 1
+
+    def run_alone(self, connection: Connection) -> Any:
+        """Run it outside its group, behind its own fences."""
+        hold_fences(connection, self.fences)
+        return self.run(connection)
 
     def deliver(self, outcome: Outcome) -> None:
         """Report the outcome to the caller."""
@@ -143,6 +152,8 @@ class Mark:
 
 
 Work = Changes | Job | Mark
+FaultPoint = Callable[[str], None]
+"""For tests: called at ``begin``, ``statement``, ``commit``, ``committed``, ``barrier``; may raise."""
 Delivery = tuple[Work, Outcome]
 
 

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from shoal.accounts.ownership import carried_fences
 from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
 from shoal.storage.commit_figures import CommitFigures
 from shoal.storage.commit_outcome import CommitOutcome
-from shoal.storage.database_errors import is_clash, translated
+from shoal.storage.database_errors import CLASH_RETRIES, is_clash, translated
 from shoal.storage.engines import begin, commit, dispose, driver_of, in_transaction, roll_back
+from shoal.storage.fences import hold_fences
 from shoal.storage.group_work import (
     CannotBeginError,
     Changes,
@@ -32,6 +34,7 @@ from shoal.storage.group_work import (
     CommitFailedError,
     Delivery,
     Done,
+    FaultPoint,
     Job,
     Mark,
     Outcome,
@@ -51,11 +54,6 @@ SETTLE_SECONDS = 5.0
 """How long to look for the outcome of a failed COMMIT before it is reported as unknown."""
 REOPEN_SECONDS = (1.0, 30.0)
 """First and longest wait between attempts to reopen a degraded store."""
-CLASH_RETRIES = 3
-"""How often a group is written again when PostgreSQL ended it in favour of another transaction."""
-
-FaultPoint = Callable[[str], None]
-"""For tests: called at ``begin``, ``statement``, ``commit``, ``committed``, ``barrier``; may raise."""
 
 
 class GroupWriter:
@@ -149,11 +147,11 @@ class GroupWriter:
         """Run a job in a savepoint of the next group and return its result once it is durable.
 
         ``told`` is called with it on the loop, in the order of the commits, also when the caller has left. A job may
-        run twice, the first time rolled back, and must neither commit nor use anything but its connection. Raises what
-        the job raised, ``NotApplied``, or ``CommitUnknown``.
+        run twice, the first time rolled back, and must neither commit nor use anything but its connection. It stands
+        behind the fences of the current task. Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(Job(job, future, told))
+        self._enqueue(Job(job, future, told, carried_fences()))
         return await future
 
     async def settled(self) -> None:
@@ -290,6 +288,7 @@ class GroupWriter:
         return self._connection
 
     def _write_together(self, connection: Connection, group: list[Work]) -> list[Outcome]:
+        hold_fences(connection, [fence for work in group if isinstance(work, Job) for fence in work.fences])
         sets = [work.drafted(self._writer()) for work in group if isinstance(work, Changes)]
         entries = iter(self._writer().write(connection, sets) if sets else [])
         return [
@@ -297,9 +296,9 @@ class GroupWriter:
         ]
 
     def _write_each(self, connection: Connection, group: list[Work]) -> list[Outcome]:
-        return [self._guarded(connection, work) for work in group]
+        return [self._guarded(connection, work, alone=True) for work in group]
 
-    def _guarded(self, connection: Connection, work: Work) -> Outcome:
+    def _guarded(self, connection: Connection, work: Work, *, alone: bool = False) -> Outcome:
         """Write one unit in its own savepoint. Raises only when the whole transaction is lost."""
         raw = driver_of(connection)
         raw.execute("SAVEPOINT work")
@@ -308,7 +307,7 @@ class GroupWriter:
             if isinstance(work, Changes):
                 outcome = Committed(self._writer().write_checked(connection, work.drafted(self._writer())))
             elif isinstance(work, Job):
-                outcome = Done(work.run(connection))
+                outcome = Done((work.run_alone if alone else work.run)(connection))
             else:
                 outcome = Done(None)
             raw.execute("RELEASE SAVEPOINT work")

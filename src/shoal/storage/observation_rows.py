@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, not_, select
@@ -19,9 +20,11 @@ _SEEN_FIELDS = tuple(name for name in OBSERVED_FIELDS if name != "parked_for")
 _RENEWED = (*_SEEN_FIELDS, "parked_for_cookie", "parked_for_nonce")
 
 
-def read_observations(connection: Connection) -> dict[str, Observation]:
-    """Return the last observation of every existing account."""
+def read_observations(connection: Connection, shards: Collection[int] | None = None) -> dict[str, Observation]:
+    """Return the last observation of every existing account, or of those of some shards."""
     query = select(observed).join(accounts).where(not_(accounts.c.deleted))
+    if shards is not None:
+        query = query.where(accounts.c.shard.in_(shards))
     return {row["account_id"]: _observation_of(row) for row in connection.execute(query).mappings()}
 
 

@@ -6,7 +6,6 @@ A new table with data of an account has a column ``account_id``: a purge then em
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from sqlalchemy import (
@@ -43,9 +42,6 @@ from shoal.storage.columns import (
     time_column,
 )
 
-SHARDS = 1024
-"""How many shards the accounts are spread over. It never changes."""
-
 OUTBOX_OPEN = "outcome IN ('waiting', 'sending', 'uncertain')"
 """The outbox rows that may still change; spelled out, because the index is used only for queries with this condition.
 """
@@ -56,11 +52,6 @@ UNHANDLED = "NOT messages.handled"
 metadata = columns.metadata
 """All tables: those below, and those of ``goods_tables``, ``history_tables``, ``moving_tables``, ``node_tables``,
 ``notice_tables``, ``order_tables`` and ``user_tables``."""
-
-
-def shard_of(account_id: str) -> int:
-    """Return the shard of an account: the first 8 bytes of SHA-256 of its id, big-endian, modulo ``SHARDS``."""
-    return int.from_bytes(hashlib.sha256(account_id.encode()).digest()[:8], "big") % SHARDS
 
 
 accounts = Table(

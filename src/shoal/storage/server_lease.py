@@ -5,7 +5,7 @@ accounts only while it certainly holds the lease; another server starts only aft
 same data directory takes over at once: the lock on the directory shows that its predecessor has ended. A session lock
 would be free as soon as the database restarts, while the holder still has its connections.
 
-Several nodes on one database (one row per node, shards) will replace this with another ``Ownership``.
+Several nodes on one database have another ``Ownership`` (``cluster_ownership.py``); neither starts beside the other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ import structlog
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shoal.accounts.ownership import Fence
 from shoal.errors import ConfigError
+from shoal.storage.node_rows import decide_alone, live_nodes
 
 log = structlog.get_logger("shoal.lease")
 
@@ -58,7 +60,7 @@ class LeaseTimes:
 class ServerLease:
     """An ``Ownership`` of every account while the lease is certainly valid."""
 
-    epoch = 1
+    is_shared = False
 
     def __init__(self, lock_file: Path, times: LeaseTimes | None = None) -> None:
         """``lock_file``: the file that a process locks while it serves its directory."""
@@ -79,6 +81,10 @@ class ServerLease:
         """Return whether the lease is certainly valid now."""
         return _clock() < self._deadline
 
+    def fence(self, account_id: str) -> Fence | None:  # noqa: ARG002  the port's signature
+        """Return ``None``: the idle limit ends a transaction of its own before another server takes over."""
+        return None
+
     # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, engine: Engine) -> None:
@@ -97,6 +103,9 @@ class ServerLease:
             with engine.connect() as connection, connection.begin():
                 if not inspect(connection).has_table("store_meta"):
                     return
+                decide_alone(connection)
+                if names := sorted(live_nodes(connection)):
+                    raise ConfigError("startup.nodes_run", names=", ".join(names), code="nodes_run")
                 holder = self._try(connection, place)
             if holder is None:
                 return
@@ -203,6 +212,12 @@ class ServerLease:
             log.warning("the lease on the database was not given up; it runs out by itself", why=type(error).__name__)
         finally:
             self._engine.dispose()
+
+
+def is_leased(connection: Connection) -> bool:
+    """Return whether a single server serves the database now."""
+    query = text(f"SELECT 1 FROM store_meta WHERE key = :fact AND counter > {_NOW}")  # noqa: S608
+    return connection.execute(query, {"fact": FACT}).first() is not None
 
 
 def _clock() -> float:

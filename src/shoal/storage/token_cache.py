@@ -57,6 +57,10 @@ class TokenCache:
             slot = self._slots[account.id] = TokenSlot(belongs_to)
         return slot
 
+    def drop(self, account_id: str) -> None:
+        """Forget everything about the account: another process may have newer data of it."""
+        self._slots.pop(account_id, None)
+
     def forgotten(self, account_id: str) -> None:
         """Clear the account's token, as the database did."""
         slot = self._slots.get(account_id)

@@ -163,7 +163,7 @@ MUTATIONS = (
     ),
     _one(
         "what was being stored at the close is forgotten",
-        "accounts/task_manager.py",
+        "accounts/observation_writer.py",
         "            except asyncio.CancelledError:  # the server closes, and the outcome of this write is unknown\n"
         "                self._keep_for_later(groups)\n",
         "            except asyncio.CancelledError:\n",

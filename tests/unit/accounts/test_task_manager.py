@@ -86,7 +86,7 @@ class CountingStore(MemoryStore):
 async def test_observations_are_gathered_and_a_park_record_is_stored_at_once(
     monkeypatch: pytest.MonkeyPatch, stopping: bool
 ) -> None:
-    monkeypatch.setattr("shoal.accounts.task_manager.GATHER_SECONDS", 3600.0)
+    monkeypatch.setattr("shoal.accounts.observation_writer.GATHER_SECONDS", 3600.0)
     site, store, disabled = FakeSite(), CountingStore(), asyncio.Event()
 
     async def behave(account: Account, link: Link) -> None:
@@ -166,7 +166,7 @@ async def test_one_observation_that_cannot_be_stored_keeps_no_other_from_it() ->
 
 
 async def test_a_change_that_moves_no_state_stores_nothing_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.accounts.task_manager.GATHER_SECONDS", 0.0)
+    monkeypatch.setattr("shoal.accounts.observation_writer.GATHER_SECONDS", 0.0)
     site, store = FakeSite(), CountingStore()
 
     def stored(name: str) -> list[AccountState]:

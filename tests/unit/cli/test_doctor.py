@@ -19,11 +19,12 @@ from doors import open_door, served
 from proxies import small_proxy
 from quick_start import blank_database
 from sandbox_driver import sandbox
+from shoal.accounts.ownership import shard_of
 from shoal.cli.app import app
 from shoal.cli.doctor.machine import holder_of
 from shoal.sandbox import Clock
 from shoal.storage.data_directory import LOCK_FILE, lock_directory
-from shoal.storage.schema import accounts, shard_of
+from shoal.storage.schema import accounts
 from shoal.storage.vault import Vault, write_key_file
 
 CANARY = "CANARY0doctor"

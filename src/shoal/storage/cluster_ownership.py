@@ -1,0 +1,323 @@
+"""The ``Ownership`` of one node among several on one PostgreSQL database.
+
+A node holds one lease, its row, and renews it on a connection and a thread of its own, so that no slow write delays it.
+It claims shards of nodes that are dead, and gives up those beyond its share after their accounts have ended here. Its
+accounts act only until the deadline, which lies before the lease's end and is counted from before the renewal was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from shoal.accounts.ownership import Fence, ShardListener, shard_of
+from shoal.errors import ConfigError
+from shoal.storage.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
+from shoal.storage.migrations import is_newest, newest
+from shoal.storage.node_rows import NodeRows, Share, decide_alone, join, live_nodes
+from shoal.storage.server_lease import is_leased
+
+log = structlog.get_logger("shoal.lease")
+T = TypeVar("T")
+
+GIVEN_UP_AT_ONCE: Final = 32
+"""How many shards are given up at a time, so that few accounts are away together."""
+HOLD_STILL_SECONDS: Final = 5.0
+"""How long the end waits for shards that come or go at that moment."""
+_MARGIN: Final = 0.15
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeTimes:
+    """How long a lease is valid, how often it is renewed, and how often a node looks for shards without an owner."""
+
+    lease_seconds: float = 15.0
+    renew_seconds: float = 5.0
+    look_seconds: float = 1.0
+
+    @property
+    def acting_seconds(self) -> float:
+        """Return how long a node acts after it asked for a renewal: less than the lease, for clocks that differ."""
+        return self.lease_seconds * (1 - _MARGIN)
+
+    @classmethod
+    def of_lease(cls, lease_seconds: float) -> NodeTimes:
+        """Return times that fit a lease."""
+        return cls(
+            lease_seconds=lease_seconds, renew_seconds=lease_seconds / 3, look_seconds=min(1.0, lease_seconds / 5)
+        )
+
+
+class ClusterOwnership:
+    """The shards of this node. Methods run on the loop, but for ``take``, which runs on a thread before it starts."""
+
+    is_shared = True
+
+    def __init__(
+        self, name: str, times: NodeTimes | None = None, *, version: str = "", end: Callable[[], None] = end_process
+    ) -> None:
+        """``end`` ends the process when its loop stands still beyond the deadline."""
+        self.name = name
+        self._times = times or NodeTimes()
+        self._version = version
+        self._engine: Engine | None = None
+        self._rows: NodeRows | None = None
+        self._renewals = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
+        self._claims = ThreadPoolExecutor(1, thread_name_prefix="shoal-claims")
+        self._deadline = 0.0
+        self._mine: dict[int, int] = {}
+        self._listener: ShardListener | None = None
+        self._keeping: list[asyncio.Task[None]] = []
+        self._lapse: asyncio.TimerHandle | None = None
+        self._still = False
+        self._shifting = asyncio.Lock()
+        """Held while shards come or go, so that none comes back before its accounts have ended."""
+        self._reported = True
+        self._watchdog = LeaseWatchdog(lambda: self._deadline, end=end)
+
+    # ── asked all the time ──────────────────────────────────────────────────────────────────────────────────────
+
+    def owns(self, account_id: str) -> bool:
+        """Return whether the account's shard is held, and the lease certainly valid."""
+        return shard_of(account_id) in self._mine and boot_clock() < self._deadline
+
+    def owns_shard(self, shard: int) -> bool:
+        """Return whether that shard is held, and the lease certainly valid: work of the whole database has a shard."""
+        return shard in self._mine and boot_clock() < self._deadline
+
+    def fence(self, account_id: str) -> Fence | None:
+        """Return the fence of the account's shard. One that is not held has a fence that never stands."""
+        shard = shard_of(account_id)
+        return Fence(shard, self._mine.get(shard, -1))
+
+    @property
+    def shards(self) -> frozenset[int]:
+        """Return the shards that are held."""
+        return frozenset(self._mine)
+
+    # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, engine: Engine) -> None:
+        """Join the nodes; do nothing yet on a database without their tables.
+
+        Waits for the lease of an earlier life of this name to run out. Raises ``ConfigError`` when that life goes on,
+        a single server serves the database, or other nodes run another schema.
+        """
+        self._engine = engine
+        seen: int | None = None
+        while self._rows is None:
+            with engine.connect() as connection, connection.begin():
+                decide_alone(connection)
+                live = live_nodes(connection)
+                if not is_newest(connection):
+                    if live:
+                        raise ConfigError("startup.nodes_run", names=", ".join(sorted(live)), code="nodes_run")
+                    return
+                if is_leased(connection):
+                    raise ConfigError("startup.one_server_runs", code="database_taken")
+                if self._join(connection):
+                    return
+            host, expires_at_ms = live.get(self.name, ("", 0))
+            if seen is not None and expires_at_ms > seen:
+                raise ConfigError("startup.node_taken", name=self.name, host=host, code="node_taken")
+            seen = seen or expires_at_ms
+            time.sleep(min(1.0, self._times.renew_seconds / 4))
+
+    def _join(self, connection: Connection) -> bool:
+        before = boot_clock()
+        facts = {"host": socket.gethostname(), "version": self._version, "schema": newest()}
+        self._rows = join(connection, self.name, self._lease_ms, **facts)
+        if self._rows is not None:
+            self._hold(before)
+        return self._rows is not None
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._times.lease_seconds * 1000)
+
+    def _hold(self, since: float) -> None:
+        self._deadline = since + self._times.acting_seconds
+
+    # ── keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Renew the lease from now on. No shard is claimed before ``keep``."""
+        self._arm()
+        self._watchdog.start()
+        self._keeping = [
+            asyncio.create_task(self._keep_renewing(), name="node lease"),
+            asyncio.create_task(self._keep_alive(), name="node watchdog"),
+        ]
+
+    def keep(self, listener: ShardListener) -> None:
+        """Claim shards and give them up from now on, and let ``listener`` run the accounts."""
+        self._listener = listener
+        self._keeping.append(asyncio.create_task(self._keep_claiming(), name="node claims"))
+
+    async def _keep_alive(self) -> None:
+        while True:
+            self._watchdog.alive()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(self._times.renew_seconds)
+            while (renewed := await self._on(self._renewals, self._renew)) is None:  # noqa: ASYNC110  no event tells it
+                await asyncio.sleep(min(1.0, self._times.renew_seconds / 5))  # the database does not answer
+            if renewed:
+                self._arm()
+            else:
+                await self._begin_anew()
+
+    def _renew(self) -> bool | None:
+        """Renew the lease. Return ``None`` when the database did not answer: the lease may have been renewed or not."""
+        if self._engine is None or self._rows is None:
+            return None
+        before = boot_clock()
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                renewed = self._rows.renew(connection, self._lease_ms)
+        except SQLAlchemyError as error:
+            log.warning("the node's lease was not renewed", why=type(error).__name__)
+            return None
+        if renewed:
+            self._hold(before)
+        return renewed
+
+    def _arm(self) -> None:
+        """Stop all accounts at the deadline, also while the database does not answer."""
+        if self._lapse is not None:
+            self._lapse.cancel()
+        loop = asyncio.get_running_loop()
+        self._lapse = loop.call_later(max(0.0, self._deadline - boot_clock()) + 0.001, self._publish)
+        self._publish()
+
+    def _publish(self) -> None:
+        held = boot_clock() < self._deadline
+        if held is not self._reported:
+            self._reported = held
+            if not held:
+                log.warning("the node's lease has run out: no account is connected until the database answers")
+            if self._listener is not None:
+                self._listener.lapsed()
+
+    async def _begin_anew(self) -> None:
+        """End all accounts, for others may own them by now; then join again as a new life."""
+        log.error("this node was declared dead: it ends its accounts, and joins again", node=self.name)
+        self._deadline = 0.0
+        self._publish()
+        async with self._shifting:
+            gone, self._mine = frozenset(self._mine), {}
+            if self._listener is not None and gone:
+                await self._listener.lost(gone)
+            while not self._still and not await self._on(self._renewals, self._rejoin):  # noqa: ASYNC110  no event tells it
+                await asyncio.sleep(min(1.0, self._times.renew_seconds))
+        self._arm()
+
+    def _rejoin(self) -> bool:
+        if self._engine is None:
+            return False
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                decide_alone(connection)
+                return not is_leased(connection) and self._join(connection)
+        except SQLAlchemyError as error:
+            log.warning("the node could not join again", why=type(error).__name__)
+            return False
+
+    # ── shards ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _keep_claiming(self) -> None:
+        while True:
+            if not self._still and boot_clock() < self._deadline:
+                async with self._shifting:
+                    await self._look()
+            await asyncio.sleep(self._times.look_seconds)
+
+    async def _look(self) -> None:
+        rows = self._rows
+        share = await self._on(self._claims, self._claim)
+        if share is None or rows is not self._rows or self._listener is None:
+            return
+        fresh = {shard: epoch for shard, epoch in share.held.items() if self._mine.get(shard) != epoch}
+        if fresh:
+            self._mine.update(fresh)
+            log.info("shards claimed", node=self.name, count=len(fresh), held=len(self._mine))
+            await self._listener.claimed(frozenset(fresh))
+        surplus = sorted(self._mine)[share.quota :][:GIVEN_UP_AT_ONCE]
+        if surplus:
+            await self._give_up(surplus)
+
+    def _claim(self) -> Share | None:
+        if self._engine is None or self._rows is None:
+            return None
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                return self._rows.claim(connection)
+        except SQLAlchemyError as error:
+            log.warning("no shards could be claimed", why=type(error).__name__)
+            return None
+
+    async def _give_up(self, shards: Collection[int]) -> None:
+        """Give up shards once their accounts have ended here."""
+        if self._listener is not None:
+            await self._listener.losing(shards)
+        for shard in shards:
+            self._mine.pop(shard, None)
+        log.info("shards given up", node=self.name, count=len(shards), held=len(self._mine))
+        rows, engine = self._rows, self._engine
+
+        def job() -> None:
+            if engine is not None and rows is not None:
+                # of a lost answer nothing is known; the next look finds what is still held
+                with suppress(SQLAlchemyError), engine.connect() as connection, connection.begin():
+                    rows.give_up(connection, shards)
+
+        await self._on(self._claims, job)
+
+    async def _on(self, threads: ThreadPoolExecutor, job: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, job)
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def hold_still(self) -> None:
+        """Claim and give up nothing any more: the accounts are about to end. The lease is renewed until ``close``."""
+        self._still = True
+        with suppress(TimeoutError):  # of what is still under way the manager ends what it can
+            async with asyncio.timeout(HOLD_STILL_SECONDS), self._shifting:
+                pass
+
+    async def close(self) -> None:
+        """Leave the nodes, after all accounts have ended: others claim the shards at once."""
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+        if self._lapse is not None:
+            self._lapse.cancel()
+        self._deadline, self._mine = 0.0, {}
+        self._watchdog.close()
+        await self._on(self._renewals, self._leave)
+        for threads in (self._renewals, self._claims):
+            await asyncio.to_thread(threads.shutdown)
+
+    def _leave(self) -> None:
+        if self._engine is None:
+            return
+        try:
+            if self._rows is not None:
+                with self._engine.connect() as connection, connection.begin():
+                    self._rows.leave(connection)
+        except SQLAlchemyError as error:
+            log.warning("the node could not leave; its lease runs out by itself", why=type(error).__name__)
+        finally:
+            self._engine.dispose()

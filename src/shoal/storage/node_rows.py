@@ -1,0 +1,129 @@
+"""The rows of nodes and shards, as statements: a node joins, renews its lease, declares others dead, claims, gives up.
+
+Times are those of the database's clock, in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, inspect, text
+
+from shoal.accounts.ownership import SHARDS
+
+_NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(7318041)")
+"""Joins, and takings of the lease of a single server, are decided one after the other."""
+_JOIN: Final = text(f"""
+    INSERT INTO nodes (name, inc, expires_at_ms, host, version, schema, started_at_ms)
+    VALUES (:name, 1, {_NOW} + :lease, :host, :version, :schema, {_NOW})
+    ON CONFLICT (name) DO UPDATE SET
+        inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false, draining = false,
+        host = excluded.host, version = excluded.version, schema = excluded.schema, last_error = '',
+        started_at_ms = excluded.started_at_ms
+    WHERE nodes.dead OR nodes.expires_at_ms < {_NOW}
+    RETURNING inc
+""")  # noqa: S608  no value from a request is in it
+_LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {_NOW}")  # noqa: S608
+_RENEW: Final = text(f"""
+    UPDATE nodes SET expires_at_ms = {_NOW} + :lease
+    WHERE name = :name AND inc = :inc AND NOT dead AND expires_at_ms > {_NOW}
+""")  # noqa: S608
+_DECLARE_DEAD: Final = text(f"UPDATE nodes SET dead = true WHERE NOT dead AND expires_at_ms < {_NOW} RETURNING name")  # noqa: S608
+"""An UPDATE, so that it waits for a renewal in flight, and looks at the row again after it."""
+_TAKERS: Final = text("SELECT count(*) FROM nodes WHERE NOT dead AND NOT draining")
+_DRAINING: Final = text("SELECT draining FROM nodes WHERE name = :name AND inc = :inc AND NOT dead")
+_CLAIM: Final = text(f"""
+    WITH free AS MATERIALIZED (
+        SELECT shard FROM shards
+        WHERE owner IS NULL OR NOT EXISTS (
+            SELECT 1 FROM nodes WHERE nodes.name = shards.owner AND nodes.inc = shards.owner_inc AND NOT nodes.dead
+        )
+        ORDER BY shard LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    UPDATE shards SET owner = :name, owner_inc = :inc, epoch = epoch + 1 FROM free
+    WHERE shards.shard = free.shard AND EXISTS (
+        SELECT 1 FROM nodes WHERE nodes.name = :name AND nodes.inc = :inc AND NOT nodes.dead
+        AND nodes.expires_at_ms > {_NOW}
+    )
+""")  # noqa: S608
+_HELD: Final = text("SELECT shard, epoch FROM shards WHERE owner = :name AND owner_inc = :inc")
+_GIVE_UP: Final = text("""
+    UPDATE shards SET owner = NULL WHERE owner = :name AND owner_inc = :inc AND shard = ANY(CAST(:shards AS integer[]))
+""")
+_LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """Which shards a node holds, by their epochs, and how many it should hold."""
+
+    held: dict[int, int]
+    quota: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRows:
+    """The statements of one life of a node."""
+
+    name: str
+    inc: int
+
+    @property
+    def _me(self) -> dict[str, Any]:
+        return {"name": self.name, "inc": self.inc}
+
+    def renew(self, connection: Connection, lease_ms: int) -> bool:
+        """Renew the lease. Return whether it was still valid."""
+        return connection.execute(_RENEW, {**self._me, "lease": lease_ms}).rowcount == 1
+
+    def claim(self, connection: Connection) -> Share:
+        """Claim free shards up to this node's share of all. Shards whose rows are locked are left for the next time.
+
+        What it returns is read back: a claim whose answer was lost is found again.
+        """
+        connection.execute(_DECLARE_DEAD)
+        takers = int(connection.scalar(_TAKERS) or 0)
+        draining = connection.scalar(_DRAINING, self._me)
+        quota = 0 if draining or draining is None or not takers else -(-SHARDS // takers)
+        held = self._held(connection)
+        if len(held) < quota:
+            connection.execute(_CLAIM, {**self._me, "most": quota - len(held)})
+            held = self._held(connection)
+        return Share(held=held, quota=quota)
+
+    def _held(self, connection: Connection) -> dict[int, int]:
+        return {row.shard: row.epoch for row in connection.execute(_HELD, self._me)}
+
+    def give_up(self, connection: Connection, shards: Collection[int]) -> None:
+        """Give up shards whose accounts have ended here."""
+        connection.execute(_GIVE_UP, {**self._me, "shards": list(shards)})
+
+    def leave(self, connection: Connection) -> None:
+        """End this life: whatever it still holds is free."""
+        connection.execute(_LEAVE, self._me)
+
+
+def join(connection: Connection, name: str, lease_ms: int, **facts: str) -> NodeRows | None:
+    """Begin a life of a node. Return ``None`` while an earlier one of that name may still act."""
+    inc = connection.scalar(_JOIN, {"name": name, "lease": lease_ms, **facts})
+    if inc is None:
+        return None
+    connection.execute(
+        text("INSERT INTO shards (shard) SELECT generate_series(0, :last) ON CONFLICT DO NOTHING"), {"last": SHARDS - 1}
+    )
+    return NodeRows(name, inc)
+
+
+def decide_alone(connection: Connection) -> None:
+    """Wait until nobody else joins, or takes the lease of a single server, until this transaction ends."""
+    connection.execute(_ONE_AT_A_TIME)
+
+
+def live_nodes(connection: Connection) -> dict[str, tuple[str, int]]:
+    """Return the nodes whose leases are valid: where each runs, and until when."""
+    if not inspect(connection).has_table("nodes"):
+        return {}
+    return {row.name: (row.host, row.expires_at_ms) for row in connection.execute(_LIVE)}

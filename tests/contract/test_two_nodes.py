@@ -1,0 +1,124 @@
+"""Two servers on one PostgreSQL database, each with half of the shops; the link of one to the database goes dead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from postgres_server import Postgres
+from shoal.accounts.account import AccountState
+from shoal.api.server import Server
+from shoal.errors import ConfigError
+from shoal.server.reply_server import build_app
+from standins import ANN, FakeSite, cookie_of, quick_settings, until
+
+SHOPS = [f"shop{number}" for number in range(8)]
+KEY = "5a" * 32
+
+
+class DatabaseLink:
+    """A TCP proxy before PostgreSQL. While it is ``dead``, it takes what comes and passes nothing on."""
+
+    def __init__(self, url: str) -> None:
+        self._socket = f"{make_url(url).query['host']}/.s.PGSQL.5432"
+        self._name = make_url(url).database
+        self._passes = asyncio.Event()
+        self._passes.set()
+        self.url = ""
+
+    def die(self) -> None:
+        self._passes.clear()
+
+    def live(self) -> None:
+        self._passes.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[DatabaseLink]:
+        pumps: set[asyncio.Task[None]] = set()
+
+        async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(65536):
+                    await self._passes.wait()
+                    writer.write(data)
+                    await writer.drain()
+            writer.close()
+
+        async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._passes.wait()
+            back, forth = await asyncio.open_unix_connection(self._socket)
+            pumps.update(asyncio.create_task(pump(*ends)) for ends in ((reader, forth), (back, writer)))
+
+        server = await asyncio.start_server(meet, "127.0.0.1", 0)
+        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/{self._name}"
+        try:
+            yield self
+        finally:
+            self.live()
+            server.close()
+            for task in pumps:
+                task.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database(migrated=True) as fresh:
+        yield fresh
+
+
+@asynccontextmanager
+async def serving(data_dir: Path, site: FakeSite, url: str, **settings: Any) -> AsyncIterator[Server]:
+    """One of the servers; both see the same site, which counts the connections of each shop."""
+    app = build_app(
+        quick_settings(data_dir=data_dir, database_url=url, node=data_dir.name, secret_key=KEY, **settings),
+        connect=site.connect,
+    )
+    async with app.router.lifespan_context(app):
+        yield app.state.server
+
+
+def running(server: Server) -> set[str]:
+    """The shops that run here."""
+    manager = server.manager
+    return {name for name in manager.accounts if manager.observation(name).state is AccountState.RUNNING}
+
+
+async def test_the_shops_of_a_server_whose_database_is_out_of_reach_run_on_the_other_and_never_on_both(
+    tmp_path: Path, url: str
+) -> None:
+    site = FakeSite()
+    async with DatabaseLink(url).open() as link:
+        async with serving(tmp_path / "one", site, link.url, node_lease_seconds=4.0) as one:
+            for number, name in enumerate(SHOPS):
+                await one.manager.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
+            await until(lambda: running(one) == set(SHOPS))
+            async with serving(tmp_path / "two", site, url, node_lease_seconds=60.0) as two:
+                await until(lambda: running(one) | running(two) == set(SHOPS) and bool(running(two)))
+                elsewhere = running(two)
+                assert all(one.manager.observation(name).state is AccountState.ELSEWHERE for name in elsewhere)
+                here = next(iter(running(one)))
+                await two.manager.update_cookie_status(here, False, caller=ANN)  # whoever is asked, its owner follows
+                await until(lambda: running(one) | running(two) == set(SHOPS) - {here})
+                await two.manager.update_cookie_status(here, True, caller=ANN)
+                await until(lambda: running(one) | running(two) == set(SHOPS))
+                link.die()
+                await until(lambda: running(two) == set(SHOPS))
+                assert running(one) == set()
+                link.live()
+                await until(lambda: bool(running(one)) and running(one) | running(two) == set(SHOPS))
+            await until(lambda: running(one) == set(SHOPS))
+        assert site.most_at_once == dict.fromkeys(SHOPS, 1), "no shop was ever connected twice"
+
+
+async def test_a_node_needs_postgresql(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="several servers share one PostgreSQL database"):
+        async with serving(tmp_path / "one", FakeSite(), ""):
+            pass
