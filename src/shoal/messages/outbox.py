@@ -323,7 +323,7 @@ class Outbox:
 
     async def by_op(self, account_id: str, op_id: str) -> Sending | None:
         """Return the row of that request, or ``None``."""
-        return await self._database.read(lambda connection: _sent_by(connection, account_id, op_id))
+        return await self._database.read(lambda connection: sent_by(connection, account_id, op_id))
 
     async def unfinished(self, account_id: str, newer_than_ms: int) -> list[Sending]:
         """Return open rows of the last connection, oldest first: waiting parts, and newer uncertain messages."""
