@@ -13,6 +13,7 @@ from doors import Door, another_person, client_of
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.storage.user_tables import users
+from standins import cookie_of, until
 
 PASSWORD = "a password of theirs"
 
@@ -245,3 +246,25 @@ async def test_a_weak_password_is_refused_with_a_sentence_that_helps(door: Door,
     assert answer["params"] in ({"why": "common"}, {"why": "keyboard"})
     assert ("密码管理器" if why == "zh" else "password manager") in answer["detail"]
     assert "qwerty" not in str(answer)
+
+
+async def test_a_user_is_removed_twice_while_that_users_requests_run_and_no_answer_is_a_fault(door: Door) -> None:
+    async with another_person(door, "eva", Role.ADMIN) as eva:
+        me = (await eva.call("GET", "/me"))["id"]
+        await eva.add("evas", 2)
+        calls = [
+            eva.client.post("/cookies", json={"id": "coming", "value": cookie_of(3)}),
+            eva.client.post("/tokens", json={"name": "reader"}),
+            eva.client.post("/goods", json={"name": "codes", "kind": "stock"}),
+            eva.client.post("/me/totp", json={"password": PASSWORD}),
+            eva.client.post("/login", json={"username": "eva", "password": PASSWORD}),
+            eva.client.delete(f"/admin/users/{me}"),
+            door.client.delete(f"/admin/users/{me}"),
+            door.client.delete(f"/users/{me}"),
+            door.client.patch(f"/users/{me}", json={"active": False}),
+        ]
+        answers = await asyncio.gather(*calls)
+    assert [answer.text for answer in answers if answer.status_code >= 500] == []
+    await until(lambda: not {"evas", "coming"} & set(door.server.manager.accounts))
+    assert await door.server.user_removal.gone(me, within_seconds=60)
+    assert await door.server.users.get(me) is None
