@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from postgres_server import Postgres
+from shoal.storage import migrations
 from shoal.storage.database import Database
-from shoal.storage.migrations import newest
 from shoal.storage.migrations.steps import build_schema
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"
-BEFORE = f"{int(newest()) - 1:04}"
+VERSIONS = Path(migrations.__file__).parent / "versions"
+BEFORE = sorted(path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py"))[-2]
 
 
 def blocks(page: str, first: str) -> str:
@@ -28,10 +29,12 @@ def blocks(page: str, first: str) -> str:
 
 def an_older_database(url: str) -> None:
     engine = create_engine(url)
-    with engine.begin() as connection:
-        build_schema(connection, BEFORE)
-        connection.execute(text("INSERT INTO store_meta (key, value) VALUES ('told', '在吗 ''\\ x')"))
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            build_schema(connection, BEFORE)
+            connection.execute(text("INSERT INTO store_meta (key, value) VALUES ('told', '在吗 ''\\ x')"))
+    finally:
+        engine.dispose()
 
 
 @pytest.mark.parametrize("page", ["upgrade.md", "upgrade.en.md"])
