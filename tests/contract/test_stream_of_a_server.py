@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
@@ -15,6 +15,7 @@ from shoal.accounts.events import EventBus
 from shoal.accounts.follower import Follower
 from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
+from shoal.api.http.published_events import PublishedEvent
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.db_manager import DBManager, open_vault
 from standins import until
@@ -23,10 +24,13 @@ from store_steps import Place
 pytestmark = [pytest.mark.parametrize("place", ["postgresql"], indirect=True), pytest.mark.postgresql]
 
 
+KEY = "5a" * 32
+
+
 @pytest.fixture
 async def node(place: Place) -> AsyncIterator[Door]:
     """A server with one account, ``shop``, that was told."""
-    async with open_door(place.data_dir, database_url=place.url, node="a") as opened:
+    async with open_door(place.data_dir, database_url=place.url, node="a", secret_key=KEY) as opened:
         await opened.add()
         await told(opened)
         yield opened
@@ -113,6 +117,36 @@ async def test_a_request_after_a_change_shows_it_or_is_refused(node: Door, place
         assert refused["code"] == "bad_after", wrong
 
 
+async def test_readers_at_another_server_are_told_every_change_in_one_order(node: Door, place: Place) -> None:
+    start = Position(node.account().rev)
+    async with open_door(place.data_dir / "b", database_url=place.url, node="b", secret_key=KEY) as other:
+        feeds = [one_by_one(door, await door.principal(), start, beat_seconds=15) for door in (node, other)]
+        async with aclosing(feeds[0]) as here, aclosing(feeds[1]) as there, open_writers(place.url, 8) as writers:
+            for feed in (here, there):
+                assert (await next_event(feed)).body["type"] == "snapshot"
+            for writer in writers:
+                await writer.begin()
+            await set_remark(node, "ours")
+            ours = node.account().rev
+            theirs = [await writer.insert("shop", generation=100 + at) for at, writer in enumerate(reversed(writers))]
+            for writer in writers:
+                await writer.commit()
+            told = [[await next_of_changes(feed) for _ in range(9)] for feed in (here, there)]
+        assert told[0] == told[1]
+        assert sorted(told[0]) == sorted([ours, *theirs])
+        assert told[0] != sorted(told[0]), "revs and transactions did not cross"
+        rev = (await other.call("PUT", "/cookies/shop/remark", json={"remark": "there"}))["rev"]
+        seen = await node.call("GET", "/cookies/shop", headers={"Shoal-After": f"{rev}"})
+        assert seen["remark"] == "there"
+
+
+async def next_of_changes(feed: AsyncGenerator[PublishedEvent, None]) -> int:
+    """The rev of the next change; states come between them."""
+    while (event := await next_event(feed)).rev is None:
+        pass
+    return event.rev
+
+
 async def test_a_server_alone_says_nothing_of_a_stream(place: Place) -> None:
     async with open_door(place.data_dir, database_url=place.url) as door:
         assert door.server.follower is None
@@ -126,7 +160,7 @@ async def test_a_hint_wakes_the_other_nodes_and_is_sent_again_over_a_new_connect
     """The other node would look by itself only in an hour."""
     async with AsyncExitStack() as closing:
         database = await place.open_again(data_dir=place.data_dir / "other")
-        store = DBManager(database, await open_vault(database, place.data_dir / "secret.key"), several_nodes=True)
+        store = DBManager(database, await open_vault(database, place.data_dir / "secret.key", KEY), several_nodes=True)
         published = PublishedAccounts(EventBus(), several_nodes=True)
         follower = Follower(store.stream, published, poll_seconds=3600)
         closing.push_async_callback(follower.close)
