@@ -63,6 +63,9 @@ async def test_the_filter_is_tried_with_settings_that_are_not_saved(door: Door) 
     assert await door.call("POST", path, json=tried) == {"filtered_words": []}
     found = await door.call("POST", path, json={**tried, "filter_contacts": True, "price_floor_fen": 2_000})
     assert found == {"filtered_words": ["加我微", "15元"]}
+    await put(door, price_floor_fen=2_000)
+    assert (await door.call("POST", path, json={**tried, "price_floor_fen": None})) == {"filtered_words": []}
+    assert (await door.call("POST", path, json=tried)) == {"filtered_words": ["15元"]}
     assert (await door.call("POST", path, 422, json={**tried, "filter_patterns": "("}))["code"] == "bad_pattern"
     assert (await desired(door))["filter_contacts"] is False
     async with another_person(door) as bob:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from mutants import answers_and_orders, goods, notices, several_nodes, state_and_access, suppliers, webhooks
+from mutants import (
+    answers_and_orders,
+    answers_apart,
+    goods,
+    notices,
+    several_nodes,
+    state_and_access,
+    suppliers,
+    webhooks,
+)
 from mutants.catalogue import Noticed
 
 NOTICED: tuple[Noticed, ...] = (
     *state_and_access.NOTICED,
     *answers_and_orders.NOTICED,
+    *answers_apart.NOTICED,
     *goods.NOTICED,
     *suppliers.NOTICED,
     *notices.NOTICED,

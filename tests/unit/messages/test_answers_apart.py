@@ -8,22 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from filter_texts import FLOOR_FEN, PATTERN, named
-from shoal.accounts.account import Account
-from shoal.accounts.item_setting import ItemSetting
+from answer_ways import ALWAYS_CLOSED, FILTER, account_by
+from filter_texts import named
 from shoal.errors import Conflict
 from shoal.messages.decisions import Decision
 from shoal.messages.manual_sending import Filtered, send_by_hand
 from shoal.messages.outgoing import OutgoingMessage
 from shoal.messages.replies import AnswerSource, Asked, choose, explain
 from shoal.messages.takeovers import Takeovers
-from shoal.rules.rule import Part, Rule
 from shoal.storage.notice_tables import incidents
-from store_steps import an_account
 from without_sockets import BUYER, CHAT, ME, OneShop
-
-FILTER = {"filter_contacts": True, "filter_links": True, "filter_patterns": PATTERN, "price_floor_fen": FLOOR_FEN}
-ALWAYS_CLOSED = "2000-01-01/2999-12-31"
 
 
 async def wishes(shop: OneShop) -> list[tuple[str, bool]]:
@@ -149,28 +143,12 @@ async def test_what_is_written_by_hand_is_refused_unless_its_writer_insists(shop
 # ── every way out ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by(way: AnswerSource, text: str) -> Account:
-    """Return an account whose answer by that way is the text."""
-    rule = Rule(id="r", words=("在吗",), parts=(Part(text="好的"), Part(text=text)), item_ids=())
-    ways: dict[AnswerSource, dict[str, Any]] = {
-        AnswerSource.GENERAL_RULE: {"keywords": (rule,)},
-        AnswerSource.ITEM_RULE: {
-            "keywords": (Rule(id="r", words=("在吗",), parts=(Part(text=text),), item_ids=("1",)),)
-        },
-        AnswerSource.ITEM_REPLY: {"items": (ItemSetting(item_id="1", reply=text),)},
-        AnswerSource.DEFAULT_REPLY: {"default_reply_enabled": True, "default_reply": text},
-        AnswerSource.AWAY_REPLY: {"holidays": ALWAYS_CLOSED, "away_reply": text},
-        AnswerSource.HANDOFF: {"handoff_words": "在吗", "handoff_reply": text},
-    }
-    return an_account(**FILTER, **ways[way])
-
-
 @pytest.mark.parametrize("way", list(AnswerSource))
 async def test_made_up_texts_leave_by_no_way(way: AnswerSource) -> None:
     rng = Random(f"{way}")
     asked = Asked(text="在吗", chat_id="c", buyer_id="b", buyer_name="小鱼", item_id="1")
     for text in (named(rng) for _ in range(300)):
-        account = _by(way, text)
+        account = account_by(way, text)
         choice, tried = await choose(account, asked), explain(account, asked)
         assert choice.words, (way, text)
         assert choice.answer is None or not choice.answer.parts, (way, text)

@@ -13539,7 +13539,7 @@ export interface components {
         };
         /**
          * TryFilterBody
-         * @description A text to test with the output filter. Settings that are left out, or null, are those of the shop.
+         * @description A text to test with the output filter. Settings that are left out are those of the shop.
          * @example {
          *       "filter_contacts": true,
          *       "text": "加我微信聊"
@@ -13548,12 +13548,21 @@ export interface components {
         TryFilterBody: {
             /** Text */
             text: string;
-            /** Filter Contacts */
-            filter_contacts?: boolean | null;
-            /** Filter Links */
-            filter_links?: boolean | null;
-            /** Filter Patterns */
-            filter_patterns?: string | null;
+            /**
+             * Filter Contacts
+             * @default false
+             */
+            filter_contacts: boolean;
+            /**
+             * Filter Links
+             * @default false
+             */
+            filter_links: boolean;
+            /**
+             * Filter Patterns
+             * @default
+             */
+            filter_patterns: string;
             /** Price Floor Fen */
             price_floor_fen?: number | null;
         };

@@ -37,8 +37,7 @@ async def try_filter(request: Request, body: TryFilterBody, account: ReadAccount
     """
     given = {
         name: ANSWER_SETTINGS[name](value, name)
-        for name, value in body.model_dump(exclude={"text"}).items()
-        if value is not None
+        for name, value in body.model_dump(exclude={"text"}, exclude_unset=True).items()
     }
 
     def found() -> tuple[str, ...]:

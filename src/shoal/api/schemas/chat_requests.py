@@ -79,13 +79,13 @@ class TryBody(BaseModel):
 
 
 class TryFilterBody(BaseModel):
-    """A text to test with the output filter. Settings that are left out, or null, are those of the shop."""
+    """A text to test with the output filter. Settings that are left out are those of the shop."""
 
     model_config = body_example(text="加我微信聊", filter_contacts=True)
     text: Text = Field(max_length=LONGEST_HEARD)
-    filter_contacts: bool | None = None
-    filter_links: bool | None = None
-    filter_patterns: Text | None = None
+    filter_contacts: bool = False
+    filter_links: bool = False
+    filter_patterns: Text = ""
     price_floor_fen: int | None = None
 
 

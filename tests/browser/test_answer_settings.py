@@ -1,0 +1,26 @@
+"""Hours, hand-off and output filter on the page of a shop's settings: tried before they are saved."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from browser.conftest import Console, hangs_over
+from standins import until
+
+
+async def test_hours_and_filter_are_tried_before_they_are_saved_and_saved_as_one_change(console: Console) -> None:
+    page = await console.page("/console/accounts/afu/settings")
+    hours, card = page.locator("[data-test=hours]"), page.locator("[data-test=filter]")
+    await hours.locator("[name=opening_hours]").fill("1-5 9:00-18:00")
+    await hours.locator("[name=handoff_words]").fill("真人")
+    await card.locator("[name=filter_patterns]").fill("刷单")
+    await card.locator("[name=price_floor]").fill("20")
+    await card.locator("[name=try-filter]").fill("帮您刷单，15元")
+    await expect(card.locator("[data-test=filter-found]")).to_contain_text("会被拦下：刷单 / 15元")
+    assert console.door.account("afu").filter_patterns == "", "nothing is saved yet"
+    await page.locator("[data-test=save-settings]").click()
+    await until(lambda: console.door.account("afu").price_floor_fen == 2_000)
+    saved = console.door.account("afu")
+    assert (saved.opening_hours, saved.handoff_words, saved.filter_patterns) == ("1-5 09:00-18:00", "真人", "刷单")
+    await expect(page.locator("[data-test=save-bar]")).to_have_count(0)
+    assert not await hangs_over(page)
