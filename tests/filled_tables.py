@@ -1,4 +1,4 @@
-"""Rows in every table, with values of every kind: what a copy of a database must bring over as it is."""
+"""Rows in every table of a store, with values of every kind: what a copy of a database must bring over as it is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Connection, SmallInteger, Table, insert
 
 from shoal.maintenance.backup.snapshot import heads
-from shoal.maintenance.store_migration.copying import set_heads
-from shoal.storage.schema import metadata
+from shoal.maintenance.store_migration.copying import TABLES, set_heads
 from shoal.storage.sealed_values import sealed_columns
 from shoal.storage.vault import Vault
 
@@ -20,7 +19,7 @@ _NULL_IN = 3
 def fill_every_table(connection: Connection, vault: Vault, rows: int = ROWS) -> None:
     """Add rows to every table; each refers to rows of the tables above it."""
     sealed = {(place.table.name, place.name): place for place in sealed_columns()}
-    for table in metadata.sorted_tables:
+    for table in TABLES:
         made = [{str(column.name): value(column, number) for column in table.columns} for number in range(rows)]
         for (name, column), place in sealed.items():
             if name == table.name:

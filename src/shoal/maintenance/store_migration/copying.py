@@ -25,13 +25,16 @@ from shoal.maintenance.backup.snapshot import (
     plain_rows,
     read_encoded,
 )
+from shoal.storage.node_tables import OF_THE_NODES
 from shoal.storage.schema import metadata, store_meta
 
 Tallies = dict[str, tuple[int, str]]
 """Rows and checksum of each table. The checksum is of the values, so it is the same in both databases."""
 Told = Callable[[int], None]
 """Is called with how many rows were just looked at."""
-COLUMNS: Final = {str(table.name): [str(column.name) for column in table.columns] for table in metadata.sorted_tables}
+TABLES: Final = [table for table in metadata.sorted_tables if table.name not in OF_THE_NODES]
+"""The tables that are moved; the others are about servers that ran on the source."""
+COLUMNS: Final = {str(table.name): [str(column.name) for column in table.columns] for table in TABLES}
 _ROWS_PER_COMMIT: Final = 5_000
 _ROWS_AT_ONCE: Final = 500
 
@@ -51,15 +54,15 @@ def copy_rows(old: Connection, new: Connection, told: Told) -> tuple[Tallies, in
 
 
 def empty(connection: Connection) -> None:
-    """Delete every row of every table."""
-    for table in reversed(metadata.sorted_tables):
+    """Delete every row of the tables that are moved."""
+    for table in reversed(TABLES):
         connection.execute(delete(table))
 
 
 def _copy_tables(old: Connection, new: Connection, there: Tallies, told: Told) -> Tallies | None:
     """Return what the source holds; ``None`` when the rows that are there are not its first ones."""
     found: Tallies = {}
-    for table in metadata.sorted_tables:
+    for table in TABLES:
         tally = _copy_table(old, new, table, there[table.name], told)
         if tally is None:
             return None
