@@ -12,7 +12,7 @@ from standins import until
 
 EN = {"Accept-Language": "en"}
 SETTINGS = "/cookies/shop/settings"
-CLOSED = {"holidays": "2000-01-01/2999-12-31"}
+CLOSED: dict[str, Any] = {"holidays": "2000-01-01/2999-12-31"}
 
 
 async def put(door: Door, status: int = 200, **values: Any) -> Any:

@@ -13,7 +13,8 @@ import pytest
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
-from upgrades.test_upgrades import KEY, NAMES, lay
+from upgrades.make_fixture import KEY
+from upgrades.test_upgrades import NAMES, lay
 
 SWITCHES = {"enabled": True, "replies": True, "delivery": True, "auto_confirm": False, "free_shipping": False}
 """Each switch, and how it stood before there was one."""
