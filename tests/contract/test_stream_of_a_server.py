@@ -140,7 +140,7 @@ async def test_readers_at_another_server_are_told_every_change_in_one_order(node
         assert seen["remark"] == "there"
 
 
-async def next_of_changes(feed: AsyncGenerator[PublishedEvent, None]) -> int:
+async def next_of_changes(feed: AsyncGenerator[PublishedEvent | None, None]) -> int:
     """The rev of the next change; states come between them."""
     while (event := await next_event(feed)).rev is None:
         pass
