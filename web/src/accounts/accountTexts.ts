@@ -320,7 +320,7 @@ const en: Texts<typeof zh> = {
   linksHint: 'Links to other places than Xianyu and Taobao',
   patternsHint: 'One regular expression a line',
   floor: 'Lowest price (yuan)',
-  floorHint: 'Holds back amounts below it, such as “15元”; empty: no limit.',
+  floorHint: 'Holds back amounts below it, such as “¥15”; empty: no limit.',
   tryFilter: 'Try a text',
   filterFound: 'Held back: {words}',
   filterPasses: 'May be sent',
