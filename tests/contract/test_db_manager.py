@@ -138,6 +138,8 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
             row["subject"] = account_id
         if table is rules:
             row["words"] = '["k"]'
+        if "order_id" in row:
+            row["order_id"] = f"order of {account_id}"
         if table is seller_numbers:
             row["unb"] = f"number of {account_id}"
         connection.execute(table.insert().values(**row))

@@ -46,8 +46,8 @@ def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("SHOAL_METRICS_TOKEN", "short", "is too short: it has at least 16 characters"),
-        ("SHOAL_ADMIN_PASSWORD", "short", "is too short: it has at least 8 characters"),
+        ("SHOAL_METRICS_TOKEN", "s3cret", "is too short: it has at least 16 characters"),
+        ("SHOAL_ADMIN_PASSWORD", "s3cret", "is too short: it has at least 8 characters"),
         ("SHOAL_BACKUP_KEY", "k" * 201, "is too long: it has at most 200 characters"),
     ],
 )
