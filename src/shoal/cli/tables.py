@@ -15,7 +15,7 @@ from rich.text import Text
 from shoal.cli.words import ago, printable, reason_words, state_text, state_word, words
 
 Account = dict[str, Any]
-_WIDE = 1_000
+_WIDE = 100_000
 _URGENCY = ("parked", "retrying", "mute", "starting", "stopping", "waiting", "elsewhere", "running", "stopped")
 
 
