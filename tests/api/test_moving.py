@@ -211,9 +211,10 @@ async def test_an_order_that_was_paid_before_is_known_and_not_due(empty: Door, t
     book = empty.server.order_store
     order = await book.order("afu", "9001")
     assert order is not None
-    assert (order.status, order.amount, order.created_at_ms) == ("pending_ship", "9.90", 1_769_940_000_000)
-    states = {one.action: one.state for one in await book.order_actions("afu", "9001")}
-    assert states == dict.fromkeys(Action, ActionState.NOT_NEEDED)
+    assert (order.status, order.amount) == ("pending_ship", "9.90")
+    assert (order.created_at_ms, order.updated_at_ms) == (1_769_940_000_000, 1_769_940_000_000)
+    actions = {one.action: (one.state, one.created_at_ms) for one in await book.order_actions("afu", "9001")}
+    assert actions == dict.fromkeys(Action, (ActionState.NOT_NEEDED, 1_769_940_000_000))
     assert empty.server.manager.account("afu").orders_since_ms == FIRST_START
     await empty.server.manager.update_cookie_status("afu", True, caller=Caller(actor="user:admin"))
     assert empty.server.manager.account("afu").orders_since_ms > 0

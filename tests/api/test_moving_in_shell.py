@@ -36,6 +36,7 @@ async def test_a_file_is_looked_at_imported_and_turned_on_from_the_shell(empty: 
     async with served(empty) as url:
         code, said = await in_shell(url, token, "import", "legacy", file, "--dry-run")
         assert (code, "--uploads" in said, dict(manager.accounts)) == (0, True, {}), said
+        assert "On in the old system, off here (3): 阿福, lan1, 群" in said
         code, said = await in_shell(url, token, "import", "legacy", file, "--uploads", str(uploads), "--json")
         run = json.loads(said)
         assert (code, run["state"], [row["code"] for row in run["rows"]]) == (0, "done", ["administrator_is_you"])

@@ -168,6 +168,7 @@ async def _chats(shell: Shell) -> None:
     assert [row["chat_id"] for row in await shell.json("chats", "list", "--paused")] == [chat]
     assert "--buyer" in await shell.said("chats", "send", "shop", "4711", "hello", code=1)
     assert "你好呀" in await shell.said("messages", "list", "--search", "你好呀", "--since", "1h")
+    assert re.search(rf" shop +{chat} +马上发 +sent", await shell.said("messages", "sent", "--chat", chat))
     sent = await shell.json("messages", "sent", "--chat", chat)
     assert [row["text"] for row in sent] == ["马上发", "稍等"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -32,6 +33,8 @@ async def test_people_are_listed_invited_and_removed_by_commands(tmp_path: Path)
         assert code == 0
         assert re.search(r"^bob +owner +1 ", said, re.MULTILINE)
         assert re.search(r"^Ann +staff +0 .*ann@example.com", said, re.MULTILINE)
+        code, said = await in_shell(url, token, "users", "list", "--json")
+        assert (code, [one["username"] for one in json.loads(said)]) == (0, ["admin", "bob", "Ann"])
         code, said = await in_shell(url, token, "users", "remove", "BOB", "--yes")
         assert (code, said.strip()) == (0, "bob was removed.")
         assert door.site.live["bobs"] == 0

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, Select, column, delete, func, select, table, update
 
 from contract.test_key_rotation import names_of_files_with, rotation, settled
 from goods_steps import an_owner, changed
 from notice_steps import Teller, a_channel
-from shoal.errors import StoreError
-from shoal.notices.channels import ChannelStore
+from shoal.errors import StaleGeneration, StoreError
+from shoal.notices.channels import Channel, ChannelStore
 from shoal.notices.subscriptions import Subscription
 from shoal.notices.transport import Outcome, Sent
 from shoal.storage.database import Database
@@ -23,6 +25,7 @@ from shoal.storage.notice_tables import channels, subscriptions
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
+from standins import until_told
 from store_steps import Clock, Place, an_account, created
 
 HOUR = 3_600
@@ -119,3 +122,40 @@ async def test_a_channel_for_one_shop_tells_of_no_other_when_that_shop_is_remove
     assert await store.subscriptions(owner) == {made.id: Subscription(nothing=True)}
     await teller.after(HOUR)
     assert teller.transport.messages == []
+
+
+async def test_two_servers_that_change_a_channel_at_once_lose_neither_change(
+    place: Place, database: Database, vault: Vault, owner: int
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("a file has one server")
+    another, store = await place.open_again(data_dir=place.data_dir / "second"), ChannelStore(database, vault)
+    made = await store.create(owner, "dingtalk", {"token": CANARY}, {"name": "c"})
+    renamed = update(channels).where(channels.c.id == made.id).values(name="d", version=made.version + 1)
+    changed_there, goes_on = threading.Event(), threading.Event()
+
+    def there(connection: Connection) -> None:
+        connection.execute(renamed)
+        changed_there.set()
+        goes_on.wait(60)
+
+    def waiting(connection: Connection) -> int:
+        """How many statements wait for a row of another transaction."""
+        activity = table("pg_stat_activity", column("datname"), column("wait_event_type"))
+        mine = activity.c.datname == func.current_database()
+        query = select(func.count()).select_from(activity).where(mine, activity.c.wait_event_type == "Lock")
+        return connection.scalar(query) or 0
+
+    standing = asyncio.create_task(another.write(there))
+    await asyncio.to_thread(changed_there.wait, 60)
+    guarded = store.change(owner, made.id, {"language": "en"}, versions=frozenset({made.version}))
+    blind = store.change(owner, made.id, {"buyer_words": True})
+    racing = asyncio.gather(guarded, blind, return_exceptions=True)
+    try:
+        await until_told(lambda: database.read(waiting), 1)
+    finally:
+        goes_on.set()
+    await standing
+    assert [type(answer) for answer in await racing] == [StaleGeneration, Channel]
+    now = await store.get(owner, made.id)
+    assert (now.name, now.language, now.buyer_words, now.version) == ("d", "zh", True, made.version + 2)

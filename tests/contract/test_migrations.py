@@ -73,6 +73,15 @@ async def test_the_migrated_database_is_the_one_the_program_knows(database: Data
     assert await database.read(differences) == []
 
 
+async def test_the_number_of_a_removed_row_is_never_given_again(database: Database) -> None:
+    if not database.is_sqlite:
+        pytest.skip("a sequence of PostgreSQL goes up only")
+    wanted = {name for name, one in metadata.tables.items() if one.dialect_options["sqlite"]["autoincrement"]}
+    created = text("SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'")
+    found = await database.read(lambda connection: set(connection.scalars(created)))
+    assert found == wanted
+
+
 async def test_only_postgresql_stamps_the_journal_with_its_transaction(database: Database) -> None:
     def columns(connection: Connection) -> set[str]:
         return {column["name"] for column in inspect(connection).get_columns("journal")}

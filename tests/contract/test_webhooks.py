@@ -6,21 +6,22 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+import structlog
+from sqlalchemy import insert, select, update
 
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput
 from shoal.events.webhook_calls import Called
 from shoal.events.webhook_rows import PAGE
-from shoal.events.webhooks import KEPT_ATTEMPTS
+from shoal.events.webhooks import KEPT_ATTEMPTS, Target
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.notice_tables import incidents, webhook_attempts
+from shoal.storage.notice_tables import incidents, webhook_attempts, webhooks
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
 from store_steps import Clock, an_account, created
-from webhook_steps import DAY, HOUR, Poster
+from webhook_steps import DAY, HOUR, URL, Poster
 
 
 @pytest.fixture
@@ -212,6 +213,22 @@ async def test_a_user_who_is_deactivated_gets_nothing(poster: Poster) -> None:
     await poster.database.write(lambda connection: connection.execute(off).rowcount)
     await poster.now()
     assert poster.receiver.calls == []
+
+
+async def test_one_whose_address_does_not_open_waits_without_a_defect_until_it_gets_another(poster: Poster) -> None:
+    number, other = await poster.webhook(kinds=["message"]), await poster.webhook(kinds=["message"])
+    secret = (await poster.store.target(1, number)).secret
+    broken = update(webhooks).where(webhooks.c.id == number).values(address_sealed=b"of another key")
+    await poster.database.write(lambda connection: connection.execute(broken).rowcount)
+    await _said(poster, "a1")
+    with structlog.testing.capture_logs() as lines:
+        await poster.now()
+    assert poster.receiver.arrived == ["a1"], f"of {other}"
+    assert [(one["event"], one["log_level"]) for one in lines] == [("a webhook waits", "debug")]
+    await poster.store.change(1, number, {"url": URL})
+    assert await poster.store.target(1, number) == Target(URL, secret)
+    await poster.now()
+    assert poster.receiver.arrived == ["a1", "a1"]
 
 
 async def test_it_is_posted_again_from_an_event_or_a_time_on(poster: Poster) -> None:

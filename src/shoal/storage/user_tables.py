@@ -70,6 +70,7 @@ audit_entries = Table(
     UniqueConstraint("note_id"),
     Index("ix_security_notes_at_ms", "at_ms"),
     Index("ix_security_notes_user_id", "user_id"),
+    sqlite_autoincrement=True,
 )
 
 grants = Table(

@@ -194,7 +194,7 @@ def test_the_screen_fits_into_80_columns_and_shows_the_chat() -> None:
         console = Console(width=80, height=24, record=True, file=nowhere)
         screen = DemoScreen(board(), console, "Shoal demo", live=False)
         for number in range(1, 60, 2):
-            screen.happened(event("said", number, "这是一句很长很长的话，" * 10))
+            screen.happened(event("said", number, "这是一句 很长 很长的话，" * 10))
             screen.happened(event("replied", number + 1, "在的，请问看中哪一件？\x1b[2J"))
         screen.happened(event("paid", 70, "4500000000000001"))
         console.print(screen)
