@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
+from benchmarks.processes import clean_environment
 from contract.store_contents import MANY, content, many_messages
 from filled_tables import ROWS, fill_every_table
 from postgres_server import Postgres
@@ -32,6 +31,7 @@ from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_rows import newest_rev
 from shoal.storage.server_lease import LeaseTimes, ServerLease
 from store_steps import an_account, committed, created, edit
+from warm_start import ran
 
 
 @pytest.fixture
@@ -128,10 +128,11 @@ migrating.migrate_store(Place(data_dir=data, url=sys.argv[2]), Place(data_dir=da
 """
 
 
-def killed(old: Place, new: Place, moment: str) -> None:
+async def killed(old: Place, new: Place, moment: str) -> None:
     """Move in a process of its own, which is killed at that moment."""
-    arguments = [sys.executable, "-c", DYING, str(old.data_dir), old.url, new.url, moment]
-    ended = subprocess.run(arguments, check=False, timeout=120, capture_output=True, text=True)
+    program = old.data_dir.with_name("dying.py")
+    program.write_text(DYING)
+    ended = await ran((str(program), str(old.data_dir), old.url, new.url, moment), clean_environment())
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
@@ -158,12 +159,12 @@ async def test_a_move_that_is_killed_goes_on_where_it_was_and_nothing_is_served_
 ) -> None:
     old, new = ends
     before = content(old)
-    await asyncio.to_thread(killed, old, new, "copying")
+    await killed(old, new, "copying")
     assert await refused(new) == "store_unfinished"
     async with Database(old.data_dir, url=old.url):
         """The old one may still be served."""
-    await asyncio.to_thread(killed, old, new, "comparing")
-    await asyncio.to_thread(killed, old, new, "closed")
+    await killed(old, new, "comparing")
+    await killed(old, new, "closed")
     assert (await refused(old), await refused(new)) == ("store_moved", "store_unfinished")
     done = await moved(old, new)
     assert done.kept == done.rows > MANY
@@ -336,29 +337,26 @@ async def test_the_file_that_was_left_comes_back_by_a_restore_which_sends_nothin
 # ── the command ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def shoal(data: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "shoal", *arguments],
-        env={**os.environ, "SHOAL_DATA_DIR": str(data), "LC_ALL": "C.UTF-8", **environment},
-        input="long enough, surely\n", capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+async def shoal(data: Path, *arguments: str, **environment: str) -> CompletedProcess[str]:
+    own = clean_environment(SHOAL_DATA_DIR=str(data), LC_ALL="C.UTF-8", **environment)
+    return await ran(("-m", "shoal", *arguments), own, typed="long enough, surely\n")
 
 
 async def test_the_command_moves_and_says_what_to_set_and_what_was_left(data: Path, url: str) -> None:
     before = content(Place(data_dir=data))
     setting = {"SHOAL_DATABASE_URL": url.replace("postgres@", "postgres:s3cret@")}
-    plan = shoal(data, "migrate-store", "sqlite:", "postgresql:", "--dry-run", "--json", **setting)
+    plan = await shoal(data, "migrate-store", "sqlite:", "postgresql:", "--dry-run", "--json", **setting)
     assert (plan.returncode, json.loads(plan.stdout)["tables"]["messages"]) == (0, ROWS), plan.stderr
-    done = shoal(data, "migrate-store", "sqlite:", "postgresql:", **setting)
+    done = await shoal(data, "migrate-store", "sqlite:", "postgresql:", **setting)
     assert done.returncode == 0, done.stderr
     assert f"SHOAL_DATABASE_URL={url.partition('?')[0]}" in done.stdout
     assert str(data / "shoal.db") in done.stdout
     assert "s3cret" not in done.stdout + done.stderr
     assert content(Place(data_dir=data, url=url)) == before
-    again = shoal(data, "migrate-store", "sqlite:", "postgresql:", "--json", **setting)
+    again = await shoal(data, "migrate-store", "sqlite:", "postgresql:", "--json", **setting)
     assert (again.returncode, json.loads(again.stdout)["already"]) == (0, True), again.stderr
-    look = shoal(data, "doctor", "--json")
+    look = await shoal(data, "doctor", "--json")
     assert "postgres" in look.stdout
     assert "s3cret" not in look.stdout
-    left = shoal(data, "backup", "make", str(data / "b"), "--passphrase-file", "-")
+    left = await shoal(data, "backup", "make", str(data / "b"), "--passphrase-file", "-")
     assert (left.returncode, "were moved to" in left.stderr) == (2, True)

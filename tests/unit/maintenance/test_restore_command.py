@@ -4,50 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import text
 
+from benchmarks.processes import clean_environment
 from quick_start import blank_database
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
+from warm_start import WARM, ran
 
-SHOAL = (sys.executable, "-m", "shoal")
+SHOAL = ("-m", "shoal")
 PASSPHRASE = "correct horse battery staple"
 
 
-def environment(data: Path) -> Mapping[str, str]:
-    return {**os.environ, "SHOAL_DATA_DIR": str(data), "LC_ALL": "C.UTF-8"}
+def environment(data: Path) -> dict[str, str]:
+    return clean_environment(SHOAL_DATA_DIR=str(data), LC_ALL="C.UTF-8")
 
 
-def shoal(data: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+async def shoal(data: Path, *arguments: str, typed: str = "") -> CompletedProcess[str]:
     """Run a command with something on its standard input."""
-    return subprocess.run(
-        [*SHOAL, *arguments],
-        input=typed,
-        env=environment(data),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return await ran((*SHOAL, *arguments), environment(data), typed=typed)
 
 
-def killed(data: Path, arguments: Sequence[str], seen: Callable[[], bool]) -> None:
+async def killed(data: Path, arguments: tuple[str, ...], seen: Callable[[], bool]) -> None:
     """Run a command and kill it as soon as something is seen, or let it end."""
-    silent = subprocess.DEVNULL
-    child = subprocess.Popen([*SHOAL, *arguments], env=environment(data), stdout=silent, stderr=silent)
-    until = time.monotonic() + 60
-    while child.poll() is None and not seen() and time.monotonic() < until:
-        time.sleep(0.001)
+    child = await WARM.start((*SHOAL, *arguments), environment(data))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(60):
+            while child.returncode is None and not seen():
+                await asyncio.sleep(0.001)
     child.kill()
-    child.wait()
+    await child.communicate()
 
 
 @pytest.fixture
@@ -74,23 +66,29 @@ async def note_in(data: Path) -> str | None:
 async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text(f"{PASSPHRASE}\n")
-    made = shoal(data, "backup", "make", str(tmp_path / "one.backup"), "--passphrase-file", str(secret), "--json")
+    made = await shoal(data, "backup", "make", str(tmp_path / "one.backup"), "--passphrase-file", str(secret), "--json")
     assert made.returncode == 0, made.stderr
     facts = json.loads(made.stdout)
     assert (facts["verified"], facts["opens_with"], facts["database"]) == (True, "passphrase", "sqlite")
     await noted(data, "after")
 
-    without = shoal(data, "restore", str(tmp_path / "one.backup"), "-y")
+    without = await shoal(data, "restore", str(tmp_path / "one.backup"), "-y")
     assert (without.returncode, "--passphrase-file" in without.stderr) == (2, True)
-    wrong = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="another one\n")
+    wrong = await shoal(
+        data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="another one\n"
+    )
     assert (wrong.returncode, "not the passphrase" in wrong.stderr) == (2, True)
     assert await note_in(data) == "after", "a refused restore changes nothing"
-    empty = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="\n")
+    empty = await shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed="\n")
     assert (empty.returncode, "the first line of - is empty" in empty.stderr) == (2, True)
-    nowhere = shoal(data, "backup", "make", "--data-dir", str(tmp_path / "nowhere"))  # before it asks for a passphrase
+    nowhere = await shoal(
+        data, "backup", "make", "--data-dir", str(tmp_path / "nowhere")
+    )  # before it asks for a passphrase
     assert (nowhere.returncode, "--data-dir" in nowhere.stderr) == (2, True)
 
-    done = shoal(data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed=f"{PASSPHRASE}\n")
+    done = await shoal(
+        data, "restore", str(tmp_path / "one.backup"), "-y", "--passphrase-file", "-", typed=f"{PASSPHRASE}\n"
+    )
     assert done.returncode == 0, done.stderr
     assert await note_in(data) == "before"
     assert "shoal restore --back shoal.db.before-restore-" in done.stdout
@@ -101,12 +99,13 @@ async def test_a_restore_that_is_killed_leaves_the_old_data_or_the_new(data: Pat
     """It is killed once the database has a second name, just before the change; else it has ended."""
     secret = tmp_path / "passphrase"
     secret.write_text(PASSPHRASE)
-    assert shoal(data, "backup", "make", str(tmp_path / "b"), "--passphrase-file", str(secret)).returncode == 0
+    made = await shoal(data, "backup", "make", str(tmp_path / "b"), "--passphrase-file", str(secret))
+    assert made.returncode == 0, made.stderr
     await noted(data, "after")
     arguments = ("restore", str(tmp_path / "b"), "-y", "--passphrase-file", str(secret))
-    await asyncio.to_thread(killed, data, arguments, lambda: any(data.glob("*.before-restore-*")))
+    await killed(data, arguments, lambda: any(data.glob("*.before-restore-*")))
     assert await note_in(data) in {"before", "after"}
-    again = shoal(data, *arguments)
+    again = await shoal(data, *arguments)
     assert again.returncode == 0, again.stderr
     assert await note_in(data) == "before"
     assert not (data / ".restore").exists()
