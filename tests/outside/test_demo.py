@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from benchmarks.processes import SOON_STALE, START_SECONDS
-from warm_start import WARM
+from warm_start import ran
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
@@ -62,15 +62,8 @@ class Demo:
 
     def shell(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Another ``shoal`` command that talks to the demo's server, forked by what has imported it."""
-        return asyncio.run(self._shell(words, {**self.environment, "SHOAL_URL": self.ready["url"], **environment}))
-
-    async def _shell(self, words: tuple[str, ...], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        errors = self.directory / "shell errors"
-        errors.unlink(missing_ok=True)
-        async with asyncio.timeout(START_SECONDS):
-            child = await WARM.start(("-m", "shoal", *words), environment, errors)
-            said, _ = await child.communicate()
-        return subprocess.CompletedProcess(words, child.returncode or 0, said.decode(), errors.read_text())
+        own = {**self.environment, "SHOAL_URL": self.ready["url"], **environment}
+        return asyncio.run(ran(("-m", "shoal", *words), own))
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send a signal; returns the exit code."""
@@ -289,11 +282,7 @@ def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
 def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "shoal", "demo"],
-        env={**plain, "SHOAL_DATA_DIR": str(tmp_path), "SHOAL_PORT": "0"},
-        capture_output=True, text=True, timeout=START_SECONDS, check=False,
-    )  # fmt: skip
+    done = asyncio.run(ran(("-m", "shoal", "demo"), {**plain, "SHOAL_DATA_DIR": str(tmp_path), "SHOAL_PORT": "0"}))
     assert done.returncode == 2
     assert done.stdout == ""
     assert "does not touch" in done.stderr

