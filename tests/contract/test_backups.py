@@ -149,7 +149,8 @@ async def test_a_restore_goes_on_above_every_number_lets_nothing_out_again_and_c
     assert (await folds(manager))["shop"]["remark"] == "后来"
     assert (await manager.load()).newest_rev > done.life.rev, "also above the numbers of the life between"
     await last.close()
-    for name in ("before_restore_20000101_000000", "shoal.db.before-restore-20000101-000000", "secret.key"):
+    unkept = ("before_restore_20000101_000000", "shoal.db.before-restore-20000101-000000", "secret.key", "", "/", "..")
+    for name in unkept:
         with pytest.raises(ConfigError) as unknown:
             await asyncio.to_thread(put_back, name, goal_of(place))
         assert unknown.value.code == "nothing_kept"

@@ -36,7 +36,8 @@ def decoded(data: bytes) -> str:
 def csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows, each with the number of its first line. Raises ``InvalidInput`` (``csv_unreadable``)."""
     csv.field_size_limit(_CELL_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""))
+    # strict: a quote that is never closed would make one cell of all that follows, and drop its rows without a word
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     before = 0
     try:
         for cells in reader:

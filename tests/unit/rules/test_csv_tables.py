@@ -54,6 +54,8 @@ def test_a_row_with_more_cells_than_heads_is_told() -> None:
         (b"A\n1\n2\n3\n", "too_many_sheet_rows"),
         (b"\xff\xff\xff", "unknown_encoding"),
         (b'A\n"' + b"x" * (1 << 21), "csv_unreadable"),
+        (b'A,B\n"1,2\n', "csv_unreadable"),  # cut off within a cell
+        (b'A,B\n"1"0,2\n', "csv_unreadable"),
     ],
 )
 def test_what_is_no_such_table_is_refused(data: bytes, code: str) -> None:

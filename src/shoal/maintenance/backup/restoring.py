@@ -243,7 +243,7 @@ def _into_postgresql(place: Place, fresh: Path, loading: Callable[[Connection], 
 def put_back(name: str, place: Place) -> Restored:
     """Put back the database that a restore kept under that name. Raises like ``restore_backup``."""
     if place.is_sqlite:
-        path = place.file.with_name(Path(name).name)
+        path = place.file.parent / Path(name).name
         if not path.is_file() or not path.name.startswith(f"{place.file.name}.before-"):
             raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
         return restore_copy(path, place)
