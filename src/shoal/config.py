@@ -12,6 +12,7 @@ from typing import Any
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from shoal.errors import ConfigError
@@ -244,6 +245,13 @@ class Settings(BaseSettings):
         for a reply. The other half is for the check itself, a new connection and the messages pulled over it.
         """
         return min(self.probe_seconds, self.message_age_seconds / 2)
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _check_named(cls, value: object) -> object:
+        if value == "":  # the directory one stands in, which would get the mode 0700: of a service it is /
+            raise PydanticCustomError("string_too_short", "no directory", {"min_length": 1})
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -46,8 +46,8 @@ def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("SHOAL_METRICS_TOKEN", "s3cret", "is too short: it has at least 16 characters"),
-        ("SHOAL_ADMIN_PASSWORD", "s3cret", "is too short: it has at least 8 characters"),
+        ("SHOAL_METRICS_TOKEN", "brief", "is too short: it has at least 16 characters"),
+        ("SHOAL_ADMIN_PASSWORD", "brief", "is too short: it has at least 8 characters"),
         ("SHOAL_BACKUP_KEY", "k" * 201, "is too long: it has at most 200 characters"),
     ],
 )
@@ -58,6 +58,17 @@ def test_the_length_of_a_text_is_told_in_characters(
     with pytest.raises(ConfigError, match=rf"\({name}\) {said}") as caught:
         load_settings()
     assert value not in str(caught.value)
+
+
+def test_an_empty_data_directory_is_refused_and_is_not_the_one_in_which_a_command_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ConfigError, match="data_dir .* is too short"):
+        load_settings(data_dir="")
+    assert load_settings(data_dir=".").data_dir == Path()
+    monkeypatch.setenv("SHOAL_DATA_DIR", "")
+    with pytest.raises(ConfigError, match="SHOAL_DATA_DIR"):
+        load_settings()
 
 
 def test_an_unknown_name_in_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def serve(
         typer.Option(help=words("cli.app.help.port")),
     ] = None,
     data_dir: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help=words("cli.help.data_dir")),
     ] = None,
     tls_cert: Annotated[

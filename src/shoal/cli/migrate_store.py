@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def migrate_store(
     source: Annotated[str, typer.Argument(metavar="FROM", help=words("cli.migrate_store.help.source"))],
     target: Annotated[str, typer.Argument(metavar="TO", help=words("cli.migrate_store.help.target"))],
-    data_dir: Annotated[Path | None, typer.Option(help=words("cli.help.data_dir"))] = None,
+    data_dir: Annotated[str | None, typer.Option(help=words("cli.help.data_dir"))] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.migrate_store.help.dry_run"))] = False,
     as_json: Annotated[bool, typer.Option("--json", help=words("cli.help.json"))] = False,
 ) -> None:

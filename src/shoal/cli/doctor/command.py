@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +27,7 @@ _MARKS = {"ok": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", 
 
 
 def doctor(
-    data_dir: Annotated[Path | None, typer.Option(help=words("cli.help.data_dir"))] = None,
+    data_dir: Annotated[str | None, typer.Option(help=words("cli.help.data_dir"))] = None,
     offline: Annotated[bool, typer.Option("--offline", help=words("doctor.help.offline"))] = False,
     host: Annotated[str | None, typer.Option(help=words("doctor.help.host"), show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help=words("doctor.help.port"), show_default=False)] = None,
