@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.engine import make_url
 
+from database_link import DatabaseLink
 from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.api.server import Server
@@ -21,51 +19,6 @@ from standins import ANN, FakeSite, cookie_of, quick_settings, until
 
 SHOPS = [f"shop{number}" for number in range(8)]
 KEY = "5a" * 32
-
-
-class DatabaseLink:
-    """A TCP proxy before PostgreSQL. While it is ``dead``, it takes what comes and passes nothing on."""
-
-    def __init__(self, url: str) -> None:
-        self._socket = f"{make_url(url).query['host']}/.s.PGSQL.5432"
-        self._name = make_url(url).database
-        self._passes = asyncio.Event()
-        self._passes.set()
-        self.url = ""
-
-    def die(self) -> None:
-        self._passes.clear()
-
-    def live(self) -> None:
-        self._passes.set()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[DatabaseLink]:
-        pumps: set[asyncio.Task[None]] = set()
-
-        async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
-                while data := await reader.read(65536):
-                    await self._passes.wait()
-                    writer.write(data)
-                    await writer.drain()
-            writer.close()
-
-        async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._passes.wait()
-            back, forth = await asyncio.open_unix_connection(self._socket)
-            pumps.update(asyncio.create_task(pump(*ends)) for ends in ((reader, forth), (back, writer)))
-
-        server = await asyncio.start_server(meet, "127.0.0.1", 0)
-        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/{self._name}"
-        try:
-            yield self
-        finally:
-            self.live()
-            server.close()
-            for task in pumps:
-                task.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
 
 
 @pytest.fixture
@@ -116,6 +69,31 @@ async def test_the_shops_of_a_server_whose_database_is_out_of_reach_run_on_the_o
                 await until(lambda: bool(running(one)) and running(one) | running(two) == set(SHOPS))
             await until(lambda: running(one) == set(SHOPS))
         assert site.most_at_once == dict.fromkeys(SHOPS, 1), "no shop was ever connected twice"
+
+
+async def test_a_server_whose_connections_are_never_answered_again_joins_again_over_new_ones(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer of each connection takes all that is sent, so that no time-out of TCP ends it."""
+    monkeypatch.setattr("shoal.storage.database.SILENCE_SECONDS", 6.0)
+    site = FakeSite()
+    async with (
+        DatabaseLink(url).open() as link,
+        serving(tmp_path / "one", site, link.url, node_lease_seconds=4.0) as one,
+    ):
+        for number, name in enumerate(SHOPS):
+            await one.manager.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
+        await until(lambda: running(one) == set(SHOPS))
+        async with serving(tmp_path / "two", site, url, node_lease_seconds=60.0) as two:
+            await until(lambda: running(one) | running(two) == set(SHOPS) and bool(running(two)))
+            link.lose()
+            await until(lambda: running(two) == set(SHOPS) and not running(one))
+            link.live()
+            await until(lambda: bool(running(one)) and running(one) | running(two) == set(SHOPS))
+            name = next(iter(running(one)))
+            await one.manager.update_cookie_status(name, False, caller=ANN)  # its writer has a new connection too
+            await until(lambda: running(one) | running(two) == set(SHOPS) - {name})
+    assert site.most_at_once == dict.fromkeys(SHOPS, 1), "no shop was ever connected twice"
 
 
 async def test_a_node_needs_postgresql(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutants.catalogue import Noticed, one
 
 _PUBLISHED = "tests/unit/accounts/test_published.py::"
+_NODES = "tests/contract/test_nodes.py::"
 _STREAM = "tests/contract/test_journal_stream.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -35,5 +36,19 @@ NOTICED: tuple[Noticed, ...] = (
         "        if generation <= last:\n",
         "        if False:\n",
         f"{_PUBLISHED}test_f4_an_older_snapshot_never_replaces_a_newer_one",
+    ),
+    one(
+        "a link that answers nothing is waited for without end",
+        "storage/silence_limit.py",
+        "            elif time.monotonic() > until:",
+        "            elif False:",
+        "tests/contract/test_silence_limit.py::test_a_silent_connection_ends_and_the_next_is_a_new_one",
+    ),
+    one(
+        "what an owner writes has no fence",
+        "storage/fences.py",
+        "    if connection.scalar(_HELD, values) != len(asked):",
+        "    if False:",
+        f"{_NODES}test_a_stale_owner_writes_nothing_and_holds_up_nobody_in_its_group",
     ),
 )

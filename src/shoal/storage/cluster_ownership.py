@@ -76,6 +76,8 @@ class ClusterOwnership:
         self._claims = ThreadPoolExecutor(1, thread_name_prefix="shoal-claims")
         self._deadline = 0.0
         self._mine: dict[int, int] = {}
+        self._leaving: set[int] = set()
+        """Shards that were given up, while the database has not said so: they may be free at any moment."""
         self._listener: ShardListener | None = None
         self._keeping: list[asyncio.Task[None]] = []
         self._lapse: asyncio.TimerHandle | None = None
@@ -189,6 +191,7 @@ class ClusterOwnership:
                 renewed = self._rows.renew(connection, self._lease_ms)
         except SQLAlchemyError as error:
             log.warning("the node's lease was not renewed", why=type(error).__name__)
+            self._engine.dispose()  # the next try is a connection of its own
             return None
         if renewed:
             self._hold(before)
@@ -218,6 +221,7 @@ class ClusterOwnership:
         self._publish()
         async with self._shifting:
             gone, self._mine = frozenset(self._mine), {}
+            self._leaving.clear()
             if self._listener is not None and gone:
                 await self._listener.lost(gone)
             while not self._still and not await self._on(self._renewals, self._rejoin):  # noqa: ASYNC110  no event tells it
@@ -233,6 +237,7 @@ class ClusterOwnership:
                 return not is_leased(connection) and self._join(connection)
         except SQLAlchemyError as error:
             log.warning("the node could not join again", why=type(error).__name__)
+            self._engine.dispose()
             return False
 
     # ── shards ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -246,9 +251,16 @@ class ClusterOwnership:
 
     async def _look(self) -> None:
         rows = self._rows
-        share = await self._on(self._claims, self._claim)
+        if self._leaving:
+            await self._on(self._claims, self._free)
+        share = None if self._leaving else await self._on(self._claims, self._claim)
         if share is None or rows is not self._rows or self._listener is None:
             return
+        if gone := frozenset(self._mine) - share.held.keys():
+            log.error("shards were taken from this node while its lease was valid", node=self.name, count=len(gone))
+            for shard in gone:
+                del self._mine[shard]
+            await self._listener.lost(gone)
         fresh = {shard: epoch for shard, epoch in share.held.items() if self._mine.get(shard) != epoch}
         if fresh:
             self._mine.update(fresh)
@@ -275,15 +287,21 @@ class ClusterOwnership:
         for shard in shards:
             self._mine.pop(shard, None)
         log.info("shards given up", node=self.name, count=len(shards), held=len(self._mine))
-        rows, engine = self._rows, self._engine
+        self._leaving.update(shards)
+        await self._on(self._claims, self._free)
 
-        def job() -> None:
-            if engine is not None and rows is not None:
-                # of a lost answer nothing is known; the next look finds what is still held
-                with suppress(SQLAlchemyError), engine.connect() as connection, connection.begin():
-                    rows.give_up(connection, shards)
-
-        await self._on(self._claims, job)
+    def _free(self) -> None:
+        """Free the shards that leave. While no answer came they are neither run again nor forgotten: a COMMIT of which
+        nothing was heard may arrive later, but not after another transaction wrote the same rows."""
+        if self._engine is None or self._rows is None:
+            return
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                self._rows.give_up(connection, self._leaving)
+        except SQLAlchemyError as error:
+            log.warning("shards are not given up yet", why=type(error).__name__)
+            return
+        self._leaving.clear()
 
     async def _on(self, threads: ThreadPoolExecutor, job: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, job)

@@ -21,7 +21,7 @@ from shoal.errors import ConfigError, StoreChecking, StoreError
 from shoal.storage.data_directory import MARKER_FILE, lock_directory, make_private_directory, read_marker, write_marker
 from shoal.storage.database_errors import as_store_error, damaged, opening
 from shoal.storage.earlier_life import forget_earlier_life
-from shoal.storage.engines import database_url, is_sqlite, open_engine
+from shoal.storage.engines import SILENCE_SECONDS, database_url, is_sqlite, open_engine, open_guard
 from shoal.storage.group_work import ChangeWriter, FaultPoint
 from shoal.storage.group_writer import GroupWriter
 from shoal.storage.integrity_check import SMALL_BYTES, IntegrityCheck, is_sound
@@ -205,9 +205,7 @@ class Database:
     def _guarded(self) -> Callable[[], None]:
         if self._guard is None or self.is_sqlite:
             return lambda: None
-        own = open_engine(
-            self._url, poolclass=QueuePool, pool_size=1, max_overflow=0, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN"
-        )
+        own = open_guard(self._url, busy_seconds=READER_BUSY_SECONDS, idle_seconds=self._idle_seconds)
         return partial(self._guard, own)
 
     def _prepare_file(self, marker: str | None) -> None:
@@ -378,9 +376,15 @@ class Database:
         return self._write_engine
 
     def _make_writer(self, idle_seconds: float = 0.0) -> Engine:
-        busy_seconds, begin = WRITER_BUSY_SECONDS, "BEGIN IMMEDIATE"
+        busy_seconds, silence_seconds = WRITER_BUSY_SECONDS, SILENCE_SECONDS if idle_seconds else 0.0
+        begin = "BEGIN IMMEDIATE"
         return open_engine(
-            self._url, poolclass=NullPool, busy_seconds=busy_seconds, begin=begin, idle_seconds=idle_seconds
+            self._url,
+            busy_seconds=busy_seconds,
+            idle_seconds=idle_seconds,
+            silence_seconds=silence_seconds,
+            begin=begin,
+            poolclass=NullPool,
         )
 
     def _engine_of_readers(self) -> Engine:
@@ -391,4 +395,7 @@ class Database:
         return self._read_engine
 
     def _make_reader(self, **pool: Any) -> Engine:
-        return open_engine(self._url, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN", read_only=True, **pool)
+        begin, busy_seconds = "BEGIN", READER_BUSY_SECONDS
+        return open_engine(
+            self._url, busy_seconds=busy_seconds, begin=begin, read_only=True, silence_seconds=SILENCE_SECONDS, **pool
+        )

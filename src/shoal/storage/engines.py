@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
 
 from shoal.errors import ConfigError
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("shoal.storage.group_writer")
 
 DATABASE_FILE = "shoal.db"
+SILENCE_SECONDS = 16.0
+"""How long a thread that serves waits for a word of PostgreSQL: twice as long as a statement may take there."""
+_GUARD_SILENCE_SECONDS = 4.0
+"""The same for the guard. A lease that is shorter is renewed sooner, and cannot wait so long (``idle_seconds``)."""
 
 
 def is_sqlite(url: URL) -> bool:
@@ -39,14 +44,16 @@ def open_engine(
     begin: str,
     read_only: bool = False,
     idle_seconds: float = 0.0,
+    silence_seconds: float = 0.0,
     scratch: bool = False,
     **pool: Any,
 ) -> Engine:
     """Return an engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock.
 
     ``idle_seconds``: how long PostgreSQL waits for the next statement of a transaction before it ends it, or 0. A
-    process that stands still would keep its locks, and TCP would not notice. ``scratch``: of an SQLite file that is of
-    no use after a failure, so that nothing can be rolled back.
+    process that stands still would keep its locks, and TCP would not notice. ``silence_seconds``: how long a connection
+    waits for a word of PostgreSQL before it ends, or 0; longer than a statement may take. ``scratch``: of an SQLite
+    file that is of no use after a failure, so that nothing can be rolled back.
     """
     if is_sqlite(url):
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
@@ -64,10 +71,28 @@ def open_engine(
         },
         **pool,
     )  # fmt: skip
+    if silence_seconds:
+        from shoal.storage.silence_limit import limit_silence  # noqa: PLC0415  it loads PostgreSQL's driver
+
+        limit_silence(engine, silence_seconds)
     if read_only:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     _teach_postgresql(engine)
     return engine
+
+
+def open_guard(url: URL, *, busy_seconds: float, idle_seconds: float) -> Engine:
+    """Return the engine of a lease: one connection renews it while another may wait for rows."""
+    return open_engine(
+        url,
+        busy_seconds=busy_seconds,
+        begin="BEGIN",
+        idle_seconds=idle_seconds,
+        silence_seconds=min(idle_seconds, _GUARD_SILENCE_SECONDS),
+        poolclass=QueuePool,
+        pool_size=2,
+        max_overflow=0,
+    )
 
 
 def _teach_sqlite(engine: Engine, begin: str, pragmas: Sequence[str], *, read_only: bool) -> None:
