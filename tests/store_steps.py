@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, insert
+
 from shoal.accounts.account import Account
 from shoal.accounts.journal import Baseline, JournalEntry, fold, projection
 from shoal.accounts.store import AccountStore, Change, Committed, Op, Refused, Settlement, Unsettled
@@ -16,6 +18,7 @@ from shoal.rules.rule_rows import plain
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.history_rows import read_baselines
+from shoal.storage.user_tables import users
 
 
 @dataclass
@@ -25,6 +28,15 @@ class Place:
     data_dir: Path
     url: str
     open_again: Callable[..., Awaitable[Database]]
+
+
+def add_user(url: str, number: int) -> None:
+    """Add a user to a database of the newest schema: a shop of several nodes has one who is there."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        row = {"id": number, "username": f"user{number}", "password_hash": "", "name_key": f"user{number}"}
+        connection.execute(insert(users).values(row | {"created_at_ms": 0, "updated_at_ms": 0}))
+    engine.dispose()
 
 
 _numbers = itertools.count(1)

@@ -26,7 +26,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
 from standins import ANN, FakeSite, cookie_of, quick_settings, until
-from store_steps import Place
+from store_steps import Place, add_user
 
 pytestmark = pytest.mark.postgresql
 
@@ -66,6 +66,7 @@ async def open_node(place: Place, number: int, *, poll_seconds: float = POLL_SEC
 def url(postgres: Postgres) -> Iterator[str]:
     """A database of the shared server."""
     with postgres.database(migrated=True) as made:
+        add_user(made, 1)
         yield made
 
 
@@ -256,6 +257,7 @@ async def test_a_crash_of_the_database_loses_no_change_for_the_others(tmp_path: 
         async with AsyncExitStack() as stack:
             place = await stack.enter_async_context(place_of(url, tmp_path))
             here, there = [await stack.enter_async_context(open_node(place, number)) for number in range(2)]
+            await asyncio.to_thread(add_user, url, 1)
             heard = stack.enter_context(there.manager.events.subscribe())
             listening = Listening(heard)
             await here.manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)

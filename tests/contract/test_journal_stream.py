@@ -19,7 +19,7 @@ from shoal.accounts.journal_stream import StreamPlace
 from shoal.accounts.store import Committed
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
-from store_steps import Place, an_account, baselines_of, committed, created, deletion, edit, living, submitted
+from store_steps import Place, add_user, an_account, baselines_of, committed, created, deletion, edit, living, submitted
 
 pytestmark = [pytest.mark.parametrize("place", ["postgresql"], indirect=True), pytest.mark.postgresql]
 
@@ -30,6 +30,7 @@ ROUNDS = 6
 @pytest.fixture
 async def nodes(place: Place) -> list[DBManager]:
     vault = Vault([b"k" * 32])
+    add_user(place.url, 1)
     return [
         DBManager(await place.open_again(data_dir=place.data_dir / str(number)), vault, several_nodes=True)
         for number in range(2)

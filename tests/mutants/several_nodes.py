@@ -51,4 +51,18 @@ NOTICED: tuple[Noticed, ...] = (
         "    if False:",
         f"{_NODES}test_a_stale_owner_writes_nothing_and_holds_up_nobody_in_its_group",
     ),
+    one(
+        "a shop is added for a user who leaves at another node",
+        "storage/account_rows.py",
+        "                _hold_owners(connection, asked)\n",
+        "",
+        "tests/contract/test_leaving_users.py::test_no_shop_is_added_for_a_user_who_leaves_or_left_at_another_node",
+    ),
+    one(
+        "a deleted shop is purged by a node that does not run it",
+        "accounts/task_manager.py",
+        "        while not self._deps.owns(account_id):",
+        "        while False:",
+        "tests/state/test_task_side.py::test_a_deleted_account_is_purged_only_by_the_machine_that_may_run_it",
+    ),
 )

@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, delete, exists, func, select, update
 
 from shoal.auth.passwords import Passwords, made_up_password
 from shoal.auth.user_replica import UserStore
 from shoal.clock import now_ms
-from shoal.errors import Conflict, InvalidInput, StoreError, UnknownUser
+from shoal.errors import Conflict, InvalidInput, NotApplied, StoreError, UnknownUser
 from shoal.rules.folding import folded, seen
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import api_tokens, invitations, sessions, users
@@ -243,10 +243,17 @@ class Users:
     async def remove(self, user_id: int) -> bool:
         """Delete a user and every row that refers to the user; the accounts must be removed before.
 
-        False: no such user.
+        False: no such user. Raises ``NotApplied`` while there is an account of the user, which another node may have
+        added a moment ago.
         """
-        statement = delete(users).where(users.c.id == user_id)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+        owned = exists().where(accounts.c.owner_id == user_id, ~accounts.c.deleted)
+
+        def job(connection: Connection) -> bool:
+            if connection.scalar(select(owned)):
+                raise NotApplied("the user still has a shop")
+            return connection.execute(delete(users).where(users.c.id == user_id)).rowcount == 1
+
+        return await self._database.write(job)
 
     async def ensure_admin(self, password: str | None = None) -> str | None:
         """Add ``admin`` to an empty table, with that password or a random one; return the password, shown only this

@@ -22,6 +22,7 @@ from shoal.errors import (
     NotApplied,
     StaleGeneration,
     StoreError,
+    Unauthenticated,
 )
 from shoal.rules.rule import Rule
 from shoal.storage.among import among
@@ -42,6 +43,7 @@ from shoal.storage.delivery_rule_rows import read_delivery_rule, write_delivery_
 from shoal.storage.history_tables import ops
 from shoal.storage.rule_table import read_rule, write_rules
 from shoal.storage.schema import Row, accounts, delivery_rules, item_settings, rules
+from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
 
 ChangeSet = tuple[Change, ...]
@@ -135,6 +137,7 @@ class AccountRows:
         if asked:
             if self._several_nodes:
                 statements_of(connection).lock_accounts(sorted(draft.account.id for draft in asked))
+                _hold_owners(connection, asked)
             self._confirm(connection, [draft.change for draft in asked if draft.change.found is not None])
             tombstones = tombstones_of(connection, asked)
             # in the order in which they will be settled
@@ -187,6 +190,19 @@ class AccountRows:
                 other = owners.get((change.new.owner_id, change.new.unb))
                 if other not in {None, change.account_id, *leaving}:
                     raise DuplicateUnb("this seller already stands under another id", id=other)
+
+
+def _hold_owners(connection: Connection, drafts: Iterable[Draft]) -> None:
+    """Keep the users of new accounts until the transaction ends. Raise ``Unauthenticated`` when one is leaving or gone.
+
+    Another node may be removing them: it waits for this transaction, or this one sees what it wrote.
+    """
+    fresh = {draft.account.owner_id for draft in drafts if draft.change.old is None and draft.change.found is None}
+    if not fresh:
+        return
+    staying = select(users.c.id).where(users.c.id.in_(fresh), not_(users.c.leaving))
+    if len(connection.execute(staying.order_by(users.c.id).with_for_update(read=True)).all()) != len(fresh):
+        raise Unauthenticated("that user is being removed")
 
 
 def _account_id(draft: Draft) -> str:

@@ -395,7 +395,5 @@ class Database:
         return self._read_engine
 
     def _make_reader(self, **pool: Any) -> Engine:
-        begin, busy_seconds = "BEGIN", READER_BUSY_SECONDS
-        return open_engine(
-            self._url, busy_seconds=busy_seconds, begin=begin, read_only=True, silence_seconds=SILENCE_SECONDS, **pool
-        )
+        silence, busy = SILENCE_SECONDS, READER_BUSY_SECONDS
+        return open_engine(self._url, busy_seconds=busy, begin="BEGIN", read_only=True, silence_seconds=silence, **pool)
