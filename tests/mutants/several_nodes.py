@@ -65,4 +65,11 @@ NOTICED: tuple[Noticed, ...] = (
         "        while False:",
         "tests/state/test_task_side.py::test_a_deleted_account_is_purged_only_by_the_machine_that_may_run_it",
     ),
+    one(
+        "a shop that comes back finds its old token in memory",
+        "accounts/shard_tasks.py",
+        "            self._forget(name)\n",
+        "            pass\n",
+        "tests/state/test_shard_tasks.py::test_a_node_that_gets_an_account_back_has_forgotten_its_token_and_cookies",
+    ),
 )
