@@ -146,6 +146,11 @@ def _notices(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"notices {row['name']}", f"{kills}; {arrived}, {unsure}", len(row["violations"])
 
 
+def _filter(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        yield "output filter", f"{row['texts']:,} made-up texts, each by {row['ways']} ways", row["passed"]
+
+
 def _webhooks(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         kills = (
@@ -173,6 +178,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "delivery": _delivery,
     "rehearsals": _rehearsals,
     "notices": _notices,
+    "filter": _filter,
     "webhooks": _webhooks,
 }
 

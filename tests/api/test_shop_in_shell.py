@@ -76,6 +76,7 @@ async def test_a_shop_is_run_by_commands_alone(shell: Shell, tmp_path: Path) -> 
     await _the_server(shell)
     await _what_is_ones_own(shell)
     await _names(shell, tmp_path)
+    await _answers(shell)
 
 
 async def _rules(shell: Shell, tmp_path: Path) -> None:
@@ -120,6 +121,33 @@ async def _rules(shell: Shell, tmp_path: Path) -> None:
     assert len(await shell.json("rules", "list", "shop")) == 2
     await shell.said("rules", "add", "shop", "x", "--hours", "9-5", code=2)
     await shell.said("rules", "edit", "shop", first, code=1)
+
+
+async def _answers(shell: Shell) -> None:
+    asked = (
+        "accounts",
+        "answers",
+        "shop",
+        "--handoff-word",
+        "真人",
+        "--handoff-reply",
+        "打 13800138000",
+        "--away",
+        "休息中",
+    )
+    await shell.said(*asked, "--holidays", "2000-01-01/2999-12-31", "--filter-pattern", "刷单", "--price-floor", "990")
+    desired = (await shell.json("accounts", "show", "shop"))["desired"]
+    assert (desired["handoff_words"], desired["filter_patterns"], desired["price_floor_fen"]) == ("真人", "刷单", 990)
+    assert "The output filter finds: 刷单 / 5元" in await shell.said("accounts", "try-filter", "shop", "刷单5元")
+    tried = await shell.said("rules", "try", "shop", "真人")
+    assert "By the hand-off sentence." in tried
+    assert "The output filter finds: 13800138000" in tried
+    assert "By the away word." in await shell.said("rules", "try", "shop", "在吗")
+    await shell.said("accounts", "answers", "shop", "--away", "加我微信")
+    assert (await shell.said("rules", "try", "shop", "在吗")).count("加我微") == 2, "in the text, and as what is found"
+    await shell.said("accounts", "answers", "shop", "--away", "")
+    assert "It would not be sent now: The shop is closed" in await shell.said("rules", "try", "shop", "在吗")
+    await shell.said("accounts", "answers", "shop", "--holidays", "", "--handoff-word", "", "--price-floor", "none")
 
 
 async def _items_and_settings(shell: Shell) -> None:

@@ -152,6 +152,23 @@ async def test_a_refused_message_says_so_and_one_that_did_not_leave_stays_in_the
     await expect(page.locator(_entry(page, "还在吗"))).to_have_count(0)
 
 
+async def test_a_text_that_the_output_filter_holds_back_is_warned_of_and_sent_all_the_same(wired: WiredConsole) -> None:
+    said = await wired.say("怎么联系您")
+    page = await wired.page(f"/console/conversations/muzi/{said['cid']}")
+    box, warning = page.get_by_label(f"回复 {NAME}"), page.locator("[data-test=toast].refused")
+    await box.fill("打 13800138000")
+    await press(page.locator("[data-test=send]"))
+    await expect(warning).to_contain_text("13800138000")
+    await expect(box).to_have_value("打 13800138000")
+    assert await wired.sandbox.seen(wired.unb, NAME) == []
+    await press(warning.get_by_role("button", name="仍然发送"))
+    entry = page.locator(_entry(page, "打 13800138000"))
+    await expect(entry.locator("[data-test=outcome]")).to_have_text("已发送")
+    await expect(entry).to_have_count(1)
+    await expect(box).to_have_value("")
+    assert await wired.sandbox.seen(wired.unb, NAME) == ["打 13800138000"]
+
+
 async def test_f18_drafts_are_kept_per_chat_over_reloads_and_go_at_sign_out(console: Console) -> None:
     await said(console, 1, "在吗", chat="c1")
     await said(console, 2, "多少钱", chat="c2")

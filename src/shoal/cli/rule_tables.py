@@ -56,13 +56,15 @@ def tried(answer: Row) -> str:
     lines = [printable(part["text"] or part["image_url"]) for part in answer["parts"]]
     if answer["rule"] is not None:
         lines.append(words("cli.rules.by_rule", id=answer["rule"]["id"], words=_words(answer["rule"])))
-    elif answer["source"] is not None:
+    elif answer["parts"]:
         lines.append(words(f"cli.rules.sources.{answer['source']}"))
-    else:
+    elif answer["source"] is None:
         lines.append(words("cli.rules.no_answer"))
         lines += [f"  {printable(' · '.join(one['words']))}: {one['detail']}" for one in answer["considered"][:10]]
-    if answer["parts"] and answer["detail"] and not answer["would_send"]:
+    if answer["source"] is not None and answer["detail"] and not answer["would_send"]:
         lines.append(words("cli.rules.blocked", detail=answer["detail"], do=answer["do"]))
+    if answer["filtered_words"] and answer["blocked_by"] != "filtered":  # else the line before has them
+        lines.append(words("cli.answers.found", words=printable(" / ".join(answer["filtered_words"]))))
     return "\n".join(lines)
 
 
