@@ -62,7 +62,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.outcome": set(ActionState),
     "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
     "cli.rules.modes": set(MatchMode),
-    "cli.rules.sources": {AnswerSource.ITEM_REPLY, AnswerSource.DEFAULT_REPLY},
+    "cli.rules.sources": set(AnswerSource) - {AnswerSource.ITEM_RULE, AnswerSource.GENERAL_RULE},
     "cli.shop_file.outcome": set(Outcome) - {Outcome.UNCHANGED},
     "cli.state": {*AccountState, "mute"},
     "cli.table": None,

@@ -75,10 +75,24 @@ SIZES = {1280: 800, 390: 844}
 PICTURES = {
     "overview": 1280, "add-shop": 1280, "shop": 1280, "shop-rules": 1280, "chat": 1280, "order": 1280,
     "stock": 1280, "deliveries": 1280, "notices": 1280, "shops-phone": 390,
+    "answers": 1280,
 }  # fmt: skip
 """The help's pictures, light, in both languages, with their widths. WebP keeps their total below 1 MB."""
+PLACES = {"add-shop": "shops", "shops-phone": "shops", "answers": "shop-settings"}
+"""The pages of those pictures that are not named by their page. The last one leaves a form that is not saved."""
 PICTURES_OUT = Path("docs/pictures")
 QUALITY = 82
+FOUND = "15元"
+ANSWERS = {
+    "opening_hours": "1-5 09:00-22:00\n6-7 10:00-02:00",
+    "holidays": "2027-02-05/2027-02-12",
+    "away_reply": "您好，店铺休息中，明早九点回复您。",
+    "handoff_words": "人工\n转人工",
+    "handoff_reply": "好的，店主马上来。",
+    "filter_patterns": "刷单",
+    "price_floor": "20",
+    "try-filter": f"一共{FOUND}，要的话拍下",
+}
 TRIED = "在吗，这个包邮吗"
 TALK = ("你好，这本还在吗", "什么时候发货", "能便宜点吗")
 """What the buyer of the pictured chat asks before he buys. The demo's first shop has a rule for each."""
@@ -247,7 +261,7 @@ async def take_for_docs(browser: Browser, ready: dict[str, Any], shown: dict[str
         await sign_in(page, ready)
         devtools = await context.new_cdp_session(page)
         for name in [name for name, wanted in PICTURES.items() if wanted == width]:
-            await page.goto(PAGES["shops" if name in {"add-shop", "shops-phone"} else name].format(**shown))
+            await page.goto(PAGES[PLACES.get(name, name)].format(**shown))
             await page.wait_for_load_state("networkidle")
             if name == "add-shop":
                 await page.locator("[data-test=add]").click()
@@ -257,10 +271,20 @@ async def take_for_docs(browser: Browser, ready: dict[str, Any], shown: dict[str
             if name == "shop-rules":
                 await page.locator("[data-test=try] textarea").first.fill(TRIED)
                 await page.locator("[data-test=show-rule]").wait_for()
+            if name == "answers":
+                await fill_answers(page)
             await page.wait_for_timeout(700)
             shot = await devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
             (PICTURES_OUT / f"{name}-{locale[:2]}.webp").write_bytes(base64.b64decode(shot["data"]))
         await context.close()
+
+
+async def fill_answers(page: Page) -> None:
+    """Fill in hours, hand-off and filter, unsaved, because a closed shop would answer nobody, and try a text."""
+    for name, text in ANSWERS.items():
+        await page.locator(f"[name={name}]").fill(text)
+    await page.locator("[data-test=filter-found]").get_by_text(FOUND).wait_for()
+    await page.locator("[data-test=hours]").evaluate("card => card.scrollIntoView({ block: 'start' })")
 
 
 async def _looking(

@@ -26,7 +26,7 @@ async def decided(server: ServerProcess, message_id: str) -> list[dict[str, Any]
     async def is_so() -> bool:
         nonlocal found
         rows = (await server.ok("GET", "/messages"))["items"]
-        row = next((row for row in rows if row["message_id"] == message_id), {})
+        row: dict[str, Any] = next((row for row in rows if row["message_id"] == message_id), {})
         found = row.get("answers", [])
         return row.get("decision") == "closed" and all(one["outcome"] != "sending" for one in found)
 
