@@ -64,6 +64,7 @@ async def test_the_helps_way_back_gives_the_older_version_its_own_data(
         newer = content(postgres, url)
         assert newer != before
         run(blocks(page, "psql"))
+        run(blocks(page, "pg_restore"))
         try:
             assert content(postgres, url) == before
             assert content(postgres, postgres.url(f"{name}_newer")) == newer

@@ -90,7 +90,7 @@ def verify(
     from shoal.maintenance.backup.making import check_whole, opened
 
     with opened(file) as (_, header, _bound):
-        file_key = _secret(header, passphrase_file, key_file).file_key(header)
+        file_key = _secret(header, passphrase_file, key_file, load_settings()).file_key(header)
     loaded = check_whole(file, file_key, scratch=scratch)
     if as_json:
         tables = {name: rows for name, (rows, _) in loaded.tables.items()}
@@ -170,7 +170,7 @@ def restore(  # noqa: PLR0917  each is an option of the command
         done = restore_copy(file, place)
     elif file is not None:
         with opened(file) as (_, header, _bound):
-            secret = _secret(header, passphrase_file, key_file)
+            secret = _secret(header, passphrase_file, key_file, settings)
             secret.file_key(header)
         _ask(yes, place, f"{file} ({_time(header.made_at_ms)})")
         done = restore_backup(file, place, secret)
@@ -202,15 +202,18 @@ def _told(done: Restored, place: Place, *, as_json: bool) -> None:
     typer.echo(words("cli.backup.ended"))
 
 
-def _secret(header: Header, passphrase_file: Path | None, key_file: Path | None) -> Secret:
-    """Return what opens the file: from the named file, or asked for as the header says."""
+def _secret(header: Header, passphrase_file: Path | None, key_file: Path | None, settings: Settings) -> Secret:
+    """Return what opens the file: from the named file, the server's key, or asked for as the header says."""
     from shoal.maintenance.backup.locks import PRIVATE, KeyLock, read_key
     from shoal.maintenance.backup.making import Secret
+    from shoal.maintenance.backup.server_key import passphrase_by_server_key
 
     if key_file is not None:
         return Secret(private_key=read_key(_read(key_file), PRIVATE))
     if passphrase_file is not None:
         return Secret(passphrase=_read(passphrase_file))
+    if known := passphrase_by_server_key(header, settings.data_dir, _key(settings)):
+        return Secret(passphrase=known)
     if all(isinstance(lock, KeyLock) for lock in header.locks):
         return Secret(private_key=read_key(_asked("cli.backup.ask_key", "backup.wants_key"), PRIVATE))
     return Secret(passphrase=_asked("cli.backup.ask_passphrase", "backup.wants_passphrase"))
@@ -247,7 +250,10 @@ def _read(path: Path) -> str:
 def _shown(header: Header) -> dict[str, Any]:
     from shoal.maintenance.backup.locks import PassphraseLock
 
-    opens = ["passphrase" if isinstance(lock, PassphraseLock) else "private key" for lock in header.locks]
+    opens = [
+        ("the server's key" if lock.server_key else "passphrase") if isinstance(lock, PassphraseLock) else "private key"
+        for lock in header.locks
+    ]
     return {
         "made_at": _time(header.made_at_ms), "version": header.version, "schema": header.schema,
         "database": header.database, "rev": header.rev, "site": header.site, "store": header.store,

@@ -56,7 +56,15 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         lease = _lease_of(settings, url)
         closing.later("lease", lease.close)
         idle_seconds = settings.node_lease_seconds / 3 if settings.node else IDLE_SECONDS
-        database = await Database(settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds).open()
+
+        def copy_first(revision: str) -> None:
+            from shoal.maintenance.backup.before_upgrade import CopyBeforeUpgrade  # noqa: PLC0415  it loads Alembic
+
+            CopyBeforeUpgrade(data_dir=settings.data_dir, url=url, secret_key=key_of(settings))(revision)
+
+        database = await Database(
+            settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds, copy_first=copy_first
+        ).open()
         if isinstance(lease, ClusterOwnership):
             lease.start()
         closing.later("database", database.close)

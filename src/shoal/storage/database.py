@@ -61,14 +61,17 @@ class Database:
         reopen_seconds: tuple[float, float] | None = None,
         guard: Callable[[Engine], None] | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        copy_first: Callable[[str], object] | None = None,
     ) -> None:
         """``guard`` keeps a second server out of a PostgreSQL database. It is called with its own engine, on a thread,
-        while the directory is locked, before and after the schema is updated. An error from it ends ``open``."""
+        while the directory is locked, before and after the schema is updated. An error from it ends ``open``.
+        ``copy_first`` copies a PostgreSQL database before its schema is updated; see ``migrate``."""
         self.data_dir = data_dir
         self._url = database_url(url, data_dir)
         self._readers = readers
         self._fault_point = fault_point
         self._guard = guard
+        self._copy_first = copy_first
         self._idle_seconds = idle_seconds
         self._timing: dict[str, Any] = {}
         if settle_seconds is not None:
@@ -189,7 +192,7 @@ class Database:
             engine, guard = self._engine_of_writer(), self._guarded()
             must_be_fit(engine)
             guard()
-            migrate(engine, database_file=self.file)
+            migrate(engine, database_file=self.file, copy_first=self._copy_first)
             guard()
             if not self.is_sqlite:  # with a file, its lock shows that the process and all its writes have ended
                 await_predecessors(engine)

@@ -111,13 +111,18 @@ def _loaded(keys: Sequence[bytes]) -> _Loaded:
 
 def parse_keys(text: str, *, origin: str) -> list[bytes]:
     """Return the keys in a text, one per word (hex or base64 of 32 bytes; ``#`` starts a comment), newest first."""
+    return [key for _, key in written_keys(text, origin=origin)]
+
+
+def written_keys(text: str, *, origin: str) -> list[tuple[str, bytes]]:
+    """Return the keys in a text, newest first, each with the word that writes it. Raises ``ConfigError``."""
     keys = []
     for line in text.splitlines():
         for word in line.partition("#")[0].replace(",", " ").split():
             key = _parse_key(word)
             if key is None:
                 raise ConfigError("startup.bad_key", origin=origin, bytes=KEY_BYTES, code="bad_secret_key")
-            keys.append(key)
+            keys.append((word, key))
     if not keys:
         raise ConfigError("startup.no_key", origin=origin, code="bad_secret_key")
     return keys

@@ -43,6 +43,8 @@ class PassphraseLock(msgspec.Struct, frozen=True, kw_only=True, tag="passphrase"
     memory_kib: int
     passes: int
     wrapped: bytes
+    server_key: str = ""
+    """The id of the server's key that is the passphrase; empty when a person chose one."""
 
 
 class KeyLock(msgspec.Struct, frozen=True, kw_only=True, tag="key"):

@@ -114,7 +114,7 @@ def make_backup(
                 id=secrets.token_hex(8), made_at_ms=at_ms, version=__version__, schema=facts.schema,
                 database=facts.database, store=facts.store, site=facts.site, rev=facts.rev, locks=[locked],
             )  # fmt: skip
-            with _created(partial) as file:
+            with created(partial) as file:
                 writer = RecordWriter(SealedWriter(file, header, file_key))
                 for record in snapshot.records():
                     writer.write(record)
@@ -193,7 +193,7 @@ def writer_of(path: Path, *, scratch: bool = False) -> Engine:
 
 
 @contextmanager
-def _created(path: Path) -> Iterator[BinaryIO]:
+def created(path: Path) -> Iterator[BinaryIO]:
     """Create a file that only this user may read; durable at the end."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
         yield file

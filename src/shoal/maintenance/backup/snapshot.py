@@ -61,11 +61,14 @@ class Facts:
 class Snapshot:
     """One moment of a database, and the pictures beside it. Nothing waits for it: the server goes on writing."""
 
-    def __init__(self, connection: Connection, data_dir: Path, keys: list[bytes]) -> None:
-        """``connection`` is in a transaction that sees one moment."""
+    def __init__(
+        self, connection: Connection, data_dir: Path, keys: list[bytes], *, tables: Sequence[Table] = ()
+    ) -> None:
+        """``connection`` is in a transaction that sees one moment. ``tables``: those of an older schema."""
         self._connection = connection
         self._data_dir = data_dir
         self._keys = keys
+        self._tables = tables or metadata.sorted_tables
 
     def facts(self) -> Facts:
         """Return what it is of. Raises ``ConfigError`` when a key of its secrets is not there."""
@@ -88,9 +91,9 @@ class Snapshot:
     def records(self) -> Iterator[Record]:
         """Yield all that a backup holds."""
         yield Keys(self._keys)
-        yield Heads(heads(self._connection))
+        yield Heads(heads(self._connection, self._tables))
         tallies: dict[str, tuple[int, str]] = {}
-        for table in metadata.sorted_tables:
+        for table in self._tables:
             if table.name not in LEFT_OUT:
                 tally, name, columns = Tally(), str(table.name), [str(column.name) for column in table.columns]
                 yield TableBegins(name, columns)
@@ -126,10 +129,10 @@ def _begin_reading(connection: Connection) -> None:
     check_is_newest(connection)
 
 
-def heads(connection: Connection) -> dict[str, int]:
-    """Return the largest number that each table with numbered rows has ever given."""
+def heads(connection: Connection, tables: Sequence[Table] = ()) -> dict[str, int]:
+    """Return the largest number that each table with numbered rows has ever given. ``tables``: see ``Snapshot``."""
     found = {}
-    for table in metadata.sorted_tables:
+    for table in tables or metadata.sorted_tables:
         column = table.autoincrement_column
         if column is None:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from shoal.storage.migrations.marks import check_unmarked, stored_revision
 _MIGRATION_LOCK = 0x53686F616D
 
 
-def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
+def migrate(
+    engine: Engine, *, database_file: Path | None = None, copy_first: Callable[[str], object] | None = None
+) -> str | None:
     """Run every missing step, in one transaction. Return the found revision (``None``: a new database).
 
-    An SQLite file with data is copied first, into the same directory. Raises ``ConfigError`` when the database is newer
+    An SQLite file with data is copied first, into the same directory. ``copy_first`` copies another database with data,
+    and is told its revision; what it raises ends the migration. Raises ``ConfigError`` when the database is newer
     than this program, is not one of Shoal's, or has a mark (``marks``).
     """
     with engine.connect() as connection, connection.begin():
@@ -33,7 +37,7 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         from shoal.storage.migrations.steps import run_missing_steps
 
-        return run_missing_steps(connection, database_file=database_file)
+        return run_missing_steps(connection, database_file=database_file, copy_first=copy_first)
 
 
 def take_migration_lock(connection: Connection) -> None:

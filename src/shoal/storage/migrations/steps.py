@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -21,7 +22,9 @@ PARTIAL = ".partial"
 """The end of the name of an unfinished copy."""
 
 
-def run_missing_steps(connection: Connection, *, database_file: Path | None) -> str | None:
+def run_missing_steps(
+    connection: Connection, *, database_file: Path | None, copy_first: Callable[[str], object] | None = None
+) -> str | None:
     """Bring the database to the newest schema. Return the found revision. Raises like ``migrate``."""
     config = _config()
     found = MigrationContext.configure(connection).get_current_revision()
@@ -30,6 +33,8 @@ def run_missing_steps(connection: Connection, *, database_file: Path | None) -> 
         return found
     if found is not None and database_file is not None:
         _copy(database_file, found)
+    elif found is not None and copy_first is not None:
+        copy_first(found)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     return found

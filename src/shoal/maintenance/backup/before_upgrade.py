@@ -1,0 +1,104 @@
+"""The copy of a PostgreSQL database before its schema is upgraded: a backup, locked with the server's own key."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from shoal import __version__
+from shoal.clock import now_ms as wall_clock_ms
+from shoal.maintenance.backup.disk_room import telling
+from shoal.maintenance.backup.envelope import Header, SealedWriter, new_file_key, opened_chunks
+from shoal.maintenance.backup.making import ENDING, KEY_FILE, PARTIAL, created, keys_of, opened, sync_directory
+from shoal.maintenance.backup.older_schema import has_sealed_values, tables_of
+from shoal.maintenance.backup.records import RecordWriter, read_records
+from shoal.maintenance.backup.server_key import lock_with_server_key
+from shoal.maintenance.backup.snapshot import Snapshot, heads, open_reader
+from shoal.storage.database_errors import as_store_error
+from shoal.storage.vault import Vault
+
+_BEGINS: Final = "shoal.before-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyBeforeUpgrade:
+    """Copies a database that no server writes now. The copy gets its name only when it is whole and synced."""
+
+    data_dir: Path
+    url: str
+    secret_key: str | None = None
+    now_ms: Callable[[], int] = wall_clock_ms
+
+    def __call__(self, revision: str) -> Path:
+        """Copy the database, whose schema is of that revision. Raises ``ConfigError`` and ``StoreError``."""
+        target = self._free_name(revision)
+        partial = target.with_name(target.name + PARTIAL)
+        with (
+            _reading(self.data_dir, self.url) as connection,
+            telling("startup.no_copy", "startup.no_copy", target, code="no_copy_before_upgrade"),
+        ):
+            self._remove_partial_copies()
+            try:
+                self._write(connection, revision, partial)
+                partial.rename(target)
+                sync_directory(self.data_dir)
+            finally:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)  # it fills the disk on which space is needed
+        return target
+
+    def _write(self, connection: Connection, revision: str, partial: Path) -> None:
+        tables, file_key = tables_of(revision), new_file_key()
+        if not has_sealed_values(connection, tables):  # the first start may have ended before it made a key
+            Vault.load(self.data_dir / KEY_FILE, self.secret_key, create=True)
+        facts = {str(key): str(value) for key, value in connection.exec_driver_sql("SELECT key, value FROM store_meta")}
+        header = Header(
+            id=secrets.token_hex(8), made_at_ms=self.now_ms(), version=__version__, schema=revision,
+            database=connection.dialect.name, site=facts.get("site", ""),
+            store=hashlib.sha256(facts.get("marker", "").encode()).hexdigest()[:8],
+            rev=heads(connection, tables).get("journal", 0),
+            locks=[lock_with_server_key(file_key, self.data_dir, self.secret_key)],
+        )  # fmt: skip
+        snapshot = Snapshot(connection, self.data_dir, keys_of(self.data_dir, self.secret_key), tables=tables)
+        with created(partial) as file:
+            writer = RecordWriter(SealedWriter(file, header, file_key))
+            for record in snapshot.records():
+                writer.write(record)
+            writer.finish()
+        with opened(partial) as (file, _, bound_to):
+            for _record in read_records(opened_chunks(file, file_key, bound_to)):
+                pass  # raises when the file is not whole
+
+    def _free_name(self, revision: str) -> Path:
+        """Return a name that no copy has: two may begin within a second."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.now_ms() / 1000))
+        target, number = self.data_dir / f"{_BEGINS}{revision}-{stamp}{ENDING}", 1
+        while target.exists():
+            number += 1
+            target = self.data_dir / f"{_BEGINS}{revision}-{stamp}-{number}{ENDING}"
+        return target
+
+    def _remove_partial_copies(self) -> None:
+        for path in self.data_dir.iterdir():
+            if path.name.startswith(_BEGINS) and path.name.endswith(ENDING + PARTIAL):
+                path.unlink()
+
+
+@contextmanager
+def _reading(data_dir: Path, url: str) -> Iterator[Connection]:
+    """Yield a connection that sees one moment of a database of any schema."""
+    engine = open_reader(data_dir, url)
+    try:
+        with as_store_error(), engine.connect() as connection, connection.begin():
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # the limit for requests
+            yield connection
+    finally:
+        engine.dispose()
