@@ -19,19 +19,15 @@ AWAY = "休息中，明天回复您"
 SETTINGS = {"holidays": ALWAYS_CLOSED, "away_reply": AWAY}
 
 
-async def decided(server: ServerProcess, message_id: str) -> list[dict[str, Any]]:
-    """Return the sendings of a message once it is decided as said to a closed shop, and they have ended."""
-    found: list[dict[str, Any]] = []
+async def ends(server: ServerProcess, message_id: str, *outcomes: str) -> None:
+    """Wait until a message is decided as said to a closed shop, and its sendings have come to these outcomes."""
 
     async def is_so() -> bool:
-        nonlocal found
         rows = (await server.ok("GET", "/messages"))["items"]
         row: dict[str, Any] = next((row for row in rows if row["message_id"] == message_id), {})
-        found = row.get("answers", [])
-        return row.get("decision") == "closed" and all(one["outcome"] != "sending" for one in found)
+        return row.get("decision") == "closed" and [one["outcome"] for one in row["answers"]] == list(outcomes)
 
     await soon(is_so)
-    return found
 
 
 @pytest.mark.parametrize("point", ["before_intent", "after_intent", "after_receipt"])
@@ -56,13 +52,13 @@ async def test_an_away_word_is_said_once_in_a_closed_period_wherever_the_server_
         await server.end()
         server.command = ServerProcess.command
         await server.start()
-        assert [one["outcome"] for one in await decided(server, first)] == ["sent"]
+        await ends(server, first, "sent")
         assert await sandbox.seen(unb, "小鱼") == [AWAY]
-        assert await decided(server, await say("小鱼")) == []
+        await ends(server, await say("小鱼"))
         await server.end(SIGKILL)
         await server.start()
-        assert await decided(server, await say("小鱼")) == []
-        assert [one["outcome"] for one in await decided(server, await say("豆豆妈"))] == ["sent"]
+        await ends(server, await say("小鱼"))
+        await ends(server, await say("豆豆妈"), "sent")
         assert [await sandbox.seen(unb, buyer) for buyer in ("小鱼", "豆豆妈")] == [[AWAY], [AWAY]]
     finally:
         await server.close()
