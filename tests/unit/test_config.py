@@ -63,7 +63,7 @@ def test_the_length_of_a_text_is_told_in_characters(
 def test_an_empty_data_directory_is_refused_and_is_not_the_one_in_which_a_command_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(ConfigError, match="data_dir .* is too short"):
+    with pytest.raises(ConfigError, match=r"data_dir .* is too short"):
         load_settings(data_dir="")
     assert load_settings(data_dir=".").data_dir == Path()
     monkeypatch.setenv("SHOAL_DATA_DIR", "")
