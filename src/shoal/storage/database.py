@@ -73,11 +73,8 @@ class Database:
         self._guard = guard
         self._copy_first = copy_first
         self._idle_seconds = idle_seconds
-        self._timing: dict[str, Any] = {}
-        if settle_seconds is not None:
-            self._timing["settle_seconds"] = settle_seconds
-        if reopen_seconds is not None:
-            self._timing["reopen_seconds"] = reopen_seconds
+        timing: dict[str, Any] = {"settle_seconds": settle_seconds, "reopen_seconds": reopen_seconds}
+        self._timing = {name: value for name, value in timing.items() if value is not None}
         self._lock_handle: int | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._searches: Searches | None = None
