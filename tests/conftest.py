@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
-import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import settings
 from compiled_statements import share_compiled_statements
 from even_shares import shared_out
 from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
+from memory_directory import memory_directory
 
 settings.register_profile("any machine", deadline=None)
 """However slow the machine is: a timing fails no test."""
@@ -26,10 +26,6 @@ settings.load_profile("any machine")
 
 share_compiled_statements()
 
-_MEMORY = Path("/dev/shm")
-_ROOM_BYTES = 2 << 30
-"""More than the directories of a whole run, of which those of passed tests are removed."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Lay the tests' directories into memory where there is room, unless the caller names a place.
@@ -37,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     What a killed process has written is still there, as on a disk; that it survives a power failure no test can show.
     On a disk that others use, each commit waits 6 ms.
     """
-    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+    if memory := memory_directory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 @pytest.hookimpl(trylast=True)

