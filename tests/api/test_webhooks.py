@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
 from api.test_chats import a_message
@@ -134,6 +134,18 @@ async def test_address_and_secret_are_sealed_and_shown_no_more(door: Door) -> No
     events = [entry["kind"] for entry in (await door.call("GET", "/security-log"))["items"]]
     assert {"webhook_added", "webhook_changed", "webhook_removed"} <= set(events)
     assert (await door.call("GET", path, 404))["code"] == "unknown_webhook"
+
+
+async def test_a_webhook_whose_address_cannot_be_opened_hides_no_other_and_can_be_removed(door: Door) -> None:
+    damaged, whole = [(await door.call("POST", "/webhooks", json=ELSEWHERE))["id"] for _ in range(2)]
+    spoilt = update(webhooks).where(webhooks.c.id == damaged).values(address_sealed=b"\x01damaged")
+    await door.server.database.write(lambda connection: connection.execute(spoilt).rowcount)
+    listed = (await door.call("GET", "/webhooks"))["items"]
+    assert [(one["id"], one["url"]) for one in listed] == [(damaged, ""), (whole, "https://hooks.example.com/***")]
+    off = await door.call("PATCH", f"/webhooks/{damaged}", json={"active": False})
+    assert (off["url"], off["active"]) == ("", False)
+    assert (await door.call("DELETE", f"/webhooks/{damaged}"))["id"] == damaged
+    assert [one["id"] for one in (await door.call("GET", "/webhooks"))["items"]] == [whole]
 
 
 @pytest.mark.parametrize(

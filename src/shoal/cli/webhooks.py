@@ -116,7 +116,7 @@ def _row(one: dict[str, Any]) -> list[str | Text]:
     state = working if one["active"] else one["off_reason"] or "off"
     return [
         str(one["id"]),
-        Text(printable(one["url"]), style="bold"),
+        Text(printable(one["url"]) or words("cli.webhooks.unread"), style="bold"),
         ", ".join(one["kinds"]) or words("cli.webhooks.all"),
         Text(printable(", ".join(one["accounts"])) or words("cli.webhooks.all")),
         words(f"cli.webhooks.states.{state}"),

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from shoal.accounts.positions import EventId, Position
 from shoal.clock import now_ms
-from shoal.errors import Conflict, InvalidInput, ShoalError, StaleGeneration
+from shoal.errors import Conflict, InvalidInput, ShoalError, StaleGeneration, StoreError
 from shoal.events.stored_events import KINDS, newest, position_at, position_before
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
@@ -41,7 +41,8 @@ class UnknownWebhook(ShoalError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Webhook:
-    """One webhook, without its secret. ``address``: as it is shown, without what may be secret of it.
+    """One webhook, without its secret. ``address``: as it is shown, without what may be secret of it; empty when the
+    stored one cannot be opened.
 
     ``kinds`` and ``accounts``: of what is posted; an empty list does not limit. ``failing_since_ms``: since when
     nothing arrives. ``off_reason``: why the server switched it off.
@@ -254,15 +255,21 @@ class WebhookStore:
     def _webhook(self, row: RowMapping) -> Webhook:
         plain = ("id", "user_id", "off_reason", "tries", "failing_since_ms", "arrived_at_ms", "due_at_ms", "version",
                  "created_at_ms", "changed_at_ms")  # fmt: skip
-        url = self._vault.open(row["address_sealed"], column="webhooks.address", user_id=row["user_id"])
         return Webhook(
             **{name: row[name] for name in plain},
-            address=shown_url(url),
+            address=self._shown_address(row),
             kinds=listed(row["kinds"]),
             accounts=listed(row["accounts"]),
             active=bool(row["active"]),
             position=Position.of(row["position"]),
         )
+
+    def _shown_address(self, row: RowMapping) -> str:
+        """Return the address of a row as it is shown; empty when it cannot be opened: the row can still be changed."""
+        try:
+            return shown_url(self._vault.open(row["address_sealed"], column="webhooks.address", user_id=row["user_id"]))
+        except StoreError:  # its key is missing, or the value is damaged
+            return ""
 
 
 KEPT_ATTEMPTS: Final = 1_000

@@ -14029,7 +14029,7 @@ export interface components {
             id: number;
             /**
              * Url
-             * @description Without path and query, which are often secrets.
+             * @description Without path and query, which are often secrets. Empty: it cannot be read; remove the webhook and add it again.
              */
             url: string;
             /** Kinds */
@@ -14124,7 +14124,7 @@ export interface components {
             id: number;
             /**
              * Url
-             * @description Without path and query, which are often secrets.
+             * @description Without path and query, which are often secrets. Empty: it cannot be read; remove the webhook and add it again.
              */
             url: string;
             /** Kinds */

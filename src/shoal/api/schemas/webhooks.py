@@ -58,7 +58,10 @@ class WebhookShape(BaseModel):
 
     model_config = example(**_WEBHOOK)
     id: int
-    url: str = Field(description="Without path and query, which are often secrets.")
+    url: str = Field(
+        description="Without path and query, which are often secrets. "
+        "Empty: it cannot be read; remove the webhook and add it again."
+    )
     kinds: list[KindShape]
     accounts: list[str]
     active: bool
