@@ -358,5 +358,5 @@ async def test_the_command_moves_and_says_what_to_set_and_what_was_left(data: Pa
     look = await shoal(data, "doctor", "--json")
     assert "postgres" in look.stdout
     assert "s3cret" not in look.stdout
-    left = await shoal(data, "backup", "make", str(data / "b"), "--passphrase-file", "-")
+    left = await shoal(data, "backup", "make", str(data / "b.shoalbackup"), "--passphrase-file", "-")
     assert (left.returncode, "were moved to" in left.stderr) == (2, True)

@@ -43,7 +43,7 @@ backup.command("now", help=words("cli.backup.help.now"))(make_on_server)
 
 @backup.command("make", help=words("cli.backup.help.make"))
 def make(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help=words("cli.backup.help.target"))] = Path(),
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=words("cli.backup.help.target"))] = ".",
     data_dir: DataDir = None,
     passphrase_file: PassphraseFile = None,
     public_key: Annotated[str | None, typer.Option("--to", help=words("cli.backup.help.to"))] = None,
@@ -55,6 +55,7 @@ def make(
     from shoal.maintenance.backup.making import make_backup
     from shoal.maintenance.backup.snapshot import check_is_there
 
+    path = _target(target)
     settings = load_settings(data_dir=data_dir)
     check_is_there(settings.data_dir, _url(settings))  # before anybody thinks of a passphrase
     if public_key is not None:
@@ -66,7 +67,7 @@ def make(
         return lock_with_passphrase(file_key, passphrase) if public_key is None else lock_to_key(file_key, public)
 
     made = make_backup(
-        settings.data_dir, target, url=_url(settings), secret_key=_key(settings), lock=lock, scratch=scratch
+        settings.data_dir, path, url=_url(settings), secret_key=_key(settings), lock=lock, scratch=scratch
     )
     if as_json:
         _print({
@@ -200,6 +201,19 @@ def _told(done: Restored, place: Place, *, as_json: bool) -> None:
     if done.life.without_codes:
         typer.echo(words("cli.backup.codes_ended", users=done.life.without_codes))
     typer.echo(words("cli.backup.ended"))
+
+
+def _target(name: str) -> Path:
+    """Return where to write a backup: a directory that is there, or a new file with an ending. Raises ``ConfigError``.
+
+    A name without an ending is that of a directory which is missing, or whose disk is not mounted.
+    """
+    path = Path(name)
+    if not name:
+        raise ConfigError("backup.target_unnamed", code="target_unnamed")
+    if not path.is_dir() and (name.endswith("/") or not path.suffix):
+        raise ConfigError("backup.target_missing", path=path, code="target_missing")
+    return path
 
 
 def _secret(header: Header, passphrase_file: Path | None, key_file: Path | None, settings: Settings) -> Secret:

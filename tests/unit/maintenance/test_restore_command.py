@@ -95,14 +95,31 @@ async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_p
     assert not (data / ".restore").exists()
 
 
+async def test_a_directory_that_is_missing_does_not_become_a_file(data: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text(PASSPHRASE)
+    for name, why in (
+        ("", "is empty"),
+        (str(tmp_path / "disk"), "no directory"),
+        (f"{tmp_path / 'disk.d'}/", "no directory"),
+    ):
+        refused = await shoal(data, "backup", "make", name, "--passphrase-file", str(secret))
+        assert (refused.returncode, why in refused.stderr) == (2, True), refused.stderr
+    assert not (tmp_path / "disk").exists()
+    assert not (tmp_path / "disk.d").exists()
+    (tmp_path / "disk").mkdir()
+    made = await shoal(data, "backup", "make", f"{tmp_path / 'disk'}/", "--passphrase-file", str(secret), "--json")
+    assert Path(json.loads(made.stdout)["path"]).parent == tmp_path / "disk", made.stderr
+
+
 async def test_a_restore_that_is_killed_leaves_the_old_data_or_the_new(data: Path, tmp_path: Path) -> None:
     """It is killed once the database has a second name, just before the change; else it has ended."""
     secret = tmp_path / "passphrase"
     secret.write_text(PASSPHRASE)
-    made = await shoal(data, "backup", "make", str(tmp_path / "b"), "--passphrase-file", str(secret))
+    made = await shoal(data, "backup", "make", str(tmp_path / "b.shoalbackup"), "--passphrase-file", str(secret))
     assert made.returncode == 0, made.stderr
     await noted(data, "after")
-    arguments = ("restore", str(tmp_path / "b"), "-y", "--passphrase-file", str(secret))
+    arguments = ("restore", str(tmp_path / "b.shoalbackup"), "-y", "--passphrase-file", str(secret))
     await killed(data, arguments, lambda: any(data.glob("*.before-restore-*")))
     assert await note_in(data) in {"before", "after"}
     again = await shoal(data, *arguments)
