@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator
@@ -35,7 +36,7 @@ from shoal.maintenance.backup.locks import (
 from shoal.maintenance.backup.making import Made, Secret, make_backup, opened
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.restoring import Place as Goal
-from shoal.maintenance.backup.restoring import Restored, put_back, restore_backup, restore_copy
+from shoal.maintenance.backup.restoring import Restored, check_kept, put_back, restore_backup, restore_copy
 from shoal.messages.message_log import MessageLog
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_store import OrderStore
@@ -142,6 +143,7 @@ async def test_a_restore_goes_on_above_every_number_lets_nothing_out_again_and_c
     await everything_waits_for_its_owner(again, done)
     await again.close()
 
+    await asyncio.to_thread(check_kept, done.kept, goal_of(place))
     back = await asyncio.to_thread(put_back, done.kept, goal_of(place))
     assert back.kept not in {"", done.kept}
     last = await place.open_again()
@@ -150,9 +152,9 @@ async def test_a_restore_goes_on_above_every_number_lets_nothing_out_again_and_c
     assert (await manager.load()).newest_rev > done.life.rev, "also above the numbers of the life between"
     await last.close()
     unkept = ("before_restore_20000101_000000", "shoal.db.before-restore-20000101-000000", "secret.key", "", "/", "..")
-    for name in unkept:
+    for name, act in itertools.product(unkept, (check_kept, put_back)):
         with pytest.raises(ConfigError) as unknown:
-            await asyncio.to_thread(put_back, name, goal_of(place))
+            await asyncio.to_thread(act, name, goal_of(place))
         assert unknown.value.code == "nothing_kept"
 
 

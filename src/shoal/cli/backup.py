@@ -157,13 +157,14 @@ def restore(  # noqa: PLR0917  each is an option of the command
 ) -> None:
     """Restore a backup while the server is stopped. The data that is there is kept aside."""
     from shoal.maintenance.backup.making import opened
-    from shoal.maintenance.backup.restoring import Place, is_copy, put_back, restore_backup, restore_copy
+    from shoal.maintenance.backup.restoring import Place, check_kept, is_copy, put_back, restore_backup, restore_copy
 
     if (file is None) is (back is None):
         raise typer.BadParameter(words("cli.backup.file_or_back"))
     settings = load_settings(data_dir=data_dir)
     place = Place(data_dir=settings.data_dir, url=_url(settings), secret_key=_key(settings))
     if back is not None:
+        check_kept(back, place)  # before anybody is asked about what is not there
         _ask(yes, place, back)
         done = put_back(back, place)
     elif file is not None and is_copy(file):

@@ -106,10 +106,7 @@ def start_imported(
     as_json: AsJson = False,
 ) -> None:
     """Turn on what was on in the other system, which must be stopped."""
-    if not yes and not typer.confirm(words("cli.imports.is_stopped"), err=True):
-        typer.echo(words("cli.imports.stop_it_first"), err=True)
-        raise typer.Exit(1)
-    run(_start(url, run_id, as_json=as_json))
+    run(_start(url, run_id, yes=yes, as_json=as_json))
 
 
 async def _import(
@@ -180,8 +177,13 @@ async def _show(url: str | None, run_id: int, *, as_json: bool) -> None:
     _publish({**seen, "rows": rows}, as_json=as_json)
 
 
-async def _start(url: str | None, run_id: int, *, as_json: bool) -> None:
+async def _start(url: str | None, run_id: int, *, yes: bool, as_json: bool) -> None:
     async with signed_in(url) as client:
+        if not yes:
+            await client.call("GET", "imports", str(run_id))  # before anybody is asked about one that is not there
+            if not typer.confirm(words("cli.imports.is_stopped"), err=True):
+                typer.echo(words("cli.imports.stop_it_first"), err=True)
+                raise typer.Exit(1)
         answer = await client.call("POST", "imports", str(run_id), "start", body={"old_system_stopped": True})
     if as_json:
         typer.echo(json.dumps(answer["items"], ensure_ascii=False, indent=2))

@@ -240,18 +240,40 @@ def _into_postgresql(place: Place, fresh: Path, loading: Callable[[Connection], 
     return Restored(made_at_ms=made_at_ms, kept=kept, rows=loaded.rows, pictures=loaded.files, life=life)
 
 
+def check_kept(name: str, place: Place) -> None:
+    """Raise ``ConfigError`` when no restore kept a database under that name; ``StoreError`` when that is unknown."""
+    if place.is_sqlite:
+        _kept_file(name, place)
+        return
+    engine = postgresql_engine(place)
+    try:
+        with as_store_error(), engine.connect() as connection:
+            _kept_schema(name, connection)
+    finally:
+        engine.dispose()
+
+
+def _kept_file(name: str, place: Place) -> Path:
+    path = place.file.parent / Path(name).name
+    if not path.is_file() or not path.name.startswith(f"{place.file.name}.before-"):
+        raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
+    return path
+
+
+def _kept_schema(name: str, connection: Connection) -> int:
+    """Return when what a schema keeps was put aside."""
+    stamped = _STAMPED.search(name)
+    if stamped is None or name not in inspect(connection).get_schema_names():
+        raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
+    return timegm(time.strptime("".join(stamped.groups()), "%Y%m%d%H%M%S")) * 1000
+
+
 def put_back(name: str, place: Place) -> Restored:
     """Put back the database that a restore kept under that name. Raises like ``restore_backup``."""
     if place.is_sqlite:
-        path = place.file.parent / Path(name).name
-        if not path.is_file() or not path.name.startswith(f"{place.file.name}.before-"):
-            raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
-        return restore_copy(path, place)
-    stamped = _STAMPED.search(name)
-    made_at_ms = timegm(time.strptime("".join(stamped.groups()), "%Y%m%d%H%M%S")) * 1000 if stamped else 0
+        return restore_copy(_kept_file(name, place), place)
     with _alone(place), sole_connection(place) as connection:
-        if stamped is None or name not in inspect(connection).get_schema_names():
-            raise ConfigError("backup.nothing_kept", name=name, code="nothing_kept")
+        made_at_ms = _kept_schema(name, connection)
         earlier, kept = _earlier_there(connection), _move_aside(connection, place.stamp())
         here = connection.exec_driver_sql("SELECT current_schema()").scalar()
         for table in inspect(connection).get_table_names(schema=name):
