@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shoal.cli.words import words
+from shoal.cli.words import printable, words
 from shoal.config import load_settings
 from shoal.errors import ConfigError, StoreError
 
@@ -40,6 +40,8 @@ def migrate_store(
         secret_key=settings.secret_key.get_secret_value() if settings.secret_key else None,
     )
     old, new = named_store(source, here), named_store(target, here)
+    for place in (old, new):
+        _check_lets_in(place)
     if dry_run:
         _tell_plan(look_at_stores(old, new), as_json=as_json)
         return
@@ -53,6 +55,26 @@ def migrate_store(
         typer.echo(words("cli.migrate_store.stopped"), err=True)
         raise
     _tell(done, old, new, as_json=as_json)
+
+
+def _check_lets_in(place: Place) -> None:
+    """Raise ``ConfigError`` with what to do when the PostgreSQL of a place does not let us in."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from shoal.cli.doctor.postgresql import not_let_in, sentence_of
+    from shoal.maintenance.backup.restoring import postgresql_engine
+
+    if place.is_sqlite:
+        return
+    engine = postgresql_engine(place)
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        why = sentence_of(error, engine.url.password)
+        do = not_let_in(why).do
+        raise ConfigError("migrate_store.not_let_in", why=printable(why), do=do, code="not_let_in") from None
+    finally:
+        engine.dispose()
 
 
 def _moved(old: Place, new: Place) -> Migrated:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refusal, warning
-from shoal.cli.doctor.postgresql import not_let_in
+from shoal.cli.doctor.postgresql import not_let_in, sentence_of
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
 from shoal.server.open_storage import KEY_FILE, key_of, site_of
@@ -35,8 +35,6 @@ _CHECK_SECONDS = 60.0
 _BUSY_SECONDS = 2.0
 _STEPS_BETWEEN_LOOKS = 100_000
 _MIB = 1024 * 1024
-_LONGEST_SENTENCE = 300
-"""Characters of what a driver says."""
 
 
 class Examined:
@@ -63,12 +61,11 @@ def examine_data(settings: Settings) -> Examined:
         with _reading(url) as connection:
             _look_into(connection, settings, found)
     except (SQLAlchemyError, sqlite3.Error) as error:
-        original = getattr(error, "orig", None) or error
-        said = _without_password(" ".join(str(original).split()), settings) or type(original).__name__
+        said = sentence_of(error, url.password)
         if is_sqlite(url):
-            found.findings.append(failure(Look.DATABASE, "database_closed", why=said[:_LONGEST_SENTENCE]))
+            found.findings.append(failure(Look.DATABASE, "database_closed", why=said))
         else:
-            found.findings.append(not_let_in(said[:_LONGEST_SENTENCE]))
+            found.findings.append(not_let_in(said))
     return found
 
 
@@ -213,10 +210,3 @@ def _read_proxies(connection: Connection, vault: Vault, found: Examined) -> int:
         if row.enabled and not row.deleted:
             found.proxies[proxy] += 1
     return unreadable
-
-
-def _without_password(why: str, settings: Settings) -> str:
-    """Return a driver's sentence without the password of the database's URL."""
-    url = settings.database_url.get_secret_value() if settings.database_url else ""
-    password = database_url(url, settings.data_dir).password if url else None
-    return why.replace(str(password), "***") if password else why

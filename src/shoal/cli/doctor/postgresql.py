@@ -22,6 +22,17 @@ _REMEDIES: Final = (
 SQLSTATE; a server that speaks another language gets the sentence for all."""
 
 
+_LONGEST_SENTENCE: Final = 300
+"""Characters of what a driver says."""
+
+
+def sentence_of(error: Exception, password: object) -> str:
+    """Return what a driver said, on one line and without the password."""
+    original = getattr(error, "orig", None) or error
+    said = " ".join(str(original).split()) or type(original).__name__
+    return (said.replace(str(password), "***") if password else said)[:_LONGEST_SENTENCE]
+
+
 def not_let_in(why: str) -> Finding:
     """Return the finding for what the driver said."""
     fitting = (code for said, code in _REMEDIES if any(one in why for one in said))

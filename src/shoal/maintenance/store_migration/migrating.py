@@ -150,7 +150,8 @@ def _check_kinds(source: Place, target: Place) -> None:
     if source.is_sqlite is target.is_sqlite:
         raise ConfigError("migrate_store.same_kind", code="same_kind")
     if source.is_sqlite and not source.file.is_file():
-        raise ConfigError("startup.no_database", path=source.file, code="no_database")
+        sentence = "migrate_store.no_database" if source.url else "startup.no_database"
+        raise ConfigError(sentence, path=source.file, code="no_database")
 
 
 @contextmanager
