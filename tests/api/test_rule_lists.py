@@ -217,6 +217,8 @@ async def test_reading_a_file_changes_nothing_and_tells_what_is_wrong_in_it(door
         ("a.json", b'{"rules": 5}', "bad_rules_file"),
         ("a.txt", b"words", "not_xlsx"),
         ("a.xlsx", a_table([["x"]]), "missing_columns"),
+        ("a.csv", b"", "no_rows"),
+        ("a.csv", b"\xef\xbb\xbf,,\r\n\r\n", "no_rows"),
         ("a.xlsx", a_table([["词", "时段"], ["a", "always"]]), "bad_rows"),
         ("a.json", json.dumps({"rules": [{"words": ["a"]}] * 5_001}).encode(), "too_many_keywords"),
     ],

@@ -183,6 +183,8 @@ async def test_a_backup_of_one_database_restores_into_the_other(
         goal = Goal(data_dir=tmp_path / "elsewhere", url="" if place.url else url)
         done = await restored(made.path, goal)
         assert (done.kept, done.pictures) == ("", 1)
+        for directory in ("uploads", "uploads/images"):
+            assert (goal.data_dir / directory).stat().st_mode & 0o777 == 0o700
         async with Database(goal.data_dir, url=goal.url) as other:
             there = DBManager(other, await open_vault(other, goal.data_dir / "secret.key"))
             assert without_numbers(await folds(there)) == without_numbers(before)

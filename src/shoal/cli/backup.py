@@ -34,7 +34,17 @@ PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help=words("cli.backup.help.passphrase_file"))
 ]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", help=words("cli.backup.help.key_file"))]
-File = Annotated[Path, typer.Argument(metavar="FILE", help=words("cli.backup.help.file"), show_default=False)]
+
+
+def _named(name: str) -> Path:
+    if not name:
+        raise typer.BadParameter(words("cli.error.empty_name"))
+    return Path(name)
+
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help=words("cli.backup.help.file"), parser=_named, show_default=False)
+]
 
 
 backup.command("list", help=words("cli.backup.help.list"))(list_backups)
@@ -146,7 +156,8 @@ def keygen(
 
 def restore(  # noqa: PLR0917  each is an option of the command
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help=words("cli.backup.help.restored_file"), show_default=False)
+        Path | None,
+        typer.Argument(metavar="FILE", help=words("cli.backup.help.restored_file"), parser=_named, show_default=False),
     ] = None,
     data_dir: DataDir = None,
     back: Annotated[str | None, typer.Option(help=words("cli.backup.help.back"))] = None,

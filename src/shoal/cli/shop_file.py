@@ -40,6 +40,8 @@ def apply_shops(
     url: Url = None,
 ) -> None:
     """Change shops to what a file says, and print what differed. Exits with 1 when a shop is absent or failed."""
+    if not file:
+        raise typer.BadParameter(words("cli.error.empty_name"), param_hint="FILE")
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -20,6 +20,8 @@ _CELL_BYTES: Final = 1 << 20
 _SIGNS: Final = re.escape("".join(FORMULA_SIGNS))
 _RISKY: Final = re.compile(rf"'*\s*[{_SIGNS}]")
 """What the guard ``'`` is written before. Blanks at the front do not stop Excel from seeing a formula."""
+_OF_EMPTY_ROWS: Final = ' \t\r\n,"'
+"""What a file consists of when no cell has a text."""
 _GUARDED: Final = re.compile(rf"'+\s*[{_SIGNS}]")
 
 
@@ -59,10 +61,13 @@ def written_csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 def read_csv(data: bytes, columns: Sequence[Column], *, most: int) -> Table:
     """Return the rows of a CSV file with heads, numbered as Excel shows them. At most ``most`` may have a text.
 
-    Raises ``InvalidInput``: ``unknown_encoding``, ``csv_unreadable``, ``missing_columns``, ``duplicate_column``,
-    ``too_many_sheet_rows``. The faults of single rows are in the table.
+    Raises ``InvalidInput``: ``unknown_encoding``, ``no_rows`` for an empty file, ``csv_unreadable``,
+    ``missing_columns``, ``duplicate_column``, ``too_many_sheet_rows``. The faults of single rows are in the table.
     """
-    lines = csv_lines(decoded(data))
+    text = decoded(data)
+    if not text.strip(_OF_EMPTY_ROWS):
+        raise InvalidInput("the file is empty", code="no_rows")
+    lines = csv_lines(text)
     _, top = next(lines, (1, []))
     places = places_of(top, columns)
     rows: list[Row] = []

@@ -86,6 +86,9 @@ async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_p
     )  # before it asks for a passphrase
     assert (nowhere.returncode, "--data-dir" in nowhere.stderr) == (2, True)
 
+    for words in (("restore", "-y"), ("backup", "show"), ("apply",)):
+        unnamed = await shoal(data, *words, "")
+        assert (unnamed.returncode, "name is empty" in unnamed.stderr) == (2, True), unnamed.stderr
     unkept = await shoal(data, "restore", "--back", "shoal.db.before-restore-20000101-000000", typed="y\n")
     assert (unkept.returncode, "[y/N]" in unkept.stderr, "no restore kept" in unkept.stderr) == (2, False, True)
 

@@ -366,7 +366,8 @@ def _add_files(place: Place, fresh: Path, keys: list[bytes]) -> None:
     pictures = fresh / PICTURE_DIRECTORY
     if pictures.is_dir():
         target = place.data_dir / PICTURE_DIRECTORY
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (target.parent, target):  # mkdir gives a parent that it makes another mode
+            one.mkdir(mode=0o700, exist_ok=True)
         for picture in pictures.iterdir():
             _sync(picture)
             picture.replace(target / picture.name)
