@@ -77,7 +77,7 @@ PICTURES = {
     "stock": 1280, "deliveries": 1280, "notices": 1280, "shops-phone": 390,
     "answers": 1280,
 }  # fmt: skip
-"""The help's pictures, light, in both languages, with their widths. WebP keeps their total below 1 MB."""
+"""The help's pictures, light, in both languages, with their widths. WebP keeps their total at about 1 MB."""
 PLACES = {"add-shop": "shops", "shops-phone": "shops", "answers": "shop-settings"}
 """The pages of those pictures that are not named by their page. The last one leaves a form that is not saved."""
 PICTURES_OUT = Path("docs/pictures")
