@@ -32,6 +32,14 @@ def test_it_says_what_it_found_and_names_a_few() -> None:
     assert len(FULL.words_in([" ".join(f"1380013800{digit}" for digit in range(9))])) == MOST_WORDS
 
 
+def test_the_console_s_examples_hold_back_what_they_say() -> None:
+    own = OutputFilter(contacts=False, links=False, patterns="加我\n加.*薇\nadd me\nadd .* on WhatsApp", floor_fen=None)
+    texts = ("请加我好友", "加一下薇", "please Add me", "add us on whatsapp", "加一件吧")
+    assert [own.words_in([text]) for text in texts] == [
+        ("加我",), ("加.*薇",), ("add me",), ("add .* on WhatsApp",), (),
+    ]  # fmt: skip
+
+
 def test_a_number_does_not_leave_in_two_messages() -> None:
     assert FULL.words_in(["我的号码 138001", "38000"])
 
