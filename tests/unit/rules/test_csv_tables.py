@@ -48,7 +48,7 @@ def test_a_row_with_more_cells_than_heads_is_told() -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"", "missing_columns"),
+        (b"", "no_rows"),
         (b"B\n1\n", "missing_columns"),
         (b"A,a\n1,2\n", "duplicate_column"),
         (b"A\n1\n2\n3\n", "too_many_sheet_rows"),
