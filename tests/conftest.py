@@ -26,6 +26,9 @@ settings.load_profile("any machine")
 
 share_compiled_statements()
 
+_SELDOM = (10_000, 20, 50)
+"""Of so many new objects garbage is looked for. With the usual 700 that took a tenth of the time of the tests."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Lay the tests' directories into memory where there is room, unless the caller names a place.
@@ -58,6 +61,7 @@ def pytest_collection() -> Generator[None, object, object]:
             return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*_SELDOM)
         gc.enable()
 
 
