@@ -1,4 +1,4 @@
-"""Backups of many messages: how long one takes beside a plain copy, and how long changes wait meanwhile.
+"""Backups of many messages: how long one takes beside a plain copy, and how long changes wait while it runs.
 
 ``python -m benchmarks.backup [MESSAGES]``: the figures of ``docs/results.md``. The backup is made by the process that
 makes the scheduled ones, beside a server's writer that is asked for a change every 10 ms. MB are those of the file.
@@ -60,7 +60,7 @@ async def fill(data_dir: Path, messages: int) -> None:
 def copied(source: Path, target: Path) -> None:
     """Copy the file, durably."""
     subprocess.run(["cp", source, target], check=True)  # noqa: S607  the limit that everybody knows
-    subprocess.run(["sync", target], check=True)  # noqa: S607
+    subprocess.run(["sync", target], check=True)  # noqa: S607  as above
 
 
 def vacuumed(source: Path, target: Path) -> None:

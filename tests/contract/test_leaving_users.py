@@ -65,7 +65,7 @@ async def test_a_user_leaves_after_a_shop_that_is_being_added_and_is_not_gone_be
         while True:
             try:
                 await users.begin_leaving(ANN)
-            except StoreError:  # it waited for too long: whoever asked asks again
+            except StoreError:  # it waited for too long: the caller asks again
                 continue
             return
 

@@ -73,7 +73,7 @@ async def test_a_code_that_was_used_or_replaced_since_the_backup_opens_nothing_a
     assert await factor.accept(ann, code) is None, "so was that of the app"
     assert await factor.codes_left(ann) == 9
     assert await factor.accept(ann, of_ann[1]) is Factor.RECOVERY
-    for replaced in (of_bob[0], renewed[0]):  # codes are taken over from nobody: a thief may have made them
+    for replaced in (of_bob[0], renewed[0]):  # no code is taken over: a thief may have made it
         assert await factor.accept(bob, replaced) is None
     clock.now += 60_000
     assert await factor.accept(ann, app.at(clock.now // 1000)) is Factor.TOTP, "the app opens as before"

@@ -127,7 +127,7 @@ def pause_for_human(connection: Connection, pause: Takeover, now: int) -> bool:
     """Store the takeover for a message that the owner wrote.
 
     Return ``False`` when nothing changes: its pause is over, the message is older than the hand-back, or a longer
-    takeover is active. It always takes the place of a hand-off: the person whom the buyer asked for is there.
+    takeover is active. It always takes the place of a hand-off: the owner, for whom the buyer asked, is there.
     """
     query = select(takeovers).where(takeovers.c.account_id == pause.account_id, takeovers.c.chat_id == pause.chat_id)
     row = connection.execute(query).mappings().first()

@@ -65,7 +65,7 @@ class ServiceManager:
             self._socket = None
 
     async def _keep(self) -> None:
-        while not self._send(_READY):  # noqa: ASYNC110  nobody tells when the manager has read
+        while not self._send(_READY):  # noqa: ASYNC110  the manager does not tell when it has read
             await asyncio.sleep(_AGAIN_SECONDS)
         while self._every_seconds is not None:
             self._send(_ALIVE)

@@ -118,7 +118,7 @@ def join(connection: Connection, name: str, lease_ms: int, **facts: str) -> Node
 
 
 def decide_alone(connection: Connection) -> None:
-    """Wait until nobody else joins, or takes the lease of a single server, until this transaction ends."""
+    """Take the lock of joining, and of the lease of a single server, until this transaction ends."""
     connection.execute(_ONE_AT_A_TIME)
 
 

@@ -95,8 +95,8 @@ def place_of(connection: Connection, rev: int) -> StreamPlace | None:
 def prune_stream(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
     """Fold the first entries of the stream, up to the first that was not made before that time, and delete them.
 
-    Return how many. Only a beginning of the stream is deleted: whoever resumes at an entry that is left misses none.
-    Raises like ``prune_journal``.
+    Return how many. Only a beginning of the stream is deleted: a reader that resumes at an entry that is left misses
+    none. Raises like ``prune_journal``.
     """
     if not prunes_alone(connection):
         return 0

@@ -14,7 +14,7 @@ from shoal.auth.authorization import Principal
 
 _PAGE: Final = 1_000
 BEHIND_SECONDS: Final = 1.0
-"""How long to wait for this node to come to where the reader was already told of elsewhere."""
+"""How long to wait until this node has read the position that another node gave the reader."""
 
 
 async def replayed_changes(

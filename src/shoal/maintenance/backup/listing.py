@@ -20,8 +20,8 @@ MOST: Final = 200
 class BackupFile:
     """A backup by its name. ``made_at_ms``: of which moment it is.
 
-    ``is_readable``: its beginning is that of a backup. It was restored once before it got its name; since then nobody
-    looked at the rest. ``sealed_to``: the public key whose private half opens it; empty when a passphrase does.
+    ``is_readable``: its beginning is that of a backup. It was restored once before it got its name; the
+    rest was not read since. ``sealed_to``: the public key whose private half opens it; empty when a passphrase does.
     ``kept_until_ms``: when it is deleted; ``None`` when it is not one of the daily ones of this database.
     """
 

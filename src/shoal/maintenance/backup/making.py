@@ -187,7 +187,7 @@ def load_file(place: Path, loading: Callable[[Connection], Loaded]) -> Loaded:
 
 
 def writer_of(path: Path, *, scratch: bool = False) -> Engine:
-    """Return an engine that writes an SQLite file which nobody else uses. ``scratch``: see ``open_engine``."""
+    """Return an engine that writes an SQLite file that nothing else uses. ``scratch``: see ``open_engine``."""
     url = URL.create("sqlite", database=str(path.absolute()))
     return open_engine(url, poolclass=NullPool, busy_seconds=_BUSY_SECONDS, begin="BEGIN IMMEDIATE", scratch=scratch)
 

@@ -221,7 +221,7 @@ def _same(path: Path, name: Path) -> None:
             name.chmod(0o600)
             _sync(name)
         except OSError:
-            name.unlink(missing_ok=True)  # nobody must take a part for the whole
+            name.unlink(missing_ok=True)  # a part must not be taken for the whole
             raise
 
 

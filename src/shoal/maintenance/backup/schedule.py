@@ -136,7 +136,7 @@ class BackupSchedule:
             await self.make_now()
         except StoreError as error:
             log.warning("backup not noted", why=error.code)
-        except Exception:  # nobody waits for this task; the log has the defect
+        except Exception:  # no caller waits for this task; the log has the defect
             log.exception("a backup met a defect")
 
     async def make_now(self) -> Last:

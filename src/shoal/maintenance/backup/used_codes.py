@@ -1,8 +1,8 @@
 """Codes of two-step verification that were used since a backup: none of them counts again after its restore.
 
 The earlier database knows which recovery codes are left. A code stays only where it is left there too; none is taken
-over from there, for whoever restores may want to be rid of what was done since. Without that database nobody knows
-which were used: then all end.
+over from there, because a restore may be meant to undo what was done since. Without that database it is not known which
+were used: then all end.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _silent(phase: str, rows: int, total: int) -> None:
 def look_at_stores(source: Place, target: Place) -> dict[str, int]:
     """Return how many rows of each table would be moved; change nothing. Raises like ``migrate_store``.
 
-    A server may run meanwhile.
+    A server may be running.
     """
     _check_kinds(source, target)
     engine = open_reader(source.data_dir, source.url)
@@ -184,7 +184,7 @@ def _source(place: Place) -> Iterator[Connection]:
 
 @contextmanager
 def _target(place: Place, end: _End) -> Iterator[Connection]:
-    """Yield a connection to fill, with no transaction begun. Nothing else uses its database meanwhile."""
+    """Yield a connection to fill, with no transaction begun. Nothing else uses its database until then."""
     with ExitStack() as stack:
         if not place.is_sqlite:
             stack.enter_context(sole_connection(place))
@@ -255,7 +255,7 @@ def _contents(target: Place) -> tuple[str | None, str]:
     if target.is_sqlite:
         if not target.file.exists() or target.file.stat().st_size == 0:
             return None, ""
-        address = f"file:{quote(str(target.file))}"  # a reader of ours would change a file of others
+        address = f"file:{quote(str(target.file))}"  # opening it as a store would change a file of another program
         engine = create_engine(URL.create("sqlite", database=address, query={"mode": "ro", "uri": "true"}))
     else:
         engine = postgresql_engine(target)
