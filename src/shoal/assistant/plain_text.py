@@ -1,0 +1,48 @@
+"""Plain text for the rails: numbers as digits or simple Chinese numerals, no invisible signs. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from shoal.rules.folding import folded
+
+MOST_CHARACTERS: Final = 2_000
+"""How many characters of a text the rails look at."""
+_SIMPLE: Final = str.maketrans({
+    "塊": "块", "圓": "元", "圆": "元", "錢": "钱", "兩": "两", "萬": "万", "貳": "二", "參": "三", "叄": "三",
+    "壹": "一", "贰": "二", "叁": "三", "肆": "四", "伍": "五", "陆": "六", "陸": "六", "柒": "七", "捌": "八",
+    "玖": "九", "拾": "十", "佰": "百", "仟": "千", "〇": "零", "○": "0", "◯": "0", "廿": "二十", "卄": "二十",
+    "卅": "三十", "卌": "四十", "弍": "二", "弎": "三", "弌": "一", "俩": "两", "價": "价", "優": "优", "貨": "货",
+    "發": "发", "郵": "邮", "機": "机", "馬": "马", "給": "给", "後": "后", "個": "个", "減": "减", "贈": "赠",
+    "費": "费", "🔟": "10", "💯": "100", "о": "o", "ο": "o", "а": "a", "е": "e", "р": "p", "с": "c",
+    "і": "i", "ı": "i", "ӏ": "l",
+})  # fmt: skip
+_VAGUE_BEFORE: Final = re.compile(r"[几数](?=[十百千万块元毛角折成])")
+_VAGUE_AFTER: Final = re.compile(r"(?<=[十百千])几")
+_ZERO: Final = re.compile(r"(?<=[0-9])[o](?![a-z])|(?<![a-z])[o](?=[o]*[0-9])")
+_ONE: Final = re.compile(r"(?<![a-z])[li|](?=[0-9])|(?<=[0-9])[li|](?=[0-9])")
+
+
+def plain(text: str) -> str:
+    """Return the start of the text for the rails: folded, with each number's signs as digits or simple numerals.
+
+    A vague numeral becomes the smallest that it may mean: 几十 becomes 一十.
+    """
+    text = "".join(_digit(sign) if not sign.isascii() else sign for sign in text[:MOST_CHARACTERS])
+    text = folded(text)
+    text = "".join(sign for sign in text if sign.isascii() or unicodedata.category(sign) not in ("Mn", "Me"))
+    text = text.translate(_SIMPLE)
+    text = _VAGUE_AFTER.sub("一", _VAGUE_BEFORE.sub("一", text))
+    return _ONE.sub("1", _ZERO.sub("0", text))
+
+
+def _digit(sign: str) -> str:
+    """Return a sign of any alphabet that stands for a number as digits; other signs as they are."""
+    if unicodedata.category(sign) not in ("Nd", "No", "Nl") or "\u3400" <= sign <= "\u9fff" or sign == "〇":
+        return sign
+    value = unicodedata.numeric(sign, None)
+    if value is None:
+        return sign
+    return str(int(value)) if value == int(value) else f"{value:g}"

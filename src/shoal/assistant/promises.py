@@ -1,0 +1,58 @@
+"""Promises in a model's plain text: acts it cannot do, and work that it would do later. Pure.
+
+A model only writes; whatever it says it did or will do, nobody did.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_ACT: Final = (
+    "发货|发出|寄出|寄走|寄给|寄了|发快递|发给|发过去|补发|重发|重新发|换货|退款|退钱|退给|退回|退差价|返现|补偿|赔|改价|改好价|改了价|"
+    "修改价格|改地址|改好|备注好|备注了|下架|留货|留着|预留|保留|登记|安排|处理|办理|取消订单|关闭订单|同意退|确认收货|催|联系快递|"
+    "联系仓库|上传|打包|激活|充值|充好|开通|给你发|给您发|转账|打款"
+)
+_DONE: Final = re.compile(
+    rf"(?:已经?|刚刚?|都)(?:给|为|帮|替|经)?(?:你|您|亲)?(?:把.{{0,8}})?(?:{_ACT})|(?:{_ACT})(?:成功|完成|好了|完了|过了|了(?!吗|没))|"
+    r"(?:发|寄|退|改|送)(?:出去|过去|给[你您])?了(?=$|[，。！,!.\s哦呢哈])|"
+    r"(?:i|we)(?:\s+have|'ve)?\s+(?:already\s+|just\s+)?(?:shipped|sent|refunded|cancell?ed|changed|updated|reserved|dispatched|issued|processed)|"
+    r"(?:has|have)\s+(?:already\s+)?been\s+(?:shipped|sent|refunded|cancell?ed|changed|updated|reserved|dispatched|issued|processed)"
+)
+_WILL: Final = re.compile(
+    rf"(?:马上|立刻|立即|立马|这就|现在就|一会儿?|等会儿?|等下|待会儿?|稍后|尽快|今天|今晚|明天|明早|后天|下午|晚上|我来|我会|我们会|我去|我帮|我给|"
+    rf"给[你您]|帮[你您]|为[你您]|替[你您]).{{0,8}}?(?:{_ACT}|发(?![票现生布烧])|寄|退(?!货政策)|改|送(?!货上门吗))|"
+    r"(?:i|we)\s*(?:will|'ll|can|am going to|are going to|'m going to)\s+(?:\w+\s+){0,3}?"
+    r"(?:ship|send|refund|cancel|change|update|reserve|dispatch|process|issue|hold)|"
+    r"let me\s+(?:\w+\s+){0,2}?(?:ship|send|refund|cancel|change|update|reserve|process)"
+)
+_GUARANTEE: Final = re.compile(
+    r"(?:今天|明天|后天|今晚|当天|次日|[0-9一二两三四五六七八九十]+天内?|周[一二三四五六日末]|按时|准时).{0,6}?(?:一定|肯定|保证|必|准|绝对)?(?:能|会|可以)?(?:到(?!店|手|付|底)|送达|收到)|"
+    r"(?:一定|肯定|保证|绝对|必定|包)(?:能|会|可以)?.{0,6}?(?:到货|送到|送达|收到|到$|到[哦的呢，。！]|退|赔|过关|满意|不会坏|没问题)|"
+    r"假一赔|终身(?:保|质)|无条件退|无理由退|保修.{0,3}年|(?:i|we)\s+(?:guarantee|promise)|guaranteed|"
+    r"(?:will|'ll)\s+(?:definitely\s+)?(?:arrive|be\s+(?:there|delivered|shipped|sent|refunded))|full\s+refund"
+)
+_LATER: Final = re.compile(
+    r"(?:我|我们|这边|小二|客服|店主|老板)?(?:先|去|再|来)?(?:帮[你您])?(?:问一?下|问问|查一?下|查查|核实|确认一?下|看一?下|请示|咨询一?下|了解一?下|"
+    r"商量一?下|反馈一?下|沟通一?下).{0,8}?(?:再|后|就|给|告诉|回复|答复|联系|通知)|"
+    r"(?:我|我们|我这边|这边)(?:先|这就|马上|现在|帮[你您]|替[你您])?(?:去|来)?(?:问一?下|问问|查一?下|查查|核实|确认一?下|请示|咨询|反馈|催一?下|看一?下)|"
+    r"帮[你您](?:问|查|核实|确认|看看?|催|反馈|咨询|跟进|留意)|"
+    r"(?:稍后|稍等|等会儿?|等下|一会儿?|待会儿?|晚点|晚些|回头|明天|尽快|第一时间|马上|立刻|到时候?).{0,8}?(?:回复|答复|告诉|联系|通知|回[你您]|给[你您]答|发[你您]|告知|跟[你您]说)|"
+    r"(?:有|一有)(?:消息|结果|进展|货).{0,4}(?:通知|告诉|联系|回复|叫)[你您]|"
+    r"(?:let me|i'll|i will|we'll|we will|i am going to|i'm going to|gonna)\s+(?:\w+\s+){0,2}?"
+    r"(?:check|ask|get back|look into|find out|confirm|"
+    r"follow up|contact|let you know|reply|notify|reach out)|"
+    r"(?:get|come)\s+back\s+to\s+you|(?:i|we)\s+(?:will|'ll)\s+(?:\w+\s+)?(?:later|soon|tomorrow)"
+)
+
+
+def promises_in(text: str) -> Iterator[re.Match[str]]:
+    """Return what a plain text says was done or will be done, and what it guarantees."""
+    for pattern in (_DONE, _WILL, _GUARANTEE):
+        yield from pattern.finditer(text)
+
+
+def later_work_in(text: str) -> Iterator[re.Match[str]]:
+    """Return what a plain text says that the writer will find out, ask or report."""
+    yield from _LATER.finditer(text)

@@ -1,0 +1,266 @@
+"""Rails: the checks that a model's output passes before a word of it may leave. Pure.
+
+A model can be talked into anything, so nothing here asks the model: each rail reads the text that would leave. The
+persona is not among what the rails believe; only facts, the item's facts and its title are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Final
+
+from shoal.assistant.echoes import echoes_in
+from shoal.assistant.languages import wrong_language
+from shoal.assistant.machine_words import denials_in
+from shoal.assistant.model_output import ModelOutput
+from shoal.assistant.plain_text import plain
+from shoal.assistant.price_words import PriceWords, price_words
+from shoal.assistant.promises import later_work_in, promises_in
+from shoal.rules.output_filter import OutputFilter
+
+MOST_CHARACTERS: Final = 200
+"""How long a model's answer may be."""
+MOST_WORDS: Final = 5
+"""How many words a verdict names."""
+_LONGEST_WORD: Final = 40
+_TAIL: Final = 24
+"""How much of the answer before is read together with this one: a number must not leave in halves."""
+_CLAUSE_ENDS: Final = re.compile(r"[。！？；!?;\n，]|(?<![0-9]),|,(?![0-9])|\.(?![0-9a-z])")
+_POLITE: Final = re.compile(r"^(?:亲|您好|你好|好的|在的|嗯)?[\s~]*|[\s哦呢哈的吧呀啦~]*$")
+_MORE_THAN_ITS_WORDS: Final = 2
+
+
+class Rail(StrEnum):
+    """The rails, in the order in which their verdicts are given."""
+
+    TURNS = "turns"
+    LENGTH = "length"
+    LANGUAGE = "language"
+    ECHO = "echo"
+    FACTS = "facts"
+    AMOUNT = "amount"
+    OFFER = "offer"
+    FILTER = "filter"
+    PROMISE = "promise"
+    LATER_WORK = "later_work"
+    MACHINE = "machine"
+
+
+class Why(StrEnum):
+    """The reason of a verdict that holds an answer back."""
+
+    BELOW_FLOOR = "below_floor"
+    BELOW_PRICE = "below_price"
+    PRICE_UNKNOWN = "price_unknown"
+    UNREADABLE = "unreadable"
+    CONCESSION = "concession"
+    OFFER_NOT_SAID = "offer_not_said"
+    OFFER_NOT_NAMED = "offer_not_named"
+    NO_SUCH_FACT = "no_such_fact"
+    FILTERED = "filtered"
+    PROMISED = "promised"
+    LATER = "later"
+    TOO_LONG = "too_long"
+    OTHER_LANGUAGE = "other_language"
+    DENIED = "denied"
+    ECHOED = "echoed"
+    NO_TURN_LEFT = "no_turn_left"
+
+
+@dataclass(frozen=True, slots=True)
+class RailVerdict:
+    """The verdict of one rail: ``why`` is empty when it passed; ``words``: what it found, a few of them."""
+
+    rail: Rail
+    passed: bool
+    why: str = ""
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RailFacts:
+    """What the rails compare with.
+
+    ``floor_fen``: of ``floor_of``. ``facts``: how many facts the shop has; their ids are 1 to this. ``owner_words``:
+    answers of facts, the item's facts and title, never the persona. ``instructions``: of ``prompt.instructions_of``.
+    ``said_before``: the machine's last answer in this chat.
+    """
+
+    output_filter: OutputFilter
+    buyer_text: str
+    turns_left: int
+    floor_fen: int | None = None
+    price_fen: int | None = None
+    facts: int = 0
+    owner_words: tuple[str, ...] = ()
+    instructions: str = ""
+    said_before: str = ""
+
+    @property
+    def lowest_fen(self) -> int | None:
+        """The lowest amount that may be said: the floor, a floor of 0 too; without one the price."""
+        return self.price_fen if self.floor_fen is None else self.floor_fen
+
+
+def floor_of(item_floor_fen: int | None, shop_floor_fen: int | None) -> int | None:
+    """Return the floor that holds for an item: its own, also when that is 0, else the shop's."""
+    return shop_floor_fen if item_floor_fen is None else item_floor_fen
+
+
+def check(output: ModelOutput, facts: RailFacts) -> tuple[RailVerdict, ...]:
+    """Return the verdict of each rail. An output that says nothing to the buyer passes all of them."""
+    if output.action != "reply":
+        return tuple(RailVerdict(rail, passed=True) for rail in Rail)
+    said = Said(output, facts)
+    return tuple(_verdict(rail, _CHECKS[rail](said)) for rail in Rail)
+
+
+class Said:
+    """A reply and what it is compared with; what several rails read is made once."""
+
+    def __init__(self, output: ModelOutput, facts: RailFacts) -> None:
+        """Read the text as a person reads it."""
+        self.output, self.facts = output, facts
+        self.plain = plain(output.text)
+        self.owner_text = "\n".join(plain(words) for words in facts.owner_words)
+
+    @cached_property
+    def owner_clauses(self) -> frozenset[str]:
+        """The clauses of what the owner wrote for buyers: an answer may repeat each of them whole."""
+        return frozenset(clause for clause in map(_bare, _CLAUSE_ENDS.split(self.owner_text)) if clause)
+
+    @cached_property
+    def prices(self) -> PriceWords:
+        """The amounts and concessions in the text, without those in the owner's own clauses."""
+        tail = plain(self.facts.said_before)[-_TAIL:]
+        return price_words(self.plain, tail, self.is_owners, self.owner_text)
+
+    def is_owners(self, text: str, start: int, end: int) -> bool:
+        """Return whether the words there stand in a clause that the owner wrote whole for buyers."""
+        begins = max((match.end() for match in _CLAUSE_ENDS.finditer(text, 0, start)), default=0)
+        after = _CLAUSE_ENDS.search(text, end)
+        clause = _bare(text[begins : after.start() if after else len(text)])
+        return len(clause) >= end - start + _MORE_THAN_ITS_WORDS and clause in self.owner_clauses
+
+
+Found = Iterator[tuple[Why, str]]
+
+
+def _bare(clause: str) -> str:
+    return _POLITE.sub("", clause.strip())
+
+
+def _verdict(rail: Rail, found: Iterable[tuple[Why, str]]) -> RailVerdict:
+    reasons = list(found)
+    if not reasons:
+        return RailVerdict(rail, passed=True)
+    words = tuple(dict.fromkeys(words[:_LONGEST_WORD] for _, words in reasons if words))[:MOST_WORDS]
+    return RailVerdict(rail, passed=False, why=reasons[0][0].value, words=words)
+
+
+def _turns(said: Said) -> Found:
+    if said.facts.turns_left <= 0:
+        yield Why.NO_TURN_LEFT, ""
+
+
+def _length(said: Said) -> Found:
+    if len(said.output.text) > MOST_CHARACTERS:
+        yield Why.TOO_LONG, f"{len(said.output.text)}"
+
+
+def _language(said: Said) -> Found:
+    if wrong := wrong_language(said.output.text, said.facts.buyer_text):
+        yield Why.OTHER_LANGUAGE, wrong
+
+
+def _echo(said: Said) -> Found:
+    for words in echoes_in(said.output.text, said.plain, plain(said.facts.instructions)):
+        yield Why.ECHOED, words
+
+
+def _facts(said: Said) -> Found:
+    for number in said.output.facts:
+        if not 1 <= number <= said.facts.facts:
+            yield Why.NO_SUCH_FACT, str(number)
+
+
+def _amount(said: Said) -> Found:
+    facts, lowest = said.facts, said.facts.lowest_fen
+    below = Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR
+    for amount in said.prices.amounts:
+        if amount.fen is None:
+            yield Why.UNREADABLE, amount.words
+        elif lowest is None:
+            yield Why.PRICE_UNKNOWN, amount.words
+        elif amount.fen < lowest * (1 if amount.of_one else said.prices.pieces):
+            yield below, amount.words
+    if facts.price_fen is not None and lowest is not None and said.prices.left_of(facts.price_fen) < lowest:
+        yield Why.CONCESSION, said.prices.concessions[0].words
+    for concession in said.prices.concessions:
+        if lowest is None or not concession.is_kept(facts.price_fen, lowest, has_floor=facts.floor_fen is not None):
+            yield Why.CONCESSION, concession.words
+
+
+def _offer(said: Said) -> Found:
+    offered, facts = said.output.offered_fen, said.facts
+    lowest, price = facts.lowest_fen, facts.price_fen
+    if offered is None:
+        if price is not None:
+            hidden = (amount for amount in said.prices.amounts if amount.fen is not None and amount.fen < price)
+            yield from ((Why.OFFER_NOT_NAMED, amount.words) for amount in hidden)
+        return
+    if lowest is None:
+        yield Why.PRICE_UNKNOWN, str(offered)
+    elif offered < lowest:
+        yield (Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR), str(offered)
+    spoken = {amount.fen for amount in said.prices.amounts}
+    if price is not None:
+        spoken |= {concession.left_of(price) for concession in said.prices.concessions}
+    if offered not in spoken:
+        yield Why.OFFER_NOT_SAID, str(offered)
+
+
+def _filter(said: Said) -> Found:
+    checked, text = said.facts.output_filter, said.output.text
+    found = dict.fromkeys(checked.words_in((text,)))
+    tail = said.facts.said_before[-_TAIL:]
+    if tail:  # what the answer before says alone has left already
+        before = set(checked.words_in((tail,)))
+        found |= dict.fromkeys(words for words in checked.words_in((tail, text)) if words not in before)
+    yield from ((Why.FILTERED, words) for words in found)
+
+
+def _promise(said: Said) -> Found:
+    for match in promises_in(said.plain):
+        if not said.is_owners(said.plain, match.start(), match.end()):
+            yield Why.PROMISED, match[0]
+
+
+def _later_work(said: Said) -> Found:
+    for match in later_work_in(said.plain):
+        if not said.is_owners(said.plain, match.start(), match.end()):
+            yield Why.LATER, match[0]
+
+
+def _machine(said: Said) -> Found:
+    for words in denials_in(said.plain, plain(said.facts.buyer_text)):
+        yield Why.DENIED, words
+
+
+_CHECKS: Final[Mapping[Rail, Callable[[Said], Found]]] = {
+    Rail.TURNS: _turns,
+    Rail.LENGTH: _length,
+    Rail.LANGUAGE: _language,
+    Rail.ECHO: _echo,
+    Rail.FACTS: _facts,
+    Rail.AMOUNT: _amount,
+    Rail.OFFER: _offer,
+    Rail.FILTER: _filter,
+    Rail.PROMISE: _promise,
+    Rail.LATER_WORK: _later_work,
+    Rail.MACHINE: _machine,
+}
