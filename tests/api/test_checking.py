@@ -39,7 +39,7 @@ async def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     """A closed server's data in ``tmp_path``; the check of the next start is held."""
     await _fill(tmp_path)
     check = HeldCheck()
-    monkeypatch.setattr("shoal.storage.database.SMALL_BYTES", 0)
+    monkeypatch.setattr("shoal.storage.database_preparation.SMALL_BYTES", 0)
     monkeypatch.setattr("shoal.storage.integrity_check.is_sound", check)
     yield check
     check.may_end.set()

@@ -47,7 +47,7 @@ async def _status(door: Door) -> int:
 async def test_f6_a_locked_database_is_not_ready_though_nobody_wrote_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.storage.database_engines.WRITER_BUSY_SECONDS", 0.05)
     async with open_door(tmp_path) as door:
         await door.add()
         with _locked(tmp_path):
@@ -60,7 +60,7 @@ async def test_f6_a_locked_database_is_not_ready_though_nobody_wrote_since(
 async def test_f6_however_many_ask_there_is_one_look_and_nobody_waits_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 1.0)
+    monkeypatch.setattr("shoal.storage.database_engines.WRITER_BUSY_SECONDS", 1.0)
     async with open_door(tmp_path) as door:
         await door.add()
         writer, most = door.server.database.group_writer, 0
@@ -75,7 +75,7 @@ async def test_f6_however_many_ask_there_is_one_look_and_nobody_waits_long(
             assert {task.result().status_code for task in asking} == {503}
             assert most <= 2  # one look, and an observation of a task
         await until_told(lambda: _status(door), 200)
-        monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 60.0)  # however slow the machine is
+        monkeypatch.setattr("shoal.storage.database_engines.WRITER_BUSY_SECONDS", 60.0)  # however slow the machine is
         monkeypatch.setattr("shoal.api.routes.health.PROBE_SECONDS", 60.0)
         _nobody_wrote_lately(door)
         before = writer.works_committed
@@ -96,7 +96,7 @@ async def test_f6_a_write_of_a_moment_ago_is_known_and_costs_no_other(door: Door
 async def test_f6_who_asks_and_leaves_ends_the_look_of_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 5.0)
+    monkeypatch.setattr("shoal.storage.database_engines.WRITER_BUSY_SECONDS", 5.0)
     async with open_door(tmp_path) as door:
         _nobody_wrote_lately(door)
         with _locked(tmp_path):

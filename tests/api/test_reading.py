@@ -147,7 +147,7 @@ async def test_d4_health_is_honest_and_quick(door: Door, monkeypatch: pytest.Mon
 async def test_a_server_whose_database_another_program_locks_is_not_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.storage.database_engines.WRITER_BUSY_SECONDS", 0.05)
     async with open_door(tmp_path) as door:
         await door.add()
         with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)) as other:

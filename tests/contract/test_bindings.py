@@ -247,7 +247,7 @@ async def test_the_database_itself_refuses_a_unit_of_two_orders_and_two_units_of
 async def test_transactions_at_the_same_time_pick_other_units(place: Place, database: Database, codes: Goods) -> None:
     if database.is_sqlite:
         pytest.skip("one transaction writes")
-    engine = database._engine_of_writer()
+    engine = database._engines.writer()
     with engine.connect() as one, engine.connect() as two, one.begin(), two.begin():
         first, second = bound(codes, "o1", 3)(one), bound(codes, "o2", 3)(two)
         assert not {*first} & {*second}

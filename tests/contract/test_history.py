@@ -329,7 +329,7 @@ async def test_of_two_nodes_one_prunes(place: Place) -> None:
 
     def refused_beside(connection: Connection) -> int:
         assert connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": history_rows._PRUNING_LOCK})
-        with databases[1]._engine_of_writer().connect() as other, other.begin():
+        with databases[1]._engines.writer().connect() as other, other.begin():
             return history_rows.prune_journal(other, 2**50)
 
     assert await databases[0].write(refused_beside) == 0

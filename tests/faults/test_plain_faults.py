@@ -342,7 +342,7 @@ async def test_a18_whichever_page_is_damaged_nothing_is_loaded_that_was_never_st
     chance = random.Random(7)
     numbers = range(1, pages + 1, 4 if checked_beside_reads else 1)
     if checked_beside_reads:
-        monkeypatch.setattr("shoal.storage.database.SMALL_BYTES", 0)
+        monkeypatch.setattr("shoal.storage.database_preparation.SMALL_BYTES", 0)
     refused = 0
     for number in numbers:
         place = tmp_path / f"page{number}"

@@ -15,29 +15,24 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, update
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool, QueuePool
 
 from shoal.errors import ConfigError, StoreChecking, StoreError
-from shoal.storage.data_directory import MARKER_FILE, lock_directory, make_private_directory, read_marker, write_marker
-from shoal.storage.database_errors import as_store_error, damaged, opening
-from shoal.storage.earlier_life import forget_earlier_life
-from shoal.storage.engines import SILENCE_SECONDS, database_url, is_sqlite, open_engine, open_guard
+from shoal.storage.data_directory import lock_directory, make_private_directory
+from shoal.storage.database_engines import DatabaseEngines
+from shoal.storage.database_errors import as_store_error, opening
+from shoal.storage.database_preparation import prepare
+from shoal.storage.engines import database_url, is_sqlite
 from shoal.storage.group_work import ChangeWriter, FaultPoint
 from shoal.storage.group_writer import GroupWriter
-from shoal.storage.integrity_check import SMALL_BYTES, IntegrityCheck, is_sound
-from shoal.storage.migrations import check_is_newest, is_newest, migrate
-from shoal.storage.postgresql_fitness import must_be_fit
-from shoal.storage.predecessors import await_predecessors
+from shoal.storage.integrity_check import IntegrityCheck
+from shoal.storage.migrations import check_is_newest
 from shoal.storage.schema import store_meta
-from shoal.storage.searches import SEARCHERS, Searches
+from shoal.storage.searches import Searches
 from shoal.storage.store_facts import fact_of, remember_fact
 from shoal.storage.touched import Touched
 
 T = TypeVar("T")
 
-WRITER_BUSY_SECONDS = 4.0
-"""How long the writer waits for a lock: work queued behind one such wait is still answered within 10 s."""
-READER_BUSY_SECONDS = 2.0
 IDLE_SECONDS = 20.0
 """How long PostgreSQL keeps a transaction of a writer that stands still: less than the lease of its server lasts, so
 that nothing of it is left when another server takes over."""
@@ -78,8 +73,7 @@ class Database:
         self._lock_handle: int | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._searches: Searches | None = None
-        self._read_engine: Engine | None = None
-        self._write_engine: Engine | None = None
+        self._engines = DatabaseEngines(self._url, readers=readers)
         self._group_writer: GroupWriter | None = None
         self._is_checked = True
         self._check: IntegrityCheck | None = None
@@ -142,17 +136,17 @@ class Database:
             await self.close()
             raise
         if not self.is_sqlite:  # only now: a migration may compute for long between two statements
-            self._write_engine = self._make_writer(self._idle_seconds)
-        self._engine_of_readers()  # now: each of several threads would make one, and only one would ever be closed
+            self._engines.bound_writer(self._idle_seconds)
+        self._engines.readers()  # now: each of several threads would make one, and only one would ever be closed
         name = "local" if self.is_sqlite else secrets.token_hex(8)
         self._group_writer = GroupWriter(
-            self._engine_of_writer(), name=name, fault_point=self._fault_point, **self._timing
+            self._engines.writer(), name=name, fault_point=self._fault_point, **self._timing
         )
         self._group_writer.change_writer = self._change_writer
         self._group_writer.on_degraded = self._on_degraded
         self._group_writer.start()
         if self.file is not None and not self._is_checked:
-            self._check = IntegrityCheck(self.file, self._make_reader(poolclass=NullPool))
+            self._check = IntegrityCheck(self.file, self._engines.reader_apart())
         return self
 
     async def close(self) -> None:
@@ -164,10 +158,8 @@ class Database:
         for threads in (self._threads, self._searches):
             if threads is not None:
                 await asyncio.to_thread(threads.shutdown)
-        for engine in (self._read_engine, self._write_engine):
-            if engine is not None:
-                engine.dispose()
-        self._group_writer = self._threads = self._searches = self._read_engine = self._write_engine = None
+        self._engines.dispose()
+        self._group_writer = self._threads = self._searches = None
         if self._lock_handle is not None:
             os.close(self._lock_handle)
             self._lock_handle = None
@@ -182,53 +174,16 @@ class Database:
         if self.data_dir is not None:
             make_private_directory(self.data_dir)
             self._lock_handle = lock_directory(self.data_dir)
-        marker = read_marker(self.data_dir) if self.is_sqlite else None
+        if self.is_sqlite and self.file is None:
+            raise ConfigError("startup.no_file", code="bad_database_url")
         with opening(repr(self), self.file):
-            if self.is_sqlite:
-                self._prepare_file(marker)
-            engine, guard = self._engine_of_writer(), self._guarded()
-            must_be_fit(engine)
-            guard()
-            migrate(engine, database_file=self.file, copy_first=self._copy_first)
-            guard()
-            if not self.is_sqlite:  # with a file, its lock shows that the process and all its writes have ended
-                await_predecessors(engine)
-                forget_earlier_life(engine)
-            with engine.begin() as connection:
-                stored = remember_fact(connection, "marker", secrets.token_hex(16))
-        if self.data_dir is not None and self.is_sqlite and marker != stored:
-            write_marker(self.data_dir, stored)
-        if self.file is not None:
-            for path in self.file.parent.glob(f"{self.file.name}*"):
-                path.chmod(0o600)
+            engine, guard = self._engines.writer(), self._guarded()
+            self._is_checked = prepare(engine, self.data_dir, self.file, guard=guard, copy_first=self._copy_first)
 
     def _guarded(self) -> Callable[[], None]:
         if self._guard is None or self.is_sqlite:
             return lambda: None
-        own = open_guard(self._url, busy_seconds=READER_BUSY_SECONDS, idle_seconds=self._idle_seconds)
-        return partial(self._guard, own)
-
-    def _prepare_file(self, marker: str | None) -> None:
-        path = self.file
-        if path is None:
-            raise ConfigError("startup.no_file", code="bad_database_url")
-        empty = not path.exists() or path.stat().st_size == 0
-        if empty and marker is not None:
-            raise ConfigError(
-                "startup.database_missing",
-                directory=path.parent,
-                name=path.name,
-                marker=MARKER_FILE,
-                code="database_missing",
-            )
-        if empty:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            return
-        with self._engine_of_writer().connect() as connection:
-            # A migration writes to every part of the file: nothing is migrated that may be damaged.
-            self._is_checked = path.stat().st_size <= SMALL_BYTES or not is_newest(connection)
-            if self._is_checked and not is_sound(connection):
-                raise damaged(path)
+        return partial(self._guard, self._engines.guard(self._idle_seconds))
 
     # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -246,10 +201,10 @@ class Database:
         """
         if self._searches is None:
             raise StoreError("the database is not open", code="store_closed")
-        return await self._searches.run(self._engine_of_readers(), job)
+        return await self._searches.run(self._engines.readers(), job)
 
     def _read(self, job: Callable[[Connection], T]) -> T:
-        with as_store_error(), self._engine_of_readers().connect() as connection, connection.begin():
+        with as_store_error(), self._engines.readers().connect() as connection, connection.begin():
             return job(connection)
 
     async def write(self, job: Callable[[Connection], T], *, told: Callable[[T], object] | None = None) -> T:
@@ -288,7 +243,7 @@ class Database:
         """
         if self.file is not None and not self.file.is_file():
             raise ConfigError("startup.no_database", path=self.file, code="no_database")
-        engine = self._engine_of_writer()
+        engine = self._engines.writer()
         try:
             with as_store_error(), engine.connect() as connection, connection.begin():
                 check_is_newest(connection)
@@ -367,33 +322,3 @@ class Database:
 
         with contextlib.suppress(sqlite3.Error):
             await asyncio.to_thread(job)
-
-    # ── engines ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _engine_of_writer(self) -> Engine:
-        if self._write_engine is None:
-            self._write_engine = self._make_writer()
-        return self._write_engine
-
-    def _make_writer(self, idle_seconds: float = 0.0) -> Engine:
-        busy_seconds, silence_seconds = WRITER_BUSY_SECONDS, SILENCE_SECONDS if idle_seconds else 0.0
-        begin = "BEGIN IMMEDIATE"
-        return open_engine(
-            self._url,
-            busy_seconds=busy_seconds,
-            idle_seconds=idle_seconds,
-            silence_seconds=silence_seconds,
-            begin=begin,
-            poolclass=NullPool,
-        )
-
-    def _engine_of_readers(self) -> Engine:
-        if self._read_engine is None:
-            self._read_engine = self._make_reader(
-                poolclass=QueuePool, pool_size=self._readers + SEARCHERS, max_overflow=0
-            )
-        return self._read_engine
-
-    def _make_reader(self, **pool: Any) -> Engine:
-        silence, busy = SILENCE_SECONDS, READER_BUSY_SECONDS
-        return open_engine(self._url, busy_seconds=busy, begin="BEGIN", read_only=True, silence_seconds=silence, **pool)

@@ -95,7 +95,7 @@ async def test_readers_that_begin_at_the_same_time_share_one_engine(
 
     async with Database(tmp_path / "data") as database:
         pass
-    monkeypatch.setattr("shoal.storage.database.open_engine", slowly)
+    monkeypatch.setattr("shoal.storage.database_engines.open_engine", slowly)
     async with Database(tmp_path / "data") as database:
         await asyncio.gather(*(database.fact("marker") for _ in range(4)))
         assert len(engines) == 2, "one to write, one to read"

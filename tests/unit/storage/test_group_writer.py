@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from failing_commits import Faults, assert_whole, opened
 from shoal.accounts.store import Committed, Refused
 from shoal.errors import NotApplied, StoreError, UnknownAccount
-from shoal.storage import database as database_module
+from shoal.storage import database_engines
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.engines import DATABASE_FILE
@@ -41,7 +41,7 @@ async def test_a_failure_before_commit_is_certainly_not_applied(store: DBManager
 async def test_d11_a_database_locked_by_another_program_is_not_applied_within_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "WRITER_BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(database_engines, "WRITER_BUSY_SECONDS", 0.3)
     async with opened(tmp_path) as (_, store):
         (account,) = await created(store, an_account())
         with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)) as other:
