@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine
 
+from shoal.cluster.server_lease import FACT as LEASE
 from shoal.maintenance.backup.restoring import Place
 from shoal.maintenance.backup.snapshot import heads
 from shoal.maintenance.store_migration.copying import COLUMNS
 from shoal.storage.predecessors import WRITER_ROWS
-from shoal.storage.server_lease import FACT as LEASE
 
 MANY = 12_000
 Content = dict[str, list[tuple[Any, ...]]]

@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS, Fence, carrying
+from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.lease_watchdog import LeaseWatchdog, boot_clock
+from shoal.cluster.node_rows import NodeRows, join
+from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError, NotApplied
-from shoal.storage.cluster_ownership import ClusterOwnership, NodeTimes
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
-from shoal.storage.lease_watchdog import LeaseWatchdog, boot_clock
-from shoal.storage.node_rows import NodeRows, join
-from shoal.storage.server_lease import ServerLease
 from standins import until
 
 SHORT = NodeTimes(lease_seconds=4.0, renew_seconds=0.5, look_seconds=0.1)

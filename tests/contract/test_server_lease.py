@@ -20,12 +20,12 @@ from sqlalchemy.engine import make_url
 from doors import open_door
 from postgres_server import Postgres
 from shoal.accounts.account import AccountState
+from shoal.cluster import server_lease
+from shoal.cluster.server_lease import FACT, LeaseTimes, ServerLease
 from shoal.errors import ConfigError
-from shoal.storage import server_lease
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 from shoal.storage.schema import store_meta
-from shoal.storage.server_lease import FACT, LeaseTimes, ServerLease
 from standins import until
 
 SHORT = LeaseTimes(lease_seconds=4.0, renew_seconds=0.2, margin_seconds=0.5)
@@ -63,7 +63,7 @@ def serving_process(data_dir: Path, url: str, lease_seconds: float) -> Iterator[
     script = (
         "import asyncio, sys; from pathlib import Path\n"
         "from shoal.storage.data_directory import LOCK_FILE\nfrom shoal.storage.database import Database\n"
-        "from shoal.storage.server_lease import LeaseTimes, ServerLease\n"
+        "from shoal.cluster.server_lease import LeaseTimes, ServerLease\n"
         "async def main():\n"
         "    data_dir = Path(sys.argv[1])\n"
         "    times = LeaseTimes(lease_seconds=float(sys.argv[3]), renew_seconds=0.2, margin_seconds=0.5)\n"

@@ -22,6 +22,7 @@ from contract.store_contents import MANY, content, many_messages
 from filled_tables import ROWS, fill_every_table
 from postgres_server import Postgres
 from quick_start import blank_database
+from shoal.cluster.server_lease import LeaseTimes, ServerLease
 from shoal.errors import ConfigError, StoreError
 from shoal.maintenance.backup.restoring import Place, restore_copy
 from shoal.maintenance.store_migration.migrating import Migrated, look_at_stores, migrate_store
@@ -29,7 +30,6 @@ from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_rows import newest_rev
-from shoal.storage.server_lease import LeaseTimes, ServerLease
 from store_steps import an_account, committed, created, edit
 from warm_start import ran
 

@@ -66,7 +66,7 @@ class Ownership(Protocol):
 
 class LocalOwnership:
     """The only machine: always the owner. The lock on the data directory keeps a second process out of an SQLite file;
-    a PostgreSQL database has a lease (``storage/server_lease.py``)."""
+    a PostgreSQL database has a lease (``cluster/server_lease.py``)."""
 
     is_shared = False
 

@@ -17,6 +17,8 @@ from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
+from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
 from shoal.orders.interruptions import note_interrupted
@@ -24,10 +26,8 @@ from shoal.server.closing import Closing
 from shoal.server.open_connections import Connections
 from shoal.server.open_storage import Storage
 from shoal.server.open_users import UserParts
-from shoal.storage.cluster_ownership import ClusterOwnership
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.server_lease import ServerLease
 
 log = structlog.get_logger("shoal.server")
 

@@ -10,15 +10,15 @@ from typing import Final
 from shoal import __version__
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
+from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
-from shoal.storage.cluster_ownership import ClusterOwnership, NodeTimes
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.engines import database_url, is_sqlite
-from shoal.storage.server_lease import ServerLease
 from shoal.storage.vault import Vault
 
 KEY_FILE: Final = "secret.key"

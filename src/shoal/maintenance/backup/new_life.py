@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from shoal.accounts.journal import RESTORER
+from shoal.cluster.server_lease import FACT as LEASE
 from shoal.maintenance.backup.snapshot import heads
 from shoal.maintenance.backup.used_codes import UnusedCodes, end_used_codes
 from shoal.messages.outbox_rows import SendOutcome
@@ -25,7 +26,6 @@ from shoal.storage.notice_tables import notices
 from shoal.storage.order_tables import order_actions
 from shoal.storage.restored import FACT, Restored
 from shoal.storage.schema import accounts, metadata, outbox, store_meta
-from shoal.storage.server_lease import FACT as LEASE
 from shoal.storage.upserts import insert_or_renew
 from shoal.storage.user_tables import api_tokens, invitations, sessions
 

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from shoal.clock import now_ms as wall_clock_ms
+from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.disk_room import telling
 from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
@@ -43,7 +44,6 @@ from shoal.storage.migrations.marks import unmark_moved
 from shoal.storage.migrations.steps import upgrade
 from shoal.storage.schema import metadata
 from shoal.storage.sealed_values import count_by_key
-from shoal.storage.server_lease import ServerLease
 from shoal.storage.vault import key_id, parse_keys, read_key_file, write_key_file
 
 _FRESH: Final = ".restore"

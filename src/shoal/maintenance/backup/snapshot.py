@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Table, inspect, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
+from shoal.cluster.server_lease import FACT as LEASE
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.records import (
     End,
@@ -36,7 +37,6 @@ from shoal.storage.node_tables import OF_THE_NODES
 from shoal.storage.predecessors import WRITER_ROWS
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
-from shoal.storage.server_lease import FACT as LEASE
 from shoal.storage.vault import key_id
 
 LEFT_OUT: Final = frozenset({"sessions", "api_tokens", "grams", "indexed_segments"}) | OF_THE_NODES

@@ -27,8 +27,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence
+from shoal.cluster.node_rows import decide_alone, live_nodes
 from shoal.errors import ConfigError
-from shoal.storage.node_rows import decide_alone, live_nodes
 
 log = structlog.get_logger("shoal.lease")
 

@@ -21,11 +21,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence, ShardListener, shard_of
+from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
+from shoal.cluster.node_rows import NodeRows, Share, decide_alone, join, live_nodes
+from shoal.cluster.server_lease import is_leased
 from shoal.errors import ConfigError
-from shoal.storage.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.storage.migrations import is_newest, newest
-from shoal.storage.node_rows import NodeRows, Share, decide_alone, join, live_nodes
-from shoal.storage.server_lease import is_leased
 
 log = structlog.get_logger("shoal.lease")
 T = TypeVar("T")

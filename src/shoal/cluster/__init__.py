@@ -1,0 +1,1 @@
+"""Which server may run an account: leases, nodes, and the shards that they divide among them."""
