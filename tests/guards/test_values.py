@@ -29,6 +29,7 @@ CHANGING = {
     "sandbox/faults.py:Fault",
     "sandbox/im_socket.py:Socket",
     "sandbox/mail_receiver.py:MailReceiver",
+    "sandbox/model_provider.py:ModelProvider",
     "sandbox/mtop_apis.py:Call",
     "sandbox/qr_logins.py:QrLogin",
     "sandbox/receipts.py:Receipts",

@@ -18,6 +18,7 @@ from shoal.sandbox.bodies import (
     FaultBody,
     ItemBody,
     MarkBody,
+    ModelBody,
     PayBody,
     PolicyBody,
     PushBody,
@@ -323,6 +324,15 @@ def supplier(site: Site, body: SupplierBody) -> dict[str, Any]:
     """Lay out how the supplier meets the next calls."""
     site.supplier.lay(body.fault, times=body.times, seconds=body.seconds, sells=body.sells, query=body.query)
     return site.supplier.view()
+
+
+def model(site: Site, body: ModelBody) -> dict[str, Any]:
+    """Lay out how the provider of language models meets the next calls."""
+    provider = site.model_provider
+    if body.outputs is not None:
+        provider.script(body.outputs, cycles=body.cycles)
+    provider.lay(body.fault, times=body.times, seconds=body.seconds)
+    return provider.view()
 
 
 def _item_view(item: Item) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shoal.sandbox.faults import API_NAMES, KINDS
+from shoal.sandbox.model_provider import ModelFault
 from shoal.sandbox.strict.rules import RULES
 from shoal.sandbox.supplier import SupplierFault
 
@@ -278,6 +279,20 @@ class SupplierBody(Body):
     seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
     sells: bool = False
     query: bool = True
+
+
+class ModelBody(Body):
+    """How the provider of language models meets the next calls: the ``fault`` for so many of them; empty ends it.
+
+    ``outputs``: what it answers next, text as it is and anything else as JSON; ``cycles``: over and over. ``None``
+    leaves them. ``seconds``: how long ``slow`` takes, or the ``Retry-After`` of a 429.
+    """
+
+    fault: ModelFault = ""
+    times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    outputs: Annotated[list[Any], Field(max_length=20_000)] | None = None
+    cycles: bool = False
 
 
 class ExpireBody(Body):

@@ -20,6 +20,7 @@ from shoal.sandbox.bodies import (
     FaultBody,
     ItemBody,
     MarkBody,
+    ModelBody,
     PayBody,
     PolicyBody,
     PushBody,
@@ -226,6 +227,7 @@ def control_routes() -> list[Route]:
         Route(f"{base}/expire", _action(ExpireBody, actions.expire), methods=["POST"]),
         Route(f"{base}/qr", _action(QrBody, actions.qr), methods=["POST"]),
         Route(f"{base}/check", _action(CheckBody, actions.check), methods=["POST"]),
+        Route(f"{base}/model", _action(ModelBody, actions.model), methods=["POST"]),
         Route(f"{base}/supplier", _action(SupplierBody, actions.supplier), methods=["POST"]),
         Route(f"{base}/policy", _action(PolicyBody, actions.policy), methods=["POST"]),
     ]

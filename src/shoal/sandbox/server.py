@@ -25,6 +25,7 @@ from shoal.sandbox.certificate import Certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.control import control_routes
 from shoal.sandbox.im_socket import FRAME_BYTES, im_endpoint
+from shoal.sandbox.model_provider import model_routes
 from shoal.sandbox.receivers import receiver_routes
 from shoal.sandbox.script import Script
 from shoal.sandbox.site import Site
@@ -61,6 +62,7 @@ def build_sandbox(
         Route("/api/upload.api", pictures.upload_endpoint, methods=["POST"]),
         *control_routes(),
         *supplier_routes(),
+        *model_routes(),
         *receiver_routes(),
         WebSocketRoute("/", im_endpoint),
     ]

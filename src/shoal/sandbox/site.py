@@ -14,6 +14,7 @@ from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
+from shoal.sandbox.model_provider import ModelProvider
 from shoal.sandbox.qr_logins import QrLogins
 from shoal.sandbox.receipts import Receipts
 from shoal.sandbox.receivers import Receivers
@@ -118,13 +119,22 @@ class Site:
         """by ``x5sec``"""
         self.socket_numbers = itertools.count(1)
         self.supplier = Counter()
+        self.model_provider = ModelProvider()
 
     def close(self) -> None:
         """Release every waiting reader and held answer before the site ends."""
         self.faults.clear()
         self.supplier.close()
+        self.model_provider.close()
         self.receivers.ended.set()
-        for journal in (self.frames, self.calls, self.events, self.strict.lines, self.supplier.calls):
+        for journal in (
+            self.frames,
+            self.calls,
+            self.events,
+            self.strict.lines,
+            self.supplier.calls,
+            self.model_provider.calls,
+        ):
             journal.close()
 
     def feed(self, unb: str) -> Feed:
