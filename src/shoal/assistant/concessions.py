@@ -17,6 +17,12 @@ _OFF: Final = re.compile(
     rf"(?<![最至多不还])(?:便宜|优惠|立减|减|降|让|少|省)(?:了|掉|去|您|你|个)?\s?"
     rf"(?P<number>{_ANY})\s?(?:块钱|块|元|rmb)?(?=$|[。，！,!.；\n]|给[您你](?:$|[。，！,!.])|[吧哦呢哈啦])"
 )
+_LOOSE_OFF: Final = re.compile(
+    rf"(?<![最至多不])(?:便宜|优惠券?|减免?|降|让|少|省|返现?|补|退|抵扣?|扣|砍|红包|less|minus|save|discount(?:\s+of)?)"
+    rf"(?:[了掉去你您个再给]|现金|红包|\s){{0,3}}(?P<number>{_ANY})(?!\s?(?:折|%|[天小分年月个件]))|"
+    rf"(?P<before>{_ANY})\s?(?:块钱|块|元|rmb|yuan|bucks|dollars|kuai|刀|米)?\s?(?:的)?(?:off|discount|less|cheaper|优惠|红包|折扣|差价|券)"
+)
+"""Either a reduction or a price: what it leaves, and what it says, are both looked at."""
 _SHARE: Final = re.compile(rf"(?P<number>{_ANY})\s?(?P<kind>折(?![叠屏痕页伞])|zhe(?![a-z])|成(?![新都不交]))")
 _PERCENT: Final = re.compile(
     rf"(?P<less>(?:优惠|立减|减|降|便宜|discount of)\s?)?(?:(?P<number>[0-9]+(?:\.[0-9]+)?)\s?(?:%|percent|个百分点)"
@@ -55,6 +61,7 @@ class Kind(Enum):
     """What a concession does to the price."""
 
     OFF = "off"
+    MAYBE_OFF = "maybe_off"
     SHARE = "share"
     UNKNOWN = "unknown"
     ROUNDED = "rounded"
@@ -75,7 +82,7 @@ class Concession:
 
     def left_of(self, price_fen: int) -> int:
         """Return what remains of a price, in fen; -1 when nobody can tell."""
-        if self.kind is Kind.OFF:
+        if self.kind in (Kind.OFF, Kind.MAYBE_OFF):
             return int(price_fen - self.value * 100)
         if self.kind is Kind.SHARE:
             return int(price_fen * self.value)
@@ -89,6 +96,8 @@ def concessions_in(text: str) -> Iterator[Concession]:
     """Return the concessions in a plain text; one that is refused ("不能便宜") is none."""
     for match in _OFF.finditer(text):
         yield _made(Kind.OFF, number_of(match["number"]), match)
+    for match in _LOOSE_OFF.finditer(text):
+        yield _made(Kind.MAYBE_OFF, number_of(match["number"] or match["before"]), match)
     for match in _SHARE.finditer(text):
         number = number_of(match["number"])
         if match["kind"] == "成" and number > 10:

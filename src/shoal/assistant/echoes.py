@@ -10,7 +10,7 @@ _WINDOW: Final = 14
 _SIGNS: Final = re.compile(r"[\W_]+")
 _MARKUP: Final = re.compile(
     r"<\|?/?(?:im_start|im_end|system|assistant|user|endoftext|tool|function|think|s|inst|script|img|a|iframe)\b|\[/?inst\]|```|<</?sys>>|"
-    r"(?:^|\n)\s*#{0,4}\s*(?:system|assistant|user|developer|human|系统|助手|指令)\s*[:：]|tool_calls?|function_call|\"(?:action|offered_fen|role|content|arguments)\"\s*:|"
+    r"(?<![a-z])(?:system|assistant|user|developer)\s*[:：]|(?:^|\n)\s*(?:human|系统|助手|指令)\s*[:：]|tool_calls?|function_call|\"(?:action|offered_fen|role|content|arguments)\"\s*:|"
     r"!?\[[^\]\n]{0,80}\]\s?\([^)\n]{1,200}\)|</?[a-z]{1,10}[^<>\n]{0,80}>|offered_fen|"
     r"系统提示|提示词|我的(?:指令|设定|人设|规则)|system\s+prompt|my\s+(?:instructions|prompt|rules)|ignore\s+(?:all\s+)?(?:previous|prior)|忽略(?:之前|以上|所有)|"
     r"\{\{[^}]{0,40}\}\}|\{[a-z_]{2,30}\}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 from shoal.rules.folding import folded
 
-MOST_CHARACTERS: Final = 2_000
-"""How many characters of a text the rails look at."""
 _SIMPLE: Final = str.maketrans({
     "塊": "块", "圓": "元", "圆": "元", "錢": "钱", "兩": "两", "萬": "万", "貳": "二", "參": "三", "叄": "三",
     "壹": "一", "贰": "二", "叁": "三", "肆": "四", "伍": "五", "陆": "六", "陸": "六", "柒": "七", "捌": "八",
@@ -21,21 +20,28 @@ _SIMPLE: Final = str.maketrans({
 })  # fmt: skip
 _VAGUE_BEFORE: Final = re.compile(r"[几数](?=[十百千万块元毛角折成])")
 _VAGUE_AFTER: Final = re.compile(r"(?<=[十百千])几")
+_ONE_PIECE: Final = re.compile("(?<=[零一二三四五六七八九两十百千万])(?=一[个件台套只双条本盒包箱瓶支份张部])")
+"""八十一个 may be eighty for one piece."""
 _ZERO: Final = re.compile(r"(?<=[0-9])[o](?![a-z])|(?<![a-z])[o](?=[o]*[0-9])")
 _ONE: Final = re.compile(r"(?<![a-z])[li|](?=[0-9])|(?<=[0-9])[li|](?=[0-9])")
 
 
 def plain(text: str) -> str:
-    """Return the start of the text for the rails: folded, with each number's signs as digits or simple numerals.
+    """Return the text for the rails: folded, with each number's signs as digits or simple numerals.
 
     A vague numeral becomes the smallest that it may mean: 几十 becomes 一十.
     """
-    text = "".join(_digit(sign) if not sign.isascii() else sign for sign in text[:MOST_CHARACTERS])
+    text = "".join(_digit(sign) if not sign.isascii() else sign for sign in text)
     text = folded(text)
     text = "".join(sign for sign in text if sign.isascii() or unicodedata.category(sign) not in ("Mn", "Me"))
     text = text.translate(_SIMPLE)
+    text = _ONE_PIECE.sub(" ", text)
     text = _VAGUE_AFTER.sub("一", _VAGUE_BEFORE.sub("一", text))
     return _ONE.sub("1", _ZERO.sub("0", text))
+
+
+plain_of_owner = lru_cache(4_096)(plain)
+"""The plain text of what owners wrote, which each answer is compared with."""
 
 
 def _digit(sign: str) -> str:

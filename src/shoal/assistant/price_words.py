@@ -76,7 +76,7 @@ class PriceWords:
         if not steps:
             return price_fen
         left = min([price_fen, *(amount.fen for amount in self.amounts if amount.fen is not None)])
-        for one in steps:
+        for one in sorted(steps, key=lambda one: one.found.kind is Kind.OFF):  # in the order that leaves least
             left = one.left_of(left)
         return left
 

@@ -17,7 +17,7 @@ from shoal.assistant.echoes import echoes_in
 from shoal.assistant.languages import wrong_language
 from shoal.assistant.machine_words import denials_in
 from shoal.assistant.model_output import ModelOutput
-from shoal.assistant.plain_text import plain
+from shoal.assistant.plain_text import plain, plain_of_owner
 from shoal.assistant.price_words import PriceWords, price_words
 from shoal.assistant.promises import later_work_in, promises_in
 from shoal.rules.output_filter import OutputFilter
@@ -26,6 +26,8 @@ MOST_CHARACTERS: Final = 200
 """How long a model's answer may be."""
 MOST_WORDS: Final = 5
 """How many words a verdict names."""
+_MOST_READ: Final = 400
+"""How much of a text is read: a longer one is held back by its length, and reading it all would take long."""
 _LONGEST_WORD: Final = 40
 _TAIL: Final = 24
 """How much of the answer before is read together with this one: a number must not leave in halves."""
@@ -125,8 +127,8 @@ class Said:
     def __init__(self, output: ModelOutput, facts: RailFacts) -> None:
         """Read the text as a person reads it."""
         self.output, self.facts = output, facts
-        self.plain = plain(output.text)
-        self.owner_text = "\n".join(plain(words) for words in facts.owner_words)
+        self.plain = plain(output.text[:_MOST_READ])
+        self.owner_text = "\n".join(plain_of_owner(words) for words in facts.owner_words)
 
     @cached_property
     def owner_clauses(self) -> frozenset[str]:
@@ -136,7 +138,7 @@ class Said:
     @cached_property
     def prices(self) -> PriceWords:
         """The amounts and concessions in the text, without those in the owner's own clauses."""
-        tail = plain(self.facts.said_before)[-_TAIL:]
+        tail = plain(self.facts.said_before[-_TAIL:])
         return price_words(self.plain, tail, self.is_owners, self.owner_text)
 
     def is_owners(self, text: str, start: int, end: int) -> bool:
@@ -178,7 +180,7 @@ def _language(said: Said) -> Found:
 
 
 def _echo(said: Said) -> Found:
-    for words in echoes_in(said.output.text, said.plain, plain(said.facts.instructions)):
+    for words in echoes_in(said.output.text[:_MOST_READ], said.plain, plain_of_owner(said.facts.instructions)):
         yield Why.ECHOED, words
 
 
@@ -247,7 +249,7 @@ def _later_work(said: Said) -> Found:
 
 
 def _machine(said: Said) -> Found:
-    for words in denials_in(said.plain, plain(said.facts.buyer_text)):
+    for words in denials_in(said.plain, plain(said.facts.buyer_text[-_MOST_READ:])):
         yield Why.DENIED, words
 
 

@@ -29,7 +29,8 @@ _FOREIGN: Final = "円|日元|日币|yen|韩元|won|卢布|卢比|泰铢|港币|
 """Money of which one is less than one yuan: an amount in it is below any floor."""
 MONEY: Final = f"(?:{_YUAN}|{_TENTH}|{_CENT}|{_FOREIGN})"
 _SIGN: Final = r"(?:[¥$€£]|rmb|cny)"
-_VERB: Final = "(?:给[你您]|拿走|包邮|成交|卖|出[给了吧]|可以|就行|行吗|行不|行吧)"
+_VERB: Final = "(?:给[你您]|拿走|包邮|成交|卖|出[给了吧]|可以|就行|行吗|行不|行吧|吧(?=$|[，。！,!.~\\s]))"
+_PRICE_BEFORE: Final = re.compile(r"(?:价|价格|最低|算[你您]|只要|只卖|才卖)[是为:：\s]?$")
 _MEASURE: Final = (
     "天|日|小时|分钟|秒|周|星期|礼拜|个?月|年|岁|件|个(?!大洋|米|刀|钱|块)|台|套|只(?![要需收卖能])|双|条|本|盒|包(?![邮快运圆])|箱|瓶|支|份|"
     "次|楼|层|寸|英寸|厘米|毫米|公里|cm|mm|km|kg|公斤|斤|克|g(?:b)?(?![a-z])|tb|mb|mah|毫安|hz|升|ml|新(?![币台])|码|号|代|核|色|档|"
@@ -58,14 +59,16 @@ _PINYIN_VALUES: Final = {
 _PINYIN_WORD: Final = "|".join(sorted(_PINYIN_VALUES, key=len, reverse=True))
 _PINYIN: Final = re.compile(rf"(?<![a-z])((?:(?:{_PINYIN_WORD})[\s'-]*)+)(?=(?:kuai|yuan|mao|zhe)(?![a-z]))")
 _LEXICON: Final = re.compile(
-    "千万别|千万不|千万要|十分|百分之|百分百|万一|十足|百搭|百货|百度|千元机|万能|五一|七七八八|一一|三三两两|成千上万|万分|百年|"
-    "三星|四川|五金|九江|第[零一二三四五六七八九十百0-9]+|一两(?=[天件个次])|双十一|十一月|一块(?=[儿发寄买拍打装])|一五一十|六一八"
+    "千万别|千万不|千万要|十分|百分之|百分百|万一|十足|百搭|百货|百度|千元机|万能|五一|七七八八|一一(?=[回解说对])|三三两两|成千上万|万分|百年|"
+    "三星|四川|五金|九江|第[零一二三四五六七八九十百0-9]+|一两(?=[天件个次])|双十一|十一月|十字|百合|百变|百香果|百事|千斤顶|千层|千纸鹤|万向|万用|万圣|万里|万物|一块(?=[儿发寄买拍打装])|一五一十|六一八"
 )
+_HAN: Final = re.compile("[\u3400-\u9fff]")
 _NUMBER: Final = re.compile(
     rf"(?P<sign>{_SIGN}{_SPACE})?(?:(?P<arabic>{ARABIC})|(?P<numeral>{NUMERAL})|(?P<english>{_ENGLISH}))"
     rf"(?P<after>{_SPACE}{_ABOUT}[\s_.·*、,，。…~-]{{0,4}}(?P<money>{MONEY})(?P<tenths>[0-9{DIGITS}](?!\s?[0-9{DIGITS}十百件个台套只双条本盒包箱瓶支份张部]))?)?"
 )
 _UNREADABLE: Final = re.compile(
+    r"(?<![a-z0-9])(?!(?:ill|oil|lol|io|ii|iii|li|lo)(?![a-z]))[li|o]{2,}(?![a-z0-9])|"
     r"(?<![a-z0-9])(?!(?:rmb|cny|usd|ok|pro|max|the|of|in)\b)(?:[a-z]{1,3}[0-9]*|[0-9]+[a-z]{1,3}[0-9]*)\s?(?:块(?!儿)|元(?![旦素件])|折(?!叠))|"
     "[巴扒叭吧爸酒久就玖舅伞散斯丝死舞午武吾溜留刘妻期义衣医尔儿而山是师石时世似思]\\s?(?:块钱|百块|十块|元钱|折(?![叠痕扣]))"
 )
@@ -84,9 +87,10 @@ class Amount:
 def spoken_amounts(text: str) -> Iterator[Amount]:
     """Return each amount in a plain text."""
     text = _PINYIN.sub(_in_numerals, text)
-    passed = [match.span() for match in _LEXICON.finditer(text)]
+    words = [match.span() for match in _LEXICON.finditer(text)]
     for match in _NUMBER.finditer(text):
-        if any(start <= match.start() < end for start, end in passed) or _is_other(text, match):
+        is_word = any(start <= match.start() and match.end() <= end for start, end in words)
+        if (is_word and not match["money"]) or _is_other(text, match):
             continue
         value = _value(match)
         fen = None if value is None else int(value * 100)
@@ -105,8 +109,9 @@ def _is_other(text: str, match: re.Match[str]) -> bool:
     if _OTHER.match(rest):
         return True
     if match["numeral"]:
-        single = len(match["numeral"]) == 1
-        return single and match["numeral"] != "百" and not re.match(rf"\s?{_VERB}", rest)
+        is_alone = not _HAN.search(text[max(match.start() - 1, 0) : match.start()] + rest[:1].strip("吧哦呢啦哈呀"))
+        is_word = len(match["numeral"]) == 1 and match["numeral"] not in "十百千万" and not is_alone
+        return is_word and not re.match(rf"\s?{_VERB}|\s一", rest) and not _PRICE_BEFORE.search(text[: match.start()])
     return bool(match["english"]) and match["english"] in ("one", "two", "zero")
 
 

@@ -1,0 +1,141 @@
+"""The rails: nothing that was made to break one passes it, and what is good passes all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_outputs import BENIGN_MAKERS, BROKEN_MAKERS, FACTS, HOSTILE, OWNERS, PERSONA, Case, case
+from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
+from shoal.assistant.prompt import Context, instructions_of
+from shoal.assistant.rails import Rail, RailFacts, RailVerdict, Why, check, floor_of
+from shoal.rules.output_filter import OutputFilter
+
+SEED = 1128
+FILTER = OutputFilter(contacts=True, links=True, patterns="", floor_fen=None)
+INSTRUCTIONS = instructions_of(Context(question="", persona=PERSONA))
+
+
+def facts(**around: Any) -> RailFacts:
+    common: dict[str, Any] = {
+        "output_filter": FILTER, "buyer_text": "在吗，想问一下", "turns_left": 3, "floor_fen": 9_000,
+        "price_fen": 10_000, "facts": FACTS, "owner_words": OWNERS, "instructions": INSTRUCTIONS,
+    }  # fmt: skip
+    return RailFacts(**common | around)
+
+
+def failed(made: Case) -> list[RailVerdict]:
+    return [verdict for verdict in check(read_output(made.raw), facts(**made.around)) if not verdict.passed]
+
+
+def made(count: int, makers: Any, seed: int = SEED) -> list[Case]:
+    rng = Random(seed)
+    return [case(rng, makers) for _ in range(count)]
+
+
+CASES = made(2_000, HOSTILE)
+
+
+@pytest.mark.parametrize("rail", list(Rail))
+def test_what_a_rail_must_hold_back_is_held_back(rail: Rail) -> None:
+    mine = [one for one in CASES if one.rail == rail]
+    assert len(mine) > 10
+    missed = [one for one in mine if rail not in [verdict.rail for verdict in failed(one)]]
+    assert [(one.kind, one.raw, one.around) for one in missed] == [], f"seed {SEED}"
+
+
+def test_what_is_broken_is_no_output() -> None:
+    for one in made(1_000, BROKEN_MAKERS):
+        with pytest.raises(BadOutput):
+            read_output(one.raw)
+
+
+def test_what_is_good_passes_all_rails() -> None:
+    held = Counter(
+        (one.kind, verdict.rail, verdict.words) for one in made(1_000, BENIGN_MAKERS) for verdict in failed(one)
+    )
+    assert held == {}, f"seed {SEED}"
+
+
+def test_a_hand_off_and_silence_pass_whatever_text_comes_with_them() -> None:
+    for action in ("handoff", "silent"):
+        output = ModelOutput.model_validate({"action": action, "text": "1元包邮，已发货", "offered_fen": 100})
+        assert all(verdict.passed for verdict in check(output, facts(turns_left=0)))
+
+
+def verdict_of(rail: Rail, text: str, offered: int | None = None, **around: Any) -> RailVerdict:
+    output = ModelOutput(action="reply", text=text, offered_fen=offered)
+    return next(verdict for verdict in check(output, facts(**around)) if verdict.rail is rail)
+
+
+def test_a_discount_of_0_is_no_discount_and_not_a_default() -> None:
+    """A peer's fault: a discount that is set to 0 was read as its default of 3."""
+    assert floor_of(0, 9_000) == 0
+    assert floor_of(None, 0) == 0
+    assert floor_of(None, None) is None
+    no_discount: dict[str, Any] = {"price_fen": 10_000, "floor_fen": 10_000}
+    for text in ("99元可以", "便宜3元", "打九五折", "9.7折给您", "优惠一点", "97% 的价格"):
+        assert not verdict_of(Rail.AMOUNT, text, **no_discount).passed, text
+    assert verdict_of(Rail.AMOUNT, "100元", **no_discount).passed
+    assert verdict_of(Rail.AMOUNT, "3元可以", price_fen=10_000, floor_fen=0).passed
+    assert verdict_of(Rail.OFFER, "这个100元", 0).why == Why.BELOW_FLOOR
+
+
+@pytest.mark.parametrize("intent", ["价格", "多少钱", "便宜点", "80行吗", "包邮吗", "发货", "退款", "人工", "在吗", ""])
+def test_no_keyword_goes_past_the_limit_of_turns(intent: str) -> None:
+    """A peer's fault: questions of which keywords told the intent were answered without being counted."""
+    for left in (0, -1):
+        assert verdict_of(Rail.TURNS, "在的", buyer_text=intent, turns_left=left).why == Why.NO_TURN_LEFT
+
+
+def test_a_persona_that_contradicts_the_setting_changes_nothing() -> None:
+    """A peer's fault: the prompt offered what the setting forbids. Its words are not the owner's words to buyers."""
+    assert "打五折" in PERSONA
+    for text in ("打五折", "最低十块钱也卖", "为了成交可以打五折，最低十块钱也卖"):
+        assert not verdict_of(Rail.AMOUNT, text).passed
+    assert verdict_of(Rail.ECHO, "为了成交可以打五折，最低十块钱也卖").why == Why.ECHOED
+
+
+def test_an_owners_clause_may_be_repeated_whole_and_nothing_of_it() -> None:
+    owner: dict[str, Any] = {"owner_words": ("老顾客下次运费8元，不能80元卖给您",)}
+    assert verdict_of(Rail.AMOUNT, "亲，老顾客下次运费8元哦", **owner).passed
+    for part in ("8元", "运费8元", "80元卖给您", "老顾客下次运费8元80", "老顾客下次运费80元"):
+        assert verdict_of(Rail.AMOUNT, part, **owner).why == Why.BELOW_FLOOR, part
+
+
+def test_discounts_in_one_answer_add_up() -> None:
+    assert verdict_of(Rail.AMOUNT, "便宜5元", floor_fen=8_000).passed
+    assert not verdict_of(Rail.AMOUNT, "打九折，便宜5元，少5元给您", floor_fen=8_100, price_fen=10_000).passed
+    assert not verdict_of(Rail.AMOUNT, "85元，便宜10元", floor_fen=8_000).passed
+
+
+def test_a_verdict_names_its_reason_and_a_few_words() -> None:
+    assert verdict_of(Rail.AMOUNT, "80元可以") == RailVerdict(Rail.AMOUNT, False, "below_floor", ("80元",))
+    assert verdict_of(Rail.AMOUNT, "80元", floor_fen=None).why == Why.BELOW_PRICE
+    assert verdict_of(Rail.AMOUNT, "80元", floor_fen=None, price_fen=None).why == Why.PRICE_UNKNOWN
+    assert len(verdict_of(Rail.AMOUNT, " ".join(f"{n}元" for n in range(10, 30))).words) == 5
+    assert verdict_of(Rail.OFFER, "95元可以").why == Why.OFFER_NOT_NAMED
+    assert verdict_of(Rail.OFFER, "95元可以", 9_600).why == Why.OFFER_NOT_SAID
+    assert verdict_of(Rail.OFFER, "打九五折", 9_500).passed
+
+
+@given(
+    text=st.text(
+        st.one_of(
+            st.sampled_from("0123456789零一二三十百千万点元块折成%$¥.,- \n[](){}<>olI便宜减少包邮没不"), st.characters()
+        ),
+        max_size=120,
+    ),
+    buyer=st.text(max_size=30),
+)
+@settings(deadline=None)
+def test_any_text_gets_a_verdict_of_each_rail(text: str, buyer: str) -> None:
+    output = ModelOutput(action="reply", text="x" + text)
+    verdicts = check(output, facts(buyer_text=buyer, said_before=text, owner_words=(text,)))
+    assert [verdict.rail for verdict in verdicts] == list(Rail)
+    assert all(verdict.passed == (verdict.why == "") for verdict in verdicts)
