@@ -17,6 +17,7 @@ from shoal.messages.chats import Chats
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.word_indexer import WordIndexer
+from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.goods_tables import bindings, deliveries
@@ -66,6 +67,8 @@ async def talk_and_buy(
         connection.execute(
             insert(bindings).values(unit_id=5, goods_id=1, owner_id=1, unb=UNB, order_id="o1", state="sent")
         )
+        draft = {"chat_id": "theirs", "buyer_id": BUYER, "text": f"{OURS} {NAME}", "raw": f'{{"text":"{WORDS}"}}'}
+        connection.execute(insert(ai_runs).values(account_id="shop", state="drafted", tokens_in=7, **draft))
         answer = f'{{"headers":[],"body":"{{\\"chat_id\\":\\"theirs\\",\\"text\\":\\"{OURS}\\"}}"}}'
         connection.execute(
             insert(ops).values(
@@ -122,6 +125,11 @@ async def test_no_word_of_a_forgotten_buyer_stays_and_no_row_is_lost(database: D
             pass
     others = await log.list_messages(["shop"], chat_id="c0", limit=200)
     assert others == [one for one in others if one.message.text]
+
+    def run(connection: Connection) -> tuple[Any, ...]:
+        return tuple(connection.execute(select(ai_runs.c.state, ai_runs.c.text, ai_runs.c.tokens_in)).one())
+
+    assert await database.read(run) == ("dropped", "", 7), "a draft to nobody is not sent, and what it cost is known"
 
     def order(connection: Connection) -> tuple[Any, ...]:
         parts = connection.scalar(select(deliveries.c.parts))

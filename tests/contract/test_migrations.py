@@ -203,7 +203,7 @@ def test_every_field_of_the_values_has_a_column() -> None:
 
 def test_a_purge_reaches_every_table_of_an_account() -> None:
     with_account = {name for name, table in metadata.tables.items() if "account_id" in table.columns}
-    outliving = {"journal", "baselines", "ops", "intents", "security_notes"}
+    outliving = {"journal", "baselines", "ops", "intents", "security_notes", "ai_usage"}
     assert {table.name for table in account_tables()} == with_account - outliving
 
 

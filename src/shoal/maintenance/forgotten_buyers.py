@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select, text, update
 
 from shoal.errors import Conflict
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_status import ENDS
 from shoal.storage.among import among
+from shoal.storage.assistant_tables import OPEN_RUN, ai_runs
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import deliveries
 from shoal.storage.history_tables import ops
@@ -150,6 +151,7 @@ _NAMING: Final[tuple[tuple[Table, ColumnElement[str]], ...]] = (
     (messages, messages.c.sender_id),
     (outbox, outbox.c.buyer_id),
     (orders, orders.c.buyer_id),
+    (ai_runs, ai_runs.c.buyer_id),
 )
 """The columns with a buyer's id, in tables that have the chat."""
 
@@ -183,6 +185,7 @@ def _empty_rest(connection: Connection, shop: Shop, buyer_id: str, traces: _Trac
     mine = and_(orders.c.account_id == shop.account_id, among(orders.c.order_id, traces.order_ids))
     nameless = update(orders).where(mine, orders.c.buyer_id != "").values(buyer_id="")
     had_name = connection.execute(nameless).rowcount
+    _empty_runs(connection, shop.account_id, buyer_id, traces)
     for word in (buyer_id, *traces.chat_ids):
         kept = and_(ops.c.expires_at_ms.is_not(None), ops.c.answer.contains(word, autoescape=True))
         connection.execute(update(ops).where(kept).values(answer=_EMPTY_ANSWER))
@@ -190,3 +193,14 @@ def _empty_rest(connection: Connection, shop: Shop, buyer_id: str, traces: _Trac
     knows = or_(chats.c.buyer_id != "", chats.c.buyer_name != "", chats.c.last_text != "")
     blank = update(chats).where(talked, knows).values(buyer_id="", buyer_name="", last_text="")
     return {"sendings": sendings, "orders": had_name, "chats": connection.execute(blank).rowcount}
+
+
+def _empty_runs(connection: Connection, account_id: str, buyer_id: str, traces: _Traces) -> None:
+    """Empty what a language model was asked and said. What it cost stays; a draft that waits is dropped."""
+    asked = and_(
+        ai_runs.c.account_id == account_id,
+        or_(ai_runs.c.buyer_id == buyer_id, among(ai_runs.c.chat_id, traces.chat_ids)),
+    )
+    state = case((text(OPEN_RUN), "dropped"), else_=ai_runs.c.state)
+    empty = {"buyer_id": "", "text": "", "raw": "", "why": "", "state": state}
+    connection.execute(update(ai_runs).where(asked).values(**empty))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from shoal.assistant.old_runs import OldRuns
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
@@ -69,6 +70,7 @@ async def open_housekeeping(
             pictures=connections.deps.pictures,
             audit_log=storage.audit_log,
             incidents=IncidentHistory(database),
+            old_runs=OldRuns(database),
             accounts=manager.accounts,
             shown_pictures=shown_pictures,
             checked=database.checked,

@@ -10,6 +10,7 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore
+from shoal.assistant.old_runs import OldRuns
 from shoal.auth.audit_log import AuditLog
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.config import Settings
@@ -28,7 +29,8 @@ _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Deletes old rows of the store, messages, pictures, the audit log, incidents and answers to keyed requests.
+    """Deletes old rows of the store, messages, runs of models, pictures, the audit log, incidents and answers to keyed
+    requests.
 
     Owns one task, from ``start`` to ``close``. ``shown_pictures`` returns the addresses of pictures that no account
     names.
@@ -45,6 +47,7 @@ class Retention:
         pictures: Pictures,
         audit_log: AuditLog,
         incidents: IncidentHistory,
+        old_runs: OldRuns,
         accounts: Mapping[str, Account],
         shown_pictures: Callable[[], Awaitable[Iterable[str]]],
         checked: Callable[[], Awaitable[None]],
@@ -59,6 +62,7 @@ class Retention:
         self._pictures = pictures
         self._security_log = audit_log
         self._incidents = incidents
+        self._old_runs = old_runs
         self._accounts = accounts
         self._shown_pictures = shown_pictures
         self._checked = checked
@@ -106,6 +110,11 @@ class Retention:
             log.info("messages pruned", messages=forgotten)
         except StoreError as error:
             log.warning("messages not pruned", why=error.code)
+        try:
+            forgotten = await self._old_runs.forget_older_than(now - settings.message_days * _DAY_MS)
+            log.info("runs of models pruned", runs=forgotten)
+        except StoreError as error:
+            log.warning("runs of models not pruned", why=error.code)
         try:
             log.info("answers pruned", idempotency_keys=await self._idempotency_keys.forget_expired())
         except StoreError as error:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from shoal.storage import (  # noqa: F401  all tables
+    assistant_tables,
     columns,
     goods_tables,
     history_tables,
@@ -50,8 +51,8 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``goods_tables``, ``history_tables``, ``moving_tables``, ``node_tables``,
-``notice_tables``, ``order_tables`` and ``user_tables``."""
+"""All tables: those below, and those of ``assistant_tables``, ``goods_tables``, ``history_tables``, ``moving_tables``,
+``node_tables``, ``notice_tables``, ``order_tables`` and ``user_tables``."""
 
 
 accounts = Table(
@@ -369,8 +370,8 @@ store_meta = Table(
     Column("counter", BigInteger, nullable=False, server_default=text("0")),
 )
 
-_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops", "intents", "security_notes"})
-"""The past and irreversible actions: an account with a reused id must not handle an old order again."""
+_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops", "intents", "security_notes", "ai_usage"})
+"""The past, irreversible actions, and what was spent: an account with a reused id handles no old order again."""
 
 
 def account_tables() -> list[Table]:

@@ -15,6 +15,7 @@ from memory_store import MemoryStore
 from picture_files import a_png
 from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore, Pruned
+from shoal.assistant.old_runs import OldRuns
 from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
@@ -95,6 +96,17 @@ class RecordingIncidents(IncidentHistory):
         return 1
 
 
+class RecordingRuns(OldRuns):
+    """Runs of models without a database."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
+        self.asked.append(moment_ms)
+        return 4
+
+
 async def checked_already() -> None:
     """The check of the store has passed."""
 
@@ -107,6 +119,7 @@ def a_retention(
     pictures: Path = Path("no such directory"),
     audit_log: AuditLog | None = None,
     incidents: IncidentHistory | None = None,
+    old_runs: OldRuns | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
     shown_pictures: Sequence[str] = (),
     checked: Callable[[], Awaitable[None]] = checked_already,
@@ -122,6 +135,7 @@ def a_retention(
         pictures=Pictures(pictures),
         audit_log=audit_log or RecordingNotes(),
         incidents=incidents or RecordingIncidents(),
+        old_runs=old_runs or RecordingRuns(),
         accounts=accounts,
         shown_pictures=shown,
         checked=checked,
@@ -135,8 +149,9 @@ async def test_each_kind_has_its_own_age() -> None:
     store, messages, notes, incidents = RecordingStore(), RecordingLog(), RecordingNotes(), RecordingIncidents()
     settings = quick_settings(journal_days=10, op_days=20, state_history_days=30, message_days=40, security_log_days=50)
     await committed(store, creation(an_account()))
+    runs = RecordingRuns()
     with capture_logs() as logs:
-        await a_retention(store, messages, settings, audit_log=notes, incidents=incidents).prune()
+        await a_retention(store, messages, settings, audit_log=notes, incidents=incidents, old_runs=runs).prune()
     assert store.asked == [
         {
             "journal_before_ms": NOW - 10 * DAY_MS,
@@ -144,7 +159,7 @@ async def test_each_kind_has_its_own_age() -> None:
             "moves_before_ms": NOW - 30 * DAY_MS,
         }
     ]
-    assert messages.asked == [NOW - 40 * DAY_MS]
+    assert messages.asked == runs.asked == [NOW - 40 * DAY_MS]
     assert notes.asked == incidents.asked == [NOW - 50 * DAY_MS]
     assert {entry["event"]: entry for entry in logs}["messages pruned"]["messages"] == 3
 
@@ -186,7 +201,13 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
         await a_retention(store, messages).prune()
     told = [entry["event"] for entry in logs]
     assert told[:2] == ["store not pruned", "messages not pruned"]
-    assert told[2:] == ["answers pruned", "security log pruned", "incidents pruned", "pictures pruned"]
+    assert told[2:] == [
+        "runs of models pruned",
+        "answers pruned",
+        "security log pruned",
+        "incidents pruned",
+        "pictures pruned",
+    ]
 
 
 async def test_pictures_that_neither_a_rule_nor_a_seller_has_go(tmp_path: Path) -> None:
