@@ -90,7 +90,7 @@ def _bits(rng: Random, value: int) -> str:
 
 def _letters(rng: Random, value: int) -> str:
     lettered = str(value).replace("0", rng.choice("oOｏ○")).replace("1", rng.choice("1lI"))
-    return lettered if value % 10 else f"{value}.00"
+    return lettered if value > 9 and value % 10 else f"{value}.00"
 
 
 _WHOLE: tuple[Callable[[Random, int], str], ...] = (

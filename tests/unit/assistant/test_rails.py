@@ -127,7 +127,8 @@ def test_a_verdict_names_its_reason_and_a_few_words() -> None:
 @given(
     text=st.text(
         st.one_of(
-            st.sampled_from("0123456789零一二三十百千万点元块折成%$¥.,- \n[](){}<>olI便宜减少包邮没不"), st.characters()
+            st.sampled_from("0123456789零一二三十百千万点元块折成%$¥.,- \n[](){}<>olI便宜减少包邮没不"),
+            st.characters(exclude_categories=["Cs"]),
         ),
         max_size=120,
     ),

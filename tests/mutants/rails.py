@@ -1,0 +1,104 @@
+"""Defects of the rails of a language model's answers: each rail left out, and each promise of prices."""
+
+from __future__ import annotations
+
+from mutants.catalogue import Noticed, one
+
+_RAILS = "tests/unit/assistant/test_rails.py::"
+_HELD = f"{_RAILS}test_what_a_rail_must_hold_back_is_held_back"
+_OUTPUT = "tests/unit/assistant/test_model_output.py::"
+_PROMPT = "tests/unit/assistant/test_prompt.py::"
+
+_WITHOUT: tuple[Noticed, ...] = tuple(
+    one(
+        f"an answer passes without the rail {rail}",
+        "assistant/rails.py",
+        f"    Rail.{rail.upper()}: _{rail},\n",
+        f"    Rail.{rail.upper()}: lambda _: iter(()),\n",
+        f"{_HELD}[{rail}]",
+    )
+    for rail in (
+        "turns", "length", "language", "echo", "facts", "amount", "offer", "filter", "promise", "later_work", "machine",
+    )
+)  # fmt: skip
+
+NOTICED: tuple[Noticed, ...] = (
+    *_WITHOUT,
+    one(
+        "an item's floor of 0 is read as none",
+        "assistant/rails.py",
+        "return shop_floor_fen if item_floor_fen is None else item_floor_fen",
+        "return item_floor_fen or shop_floor_fen",
+        f"{_RAILS}test_a_discount_of_0_is_no_discount_and_not_a_default",
+    ),
+    one(
+        "an offer of 0 is read as none",
+        "assistant/rails.py",
+        "    if offered is None:\n",
+        "    if not offered:\n",
+        f"{_RAILS}test_a_discount_of_0_is_no_discount_and_not_a_default",
+    ),
+    one(
+        "a part of an owner's clause may be said",
+        "assistant/rails.py",
+        "clause in self.owner_clauses",
+        "clause in self.owner_text",
+        f"{_RAILS}test_an_owners_clause_may_be_repeated_whole_and_nothing_of_it",
+    ),
+    one(
+        "each discount is looked at alone",
+        "assistant/price_words.py",
+        "            left = one.left_of(left)\n",
+        "            left = min(left, one.left_of(price_fen))\n",
+        f"{_RAILS}test_discounts_in_one_answer_add_up",
+    ),
+    one(
+        "a price of several pieces is read as that of one",
+        "assistant/rails.py",
+        "(1 if amount.of_one else said.prices.pieces)",
+        "1",
+        f"{_HELD}[amount]",
+    ),
+    one(
+        "a number without a sign of money is no amount",
+        "assistant/spoken_amounts.py",
+        "    rest = text[match.end() :]\n",
+        "    return True\n    rest = text[match.end() :]\n",
+        f"{_HELD}[amount]",
+    ),
+    one(
+        "signs of other alphabets are no digits",
+        "assistant/plain_text.py",
+        '"".join(_digit(sign) if not sign.isascii() else sign for sign in text)',
+        "text",
+        f"{_HELD}[amount]",
+    ),
+    one(
+        "what the answer before said is forgotten",
+        "assistant/rails.py",
+        "    if tail:  # what",
+        "    if False:  # what",
+        f"{_HELD}[filter]",
+    ),
+    one(
+        "a bare no is no denial",
+        "assistant/machine_words.py",
+        "            found.append(bare[0])\n",
+        "            pass\n",
+        f"{_HELD}[machine]",
+    ),
+    one(
+        "the last of two actions is taken",
+        "assistant/model_output.py",
+        "object_pairs_hook=_once, ",
+        "",
+        f"{_OUTPUT}test_anything_else_is_bad_output",
+    ),
+    one(
+        "words of a chat reach the model as they are",
+        "assistant/prompt.py",
+        "    return _SECRET.sub(HIDDEN, text)\n",
+        "    return text\n",
+        f"{_PROMPT}test_codes_cookies_numbers_and_names_are_not_in_it",
+    ),
+)
