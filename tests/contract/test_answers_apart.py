@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from contract.message_steps import a_message, a_row, held, intended, the_message
+from contract.message_steps import a_message, a_row, held, intended, ours, the_message
 from shoal.messages.decisions import Decision
 from shoal.messages.handoff import HANDOFF, HANDOFF_PAUSE_MS
 from shoal.messages.message_log import MessageLog
 from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import SendOutcome
-from shoal.messages.send_guards import guard_of
+from shoal.messages.send_guards import guard_of, not_taken_over_since
 from shoal.storage.database import Database
 from store_steps import Clock
 
@@ -83,3 +83,18 @@ async def test_filtered_words_are_stored_with_the_decision_and_forgotten_with_th
     await log.store_incoming("shop", [a_message(1)])
     await log.decide("shop", ["m1"], Decision.FILTERED, words=["微信", "13800138000"])
     assert (await the_message(log, "m1")).filtered_words == ("微信", "13800138000")
+
+
+async def test_a_handoff_does_not_hold_back_its_own_sentence_but_the_owners_word_does(
+    database: Database, log: MessageLog, sendings: Outbox, clock: Clock
+) -> None:
+    meant = intended(clock, rule_id=HANDOFF, hands_off=True)
+    assert (await sendings.queue([a_row(1, rule_id=HANDOFF)], guard=guard_of(meant))).ids
+    again = not_taken_over_since("shop", "c", clock.now, clock.now, hands_off=True)
+    another = not_taken_over_since("shop", "c", clock.now, clock.now)
+    assert await database.write(again) is None, "it may be sent again after a server that was killed"
+    assert await database.write(another) is Decision.PAUSED
+    word = ours("o1", clock.now)
+    await log.store_incoming("shop", [word])
+    await log.mark_human("shop", word, pause_minutes=10)
+    assert await database.write(again) is Decision.PAUSED, "the owner is there"

@@ -11,7 +11,7 @@ from shoal.messages.handoff import hand_off, is_left_unsaid, said_since
 from shoal.messages.logged_message import Direction
 from shoal.messages.outbox import Guard
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
-from shoal.messages.takeovers import paused_until
+from shoal.messages.takeovers import TakeoverReason, paused_until
 from shoal.storage.schema import messages, outbox
 
 HOUR_MS = 3600_000
@@ -83,13 +83,26 @@ def guard_of(intended: Intended) -> Guard:
     return lambda connection: held_back_by(connection, intended)
 
 
-def not_taken_over_since(account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Guard:
-    """Return a guard for a later part of an answer: the owner has not taken the chat over since."""
-    return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms)
+def not_taken_over_since(
+    account_id: str, chat_id: str, since_ms: int, now_ms: int, *, hands_off: bool = False
+) -> Guard:
+    """Return a guard for a later part of an answer, or for its repetition: the owner has not taken the chat over since.
+
+    ``hands_off``: the answer itself left the chat to its owner; that does not hold it back.
+    """
+    but = TakeoverReason.WANTS_PERSON if hands_off else None
+    return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms, but)
 
 
-def _spoken_over(connection: Connection, account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Decision | None:
-    if paused_until(connection, account_id, chat_id, now_ms) is not None:
+def _spoken_over(
+    connection: Connection,
+    account_id: str,
+    chat_id: str,
+    since_ms: int,
+    now_ms: int,
+    but: TakeoverReason | None = None,
+) -> Decision | None:
+    if paused_until(connection, account_id, chat_id, now_ms, but=but) is not None:
         return Decision.PAUSED
     spoke = exists().where(
         messages.c.account_id == account_id,

@@ -13,6 +13,7 @@ from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, SendUnknown, StoreError, TemporaryFailure
 from shoal.messages.decisions import Decision
+from shoal.messages.handoff import HANDOFF
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard, PartGuard
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
@@ -219,8 +220,11 @@ class Sender:
         return account is not None and account.replies
 
     def _not_taken_over(self, sending: Sending) -> Guard:
-        since_ms = sending.created_at_ms
-        return self._while_on(not_taken_over_since(self._account_id, sending.row.chat_id, since_ms, now_ms()))
+        row, since_ms = sending.row, sending.created_at_ms
+        hands_off = row.rule_id == HANDOFF
+        return self._while_on(
+            not_taken_over_since(self._account_id, row.chat_id, since_ms, now_ms(), hands_off=hands_off)
+        )
 
     def _row_of(self, outgoing: OutgoingMessage) -> OutboxRow:
         return OutboxRow(

@@ -115,11 +115,15 @@ class Takeovers:
         )
 
 
-def paused_until(connection: Connection, account_id: str, chat_id: str, now: int) -> int | None:
-    """Return the end of the chat's takeover; ``None`` without one."""
+def paused_until(
+    connection: Connection, account_id: str, chat_id: str, now: int, *, but: TakeoverReason | None = None
+) -> int | None:
+    """Return the end of the chat's takeover; ``None`` without one, and for one of the reason ``but``."""
     query = select(takeovers.c.until_ms).where(
         takeovers.c.account_id == account_id, takeovers.c.chat_id == chat_id, takeovers.c.until_ms > now
     )
+    if but is not None:
+        query = query.where(takeovers.c.reason != but.value)
     return connection.scalar(query)
 
 
