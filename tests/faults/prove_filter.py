@@ -2,8 +2,8 @@
 
     python -m tests.faults.prove_filter [--texts 100000] [--seed 1] [--run LABEL] [--figures FILE]
 
-The ways are those of automatic answers, by the choice that a connection and a script's request make, and what is
-written by hand.
+The ways are those of automatic answers, by the choice that a connection and a script's request make, a model's answer,
+and what is written by hand or approved of a model's draft.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from unittest.mock import sentinel
 if __package__ != "faults":  # started as a script or a module of the repository
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from answer_ways import account_by
+from answer_ways import WAYS, account_by, said_by_model
 from faults import figures
 from filter_texts import named
 from shoal.accounts.account import Observation
+from shoal.assistant.asking import ProposalKind
+from shoal.assistant.rails import Rail
 from shoal.messages.manual_sending import Filtered, send_by_hand
 from shoal.messages.outgoing import OutgoingMessage
 from shoal.messages.replies import AnswerSource, Asked, choose
@@ -30,15 +32,20 @@ from shoal.messages.replies import AnswerSource, Asked, choose
 PROOF = "filter"
 _ASKED = Asked(text="在吗", chat_id="c", buyer_id="b", buyer_name="小鱼", item_id="1")
 BY_HAND = "by_hand"
+MODEL = "model"
 
 
 async def passes(text: str) -> list[str]:
     """Return the ways by which the text leaves."""
     found = []
-    for way in AnswerSource:
+    for way in WAYS:
         choice = await choose(account_by(way, text), _ASKED)
         if choice.answer is not None and choice.answer.parts:
             found.append(str(way))
+    proposal = await said_by_model(text)
+    held = any(verdict.rail is Rail.FILTER and not verdict.passed for verdict in proposal.verdicts)
+    if proposal.kind is not ProposalKind.BLOCKED or not held:
+        found.append(MODEL)
     outgoing = OutgoingMessage(chat_id="c", buyer_id="b", text=text)
     try:
         account = account_by(AnswerSource.DEFAULT_REPLY, text)
@@ -74,7 +81,7 @@ def main() -> int:
     began = process_time()
     found = asyncio.run(leaks(chosen.texts, chosen.seed))
     seconds = process_time() - began
-    row = {"run": chosen.run, "texts": chosen.texts, "ways": len(AnswerSource) + 1, "passed": len(found)}
+    row = {"run": chosen.run, "texts": chosen.texts, "ways": len(WAYS) + 2, "passed": len(found)}
     figures.append(chosen.figures, PROOF, row)
     told = f"{chosen.texts} texts by {row['ways']} ways: {len(found)} passed, {seconds:.0f} s of CPU"
     sys.stdout.write("\n  ".join([told, *(f"{text!r} by {', '.join(ways)}" for text, ways in found[:20])]) + "\n")

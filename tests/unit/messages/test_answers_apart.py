@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from answer_ways import ALWAYS_CLOSED, FILTER, account_by
+from answer_ways import ALWAYS_CLOSED, FILTER, WAYS, account_by, said_by_model
 from filter_texts import named
+from shoal.assistant.asking import ProposalKind
+from shoal.assistant.rails import Rail
 from shoal.errors import Conflict
 from shoal.messages.decisions import Decision
 from shoal.messages.manual_sending import Filtered, send_by_hand
@@ -143,7 +145,7 @@ async def test_what_is_written_by_hand_is_refused_unless_its_writer_insists(shop
 # ── every way out ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("way", list(AnswerSource))
+@pytest.mark.parametrize("way", WAYS)
 async def test_made_up_texts_leave_by_no_way(way: AnswerSource) -> None:
     rng = Random(f"{way}")
     asked = Asked(text="在吗", chat_id="c", buyer_id="b", buyer_name="小鱼", item_id="1")
@@ -154,6 +156,16 @@ async def test_made_up_texts_leave_by_no_way(way: AnswerSource) -> None:
         assert choice.answer is None or not choice.answer.parts, (way, text)
         assert tried.words == choice.words
         assert tried.decision is choice.decision
+
+
+async def test_made_up_texts_leave_by_no_model_either() -> None:
+    """Also when the owner's own words have them: what the filter names is never said."""
+    rng = Random(8)
+    for text in (named(rng) for _ in range(300)):
+        proposal = await said_by_model(text)
+        assert proposal.kind is ProposalKind.BLOCKED, text
+        assert Rail.FILTER in [verdict.rail for verdict in proposal.verdicts if not verdict.passed], text
+        assert proposal.text == ""
 
 
 async def test_made_up_texts_are_not_sent_by_hand_either(shop: OneShop) -> None:
