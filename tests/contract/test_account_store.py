@@ -39,6 +39,14 @@ FULL: dict[str, Any] = {
     "default_reply_enabled": True,
     "default_reply": "在的",
     "default_reply_once": True,
+    "ai_mode": "draft",
+    "ai_provider_id": 4,
+    "ai_persona": "亲切",
+    "ai_facts": '[["包邮吗","包邮"]]',
+    "ai_hours": "1-5 18:00-23:00",
+    "ai_turns_per_chat": 2,
+    "ai_tokens_per_day": 5_000,
+    "ai_disclosure": False,
     "restart_nonce": 3,
     "created_at_ms": 1_700_000_000_123,
     "keywords": (
@@ -59,7 +67,10 @@ FULL: dict[str, Any] = {
         ),
     ),
     "timezone": "Europe/Paris",
-    "items": (ItemSetting(item_id="99", reply="x", paid_message="y", nothing_to_send=True),),
+    "items": (
+        ItemSetting(item_id="98", facts="全新"),
+        ItemSetting(item_id="99", reply="x", paid_message="y", nothing_to_send=True, facts="九成新", floor_fen=0),
+    ),
 }
 
 

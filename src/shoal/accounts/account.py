@@ -15,6 +15,7 @@ from msgspec.structs import force_setattr, replace
 from shoal.accounts.delivery_rule import Deliveries
 from shoal.accounts.delivery_views import VIEWS, agreeing, with_settings
 from shoal.accounts.item_setting import ItemSetting
+from shoal.accounts.model_settings import ModelMode
 from shoal.errors import InvalidInput
 from shoal.logs.fingerprint import fingerprint
 from shoal.rules.matcher import NO_RULES, Matcher
@@ -154,6 +155,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     a person. The output filter is ``filter_contacts``, ``filter_links``, ``filter_patterns``, one a line, and
     ``price_floor_fen``.
 
+    A language model answers what rules and items leave (``ai_mode``, see ``model_settings``): by the provider
+    ``ai_provider_id`` (0: none), within ``ai_hours`` (empty: always), with the owner's ``ai_persona`` and ``ai_facts``.
+
     ``deliveries`` say what buyers get. ``paid_message`` and the items show the simple ones (see ``delivery_views``):
     ``evolve`` keeps them alike. A snapshot is made with the one or the other.
     """
@@ -193,6 +197,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     filter_links: bool = False
     filter_patterns: str = ""
     price_floor_fen: int | None = None
+    ai_mode: str = ModelMode.OFF.value
+    ai_provider_id: int = 0
+    ai_persona: str = ""
+    ai_facts: str = ""
+    ai_hours: str = ""
+    ai_turns_per_chat: int = 6
+    ai_tokens_per_day: int = 100_000
+    ai_disclosure: bool = True
     keywords: tuple[Rule, ...] = ()
     items: tuple[ItemSetting, ...] = ()
     deliveries: Deliveries = ()
@@ -262,12 +274,24 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return opening_hours(self.opening_hours, self.holidays).closed_at(self.timezone, at_ms)
 
     @property
+    def asks_model(self) -> bool:
+        """Whether a language model may propose answers, by the settings."""
+        return self.ai_mode != ModelMode.OFF and self.ai_provider_id != 0
+
+    def asks_model_at(self, at_ms: int) -> bool:
+        """Return whether a language model may propose answers at that moment."""
+        if not self.asks_model:
+            return False
+        return not self.ai_hours or opening_hours(self.ai_hours, "").closed_at(self.timezone, at_ms) is None
+
+    @property
     def answers(self) -> Answers:
         """What the account can answer by its settings, whether it is enabled and connected or not."""
         if self.replies and (
             self.has_default_reply
             or any(rule.active and rule.parts for rule in self.keywords)
             or any(item.reply for item in self.items)
+            or self.asks_model
         ):
             return Answers.MESSAGES
         serves = self.delivery and any(rule.parts or rule.goods_id or self.auto_confirm for rule in self.deliveries)

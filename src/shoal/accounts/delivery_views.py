@@ -7,6 +7,7 @@ has a simple rule as the old setting, so entries from before there were rules fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, in_order
@@ -64,7 +65,7 @@ def paid_message_of(rules: Iterable[DeliveryRule]) -> str:
 
 
 def items_of(items: Items, rules: Iterable[DeliveryRule]) -> Items:
-    """Return the settings of items with what the simple rules say. Items without a reply go with their rule."""
+    """Return the settings of items with what the simple rules say. Items with nothing else go with their rule."""
     simple = {rule.item_id: rule for rule in rules if rule.is_simple and rule.item_id}
     shown: list[ItemSetting] = []
     for item in items:
@@ -73,8 +74,8 @@ def items_of(items: Items, rules: Iterable[DeliveryRule]) -> Items:
             shown.append(_shown(item, rule))
         elif not item.has_delivery:
             shown.append(item)
-        elif item.reply:
-            shown.append(ItemSetting(item_id=item.item_id, reply=item.reply))
+        elif item.has_own:
+            shown.append(replace(item, paid_message="", nothing_to_send=False))
     if simple:
         shown += [_shown(ItemSetting(item_id=item_id), rule) for item_id, rule in simple.items()]
         shown.sort(key=lambda item: item.item_id)
@@ -85,4 +86,4 @@ def _shown(item: ItemSetting, rule: DeliveryRule) -> ItemSetting:
     sends_nothing = rule.nothing_to_send
     if (item.paid_message, item.nothing_to_send) == (rule.text, sends_nothing):
         return item
-    return ItemSetting(item_id=item.item_id, reply=item.reply, paid_message=rule.text, nothing_to_send=sends_nothing)
+    return replace(item, paid_message=rule.text, nothing_to_send=sends_nothing)

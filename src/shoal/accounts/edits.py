@@ -15,6 +15,7 @@ from shoal.accounts.account import FIRST_START, MAX_DEBOUNCE_SECONDS, MAX_PAUSE_
 from shoal.accounts.answer_settings import ANSWER_SETTINGS
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
+from shoal.accounts.model_settings import ITEM_MODEL_SETTINGS, MODEL_SETTINGS
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput, OtherUnb
@@ -207,10 +208,10 @@ def deliveries_instead(
 
 
 def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
-    """Change some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` deletes the item."""
+    """Change some settings of an item (see ``ItemSetting``); ``None`` deletes the item."""
     if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
         raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
-    checks: dict[str, Callable[[Any, str], Any]] = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag}
+    checks = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag, **ITEM_MODEL_SETTINGS}
     checked = None if values is None else {name: checks[name](value, name) for name, value in values.items()}
 
     def edit(account: Account) -> Account:
@@ -218,13 +219,8 @@ def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
         if checked is None:
             return _set(account, items=others)
         before = account.item(item_id) or ItemSetting(item_id=item_id)
-        merged = ItemSetting(
-            item_id=item_id,
-            reply=checked.get("reply", before.reply),
-            paid_message=checked.get("paid_message", before.paid_message),
-            nothing_to_send=checked.get("nothing_to_send", before.nothing_to_send),
-        )
-        return _set(account, items=tuple(sorted((*others, merged), key=lambda entry: entry.item_id)))
+        merged_item = replace(before, **checked)
+        return _set(account, items=tuple(sorted((*others, merged_item), key=lambda entry: entry.item_id)))
 
     return edit
 
@@ -342,5 +338,6 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "proxy": _proxy,
     "timezone": _timezone,
     **ANSWER_SETTINGS,
+    **MODEL_SETTINGS,
 }
 """The settings that are one value each, with their checks."""

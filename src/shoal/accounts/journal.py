@@ -10,7 +10,7 @@ an entry had its default then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -46,6 +46,8 @@ _DEFAULTS: dict[str, Any] = {
     for entry in msgspec.structs.fields(Account)
     if entry.name in SCALAR_FIELDS and entry.default is not msgspec.NODEFAULT
 }
+
+_ITEM_DEFAULTS: dict[str, Any] = {entry.name: entry.default for entry in fields(ItemSetting) if entry.name != "item_id"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,7 +223,14 @@ def _copy(row: dict[str, Any] | None) -> dict[str, Any]:
     """A copy to write in: the baseline's own stays as it is."""
     if row is None:
         return {name: {} for name in PARTS}
-    return {**_DEFAULTS, **row, **{name: dict(row.get(name, {})) for name in PARTS}}
+    copied = {**_DEFAULTS, **row, **{name: dict(row.get(name, {})) for name in PARTS}}
+    copied["items"] = {item_id: _whole("items", part) for item_id, part in copied["items"].items()}
+    return copied
+
+
+def _whole(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a part with the fields that a version of then did not know."""
+    return {**_ITEM_DEFAULTS, **part} if name == "items" else dict(part)
 
 
 def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
@@ -232,9 +241,9 @@ def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
             for gone in change.get("removed", ()):
                 del row[name][key(gone)]
             for added in change.get("added", ()):
-                row[name][key(added)] = added
+                row[name][key(added)] = _whole(name, added)
             for _, after in change.get("edited", ()):
-                row[name][key(after)] = after
+                row[name][key(after)] = _whole(name, after)
         else:
             before, after = change
             if row.get(name) != before:

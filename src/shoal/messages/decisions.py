@@ -46,6 +46,8 @@ class Decision(StrEnum):
     """The rule answered this buyer a short time ago."""
     FILTERED = "filtered"
     """The output filter held the answer back; the words are stored with it."""
+    DRAFTED = "drafted"
+    """A language model wrote a draft; a person decides whether it is sent."""
     CLOSED = "closed"
     """The shop is closed; only its away word is said, once in each chat and closed period."""
     HANDED_OFF = "handed_off"
@@ -94,7 +96,9 @@ class Hits:
     last_ms: int
 
 
-_LEFT_TO_OWNER = frozenset({Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAID_UNKNOWN, Decision.FILTERED})
+_LEFT_TO_OWNER = frozenset(
+    {Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAID_UNKNOWN, Decision.FILTERED, Decision.DRAFTED}
+)
 
 
 # ── in the transaction that decides ────────────────────────────────────────────────────────────────────────────────

@@ -50,6 +50,8 @@ ChangeSet = tuple[Change, ...]
 
 _ITEM = and_(item_settings.c.account_id == bindparam("b_account"), item_settings.c.item_id == bindparam("b_id"))
 
+_ITEM_COLUMNS = ("reply", "facts", "floor_fen")
+
 
 class AccountRows:
     """Reads accounts and writes changes; encrypts and decrypts secrets. Runs on the database's threads."""
@@ -75,7 +77,7 @@ class AccountRows:
             keywords[row["account_id"]].append(read_rule(row))
         items: defaultdict[str, list[ItemSetting]] = defaultdict(list)
         for row in connection.execute(item_query.order_by(item_settings.c.item_id)).mappings():
-            items[row["account_id"]].append(ItemSetting(item_id=row["item_id"], reply=row["reply"]))
+            items[row["account_id"]].append(ItemSetting(**{name: row[name] for name in ("item_id", *_ITEM_COLUMNS)}))
         deliveries: defaultdict[str, list[DeliveryRule]] = defaultdict(list)
         for row in connection.execute(delivery_query).mappings():
             deliveries[row["account_id"]].append(read_delivery_rule(row))
@@ -216,13 +218,13 @@ def _write_items(connection: Connection, real: Iterable[Change]) -> None:
     for change in real:
         if change.new is None or (change.old is not None and change.old.items is change.new.items):
             continue
-        before = _replies(change.old)
-        for item_id, reply in _replies(change.new).items():
+        before = _item_rows(change.old)
+        for item_id, row in _item_rows(change.new).items():
             known = before.pop(item_id, None)
             if known is None:
-                added.append({"account_id": change.account_id, "item_id": item_id, "reply": reply})
-            elif known != reply:
-                edited.append({"b_account": change.account_id, "b_id": item_id, "reply": reply})
+                added.append({"account_id": change.account_id, "item_id": item_id, **row})
+            elif known != row:
+                edited.append({"b_account": change.account_id, "b_id": item_id, **row})
         removed += [{"b_account": change.account_id, "b_id": gone} for gone in before]
     if removed and connection.execute(delete(item_settings).where(_ITEM), removed).rowcount != len(removed):
         raise StaleGeneration("an item that was to be removed is not there")
@@ -232,10 +234,14 @@ def _write_items(connection: Connection, real: Iterable[Change]) -> None:
         connection.execute(insert(item_settings), added)
 
 
-def _replies(account: Account | None) -> dict[str, str]:
-    """Return the replies of items that have a row: one that only has a delivery rule has none."""
+def _item_rows(account: Account | None) -> dict[str, Row]:
+    """Return the columns of items that have a row: one that only has a delivery rule has none."""
     items = account.items if account is not None else ()
-    return {item.item_id: item.reply for item in items if item.reply or not item.has_delivery}
+    return {
+        item.item_id: {name: getattr(item, name) for name in _ITEM_COLUMNS}
+        for item in items
+        if item.has_own or not item.has_delivery
+    }
 
 
 def read_op(connection: Connection, op_id: str) -> OpRecord | None:

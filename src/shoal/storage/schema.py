@@ -88,6 +88,14 @@ accounts = Table(
     flag_column("filter_links"),
     text_column("filter_patterns"),
     Column("price_floor_fen", Integer, nullable=True),
+    text_column("ai_mode", "off"),
+    number_column("ai_provider_id"),
+    text_column("ai_persona"),
+    text_column("ai_facts"),
+    text_column("ai_hours"),
+    number_column("ai_turns_per_chat", 6),
+    number_column("ai_tokens_per_day", 100_000),
+    flag_column("ai_disclosure", default=True),
     flag_column("free_shipping"),
     flag_column("replies", default=True),
     flag_column("delivery", default=True),
@@ -155,6 +163,8 @@ item_settings = Table(
     account_column(primary_key=True),
     Column("item_id", Text, primary_key=True),
     text_column("reply"),
+    text_column("facts"),
+    Column("floor_fen", Integer, nullable=True),
 )
 
 delivery_rules = Table(

@@ -55,6 +55,8 @@ def conflicts(entry: JournalEntry, now: Account) -> list[str]:
     "changed",
     [
         {"remark": "new"},
+        {"ai_mode": "auto", "ai_provider_id": 3, "ai_facts": '[["q","a"]]', "ai_disclosure": False},
+        {"items": (ItemSetting(item_id="1", reply="x", facts="九成新", floor_fen=5),)},
         {"enabled": False, "auto_confirm": True, "debounce_seconds": 2.0},
         {"keywords": (A, B, C)},
         {"keywords": (B,)},

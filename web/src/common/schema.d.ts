@@ -4315,6 +4315,12 @@ export interface components {
          *       "cookie_expires_at": "2026-02-01T00:00:00.000Z",
          *       "created_at": "2026-01-01T00:00:00.000Z",
          *       "desired": {
+         *         "ai_disclosure": true,
+         *         "ai_hours": "",
+         *         "ai_mode": "off",
+         *         "ai_provider_id": 0,
+         *         "ai_tokens_per_day": 100000,
+         *         "ai_turns_per_chat": 6,
          *         "auto_confirm": false,
          *         "away_reply": "",
          *         "default_reply": "",
@@ -6035,7 +6041,7 @@ export interface components {
          * @description Why a message was answered or not. Stored with it; ``is_final``: it may not be answered any more.
          * @enum {string}
          */
-        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "filtered" | "closed" | "handed_off" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
+        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "filtered" | "drafted" | "closed" | "handed_off" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
         /**
          * DefaultReplies
          * @description The default reply of each account, by id.
@@ -6466,6 +6472,18 @@ export interface components {
             filter_patterns: string;
             /** Price Floor Fen */
             price_floor_fen: number | null;
+            /** Ai Mode */
+            ai_mode: string;
+            /** Ai Provider Id */
+            ai_provider_id: number;
+            /** Ai Hours */
+            ai_hours: string;
+            /** Ai Turns Per Chat */
+            ai_turns_per_chat: number;
+            /** Ai Tokens Per Day */
+            ai_tokens_per_day: number;
+            /** Ai Disclosure */
+            ai_disclosure: boolean;
             /** Proxy */
             proxy: string;
             /** Keyword Count */
@@ -7804,7 +7822,12 @@ export interface components {
         /**
          * ItemBody
          * @description Settings of one item to change; those left out stay.
+         *
+         *     ``facts``: what a language model is told about it. ``floor_fen``: the lowest price that it may name; ``null``: the
+         *     shop's.
          * @example {
+         *       "facts": "九成新，无划痕",
+         *       "floor_fen": 9000,
          *       "nothing_to_send": false,
          *       "paid_message": "感谢购买！提取码在这里",
          *       "reply": "这款今天发货"
@@ -7826,6 +7849,13 @@ export interface components {
              * @default false
              */
             nothing_to_send: boolean;
+            /**
+             * Facts
+             * @default
+             */
+            facts: string;
+            /** Floor Fen */
+            floor_fen?: number | null;
         };
         /**
          * ItemChanged
@@ -8093,6 +8123,10 @@ export interface components {
             paid_message: string;
             /** Nothing To Send */
             nothing_to_send: boolean;
+            /** Facts */
+            facts: string;
+            /** Floor Fen */
+            floor_fen: number | null;
         };
         /**
          * ItemsAsked

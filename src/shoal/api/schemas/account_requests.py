@@ -156,12 +156,20 @@ class SettingsBody(BaseModel):
 
 
 class ItemBody(BaseModel):
-    """Settings of one item to change; those left out stay."""
+    """Settings of one item to change; those left out stay.
 
-    model_config = body_example(reply="这款今天发货", paid_message="感谢购买！提取码在这里", nothing_to_send=False)
+    ``facts``: what a language model is told about it. ``floor_fen``: the lowest price that it may name; ``null``: the
+    shop's.
+    """
+
+    model_config = body_example(
+        reply="这款今天发货", paid_message="感谢购买！提取码在这里", nothing_to_send=False, facts="九成新，无划痕", floor_fen=9000
+    )
     reply: Text = ""
     paid_message: Text = ""
     nothing_to_send: bool = False
+    facts: Text = ""
+    floor_fen: int | None = None
 
 
 class DefaultReplyBody(BaseModel):

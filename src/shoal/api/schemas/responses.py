@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -106,6 +107,13 @@ class DesiredBody(BaseModel):
     filter_links: bool
     filter_patterns: str
     price_floor_fen: int | None
+    ai_mode: str
+    """Whether a language model answers: `off`, `draft` (a person approves it) or `auto`."""
+    ai_provider_id: int
+    ai_hours: str
+    ai_turns_per_chat: int
+    ai_tokens_per_day: int
+    ai_disclosure: bool
     proxy: str
     """Without user name and password; empty for a direct connection."""
     keyword_count: int
@@ -157,7 +165,8 @@ class AccountBody(BaseModel):
             "default_reply_once": False, "timezone": "",
             "opening_hours": "1-5 09:00-18:00", "holidays": "", "away_reply": "", "handoff_words": "人工\n转人工",
             "handoff_reply": "已为您转接人工", "filter_contacts": True, "filter_links": False, "filter_patterns": "",
-            "price_floor_fen": None, "proxy": "http://***@proxy.example.com:8080",
+            "price_floor_fen": None, "ai_mode": "off", "ai_provider_id": 0, "ai_hours": "", "ai_turns_per_chat": 6,
+            "ai_tokens_per_day": 100_000, "ai_disclosure": True, "proxy": "http://***@proxy.example.com:8080",
             "keyword_count": 2, "item_count": 0, "delivery_count": 0,
         },
         observed={
@@ -307,6 +316,12 @@ def desired_body(account: Account) -> DesiredBody:
         default_reply_once=account.default_reply_once,
         timezone=account.timezone,
         **{name: getattr(account, name) for name in ANSWER_SETTINGS},
+        ai_mode=account.ai_mode,
+        ai_provider_id=account.ai_provider_id,
+        ai_hours=account.ai_hours,
+        ai_turns_per_chat=account.ai_turns_per_chat,
+        ai_tokens_per_day=account.ai_tokens_per_day,
+        ai_disclosure=account.ai_disclosure,
         proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),
@@ -333,13 +348,13 @@ class ItemShape(BaseModel):
     reply: str
     paid_message: str
     nothing_to_send: bool
+    facts: str
+    floor_fen: int | None
 
 
 def item_shape(item: ItemSetting) -> ItemShape:
     """Return one item's settings as JSON."""
-    return ItemShape(
-        item_id=item.item_id, reply=item.reply, paid_message=item.paid_message, nothing_to_send=item.nothing_to_send
-    )
+    return ItemShape(**asdict(item))
 
 
 class HistoryRow(BaseModel):

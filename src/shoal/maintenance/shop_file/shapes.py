@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES
 from shoal.accounts.delivery_edits import MAX_CONFIRM_HOURS, MAX_COUNT, MAX_DELIVERY_RULES
 from shoal.accounts.edits import MAX_ADDRESS_CHARACTERS, MAX_NAME_CHARACTERS, MAX_REMARK_CHARACTERS
+from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MAX_TOKENS_PER_DAY, MAX_TURNS
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, MAX_RULES
 
 VERSION = 1
@@ -112,6 +113,13 @@ class SettingsPart(_Part):
     filter_links: bool = Field(default=False, description="Hold back links to other places.")
     filter_patterns: Text = Field(default="", description="Hold back what they match; regular expressions, one a line.")
     price_floor_fen: int | None = Field(default=None, description="Hold back amounts below it; null: none.")
+    ai_mode: str = Field(default="off", description="Whether a language model answers: `off`, `draft` or `auto`.")
+    ai_persona: Text = Field(default="", max_length=MAX_PERSONA_CHARACTERS, description="How the model is to speak.")
+    ai_facts: Text = Field(default="", description="What the model may say: a JSON list of `[question, answer]`.")
+    ai_hours: Text = Field(default="", description="When the model answers, as `opening_hours`; empty: always.")
+    ai_turns_per_chat: int = Field(default=6, description=f"Answers of the model in a chat in 24 h, 0 to {MAX_TURNS}.")
+    ai_tokens_per_day: int = Field(default=100_000, description=f"0 to {MAX_TOKENS_PER_DAY}.")
+    ai_disclosure: bool = Field(default=True, description="Buyers are told that a machine answers.")
 
 
 class ShopPart(_Part):
