@@ -115,6 +115,12 @@ class UnknownUser(ShoalError):
     code = "unknown_person"
 
 
+class UnknownNode(ShoalError):
+    """No server of that name shares the database now."""
+
+    code = "unknown_node"
+
+
 class UnknownNumber(ShoalError):
     """No account holds that seller's number."""
 

@@ -11,8 +11,6 @@ A new route needs a line here: think of each caller before you choose its kind, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 CALLERS = (
     "nobody", "administrator", "owner", "stranger", "partner", "staff-none", "staff-read", "staff-reply",
     "staff-operate", "token-read", "token-reply", "token-operate", "token-own", "token-for-others", "token-of-staff",
@@ -27,7 +25,7 @@ REFUSED = {
 }  # fmt: skip
 ALLOWED = "allowed"
 
-_TABLE = """
+TABLE = """
 # kind                                  nobody adm own str par sno sre srp sop tre trp top tow tot tos
 
 ## asks nothing                         y      y   y   y   y   y   y   y   y   y   y   y   y   y   y
@@ -125,6 +123,9 @@ POST /invitations
 DELETE /invitations/{invitation_id}
 GET /system/keys
 POST /system/keys/rotate
+GET /system/nodes
+POST /system/nodes/{name}/drain
+DELETE /system/nodes/{name}/drain
 GET /system/backups
 POST /system/backups
 POST /system/backups/make
@@ -366,35 +367,3 @@ GET /cookies/{cid}/staff
 PUT /cookies/{cid}/staff/{username}
 DELETE /cookies/{cid}/staff/{username}
 """
-
-Route = tuple[str, str]
-"""Method and path."""
-
-
-def read_table() -> dict[Route, dict[str, str]]:
-    """The cells of each route, by caller; one letter, or three."""
-    table: dict[Route, dict[str, str]] = {}
-    cells: dict[str, str] = {}
-    for line in _lines():
-        if line.startswith("## "):
-            found = line.split()[-len(CALLERS) :]
-            cells = {name: _full(cell, found) for name, cell in zip(CALLERS, found, strict=True)}
-            continue
-        method, path, *star = line.split()
-        assert (method, path) not in table, f"{line} stands in the table twice"
-        table[method, path] = {name: cell.replace("-", "o") for name, cell in cells.items()} if star else cells
-    return table
-
-
-def _lines() -> Iterator[str]:
-    return (line for line in _TABLE.splitlines() if line and not line.startswith("# "))
-
-
-def _full(cell: str, line: list[str]) -> str:
-    """One letter stands for all three where others of the line have three."""
-    return cell * 3 if len(cell) == 1 and max(map(len, line)) == 3 else cell
-
-
-def outcome_of(letter: str) -> tuple[int | None, str]:
-    """What a letter promises: any status and ``allowed``, or status and code of the refusal."""
-    return (None, ALLOWED) if letter == "y" else REFUSED[letter]

@@ -21,7 +21,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world
 from api.authorisation_calls import BODIES, NAMES, RECIPES, UNREPEATED, Recipe, ask, example_of, multipart_of, told
-from api.authorisation_table import ALLOWED, CALLERS, Route, outcome_of, read_table
+from api.authorisation_cells import Route, outcome_of, read_table
+from api.authorisation_table import ALLOWED, CALLERS
 from api_document import api_document
 from shoal.api.http.direct_routes import DirectRoute
 from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of

@@ -29,6 +29,7 @@ def _filled(path: str, account_id: str) -> str:
         "cid": account_id,
         "index": "0",
         "rule_id": "x",
+        "name": "x",
         "item_id": "7001",
         "op_id": "x",
         "rev": "2",

@@ -216,5 +216,5 @@ def test_f10_the_page_says_of_every_route_about_the_server_itself_who_may_call_i
         for method in route.methods or ()
         if (rule := rule_of(route)) is not None
     }
-    assert len(wanted) == 12
+    assert len(wanted) == 15
     assert told == wanted

@@ -22,6 +22,7 @@ from shoal.auth.sessions import Sessions
 from shoal.auth.totp import Totp
 from shoal.auth.user_removal import UserRemoval
 from shoal.auth.users import Users
+from shoal.cluster.nodes import Nodes
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
@@ -100,6 +101,7 @@ class Server:
     moving_uploads: Uploads
     backups: BackupSchedule
     outbound: Outbound
+    nodes: Nodes
     started_at_ms: int
 
     @property

@@ -72,6 +72,8 @@ class AuditEvent(StrEnum):
     REFUSED_RATE = "refused_rate"
     """Too many calls in a short time."""
     KEYS_ROTATED = "keys_rotated"
+    NODE_DRAINED = "node_drained"
+    """A server was told to give up its shops, or to take its share again."""
     KEY_TROUBLE = "key_trouble"
     """The server did not start because of its key."""
 

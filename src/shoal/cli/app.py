@@ -35,6 +35,7 @@ from shoal.cli.keys import keys
 from shoal.cli.me import me
 from shoal.cli.messages import messages
 from shoal.cli.migrate_store import migrate_store
+from shoal.cli.nodes import nodes
 from shoal.cli.notices import notices
 from shoal.cli.orders import orders
 from shoal.cli.rules import rules
@@ -90,6 +91,7 @@ app.command("migrate-store", help=words("cli.migrate_store.help.migrate_store"))
 app.add_typer(tokens, name="tokens")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(system, name="system")
+app.add_typer(nodes, name="nodes")
 app.command("doctor", help=words("doctor.help.doctor"))(doctor)
 app.add_typer(imports, name="import")
 app.command("export", help=words("cli.shop_file.help.export"))(export_shops)

@@ -134,6 +134,8 @@ def _mib(count: int | None) -> str:
 def _ready(found: Row) -> str:
     figures = found["accounts"]
     said = words("cli.system.ready" if found["ready"] else "cli.system.not_ready")
+    if found.get("draining"):
+        said = words("cli.system.draining")
     return f"{said} {words('cli.system.connected', running=figures['running'], wanted=figures['wanted'])}"
 
 

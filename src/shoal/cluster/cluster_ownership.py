@@ -85,6 +85,7 @@ class ClusterOwnership:
         self._shifting = asyncio.Lock()
         """Held while shards come or go, so that none comes back before its accounts have ended."""
         self._reported = True
+        self._draining = False
         self._watchdog = LeaseWatchdog(lambda: self._deadline, end=end)
 
     # ── asked all the time ──────────────────────────────────────────────────────────────────────────────────────
@@ -106,6 +107,11 @@ class ClusterOwnership:
     def shards(self) -> frozenset[int]:
         """Return the shards that are held."""
         return frozenset(self._mine)
+
+    @property
+    def draining(self) -> bool:
+        """Return whether this node was told to give up its shards and to take none."""
+        return self._draining
 
     # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -135,10 +141,10 @@ class ClusterOwnership:
             seen = seen or expires_at_ms
             time.sleep(min(1.0, self._times.renew_seconds / 4))
 
-    def _join(self, connection: Connection) -> bool:
+    def _join(self, connection: Connection, *, again: bool = False) -> bool:
         before = boot_clock()
         facts = {"host": socket.gethostname(), "version": self._version, "schema": newest()}
-        self._rows = join(connection, self.name, self._lease_ms, **facts)
+        self._rows = join(connection, self.name, self._lease_ms, again=again, **facts)
         if self._rows is not None:
             self._hold(before)
         return self._rows is not None
@@ -234,7 +240,7 @@ class ClusterOwnership:
         try:
             with self._engine.connect() as connection, connection.begin():
                 decide_alone(connection)
-                return not is_leased(connection) and self._join(connection)
+                return not is_leased(connection) and self._join(connection, again=True)
         except SQLAlchemyError as error:
             log.warning("the node could not join again", why=type(error).__name__)
             self._engine.dispose()
@@ -256,6 +262,9 @@ class ClusterOwnership:
         share = None if self._leaving else await self._on(self._claims, self._claim)
         if share is None or rows is not self._rows or self._listener is None:
             return
+        if share.draining is not self._draining:
+            self._draining = share.draining
+            log.info("this node is drained" if share.draining else "this node takes shards again", node=self.name)
         if gone := frozenset(self._mine) - share.held.keys():
             log.error("shards were taken from this node while its lease was valid", node=self.name, count=len(gone))
             for shard in gone:

@@ -13,25 +13,27 @@ from sqlalchemy import Connection, inspect, text
 
 from shoal.accounts.ownership import SHARDS
 
-_NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+"""The time by the clock of the database, in a statement."""
 _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(7318041)")
 """Joins, and takings of the lease of a single server, are decided one after the other."""
 _JOIN: Final = text(f"""
     INSERT INTO nodes (name, inc, expires_at_ms, host, version, schema, started_at_ms)
-    VALUES (:name, 1, {_NOW} + :lease, :host, :version, :schema, {_NOW})
+    VALUES (:name, 1, {NOW} + :lease, :host, :version, :schema, {NOW})
     ON CONFLICT (name) DO UPDATE SET
-        inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false, draining = false,
+        inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false,
+        draining = nodes.draining AND :again,
         host = excluded.host, version = excluded.version, schema = excluded.schema, last_error = '',
         started_at_ms = excluded.started_at_ms
-    WHERE nodes.dead OR nodes.expires_at_ms < {_NOW}
+    WHERE nodes.dead OR nodes.expires_at_ms < {NOW}
     RETURNING inc
 """)  # noqa: S608  no value from a request is in it
-_LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {_NOW}")  # noqa: S608
+_LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
 _RENEW: Final = text(f"""
-    UPDATE nodes SET expires_at_ms = {_NOW} + :lease
-    WHERE name = :name AND inc = :inc AND NOT dead AND expires_at_ms > {_NOW}
+    UPDATE nodes SET expires_at_ms = {NOW} + :lease
+    WHERE name = :name AND inc = :inc AND NOT dead AND expires_at_ms > {NOW}
 """)  # noqa: S608
-_DECLARE_DEAD: Final = text(f"UPDATE nodes SET dead = true WHERE NOT dead AND expires_at_ms < {_NOW} RETURNING name")  # noqa: S608
+_DECLARE_DEAD: Final = text(f"UPDATE nodes SET dead = true WHERE NOT dead AND expires_at_ms < {NOW} RETURNING name")  # noqa: S608
 """An UPDATE, so that it waits for a renewal in flight, and looks at the row again after it."""
 _TAKERS: Final = text("SELECT count(*) FROM nodes WHERE NOT dead AND NOT draining")
 _DRAINING: Final = text("SELECT draining FROM nodes WHERE name = :name AND inc = :inc AND NOT dead")
@@ -46,7 +48,7 @@ _CLAIM: Final = text(f"""
     UPDATE shards SET owner = :name, owner_inc = :inc, epoch = epoch + 1 FROM free
     WHERE shards.shard = free.shard AND EXISTS (
         SELECT 1 FROM nodes WHERE nodes.name = :name AND nodes.inc = :inc AND NOT nodes.dead
-        AND nodes.expires_at_ms > {_NOW}
+        AND nodes.expires_at_ms > {NOW}
     )
 """)  # noqa: S608
 _HELD: Final = text("SELECT shard, epoch FROM shards WHERE owner = :name AND owner_inc = :inc")
@@ -58,10 +60,11 @@ _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """Which shards a node holds, by their epochs, and how many it should hold."""
+    """Which shards a node holds, by their epochs, how many it should hold, and whether it is being drained."""
 
     held: dict[int, int]
     quota: int
+    draining: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class NodeRows:
         if len(held) < quota:
             connection.execute(_CLAIM, {**self._me, "most": quota - len(held)})
             held = self._held(connection)
-        return Share(held=held, quota=quota)
+        return Share(held=held, quota=quota, draining=bool(draining))
 
     def _held(self, connection: Connection) -> dict[int, int]:
         return {row.shard: row.epoch for row in connection.execute(_HELD, self._me)}
@@ -106,9 +109,12 @@ class NodeRows:
         connection.execute(_LEAVE, self._me)
 
 
-def join(connection: Connection, name: str, lease_ms: int, **facts: str) -> NodeRows | None:
-    """Begin a life of a node. Return ``None`` while an earlier one of that name may still act."""
-    inc = connection.scalar(_JOIN, {"name": name, "lease": lease_ms, **facts})
+def join(connection: Connection, name: str, lease_ms: int, *, again: bool = False, **facts: str) -> NodeRows | None:
+    """Begin a life of a node. Return ``None`` while an earlier one of that name may still act.
+
+    ``again``: of the same process, which goes on being drained.
+    """
+    inc = connection.scalar(_JOIN, {"name": name, "lease": lease_ms, "again": again, **facts})
     if inc is None:
         return None
     connection.execute(

@@ -17,7 +17,6 @@ from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
-from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
@@ -64,7 +63,7 @@ async def open_accounts(
             store, connections.connect, settings, published=connections.published, ownership=ownership
         )
         closing.later("manager", manager.close)
-        node = storage.lease if isinstance(storage.lease, ClusterOwnership) else None
+        node = storage.node
         if node is not None:
             closing.later("claims", node.hold_still)
         await manager.load()

@@ -41,10 +41,15 @@ class Storage:
     several_nodes: bool
     """Whether other servers may write to the database at the same time."""
 
+    @property
+    def node(self) -> ClusterOwnership | None:
+        """Return what this server owns as one of several."""
+        return self.lease if isinstance(self.lease, ClusterOwnership) else None
+
     def owned(self) -> bool:
         """Return whether this server certainly is the one that does now what is done once for the whole database."""
-        if isinstance(self.lease, ClusterOwnership):
-            return self.lease.owns_shard(SHARD_OF_THE_WHOLE)
+        if self.node is not None:
+            return self.node.owns_shard(SHARD_OF_THE_WHOLE)
         return self.lease is None or self.lease.owns("")
 
 

@@ -63,6 +63,7 @@ from shoal.api.routes import (
     me,
     messages,
     metrics,
+    nodes,
     notification_channels,
     old_administration,
     old_backups,
@@ -97,6 +98,7 @@ from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
 from shoal.auth.rate_limits import RateLimits
 from shoal.clock import now_ms
+from shoal.cluster.nodes import Nodes
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
 from shoal.connection.xianyu_live import ConnectionDeps
@@ -130,7 +132,7 @@ _ROUTES = [
         filter_trial, reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries,
         delivery_check, delivery_files, buyers,
         history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
-        reload,
+        reload, nodes,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
         old_tables, risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check,
@@ -281,6 +283,12 @@ def _open_qr_logins(manager: CookieManager, shared: ConnectionDeps, settings: Se
     return qr_logins
 
 
+def _open_xlsx(closing: Closing) -> XlsxProcesses:
+    xlsx = XlsxProcesses()
+    closing.later("xlsx", xlsx.close)
+    return xlsx
+
+
 _Opened = tuple[Server, FirstEntry | None, asyncio.Task[None]]
 """The components, how the first administrator enters, and the task that starts the accounts."""
 
@@ -294,7 +302,6 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
     accounts = await enter(open_accounts(storage, users, connections, settings))
     housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
-    closing.later("xlsx", (xlsx := XlsxProcesses()).close)
     server = Server(
         settings=settings,
         database=storage.database,
@@ -332,7 +339,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         credentials=shared.credentials,
         idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,
-        xlsx=xlsx,
+        xlsx=_open_xlsx(closing),
         qr_logins=_open_qr_logins(manager, shared, settings, closing),
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
@@ -340,6 +347,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         moving_uploads=await open_uploads(settings),
         backups=housekeeping.backups,
         outbound=shared.outbound,
+        nodes=Nodes(storage.database, storage.node),
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)

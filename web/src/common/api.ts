@@ -90,6 +90,7 @@ export type ImportRow = Shapes['ImportRow']
 export type ImportRun = Shapes['ImportRun']
 export type StartedAll = Shapes['StartedAll']
 export type Backups = Shapes['BackupsShape']
+export type Nodes = Shapes['NodesShape']
 
 /** A page of a list. */
 export interface Page<T> {

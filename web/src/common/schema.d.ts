@@ -2236,6 +2236,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/system/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the servers of this database
+         * @description Return the servers that share this database, with what each runs. The list of a single server is empty.
+         */
+        get: operations["get_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/nodes/{name}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a server give up its shops
+         * @description Let a server give up its shops to the others, some at a time, and take none until it is started again.
+         *
+         *     Any server may be asked. Answers 409 (`last_node`) when no other server would take them, and (`one_server`) where
+         *     a single one serves the database. `GET /system/nodes` shows how many are left.
+         */
+        post: operations["drain_node"];
+        /**
+         * Let a server take its share of the shops again
+         * @description Let a server that is being drained, or was, take its share of the shops again. Any server may be asked.
+         */
+        delete: operations["undrain_node"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/system/status": {
         parameters: {
             query?: never;
@@ -4825,7 +4872,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "buyer_forgotten" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "buyer_forgotten" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "node_drained" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -9501,6 +9548,77 @@ export interface components {
             email?: string | null;
         };
         /**
+         * NodeShape
+         * @description One server. One that does not live has no lease; its shops are run by the others.
+         */
+        NodeShape: {
+            /** Name */
+            name: string;
+            /** Host */
+            host: string;
+            /**
+             * Address
+             * @description Where the other servers call it; empty: nowhere.
+             */
+            address: string;
+            /** Version */
+            version: string;
+            /** Schema Revision */
+            schema_revision: string;
+            /** Live */
+            live: boolean;
+            /**
+             * Draining
+             * @description Whether it gives up its shops and takes none, until it is started again.
+             */
+            draining: boolean;
+            /**
+             * Lease Left Seconds
+             * @description When it is silent for so long, the others take over its shops.
+             */
+            lease_left_seconds: number;
+            /**
+             * Shards
+             * @description How many of the 1,024 parts of all shops it owns.
+             */
+            shards: number;
+            /**
+             * Shops
+             * @description How many shops are in them, also disabled ones.
+             */
+            shops: number;
+            /** Started At */
+            started_at: string;
+        };
+        /**
+         * NodesShape
+         * @description The servers, the living first. ``asked``: the one that answers; null: a single server serves the database.
+         * @example {
+         *       "asked": "one",
+         *       "items": [
+         *         {
+         *           "address": "",
+         *           "draining": false,
+         *           "host": "machine-1",
+         *           "lease_left_seconds": 12.4,
+         *           "live": true,
+         *           "name": "one",
+         *           "schema_revision": "0024",
+         *           "shards": 512,
+         *           "shops": 40,
+         *           "started_at": "2026-01-01T00:00:00.000Z",
+         *           "version": "0.1.0"
+         *         }
+         *       ]
+         *     }
+         */
+        NodesShape: {
+            /** Asked */
+            asked: string | null;
+            /** Items */
+            items: components["schemas"]["NodeShape"][];
+        };
+        /**
          * NoticeList
          * @description Notices, newest first.
          * @example {
@@ -10888,6 +11006,9 @@ export interface components {
         /**
          * ReadyAnswer
          * @description Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner.
+         *
+         *     ``draining``: of several servers, this one gives up its shops and is about to be stopped. It still answers, but a
+         *     load balancer should send new requests to the others, so it is not ready.
          * @example {
          *       "accounts": {
          *         "parked": 1,
@@ -10909,6 +11030,8 @@ export interface components {
             ready: boolean;
             services: components["schemas"]["Services"];
             accounts: components["schemas"]["AccountFigures"];
+            /** Draining */
+            draining?: boolean | null;
         };
         /**
          * ReasonBody
@@ -13211,6 +13334,11 @@ export interface components {
             accounts: {
                 [key: string]: number;
             };
+            /**
+             * Node
+             * @description Of several servers on one database: the name of the one that answers.
+             */
+            node?: string | null;
             /**
              * Readers
              * @description Number of open event streams (console pages and scripts).
@@ -25523,6 +25651,252 @@ export interface operations {
             };
             /** @description Not allowed, or the caller has no access to the account */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_nodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodesShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    drain_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The server's name: SHOAL_NODE. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodesShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    undrain_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The server's name: SHOAL_NODE. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodesShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -20,6 +20,7 @@ import { rules } from '../rules/texts'
 import { backups } from '../settings/backupTexts'
 import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
+import { servers } from '../settings/serverTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
 import { stock } from '../stock/texts'
@@ -51,6 +52,7 @@ export const en: Messages = {
   stock: stock.en,
   backups: backups.en,
   system: system.en,
+  servers: servers.en,
   tokens: tokens.en,
   totp: totp.en,
   webhooks: webhooks.en,

@@ -20,6 +20,7 @@ import { rules } from '../rules/texts'
 import { backups } from '../settings/backupTexts'
 import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
+import { servers } from '../settings/serverTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
 import { stock } from '../stock/texts'
@@ -50,6 +51,7 @@ export const zh = {
   stock: stock.zh,
   backups: backups.zh,
   system: system.zh,
+  servers: servers.zh,
   tokens: tokens.zh,
   totp: totp.zh,
   webhooks: webhooks.zh,

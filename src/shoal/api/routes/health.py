@@ -86,7 +86,11 @@ class AccountFigures(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner."""
+    """Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner.
+
+    ``draining``: of several servers, this one gives up its shops and is about to be stopped. It still answers, but a
+    load balancer should send new requests to the others, so it is not ready.
+    """
 
     model_config = example(
         ready=True,
@@ -96,6 +100,7 @@ class ReadyAnswer(BaseModel):
     ready: bool
     services: Services
     accounts: AccountFigures
+    draining: bool | None = None
 
 
 class LocksAnswer(BaseModel):
@@ -164,10 +169,11 @@ async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
     Also return how many accounts should be connected and how many are, without their names.
     """
     services = await _services(server)
-    ready = _all_ok(services)
+    draining = server.nodes.draining
+    ready = _all_ok(services) and not draining
     response.status_code = 200 if ready else 503
     accounts = AccountFigures(**asdict(server.account_counter.counts()))
-    return ReadyAnswer(ready=ready, services=services, accounts=accounts)
+    return ReadyAnswer(ready=ready, services=services, accounts=accounts, draining=draining or None)
 
 
 @routes.get("/system/locks", summary="Get account lock statistics", responses=READING)

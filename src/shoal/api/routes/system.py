@@ -65,6 +65,7 @@ class SystemStatus(BaseModel):
         kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "audit_log": 180},
         accounts={"running": 3, "stopped": 1},
         readers=2,
+        node=None,
     )  # fmt: skip
     version: str
     python: str
@@ -73,6 +74,7 @@ class SystemStatus(BaseModel):
     process: ProcessStatus
     kept_days: KeptDays
     accounts: dict[str, int]
+    node: str | None = Field(None, description="Of several servers on one database: the name of the one that answers.")
     readers: int = Field(description="Number of open event streams (console pages and scripts).")
 
 
@@ -114,5 +116,6 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
             audit_log=settings.security_log_days,
         ),
         accounts={state.value: states[state] for state in AccountState if states[state]},
+        node=server.nodes.name,
         readers=server.events.readers,
     )

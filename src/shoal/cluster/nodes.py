@@ -1,0 +1,100 @@
+"""The servers that share one database, as an administrator sees them; and draining one before it is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.node_rows import NOW, decide_alone
+from shoal.errors import Conflict, UnknownNode
+from shoal.storage.database import Database
+
+MOST: Final = 200
+"""How many rows are shown: names that nobody uses any more stay in the table."""
+_LIST: Final = text(f"""
+    SELECT name, host, address, version, schema, draining, started_at_ms,
+        NOT dead AND expires_at_ms >= {NOW} AS is_live,
+        CASE WHEN dead THEN 0 ELSE greatest(0, expires_at_ms - {NOW}) END AS lease_left_ms,
+        coalesce(held.shards, 0) AS shards, coalesce(held.shops, 0) AS shops
+    FROM nodes LEFT JOIN (
+        SELECT owner, owner_inc, count(*) AS shards, sum(counted.shops) AS shops
+        FROM shards LEFT JOIN (
+            SELECT shard, count(*) AS shops FROM accounts WHERE NOT deleted GROUP BY shard
+        ) AS counted USING (shard)
+        WHERE owner IS NOT NULL GROUP BY owner, owner_inc
+    ) AS held ON held.owner = nodes.name AND held.owner_inc = nodes.inc
+    ORDER BY is_live DESC, expires_at_ms >= {NOW} DESC, name LIMIT {MOST}
+""")  # noqa: S608  no value from a request is in it
+_OTHER_TAKERS: Final = text(f"""
+    SELECT count(*) FROM nodes WHERE name <> :name AND NOT dead AND NOT draining AND expires_at_ms >= {NOW}
+""")  # noqa: S608
+_MARK: Final = text(f"""
+    UPDATE nodes SET draining = :draining WHERE name = :name AND NOT dead AND expires_at_ms >= {NOW}
+""")  # noqa: S608
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeFacts:
+    """One node: what it says of itself, how long its lease is still valid, and what it runs."""
+
+    name: str
+    host: str
+    address: str
+    version: str
+    schema: str
+    is_live: bool
+    draining: bool
+    lease_left_ms: int
+    shards: int
+    shops: int
+    started_at_ms: int
+
+
+class Nodes:
+    """Reads and marks the rows of all nodes; any node may be asked."""
+
+    def __init__(self, database: Database, ownership: ClusterOwnership | None) -> None:
+        """``ownership``: that of this node; ``None`` when a single server serves the database."""
+        self._database = database
+        self._ownership = ownership
+
+    @property
+    def name(self) -> str | None:
+        """Return this node's name; ``None`` when a single server serves the database."""
+        return self._ownership.name if self._ownership is not None else None
+
+    @property
+    def draining(self) -> bool:
+        """Return whether this node gives up its shards and takes none, as far as it knows."""
+        return self._ownership is not None and self._ownership.draining
+
+    async def all(self) -> list[NodeFacts]:
+        """Return the nodes, the living first. A single server has none."""
+        if self._ownership is None:
+            return []
+        return await self._database.read(_read)
+
+    async def drain(self, name: str, *, draining: bool = True) -> None:
+        """Let a node give up its shards and take none, or take its share again, until it is started anew.
+
+        Raises ``UnknownNode`` when none of that name is alive, and ``Conflict``: ``one_server``, or ``last_node`` when
+        no other node would take the shards.
+        """
+        if self._ownership is None:
+            raise Conflict("a single server serves the database", code="one_server")
+
+        def job(connection: Connection) -> None:
+            decide_alone(connection)  # two that are drained at the same time would each count on the other
+            if draining and not connection.scalar(_OTHER_TAKERS, {"name": name}):
+                raise Conflict("no other node takes shards", code="last_node", name=name)
+            if not connection.execute(_MARK, {"name": name, "draining": draining}).rowcount:
+                raise UnknownNode(name=name)
+
+        await self._database.write(job)
+
+
+def _read(connection: Connection) -> list[NodeFacts]:
+    return [NodeFacts(**row) for row in connection.execute(_LIST).mappings()]
