@@ -1,4 +1,4 @@
-"""The server process is killed at each step of a hand-off: its sentence is said once, and the chat is left to its owner."""
+"""The server process is killed at each step of a hand-off: its sentence is said once, and the chat stays handed off."""
 
 from __future__ import annotations
 
