@@ -15,6 +15,7 @@ from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
+from shoal.assistant.model_calls import WhyFailed
 from shoal.cli.doctor.findings import Look
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
@@ -85,6 +86,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "doctor.name": set(Look),
     "doctor.proxy": {*PROXY_REASONS, "untrusted", "timeout", "unknown_host", "unreachable"},
     "incident.do": set(IncidentKind),
+    "incident.model": {"tokens", "money", *WhyFailed},
     "incident.off": {"down", "gone"},
     "incident.over": {kind for kind, policy in POLICIES.items() if policy.has_end},
     "incident.title": set(IncidentKind),

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 MOST_TURNS: Final = 12
 LONGEST_TURN: Final = 300
@@ -88,6 +88,17 @@ def messages_of(context: Context) -> list[PromptMessage]:
         {"role": "system", "content": f"{instructions_of(context)}\n{_known(context)}"},
         {"role": "user", "content": json.dumps(asked, ensure_ascii=False)},
     ]
+
+
+def agent_question(context: Context) -> dict[str, Any]:
+    """Return what an owner's own endpoint is asked: the same as ``messages_of``, without the rules and the persona."""
+    known = json.loads(_known(context))
+    turns = [
+        {"who": "buyer 1" if turn.is_buyer else "shop", "text": scrubbed(turn.text, context.hidden)[:LONGEST_TURN]}
+        for turn in context.turns[-MOST_TURNS:]
+    ]
+    question = scrubbed(context.question, context.hidden)[:LONGEST_QUESTION]
+    return {"question": question, "item": known["item"], "facts": known["facts"], "turns": turns}
 
 
 def instructions_of(context: Context) -> str:

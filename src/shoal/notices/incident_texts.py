@@ -23,11 +23,13 @@ _HOURS_FROM: Final = 120
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
 _OF_CHATS = frozenset({IncidentKind.BUYER_WAITS, IncidentKind.WANTS_PERSON})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
+_OF_MODELS = frozenset({IncidentKind.MODEL_BUDGET, IncidentKind.MODEL_RESTING})
 _OTHER_PAGES: Final = {
     IncidentKind.NEW_ADDRESS: "settings/me",
     IncidentKind.DAY: "incidents",
     IncidentKind.CHANNEL_ENDED: "settings/notices",
     IncidentKind.WEBHOOK_OFF: "settings/notices",
+    IncidentKind.MODEL_RESTING: "settings/models",
 }
 """The pages of what is of no account; what is of the server leads to the facts of the server."""
 
@@ -145,5 +147,7 @@ def _course(told: Told, language: Language) -> str:
 def _reason(kind: IncidentKind, detail: str, language: Language) -> str:
     if kind is IncidentKind.WEBHOOK_OFF:
         return say(f"incident.off.{detail}", language)
+    if kind in _OF_MODELS:
+        return say(f"incident.model.{detail}", language) if knows(f"incident.model.{detail}") else detail
     key = f"park.{detail}" if kind is IncidentKind.PARKED else f"retry.{detail}"
     return say(key, language) if knows(key) else detail

@@ -41,6 +41,10 @@ class IncidentKind(StrEnum):
     """A question got no automatic answer. The subject is the chat."""
     WANTS_PERSON = "wants_person"
     """A buyer asked for a person. The subject is the chat."""
+    MODEL_BUDGET = "model_budget"
+    """The tokens or the money of a day are used up, so the model is not asked. The subject is the shop and its day."""
+    MODEL_RESTING = "model_resting"
+    """A provider of a model fails, so it is not asked for a while. The subject is the provider."""
     STORE_DEGRADED = "store_degraded"
     """The subject is the server."""
     DISK_LOW = "disk_low"
@@ -95,6 +99,8 @@ POLICIES: Final = {
         level=Level.INFO, hold_ms=30 * _SECOND_MS, is_event=True, rest_ms=60 * _MINUTE_MS, is_asked_for=True
     ),
     IncidentKind.WANTS_PERSON: Policy(level=Level.WARNING),
+    IncidentKind.MODEL_BUDGET: Policy(level=Level.INFO, is_event=True, rest_ms=20 * 60 * _MINUTE_MS),
+    IncidentKind.MODEL_RESTING: Policy(level=Level.WARNING, end_hold_ms=_MINUTE_MS, heals=True),
     IncidentKind.STORE_DEGRADED: Policy(
         level=Level.URGENT, hold_ms=30 * _SECOND_MS, end_hold_ms=_MINUTE_MS, heals=True
     ),

@@ -67,6 +67,11 @@ def webhook_subject(webhook_id: int) -> str:
     return f"webhook:{webhook_id}"
 
 
+def provider_subject(provider_id: int) -> str:
+    """Return the subject of a provider of language models."""
+    return f"provider:{provider_id}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opening:
     """The beginning of an incident, or one more time of it. One that is not later than the last is no further time.

@@ -25,11 +25,12 @@ FACTS = {
     "still_open": 0,
     "channel": "Chrome · Windows",
     "host": "hooks.example.com",
+    "provider": "小模型",
 }
 DETAILS = {
     IncidentKind.PARKED: "risk_control", IncidentKind.RETRYING: "socket_closed",
     IncidentKind.CRASH_LOOP: "reply_timeout", IncidentKind.ORDER_PROBLEM: "paid_without_card",
-    IncidentKind.WEBHOOK_OFF: "down",
+    IncidentKind.WEBHOOK_OFF: "down", IncidentKind.MODEL_BUDGET: "money", IncidentKind.MODEL_RESTING: "not_json",
 }  # fmt: skip
 
 

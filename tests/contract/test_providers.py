@@ -1,0 +1,110 @@
+"""Providers on both databases: sealed, a user's own, found again after a rotation of the key, gone with their user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, func, insert, select
+
+from model_steps import KEY, settings_for
+from shoal.assistant.provider_store import ProviderStore
+from shoal.assistant.providers import MAX_PROVIDERS, UnknownProvider
+from shoal.errors import Conflict, StaleGeneration, StoreError
+from shoal.storage.assistant_tables import ai_provider_states, ai_providers
+from shoal.storage.database import Database
+from shoal.storage.sealed_values import seal_anew, sealed_columns
+from shoal.storage.user_tables import users
+from shoal.storage.vault import Vault
+
+BASE = "https://api.example.com"
+
+
+@pytest.fixture
+async def store(database: Database, vault: Vault) -> ProviderStore:
+    """Two users without providers."""
+    rows = [{"username": name, "name_key": name, "password_hash": "-"} for name in ("mei", "bob")]
+    await database.write(lambda connection: connection.execute(insert(users), rows).rowcount)
+    return ProviderStore(database, vault, now_ms=lambda: 5_000)
+
+
+async def test_a_provider_is_its_owners_alone(store: ProviderStore) -> None:
+    made = await store.create(1, settings_for(BASE))
+    assert (made.host, made.has_consent, made.consented_at_ms) == ("api.example.com", True, 5_000)
+    assert await store.get(1, made.id) == made
+    assert await store.list(1) == [made]
+    assert await store.list(2) == []
+    for call in (store.get(2, made.id), store.target(2, made.id), store.remove(2, made.id)):
+        with pytest.raises(UnknownProvider):
+            await call
+    with pytest.raises(UnknownProvider):
+        await store.change(2, made.id, {"name": "mine"})
+    target = await store.target(1, made.id)
+    assert (target.url, target.key) == (f"{BASE}/v1/chat/completions", KEY)
+
+
+async def test_address_and_key_are_sealed_and_change_their_key(
+    store: ProviderStore, database: Database, vault: Vault
+) -> None:
+    made = await store.create(1, settings_for(BASE))
+    row = await database.read(lambda connection: repr(connection.execute(select(ai_providers)).one()))
+    assert KEY not in row
+    assert "/v1" not in row
+    (place,) = [place for place in sealed_columns() if place.table is ai_providers]
+    older = Vault([b"o" * 32])
+    stored = await database.read(
+        lambda connection: connection.execute(select(ai_providers.c.settings_sealed)).scalar_one()
+    )
+    text = vault.open(stored, column=place.label, user_id=1)
+    sealed = older.seal(text, column=place.label, user_id=1)
+    await database.write(
+        lambda connection: connection.execute(ai_providers.update().values(settings_sealed=sealed)).rowcount
+    )
+    with pytest.raises(StoreError):
+        await store.target(1, made.id)
+    both = Vault([b"n" * 32, b"o" * 32])
+    step = await database.write(lambda connection: seal_anew(connection, both, place, after=None, limit=9))
+    assert step.renewed == 1
+    newest = ProviderStore(database, Vault([b"n" * 32]))
+    assert (await newest.target(1, made.id)).key == KEY
+
+
+async def test_who_has_not_agreed_is_not_called(store: ProviderStore) -> None:
+    made = await store.create(1, settings_for(BASE, agreed=False))
+    with pytest.raises(Conflict) as refused:
+        await store.target(1, made.id)
+    assert (refused.value.code, refused.value.params["host"]) == ("no_consent", "api.example.com")
+    agreed = await store.change(1, made.id, {"consented_host": "api.example.com"})
+    assert (agreed.has_consent, agreed.consented_at_ms, agreed.version) == (True, 5_000, 2)
+    moved = await store.change(1, made.id, {"base_url": "https://b.example/v1", "key": "other"})
+    assert (moved.host, moved.has_consent, moved.consented_at_ms) == ("b.example", False, None)
+    with pytest.raises(StaleGeneration):
+        await store.change(1, made.id, {"name": "late"}, versions=frozenset({1}))
+
+
+async def test_what_cannot_be_opened_any_more_can_be_entered_anew(store: ProviderStore, database: Database) -> None:
+    made = await store.create(1, settings_for(BASE))
+    await database.write(
+        lambda connection: connection.execute(ai_providers.update().values(settings_sealed=b"broken" * 9)).rowcount
+    )
+    assert (await store.get(1, made.id)).host == "api.example.com"
+    with pytest.raises(StoreError):
+        await store.change(1, made.id, {"name": "x"})
+    await store.change(1, made.id, {"base_url": f"{BASE}/v1", "key": "new"})
+    assert (await store.target(1, made.id)).key == "new"
+
+
+async def test_a_user_has_at_most_so_many_and_takes_them_along(store: ProviderStore, database: Database) -> None:
+    for number in range(MAX_PROVIDERS):
+        await store.create(1, settings_for(BASE, name=f"m{number}"))
+    with pytest.raises(Conflict) as refused:
+        await store.create(1, settings_for(BASE))
+    assert refused.value.code == "too_many_providers"
+    await store.remove(1, (await store.list(1))[0].id)
+    assert len(await store.list(1)) == MAX_PROVIDERS - 1
+    await database.write(lambda connection: connection.execute(delete(users).where(users.c.id == 1)).rowcount)
+
+    def left(connection: Any) -> list[int]:
+        return [connection.scalar(select(func.count()).select_from(one)) for one in (ai_providers, ai_provider_states)]
+
+    assert await database.read(left) == [0, 0]
