@@ -134,4 +134,4 @@ def _refused(text: str, match: re.Match[str]) -> bool:
 
 
 def _around(text: str, match: re.Match[str]) -> str:
-    return text[max(match.start() - 8, 0) : match.end() + 8]
+    return text[max(match.start() - 20, 0) : match.end() + 8]

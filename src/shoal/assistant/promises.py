@@ -31,9 +31,12 @@ _WILL: Final = re.compile(
 _GUARANTEE: Final = re.compile(
     r"(?:今天|明天|后天|今晚|当天|次日|[0-9一二两三四五六七八九十]+天内?|周[一二三四五六日末]|按时|准时).{0,6}?(?:一定|肯定|保证|必|准|绝对)?(?:能|会|可以)?(?:到(?!店|手|付|底)|送达|收到)|"
     r"(?:一定|肯定|保证|绝对|必定|包)(?:能|会|可以)?.{0,6}?(?:到货|送到|送达|收到|到$|到[哦的呢，。！]|退|赔|过关|满意|不会坏|没问题)|"
-    r"假一赔|终身(?:保|质)|无条件退|无理由退|保修.{0,3}年|(?:i|we)\s+(?:guarantee|promise)|guaranteed|"
+    r"(?:i|we)\s+(?:guarantee|promise)|guaranteed|"
     r"(?:will|'ll)\s+(?:definitely\s+)?(?:arrive|be\s+(?:there|delivered|shipped|sent|refunded))|full\s+refund"
 )
+_POLICY: Final = re.compile(r"假一赔.|终身(?:保|质)|无条件退|无理由退|保修.{0,3}年")
+"""What a shop may stand for, when its owner wrote so."""
+_REFUSED: Final = re.compile("(?:不支持|不接受|不参与|不|没有|无)[^，。！,!.\\n]{0,4}$")
 _LATER: Final = re.compile(
     r"(?:我|我们|这边|小二|客服|店主|老板)?(?:先|去|再|来)?(?:帮[你您])?(?:问一?下|问问|查一?下|查查|核实|确认一?下|看一?下|请示|咨询一?下|了解一?下|"
     r"商量一?下|反馈一?下|沟通一?下).{0,8}?(?:再|后|就|给|告诉|回复|答复|联系|通知)|"
@@ -49,10 +52,14 @@ _LATER: Final = re.compile(
 )
 
 
-def promises_in(text: str) -> Iterator[re.Match[str]]:
-    """Return what a plain text says was done or will be done, and what it guarantees."""
+def promises_in(text: str, owner_text: str) -> Iterator[re.Match[str]]:
+    """Return what a plain text says was done or will be done, and what it guarantees that the owner does not."""
     for pattern in (_DONE, _WILL, _GUARANTEE):
         yield from pattern.finditer(text)
+    owners = {match[0] for match in _POLICY.finditer(owner_text) if not _REFUSED.search(owner_text[: match.start()])}
+    for match in _POLICY.finditer(text):
+        if match[0] not in owners and not _REFUSED.search(text[: match.start()]):
+            yield match
 
 
 def later_work_in(text: str) -> Iterator[re.Match[str]]:

@@ -237,7 +237,7 @@ def _filter(said: Said) -> Found:
 
 
 def _promise(said: Said) -> Found:
-    for match in promises_in(said.plain):
+    for match in promises_in(said.plain, said.owner_text):
         if not said.is_owners(said.plain, match.start(), match.end()):
             yield Why.PROMISED, match[0]
 
