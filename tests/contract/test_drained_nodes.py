@@ -112,13 +112,13 @@ def test_a_server_that_is_started_again_takes_shards_and_one_that_lost_its_lease
 ) -> None:
     engine: Engine = create_engine(url)
     with engine.begin() as connection:
-        assert join(connection, "a", 10_000, **FACTS) is not None
+        assert join(connection, "a", 10_000, FACTS) is not None
         connection.execute(text("UPDATE nodes SET draining = true, dead = true"))
-        again = join(connection, "a", 10_000, again=True, **FACTS)
+        again = join(connection, "a", 10_000, FACTS, again=True)
         assert again is not None
         assert again.claim(connection).draining
         again.leave(connection)
-        fresh = join(connection, "a", 10_000, **FACTS)
+        fresh = join(connection, "a", 10_000, FACTS)
         assert fresh is not None
         assert not fresh.claim(connection).draining
     engine.dispose()

@@ -149,7 +149,7 @@ async def test_a_stale_owner_writes_nothing_and_holds_up_nobody_in_its_group(url
 
 def test_a_node_whose_renewal_is_in_flight_is_not_declared_dead(engine: Engine) -> None:
     with engine.begin() as connection:
-        slow, other = join(connection, "slow", 700, **FACTS), join(connection, "other", 3_600_000, **FACTS)
+        slow, other = join(connection, "slow", 700, FACTS), join(connection, "other", 3_600_000, FACTS)
     assert slow is not None
     assert other is not None
     with engine.begin() as connection:
@@ -176,7 +176,7 @@ def test_a_node_whose_renewal_is_in_flight_is_not_declared_dead(engine: Engine) 
 def test_a_shard_that_a_transaction_of_its_dead_owner_holds_is_claimed_once_that_has_ended(engine: Engine) -> None:
     def begun(name: str, lease_ms: int) -> NodeRows:
         with engine.begin() as connection:
-            rows = join(connection, name, lease_ms, **FACTS)
+            rows = join(connection, name, lease_ms, FACTS)
             assert rows is not None
             return rows
 

@@ -189,7 +189,7 @@ async def test_f3_a_server_knows_its_own_lease_where_the_machine_tells_no_start(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = iter("abc")
-    monkeypatch.setattr(server_lease, "_place_of", lambda _: next(places))  # another one whenever it is asked
+    monkeypatch.setattr(server_lease, "place_of", lambda _: next(places))  # another one whenever it is asked
     async with served(tmp_path / "data", url) as lease:
         assert lease.owns("shop")
     assert next(places) == "b"

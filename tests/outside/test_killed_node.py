@@ -65,12 +65,12 @@ class Pair:
 
 
 @asynccontextmanager
-async def a_pair(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Pair]:
+async def a_pair(tmp_path: Path, postgres: Postgres, lease_seconds: str = LEASE_SECONDS) -> AsyncIterator[Pair]:
     """Both servers, not started yet."""
     site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=SHOPS)
     sellers = {f"shop{number}": seller for number, seller in enumerate((await site.get("sellers"))["items"])}
     with postgres.database(migrated=True) as url:
-        shared = {"SHOAL_DATABASE_URL": url, "SHOAL_SECRET_KEY": "5a" * 32, "SHOAL_NODE_LEASE_SECONDS": LEASE_SECONDS}
+        shared = {"SHOAL_DATABASE_URL": url, "SHOAL_SECRET_KEY": "5a" * 32, "SHOAL_NODE_LEASE_SECONDS": lease_seconds}
         one, two = (ServerProcess(tmp_path / name, site.url, SHOAL_NODE=name, **shared) for name in ("one", "two"))
         try:
             yield Pair(site, sellers, one, two)
@@ -109,3 +109,18 @@ async def test_the_shops_of_a_killed_and_of_a_frozen_server_go_on_at_the_other_a
             frozen.send_signal(signal.SIGCONT)
         await pair.shared_out()
         assert await pair.answers() == [["在的", "在的"]] * SHOPS, "who was frozen said nothing on waking"
+
+
+async def test_a_killed_server_that_is_started_again_runs_its_shops_without_waiting_for_its_lease(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_pair(tmp_path, postgres, lease_seconds="300") as pair:
+        await pair.one.start()
+        for name, seller in pair.sellers.items():
+            await pair.one.add(name, seller["cookie"])
+        await pair.all_at(pair.one)
+        await pair.one.end(signal.SIGKILL)
+        await pair.one.start()  # no wait of these tests is as long as the lease
+        await pair.all_at(pair.one)
+        most = [(await pair.site.sockets(seller["unb"]))["max"] for seller in pair.sellers.values()]
+        assert most == [1] * SHOPS, "no shop was ever connected twice"

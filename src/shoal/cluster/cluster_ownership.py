@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
@@ -21,8 +22,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence, ShardListener, shard_of
+from shoal.cluster.last_life import LifeFile
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
-from shoal.cluster.node_rows import NodeRows, Share, decide_alone, join, live_nodes
+from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
 from shoal.cluster.server_lease import is_leased
 from shoal.errors import ConfigError
 from shoal.storage.migrations import is_newest, newest
@@ -64,16 +66,25 @@ class ClusterOwnership:
     is_shared = True
 
     def __init__(
-        self, name: str, times: NodeTimes | None = None, *, version: str = "", end: Callable[[], None] = end_process
+        self,
+        name: str,
+        times: NodeTimes | None = None,
+        *,
+        version: str = "",
+        data_dir: Path | None = None,
+        end: Callable[[], None] = end_process,
     ) -> None:
-        """``end`` ends the process when its loop stands still beyond the deadline."""
+        """``data_dir`` is locked by this process before ``take``: its last life need not be waited for. ``end`` ends
+        the process when its loop stands still beyond the deadline."""
         self.name = name
         self._times = times or NodeTimes()
         self._version = version
+        self._life_file = LifeFile(data_dir) if data_dir is not None else None
         self._engine: Engine | None = None
         self._rows: NodeRows | None = None
         self._renewals = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
         self._claims = ThreadPoolExecutor(1, thread_name_prefix="shoal-claims")
+        self._asked_at = 0.0
         self._deadline = 0.0
         self._mine: dict[int, int] = {}
         self._leaving: set[int] = set()
@@ -118,14 +129,17 @@ class ClusterOwnership:
     def take(self, engine: Engine) -> None:
         """Join the nodes; do nothing yet on a database without their tables.
 
-        Waits for the lease of an earlier life of this name to run out. Raises ``ConfigError`` when that life goes on,
-        a single server serves the database, or other nodes run another schema.
+        Waits for the lease of an earlier life of this name to run out, unless that life certainly has ended. Raises
+        ``ConfigError`` when it goes on, a single server serves the database, or other nodes run another schema.
         """
         self._engine = engine
         seen: int | None = None
+        last = self._life_file.read() if self._life_file is not None and self._rows is None else None
         while self._rows is None:
             with engine.connect() as connection, connection.begin():
                 decide_alone(connection)
+                if last is not None and end_life(connection, last):
+                    log.info("the last process of this node has ended: its lease is not waited for", node=last.name)
                 live = live_nodes(connection)
                 if not is_newest(connection):
                     if live:
@@ -133,21 +147,27 @@ class ClusterOwnership:
                     return
                 if is_leased(connection):
                     raise ConfigError("startup.one_server_runs", code="database_taken")
-                if self._join(connection):
-                    return
+                rows = self._join(connection)
+            if rows is not None:
+                self._begin(rows)
+                return
             host, expires_at_ms = live.get(self.name, ("", 0))
             if seen is not None and expires_at_ms > seen:
                 raise ConfigError("startup.node_taken", name=self.name, host=host, code="node_taken")
             seen = seen or expires_at_ms
             time.sleep(min(1.0, self._times.renew_seconds / 4))
 
-    def _join(self, connection: Connection, *, again: bool = False) -> bool:
-        before = boot_clock()
+    def _join(self, connection: Connection, *, again: bool = False) -> NodeRows | None:
+        """Write the row of a new life; it begins once that is committed."""
+        self._asked_at = boot_clock()
         facts = {"host": socket.gethostname(), "version": self._version, "schema": newest()}
-        self._rows = join(connection, self.name, self._lease_ms, again=again, **facts)
-        if self._rows is not None:
-            self._hold(before)
-        return self._rows is not None
+        return join(connection, self.name, self._lease_ms, facts, again=again)
+
+    def _begin(self, rows: NodeRows) -> None:
+        self._rows = rows
+        self._hold(self._asked_at)
+        if self._life_file is not None:
+            self._life_file.write(rows.life)
 
     @property
     def _lease_ms(self) -> int:
@@ -240,11 +260,14 @@ class ClusterOwnership:
         try:
             with self._engine.connect() as connection, connection.begin():
                 decide_alone(connection)
-                return not is_leased(connection) and self._join(connection, again=True)
+                rows = None if is_leased(connection) else self._join(connection, again=True)
         except SQLAlchemyError as error:
             log.warning("the node could not join again", why=type(error).__name__)
             self._engine.dispose()
             return False
+        if rows is not None:
+            self._begin(rows)
+        return rows is not None
 
     # ── shards ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,13 +5,14 @@ Times are those of the database's clock, in milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, inspect, text
 
 from shoal.accounts.ownership import SHARDS
+from shoal.cluster.last_life import Life
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 """The time by the clock of the database, in a statement."""
@@ -26,7 +27,7 @@ _JOIN: Final = text(f"""
         host = excluded.host, version = excluded.version, schema = excluded.schema, last_error = '',
         started_at_ms = excluded.started_at_ms
     WHERE nodes.dead OR nodes.expires_at_ms < {NOW}
-    RETURNING inc
+    RETURNING inc, started_at_ms
 """)  # noqa: S608  no value from a request is in it
 _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
 _RENEW: Final = text(f"""
@@ -55,6 +56,9 @@ _HELD: Final = text("SELECT shard, epoch FROM shards WHERE owner = :name AND own
 _GIVE_UP: Final = text("""
     UPDATE shards SET owner = NULL WHERE owner = :name AND owner_inc = :inc AND shard = ANY(CAST(:shards AS integer[]))
 """)
+_END: Final = text("""
+    UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc AND started_at_ms = :started_at_ms AND NOT dead
+""")
 _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc")
 
 
@@ -71,12 +75,11 @@ class Share:
 class NodeRows:
     """The statements of one life of a node."""
 
-    name: str
-    inc: int
+    life: Life
 
     @property
     def _me(self) -> dict[str, Any]:
-        return {"name": self.name, "inc": self.inc}
+        return {"name": self.life.name, "inc": self.life.inc}
 
     def renew(self, connection: Connection, lease_ms: int) -> bool:
         """Renew the lease. Return whether it was still valid."""
@@ -109,18 +112,28 @@ class NodeRows:
         connection.execute(_LEAVE, self._me)
 
 
-def join(connection: Connection, name: str, lease_ms: int, *, again: bool = False, **facts: str) -> NodeRows | None:
+def join(
+    connection: Connection, name: str, lease_ms: int, facts: Mapping[str, str], *, again: bool = False
+) -> NodeRows | None:
     """Begin a life of a node. Return ``None`` while an earlier one of that name may still act.
 
-    ``again``: of the same process, which goes on being drained.
+    ``facts``: what the node says of itself. ``again``: of the same process, which goes on being drained.
     """
-    inc = connection.scalar(_JOIN, {"name": name, "lease": lease_ms, "again": again, **facts})
-    if inc is None:
+    row = connection.execute(_JOIN, {"name": name, "lease": lease_ms, "again": again, **facts}).first()
+    if row is None:
         return None
     connection.execute(
         text("INSERT INTO shards (shard) SELECT generate_series(0, :last) ON CONFLICT DO NOTHING"), {"last": SHARDS - 1}
     )
-    return NodeRows(name, inc)
+    return NodeRows(Life(name, row.inc, row.started_at_ms))
+
+
+def end_life(connection: Connection, life: Life) -> bool:
+    """Declare dead exactly that life, whose process certainly has ended. Return whether it was not dead yet."""
+    if not inspect(connection).has_table("nodes"):
+        return False
+    values = {"name": life.name, "inc": life.inc, "started_at_ms": life.started_at_ms}
+    return connection.execute(_END, values).rowcount == 1
 
 
 def decide_alone(connection: Connection) -> None:

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence
+from shoal.cluster.lock_place import place_of
 from shoal.cluster.node_rows import decide_alone, live_nodes
 from shoal.errors import ConfigError
 
@@ -93,7 +94,7 @@ class ServerLease:
         Waits for the lease of another server to expire. Raises ``ConfigError`` as soon as that server renews it.
         """
         self._engine = engine
-        place = self._place = self._place or _place_of(self._lock_file)
+        place = self._place = self._place or place_of(self._lock_file)
         self._me = self._me or json.dumps({
             "place": place, "host": socket.gethostname(), "pid": os.getpid(),
             "data_dir": str(self._lock_file.parent.absolute()), "nonce": secrets.token_hex(8),
@@ -223,16 +224,6 @@ def is_leased(connection: Connection) -> bool:
 def _clock() -> float:
     """Return seconds that continue while the machine sleeps, where the system has such a clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def _place_of(lock_file: Path) -> str:
-    """Return the identity of the locked file on this boot: its lock shows that the predecessor has ended."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        boot = secrets.token_hex(16)
-    found = lock_file.stat()
-    return f"{boot}:{found.st_dev}:{found.st_ino}"
 
 
 def _taken(holder: str) -> ConfigError:

@@ -97,7 +97,8 @@ def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
         return ServerLease(settings.data_dir / LOCK_FILE)
     if is_sqlite(database_url(url, settings.data_dir)):
         raise ConfigError("startup.node_needs_postgresql", code="node_needs_postgresql")
-    return ClusterOwnership(settings.node, NodeTimes.of_lease(settings.node_lease_seconds), version=__version__)
+    times = NodeTimes.of_lease(settings.node_lease_seconds)
+    return ClusterOwnership(settings.node, times, version=__version__, data_dir=settings.data_dir)
 
 
 async def _open_vault(database: Database, settings: Settings, audit_log: AuditLog) -> Vault:
