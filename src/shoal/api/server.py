@@ -12,6 +12,7 @@ from shoal.accounts.reload import Reload
 from shoal.accounts.store import AccountStore
 from shoal.api.live_streams import LiveStreams
 from shoal.api.schemas.kept_accounts import KeptAccounts
+from shoal.assistant.assistant_components import AssistantComponents
 from shoal.auth.api_tokens import ApiTokens
 from shoal.auth.audit_log import AuditLog
 from shoal.auth.authorization import Authorization
@@ -88,6 +89,7 @@ class Server:
     sent_again: SentAgain
     goods: GoodsComponents
     notices: NoticeComponents
+    assistant: AssistantComponents
     heard: HeardCounts
     site_time: SiteTime
     credentials: Credentials

@@ -10,6 +10,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
 from shoal.accounts.published import PublishedAccounts
+from shoal.assistant.assistant_components import AssistantComponents, open_assistant
 from shoal.auth.audit_entries import AuditEvent
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
@@ -46,6 +47,7 @@ class Connections:
     deps: ConnectionDeps
     connect: Connect
     supplier_units: SupplierUnits
+    assistant: AssistantComponents
     sent_again: SentAgain
 
 
@@ -77,6 +79,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         outbound = Outbound.of(settings.allow_private_targets, refused=note_refused)
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
+        assistant = open_assistant(storage.database, storage.vault, outbound)
+        closing.push_async_callback(assistant.close)
         deps = ConnectionDeps(
             session=session,
             settings=settings,
@@ -108,5 +112,6 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             deps=deps,
             connect=connect or connect_to_site,
             supplier_units=supplier_units,
+            assistant=assistant,
             sent_again=SentAgain(storage.database, texts),
         )

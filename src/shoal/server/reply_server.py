@@ -334,6 +334,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         sent_again=connections.sent_again,
         goods=(goods_parts := await open_goods(storage.database, storage.vault, connections.supplier_units)),
         notices=await enter(open_notices(storage, shared.outbound, accounts.authorization, settings)),
+        assistant=connections.assistant,
         heard=shared.heard,
         site_time=shared.site_time,
         credentials=shared.credentials,

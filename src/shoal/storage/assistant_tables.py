@@ -46,7 +46,7 @@ ai_providers = Table(
     sqlite_autoincrement=True,
 )
 """Who answers a user's questions. ``host`` is the one that is called, with its port, for people; prices are in fen per
-million tokens. ``fen_per_day`` is the most that a day of a shop may cost; without one it is not limited.
+million tokens. ``fen_per_day`` is the most that a day may cost, all shops together; without one it is not limited.
 ``consented_host``: to whom the owner agreed that words go; only while it is ``host`` is anything sent. ``version``
 counts changes; it is the ETag."""
 

@@ -99,7 +99,7 @@ POLICIES: Final = {
         level=Level.INFO, hold_ms=30 * _SECOND_MS, is_event=True, rest_ms=60 * _MINUTE_MS, is_asked_for=True
     ),
     IncidentKind.WANTS_PERSON: Policy(level=Level.WARNING),
-    IncidentKind.MODEL_BUDGET: Policy(level=Level.INFO, is_event=True, rest_ms=20 * 60 * _MINUTE_MS),
+    IncidentKind.MODEL_BUDGET: Policy(level=Level.INFO, is_event=True),
     IncidentKind.MODEL_RESTING: Policy(level=Level.WARNING, end_hold_ms=_MINUTE_MS, heals=True),
     IncidentKind.STORE_DEGRADED: Policy(
         level=Level.URGENT, hold_ms=30 * _SECOND_MS, end_hold_ms=_MINUTE_MS, heals=True

@@ -1,0 +1,32 @@
+"""What a server has for language models: the providers, the calls to them, and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoal.assistant.model_calls import ModelCalls
+from shoal.assistant.provider_store import ProviderStore
+from shoal.assistant.usage import Usage
+from shoal.network.outbound import Outbound
+from shoal.storage.database import Database
+from shoal.storage.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssistantComponents:
+    """The components for language models."""
+
+    providers: ProviderStore
+    calls: ModelCalls
+    usage: Usage
+
+    async def close(self) -> None:
+        """Close the session of the calls."""
+        await self.calls.close()
+
+
+def open_assistant(database: Database, vault: Vault, outbound: Outbound) -> AssistantComponents:
+    """Open the components for language models; the caller closes them. Nothing is connected to by it."""
+    return AssistantComponents(
+        providers=ProviderStore(database, vault), calls=ModelCalls(outbound), usage=Usage(database)
+    )
