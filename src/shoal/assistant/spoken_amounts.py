@@ -69,6 +69,7 @@ _NUMBER: Final = re.compile(
     rf"(?P<after>{_SPACE}{_ABOUT}[\s_.·*、,，。…~-]{{0,4}}(?P<money>{MONEY})(?P<tenths>[0-9{DIGITS}](?!\s?[0-9{DIGITS}十百件个台套只双条本盒包箱瓶支份张部]))?)?"
 )
 _UNREADABLE: Final = re.compile(
+    r"(?<![a-z0-9])[li|o]{1,8}\s?(?:kuai|yuan|rmb)(?![a-z])|"
     r"(?<![a-z0-9])(?!(?:ill|oil|lol|io|ii|iii|li|lo)(?![a-z]))[li|o]{2,}(?![a-z0-9])|"
     r"(?<![a-z0-9])(?!(?:rmb|cny|usd|ok|pro|max|the|of|in)\b)(?:[a-z]{1,3}[0-9]*|[0-9]+[a-z]{1,3}[0-9]*)\s?(?:块(?!儿)|元(?![旦素件])|折(?!叠)|¥|大洋|人民币|软妹币)|"
     "[巴扒叭吧爸酒久就玖舅伞散斯丝死舞午武吾溜留刘妻期义衣医尔儿而山是师石时世似思]\\s?(?:块钱|百块|十块|元钱|折(?![叠痕扣]))"
