@@ -16,6 +16,8 @@ from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.assistant.model_calls import WhyFailed
+from shoal.assistant.rails import Why
+from shoal.assistant.run_rows import RunState as ModelRunState
 from shoal.cli.doctor.findings import Look
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
@@ -47,6 +49,7 @@ PACKAGE = ROOT.parent
 ASKING = {"say", "knows", "placeholders", "advice_on", "words", "word_or", "ConfigError", "_bad"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
+    "ai.why": {*Why, "budget", "resting", "busy", "interrupted"},
     "advice": None,
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
@@ -94,6 +97,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "obstacle": {*Obstacle, *ShopObstacle},
     "order_advice": set(OrderProblem) - OF_THE_RULES,
     "order_status": set(OrderStatusShape),
+    "run_state": set(ModelRunState),
     "order_step": {*Action, SAME_AGAIN, ANOTHER_UNIT, GIVEN_BACK},
     "park": set(ParkReason),
     "permission": None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from doors import Door, open_door
+from model_runs import a_run
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from standins import cookie_of
@@ -37,11 +38,12 @@ class Somebody:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """The server with its callers; ``revs``: a change of each shop."""
+    """The server with its callers; ``revs`` and ``runs``: a change, and a run of a model, of each shop."""
 
     door: Door
     callers: list[Somebody]
     revs: dict[str, int]
+    runs: dict[str, int]
 
 
 @asynccontextmanager
@@ -65,12 +67,15 @@ async def open_world(data_dir: Path) -> AsyncIterator[World]:
         owner = await person("owner", Role.OWNER, {MINE: Permission.OWN})
         stranger = await person("stranger", Role.OWNER, {THEIRS: Permission.OWN})
         revs: dict[str, int] = {}
+        runs: dict[str, int] = {NOBODYS: 999_999}
         for number, (one, account_id) in enumerate([(owner, MINE), (stranger, THEIRS)], 1):
             headers = {"Authorization": f"Bearer {one.token}"}
             await door.call("POST", "/cookies", json={"id": account_id, "value": cookie_of(number)}, headers=headers)
             body = {"remark": f"canary of {account_id}"}
             await door.call("PUT", f"/cookies/{account_id}/remark", json=body, headers=headers)
             revs[account_id] = door.account(account_id).rev
+            text = f"canary of {account_id}"
+            runs[account_id] = await a_run(server.database, account_id, state="answered", text=text)
         partner = await person("partner", Role.OWNER, {MINE: Permission.OPERATE})
         await person("staff-none", Role.STAFF, {})
         given = (Permission.READ, Permission.REPLY, Permission.OPERATE)
@@ -98,4 +103,4 @@ async def open_world(data_dir: Path) -> AsyncIterator[World]:
                 permissions=staff[-1].permissions,
             )
         )  # fmt: skip
-        yield World(door=door, callers=callers, revs={**revs, NOBODYS: 999_999})
+        yield World(door=door, callers=callers, revs={**revs, NOBODYS: 999_999}, runs=runs)

@@ -69,6 +69,10 @@ def _of_an_entry(_: int, answer: Any) -> str | None:
     return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_entry" else None
 
 
+def _of_a_run(_: int, answer: Any) -> str | None:
+    return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_run" else None
+
+
 def _named(account_id: str) -> dict[str, Any]:
     return {"cid": account_id}
 
@@ -101,7 +105,11 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
     **{
         ("GET", path): Recipe(query=_named)
-        for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents")
+        for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents", "/ai-runs", "/ai-usage")
+    },
+    ("GET", "/ai-runs/{run_id}"): Recipe(outcome=_of_a_run),
+    **{
+        ("POST", f"/ai-runs/{{run_id}}/{what}"): Recipe(headers={}, outcome=_of_a_run) for what in ("approve", "drop")
     },
 }  # fmt: skip
 

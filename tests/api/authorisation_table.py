@@ -303,12 +303,19 @@ GET /cookies/{cid}/diagnosis
 GET /messages
 GET /sendings
 GET /chats
+GET /ai-runs
+GET /ai-runs/{run_id}
+GET /ai-usage
 GET /cookies/{cid}/pauses
 GET /activity
 GET /export
 GET /orders
 GET /cookies/{cid}/orders
 GET /cookies/{cid}/orders/{order_id}
+
+## replies by the id of a run           u      --- y-- -y- y-- --- r-- y-- y-- rrr y-- y-- y-- --- y--
+POST /ai-runs/{run_id}/approve
+POST /ai-runs/{run_id}/drop
 
 ## replies for a shop                   u      --- y-- -y- y-- --- r-- y-- y-- r-- y-- y-- y-- --- y--
 PUT /cookies/{cid}/chats/{chat}/pause

@@ -104,6 +104,8 @@ async def _problem(world: World, call: Call) -> str:
     """What is wrong with the answer to one call, if anything is."""
     cid = call.account_id or MINE
     names = {**NAMES, "cid": cid, "rev": str(world.revs[cid])}
+    if call.route.path.startswith("/ai-runs/"):
+        names["run_id"] = str(world.runs[cid])
     path = re.sub(r"{(\w+)(?::path)?}", lambda found: names[found[1]], call.route.path)
     query = urlencode(call.recipe.query(cid)) if call.recipe.query else ""
     headers = {**call.recipe.headers, "content-type": call.content_type}

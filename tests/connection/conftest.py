@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from connection.counters import Counter, opened
 from quick_start import blank_database
 from sandboxed import Sandbox, Shoal, standing_sandbox
 
@@ -31,3 +33,19 @@ async def shoal(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path
     await instance.open(**(mark.kwargs if mark else {}))
     yield instance
     await instance.close()
+
+
+@pytest.fixture
+async def counter(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
+    """The shop, and a chat whose buyer's message is not answered."""
+    mark = request.node.get_closest_marker("settings")
+    async with opened(sandbox, tmp_path / "data", **(mark.kwargs if mark else {})) as door:
+        seller = next(iter(sandbox.world.sellers.values()))
+        cookie = sandbox.world.cookie_header(seller)
+        added = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie})
+        assert added["state"] == "running"
+        said = await sandbox.do("say", account=seller.unb, buyer="小鱼", text="在吗")
+        async with asyncio.timeout(60):
+            while not (await door.call("GET", "/messages", params={"decision": "no_rule"}))["items"]:
+                await asyncio.sleep(0.02)
+        yield Counter(door, sandbox, seller.unb, said["cid"], said["buyer_id"])

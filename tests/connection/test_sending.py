@@ -3,67 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from copy import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of
-from sandboxed import UNANSWERED, Sandbox, settings_for
-from shoal.server.reply_server import build_app
+from connection.counters import Counter
+from doors import another_person
+from sandboxed import UNANSWERED
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.socket_errors import GateClosed
-from standins import FakeSite, until
-
-
-class Counter:
-    """One shop behind the API, really connected; one chat in which 小鱼 has spoken."""
-
-    def __init__(self, door: Door, sandbox: Sandbox, unb: str, chat_id: str, buyer_id: str) -> None:
-        self.door, self.sandbox, self.unb, self.chat_id, self.buyer_id = door, sandbox, unb, chat_id, buyer_id
-
-    async def send(self, text: str = "您好", status: int = 200, *, key: str = "", **more: Any) -> Any:
-        headers = {"Idempotency-Key": key} if key else {}
-        body = {"chat_id": self.chat_id, "text": text, **more}
-        return await self.door.call("POST", "/cookies/shop/send", status, json=body, headers=headers)
-
-    async def old_send(self, **values: str) -> Any:
-        body = {"cookie_id": "shop", "chat_id": self.chat_id, "to_user_id": self.buyer_id, "message": "您好", **values}
-        return await self.door.call("POST", "/send-message", json=body)
-
-    async def seen(self) -> list[str]:
-        return await self.sandbox.seen(self.unb, "小鱼")
-
-    async def fault(self, kind: str, **values: Any) -> None:
-        await self.sandbox.do("fault", account=self.unb, kind=kind, **values)
-
-
-@asynccontextmanager
-async def opened(sandbox: Sandbox, data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
-    app = build_app(settings_for(sandbox, data_dir=data_dir, **settings))
-    async with app.router.lifespan_context(app):
-        token = await app.state.server.sessions.open(1, 3600)
-        async with client_of(app, token) as client:
-            yield Door(app, client, FakeSite())
-
-
-@pytest.fixture
-async def counter(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
-    """The shop, and a chat whose buyer's message is not answered."""
-    mark = request.node.get_closest_marker("settings")
-    async with opened(sandbox, tmp_path / "data", **(mark.kwargs if mark else {})) as door:
-        seller = next(iter(sandbox.world.sellers.values()))
-        cookie = sandbox.world.cookie_header(seller)
-        added = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie})
-        assert added["state"] == "running"
-        said = await sandbox.do("say", account=seller.unb, buyer="小鱼", text="在吗")
-        async with asyncio.timeout(60):
-            while not (await door.call("GET", "/messages", params={"decision": "no_rule"}))["items"]:
-                await asyncio.sleep(0.02)
-        yield Counter(door, sandbox, seller.unb, said["cid"], said["buyer_id"])
+from standins import until
 
 
 async def test_b12_a_sending_waits_for_the_sites_answer(counter: Counter) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shoal.accounts.events import Publish
+from shoal.assistant.drafts import Drafts
 from shoal.assistant.model_calls import ModelCalls
 from shoal.assistant.provider_store import ProviderStore
 from shoal.assistant.usage import Usage
@@ -19,14 +21,18 @@ class AssistantComponents:
     providers: ProviderStore
     calls: ModelCalls
     usage: Usage
+    drafts: Drafts
 
     async def close(self) -> None:
         """Close the session of the calls."""
         await self.calls.close()
 
 
-def open_assistant(database: Database, vault: Vault, outbound: Outbound) -> AssistantComponents:
+def open_assistant(database: Database, vault: Vault, outbound: Outbound, publish: Publish) -> AssistantComponents:
     """Open the components for language models; the caller closes them. Nothing is connected to by it."""
     return AssistantComponents(
-        providers=ProviderStore(database, vault), calls=ModelCalls(outbound), usage=Usage(database)
+        providers=ProviderStore(database, vault),
+        calls=ModelCalls(outbound),
+        usage=Usage(database),
+        drafts=Drafts(database, publish=publish),
     )

@@ -19,6 +19,7 @@ from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``
 from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
+from shoal.cli.ai import ai
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.backup import backup, restore
 from shoal.cli.buyers import buyers
@@ -73,6 +74,7 @@ app.add_typer(accounts, name="accounts")
 app.add_typer(rules, name="rules")
 app.add_typer(items, name="items")
 app.add_typer(chats, name="chats")
+app.add_typer(ai, name="ai")
 app.add_typer(messages, name="messages")
 app.add_typer(orders, name="orders")
 app.add_typer(deliveries, name="deliveries")

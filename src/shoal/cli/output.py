@@ -94,27 +94,35 @@ def ask_rows(
     as_json: bool,
     limit: int | None = None,
     params: Mapping[str, str] | None = None,
+    paged_by: str = "cursor",
 ) -> None:
     """Read a list and print it as a table; ``none`` when it is empty."""
 
     async def work() -> None:
         async with signed_in(url) as client:
-            found = await rows_of(client, *path, limit=limit, params=params)
+            found = await rows_of(client, *path, limit=limit, params=params, paged_by=paged_by)
         publish(found, lambda rows: table(rows) if rows else none, as_json=as_json)
 
     run(work())
 
 
 async def rows_of(
-    client: ApiClient, *path: str, limit: int | None = None, params: Mapping[str, str] | None = None
+    client: ApiClient,
+    *path: str,
+    limit: int | None = None,
+    params: Mapping[str, str] | None = None,
+    paged_by: str = "cursor",
 ) -> list[Row]:
-    """Return the first ``limit`` rows of a list, page by page. ``None``: the list has no pages."""
+    """Return the first ``limit`` rows of a list, page by page. ``None``: the list has no pages.
+
+    ``paged_by``: the parameter that takes the ``next`` of the page before.
+    """
     found: list[Row] = []
     cursor: str | None = None
     while limit is None or len(found) < limit:
         paging = {} if limit is None else {"limit": str(min(_PAGE, limit - len(found)))}
         page = await client.call(
-            "GET", *path, params={**(params or {}), **paging, **({"cursor": cursor} if cursor else {})}
+            "GET", *path, params={**(params or {}), **paging, **({paged_by: cursor} if cursor else {})}
         )
         found += page["items"]
         cursor = page.get("next")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from shoal.accounts.account import Account, Observation
 from shoal.errors import ActionRequired, Conflict, InvalidInput, TemporaryFailure
 from shoal.messages.live_connections import LiveConnections
-from shoal.messages.outbox import Outbox
+from shoal.messages.outbox import Guard, Outbox
 from shoal.messages.sender import OutgoingMessage, Sent
 
 
@@ -39,12 +39,15 @@ async def send_by_hand(
     repeats: bool,
     anyway: bool = False,
     first: Callable[[], Awaitable[object]] | None = None,
+    guard: Guard | None = None,
 ) -> Sent:
     """Send a message and wait for the site's answer. A repeated request whose message was sent sends nothing.
 
-    ``first`` runs before, once a live connection is certain. ``anyway``: the output filter is not asked.
+    ``first`` runs before, once a live connection is certain. ``anyway``: the output filter is not asked. ``guard`` is
+    called in the transaction that stores the message.
 
-    Raise ``Filtered``, ``NotConnected`` (``account_disabled`` for a disabled account), ``NotSent`` and ``StoreError``.
+    Raise what ``guard`` raises, ``Filtered``, ``NotConnected`` (``account_disabled`` for a disabled account),
+    ``NotSent`` and ``StoreError``.
     """
     if not outgoing.buyer_id:
         raise InvalidInput("the buyer of this chat is unknown", code="unknown_buyer")
@@ -62,7 +65,7 @@ async def send_by_hand(
     if first is not None:
         await first()
     try:
-        return await sender.send(outgoing)
+        return await sender.send(outgoing, guard)
     except (TemporaryFailure, ActionRequired) as failure:
         why = failure.reason if isinstance(failure, ActionRequired) else failure.code
         raise NotSent("the connection ended before the message left", reason=why) from None

@@ -86,16 +86,18 @@ class Sender:
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def send(self, outgoing: OutgoingMessage) -> Sent:
+    async def send(self, outgoing: OutgoingMessage, guard: Guard | None = None) -> Sent:
         """Send a message and return its outcome. An unanswered message sent by hand is sent again, like an answer.
 
-        Raise the error that ended the socket when the message certainly was not sent, and ``StoreError`` when it could
-        not be stored.
+        ``guard`` is called in the transaction that stores the message. Raise what it raises, the error that ended the
+        socket when the message certainly was not sent, and ``StoreError`` when it could not be stored.
         """
         async with self._turn(outgoing.chat_id):
-            queued = await self._outbox.queue(self._owned([self._row_of(outgoing)]))
+            queued = await self._outbox.queue(self._owned([self._row_of(outgoing)]), guard=guard)
             if queued.before is not None:
                 return Sent.of(queued.before)
+            if queued.decision is not None:
+                return Sent(SendOutcome.DROPPED, queued.decision.value)
             (sending,) = queued.sendings
             try:
                 sent = await self._deliver(sending)

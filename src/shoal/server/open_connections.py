@@ -79,7 +79,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         outbound = Outbound.of(settings.allow_private_targets, refused=note_refused)
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
-        assistant = open_assistant(storage.database, storage.vault, outbound)
+        assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event)
         closing.push_async_callback(assistant.close)
         deps = ConnectionDeps(
             session=session,

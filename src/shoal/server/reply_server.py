@@ -29,6 +29,7 @@ from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import (
     activity,
     ai_reply_settings,
+    ai_runs,
     audit_log,
     auth,
     backups,
@@ -131,8 +132,8 @@ _ROUTES = [
         auth, session, me, user_parts, tokens, staff, invitations, batch, shop_files, cookies, cookie_settings, trying,
         filter_trial, reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries,
         delivery_check, delivery_files, buyers,
-        history, audit_log, timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, metrics,
-        reload, nodes,
+        history, audit_log, timeline, diagnosis, messages, chats, send, ai_runs, activity, orders, ops, events, health,
+        metrics, reload, nodes,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
         old_tables, risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check,

@@ -1911,6 +1911,109 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ai-runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the runs of models
+         * @description List what the models of the caller's accounts were asked, newest first; `raw` is left out.
+         */
+        get: operations["list_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-runs/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a run of a model
+         * @description Return one run, with what the model said.
+         */
+        get: operations["get_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-runs/{run_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a draft
+         * @description Send a draft, or another text in its place, and wait for the site's answer.
+         *
+         *     A draft is sent once, whoever approves it: later callers get 409 (`run_closed`). A text in which the output filter
+         *     finds something is refused with 409 (`filtered`), unless the body says `send_anyway`.
+         */
+        post: operations["approve_draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-runs/{run_id}/drop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drop a draft
+         * @description Drop a draft: nothing is sent. A draft that is dropped already stays so.
+         */
+        post: operations["drop_draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what models used
+         * @description List calls, tokens and cost of the caller's accounts, by day and account, reservations included.
+         */
+        get: operations["list_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/activity": {
         parameters: {
             query?: never;
@@ -4744,6 +4847,24 @@ export interface components {
          * @enum {string}
          */
         Answers: "messages" | "orders" | "nothing";
+        /**
+         * ApproveBody
+         * @description ``text`` takes the place of the draft's. A text in which the output filter finds something is sent only with
+         *     ``send_anyway``.
+         * @example {
+         *       "send_anyway": false,
+         *       "text": "在的，今天可以发货"
+         *     }
+         */
+        ApproveBody: {
+            /** Text */
+            text?: string | null;
+            /**
+             * Send Anyway
+             * @default false
+             */
+            send_anyway: boolean;
+        };
         /**
          * AttemptList
          * @description Calls of a webhook, newest first.
@@ -7647,7 +7768,7 @@ export interface components {
          * @description What happened. The subject is an account unless another is named.
          * @enum {string}
          */
-        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "wants_person" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
+        IncidentKind: "parked" | "retrying" | "crash_loop" | "order_problem" | "refund_asked" | "out_of_stock" | "low_stock" | "buyer_waits" | "wants_person" | "model_budget" | "model_resting" | "store_degraded" | "disk_low" | "backup_failed" | "channel_ended" | "webhook_off" | "day" | "new_address";
         /**
          * IncidentList
          * @description Incidents, newest first.
@@ -12058,6 +12179,128 @@ export interface components {
             warnings: components["schemas"]["WarningShape"][];
         };
         /**
+         * RunList
+         * @description Runs, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "actor": "",
+         *           "at": "2026-01-02T03:04:05.640Z",
+         *           "buyer_id": "2200000000099",
+         *           "chat_id": "59000001",
+         *           "cost_microfen": 86000,
+         *           "duration_ms": 640,
+         *           "id": 7,
+         *           "item_id": "700000000001",
+         *           "message_ids": [
+         *             "31.PNM"
+         *           ],
+         *           "mode": "draft",
+         *           "model": "small-1",
+         *           "provider_id": 1,
+         *           "rail": "",
+         *           "raw": "",
+         *           "state": "drafted",
+         *           "text": "在的，今天可以发货",
+         *           "tokens_in": 812,
+         *           "tokens_out": 24,
+         *           "why": ""
+         *         }
+         *       ]
+         *     }
+         */
+        RunList: {
+            /** Items */
+            items: components["schemas"]["RunShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * RunShape
+         * @description One question to a model, and what became of it. ``text`` is what it proposed, or what was sent.
+         *
+         *     ``why`` says what the state does not; ``rail`` names the check that held the text back. ``raw`` is what the model
+         *     said; it is empty in lists. ``actor`` sent or dropped a draft. A million of ``cost_microfen`` are one fen.
+         * @example {
+         *       "account": "my-shop",
+         *       "actor": "",
+         *       "at": "2026-01-02T03:04:05.640Z",
+         *       "buyer_id": "2200000000099",
+         *       "chat_id": "59000001",
+         *       "cost_microfen": 86000,
+         *       "duration_ms": 640,
+         *       "id": 7,
+         *       "item_id": "700000000001",
+         *       "message_ids": [
+         *         "31.PNM"
+         *       ],
+         *       "mode": "draft",
+         *       "model": "small-1",
+         *       "provider_id": 1,
+         *       "rail": "",
+         *       "raw": "",
+         *       "state": "drafted",
+         *       "text": "在的，今天可以发货",
+         *       "tokens_in": 812,
+         *       "tokens_out": 24,
+         *       "why": ""
+         *     }
+         */
+        RunShape: {
+            /** Id */
+            id: number;
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Buyer Id */
+            buyer_id: string;
+            /** Message Ids */
+            message_ids: string[];
+            /** Item Id */
+            item_id: string;
+            /** Provider Id */
+            provider_id: number;
+            /** Model */
+            model: string;
+            /** Mode */
+            mode: string;
+            state: components["schemas"]["RunState"];
+            /** Why */
+            why: string;
+            /** Rail */
+            rail: string;
+            /** Offered Fen */
+            offered_fen: number | null;
+            /** Tokens In */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+            /** Cost Microfen */
+            cost_microfen: number;
+            /** Duration Ms */
+            duration_ms: number;
+            /** Text */
+            text: string;
+            /** Raw */
+            raw: string;
+            /** Actor */
+            actor: string;
+            /** Outbox Id */
+            outbox_id: number | null;
+            /** At */
+            at: string;
+            /** Decided At */
+            decided_at: string | null;
+        };
+        /**
+         * RunState
+         * @description What became of a run.
+         * @enum {string}
+         */
+        RunState: "asked" | "answered" | "drafted" | "blocked" | "handed_off" | "silent" | "failed" | "superseded" | "dropped";
+        /**
          * Said
          * @description It was done.
          * @example {
@@ -13873,6 +14116,46 @@ export interface components {
             day: number | null;
             /** Week */
             week: number | null;
+        };
+        /**
+         * UsageList
+         * @description Days with calls, the oldest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "calls": 12,
+         *           "cost_microfen": 1032000,
+         *           "day": "2026-01-02",
+         *           "tokens_in": 9700,
+         *           "tokens_out": 288
+         *         }
+         *       ]
+         *     }
+         */
+        UsageList: {
+            /** Items */
+            items: components["schemas"]["UsageRow"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * UsageRow
+         * @description What the models of one shop used on one day of the shop's time zone.
+         */
+        UsageRow: {
+            /** Day */
+            day: string;
+            /** Account */
+            account: string;
+            /** Calls */
+            calls: number;
+            /** Tokens In */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+            /** Cost Microfen */
+            cost_microfen: number;
         };
         /**
          * UserBody
@@ -24639,6 +24922,448 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description Only for this account. */
+                cid?: string | null;
+                /** @description Only for this chat. */
+                chat_id?: string | null;
+                /** @description Only runs in this state. */
+                state?: components["schemas"]["RunState"] | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                before?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The run's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    approve_draft: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The run's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sending"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    drop_draft: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The run's id. */
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_usage: {
+        parameters: {
+            query?: {
+                /** @description Only for this account. */
+                cid?: string | null;
+                /** @description How many days, up to today. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

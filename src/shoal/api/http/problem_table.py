@@ -6,6 +6,7 @@ routes of the compatible REST dialect. Answers never show the variant. The sente
 
 from __future__ import annotations
 
+from shoal.api.http.model_problems import MODEL_PROBLEMS
 from shoal.api.http.problem import Problem
 
 _NOT_MOVED = (
@@ -148,15 +149,6 @@ _ROWS = (
     Problem("webhook_url", 422, ("limit",)),
     Problem("webhook_secret", 422, ("least", "most")),
     Problem("too_many_webhooks", 409, ("limit",)),
-    # ── providers of language models ──
-    Problem("unknown_provider", 404),
-    Problem("too_many_providers", 409, ("limit",)),
-    Problem("no_consent", 409, ("host",)),
-    Problem("provider_url", 422, ("limit",)),
-    Problem("provider_key", 422, ("limit",)),
-    Problem("provider_text", 422, ("field", "limit")),
-    Problem("provider_number", 422, ("field", "least", "most")),
-    Problem("provider_consent", 422, ("host",)),
     Problem("unknown_event_kind", 422, ("kind",)),
     Problem("unknown_event", 422),
     Problem("replay_from", 422),
@@ -233,9 +225,6 @@ _ROWS = (
     Problem("bad_holidays", 422, ("limit",)),
     Problem("bad_handoff_words", 422, ("limit", "characters")),
     Problem("bad_price_floor", 422),
-    Problem("bad_ai_mode", 422),
-    Problem("bad_ai_facts", 422, ("limit", "question", "answer")),
-    Problem("bad_ai_number", 422, ("field", "low", "high")),
     Problem("filtered", 409, ("words",)),
     Problem("bad_proxy", 422, ("reason",)),
     Problem("masked_proxy", 422),
@@ -397,6 +386,7 @@ _ROWS = (
     Problem("picture_not_stored", 503),
     Problem("store_error", 503),
     # ── the rest ──
+    *MODEL_PROBLEMS,
     Problem("temporary_failure", 503),
     Problem("needs_owner", 409),
     Problem("cookie_unchanged", 409),

@@ -163,7 +163,11 @@ class ItemBody(BaseModel):
     """
 
     model_config = body_example(
-        reply="这款今天发货", paid_message="感谢购买！提取码在这里", nothing_to_send=False, facts="九成新，无划痕", floor_fen=9000
+        reply="这款今天发货",
+        paid_message="感谢购买！提取码在这里",
+        nothing_to_send=False,
+        facts="九成新，无划痕",
+        floor_fen=9000,
     )
     reply: Text = ""
     paid_message: Text = ""

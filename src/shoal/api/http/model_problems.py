@@ -1,0 +1,24 @@
+"""The errors about language models, a part of the table of errors."""
+
+from __future__ import annotations
+
+from shoal.api.http.problem import Problem
+
+MODEL_PROBLEMS = (
+    # ── settings ──
+    Problem("bad_ai_mode", 422),
+    Problem("bad_ai_facts", 422, ("limit", "question", "answer")),
+    Problem("bad_ai_number", 422, ("field", "low", "high")),
+    # ── providers of language models ──
+    Problem("unknown_provider", 404),
+    Problem("too_many_providers", 409, ("limit",)),
+    Problem("no_consent", 409, ("host",)),
+    Problem("provider_url", 422, ("limit",)),
+    Problem("provider_key", 422, ("limit",)),
+    Problem("provider_text", 422, ("field", "limit")),
+    Problem("provider_number", 422, ("field", "least", "most")),
+    Problem("provider_consent", 422, ("host",)),
+    # ── runs ──
+    Problem("unknown_run", 404),
+    Problem("run_closed", 409, ("state",), codes="run_state"),
+)

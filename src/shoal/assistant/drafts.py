@@ -1,0 +1,111 @@
+"""Drafts: texts of a model that wait until a person sends or drops them. Each is sent at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Connection, and_, update
+
+from shoal.accounts.events import Publish, publish_nothing
+from shoal.assistant.run_rows import Run, RunState, read_run, run_event
+from shoal.clock import now_ms
+from shoal.errors import Conflict, InvalidInput
+from shoal.messages.outbox_rows import SendOutcome, sent_by
+from shoal.storage.assistant_tables import ai_runs
+from shoal.storage.database import Database
+
+
+class RunClosed(Conflict):
+    """The draft is none any more: it was sent, dropped, or the chat moved on."""
+
+    code = "run_closed"
+
+
+class UnknownRun(InvalidInput):
+    """There is no such run, or it is not the caller's."""
+
+    code = "unknown_run"
+
+
+class Drafts:
+    """The drafts of all accounts. A draft leaves ``drafted`` in one conditional update: one of several callers wins."""
+
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
+    ) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._publish = publish
+
+    async def find(self, run_id: int) -> Run:
+        """Return a run. Raise ``UnknownRun``."""
+        run = await self._database.read(lambda connection: read_run(connection, run_id))
+        if run is None:
+            raise UnknownRun(f"no run {run_id}")
+        return run
+
+    @staticmethod
+    def require_open(run: Run) -> None:
+        """Raise ``RunClosed`` for a run that is no draft; another caller may still be faster."""
+        if run.state is not RunState.DRAFTED:
+            raise RunClosed("the draft is closed", state=run.state.value)
+
+    def sending(self, run: Run, text: str, actor: str) -> Callable[[Connection], None]:
+        """Return what moves a draft to ``answered``, for the transaction that queues its text. It raises ``RunClosed``.
+
+        So the message and the state are stored together, or neither is.
+        """
+
+        def job(connection: Connection) -> None:
+            _close(connection, run, RunState.ANSWERED, self._now_ms(), text=text, actor=actor)
+
+        return job
+
+    async def sent(self, run: Run, outbox_id: int) -> None:
+        """Note the message of a draft, and tell that it was sent."""
+        mine = and_(ai_runs.c.id == run.id, ai_runs.c.state == RunState.ANSWERED.value)
+        query = update(ai_runs).where(mine, ai_runs.c.outbox_id.is_(None)).values(outbox_id=outbox_id)
+        await self._database.write(lambda connection: connection.execute(query))
+        self._publish(run_event(run, RunState.ANSWERED, self._now_ms()))
+
+    async def not_sent(self, run: Run, op_id: str) -> None:
+        """Make a draft of a run again when the message of that request certainly did not leave."""
+        mine = and_(
+            ai_runs.c.id == run.id,
+            ai_runs.c.state == RunState.ANSWERED.value,
+            ai_runs.c.outbox_id.is_(None),
+        )
+        values = {"state": RunState.DRAFTED.value, "text": run.text, "actor": "", "decided_at_ms": run.decided_at_ms}
+
+        def job(connection: Connection) -> None:
+            message = sent_by(connection, run.account_id, op_id)  # none: another request has closed the draft
+            if message is not None and message.outcome is SendOutcome.DROPPED:
+                connection.execute(update(ai_runs).where(mine).values(values))
+
+        await self._database.write(job)
+
+    async def drop(self, run: Run, actor: str) -> Run:
+        """Drop a draft, also one that is dropped already. Raise ``RunClosed``."""
+        now = self._now_ms()
+
+        def job(connection: Connection) -> bool:
+            before = read_run(connection, run.id)
+            if before is not None and before.state is RunState.DROPPED:
+                return False
+            _close(connection, run, RunState.DROPPED, now, actor=actor)
+            return True
+
+        if await self._database.write(job):
+            self._publish(run_event(run, RunState.DROPPED, now))
+            return replace(run, state=RunState.DROPPED, actor=actor, decided_at_ms=now)
+        return await self.find(run.id)
+
+
+def _close(connection: Connection, run: Run, state: RunState, at_ms: int, **values: str) -> None:
+    """Move a draft to a state. Raise ``RunClosed`` when it is none any more."""
+    mine = and_(ai_runs.c.id == run.id, ai_runs.c.state == RunState.DRAFTED.value)
+    closed = connection.execute(update(ai_runs).where(mine).values(state=state.value, decided_at_ms=at_ms, **values))
+    if not closed.rowcount:
+        found = read_run(connection, run.id)
+        raise RunClosed("the draft is closed", state=found.state.value if found is not None else "")
