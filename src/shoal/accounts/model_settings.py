@@ -1,4 +1,4 @@
-"""The settings of an account and of its items that say when and with what a language model answers, with their checks."""
+"""The settings of an account and its items that say when and with what a language model answers, with their checks."""
 
 from __future__ import annotations
 

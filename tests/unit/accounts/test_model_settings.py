@@ -85,4 +85,6 @@ def test_an_item_of_an_older_version_folds_to_what_is_stored_of_it_today() -> No
         rev=1, account_id="shop", owner_id=1, generation=1, changes={"owner_id": [None, 1], "items": {"added": [old]}},
         actor="user:ann", op_id="op", at_ms=1_000,
     )  # fmt: skip
-    assert fold([entry])["shop"]["items"] == projection(SHOP.evolve(items=(ItemSetting(item_id="1", reply="x"),)))["items"]
+    assert (
+        fold([entry])["shop"]["items"] == projection(SHOP.evolve(items=(ItemSetting(item_id="1", reply="x"),)))["items"]
+    )
