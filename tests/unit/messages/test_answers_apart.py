@@ -66,6 +66,7 @@ async def test_a_buyer_who_asks_for_a_person_is_left_to_the_owner_once(shop: One
     await shop.running()
     await shop.decided(shop.site.says("转人工"), Decision.PAUSED)
     await shop.decided(shop.site.says("在吗", chat="52"), Decision.ANSWERED)
+    await shop.sendings("sent", "sent")
     assert shop.site.said == ["稍等，店主马上来", "在的"]
 
 

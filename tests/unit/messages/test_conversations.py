@@ -145,6 +145,7 @@ async def test_a_message_that_comes_while_replies_are_off_is_told_so_for_good(sh
     await shop.reopen()
     await shop.running()
     await shop.decided(shop.site.says("在吗", chat="53"), Decision.ANSWERED)
+    await shop.sendings("sent")
     assert shop.site.said == ["在的"]
 
 
