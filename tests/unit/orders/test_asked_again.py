@@ -20,18 +20,17 @@ FIRST, SECOND = f"码 {CODES[0]}", f"码 {CODES[1]}"
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
     monkeypatch.setattr(doubts, "AGAIN_MS", (20, 20))
 
 
-async def doubted(shop: OneShop, monkeypatch: pytest.MonkeyPatch, quantity: str = "2") -> None:
+async def doubted(shop: OneShop, quantity: str = "2") -> None:
     """A shop that was killed before it read the answer to the first message of an order, and runs again."""
     await paid(shop, quantity=quantity)
     shop.site.held = []
     shop.site.pays(ORDER)
     await until(lambda: bool(shop.site.said))
-    with monkeypatch.context() as patch:
-        patch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
-        await shop.close()
+    await shop.close()
     shop.site.held = None
     await shop.open()
     await shop.running()
@@ -50,11 +49,9 @@ def readings(shop: OneShop) -> int:
     return sum(frame.get("lwp") == HISTORY for frame in shop.site.frames)
 
 
-async def test_an_uncertain_message_that_is_asked_for_goes_out_with_its_uuid(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_uncertain_message_that_is_asked_for_goes_out_with_its_uuid(shop: OneShop) -> None:
     """The site drops a repeated uuid; the messages after it are new ones."""
-    await doubted(shop, monkeypatch)
+    await doubted(shop)
     await asks(shop)
     order = await came_to(shop, Action.CONFIRM, ActionState.DONE)
     assert shop.site.said == [FIRST, FIRST, SECOND]
@@ -65,21 +62,17 @@ async def test_an_uncertain_message_that_is_asked_for_goes_out_with_its_uuid(
     assert (order.problem, await bound(shop), confirmations(shop)) == ("", ["out", "out"], 1)
 
 
-async def test_what_the_chat_on_the_site_shows_is_not_sent_again(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_the_chat_on_the_site_shows_is_not_sent_again(shop: OneShop) -> None:
     """Also by a site that knows no uuid again."""
-    await doubted(shop, monkeypatch)
+    await doubted(shop)
     shop.site.has_said(FIRST, at_ms=now_ms(), message_id="echo.PNM")
     await asks(shop)
     order = await came_to(shop, Action.CONFIRM, ActionState.DONE)
     assert (shop.site.said, order.problem) == ([FIRST, SECOND], "")
 
 
-async def test_an_order_whose_only_message_is_found_in_the_chat_is_done(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await doubted(shop, monkeypatch, quantity="1")
+async def test_an_order_whose_only_message_is_found_in_the_chat_is_done(shop: OneShop) -> None:
+    await doubted(shop, quantity="1")
     shop.site.has_said(FIRST, at_ms=now_ms(), message_id="echo.PNM")
     await asks(shop)
     order = await came_to(shop, Action.CONFIRM, ActionState.DONE)
@@ -87,8 +80,8 @@ async def test_an_order_whose_only_message_is_found_in_the_chat_is_done(
     assert (await shop.sendings("sent"))[0].resends == 0
 
 
-async def test_an_echo_that_comes_after_the_owner_asked_counts(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    await doubted(shop, monkeypatch)
+async def test_an_echo_that_comes_after_the_owner_asked_counts(shop: OneShop) -> None:
+    await doubted(shop)
     await shop.stop()
     await asks(shop)
     (doubt, _) = await shop.sendings("uncertain", "dropped")
@@ -99,10 +92,8 @@ async def test_an_echo_that_comes_after_the_owner_asked_counts(shop: OneShop, mo
     assert readings(shop) == 0, "nothing is uncertain any more"
 
 
-async def test_a_chat_that_cannot_be_read_holds_the_order_back_until_it_can(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await doubted(shop, monkeypatch)
+async def test_a_chat_that_cannot_be_read_holds_the_order_back_until_it_can(shop: OneShop) -> None:
+    await doubted(shop)
     shop.site.has_said(FIRST, at_ms=now_ms(), message_id="echo.PNM")
     shop.site.history_refusal = {"reason": "busy"}
 
@@ -116,10 +107,8 @@ async def test_a_chat_that_cannot_be_read_holds_the_order_back_until_it_can(
     assert (shop.site.said, readings(shop)) == ([FIRST, SECOND], 2)
 
 
-async def test_a_chat_that_is_never_readable_leaves_the_order_to_its_owner(
-    shop: OneShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await doubted(shop, monkeypatch)
+async def test_a_chat_that_is_never_readable_leaves_the_order_to_its_owner(shop: OneShop) -> None:
+    await doubted(shop)
     shop.site.history_refusal = {"reason": "busy"}
     await asks(shop)
     await until(lambda: readings(shop) == 3)
@@ -131,8 +120,8 @@ async def test_a_chat_that_is_never_readable_leaves_the_order_to_its_owner(
     assert shop.site.said == [FIRST, FIRST, SECOND]
 
 
-async def test_a_repeat_that_is_refused_stays_uncertain(shop: OneShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    await doubted(shop, monkeypatch)
+async def test_a_repeat_that_is_refused_stays_uncertain(shop: OneShop) -> None:
+    await doubted(shop)
     shop.site.refusal = {"reason": "CSI_FORBID"}
     for count in (2, 3):
         await asks(shop)

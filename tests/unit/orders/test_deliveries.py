@@ -24,6 +24,7 @@ from without_sockets import ME, OneShop
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
 
 
 async def test_an_order_gets_as_many_codes_as_were_bought_and_is_confirmed(shop: OneShop) -> None:

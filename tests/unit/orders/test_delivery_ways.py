@@ -36,6 +36,7 @@ from without_sockets import ME, SEND, OneShop
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
 
 
 def refuse_from(shop: OneShop, number: int) -> None:
@@ -241,7 +242,6 @@ async def test_a_death_between_two_messages_goes_on_with_the_same_texts_and_unit
 
     with monkeypatch.context() as patch:
         patch.setattr(Outbox, "begin", dies)
-        patch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
         shop.site.pays(ORDER)
         await reached.wait()
         await sells(shop, goods, "其他 {codes}")
@@ -265,7 +265,6 @@ async def test_a_death_after_the_binding_leaves_it_to_the_owner_with_its_units(
 
     with monkeypatch.context() as patch:
         patch.setattr(Sender, "_deliver", dies)
-        patch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
         shop.site.pays(ORDER)
         await reached.wait()
         await shop.close()
@@ -292,7 +291,6 @@ async def test_a_death_before_the_confirmation_confirms_once_and_sends_nothing_a
 
     with monkeypatch.context() as patch:
         patch.setattr(shop.orders, "begin_action", dies)
-        patch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
         shop.site.pays(ORDER)
         await reached.wait()
         await shop.close()
