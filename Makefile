@@ -13,6 +13,7 @@ WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
 # More workers than two cores: half of the tests' time is waiting for processes, disks and pages.
 WORKERS ?= 5
+QUICK_WORKERS ?= 4
 
 CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
@@ -30,13 +31,15 @@ test: $(READY) $(MODULES) $(CONSOLE) $(HELP)
 checks:
 	@$(MAKE) --no-print-directory --output-sync=target lint types console-tests
 
-# What to run while working: unit tests, contract tests on SQLite, types and lint, all beside each other. The console is
-# checked when one of its sources is newer than its last check.
+# What to run while working: unit tests, contract tests on SQLite, types and lint, all beside each other; without the
+# tests that are marked slow. Two workers per core: the tests wait as long as they compute. The console is checked when
+# one of its sources is newer than its last check.
 quick: $(READY) $(MODULES)
 	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint $(CHECKED)
 
 quick-tests:
-	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not postgresql and not long" tests/unit tests/contract
+	$(BIN)/pytest -q -n $(QUICK_WORKERS) --dist worksteal --hypothesis-profile quick \
+		-m "not postgresql and not long and not slow" tests/unit tests/contract
 
 quick-types:
 	$(BIN)/mypy

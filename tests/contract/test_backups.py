@@ -112,6 +112,7 @@ def without_numbers(accounts: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
     }
 
 
+@pytest.mark.slow
 async def test_a_restore_goes_on_above_every_number_lets_nothing_out_again_and_can_be_undone(
     database: Database, vault: Vault, place: Place, backups: Path
 ) -> None:
@@ -222,6 +223,7 @@ def code_of(path: Path, secret: Secret) -> str:
     return refused.value.code
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_path: Path) -> None:
     raw = made.path.read_bytes()
     first = raw.index(b"]}") + 2
@@ -268,6 +270,7 @@ async def test_a_file_that_is_not_as_it_was_written_is_refused(made: Made, tmp_p
     assert [path.name for path in made.path.parent.iterdir()] == [made.path.name], "no partial file"
 
 
+@pytest.mark.slow
 def test_only_its_passphrase_opens_it_however_it_is_typed() -> None:
     lock = lock_with_passphrase(bytes(32), PASSPHRASE)
     wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isalpha() else letter for letter in PASSPHRASE)

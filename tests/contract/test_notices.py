@@ -154,6 +154,7 @@ async def test_what_flaps_without_a_pause_is_told_once(
 
 
 @ON_SQLITE
+@pytest.mark.slow
 async def test_600_failures_of_50_shops_in_a_night_are_few_notices(
     database: Database, clock: Clock, teller: Teller, owner: int
 ) -> None:

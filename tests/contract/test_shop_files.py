@@ -27,6 +27,7 @@ def drawn() -> list[Account]:
     return found
 
 
+@pytest.mark.slow
 async def test_a_stored_shop_is_as_its_own_export_says(manager: DBManager, drawn: list[Account]) -> None:
     await created(manager, *drawn)
     for one in drawn:

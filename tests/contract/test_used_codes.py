@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pyotp
+import pytest
 
 from goods_steps import an_owner
 from shoal.auth.totp import Factor, Totp
@@ -80,6 +81,7 @@ async def test_a_code_that_was_used_or_replaced_since_the_backup_opens_nothing_a
     await again.close()
 
 
+@pytest.mark.slow
 async def test_where_nothing_tells_which_codes_were_used_all_end_and_the_app_goes_on(
     database: Database, vault: Vault, place: Place, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ async def test_f3_while_postgresql_is_down_who_is_signed_in_reads_and_others_sig
             assert await reads(door, new) == 200
 
 
+@pytest.mark.slow
 async def test_f3_a_sign_in_while_the_database_takes_no_writes_is_stored_when_it_does(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data") as door, another_person(door), client_of(door.app) as client:
         with locked(tmp_path / "data"):

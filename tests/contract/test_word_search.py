@@ -111,6 +111,7 @@ async def finds_chats(database: Database, rows: list[Row], query: str, limit: in
     assert found == wanted, query
 
 
+@pytest.mark.slow
 async def test_a_search_finds_the_same_with_and_without_the_index_on_every_page(
     database: Database, rows: list[Row]
 ) -> None:

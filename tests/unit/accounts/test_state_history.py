@@ -144,6 +144,7 @@ async def test_what_runs_is_stored_now_and_then_so_that_a_crash_knows_its_moment
         await until(lambda: store._observations.get("shop", Observation()).last_heartbeat_at_ms == heard)
 
 
+@pytest.mark.slow
 async def test_a_store_that_fails_delays_moves_and_loses_none() -> None:
     store = FailingStore()
     store.failures = 1
@@ -154,6 +155,7 @@ async def test_a_store_that_fails_delays_moves_and_loses_none() -> None:
     assert await line(store) == [*LIFE, (S.STOPPING, ""), (S.STOPPED, "")]
 
 
+@pytest.mark.slow
 async def test_moves_whose_fate_is_unknown_are_stored_once() -> None:
     store = FailingStore()
     store.failures, store.applied = 1, True
@@ -224,6 +226,7 @@ def test_a_forgotten_account_has_no_moves_waiting() -> None:
     assert list(history.take()) == ["two"]
 
 
+@pytest.mark.slow
 async def test_after_a_kill_the_history_of_six_thousand_accounts_says_that_the_server_was_down(tmp_path: Path) -> None:
     """Each start makes two moves of each account at once, and the close one more."""
     names = [f"shop{number}" for number in range(6_000)]

@@ -71,6 +71,7 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:
     return answer.status_code, dict(answer.headers), answer.content
 
 
+@pytest.mark.slow
 def test_the_hot_routes_are_called_directly(door: Door) -> None:
     direct = {
         (method, route.path) for route in routes(door) for method in route.methods or () if route.call is not None
@@ -78,6 +79,7 @@ def test_the_hot_routes_are_called_directly(door: Door) -> None:
     assert direct >= HOT
 
 
+@pytest.mark.slow
 async def test_a_read_is_answered_as_fastapi_answers_it(door: Door, solved: list[str]) -> None:
     paths = [
         route.path_format.replace("{cid}", "shop").replace("{rule_id}", "nothing")

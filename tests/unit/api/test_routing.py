@@ -108,6 +108,7 @@ def test_what_no_route_has_is_missing_in_one_that_is_ready_too() -> None:
         _ = two_routes().routes[0].such_thing  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_an_application_starts_with_no_route_ready_and_its_document_has_them_all() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
     (routes, ready_ones), (operations, shown) = (map(int, line.split()) for line in told.stdout.splitlines())

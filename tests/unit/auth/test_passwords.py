@@ -64,6 +64,7 @@ async def test_any_kind_of_letters_will_do(passwords: Passwords, password: str) 
     assert await passwords.new(made_up_password())
 
 
+@pytest.mark.slow
 async def test_what_many_people_choose_is_refused(passwords: Passwords) -> None:
     """Of the list of common passwords those that are long enough, which are more than 3,000."""
     listed = FREQUENCY_LISTS["passwords"]

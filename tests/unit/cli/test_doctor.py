@@ -117,6 +117,7 @@ async def test_a_directory_that_is_not_there_yet_is_no_trouble(data: Path) -> No
     assert "new" not in _names(data.parent)
 
 
+@pytest.mark.slow
 async def test_what_keeps_a_server_from_starting_is_named(data: Path, taken: int) -> None:
     await asyncio.to_thread(data.chmod, 0o755)
     await asyncio.to_thread((data / "secret.key").chmod, 0o644)
@@ -196,6 +197,7 @@ async def test_a_process_that_has_the_directory_is_seen_without_taking_its_lock(
     assert holder_of(data / LOCK_FILE) is None
 
 
+@pytest.mark.slow
 async def test_it_looks_beside_a_server_that_runs(data: Path) -> None:
     async with open_door(data) as door, served(door) as url:
         await door.add()
@@ -208,6 +210,7 @@ async def test_it_looks_beside_a_server_that_runs(data: Path) -> None:
             assert f"answers at {url}" in found["server"][1], words
 
 
+@pytest.mark.slow
 async def test_an_address_where_no_server_is_and_one_of_another_are_told(
     data: Path, taken: int, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ async def test_a_full_target_is_named_and_keeps_no_part_of_a_backup(data: Path, 
     assert made(data, full).path.parent == full
 
 
+@pytest.mark.slow
 async def test_a_full_scratch_disk_is_named_and_no_unchecked_backup_stays(
     data: Path, disk: Disk, tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ async def test_a_full_scratch_disk_is_named_and_no_unchecked_backup_stays(
     assert check_whole(one.path, file_key).rows == one.rows, "it is the disk, and not the backup"
 
 
+@pytest.mark.slow
 async def test_a_restore_without_room_changes_nothing_and_the_old_database_still_opens(
     data: Path, disk: Disk, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ async def test_a_restore_without_room_changes_nothing_and_the_old_database_still
     assert (full / "data" / done.kept).stat().st_size
 
 
+@pytest.mark.slow
 async def test_a_scheduled_backup_leaves_the_server_its_room_and_tells(data: Path, disk: Disk, tmp_path: Path) -> None:
     place = disk(60 << 20)
     shutil.copytree(data, place / "data")

@@ -63,6 +63,7 @@ async def note_in(data: Path) -> str | None:
         return await database.fact("note")
 
 
+@pytest.mark.slow
 async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text(f"{PASSPHRASE}\n")
@@ -118,6 +119,7 @@ async def test_a_directory_that_is_missing_does_not_become_a_file(data: Path, tm
     assert Path(json.loads(made.stdout)["path"]).parent == tmp_path / "disk", made.stderr
 
 
+@pytest.mark.slow
 async def test_a_restore_that_is_killed_leaves_the_old_data_or_the_new(data: Path, tmp_path: Path) -> None:
     """It is killed once the database has a second name, just before the change; else it has ended."""
     secret = tmp_path / "passphrase"

@@ -73,6 +73,7 @@ async def test_one_is_due_at_its_hour_after_the_last_and_soon_after_a_failure(tm
     assert schedule.due_at_ms(Last(at_ms=ms(made), failed_at_ms=ms(made))) == ms(made) + 3_600_000
 
 
+@pytest.mark.slow
 async def test_a_backup_is_made_beside_the_server_and_a_failure_is_told_until_one_goes_well(tmp_path: Path) -> None:
     async with Database(tmp_path / "data") as database:
         await open_vault(database, tmp_path / "data" / "secret.key")

@@ -193,6 +193,7 @@ def _most_memory(pid: int | None) -> int:
     return int(status.read_text().partition("VmHWM:")[2].split()[0])
 
 
+@pytest.mark.slow
 async def test_the_process_starts_for_the_first_message_and_ends_when_unused(
     made: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:

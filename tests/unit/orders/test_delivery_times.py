@@ -55,6 +55,7 @@ async def test_a_delay_outlives_a_restart_and_a_refund_before_its_end_binds_noth
     assert shop.site.said == [f"码 {CODES[0]}"]
 
 
+@pytest.mark.slow
 async def test_a_short_delay_ends_by_itself(shop: OneShop) -> None:
     await paid(shop, quantity="1", delay_seconds=1)
     shop.site.pays(ORDER)

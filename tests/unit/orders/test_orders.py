@@ -69,6 +69,7 @@ async def test_an_order_whose_page_says_that_nobody_paid_gets_nothing(shop: OneS
     assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
 
 
+@pytest.mark.slow
 async def test_an_uncertain_message_is_not_sent_again_by_the_next_connection(shop: OneShop) -> None:
     await shop.reopen(send_timeout_seconds=0.5)
     await shop.add(paid_message="货", auto_confirm=True)

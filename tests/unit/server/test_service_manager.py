@@ -113,6 +113,7 @@ async def test_a_manager_that_comes_later_or_anew_is_told_and_one_line_is_logged
     assert {line["event"] for line in lines} == {"the service manager does not hear"}
 
 
+@pytest.mark.slow
 async def test_a_manager_that_does_not_read_holds_nothing_up_and_hears_later(ear: socket.socket, place: Path) -> None:
     async with telling(str(place)) as manager:
         sent = 0

@@ -109,6 +109,7 @@ async def test_a_second_server_is_refused_by_name(tmp_path: Path) -> None:
     await populate(tmp_path)  # the lock went with its holder
 
 
+@pytest.mark.slow
 async def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, os, pathlib\n"

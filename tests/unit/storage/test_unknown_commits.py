@@ -111,6 +111,7 @@ async def test_f1_the_barrier_waits_for_what_was_sent_before_and_for_nothing_els
         await database.settled()
 
 
+@pytest.mark.slow
 async def test_f1_the_barrier_waits_until_an_unknown_commit_is_known(tmp_path: Path, faults: Faults) -> None:
     async with opened(tmp_path, faults) as (database, _):
         faults.left |= {"commit": 1, "barrier": 10**6}

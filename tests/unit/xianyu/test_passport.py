@@ -110,6 +110,7 @@ async def test_an_answer_without_a_verdict_is_none(passport: Passport, answer: w
         await passport.ask()
 
 
+@pytest.mark.slow
 async def test_no_answer_is_no_verdict_and_tells_no_secret(passport: Passport) -> None:
     async def never(_request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
 from shoal.accounts.account import Account
@@ -16,6 +17,7 @@ def test_applying_its_own_export_changes_nothing(account: Account) -> None:
 
 
 @given(accounts, accounts)
+@pytest.mark.slow
 def test_the_file_of_one_shop_makes_another_alike(one: Account, other: Account) -> None:
     after = applied(other, exported(one), prune=True)
     assert shop_row(after, GOODS, None) == shop_row(one, GOODS, None)
