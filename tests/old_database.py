@@ -25,7 +25,8 @@ COLUMNS: dict[str, str] = {
     "is_multi_spec spec_name spec_value user_id created_at updated_at",
     "delivery_rules": "id keyword card_id delivery_count enabled description delivery_times user_id",
     "orders": "order_id item_id buyer_id spec_name spec_value quantity amount order_status cookie_id created_at",
-    "ai_reply_settings": "cookie_id ai_enabled model_name api_key base_url custom_prompts",
+    "ai_reply_settings": "cookie_id ai_enabled model_name api_key base_url max_discount_percent max_discount_amount "
+    "max_bargain_rounds custom_prompts",
     "notification_channels": "id name user_id type config enabled created_at",
     "message_notifications": "id cookie_id channel_id enabled",
     "system_settings": "key value description",

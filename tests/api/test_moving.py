@@ -16,7 +16,7 @@ from picture_files import a_png
 from shoal.accounts.account import FIRST_START
 from shoal.accounts.change_path import Caller
 from shoal.auth.users import Role, User
-from shoal.errors import Conflict
+from shoal.errors import Conflict, StoreError
 from shoal.maintenance.moving import carry_out
 from shoal.maintenance.moving.moving import Moving, StartOutcome
 from shoal.maintenance.moving.old_files import read_old_file
@@ -229,12 +229,45 @@ async def test_the_report_names_rows_and_keeps_secrets_sealed(empty: Door, tmp_p
     assert run.waiting == 1
     me = await me_of(empty)
     told = [odd.code for _, odd in await empty.server.moving.oddities(me, run.id)]
-    assert told == ["administrator_is_you", "ai_was_on"]
+    assert told == ["administrator_is_you", "ai_was_on", "provider_refused"]
     for file in (tmp_path / "data").iterdir():
         assert not file.is_file() or b"sk-canary" not in file.read_bytes()
     with pytest.raises(UnknownRun):
         async with another_person(empty) as bob:
             await empty.server.moving.run(await me_of(bob, "bob"), run.id)
+
+
+async def test_a_model_comes_once_off_and_without_consent_though_the_import_was_cut_off(
+    empty: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = an_old_shop()
+    model = {"ai_enabled": 1, "model_name": "m", "api_key": "sk-canary", "base_url": "https://models.example.com/v1",
+             "max_discount_percent": 0, "custom_prompts": "热情"}  # fmt: skip
+    rows["ai_reply_settings"] = [{"cookie_id": name, **model} for name in ("afu", "bei")]
+    rows["item_info"] = [{"id": 1, "cookie_id": "afu", "item_id": "10001", "item_price": "9.90"}]
+    path = old_file(tmp_path, rows)
+    manager = empty.server.manager
+
+    async def full(*_: Any) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(manager, "add_account", full)
+        assert (await moved(empty, path)).state is RunState.STOPPED
+    assert (await moved(empty, path)).state is RunState.DONE
+    assert (await moved(empty, path)).state is RunState.DONE
+    me = await me_of(empty)
+    (provider,) = await empty.server.moving._tools.providers.list(me.id)
+    assert (provider.host, provider.model, provider.has_consent) == ("models.example.com", "m", False)
+    for name in ("afu", "bei"):
+        account = manager.accounts[name]
+        assert (account.ai_mode, account.ai_provider_id, account.ai_persona) == ("off", provider.id, "热情")
+        assert not account.enabled
+    item = manager.accounts["afu"].item("10001")
+    assert item is not None
+    assert (item.reply, item.floor_fen) == ("现货", 990)
+    for file in (tmp_path / "data").iterdir():
+        assert not file.is_file() or b"sk-canary" not in file.read_bytes()
 
 
 async def test_only_one_import_runs_and_none_is_turned_on_before_it_is_done(

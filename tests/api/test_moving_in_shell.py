@@ -66,9 +66,9 @@ async def test_a_folder_of_xianyu_auto_agent_is_sent_with_its_prompts(empty: Doo
         code, said = await in_shell(url, token, "import", "autoagent", str(home), "--json")
         run = json.loads(said)
         assert (code, run["state"], run["source"]) == (0, "done", "autoagent")
-        assert "prompt_waits" in {row["code"] for row in run["rows"]}
+        assert "prompt_taken" in {row["code"] for row in run["rows"]}
         (account,) = empty.server.manager.accounts.values()
-        assert not account.enabled
+        assert (account.enabled, account.ai_mode, account.ai_persona) == (False, "off", "便宜一点")
         code, said = await in_shell(url, token, "import", "autoagent", str(home / ".env"), "--dry-run", "--json")
         assert (code, [row["code"] for row in json.loads(said)["rows"]].count("prompts_absent")) == (0, 1), said
 

@@ -1,4 +1,4 @@
-"""No upgrade turns a switch of a shop: replies, delivery, confirmation, and what an answer is held back by."""
+"""No upgrade turns a switch of a shop: replies, delivery, confirmation, a model, and what an answer is held back by."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shoal.accounts.model_settings import ModelMode
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
@@ -24,6 +25,11 @@ OFF = {
 }  # fmt: skip
 """What a shop of before 0022 has: nothing that its owner sends stops."""
 
+NO_MODEL = {
+    "ai_mode": ModelMode.OFF.value, "ai_provider_id": 0, "ai_persona": "", "ai_facts": "", "ai_disclosure": True,
+}  # fmt: skip
+"""What a shop of before 0026 has: no word goes to a language model."""
+
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_upgrade_turns_a_switch(name: str, tmp_path: Path) -> None:
@@ -36,9 +42,12 @@ async def test_no_upgrade_turns_a_switch(name: str, tmp_path: Path) -> None:
                 switch: rng.random() < 0.5 for switch in SWITCHES if switch in columns and switch != "enabled"
             }
             values |= {"enabled": False}
+            if "ai_mode" in columns:
+                values |= {"ai_mode": rng.choice(list(ModelMode)).value, "ai_disclosure": rng.random() < 0.5}
             names = ", ".join(f"{switch} = ?" for switch in values)
             connection.execute(f"UPDATE accounts SET {names} WHERE id = ?", [*values.values(), account_id])  # noqa: S608
             set_to[account_id] = {**SWITCHES, **values, **({} if "opening_hours" in columns else OFF)}
+            set_to[account_id] |= {} if "ai_mode" in columns else NO_MODEL
     database = await Database(tmp_path / "data").open()
     try:
         vault = await open_vault(database, tmp_path / "key", secret_key=KEY)

@@ -58,8 +58,13 @@ class ProviderStore:
         secrets = self._opened(row)
         return Target(provider, secrets["base_url"], secrets["key"])
 
-    async def create(self, owner_id: int, values: Mapping[str, Any]) -> Provider:
-        """Add a provider. Raises ``InvalidInput``, and ``Conflict`` (``too_many_providers``)."""
+    async def create(
+        self, owner_id: int, values: Mapping[str, Any], *, also: Callable[[Connection, int], None] | None = None
+    ) -> Provider:
+        """Add a provider, and do ``also`` with its id in the same transaction.
+
+        Raises ``InvalidInput``, and ``Conflict`` (``too_many_providers``).
+        """
         now = self._now_ms()
         columns, secrets = changed_values(None, {}, values)
         row = {
@@ -78,6 +83,8 @@ class ProviderStore:
             made = connection.execute(insert(ai_providers).values(**row))
             number = int(made.inserted_primary_key[0])  # type: ignore[index]  # an INSERT of one row has a key
             connection.execute(insert(ai_provider_states).values(provider_id=number))
+            if also is not None:
+                also(connection, number)
             return _row_of(connection, owner_id, number)
 
         return provider_of(await self._database.write(job))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from shoal.assistant.provider_store import ProviderStore
 from shoal.config import Settings
 from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.moving.carry_out import Tools
@@ -34,6 +35,7 @@ async def open_moving(
         users=users.users,
         goods=goods,
         channels=ChannelStore(storage.database, storage.vault),
+        providers=ProviderStore(storage.database, storage.vault),
         pictures=connections.deps.pictures,
         audit_log=storage.audit_log,
         runs=RunStore(storage.database, storage.vault),

@@ -1,4 +1,4 @@
-"""What is read of XianyuAutoAgent: one shop from its ``.env``, and prompts that wait."""
+"""What is read of XianyuAutoAgent: one shop from its ``.env``, with its model and prompts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _odd(shop: OldShop) -> dict[str, tuple[str, Fate]]:
     return {f"{one.table}:{one.row}": (one.code, one.fate) for one in shop.oddities}
 
 
-def test_the_shop_is_named_by_its_sellers_number_and_the_model_waits(tmp_path: Path) -> None:
+def test_the_shop_is_named_by_its_sellers_number_and_has_its_model(tmp_path: Path) -> None:
     shop = _zipped(tmp_path, _folder(tmp_path, price_prompt="便宜一点", classify_prompt_example="分类"))
     (account,) = shop.accounts
     assert (shop.source, account.id, account.cookie, account.was_on) == (
@@ -62,8 +62,7 @@ def test_the_shop_is_named_by_its_sellers_number_and_the_model_waits(tmp_path: P
         ".env:TOGGLE_KEYWORDS": ("env_toggle", Fate.SKIPPED),
         ".env:LOG_LEVEL": ("env_setting", Fate.SKIPPED),
         "data/chat_history.db:": ("history_stays", Fate.SKIPPED),
-        "prompts:classify_prompt_example.txt": ("prompt_waits", Fate.WAITING),
-        "prompts:price_prompt.txt": ("prompt_waits", Fate.WAITING),
+        "prompts:price_prompt.txt": ("prompt_taken", Fate.TAKEN),
     }
     assert "canary" not in repr(shop)
 
@@ -75,7 +74,7 @@ def test_own_prompts_come_before_examples_and_others_are_named(tmp_path: Path) -
     assert shop.accounts[0].ai is not None
     assert shop.accounts[0].ai.settings["prompts"] == {"tech": "own"}
     assert {key: code for key, (code, _) in _odd(shop).items() if key.startswith("prompts")} == {
-        "prompts:tech_prompt.txt": "prompt_waits",
+        "prompts:tech_prompt.txt": "prompt_taken",
         "prompts:mine.txt": "prompt_unknown",
         "prompts:default_prompt.txt": "prompt_unreadable",
         "prompts:price_prompt.txt": "prompt_unreadable",

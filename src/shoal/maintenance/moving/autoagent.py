@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -26,7 +27,9 @@ _MANUAL_SECONDS: Final = 3600
 _MODEL: Final = {"MODEL_NAME": "model_name", "MODEL_BASE_URL": "base_url", "API_KEY": "api_key"}
 _PLACEHOLDERS: Final = frozenset({"your_cookies_here", "默认使用通义千问,apikey通过百炼模型平台获取"})
 """What the example of that system has where a cookie and a key belong."""
-_PURPOSES: Final = ("classify", "price", "tech", "default")
+_SORTS: Final = "classify"
+"""The purpose of the prompt that sorts what buyers say."""
+_PURPOSES: Final = (_SORTS, "price", "tech", "default")
 _UNLIKE: Final = {"TOGGLE_KEYWORDS": "env_toggle", "SIMULATE_HUMAN_TYPING": "env_typing"}
 """Settings that buyers notice and that work otherwise here, with the codes of their sentences."""
 
@@ -86,9 +89,11 @@ def _shop(files: Mapping[str, bytes]) -> OldShop:
     values = _values(files[ENV])
     oddities = [*_left_out(values)]
     settings = {ours: values[theirs] for theirs, ours in _MODEL.items() if values.get(theirs)}
-    prompts = _prompts(files, oddities)
+    account = _account(values, oddities)
+    prompts = _prompts(files, oddities, waits=account is None)
     waiting = {**settings, **({"prompts": prompts} if prompts else {})}
-    account = _account(values, waiting, oddities)
+    if account is not None and waiting:
+        account = replace(account, ai=OldAi(is_on=True, settings=waiting))
     return OldShop(
         source=Source.AUTOAGENT,
         accounts=() if account is None else (account,),
@@ -121,8 +126,8 @@ def _left_out(values: Mapping[str, str]) -> Iterator[Oddity]:
     yield Oddity(table=HISTORY, row="", code="history_stays", fate=Fate.SKIPPED)
 
 
-def _prompts(files: Mapping[str, bytes], oddities: list[Oddity]) -> dict[str, str]:
-    """Return the prompt of each purpose: its own, else that of the example."""
+def _prompts(files: Mapping[str, bytes], oddities: list[Oddity], *, waits: bool) -> dict[str, str]:
+    """Return the prompt of each purpose: its own, else that of the example. ``waits``: no shop can take them."""
     texts = {name.removeprefix(f"{PROMPTS}/"): data for name, data in files.items() if name.startswith(PROMPTS)}
     found: dict[str, str] = {}
     for purpose in _PURPOSES:
@@ -137,7 +142,9 @@ def _prompts(files: Mapping[str, bytes], oddities: list[Oddity]) -> dict[str, st
         except UnicodeDecodeError:
             found[purpose] = ""
         if found[purpose].strip():
-            oddities.append(Oddity(table=PROMPTS, row=name, code="prompt_waits", fate=Fate.WAITING))
+            code, fate = ("prompt_waits", Fate.WAITING) if waits else ("prompt_taken", Fate.TAKEN)
+            if waits or purpose != _SORTS:
+                oddities.append(Oddity(table=PROMPTS, row=name, code=code, fate=fate))
         else:
             del found[purpose]
             oddities.append(Oddity(table=PROMPTS, row=name, code="prompt_unreadable", fate=Fate.SKIPPED))
@@ -147,8 +154,8 @@ def _prompts(files: Mapping[str, bytes], oddities: list[Oddity]) -> dict[str, st
     return found
 
 
-def _account(values: Mapping[str, str], waiting: Mapping[str, object], oddities: list[Oddity]) -> OldAccount | None:
-    """Return the shop, named by its seller's number; ``None`` when the cookie has none."""
+def _account(values: Mapping[str, str], oddities: list[Oddity]) -> OldAccount | None:
+    """Return the shop without its model, named by its seller's number; ``None`` when the cookie has none."""
     cookie = values.get(_COOKIE, "")
     code = "env_no_cookie"
     unb = ""
@@ -167,7 +174,6 @@ def _account(values: Mapping[str, str], waiting: Mapping[str, object], oddities:
         cookie=cookie,
         was_on=True,
         pause_duration=_pause_minutes(values.get(_MANUAL, ""), oddities),
-        ai=OldAi(is_on=True, settings=waiting) if waiting else None,
     )
 
 

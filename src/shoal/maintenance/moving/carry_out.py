@@ -17,6 +17,8 @@ from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.edits import deliveries
+from shoal.assistant.provider_store import ProviderStore
+from shoal.assistant.providers import UnknownProvider
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
 from shoal.auth.users import Role, User, Users
@@ -26,7 +28,7 @@ from shoal.goods.goods_components import GoodsComponents
 from shoal.goods.stock_history import By
 from shoal.goods.unit_lines import SentLines
 from shoal.maintenance.moving.old_shop import OldOrder
-from shoal.maintenance.moving.plan import Kind, NewAccount, NewChannel, NewGoods, NewUser, Plan
+from shoal.maintenance.moving.plan import Kind, NewAccount, NewChannel, NewGoods, NewProvider, NewUser, Plan
 from shoal.maintenance.moving.plan_orders import STATUSES, time_of
 from shoal.maintenance.moving.run_store import Run, RunStore, note_taken
 from shoal.messages.pictures import Pictures
@@ -60,6 +62,7 @@ class Tools:
     users: Users
     goods: GoodsComponents
     channels: ChannelStore
+    providers: ProviderStore
     pictures: Pictures
     audit_log: AuditLog
     runs: RunStore
@@ -77,6 +80,7 @@ class CarryOut:
         self._progress = progress
         self._owners: dict[str, int] = {folded(me.username): me.id}
         self._goods: dict[tuple[str, str], int] = {}
+        self._providers: dict[tuple[str, str], int] = {}
 
     async def everything(self) -> None:
         """Do every step. Raises ``StoreError`` and the errors of the stores; what was done stays done."""
@@ -87,6 +91,8 @@ class CarryOut:
         taken = await self._tools.runs.taken()
         for goods in self._plan.goods:
             await self._add_goods(goods, taken)
+        for provider in self._plan.providers:
+            await self._add_provider(provider, taken)
         for account in self._plan.accounts:
             await self._add_account(account)
         for channel in self._plan.channels:
@@ -148,6 +154,28 @@ class CarryOut:
     def _by(self, op_id: str) -> By:
         return By(actor=self._actor, op_id=op_id, repeats=True)
 
+    # ── language models ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _add_provider(self, new: NewProvider, taken: Mapping[tuple[int, str], Mapping[str, str]]) -> None:
+        """Add a provider to which its owner has not agreed: nothing is sent there. One that was removed comes again."""
+        owner_id = await self._owner_id(new.owner)
+        known = taken.get((owner_id, Kind.PROVIDERS.value), {}).get(new.key)
+        try:
+            provider_id = None if known is None else (await self._tools.providers.get(owner_id, int(known))).id
+        except UnknownProvider:
+            provider_id = None
+        if provider_id is None:
+
+            def noted(connection: Connection, made_id: int) -> None:
+                note_taken(
+                    connection, user_id=owner_id, kind=Kind.PROVIDERS, key=new.key, new_id=str(made_id),
+                    run_id=self._run.id,
+                )  # fmt: skip
+
+            provider_id = (await self._tools.providers.create(owner_id, new.values, also=noted)).id
+        self._providers[new.owner, new.key] = provider_id
+        self._progress(1)
+
     # ── accounts ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _add_account(self, new: NewAccount) -> None:
@@ -193,7 +221,8 @@ class CarryOut:
             await self._tools.runs.note_taken(owner_id, Kind.RULES, label, rule.id, self._run.id)
 
     def _whole(self, new: NewAccount, owner_id: int) -> Account:
-        account = new.draft.evolve(owner_id=owner_id, created_at_ms=now_ms())
+        provider_id = self._providers.get((new.owner, new.provider), 0)
+        account = new.draft.evolve(owner_id=owner_id, created_at_ms=now_ms(), ai_provider_id=provider_id)
         if not new.deliveries:
             return account
         wanted = [{**rule.values, "goods_id": self._goods[new.owner, rule.goods_key]} for rule in new.deliveries]

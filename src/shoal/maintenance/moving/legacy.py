@@ -146,6 +146,7 @@ class _Reader:
         return OldItem(
             item_id=item_id,
             title=row.stripped("item_title"),
+            price=row.stripped("item_price"),
             each_piece=row.flag("multi_quantity_delivery", default=False),
         )
 

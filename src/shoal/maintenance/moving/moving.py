@@ -26,6 +26,7 @@ from shoal.maintenance.moving.run_store import Run, RunState
 from shoal.maintenance.moving.whole_plan import make_plan
 from shoal.notices.channels import UnknownChannel
 from shoal.rules.folding import folded
+from shoal.storage.assistant_tables import ai_providers
 from shoal.storage.goods_tables import goods
 from shoal.storage.notice_tables import channels
 from shoal.storage.order_tables import orders
@@ -94,17 +95,19 @@ class Moving:
         tools = self._tools
         everybody = await tools.users.list_users()
 
-        def counted(connection: Connection) -> tuple[dict[int, int], dict[int, int], frozenset[str]]:
+        def counted(connection: Connection) -> tuple[dict[int, int], dict[int, int], dict[int, int], frozenset[str]]:
             of_goods = select(goods.c.owner_id, func.count()).group_by(goods.c.owner_id)
             new_channels = select(channels.c.id).where(channels.c.version == 1, ~channels.c.active)
             of_channels = select(channels.c.user_id, func.count()).group_by(channels.c.user_id)
+            of_providers = select(ai_providers.c.owner_id, func.count()).group_by(ai_providers.c.owner_id)
             return (
                 {int(user): int(count) for user, count in connection.execute(of_goods)},
                 {int(user): int(count) for user, count in connection.execute(of_channels)},
+                {int(user): int(count) for user, count in connection.execute(of_providers)},
                 frozenset(map(str, connection.scalars(new_channels))),
             )
 
-        goods_of, channels_of, new_channels = await tools.database.read(counted)
+        goods_of, channels_of, providers_of, new_channels = await tools.database.read(counted)
         shared = sorted(account_ids & tools.manager.accounts.keys())
         query = select(orders.c.account_id, orders.c.order_id).where(orders.c.account_id.in_(shared))
         known: defaultdict[str, set[str]] = defaultdict(set)
@@ -122,6 +125,7 @@ class Moving:
             most_shops=None if me.role is Role.ADMIN or not limit else limit,
             goods_of=goods_of,
             channels_of=channels_of,
+            providers_of=providers_of,
             orders=known,
             new_channels=new_channels,
             without_picture=without_picture,

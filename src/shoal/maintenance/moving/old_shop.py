@@ -37,7 +37,7 @@ class Fate(StrEnum):
     SKIPPED = "skipped"
     """It is not here."""
     WAITING = "waiting"
-    """It is kept with the run, for a function that there is not yet."""
+    """It is kept with the run, because it cannot be used as it is."""
     KNOWN = "known"
     """It was here before, from an earlier run."""
 
@@ -103,10 +103,14 @@ class OldItemReply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldItem:
-    """An item on sale, as that system knew it. ``each_piece``: each piece of an order got a unit of its own."""
+    """An item on sale, as that system knew it. ``each_piece``: each piece of an order got a unit of its own.
+
+    ``price`` is text as it stood there, such as ``¥9.90``.
+    """
 
     item_id: str
     title: str = ""
+    price: str = ""
     each_piece: bool = True
 
 
@@ -127,7 +131,7 @@ class OldOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldAi:
-    """Settings of answers by a model: they wait. Values as they stood there; they are kept sealed."""
+    """Settings of answers by a model. Values as they stood there, with a key."""
 
     is_on: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -12,7 +12,7 @@ from shoal.accounts.account import Account
 from shoal.auth.users import User
 from shoal.goods.cards import Card
 from shoal.goods.unit_lines import SentLines
-from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAi, OldOrder, Source
+from shoal.maintenance.moving.old_shop import Fate, Oddity, OldOrder, Source
 from shoal.rules.rule import Rule
 
 
@@ -31,6 +31,7 @@ class Kind(StrEnum):
     ORDERS = "orders"
     CHANNELS = "channels"
     AI = "ai"
+    PROVIDERS = "providers"
     SETTINGS = "settings"
 
 
@@ -53,6 +54,7 @@ class Here:
     most_shops: int | None = None
     goods_of: Mapping[int, int] = field(default_factory=dict)
     channels_of: Mapping[int, int] = field(default_factory=dict)
+    providers_of: Mapping[int, int] = field(default_factory=dict)
     orders: Mapping[str, Set[str]] = field(default_factory=dict)
     new_channels: Set[str] = frozenset()
     without_picture: Set[str] = frozenset()
@@ -91,6 +93,16 @@ class NewGoods:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewProvider:
+    """A provider of a language model that is added, without consent: it is not called. ``key`` tells it apart from the
+    other ones of its owner."""
+
+    key: str
+    owner: str
+    values: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:
     """A delivery rule of an account. Its goods get their number when they are stored."""
 
@@ -104,6 +116,7 @@ class NewAccount:
 
     ``exists``: it is here from an earlier run, and only its orders are looked at again, and ``late_rules``: those that
     were left out as their picture did not come, by the rows of the report.
+    ``provider``: the key of the provider of its language model.
     """
 
     owner: str
@@ -113,6 +126,7 @@ class NewAccount:
     said_to: tuple[str, ...] = ()
     exists: bool = False
     late_rules: tuple[tuple[str, Rule], ...] = ()
+    provider: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +167,7 @@ class Plan:
     version: str = ""
     users: tuple[NewUser, ...] = ()
     goods: tuple[NewGoods, ...] = ()
+    providers: tuple[NewProvider, ...] = ()
     accounts: tuple[NewAccount, ...] = ()
     channels: tuple[NewChannel, ...] = ()
     pictures: tuple[NewPicture, ...] = ()
@@ -166,7 +181,8 @@ class Plan:
         """How many steps the import has: units and rules weigh as what they are."""
         units = sum(len(part.lines) for goods in self.goods for part in goods.lines)
         rules = sum(len(one.draft.keywords) + len(one.orders) for one in self.accounts)
-        return len(self.users) + len(self.goods) + len(self.accounts) + len(self.channels) + units + rules
+        made = (self.users, self.goods, self.providers, self.accounts, self.channels)
+        return sum(map(len, made)) + units + rules
 
 
 class Tally:
@@ -234,8 +250,3 @@ _OF_A_PART: Set[str] = frozenset({"site_password", "columns_unknown", "table_dam
 
 PictureOf = Callable[[str], bytes | None]
 """Returns the bytes of a picture of the old system by the last part of its path; ``None`` when it did not come."""
-
-
-def waiting_of(account_id: str, ai: OldAi) -> dict[str, Any]:
-    """Return what is kept of an account's settings of answers by a model."""
-    return {"account_id": account_id, "was_on": ai.is_on, "settings": dict(ai.settings)}

@@ -9,7 +9,8 @@ from shoal.accounts.account import FIRST_START, MAX_PAUSE_MINUTES, Account, chec
 from shoal.accounts.edits import MAX_REMARK_CHARACTERS, browser_in_text
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, OldAccount, OldShop
-from shoal.maintenance.moving.plan import Here, Kind, NewAccount, Tally, WasOn, waiting_of
+from shoal.maintenance.moving.plan import Here, Kind, NewAccount, Tally, WasOn
+from shoal.maintenance.moving.plan_models import ModelPart, ModelPlans
 from shoal.maintenance.moving.plan_orders import plan_orders
 from shoal.maintenance.moving.plan_pictures import Pictures
 from shoal.maintenance.moving.plan_rules import (
@@ -19,6 +20,7 @@ from shoal.maintenance.moving.plan_rules import (
     plan_late_rules,
     plan_rules,
     skip_replies,
+    with_floors,
 )
 from shoal.maintenance.moving.plan_users import Owners
 from shoal.xianyu.cookie_string import CookieCheck, require_cookie
@@ -29,9 +31,10 @@ _USUAL_PAUSE: Final = 10
 class AccountPlans:
     """Plans the accounts one after another; they depend on each other by their sellers' numbers and the limit."""
 
-    def __init__(self, here: Here, owners: Owners, tally: Tally, pictures: Pictures) -> None:
+    def __init__(self, here: Here, owners: Owners, tally: Tally, pictures: Pictures, models: ModelPlans) -> None:
         self._here = here
         self._owners = owners
+        self._models = models
         self._tally = tally
         self._pictures = pictures
         self._numbers = {(account.owner_id, account.unb): account.id for account in here.accounts.values()}
@@ -58,19 +61,22 @@ class AccountPlans:
         before = len(self._tally.oddities)
         if not is_known:
             self._tally.note("cookies", old.id, "owner_unknown", Fate.CHANGED, account=old.id)
-        draft = self._draft(old, cookie)
+        part = self._models.of(old, owner)
+        draft = self._draft(old, cookie, part)
         fates = {odd.fate for odd in self._tally.oddities[before:] if odd.table == "cookies"}
         self._tally.count(Kind.ACCOUNTS, Fate.CHANGED if Fate.CHANGED in fates else Fate.TAKEN)
         self._new_numbers[owner, cookie.unb] = old.id
         self._per_owner[owner] += 1
         if old.was_on:
             self.was_on.append(WasOn(kind=Kind.ACCOUNTS, id=old.id, name=draft.remark or old.id, owner=owner))
-        self._ai(old)
+        if part.waits:
+            self.waiting.append({"account_id": old.id, "settings": dict(part.waits)})
         return NewAccount(
             owner=owner,
             draft=draft,
             orders=plan_orders(old, self._tally),
             said_to=() if old.default_reply is None else old.default_reply.said_to,
+            provider=part.provider,
         )
 
     def _known(self, old: OldAccount, owner: str) -> NewAccount:
@@ -117,7 +123,7 @@ class AccountPlans:
                 return "too_many_shops", {"limit": limit}, None
         return "", {}, cookie
 
-    def _draft(self, old: OldAccount, cookie: CookieCheck) -> Account:
+    def _draft(self, old: OldAccount, cookie: CookieCheck, part: ModelPart) -> Account:
         text, is_on, once = plan_default_reply(old, self._tally)
         if old.auto_confirm:
             self._tally.note("cookies", old.id, "auto_confirm_on", Fate.TAKEN, account=old.id)
@@ -136,8 +142,10 @@ class AccountPlans:
             default_reply_enabled=is_on,
             default_reply_once=once,
             keywords=plan_rules(old, self._tally, self._pictures),
-            items=plan_item_replies(old, self._tally),
+            items=with_floors(plan_item_replies(old, self._tally), part.floors),
+            ai_persona=part.persona,
             orders_since_ms=FIRST_START,
+            ai_turns_per_chat=part.turns,
         )
 
     def _remark(self, old: OldAccount) -> str:
@@ -152,14 +160,6 @@ class AccountPlans:
         if pause != old.pause_duration:
             self._tally.note("cookies", old.id, "pause_changed", Fate.CHANGED, before=old.pause_duration, minutes=pause)
         return pause
-
-    def _ai(self, old: OldAccount) -> None:
-        if old.ai is None:
-            return
-        self.waiting.append(waiting_of(old.id, old.ai))
-        code = "ai_was_on" if old.ai.is_on else "ai_was_off"
-        self._tally.note("ai_reply_settings", old.id, code, Fate.WAITING, account=old.id)
-        self._tally.count(Kind.AI, Fate.WAITING)
 
     def _skip(self, old: OldAccount, code: str, **params: Any) -> None:
         self._tally.skip(Kind.ACCOUNTS, "cookies", old.id, code, account=old.id, **params)

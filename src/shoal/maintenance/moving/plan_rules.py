@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from shoal.accounts.account import Account
@@ -113,6 +114,14 @@ def plan_item_replies(old: OldAccount, tally: Tally) -> tuple[ItemSetting, ...]:
             found.append(ItemSetting(item_id=row.item_id, reply=row.text))
             tally.count(Kind.ITEM_REPLIES, Fate.TAKEN)
     return tuple(sorted(found, key=lambda one: one.item_id))
+
+
+def with_floors(items: tuple[ItemSetting, ...], floors: Mapping[str, int]) -> tuple[ItemSetting, ...]:
+    """Return the settings of items with these lowest prices, by the ids of the items."""
+    found = {item.item_id: item for item in items}
+    for item_id, floor_fen in floors.items():
+        found[item_id] = replace(found.get(item_id) or ItemSetting(item_id=item_id), floor_fen=floor_fen)
+    return tuple(found[item_id] for item_id in sorted(found))
 
 
 def plan_default_reply(old: OldAccount, tally: Tally) -> tuple[str, bool, bool]:

@@ -10,6 +10,7 @@ from shoal.maintenance.moving.plan import Here, Kind, Plan, Tally
 from shoal.maintenance.moving.plan_accounts import AccountPlans
 from shoal.maintenance.moving.plan_channels import plan_channels
 from shoal.maintenance.moving.plan_goods import GoodsPlans
+from shoal.maintenance.moving.plan_models import ModelPlans
 from shoal.maintenance.moving.plan_pictures import Pictures
 from shoal.maintenance.moving.plan_users import plan_users
 
@@ -22,20 +23,21 @@ def make_plan(old: OldShop, here: Here, *, only_user: str = "", pictures: Mappin
     images = Pictures(pictures or {})
     goods_plans = GoodsPlans(here, owners, tally, images)
     goods = goods_plans.cards(old)
-    account_plans = AccountPlans(here, owners, tally, images)
+    models = ModelPlans(here, tally, old.waiting)
+    account_plans = AccountPlans(here, owners, tally, images, models)
     accounts = goods_plans.rules(old, account_plans.of(old))
     channels, channels_on = plan_channels(old, here, owners, tally, {one.draft.id for one in accounts})
-    waiting = {}
-    if account_plans.waiting or old.waiting:
-        waiting = {"accounts": account_plans.waiting, "system": dict(old.waiting)}
-    if old.waiting:
-        tally.note("system_settings", "", "system_ai_waits", Fate.WAITING, count=len(old.waiting))
+    system = {} if models.used_system else dict(old.waiting)
+    if system:
+        tally.note("system_settings", "", "system_ai_waits", Fate.WAITING, count=len(system))
         tally.count(Kind.AI, Fate.WAITING)
+    waiting = {"accounts": account_plans.waiting, "system": system} if account_plans.waiting or system else {}
     return Plan(
         source=old.source,
         version=old.version,
         users=users,
         goods=goods,
+        providers=models.providers,
         accounts=accounts,
         channels=channels,
         pictures=images.taken,
