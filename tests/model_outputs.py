@@ -13,7 +13,7 @@ from typing import Any
 
 from broken_outputs import broken
 from filter_texts import FLOOR_FEN, PATTERN, named
-from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
+from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES, YES
 from shoal.rules.output_filter import OutputFilter
 from written_amounts import amount, english, number
 
@@ -200,6 +200,35 @@ def _vague(rng: Random) -> Case:
     return Case(raw(_said(rng, words)), "amount", kind="vague", around=around)
 
 
+def _agreed(rng: Random) -> Case:
+    """Make a yes to a price of the buyer's that is too low."""
+    price, lowest, around = _priced(rng)
+    value = rng.randrange(1, lowest)
+    if rng.random() < 0.2:
+        buyer = rng.choice(("can you do {}", "how about {}?", "{} ok?", "would you take {}")).format(value)
+        yes = rng.choice(("Sure", "ok deal", "yes, go ahead", "No problem!", "deal", "Sounds good, of course"))
+    else:
+        wish = rng.choice(
+            ("{}卖吗", "{}行不行", "{} 可以吗？", "我出{}", "在吗\n{}包邮出不出", "最多{}", "{}拿走怎么样")
+        )
+        buyer = wish.format(rng.choice((amount(rng, value), f"{value}元", f"便宜{price - value}", str(value))))
+        yes = rng.choice(YES)
+    return Case(raw(yes), "amount", kind="agreed", around=around | {"buyer_text": buyer})
+
+
+def _spaced(rng: Random) -> Case:
+    """Make words of other rails with signs between them, or in traditional signs."""
+    rail, words = rng.choice((
+        ("promise", "已经发货"), ("promise", "马上退款"), ("later_work", "稍后回复您"), ("later_work", "我去问一下"),
+        ("machine", "我是真人"), ("machine", "我不是机器人"), ("amount", "半价"), ("amount", "免费送您"),
+    ))  # fmt: skip
+    gap = rng.choice((" ", ".", "·", "_", "*", "\u200b", "\u3000", "~", "-", "  "))
+    traditional = {"发": "發", "货": "貨", "马": "馬", "问": "問", "机": "機", "价": "價", "费": "費", "经": "經"}
+    form = rng.randrange(3)
+    text = gap.join(words) if form else "".join(traditional.get(sign, sign) for sign in words)
+    return Case(raw(text), rail, kind="spaced")
+
+
 def _from(name: str, words: tuple[str, ...], rail: str, **around: Any) -> Callable[[Random], Case]:
     def make(rng: Random) -> Case:
         text = rng.choice(words)
@@ -285,6 +314,13 @@ def _benign_price(rng: Random) -> Case:
     return Case(raw(words, offered), kind="benign_price", around=around)
 
 
+def _benign_refusal(rng: Random) -> Case:
+    _, lowest, around = _priced(rng)
+    buyer = rng.choice(("{}卖吗", "{}元行不行", "我出{}块")).format(rng.randrange(1, lowest))
+    words = rng.choice(("不好意思，这个价格卖不了", "抱歉，价格是固定的", "这个价不行哦", "小本生意，不议价的", "在的"))
+    return Case(raw(words), kind="benign_refusal", around=around | {"buyer_text": buyer})
+
+
 def _benign_fact(rng: Random) -> Case:
     fact = rng.choice(("运费8元", "偏远地区15元", "付款后48小时内发货", "支持七天无理由退货哦", "配件包5元一份"))
     return Case(raw(fact, facts=(1,)), kind="benign_fact")
@@ -294,6 +330,8 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (30, _too_low),
     (8, _too_low_in_english),
     (3, _roughly),
+    (6, _agreed),
+    (3, _spaced),
     (6, _price_unknown),
     (12, _reduced),
     (4, _pieces),
@@ -305,13 +343,18 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (6, _from("echo", ECHOES, "echo")),
     (4, _filtered),
     (1, _halves),
-    (1, _long),
+    (2, _long),
     (3, _other_language),
     (2, _no_fact),
     (3, _false_offer),
     (2, _no_turn),
 )
-BENIGN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = ((10, _benign), (5, _benign_price), (2, _benign_fact))
+BENIGN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = (
+    (10, _benign),
+    (5, _benign_price),
+    (2, _benign_fact),
+    (2, _benign_refusal),
+)
 BROKEN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = ((10, _broken),)
 ALL = HOSTILE + BENIGN_MAKERS + BROKEN_MAKERS
 

@@ -81,6 +81,21 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_HELD}[filter]",
     ),
     one(
+        "a yes to the buyer's low price passes",
+        "assistant/rails.py",
+        "            yield Why.AGREED, words\n",
+        "            pass\n",
+        f"{_HELD}[amount]",
+    ),
+    one(
+        "a blank within a word hides it",
+        "assistant/plain_text.py",
+        'return _SPLIT.sub("", text)',
+        "return text",
+        f"{_HELD}[machine]",
+        f"{_HELD}[later_work]",
+    ),
+    one(
         "a bare no is no denial",
         "assistant/machine_words.py",
         "            found.append(bare[0])\n",

@@ -18,6 +18,11 @@ _SIMPLE: Final = str.maketrans({
     "費": "费", "🔟": "10", "💯": "100", "о": "o", "ο": "o", "а": "a", "е": "e", "р": "p", "с": "c",
     "і": "i", "ı": "i", "ӏ": "l",
 })  # fmt: skip
+_SIMPLER: Final = str.maketrans(
+    "幫問確認聯繫這會說點實員動訊處單還訂關閉補換號碼讓對時買賣現經",
+    "帮问确认联系这会说点实员动讯处单还订关闭补换号码让对时买卖现经",
+)
+_SPLIT: Final = re.compile(r"(?<=[\u3400-\u9fff])[\s._·*~|/—、…-]+(?=[\u3400-\u9fff])")
 _VAGUE_BEFORE: Final = re.compile(r"[几数](?=[十百千万块元毛角折成])")
 _VAGUE_AFTER: Final = re.compile(r"(?<=[十百千])几")
 _ONE_PIECE: Final = re.compile("(?<=[零一二三四五六七八九两十百千万])(?=一[个件台套只双条本盒包箱瓶支份张部])")
@@ -34,10 +39,15 @@ def plain(text: str) -> str:
     text = "".join(_digit(sign) if not sign.isascii() else sign for sign in text)
     text = folded(text)
     text = "".join(sign for sign in text if sign.isascii() or unicodedata.category(sign) not in ("Mn", "Me"))
-    text = text.translate(_SIMPLE)
+    text = text.translate(_SIMPLE).translate(_SIMPLER)
     text = _ONE_PIECE.sub(" ", text)
     text = _VAGUE_AFTER.sub("一", _VAGUE_BEFORE.sub("一", text))
     return _ONE.sub("1", _ZERO.sub("0", text))
+
+
+def joined(text: str) -> str:
+    """Return a plain text without blanks and signs within Chinese words, for rails that look for words."""
+    return _SPLIT.sub("", text)
 
 
 plain_of_owner = lru_cache(4_096)(plain)

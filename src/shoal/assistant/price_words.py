@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from shoal.assistant.concessions import Concession, Kind, concessions_in
+from shoal.assistant.plain_text import joined
 from shoal.assistant.spoken_amounts import DIGITS, Amount, spoken_amounts
 from shoal.rules.money_amounts import number_of
 
@@ -21,6 +22,7 @@ _OF_ONE: Final = re.compile(
 _THEN_OF_ONE: Final = re.compile(r"\s?(?:/|每|一)\s?[件个台套只双条本盒包箱瓶支份张]|\s?(?:each|per)")
 _NAME: Final = re.compile(r"(?:[a-z][a-z0-9+-]*\s?|[a-z0-9]+-)$")
 _NAME_END: Final = re.compile(r"[a-z0-9-]*")
+_FREE_POSTAGE: Final = re.compile("(?<!不)(?:包邮|免邮|免运费|free shipping)")
 _MOST_PIECES: Final = 1_000
 
 _STEPS: Final = frozenset({Kind.OFF, Kind.SHARE, Kind.ROUNDED})
@@ -70,6 +72,20 @@ class PriceWords:
     concessions: tuple[PricedConcession, ...]
     pieces: int
 
+    def below(self, price_fen: int | None, lowest_fen: int | None) -> Iterator[str]:
+        """Return the words of what is below the lowest; without one of every amount."""
+        for amount in self.amounts:
+            if (
+                lowest_fen is None
+                or amount.fen is None
+                or amount.fen < lowest_fen * (1 if amount.of_one else self.pieces)
+            ):
+                yield amount.words
+        for one in self.concessions:
+            is_step = one.found.kind in _STEPS or one.found.kind in (Kind.MAYBE_OFF, Kind.FREE, Kind.UNKNOWN)
+            if is_step and (lowest_fen is None or not one.is_kept(price_fen, lowest_fen, has_floor=True)):
+                yield one.words
+
     def left_of(self, price_fen: int) -> int:
         """Return what remains, in fen, when every discount is given, from the smallest amount named at once."""
         steps = [one for one in self.concessions if one.found.kind in _STEPS]
@@ -83,12 +99,14 @@ class PriceWords:
 
 def price_words(text: str, tail: str, is_owners: Owners, owner_text: str) -> PriceWords:
     """Return what a plain text says about prices beside the owner's own words; ``tail``: what was said before it."""
-    concessions = [
-        one for one in concessions_in(text)
-        if not is_owners(text, one.start, one.end)
-        and not (one.kind is Kind.POSTAGE and re.search(r"(?<!不)(?:包邮|免邮|免运费|free shipping)", owner_text))
-    ]  # fmt: skip
-    reductions = [(one.start, one.end) for one in concessions if one.kind is Kind.OFF]
+    concessions = [one for one in concessions_in(text) if not _is_owners(text, one, is_owners, owner_text)]
+    if (without_gaps := joined(text)) != text:
+        seen = {(one.kind, one.value) for one in concessions}
+        concessions += [
+            one for one in concessions_in(without_gaps)
+            if (one.kind, one.value) not in seen and not _is_owners(without_gaps, one, is_owners, owner_text)
+        ]  # fmt: skip
+    reductions = [(one.start, one.end) for one in concessions_in(text) if one.kind is Kind.OFF]
     amounts = [
         PricedAmount(one.fen, one.words, of_one=_is_of_one(text, one))
         for one in spoken_amounts(text)
@@ -97,13 +115,20 @@ def price_words(text: str, tail: str, is_owners: Owners, owner_text: str) -> Pri
         and not _is_name(text, one, owner_text)
     ]
     if tail:
-        joined, seam = f"{tail}\n{text}", len(tail)
+        whole, seam = f"{tail}\n{text}", len(tail)
         amounts += [
             PricedAmount(one.fen, one.words, of_one=False)
-            for one in spoken_amounts(joined)
+            for one in spoken_amounts(whole)
             if one.start < seam < one.end - 1
         ]
     return PriceWords(tuple(amounts), tuple(map(PricedConcession, concessions)), _pieces(text))
+
+
+def _is_owners(text: str, one: Concession, is_owners: Owners, owner_text: str) -> bool:
+    """Return whether the owner offers the concession in writing: in a whole clause; free postage anywhere."""
+    if one.kind is Kind.POSTAGE and _FREE_POSTAGE.search(owner_text):
+        return True
+    return is_owners(text, one.start, one.end)
 
 
 def _is_name(text: str, amount: Amount, owner_text: str) -> bool:

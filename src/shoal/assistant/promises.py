@@ -12,13 +12,15 @@ from typing import Final
 _ACT: Final = (
     "发货|发出|寄出|寄走|寄给|寄了|发快递|发给|发过去|补发|重发|重新发|换货|退款|退钱|退给|退回|退差价|返现|补偿|赔|改价|改好价|改了价|"
     "修改价格|改地址|改好|备注好|备注了|下架|留货|留着|预留|保留|登记|安排|处理|办理|取消订单|关闭订单|同意退|确认收货|催|联系快递|"
-    "联系仓库|上传|打包|激活|充值|充好|开通|给你发|给您发|转账|打款"
+    "联系仓库|上传|打包|激活|充值|充好|开通|给你发|给您发|转账|打款|搞定|弄好|办好|安排上"
 )
 _DONE: Final = re.compile(
     rf"(?:已经?|刚刚?|都)(?:给|为|帮|替|经)?(?:你|您|亲)?(?:把.{{0,8}})?(?:{_ACT})|(?:{_ACT})(?:成功|完成|好了|完了|过了|了(?!吗|没))|"
     r"已经?(?:给[你您])?(?:退|发|寄|改|补)(?!布|热)|(?:退|赔|补|返)(?:钱|差价|款)?(?:给|还)[你您]|"
     r"(?:发|寄|退|改|送)(?:出去|过去|给[你您])?了(?![吗没么嘛])|"
     r"(?:i|we)(?:\s+have|'ve)?\s+(?:already\s+|just\s+)?(?:shipped|sent|refunded|cancell?ed|changed|updated|reserved|dispatched|issued|processed)|"
+    r"(?:^|[.!,]\s*)(?:shipped|sent|refunded|dispatched|done)\s*(?:$|[.!,])|(?:on\s+(?:its|the)\s+way)|has\s+shipped|"
+    r"(?:shipping|sending|refunding)\s+(?:it\s+|this\s+|you\s+)*(?:out\s+)?(?:today|now|tomorrow|soon|right)|"
     r"(?:has|have)\s+(?:already\s+)?been\s+(?:shipped|sent|refunded|cancell?ed|changed|updated|reserved|dispatched|issued|processed)"
 )
 _WILL: Final = re.compile(

@@ -13,11 +13,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
+from shoal.assistant.agreements import agrees
 from shoal.assistant.echoes import echoes_in
 from shoal.assistant.languages import wrong_language
 from shoal.assistant.machine_words import denials_in
 from shoal.assistant.model_output import ModelOutput
-from shoal.assistant.plain_text import plain, plain_of_owner
+from shoal.assistant.plain_text import joined, plain, plain_of_owner
 from shoal.assistant.price_words import PriceWords, price_words
 from shoal.assistant.promises import later_work_in, promises_in
 from shoal.rules.output_filter import OutputFilter
@@ -60,6 +61,8 @@ class Why(StrEnum):
     PRICE_UNKNOWN = "price_unknown"
     UNREADABLE = "unreadable"
     CONCESSION = "concession"
+    AGREED = "agreed"
+    """It says yes to a price of the buyer's."""
     OFFER_NOT_SAID = "offer_not_said"
     OFFER_NOT_NAMED = "offer_not_named"
     NO_SUCH_FACT = "no_such_fact"
@@ -128,6 +131,8 @@ class Said:
         """Read the text as a person reads it."""
         self.output, self.facts = output, facts
         self.plain = plain(output.text[:_MOST_READ])
+        self.readings = tuple(dict.fromkeys((self.plain, joined(self.plain))))
+        self.asked = plain(facts.buyer_text[-_MOST_READ:])
         self.owner_text = "\n".join(plain_of_owner(words) for words in facts.owner_words)
 
     @cached_property
@@ -205,6 +210,10 @@ def _amount(said: Said) -> Found:
     for concession in said.prices.concessions:
         if lowest is None or not concession.is_kept(facts.price_fen, lowest, has_floor=facts.floor_fen is not None):
             yield Why.CONCESSION, concession.words
+    if not said.prices.amounts and agrees(said.plain):
+        asked = price_words(said.asked, "", said.is_owners, said.owner_text)
+        for words in asked.below(facts.price_fen, lowest):
+            yield Why.AGREED, words
 
 
 def _offer(said: Said) -> Found:
@@ -237,20 +246,22 @@ def _filter(said: Said) -> Found:
 
 
 def _promise(said: Said) -> Found:
-    for match in promises_in(said.plain, said.owner_text):
-        if not said.is_owners(said.plain, match.start(), match.end()):
-            yield Why.PROMISED, match[0]
+    for text in said.readings:
+        for match in promises_in(text, said.owner_text):
+            if not said.is_owners(text, match.start(), match.end()):
+                yield Why.PROMISED, match[0]
 
 
 def _later_work(said: Said) -> Found:
-    for match in later_work_in(said.plain):
-        if not said.is_owners(said.plain, match.start(), match.end()):
-            yield Why.LATER, match[0]
+    for text in said.readings:
+        for match in later_work_in(text):
+            if not said.is_owners(text, match.start(), match.end()):
+                yield Why.LATER, match[0]
 
 
 def _machine(said: Said) -> Found:
-    for words in denials_in(said.plain, plain(said.facts.buyer_text[-_MOST_READ:])):
-        yield Why.DENIED, words
+    for text in said.readings:
+        yield from ((Why.DENIED, words) for words in denials_in(text, said.asked))
 
 
 _CHECKS: Final[Mapping[Rail, Callable[[Said], Found]]] = {
