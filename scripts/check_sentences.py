@@ -17,7 +17,6 @@ from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.assistant.model_calls import WhyFailed
 from shoal.assistant.rails import Why
-from shoal.assistant.run_rows import RunState as ModelRunState
 from shoal.cli.doctor.findings import Look
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
@@ -32,6 +31,7 @@ from shoal.maintenance.moving.plan import Kind
 from shoal.maintenance.moving.run_store import RunState
 from shoal.maintenance.shop_file.applying import Outcome
 from shoal.maintenance.shop_file.reading import KINDS
+from shoal.messages.model_source import RunState as ModelRunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
 from shoal.orders.delivery_check import ShopObstacle

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from shoal.assistant.run_rows import RunState
+from shoal.messages.model_source import RunState
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.database import Database
 

@@ -26,6 +26,9 @@ from quick_start import blank_database
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.assistant.assistant import Assistant, Item
+from shoal.assistant.model_calls import ModelCalls
+from shoal.assistant.provider_store import ProviderStore
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
@@ -38,6 +41,7 @@ from shoal.messages.outbox_rows import Sending
 from shoal.messages.pictures import Pictures
 from shoal.messages.sender import Sender
 from shoal.messages.uploaded_pictures import UploadedPictures
+from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
 from shoal.sandbox import codec
 from shoal.storage.credentials import Credentials
@@ -246,6 +250,10 @@ class OneShop:
         self.database: Database
         self.log: MessageLog
         self.orders: OrderStore
+        self.providers: ProviderStore
+        self.calls: ModelCalls
+        self.items: dict[str, Item] = {}
+        """What is known of items when a language model is asked about them."""
         self._data_dir = data_dir
         self._live = LiveConnections()
         self._stack = AsyncExitStack()
@@ -260,6 +268,8 @@ class OneShop:
         texts = await UnitTexts.load(database, vault)
         self.texts, sealed = texts, UnitMessages(texts)
         self.log, self.orders = MessageLog(database, sealed=sealed), OrderStore(database, texts=texts)
+        self.providers, self.calls = ProviderStore(database, vault), ModelCalls(Outbound.of("all"))
+        self._stack.push_async_callback(self.calls.close)
         deps = ConnectionDeps(
             session=self.site,  # type: ignore[arg-type]
             settings=config,
@@ -271,6 +281,7 @@ class OneShop:
             positions=SyncCursors(database),
             token_calls=evenly(100.0),
             live_connections=self._live,
+            models=Assistant(database, self.providers, self.calls, lambda _, item_id: self.items.get(item_id, Item())),
             rng=Random(3),
             restored_at_ms=await restored_at_ms(database),
         )

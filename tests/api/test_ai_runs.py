@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from random import Random
 
 import pytest
 from sqlalchemy import insert
 
-from answer_ways import FILTER
 from doors import Door, another_person
-from filter_texts import named
 from model_runs import a_run
 from shoal.storage.assistant_tables import ai_usage
 
@@ -80,17 +77,3 @@ async def test_what_was_used_by_day_and_shop_of_all_providers_together(door: Doo
     await door.call("GET", "/ai-usage", 422, params={"days": 0})
     async with another_person(door) as bob:
         assert (await bob.call("GET", "/ai-usage"))["items"] == []
-
-
-async def test_made_up_texts_leave_as_no_draft_unless_their_sender_insists(door: Door) -> None:
-    await door.call("PATCH", "/cookies/shop/settings", json=FILTER)
-    rng = Random(11)
-    for number in range(60):
-        text = named(rng)
-        is_edit = number % 2 == 1
-        run = await a_run(door.server.database, **({} if is_edit else {"text": text}))
-        body = {"text": text} if is_edit else {}
-        refused = await door.call("POST", f"/ai-runs/{run}/approve", 409, json=body)
-        assert refused["code"] == "filtered", text
-        assert (await door.call("GET", f"/ai-runs/{run}"))["state"] == "drafted"
-    assert await door.server.message_log.outbox.list_sendings(["shop"]) == []

@@ -20,7 +20,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "the item of a burst is that of its last message only",
-        "messages/conversations.py",
+        "messages/bursts.py",
         "item_id=next((message.item_id for message in reversed(messages) if message.item_id), None)",
         "item_id=last.item_id",
         f"{_BURSTS}test_f4_a_burst_is_about_the_last_item_that_was_named_in_it",

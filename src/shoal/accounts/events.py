@@ -53,7 +53,7 @@ class AccountStateChanged:
 class MessageEvent:
     """Something was received, decided, sent or paused in a chat, or happened to an order.
 
-    ``kind`` is ``message``, ``sending``, ``pause`` or ``order``.
+    ``kind`` is ``message``, ``sending``, ``pause``, ``model`` or ``order``.
 
     ``key`` names it among its kind; only the latest event with this key matters. ``facts`` are plain values, times in
     milliseconds since 1970 under names that end in ``_ms``. ``place``: its id, when it is a row that was added.

@@ -8,9 +8,10 @@ from dataclasses import replace
 from sqlalchemy import Connection, and_, update
 
 from shoal.accounts.events import Publish, publish_nothing
-from shoal.assistant.run_rows import Run, RunState, read_run, run_event
+from shoal.assistant.run_rows import Run, read_run, run_event
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput
+from shoal.messages.model_source import RunState
 from shoal.messages.outbox_rows import SendOutcome, sent_by
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.database import Database

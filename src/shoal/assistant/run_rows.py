@@ -5,36 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, select
 
 from shoal.accounts.events import MessageEvent
+from shoal.messages import model_runs
+from shoal.messages.model_source import RunState
 from shoal.storage.among import among
 from shoal.storage.assistant_tables import ai_runs
-
-
-class RunState(StrEnum):
-    """What became of a run."""
-
-    ASKED = "asked"
-    """The model has not answered yet."""
-    ANSWERED = "answered"
-    """Its text was queued for the buyer."""
-    DRAFTED = "drafted"
-    """Its text waits for a person."""
-    BLOCKED = "blocked"
-    """A rail held its text back."""
-    HANDED_OFF = "handed_off"
-    """The model handed the chat to a person."""
-    SILENT = "silent"
-    """The model found nothing to say."""
-    FAILED = "failed"
-    """There was no answer that could be used."""
-    SUPERSEDED = "superseded"
-    """The chat moved on before its text was sent."""
-    DROPPED = "dropped"
-    """A person dropped the draft."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,5 +78,4 @@ def read_runs(
 
 def run_event(run: Run, state: RunState, at_ms: int) -> MessageEvent:
     """Return the event that tells of a run's new state."""
-    facts = {"chat_id": run.chat_id, "run_id": run.id, "state": state.value}
-    return MessageEvent(account_id=run.account_id, kind="model", key=str(run.id), facts=facts, at_ms=at_ms)
+    return model_runs.run_event(run.account_id, run.chat_id, run.id, state, at_ms)

@@ -29,6 +29,7 @@ from shoal.goods.supplier_units import SupplierUnits
 from shoal.messages.conversations import Conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
+from shoal.messages.model_source import ModelSource
 from shoal.messages.pictures import Picture, Pictures
 from shoal.messages.sender import Sender
 from shoal.messages.site_pictures import SitePictures
@@ -84,6 +85,8 @@ class ConnectionDeps:
     """Checks the address of a proxy."""
     supplier_units: SupplierUnits | None = None
     """Fetches units from the suppliers of goods; without it no order of such goods is served."""
+    models: ModelSource | None = None
+    """Asks language models for answers; without it none is asked."""
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     heard: HeardCounts = field(default_factory=HeardCounts)
@@ -244,7 +247,7 @@ class XianyuLive:
                 conversations = Conversations(
                     self._link, sender, self._deps.message_log, tasks, work, self._settings,
                     account_id=self._account.id, rng=self._deps.rng, clock_set_ms=clock_set_ms,
-                    restored_at_ms=restored,
+                    restored_at_ms=restored, models=self._deps.models,
                 )  # fmt: skip
                 orders = self._orders(authorization.mtop, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import replace
 from random import Random
 
 import structlog
@@ -15,14 +14,17 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
+from shoal.messages.bursts import Burst, Place, asked_of
 from shoal.messages.chosen_reply import reply_of
 from shoal.messages.decisions import Decision
 from shoal.messages.handoff import handed_off
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.messages.model_source import ModelSource, Superseded
+from shoal.messages.model_turns import Ending, ModelTurns, choice_of, is_left_to_model
 from shoal.messages.outbox_rows import SendOutcome
-from shoal.messages.replies import AnswerSource, Asked, Choice, choose, joined
+from shoal.messages.replies import AnswerSource, Choice, choose
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
-from shoal.messages.sender import DecidedBefore, Sender, Sent
+from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent
 from shoal.messages.takeovers import pause_event
 from shoal.messages.task_drain import TaskDrain, begin
 from shoal.traces import Trace
@@ -35,61 +37,6 @@ LONGEST_ROOM_WAIT_SECONDS = 5.0
 
 LONGEST_BURST_FACTOR = 10
 """The longest burst, in quiet spans: a buyer who keeps writing is answered after that time."""
-
-
-class _Place(Enum):
-    """A burst's place among those that the account's limit delays."""
-
-    NONE = auto()
-    """The limit has not delayed it."""
-    IN_LINE = auto()
-    """The limit delayed its answer; earlier bursts go first."""
-    FIRST = auto()
-    """No burst of the account has waited longer: it may try."""
-
-
-@dataclass(slots=True)
-class _Burst:
-    """Messages that a buyer wrote in one go; more may follow. ``said_at``: the time of each, by ``steady_ms``.
-
-    ``waited_for`` is the choice whose delay has passed, if any, and ``delay_ms`` that delay. ``held_up``: the messages
-    that the account's limit delayed.
-    """
-
-    messages: list[IncomingMessage] = field(default_factory=list)
-    said_at: dict[str, int] = field(default_factory=dict)
-    began: float = 0.0
-    grew: float = 0.0
-    waited_for: Choice | None = None
-    delay_ms: int = 0
-    place: _Place = _Place.NONE
-    held_up: set[str] = field(default_factory=set)
-
-    def hear(self, message: IncomingMessage, said_at_ms: int, now: float) -> None:
-        """Add a message, unless it is known."""
-        if message.message_id not in self.said_at:
-            self.messages.append(message)
-            self.said_at[message.message_id] = said_at_ms
-            self.grew = now
-
-    def line_up(self, message_ids: Iterable[str]) -> None:
-        """NONE or FIRST → IN_LINE: the limit delayed the answer to these messages."""
-        self.place = _Place.IN_LINE
-        self.held_up.update(message_ids)
-
-    def come_first(self) -> None:
-        """IN_LINE → FIRST: it is this burst's turn."""
-        self.place = _Place.FIRST
-
-    def join(self, later: _Burst) -> None:
-        """Add messages that arrived while this burst was being answered."""
-        self.messages += later.messages
-        self.said_at |= later.said_at
-
-    def split(self, oldest: int) -> tuple[list[IncomingMessage], list[IncomingMessage]]:
-        """Return the messages sent before ``oldest`` (by ``steady_ms``), and the others."""
-        old = [message for message in self.messages if self.said_at[message.message_id] < oldest]
-        return old, [message for message in self.messages if self.said_at[message.message_id] >= oldest]
 
 
 class Conversations:
@@ -112,11 +59,13 @@ class Conversations:
         rng: Random,
         clock_set_ms: int = 0,
         restored_at_ms: int = 0,
+        models: ModelSource | None = None,
     ) -> None:
         """``rng`` sets the delay of answers; it need not be secret.
 
         ``clock_set_ms``: how far our clock was set forward since the stored messages were written.
         ``restored_at_ms``: when a backup was restored. Older messages may have been answered since it.
+        ``models``: asks the shop's language model; without it none is asked.
         """
         self._link = link
         self._sender = sender
@@ -129,10 +78,11 @@ class Conversations:
         self._rng = rng
         self._clock_set_ms = clock_set_ms
         self._restored_at_ms = restored_at_ms
-        self._bursts: dict[str, _Burst] = {}
+        self._bursts: dict[str, Burst] = {}
         self._talking: set[str] = set()
         self._heard_before: set[str] | None = set()
         """Messages received before ``take_up`` has read the waiting ones: what it read of them may be outdated."""
+        self._models = ModelTurns(models, message_log, account_id) if models is not None else None
         self._choosing = asyncio.Lock()
         """One slow choice of this account at a time, so that it does not occupy all threads."""
         self._room = asyncio.Lock()
@@ -142,6 +92,8 @@ class Conversations:
 
     async def take_up(self) -> None:
         """Continue after the last connection: check own messages for echoes, answer messages that are not too old."""
+        if self._models is not None:
+            await self._models.interrupted()
         account = self._link.current()
         delay_seconds = max((rule.delay_seconds[1] for rule in account.keywords), default=0.0) if account else 0.0
         await self._log.grow_old(self._account_id, self._oldest_stored_ms() - round(delay_seconds * 1000))
@@ -180,7 +132,7 @@ class Conversations:
         now = asyncio.get_running_loop().time()
         since_steady_ms = steady_ms() - now_ms() + set_ms
         for message in messages:
-            burst = self._bursts.setdefault(message.chat_id, _Burst(began=now))
+            burst = self._bursts.setdefault(message.chat_id, Burst(began=now))
             burst.hear(message, message.created_at_ms + since_steady_ms, now)
             if message.chat_id not in self._talking:
                 self._talking.add(message.chat_id)
@@ -212,16 +164,18 @@ class Conversations:
         """Answer a chat until no message is left."""
         try:
             while (burst := self._bursts.get(chat_id)) is not None:
+                await self._supersede_drafts(chat_id)
                 await self._until_its_moment(burst)
                 async with AsyncExitStack() as room:
                     while True:
+                        await self._ask_model(burst)
                         del self._bursts[chat_id]  # later messages start the next burst
-                        is_first_try = burst.place is _Place.NONE
+                        is_first_try = burst.place is Place.NONE
                         name = f"reply:{self._account_id}:{chat_id}"
                         task = self._work.start(self._answer(chat_id, burst), name=name)
                         if task is not None:
                             await asyncio.wait({task})
-                        if task is None or burst.place is not _Place.IN_LINE:
+                        if task is None or burst.place is not Place.IN_LINE:
                             break
                         if (later := self._bursts.get(chat_id)) is not None:
                             burst.join(later)
@@ -232,6 +186,41 @@ class Conversations:
                         burst.come_first()
         finally:
             self._talking.discard(chat_id)
+
+    async def _supersede_drafts(self, chat_id: str) -> None:
+        account = self._link.current()
+        if self._models is not None and account is not None and account.asks_model:
+            await self._models.supersede_drafts(chat_id, Superseded.BUYER_WROTE)
+
+    async def _ask_model(self, burst: Burst) -> None:
+        """Ask the language model about what nothing else answers; what the buyer adds meanwhile is asked with it.
+
+        It is asked here, and not in a task of ``work``, so that the end of the connection ends the call.
+        """
+        while self._models is not None:
+            account, (_, fresh) = self._link.current(), burst.split(self._oldest_steady_ms(burst))
+            ids = tuple(message.message_id for message in fresh)
+            if account is None or not account.asks_model or not ids:
+                return
+            if burst.turn is not None and burst.turn.message_ids == ids:
+                return
+            async with self._choosing:
+                choice = await choose(account, asked_of(fresh))
+            if not is_left_to_model(account, choice):
+                return
+            if burst.turn is not None:
+                await self._models.supersede(burst.turn, choice.asked.chat_id, Superseded.BUYER_WROTE)
+            burst.grown.clear()
+            intended = self._intended(account, choice, fresh)
+            burst.turn = await self._models.ask(account, choice.asked, ids, intended, burst.grown)
+            if not burst.grown.is_set():
+                return
+            await asyncio.sleep(self._quiet_seconds())
+
+    def _oldest_steady_ms(self, burst: Burst) -> int:
+        """Return the time, by ``steady_ms``, before which messages are too old. A rule's delay makes none too old."""
+        oldest = steady_ms() - self._message_age_ms - burst.delay_ms
+        return max(oldest, self._restored_at_ms - now_ms() + steady_ms())
 
     def _room_seconds(self) -> float:
         """Return the average interval that the account's limit per minute allows between replies."""
@@ -247,7 +236,7 @@ class Conversations:
         own = account.debounce_seconds if account else None
         return self._settings.reply_debounce_seconds if own is None else own
 
-    async def _until_its_moment(self, burst: _Burst) -> None:
+    async def _until_its_moment(self, burst: Burst) -> None:
         """Wait until the buyer pauses, then for the answer's delay. Later messages join the burst.
 
         The delay is counted from the buyer's message, so a restart or a lost connection makes no buyer wait twice.
@@ -257,7 +246,7 @@ class Conversations:
         while (rest := min(burst.grew + quiet, ends_at) - loop.time()) > 0:  # noqa: ASYNC110  it waits for quiet
             await asyncio.sleep(rest)
         async with self._choosing:
-            choice = await choose(self._link.current(), _joined(burst.messages))
+            choice = await choose(self._link.current(), asked_of(burst.messages))
         if choice.answer is None or choice.answer.is_silent or not choice.answer.delay_seconds[1]:
             return
         delay_ms = round(self._rng.uniform(*choice.answer.delay_seconds) * 1000)
@@ -265,16 +254,15 @@ class Conversations:
         said_at = burst.said_at[burst.messages[-1].message_id]
         await asyncio.sleep(min(delay_ms, said_at + delay_ms - steady_ms()) / 1000)
 
-    async def _answer(self, chat_id: str, burst: _Burst) -> None:
+    async def _answer(self, chat_id: str, burst: Burst) -> None:
         """Answer messages that are not too old. Old ones that the limit delayed keep that decision."""
         due_at = asyncio.get_running_loop().time()
         with begin_trace("message", age_seconds=due_at - burst.began, account=self._account_id) as trace:
             trace.step("wait")
             await self._answer_due(chat_id, burst, due_at, trace)
 
-    async def _answer_due(self, chat_id: str, burst: _Burst, due_at: float, trace: Trace) -> None:
-        oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # a rule's delay makes no message too old
-        old, fresh = burst.split(max(oldest, self._restored_at_ms - now_ms() + steady_ms()))
+    async def _answer_due(self, chat_id: str, burst: Burst, due_at: float, trace: Trace) -> None:
+        old, fresh = burst.split(self._oldest_steady_ms(burst))
         for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
             ids = [
                 message.message_id
@@ -285,31 +273,32 @@ class Conversations:
         waited_for = burst.waited_for
         burst.messages = list(fresh)
         if not fresh:
+            await self._leave_turn(burst, chat_id)
             return
         account = self._link.current()
         async with self._choosing:
-            choice = await choose(account, _joined(fresh))
+            choice = await choose(account, asked_of(fresh))
         trace.step("decide")
-        trace.note(decision=choice.decision.value or "answer")
         ids = [message.message_id for message in fresh]
-        if account is None or choice.decision not in {Decision.PENDING, Decision.HANDED_OFF}:
+        ending = await self._ending(burst, account, choice, ids)
+        if account is not None and ending is not None:
+            choice = choice_of(account, choice.asked, ending.turn)
+        trace.note(decision=choice.decision.value or "answer")
+        is_guarded = ending is not None or choice.decision in {Decision.PENDING, Decision.HANDED_OFF}
+        if account is None or not is_guarded:
             await self._hold_back(choice, ids, waited_for)
             return
-        intended = self._intended(account, choice, fresh)
-        if choice.decision is Decision.HANDED_OFF:
-            await self._hand_off_silently(choice, intended, ids, waited_for)
+        intended = self._intended(account, choice, fresh, by_model=ending is not None)
+        if choice.decision is not Decision.PENDING:
+            await self._decide_silently(choice, intended, ids, waited_for, ending)
             return
         reply = reply_of(choice, ids, once=intended.once)
-        if self._room.locked() and burst.place is not _Place.FIRST:  # others have waited longer
-            await self._log.decide(self._account_id, ids, Decision.SHOP_LIMIT, rule_id=choice.rule_id)
-            sent = Sent(SendOutcome.DROPPED, Decision.SHOP_LIMIT)
-        else:
-            try:
-                sent = await self._sender.answer(reply, guard_of(intended))
-            except DecidedBefore as before:  # the remaining messages may get another answer
-                burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
-                await self._answer(chat_id, burst)
-                return
+        try:
+            sent = await self._send(reply, intended, burst, ending)
+        except DecidedBefore as before:  # the remaining messages may get another answer
+            burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
+            await self._answer(chat_id, burst)
+            return
         trace.step("send")
         trace.note(outcome=sent.outcome.value)
         if intended.hands_off and sent.id:
@@ -326,6 +315,35 @@ class Conversations:
             rule=choice.rule_id,
         )  # fmt: skip
 
+    async def _send(self, reply: Reply, intended: Intended, burst: Burst, ending: Ending | None) -> Sent:
+        """Send an answer, unless others have waited longer for room in the account's limit. Raise ``DecidedBefore``."""
+        if self._room.locked() and burst.place is not Place.FIRST:
+            await self._log.decide(self._account_id, reply.answers, Decision.SHOP_LIMIT, rule_id=reply.rule_id)
+            return Sent(SendOutcome.DROPPED, Decision.SHOP_LIMIT)
+        if ending is None:
+            return await self._sender.answer(reply, guard_of(intended))
+        try:
+            sent = await self._sender.answer(replace(reply, stored=ending.stored), ending.guard(guard_of(intended)))
+        finally:
+            ending.tell(self._log, self._account_id, reply.chat_id)
+        if ending.state is None and sent.reason == Decision.REPLIES_OFF:  # the guard was not asked
+            await self._leave_turn(burst, reply.chat_id, Superseded.SWITCHED_OFF)
+        return sent
+
+    async def _ending(self, burst: Burst, account: Account | None, choice: Choice, ids: list[str]) -> Ending | None:
+        """Return the end of the model's run if its turn answers these messages, else supersede it."""
+        turn = burst.turn
+        if turn is None or not turn.run_id:
+            return None
+        if account is not None and is_left_to_model(account, choice) and turn.answers(ids, account.ai_mode):
+            return Ending(turn)
+        await self._leave_turn(burst, choice.asked.chat_id, Superseded.RULE)
+        return None
+
+    async def _leave_turn(self, burst: Burst, chat_id: str, why: Superseded = Superseded.TOO_OLD) -> None:
+        if self._models is not None and burst.turn is not None:
+            await self._models.supersede(burst.turn, chat_id, why)
+
     async def _hold_back(self, choice: Choice, ids: list[str], waited_for: Choice | None) -> None:
         if waited_for is not None:
             await self._sender.drop(reply_of(waited_for, ids), choice.decision, words=choice.words)
@@ -334,25 +352,31 @@ class Conversations:
             await self._log.decide(self._account_id, ids, choice.decision, rule_id=rule_id, words=words)
         log.info("not replied", account=self._account_id, decision=choice.decision.value, rule=choice.rule_id)
 
-    async def _hand_off_silently(
-        self, choice: Choice, intended: Intended, ids: list[str], waited_for: Choice | None
+    async def _decide_silently(
+        self, choice: Choice, intended: Intended, ids: list[str], waited_for: Choice | None, ending: Ending | None
     ) -> None:
-        """Leave the chat to its owner without a sentence, unless something holds the hand-off back."""
+        """Hand the chat off without a sentence, or store what a model decided, unless something holds it back."""
+        guard = guard_of(intended)
         decision = await self._log.decide(
             self._account_id, ids, choice.decision, rule_id=choice.rule_id, words=choice.words,
-            guard=guard_of(intended),
+            guard=guard if ending is None else ending.guard(guard),
         )  # fmt: skip
+        if ending is not None:
+            ending.tell(self._log, self._account_id, intended.chat_id)
         if waited_for is not None:
             await self._sender.drop(reply_of(waited_for, ids), decision, is_decided=True)
-        if decision is choice.decision:
+        if intended.hands_off and decision is choice.decision:
             pause = handed_off(self._account_id, intended.chat_id, intended.now_ms)
             self._log.tell(pause_event(pause, intended.now_ms))
         log.info("not replied", account=self._account_id, decision=decision.value, rule=choice.rule_id)
 
-    def _intended(self, account: Account, choice: Choice, messages: Sequence[IncomingMessage]) -> Intended:
+    def _intended(
+        self, account: Account, choice: Choice, messages: Sequence[IncomingMessage], *, by_model: bool = False
+    ) -> Intended:
         answer, settings, source = choice.answer, self._settings, choice.source
         buyer_limit = account.buyer_replies_per_hour
-        is_apart = source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}  # said once: no limit for one buyer
+        is_silent = choice.decision is not Decision.PENDING
+        is_apart = is_silent or source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}  # said once: no buyer's limit
         return Intended(
             account_id=self._account_id,
             chat_id=choice.asked.chat_id,
@@ -366,19 +390,9 @@ class Conversations:
             else settings.buyer_replies_per_hour
             if buyer_limit is None
             else buyer_limit,
-            shop_replies_per_minute=0 if choice.decision is Decision.HANDED_OFF else self._shop_limit(account),
+            shop_replies_per_minute=0 if is_silent else self._shop_limit(account),
             once=source is AnswerSource.DEFAULT_REPLY and account.default_reply_once,
             once_since_ms=choice.closed.since_ms if choice.closed is not None else None,
             hands_off=source is AnswerSource.HANDOFF,
+            by_model=by_model,
         )
-
-
-def _joined(messages: Sequence[IncomingMessage]) -> Asked:
-    last = messages[-1]
-    return Asked(
-        text=joined([message.text for message in messages]),
-        chat_id=last.chat_id,
-        buyer_id=last.sender_id,
-        buyer_name=last.sender_name,
-        item_id=next((message.item_id for message in reversed(messages) if message.item_id), None),
-    )

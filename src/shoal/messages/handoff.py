@@ -19,8 +19,11 @@ HANDOFF_PAUSE_MS: Final = 24 * 3_600_000
 _NEVER_LEFT = (SendOutcome.DROPPED.value, SendOutcome.REFUSED.value)
 
 
-def hand_off(connection: Connection, account_id: str, chat_id: str, now_ms: int) -> Takeover:
-    """Leave the chat to its owner and open the incident, in the caller's transaction. Return the takeover."""
+def hand_off(connection: Connection, account_id: str, chat_id: str, now_ms: int, *, detail: str = "") -> Takeover:
+    """Leave the chat to its owner and open the incident, in the caller's transaction. Return the takeover.
+
+    ``detail``: who wants it, if it is not the buyer.
+    """
     pause = handed_off(account_id, chat_id, now_ms)
     put(connection, pause)
     opening = Opening(
@@ -28,6 +31,7 @@ def hand_off(connection: Connection, account_id: str, chat_id: str, now_ms: int)
         kind=IncidentKind.WANTS_PERSON,
         at_ms=now_ms,
         account_id=account_id,
+        detail=detail,
         facts={"chat_id": chat_id},
     )
     open_incidents(connection, [opening])

@@ -68,7 +68,7 @@ class Outbox:
 
     async def queue(
         self, rows: Sequence[OutboxRow], *, answers: Sequence[str] = (), guard: Guard | None = None,
-        decision: Decision = Decision.ANSWERED,
+        decision: Decision = Decision.ANSWERED, stored: Callable[[Connection, int], None] | None = None,
     ) -> Queued:  # fmt: skip
         """Store an answer before its first part is sent. Send only after this returned, and only its rows.
 
@@ -87,7 +87,10 @@ class Outbox:
             decide(connection, account_id, answers, held or decision, rule_id)
             if held is not None:
                 return Queued(decision=held)
-            return Queued(sendings=insert_rows(connection, rows, self._now_ms()))
+            queued = insert_rows(connection, rows, self._now_ms())
+            if stored is not None:
+                stored(connection, queued[0].id)
+            return Queued(sendings=queued)
 
         try:
             queued = await self._database.announce(job)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
@@ -29,6 +31,9 @@ class OutgoingMessage:
     op_id: str | None = None
 
 
+Stored = Callable[[Connection, int], None]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """An answer of one or more parts to the messages of a burst, named oldest first."""
@@ -42,6 +47,8 @@ class Reply:
     """Whether the chat gets this reply only once."""
     decision: Decision = Decision.ANSWERED
     """The decision about the messages when it is given."""
+    stored: Stored | None = None
+    """Called in the transaction that stores it, with the id of its first row."""
 
 
 @dataclass(frozen=True, slots=True)

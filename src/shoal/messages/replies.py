@@ -31,6 +31,7 @@ class AnswerSource(StrEnum):
     DEFAULT_REPLY = "default_reply"
     HANDOFF = "handoff"
     """The buyer asks for a person. It comes before all others."""
+    MODEL = "model"
     AWAY_REPLY = "away_reply"
     """The shop is closed. It takes the place of all others but a hand-off."""
 
@@ -148,6 +149,13 @@ def answer_apart(account: Account, asked: Asked, at_ms: int) -> Choice | None:
         return None
     answer = Answer(source=source, parts=_said(text, asked))
     return Choice(asked, answer, decision if answer.is_silent else Decision.PENDING, source.value, closed=closed)
+
+
+def handoff_choice(account: Account, asked: Asked, *, says: bool) -> Choice:
+    """Return the choice of a hand-off that no word of the buyer asks for, with its sentence or without."""
+    answer = Answer(source=AnswerSource.HANDOFF, parts=_said(account.handoff_reply, asked) if says else ())
+    decision = Decision.HANDED_OFF if answer.is_silent else Decision.PENDING
+    return filtered(account, Choice(asked, answer, decision, AnswerSource.HANDOFF.value))
 
 
 def filtered(account: Account, choice: Choice) -> Choice:

@@ -16,6 +16,8 @@ from shoal.storage.schema import messages, outbox
 
 HOUR_MS = 3600_000
 MINUTE_MS = 60_000
+BY_MODEL = "model"
+"""The detail of a hand-off that a language model caused."""
 CLOCK_SET_MS = 60_000
 """A message sent this much later than now shows that the machine's clock was set back; it is ignored."""
 
@@ -25,7 +27,8 @@ class Intended:
     """An automatic reply to be checked: its buyer, its rule, and the time of the last question, ``asked_at_ms``.
 
     Limits of 0 mean no limit. ``once``: the chat gets such a reply only once. ``once_since_ms``: it gets the reply of
-    this rule once since then. ``hands_off``: the reply leaves the chat to the owner.
+    this rule once since then. ``hands_off``: the reply leaves the chat to the owner; ``by_model``: the buyer did not
+    ask for it.
     """
 
     account_id: str
@@ -40,6 +43,7 @@ class Intended:
     once: bool = False
     once_since_ms: int | None = None
     hands_off: bool = False
+    by_model: bool = False
 
 
 def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
@@ -59,7 +63,7 @@ def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
     if held is None and intended.once and not first_once(connection, account_id, chat_id, now_ms):
         held = Decision.SAID_ONCE
     if held is None and intended.hands_off:
-        hand_off(connection, account_id, chat_id, now_ms)
+        hand_off(connection, account_id, chat_id, now_ms, detail=BY_MODEL if intended.by_model else "")
     return held
 
 
@@ -76,6 +80,11 @@ def _limited(connection: Connection, intended: Intended) -> Decision | None:
     if intended.cooldown_seconds and _spoke_lately(connection, intended):
         return Decision.COOLDOWN
     return None
+
+
+def spoken_over(connection: Connection, intended: Intended) -> Decision | None:
+    """Return whether the owner has the chat or answered in it: nothing is to be said by itself."""
+    return _spoken_over(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
 
 
 def guard_of(intended: Intended) -> Guard:

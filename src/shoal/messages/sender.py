@@ -152,7 +152,11 @@ class Sender:
         rows = self._owned(self._rows(reply))
         async with self._turn(reply.chat_id):
             queued = await self._outbox.queue(
-                rows, answers=reply.answers, guard=self._while_on(guard), decision=reply.decision
+                rows,
+                answers=reply.answers,
+                guard=self._while_on(guard),
+                decision=reply.decision,
+                stored=reply.stored,
             )
             if queued.decided:
                 raise DecidedBefore(queued.decided)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, select, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
+from shoal.messages.model_runs import supersede_drafts
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
@@ -88,6 +89,7 @@ class Takeovers:
 
         def job(connection: Connection) -> bool:
             close_wish(connection, account_id, chat_id, now)
+            supersede_drafts(connection, account_id, chat_id, TakeoverReason.HANDED_BACK.value, now)
             return connection.execute(statement).rowcount == 1
 
         ended = await self._database.write(job)
@@ -133,6 +135,7 @@ def pause_for_human(connection: Connection, pause: Takeover, now: int) -> bool:
     Return ``False`` when nothing changes: its pause is over, the message is older than the hand-back, or a longer
     takeover is active. It always takes the place of a hand-off: the owner, for whom the buyer asked, is there.
     """
+    supersede_drafts(connection, pause.account_id, pause.chat_id, pause.reason.value, now)
     query = select(takeovers).where(takeovers.c.account_id == pause.account_id, takeovers.c.chat_id == pause.chat_id)
     row = connection.execute(query).mappings().first()
     before = None if row is None else _pause(row)
@@ -167,7 +170,8 @@ def close_wish(connection: Connection, account_id: str, chat_id: str, at_ms: int
 
 
 def put(connection: Connection, pause: Takeover) -> None:
-    """Store a takeover in the place of the chat's last one."""
+    """Store a takeover in the place of the chat's last one. Open drafts of a model end."""
+    supersede_drafts(connection, pause.account_id, pause.chat_id, pause.reason.value, pause.since_ms)
     values = {
         "reason": pause.reason.value,
         "actor": pause.actor,

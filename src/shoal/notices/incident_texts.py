@@ -9,6 +9,7 @@ from urllib.parse import quote
 from shoal.accounts.account import ParkReason
 from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language
+from shoal.messages.send_guards import BY_MODEL
 from shoal.notices.notice_rows import Claim, Told
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Message
@@ -82,6 +83,8 @@ def told_title(told: Told, language: Language) -> str:
 
 def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language: Language) -> str:
     """Return what happened, as one line."""
+    if kind is IncidentKind.WANTS_PERSON and detail == BY_MODEL:
+        return say("incident.title.wants_person_model", language, **facts)
     return say(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
 
 

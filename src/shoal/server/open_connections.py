@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
 from shoal.accounts.published import PublishedAccounts
+from shoal.assistant.assistant import Assistant, Item
 from shoal.assistant.assistant_components import AssistantComponents, open_assistant
 from shoal.auth.audit_entries import AuditEvent
 from shoal.concurrency.fair_limiter import evenly
@@ -28,12 +30,14 @@ from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
+from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY
+from shoal.storage.database import Database
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
@@ -48,27 +52,20 @@ class Connections:
     connect: Connect
     supplier_units: SupplierUnits
     assistant: AssistantComponents
+    item_lists: ItemLists
     sent_again: SentAgain
 
 
 @asynccontextmanager
 async def open_connections(storage: Storage, settings: Settings, connect: Connect | None) -> AsyncIterator[Connections]:
     """Open messages, orders, pictures and the HTTP session. ``connect`` replaces the connection to the real site."""
-
-    async def note_refused(host: str) -> None:
-        await storage.audit_log.record(
-            AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host
-        )  # fmt: skip
-
     async with Closing() as closing:
         published = PublishedAccounts(EventBus(), several_nodes=storage.several_nodes)
         await follow_writes(storage.database, published)
         stock_events = StockEvents(storage.database, published.events)
         closing.later("stock events", stock_events.close)
         texts = await UnitTexts.load(storage.database, storage.vault)
-        sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME)
-        with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
-            await sent_units.open()
+        sent_units = await _open_sent_units(storage, texts, settings)
         restored = await restored_at_ms(storage.database)
         order_store = OrderStore(storage.database, texts=texts)
         order_store.on_change(lambda order: published.publish_event(order_event(order)))
@@ -76,11 +73,12 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         await pictures.open()
         session = open_site_session()
         closing.push_async_callback(session.close)
-        outbound = Outbound.of(settings.allow_private_targets, refused=note_refused)
+        outbound = Outbound.of(settings.allow_private_targets, refused=partial(_note_refused, storage))
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
         assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event)
         closing.push_async_callback(assistant.close)
+        item_lists = ItemLists(LiveConnections())
         deps = ConnectionDeps(
             session=session,
             settings=settings,
@@ -95,13 +93,13 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             pictures=pictures,
             uploaded=UploadedPictures(storage.database),
             token_calls=evenly(settings.token_calls_per_second),
-            live_connections=LiveConnections(),
+            live_connections=item_lists.live_connections,
+            models=_models(storage.database, assistant, item_lists),
             outbound=outbound,
             supplier_units=supplier_units,
             restored_at_ms=restored,
             learns_names=True,
         )
-
         published.subscribe(lambda account_id, account: None if account else deps.heard.forget(account_id))
 
         async def connect_to_site(account: Account, link: Link) -> None:
@@ -113,5 +111,24 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             connect=connect or connect_to_site,
             supplier_units=supplier_units,
             assistant=assistant,
+            item_lists=item_lists,
             sent_again=SentAgain(storage.database, texts),
         )
+
+
+async def _open_sent_units(storage: Storage, texts: UnitTexts, settings: Settings) -> SentUnits:
+    sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME)
+    with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
+        await sent_units.open()
+    return sent_units
+
+
+async def _note_refused(storage: Storage, host: str) -> None:
+    await storage.audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
+
+
+def _models(database: Database, assistant: AssistantComponents, item_lists: ItemLists) -> Assistant:
+    def item_of(account: Account, item_id: str) -> Item:
+        return Item(item_lists.kept(account).get(item_id, ""))
+
+    return Assistant(database, assistant.providers, assistant.calls, item_of)

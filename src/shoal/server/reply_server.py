@@ -111,7 +111,6 @@ from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
 from shoal.notices.notice_components import open_notices
-from shoal.orders.item_lists import ItemLists
 from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.closing import Closing
 from shoal.server.heartbeat_calls import HeartbeatCalls
@@ -330,7 +329,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
         live_connections=shared.live_connections,
-        item_lists=ItemLists(shared.live_connections),
+        item_lists=connections.item_lists,
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=(goods_parts := await open_goods(storage.database, storage.vault, connections.supplier_units)),

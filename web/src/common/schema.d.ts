@@ -4840,7 +4840,7 @@ export interface components {
          * @description The source of an answer. The first four are in the order in which they are checked.
          * @enum {string}
          */
-        AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply" | "handoff" | "away_reply";
+        AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply" | "handoff" | "model" | "away_reply";
         /**
          * Answers
          * @description What an account can answer while it runs, by its settings.
@@ -7994,7 +7994,7 @@ export interface components {
          *     ``facts``: what a language model is told about it. ``floor_fen``: the lowest price that it may name; ``null``: the
          *     shop's.
          * @example {
-         *       "facts": "九成新，无划痕",
+         *       "facts": "九成新",
          *       "floor_fen": 9000,
          *       "nothing_to_send": false,
          *       "paid_message": "感谢购买！提取码在这里",

@@ -19,11 +19,12 @@ from shoal.api.schemas.ai_runs import ApproveBody, RunList, RunShape, UsageList,
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.server import Server
 from shoal.assistant.drafts import UnknownRun
-from shoal.assistant.run_rows import Run, RunState, read_runs
+from shoal.assistant.run_rows import Run, read_runs
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.errors import UnknownAccount
 from shoal.messages.manual_sending import NotSent, send_by_hand
+from shoal.messages.model_source import RunState
 from shoal.messages.outgoing import OutgoingMessage
 
 routes = Routes(tags=["assistant"], route_class=ChangingRoute)

@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
-from shoal.assistant.run_rows import Run, RunState
+from shoal.assistant.run_rows import Run
 from shoal.assistant.usage import DayUsage
+from shoal.messages.model_source import RunState
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 
 _RUN: dict[str, Any] = {

@@ -1,0 +1,246 @@
+"""The assistant: asks a shop's language model about a question, once for each run, and stores what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from shoal.accounts.account import Account
+from shoal.accounts.model_settings import ModelMode, facts_of
+from shoal.assistant.asking import Answered, Proposal, ProposalKind, ask_model
+from shoal.assistant.budget import NoRoom, Reservation, Spending, day_of
+from shoal.assistant.known_chat import KnownChat, read_chat
+from shoal.assistant.model_calls import ModelCalls, ModelFailed, WhyFailed
+from shoal.assistant.prompt import Context, Fact, PromptMessage, instructions_of, messages_of
+from shoal.assistant.provider_store import ProviderStore
+from shoal.assistant.providers import Target, UnknownProvider
+from shoal.assistant.rails import RailFacts, floor_of
+from shoal.assistant.runs import MOST_TOKENS_OUT, Beginning, Begun, Made, note
+from shoal.clock import now_ms
+from shoal.errors import Conflict
+from shoal.messages.model_runs import end_run
+from shoal.messages.model_source import ModelTurn, NotAsked, Question, RunState, Superseded
+from shoal.storage.database import Database
+
+log = structlog.get_logger("shoal.models")
+
+ASKING_SECONDS: Final = 20.0
+"""How long a question takes at most, with the second call after an output that cannot be read."""
+SHORTEST_NAME: Final = 2
+"""A name of one character is a word of the language, so it is not hidden."""
+DISCLOSURE: Final = "【智能客服】"
+"""Begins a model's first answer in a chat within a day, unless the owner switched that off."""
+UNREADABLE: Final = "unreadable"
+_ENDS: Final = {
+    ProposalKind.HANDOFF: RunState.HANDED_OFF,
+    ProposalKind.SILENT: RunState.SILENT,
+    ProposalKind.BLOCKED: RunState.BLOCKED,
+    ProposalKind.UNREADABLE: RunState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is known of an item; the price is ``None`` when it is not."""
+
+    title: str = ""
+    price_fen: int | None = None
+
+
+ItemOf = Callable[[Account, str], Item]
+"""Returns what is known of an account's item, without asking the site."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run under way. ``made`` has the calls that are to be settled; one that is cut off stays reserved."""
+
+    id: int
+    beginning: Beginning
+    target: Target
+    context: Context
+    reserved: Reservation | None
+    began: float = field(default_factory=time.monotonic)
+    made: list[Made] = field(default_factory=list)
+
+    @property
+    def ms(self) -> int:
+        """How long it has taken."""
+        return round((time.monotonic() - self.began) * 1000)
+
+
+class Assistant:
+    """Asks the models of all accounts."""
+
+    def __init__(
+        self,
+        database: Database,
+        providers: ProviderStore,
+        calls: ModelCalls,
+        item_of: ItemOf,
+        *,
+        seconds: float = ASKING_SECONDS,
+        now_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        """``seconds``: how long a question takes at most."""
+        self._database = database
+        self._providers = providers
+        self._calls = calls
+        self._item_of = item_of
+        self._seconds = seconds
+        self._now_ms = now_ms
+
+    @property
+    def database(self) -> Database:
+        """Where runs are stored."""
+        return self._database
+
+    async def ask(self, account: Account, question: Question, moved_on: asyncio.Event) -> ModelTurn:
+        """Ask, for a limited time, until ``moved_on`` is set: then the run ends ``superseded``.
+
+        A question that is cut off with the connection leaves its run open; the next connection ends it. Raise
+        ``StoreError`` when nothing can be stored.
+        """
+        turn = ModelTurn(message_ids=question.message_ids, mode=account.ai_mode)
+        try:
+            target = await self._providers.target(account.owner_id, account.ai_provider_id)
+        except UnknownProvider:
+            return replace(turn, why=NotAsked.NO_PROVIDER)
+        except Conflict:
+            return replace(turn, why=NotAsked.NO_CONSENT)
+        known = await self._database.read(lambda connection: read_chat(connection, account.id, question))
+        context = self._context(account, question, known)
+        now = self._now_ms()
+        spending = Spending(account.id, target.provider, day_of(account.timezone, now))
+        beginning = Beginning(account=account, question=question, spending=spending, prompt=messages_of(context))
+        begun: Begun = await self._database.write(lambda connection: beginning.begin(connection, now))
+        if not begun.run_id:
+            log.info("model not asked", account=account.id, why=begun.why)
+            return replace(turn, why=begun.why)
+        run = _Run(begun.run_id, beginning, target, context, begun.reservation)
+        facts = self._rail_facts(account, question, context, known, begun)
+        proposal, why = await self._proposed(run, facts, moved_on)
+        if not why and proposal is None:
+            await self._supersede(run)
+            return turn
+        await self._database.write(
+            lambda connection: note(connection, run.id, run.made, proposal, run.ms, self._now_ms())
+        )
+        return self._turn(turn, run, proposal, why, is_first=not begun.answers)
+
+    def _turn(self, turn: ModelTurn, run: _Run, proposal: Proposal | None, why: str, *, is_first: bool) -> ModelTurn:
+        """Return what comes of a proposal, if nothing in the chat is in the way."""
+        account = run.beginning.account
+        if proposal is None:
+            end, text = RunState.FAILED, ""
+        elif proposal.kind is ProposalKind.REPLY:
+            is_auto = account.ai_mode == ModelMode.AUTO
+            end, text = (RunState.ANSWERED if is_auto else RunState.DRAFTED), proposal.text
+            if is_auto and is_first and account.ai_disclosure:
+                text = DISCLOSURE + text
+        else:
+            end, text = _ENDS[proposal.kind], ""
+            why = UNREADABLE if proposal.kind is ProposalKind.UNREADABLE else proposal.why
+        log.info("model asked", account=account.id, run=run.id, end=end.value, why=why, ms=run.ms)
+        return replace(turn, run_id=run.id, end=end, why=why, text=text)
+
+    async def _proposed(self, run: _Run, facts: RailFacts, moved_on: asyncio.Event) -> tuple[Proposal | None, str]:
+        """Return what the model proposes, or why it failed; neither when the chat moved on first."""
+        asking = asyncio.create_task(self._asked(run, facts), name=f"model:{run.beginning.account.id}:{run.id}")
+        moving = asyncio.create_task(moved_on.wait(), name=f"moved:{run.beginning.account.id}:{run.id}")
+        try:
+            await asyncio.wait({asking, moving}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                return None, ""
+            return asking.result(), ""
+        except ModelFailed as failure:
+            return None, failure.why.value
+        except NoRoom as no_room:  # for the second call, after an output that could not be read
+            return None, f"{UNREADABLE}_{no_room.why.value}"
+        finally:
+            for task in (asking, moving):
+                task.cancel()
+            await asyncio.gather(asking, moving, return_exceptions=True)
+
+    async def _asked(self, run: _Run, facts: RailFacts) -> Proposal:
+        async def call(prompt: list[PromptMessage]) -> Answered:
+            reservation, run.reserved = run.reserved, None
+            if reservation is None:
+                reservation = await self._reserved_again(run)
+            rest = self._seconds - run.ms / 1000
+            try:
+                async with asyncio.timeout(rest):
+                    answer = await self._calls.ask(run.target, prompt, MOST_TOKENS_OUT, context=run.context)
+            except (ModelFailed, TimeoutError) as error:
+                failure = error if isinstance(error, ModelFailed) else ModelFailed(WhyFailed.TIMEOUT)
+                run.made.append((reservation, failure))
+                raise failure from None
+            run.made.append((reservation, answer))
+            return answer
+
+        return await ask_model(call, run.context, facts)
+
+    async def _reserved_again(self, run: _Run) -> Reservation:
+        """Reserve a second call. Raises ``NoRoom``, after the transaction that tells of it."""
+        now = self._now_ms()
+
+        def job(connection: Connection) -> Reservation | NoRoom:
+            try:
+                return run.beginning.reserve(connection, now)
+            except NoRoom as no_room:
+                return no_room
+
+        reserved = await self._database.write(job)
+        if isinstance(reserved, NoRoom):
+            raise reserved
+        return reserved
+
+    async def _supersede(self, run: _Run) -> None:
+        """End a run that was cut off because the buyer wrote on. What it reserved stays spent."""
+        now = self._now_ms()
+
+        def job(connection: Connection) -> None:
+            note(connection, run.id, run.made, None, run.ms, now)
+            end_run(connection, run.id, RunState.SUPERSEDED, Superseded.BUYER_WROTE, now)
+
+        await self._database.write(job)
+
+    def _context(self, account: Account, question: Question, known: KnownChat) -> Context:
+        setting, item = account.item(question.item_id), self._item(account, question)
+        people = (question.buyer_id, question.chat_id, account.unb)
+        names = (question.buyer_name, account.name)
+        return Context(
+            question=question.text,
+            persona=account.ai_persona,
+            facts=tuple(Fact(asked, answer) for asked, answer in facts_of(account.ai_facts)),
+            item_title=item.title,
+            item_price_fen=item.price_fen,
+            item_facts=setting.facts if setting is not None else "",
+            turns=known.turns,
+            hidden=(*people, *(name for name in names if len(name) >= SHORTEST_NAME)),
+        )
+
+    def _item(self, account: Account, question: Question) -> Item:
+        return self._item_of(account, question.item_id) if question.item_id else Item()
+
+    def _rail_facts(
+        self, account: Account, question: Question, context: Context, known: KnownChat, begun: Begun
+    ) -> RailFacts:
+        setting = account.item(question.item_id)
+        return RailFacts(
+            output_filter=account.output_filter,
+            buyer_text=question.text,
+            turns_left=account.ai_turns_per_chat - begun.answers,
+            floor_fen=floor_of(setting.floor_fen if setting is not None else None, account.price_floor_fen),
+            price_fen=context.item_price_fen,
+            facts=len(context.facts),
+            owner_words=(*(fact.answer for fact in context.facts), context.item_facts, context.item_title),
+            instructions=instructions_of(context),
+            said_before=known.said_before,
+        )

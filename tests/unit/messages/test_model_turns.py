@@ -1,0 +1,301 @@
+"""A shop whose language model answers: a real connection over a stand-in of the site, a provider on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from model_steps import served_model, settings_for
+from shoal.assistant.assistant import DISCLOSURE
+from shoal.assistant.budget import day_of
+from shoal.clock import now_ms
+from shoal.messages.decisions import Decision
+from shoal.messages.takeovers import Takeovers
+from shoal.sandbox.model_provider import ModelProvider
+from shoal.storage.assistant_tables import ai_runs, ai_usage
+from shoal.storage.notice_tables import incidents
+from shoal.storage.user_tables import users
+from without_sockets import CHAT, ME, OneShop, one_shop
+
+REPLY: dict[str, Any] = {"action": "reply", "text": "在的，亲", "offered_fen": None, "facts": []}
+HANDOFF: dict[str, Any] = {"action": "handoff", "text": "", "offered_fen": None, "facts": []}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShop:
+    """A shop with a provider."""
+
+    shop: OneShop
+    model: ModelProvider
+    base: str
+
+    async def add(self, mode: str = "auto", **settings: Any) -> None:
+        """Add the shop; its model is asked about what no rule answers."""
+        row = {"id": 1, "username": "ann", "name_key": "ann", "password_hash": "-"}
+        await self.shop.database.write(lambda connection: connection.execute(insert(users).values(**row)).rowcount)
+        provider = await self.shop.providers.create(1, settings_for(self.base, price_in_fen=100, price_out_fen=200))
+        ai = {"ai_mode": mode, "ai_provider_id": provider.id, "ai_disclosure": False}
+        await self.shop.add(**{**ai, **settings})
+
+    async def runs(self, *states: str) -> list[Any]:
+        """The runs, oldest first, once their states are these."""
+        query = select(ai_runs).order_by(ai_runs.c.id)
+        async with asyncio.timeout(60):
+            while True:
+                found = await self.shop.database.read(lambda connection: connection.execute(query).all())
+                if [row.state for row in found] == list(states):
+                    return list(found)
+                await asyncio.sleep(0.005)
+
+    async def asked(self, count: int) -> None:
+        """Wait until so many calls are under way or done."""
+        async with asyncio.timeout(60):
+            while len(self.model.calls.after(0)) < count:
+                await asyncio.sleep(0.005)
+
+    async def incidents(self, kind: str) -> list[tuple[str, str]]:
+        """Subjects and details of incidents of a kind."""
+        query = select(incidents.c.subject, incidents.c.detail).where(incidents.c.kind == kind)
+        rows = await self.shop.database.read(lambda connection: connection.execute(query).all())
+        return [(row.subject, row.detail) for row in rows]
+
+
+@pytest.fixture
+async def there(tmp_path: Path) -> AsyncIterator[ModelShop]:
+    async with served_model() as (base, model), one_shop(tmp_path) as shop:
+        yield ModelShop(shop, model, base)
+
+
+async def test_the_model_answers_what_no_rule_does_and_the_run_says_what_it_cost(there: ModelShop) -> None:
+    there.model.script([REPLY], cycles=True)
+    await there.add(keywords={"价格": "十元"}, default_reply_enabled=True, default_reply="默认")
+    found = await there.shop.decided(there.shop.site.says("还在吗"), Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    (run,) = await there.runs("answered")
+    assert (there.shop.site.said, found.rule_id) == (["在的，亲"], "model")
+    assert (run.text, run.mode, run.model, run.chat_id) == ("在的，亲", "auto", "tiny", CHAT)
+    assert (run.outbox_id, run.cost_microfen) == (1, run.tokens_in * 100 + run.tokens_out * 200)
+    (used,) = await there.shop.database.read(lambda connection: connection.execute(select(ai_usage)).all())
+    assert (used.calls, used.tokens_in, used.tokens_out) == (1, run.tokens_in, run.tokens_out)
+    await there.shop.decided(there.shop.site.says("价格"), Decision.ANSWERED)
+    await there.shop.sendings("sent", "sent")
+    assert there.shop.site.said == ["在的，亲", "十元"]
+    await there.runs("answered")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"ai_mode": "off"}, {"ai_provider_id": 0}, {"ai_hours": ""}, {"ai_turns_per_chat": 0},
+     {"ai_tokens_per_day": 10}],
+)  # fmt: skip
+async def test_without_leave_or_room_the_default_reply_answers_and_nothing_is_called(
+    there: ModelShop, settings: dict[str, Any]
+) -> None:
+    if "ai_hours" in settings:
+        settings = {"ai_hours": _other_hours()}
+    await there.add(default_reply_enabled=True, default_reply="默认", **settings)
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    assert (there.shop.site.said, there.model.calls.after(0)) == (["默认"], [])
+    budget = [(f"model:shop/{_today()}", "tokens")] if "ai_tokens_per_day" in settings else []
+    assert await there.incidents("model_budget") == budget
+
+
+async def test_a_provider_without_consent_hears_nothing(there: ModelShop) -> None:
+    await there.add(default_reply_enabled=True, default_reply="默认")
+    await there.shop.providers.change(1, 1, {"consented_host": ""})
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    assert (there.shop.site.said, there.model.calls.after(0)) == (["默认"], [])
+
+
+async def test_the_first_answer_says_that_a_machine_wrote_it(there: ModelShop) -> None:
+    there.model.script([REPLY], cycles=True)
+    await there.add(ai_disclosure=True)
+    for place, text in enumerate(("还在吗", "好的吗")):
+        await there.shop.decided(there.shop.site.says(text), Decision.ANSWERED)
+        await there.shop.sendings(*["sent"] * (place + 1))
+    assert there.shop.site.said == [f"{DISCLOSURE}在的，亲", "在的，亲"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "fault", "state", "why"),
+    [
+        ([HANDOFF], "", "handed_off", ""),
+        ([{**REPLY, "text": "加我微信 abc12345"}], "", "blocked", ""),
+        (["nonsense", "nonsense"], "", "failed", "unreadable"),
+        ([REPLY], "500", "failed", "status"),
+    ],
+)
+async def test_what_the_model_may_not_say_leaves_the_chat_to_the_owner_once(
+    there: ModelShop, outputs: list[Any], fault: Any, state: str, why: str
+) -> None:
+    there.model.script(outputs, cycles=False)
+    if fault:
+        there.model.lay(fault, times=1, seconds=0)
+    await there.add(handoff_reply="稍等，店主马上来")
+    await there.shop.decided(there.shop.site.says("能便宜吗"), Decision.HANDED_OFF)
+    await there.shop.sendings("sent")
+    (run,) = await there.runs(state)
+    assert there.shop.site.said == ["稍等，店主马上来"]
+    assert await there.incidents("wants_person") == [(f"chat:shop/{CHAT}", "model")]
+    if why:
+        assert run.why == why
+    else:
+        assert bool(run.rail) is (state == "blocked")
+    await there.shop.decided(there.shop.site.says("在吗"), Decision.NO_RULE)
+    assert len(there.shop.site.said) == 1
+
+
+async def test_an_output_that_cannot_be_read_is_asked_for_once_more(there: ModelShop) -> None:
+    there.model.script(["{", REPLY], cycles=False)
+    await there.add()
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    assert (there.shop.site.said, len(there.model.calls.after(0))) == (["在的，亲"], 2)
+
+
+async def test_a_model_with_nothing_to_say_says_nothing(there: ModelShop) -> None:
+    there.model.script([{**HANDOFF, "action": "silent"}], cycles=False)
+    await there.add(default_reply_enabled=True, default_reply="默认")
+    await there.shop.decided(there.shop.site.says("好的谢谢"), Decision.SILENT_RULE)
+    await there.runs("silent")
+    assert there.shop.site.said == []
+
+
+async def test_a_draft_leaves_nothing_and_ends_when_the_buyer_writes_again(there: ModelShop) -> None:
+    there.model.script([REPLY], cycles=True)
+    await there.add("draft", default_reply_enabled=True, default_reply="默认")
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.DRAFTED)
+    (run,) = await there.runs("drafted")
+    assert (run.text, there.shop.site.said) == ("在的，亲", [])
+    assert await there.incidents("buyer_waits") == [(f"chat:shop/{CHAT}", "drafted")]
+    await there.shop.decided(there.shop.site.says("人呢"), Decision.DRAFTED)
+    (old, _) = await there.runs("superseded", "drafted")
+    assert (old.why, there.shop.site.said) == ("buyer_wrote", [])
+
+
+async def test_the_owners_word_and_a_takeover_end_the_drafts_of_their_chat(there: ModelShop) -> None:
+    there.model.script([REPLY], cycles=True)
+    await there.add("draft", pause_duration=0)
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.DRAFTED)
+    await there.shop.decided(there.shop.site.says("还在吗", chat="52"), Decision.DRAFTED)
+    await there.shop.decided(there.shop.site.says("我来了", by=ME), Decision.HUMAN)
+    await there.runs("superseded", "drafted")
+    await Takeovers(there.shop.database).take_over("shop", "52", minutes=5, actor="user:ann")
+    await there.runs("superseded", "superseded")
+
+
+async def test_what_the_buyer_adds_while_the_model_thinks_is_asked_with_it(there: ModelShop) -> None:
+    there.model.script([REPLY], cycles=True)
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add()
+    first = there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.decided(there.shop.site.says("包邮吗"), Decision.ANSWERED)
+    await there.shop.decided(first, Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    (old, new) = await there.runs("superseded", "answered")
+    assert (old.why, there.shop.site.said) == ("buyer_wrote", ["在的，亲"])
+    assert len(new.message_ids) > len(old.message_ids)
+
+
+async def test_the_owner_who_speaks_while_the_model_thinks_is_not_spoken_over(there: ModelShop) -> None:
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add()
+    asked = there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.decided(there.shop.site.says("我来了", by=ME), Decision.HUMAN)
+    there.model.close()
+    await there.shop.decided(asked, Decision.PAUSED)
+    (run,) = await there.runs("superseded")
+    assert (run.why, there.shop.site.said) == ("paused", [])
+
+
+@pytest.mark.parametrize("change", [{"ai_mode": "off"}, {"replies": False}, {"ai_mode": "draft"}])
+async def test_what_is_switched_off_while_the_model_thinks_says_nothing(
+    there: ModelShop, change: dict[str, Any]
+) -> None:
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add()
+    asked = there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.set(**change)
+    there.model.close()
+    await there.shop.decided(asked, Decision.REPLIES_OFF if "replies" in change else Decision.NO_RULE)
+    await there.runs("superseded")
+    assert there.shop.site.said == []
+
+
+async def test_a_rule_made_while_the_model_thinks_answers(there: ModelShop) -> None:
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add()
+    asked = there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.set(keywords={"在吗": "在的"})
+    there.model.close()
+    await there.shop.decided(asked, Decision.ANSWERED)
+    (run,) = await there.runs("superseded")
+    await there.shop.sendings("sent")
+    assert (run.why, there.shop.site.said) == ("rule", ["在的"])
+
+
+async def test_a_question_that_a_restart_cut_off_is_asked_again_and_its_reservation_stays_spent(
+    there: ModelShop,
+) -> None:
+    there.model.script([REPLY], cycles=True)
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add()
+    asked = there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.reopen()
+    await there.shop.running()
+    await there.shop.decided(asked, Decision.ANSWERED)
+    (old, new) = await there.runs("failed", "answered")
+    await there.shop.sendings("sent")
+    assert (old.why, there.shop.site.said) == ("interrupted", ["在的，亲"])
+    (used,) = await there.shop.database.read(lambda connection: connection.execute(select(ai_usage)).all())
+    assert used.calls == 2
+    assert used.tokens_out >= 600 + new.tokens_out
+
+
+async def test_a_slow_model_delays_no_rule_of_another_chat(there: ModelShop) -> None:
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add(keywords={"价格": "十元"})
+    there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.decided(there.shop.site.says("价格", chat="52"), Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    assert (there.shop.site.said, there.model.asked_now) == (["十元"], 1)
+
+
+async def test_the_prompt_has_the_chat_without_names_and_without_the_floor(there: ModelShop) -> None:
+    there.model.script([REPLY], cycles=True)
+    await there.add(price_floor_fen=7_654_321, ai_persona="亲切", ai_facts=[["包邮吗", "包邮"]])
+    await there.shop.decided(there.shop.site.says("你好"), Decision.ANSWERED)
+    await there.shop.sendings("sent")
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.ANSWERED)
+    body = str(there.model.calls.after(0)[-1])
+    assert "还在吗" in body
+    assert "你好" in body
+    assert "在的，亲" in body
+    assert "包邮" in body
+    for hidden in ("7654321", "76543", CHAT + "@", "cookie2"):
+        assert hidden not in body
+
+
+def _today() -> str:
+    return day_of("", now_ms())
+
+
+def _other_hours() -> str:
+    """Hours of a day that is not today in Shanghai."""
+    today = datetime.now(UTC).astimezone(timezone(timedelta(hours=8))).isoweekday()
+    return f"{today % 7 + 1} 12:00-12:01"
