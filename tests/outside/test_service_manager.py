@@ -34,7 +34,7 @@ async def test_a_server_is_ready_when_it_answers_lives_while_it_works_and_says_t
         await server.spawn(*server.command, "serve", environment=server.environment)
         try:
             assert await heard() == "READY=1"
-            async with httpx.AsyncClient() as client:  # the very first question is answered
+            async with httpx.AsyncClient(timeout=60) as client:  # the very first question is answered
                 assert (await client.get(f"{server.url}/health/live")).status_code == 200
             assert [await heard() for _ in range(2)] == ["WATCHDOG=1"] * 2
             server.child.send_signal(signal.SIGTERM)

@@ -24,7 +24,6 @@ from without_sockets import ME, OneShop
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
-    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
 
 
 async def test_an_order_gets_as_many_codes_as_were_bought_and_is_confirmed(shop: OneShop) -> None:
@@ -101,7 +100,10 @@ async def test_units_that_cannot_be_opened_are_bound_to_no_order(shop: OneShop) 
     assert shop.manager.observation("shop").state == "running"
 
 
-async def test_what_was_on_its_way_when_its_shop_was_removed_goes_to_nobody_else(shop: OneShop) -> None:
+async def test_what_was_on_its_way_when_its_shop_was_removed_goes_to_nobody_else(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
     await shop.add(auto_confirm=True)
     goods = await stocked(shop, "CODE-1")
     await sells(shop, goods, "{codes}")
@@ -120,6 +122,7 @@ async def test_a_later_confirmation_that_is_put_back_is_not_too_late(shop: OneSh
     await shop.add(auto_confirm=True)
     await sells(shop, None, "网盘", confirm=48)
     shop.site.pays(ORDER)
+    await came_to(shop, Action.PAID_MESSAGE, ActionState.DONE)
     await came_to(shop, Action.CONFIRM, ActionState.PENDING)
     ago = order_actions.c.created_at_ms - 49 * 3600_000
     due_now = {"created_at_ms": ago, "due_at_ms": ago + 48 * 3600_000}
