@@ -77,6 +77,11 @@ SERVED: dict[str, tuple[Any, str]] = {
     "GET /default-replies": (None, "shop"),
     "POST /default-replies/{cid}/clear-records": (None, "msg"),
     "DELETE /default-replies/{cid}": (None, "msg"),
+    "PUT /ai-reply-settings/{cid}": ({"ai_enabled": False, "max_bargain_rounds": 3}, "message"),
+    "GET /ai-reply-settings": (None, "shop"),
+    "GET /ai-reply-settings/{cid}": (
+        None, "ai_enabled model_name api_key base_url max_discount_percent max_discount_amount max_bargain_rounds",
+    ),
     "PUT /item-reply/{cid}/{item_id}": ({"reply_content": "有货"}, "message"),
     "GET /item-reply/{cid}/{item_id}": (None, "item_id cookie_id reply_content created_at updated_at item_title"),
     "GET /itemReplays": (None, "items"),
@@ -147,8 +152,6 @@ SERVED: dict[str, tuple[Any, str]] = {
 """What is sent, in this order, and the keys of the answer (``[]``: of each row of a list)."""
 
 EMPTY: dict[str, tuple[int, Any]] = {
-    "GET /ai-reply-settings": (200, {}),
-    "GET /ai-reply-settings/{cid}": (200, {"ai_enabled": False, "api_key": ""}),
     "GET /user-settings": (200, {}),
     "GET /user-settings/{key}": (404, {"detail": "设置不存在"}),
     "GET /admin/log-files": (200, {"success": True, "files": []}),

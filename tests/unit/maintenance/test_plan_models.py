@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from old_database import Rows, an_old_shop, write_sqlite
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MODEL_SETTINGS, ModelMode
+from shoal.assistant.old_prompts import persona_of, prompts_of
 from shoal.auth.users import Role
 from shoal.language.choice import Language
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import Fate
 from shoal.maintenance.moving.plan import Here, Kind, Plan
-from shoal.maintenance.moving.plan_models import fen_of, floor_fen, persona_of, prompts_of
+from shoal.maintenance.moving.plan_models import fen_of, floor_fen
 from shoal.maintenance.moving.sentences import oddity_sentence
 from shoal.maintenance.moving.whole_plan import make_plan
 from unit.maintenance.test_plan import a_user
@@ -118,19 +119,20 @@ def test_a_price_is_read_only_where_it_is_one(text: str, fen: int | None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("settings", "persona"),
+    ("said", "persona"),
     [
-        ({"custom_prompts": "直接写的一段"}, "直接写的一段"),
-        ({"custom_prompts": '["a"]'}, '["a"]'),
-        ({"custom_prompts": '{"default": "甲", "price": "甲", "tech": 3, "extra": "乙"}'}, "甲\n\n乙"),
-        ({"custom_prompts": '{"classify": "分类"}'}, ""),
-        ({"custom_prompts": "[" * 100_000}, "[" * 100_000),
-        ({"prompts": {"tech": "说参数"}}, "说参数"),
-        ({}, ""),
+        ("直接写的一段", "直接写的一段"),
+        ('["a"]', '["a"]'),
+        ('{"default": "甲", "price": "甲", "tech": 3, "extra": "乙"}', "甲\n\n乙"),
+        ('{"classify": "分类"}', ""),
+        ("[" * 100_000, "[" * 100_000),
+        ({"tech": "说参数"}, "说参数"),
+        ("", ""),
+        (7, ""),
     ],
 )
-def test_prompts_become_one_persona(settings: dict[str, Any], persona: str) -> None:
-    assert persona_of(prompts_of(settings)) == persona
+def test_prompts_become_one_persona(said: Any, persona: str) -> None:
+    assert persona_of(prompts_of(said)) == persona
 
 
 def test_a_long_prompt_is_cut_and_said_so(tmp_path: Path) -> None:

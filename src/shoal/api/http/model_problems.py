@@ -12,12 +12,17 @@ MODEL_PROBLEMS = (
     # ── providers of language models ──
     Problem("unknown_provider", 404),
     Problem("too_many_providers", 409, ("limit",)),
+    Problem("no_provider", 409),
     Problem("no_consent", 409, ("host",)),
     Problem("provider_url", 422, ("limit",)),
     Problem("provider_key", 422, ("limit",)),
     Problem("provider_text", 422, ("field", "limit")),
     Problem("provider_number", 422, ("field", "least", "most")),
     Problem("provider_consent", 422, ("host",)),
+    # ── what the older system does ──
+    Problem("old_ai_key", 422),
+    Problem("old_ai_discount", 422),
+    Problem("old_ai_provider", 409, ("host", "model")),
     # ── runs ──
     Problem("unknown_run", 404),
     Problem("run_closed", 409, ("state",), codes="run_state"),

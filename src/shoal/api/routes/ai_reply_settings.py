@@ -1,41 +1,156 @@
-"""Settings of replies by a language model, as scripts for the older system ask for them: there are none yet."""
+"""Settings of replies by a language model, as scripts for the older system ask for them."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated, Any, Final
 
-from shoal.api.http.caller import AccountToRead, WhoReads
-from shoal.api.http.openapi_errors import READING, READING_COMPAT
+from fastapi import Response
+from pydantic import BaseModel, Field, StrictInt
+
+from shoal.accounts.account import Account
+from shoal.accounts.model_settings import MAX_TURNS, ModelMode
+from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
+from shoal.api.http.changes import changed
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.responses import example
+from shoal.api.schemas.request_texts import Text, body_example
+from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
+from shoal.api.server import Server
+from shoal.assistant.old_prompts import persona_of, prompts_of
+from shoal.assistant.providers import Provider, UnknownProvider, checked_base_url, host_of
+from shoal.errors import Conflict, InvalidInput
 
-routes = Routes(tags=["replies"])
+routes = Routes(tags=["replies"], route_class=ChangingRoute)
+
+_SAVED: Final = "AI回复设置更新成功"
+_EXAMPLE: Final[dict[str, Any]] = {
+    "ai_enabled": True, "model_name": "qwen-plus", "api_key": "", "base_url": "https://models.example.com",
+    "max_discount_percent": 0, "max_discount_amount": 0, "max_bargain_rounds": 6, "custom_prompts": "说话简短客气",
+}  # fmt: skip
 
 
 class AiReplySettings(BaseModel):
-    """The settings of an account in the older system: off, with its default values. There is never a key."""
+    """The settings of an account in the words of the older system. There is never a key.
 
-    model_config = example(
-        ai_enabled=False, model_name="", api_key="", base_url="", max_discount_percent=10, max_discount_amount=100,
-        max_bargain_rounds=3, custom_prompts="",
-    )  # fmt: skip
-    ai_enabled: bool = False
-    model_name: str = ""
+    `base_url` is the host only. The discounts are 0: how low a price may go is said by the lowest price of each item.
+    """
+
+    model_config = example(**_EXAMPLE)
+    ai_enabled: bool
+    model_name: str
     api_key: str = ""
-    base_url: str = ""
-    max_discount_percent: int = 10
-    max_discount_amount: int = 100
-    max_bargain_rounds: int = 3
-    custom_prompts: str = ""
+    base_url: str
+    max_discount_percent: int = 0
+    max_discount_amount: int = 0
+    max_bargain_rounds: int
+    custom_prompts: str
+
+
+class AiReplySettingsBody(BaseModel):
+    """Settings to change; those left out stay. `base_url` and `model_name` choose one of the owner's providers."""
+
+    model_config = body_example(**_EXAMPLE)
+    ai_enabled: bool
+    model_name: Text = ""
+    api_key: Text = ""
+    base_url: Text = ""
+    max_discount_percent: StrictInt = 0
+    max_discount_amount: StrictInt = 0
+    max_bargain_rounds: Annotated[StrictInt, Field(ge=0, le=MAX_TURNS)] = 0
+    custom_prompts: Text = ""
+
+
+class AiReplySettingsChanged(ChangeFacts):
+    """The settings were changed."""
+
+    model_config = example(message=_SAVED, **CHANGE_EXAMPLE)
+    message: str = _SAVED
 
 
 @routes.get("/ai-reply-settings", summary="List AI reply settings (older system)", responses=READING)
-async def list_ai_reply_settings(_: WhoReads) -> dict[str, AiReplySettings]:
-    """List no settings: no account has any."""
-    return {}
+async def list_ai_reply_settings(server: TheServer, who: WhoReads) -> dict[str, AiReplySettings]:
+    """List the settings of a model of the caller's accounts, by id."""
+    accounts = server.authorization.accounts_of(who)
+    owners = {account.owner_id for account in accounts if account.ai_provider_id}
+    providers = {one.id: one for owner in owners for one in await server.assistant.providers.list(owner)}
+    return {account.id: _shown(account, providers.get(account.ai_provider_id)) for account in accounts}
 
 
 @routes.get("/ai-reply-settings/{cid}", summary="Get AI reply settings (older system)", responses=READING_COMPAT)
-async def get_ai_reply_settings(_: AccountToRead) -> AiReplySettings:
-    """Return that replies by a language model are off for the account."""
-    return AiReplySettings()
+async def get_ai_reply_settings(account: AccountToRead, server: TheServer, response: Response) -> AiReplySettings:
+    """Return the settings of a model of the account."""
+    response.headers["ETag"] = etag_of(account)
+    return _shown(account, await _provider(server, account, account.ai_provider_id))
+
+
+@routes.put("/ai-reply-settings/{cid}", summary="Change AI reply settings (older system)", responses=CHANGING_COMPAT)
+async def update_ai_reply_settings(
+    body: AiReplySettingsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+) -> AiReplySettingsChanged:
+    """Change the settings of a model. `ai_enabled` sends by itself what passes every check; drafts stay drafts.
+
+    A key is refused: who may be asked, the owner says at `/ai-providers`. A discount other than 0 is refused: set the
+    lowest price of each item.
+    """
+    sent = body.model_fields_set
+    if body.api_key:
+        raise InvalidInput("a key is entered with its provider", code="old_ai_key")
+    if body.max_discount_percent or body.max_discount_amount:
+        raise InvalidInput("an item has a lowest price instead", code="old_ai_discount")
+    values: dict[str, Any] = {}
+    if "custom_prompts" in sent:
+        values["ai_persona"] = persona_of(prompts_of(body.custom_prompts))
+    if "max_bargain_rounds" in sent:
+        values["ai_turns_per_chat"] = body.max_bargain_rounds
+    chosen = await _chosen(server, account, body)
+    if chosen is not None:
+        values["ai_provider_id"] = chosen.id
+    if not body.ai_enabled:
+        values["ai_mode"] = ModelMode.OFF.value
+    else:
+        asked = chosen or await _provider(server, account, account.ai_provider_id)
+        if asked is None:
+            raise Conflict("the shop has no provider", code="no_provider")
+        asked.require_consent()
+        if account.ai_mode == ModelMode.OFF:
+            values["ai_mode"] = ModelMode.AUTO.value
+    change = server.manager.update_settings(account.id, values, caller=caller)
+    return AiReplySettingsChanged(**await changed(server, response, account.id, change))
+
+
+async def _chosen(server: Server, account: Account, body: AiReplySettingsBody) -> Provider | None:
+    """Return the owner's provider that the body names; ``None`` when it names none, or the one that the shop has."""
+    host = host_of(checked_base_url(body.base_url)) if body.base_url else ""
+    model = body.model_name.strip()
+    if not host and not model:
+        return None
+    found = [
+        one
+        for one in await server.assistant.providers.list(account.owner_id)
+        if host in {"", one.host} and model in {"", one.model}
+    ]
+    if not found:
+        raise Conflict("the owner has no such provider", code="old_ai_provider", host=host, model=model)
+    return next((one for one in found if one.id == account.ai_provider_id), found[0])
+
+
+async def _provider(server: Server, account: Account, provider_id: int) -> Provider | None:
+    """Return a provider of the account's owner; ``None`` for none, and for one that was removed."""
+    if not provider_id:
+        return None
+    try:
+        return await server.assistant.providers.get(account.owner_id, provider_id)
+    except UnknownProvider:
+        return None
+
+
+def _shown(account: Account, provider: Provider | None) -> AiReplySettings:
+    host = "" if provider is None else provider.host
+    return AiReplySettings(
+        ai_enabled=account.ai_mode != ModelMode.OFF,
+        model_name="" if provider is None else provider.model,
+        base_url=f"https://{host}" if host and "://" not in host else host,
+        max_bargain_rounds=account.ai_turns_per_chat,
+        custom_prompts=account.ai_persona,
+    )

@@ -11,6 +11,7 @@ from typing import Final
 
 from dotenv import dotenv_values
 
+from shoal.assistant.old_prompts import SORTS
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, Oddity, OldAccount, OldAi, OldShop, Source
 from shoal.xianyu.cookie_string import parse_cookie
@@ -27,9 +28,7 @@ _MANUAL_SECONDS: Final = 3600
 _MODEL: Final = {"MODEL_NAME": "model_name", "MODEL_BASE_URL": "base_url", "API_KEY": "api_key"}
 _PLACEHOLDERS: Final = frozenset({"your_cookies_here", "默认使用通义千问,apikey通过百炼模型平台获取"})
 """What the example of that system has where a cookie and a key belong."""
-_SORTS: Final = "classify"
-"""The purpose of the prompt that sorts what buyers say."""
-_PURPOSES: Final = (_SORTS, "price", "tech", "default")
+_PURPOSES: Final = (SORTS, "price", "tech", "default")
 _UNLIKE: Final = {"TOGGLE_KEYWORDS": "env_toggle", "SIMULATE_HUMAN_TYPING": "env_typing"}
 """Settings that buyers notice and that work otherwise here, with the codes of their sentences."""
 
@@ -143,7 +142,7 @@ def _prompts(files: Mapping[str, bytes], oddities: list[Oddity], *, waits: bool)
             found[purpose] = ""
         if found[purpose].strip():
             code, fate = ("prompt_waits", Fate.WAITING) if waits else ("prompt_taken", Fate.TAKEN)
-            if waits or purpose != _SORTS:
+            if waits or purpose != SORTS:
                 oddities.append(Oddity(table=PROMPTS, row=name, code=code, fate=fate))
         else:
             del found[purpose]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MAX_TURNS
+from shoal.assistant.old_prompts import SORTS, persona_of, prompts_of
 from shoal.assistant.providers import MAX_PROVIDERS, MOST_NAME, changed_values
 from shoal.errors import InvalidInput
 from shoal.maintenance.moving.old_shop import Fate, OldAccount
@@ -29,10 +29,6 @@ _OF_SYSTEM: Final[Mapping[str, tuple[str, ...]]] = {
     "custom_prompts": ("default_reply_prompt",),
 }  # fmt: skip
 """Where a setting stands in the settings of the whole system."""
-_SPOKEN: Final = ("default", "tech", "price")
-"""The prompts that say how to answer, in the order in which they become one persona."""
-_SORTS: Final = "classify"
-"""The prompt that sorts what buyers say: here nothing is sorted before it is answered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,8 +131,8 @@ class ModelPlans:
     # ── words ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _persona(self, old: OldAccount, settings: Mapping[str, Any]) -> str:
-        prompts = prompts_of(settings)
-        if prompts.get(_SORTS):
+        prompts = prompts_of(settings.get("prompts") or settings.get("custom_prompts") or "")
+        if prompts.get(SORTS):
             self._note(old, "prompt_sorts", Fate.SKIPPED)
         whole = persona_of(prompts)
         if len(whole) > MAX_PERSONA_CHARACTERS:
@@ -168,29 +164,6 @@ class ModelPlans:
 
     def _note(self, old: OldAccount, code: str, fate: Fate, **params: Any) -> None:
         self._tally.note(TABLE, old.id, code, fate, account=old.id, **params)
-
-
-def prompts_of(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the prompts by their purpose. A text that is no JSON object of texts is the one of the purpose
-    ``default``."""
-    said = settings.get("prompts") or settings.get("custom_prompts") or ""
-    if isinstance(said, str):
-        try:
-            parsed = json.loads(said)
-        except (ValueError, RecursionError):
-            parsed = None
-        said = parsed if isinstance(parsed, dict) else {"default": said}
-    return {str(purpose): text.strip() for purpose, text in said.items() if isinstance(text, str) and text.strip()}
-
-
-def persona_of(prompts: Mapping[str, str]) -> str:
-    """Return the prompts that say how to answer as one text, each only once."""
-    return "\n\n".join(dict.fromkeys(_in_order(prompts)))
-
-
-def _in_order(prompts: Mapping[str, str]) -> Iterator[str]:
-    yield from (prompts[purpose] for purpose in _SPOKEN if purpose in prompts)
-    yield from (text for purpose, text in prompts.items() if purpose not in {*_SPOKEN, _SORTS})
 
 
 def fen_of(price: str) -> int | None:
