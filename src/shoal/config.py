@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     node: str | None = Field(None, min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9-]*$")
     """Experimental: name of this server among several on one PostgreSQL database, each with a name and a data directory
     of its own. Unfinished: see the page about several machines, which says what is missing. Leave it unset."""
+    node_address: str = Field("", pattern=r"^(https?://[^\s?#/]+/?)?$")
+    """Experimental: where the other nodes call this one, such as `https://10.0.0.5:8080`; a proxy must not stand before
+    it. Without it they cannot send messages for shops that run here."""
     node_lease_seconds: float = Field(15.0, ge=2, le=300)
     """Experimental: seconds after which the other nodes take over the shops of one that does not answer. Raise it when
     the database may be away for longer, such as while a standby takes over."""

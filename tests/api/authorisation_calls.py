@@ -31,7 +31,7 @@ NAMES: dict[str, str] = {
     "invitation_id": "x", "item_id": "700000000001", "key": "x", "log_id": "999",
     "login_id": "x",
     "message_id": "x", "notification_id": "999", "number": "1",
-    "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "plan_id": "x", "record_id": "1",
+    "name": "x.png", "operation": "look", "op_id": "x", "order_id": "1", "path": "x", "plan_id": "x", "record_id": "1",
     "rule_id": "x", "run_id": "999", "session_id": "x",
     "table_name": "users", "token_id": "999",
     "unit_id": "999", "user_id": "999", "username": "not-there", "webhook_id": "999",

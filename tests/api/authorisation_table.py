@@ -38,6 +38,7 @@ DELETE /console/session
 POST /join/look
 POST /join
 POST /send-message
+POST /node-calls/{operation}
 GET /health
 GET /health/live
 GET /health/ready

@@ -32,6 +32,7 @@ def _filled(path: str, account_id: str) -> str:
         "name": "x",
         "item_id": "7001",
         "op_id": "x",
+        "operation": "look",
         "rev": "2",
         "order_id": "x",
         "login_id": "x",

@@ -18,7 +18,7 @@ from shoal.cluster.node_rows import join
 from standins import until
 
 KEY = "5a" * 32
-FACTS = {"host": "here", "version": "", "schema": ""}
+FACTS = {"host": "here", "address": "", "version": "", "schema": ""}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from shoal.storage.database import Database
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 """No test waits for it."""
-FACTS = {"host": "here", "version": "", "schema": ""}
+FACTS = {"host": "here", "address": "", "version": "", "schema": ""}
 LIFE = Life("a", 3, 1_700_000_000_000)
 
 

@@ -26,7 +26,7 @@ from standins import until
 SHORT = NodeTimes(lease_seconds=4.0, renew_seconds=0.5, look_seconds=0.1)
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 """No machine is so slow that it runs out."""
-FACTS = {"host": "here", "version": "", "schema": ""}
+FACTS = {"host": "here", "address": "", "version": "", "schema": ""}
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_shard_that_a_transaction_of_its_dead_owner_holds_is_claimed_once_that
             assert held(connection) == SHARDS - 10
     with engine.begin() as connection:
         assert held(connection) == SHARDS
-        assert dead.renew(connection, 1000) is False
+        assert dead.renew(connection, 1000) is None
 
 
 async def test_neither_a_single_server_nor_a_node_starts_beside_the_other_nor_two_of_one_name(

@@ -3,81 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.processes import SandboxProcess, ServerProcess, soon
+from outside.node_pair import SHOPS, a_pair
 from postgres_server import Postgres
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
-LEASE_SECONDS = "4"
-SHOPS = 6
-
-
-@dataclass
-class Pair:
-    """Two servers with the same shops, and the site."""
-
-    site: SandboxProcess
-    sellers: dict[str, dict[str, Any]]
-    one: ServerProcess
-    two: ServerProcess
-
-    async def run_at(self, server: ServerProcess) -> set[str]:
-        """The shops that run at one of them."""
-        return {name for name in self.sellers if await server.state(name) == "running"}
-
-    async def all_at(self, server: ServerProcess) -> None:
-        """Wait until one of them runs all shops."""
-
-        async def is_so() -> bool:
-            return await self.run_at(server) == set(self.sellers)
-
-        await soon(is_so)
-
-    async def shared_out(self) -> None:
-        """Wait until each runs some, and together they run all."""
-
-        async def is_so() -> bool:
-            here, there = await self.run_at(self.one), await self.run_at(self.two)
-            return bool(here) and bool(there) and not here & there and here | there == set(self.sellers)
-
-        await soon(is_so)
-
-    async def answers(self) -> list[list[str]]:
-        """What the buyer of each shop has seen."""
-        return [await self.site.seen(seller["unb"], "小鱼") for seller in self.sellers.values()]
-
-    async def ask(self, words: str, seen: list[str]) -> None:
-        """Ask each shop something, and wait until its buyer has seen this."""
-        for seller in self.sellers.values():
-            await self.site.do("say", account=seller["unb"], buyer="小鱼", text=words)
-
-        async def is_so() -> bool:
-            return await self.answers() == [seen] * SHOPS
-
-        await soon(is_so)
-
-
-@asynccontextmanager
-async def a_pair(tmp_path: Path, postgres: Postgres, lease_seconds: str = LEASE_SECONDS) -> AsyncIterator[Pair]:
-    """Both servers, not started yet."""
-    site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=SHOPS)
-    sellers = {f"shop{number}": seller for number, seller in enumerate((await site.get("sellers"))["items"])}
-    with postgres.database(migrated=True) as url:
-        shared = {"SHOAL_DATABASE_URL": url, "SHOAL_SECRET_KEY": "5a" * 32, "SHOAL_NODE_LEASE_SECONDS": lease_seconds}
-        one, two = (ServerProcess(tmp_path / name, site.url, SHOAL_NODE=name, **shared) for name in ("one", "two"))
-        try:
-            yield Pair(site, sellers, one, two)
-        finally:
-            for server in (one, two):
-                await server.close()
-            await site.end()
 
 
 async def test_the_shops_of_a_killed_and_of_a_frozen_server_go_on_at_the_other_and_answer_once(

@@ -23,6 +23,7 @@ from shoal.auth.sessions import Sessions
 from shoal.auth.totp import Totp
 from shoal.auth.user_removal import UserRemoval
 from shoal.auth.users import Users
+from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.nodes import Nodes
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
@@ -105,6 +106,11 @@ class Server:
     outbound: Outbound
     nodes: Nodes
     started_at_ms: int
+
+    @property
+    def node_calls(self) -> NodeCalls | None:
+        """Return what asks the server that runs an account; ``None`` when a single server serves the database."""
+        return self.nodes.calls
 
     @property
     def events(self) -> EventBus:

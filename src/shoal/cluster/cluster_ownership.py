@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence, ShardListener, shard_of
-from shoal.cluster.last_life import LifeFile
+from shoal.cluster.last_life import Life, LifeFile
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
 from shoal.cluster.server_lease import is_leased
@@ -71,20 +71,22 @@ class ClusterOwnership:
         times: NodeTimes | None = None,
         *,
         version: str = "",
+        address: str = "",
         data_dir: Path | None = None,
         end: Callable[[], None] = end_process,
     ) -> None:
-        """``data_dir`` is locked by this process before ``take``: its last life need not be waited for. ``end`` ends
-        the process when its loop stands still beyond the deadline."""
+        """``address``: where other nodes call this one. ``data_dir``: locked by this process before ``take``, so that
+        its last life need not be waited for. ``end`` ends the process when its loop stands still after the deadline."""
         self.name = name
         self._times = times or NodeTimes()
-        self._version = version
+        self._facts = {"host": socket.gethostname(), "address": address, "version": version}
         self._life_file = LifeFile(data_dir) if data_dir is not None else None
         self._engine: Engine | None = None
         self._rows: NodeRows | None = None
         self._renewals = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
         self._claims = ThreadPoolExecutor(1, thread_name_prefix="shoal-claims")
         self._asked_at = 0.0
+        self._database_clock = 0
         self._deadline = 0.0
         self._mine: dict[int, int] = {}
         self._leaving: set[int] = set()
@@ -118,6 +120,15 @@ class ClusterOwnership:
     def shards(self) -> frozenset[int]:
         """Return the shards that are held."""
         return frozenset(self._mine)
+
+    @property
+    def life(self) -> Life | None:
+        """Return the present life of this node."""
+        return self._rows.life if self._rows is not None else None
+
+    def database_ms(self) -> int:
+        """Return the time by the database's clock, as it was told at the last renewal."""
+        return self._database_clock + round(boot_clock() * 1000)
 
     @property
     def draining(self) -> bool:
@@ -160,11 +171,12 @@ class ClusterOwnership:
     def _join(self, connection: Connection, *, again: bool = False) -> NodeRows | None:
         """Write the row of a new life; it begins once that is committed."""
         self._asked_at = boot_clock()
-        facts = {"host": socket.gethostname(), "version": self._version, "schema": newest()}
+        facts = {**self._facts, "schema": newest()}
         return join(connection, self.name, self._lease_ms, facts, again=again)
 
     def _begin(self, rows: NodeRows) -> None:
         self._rows = rows
+        self._database_clock = rows.life.started_at_ms - round(self._asked_at * 1000)
         self._hold(self._asked_at)
         if self._life_file is not None:
             self._life_file.write(rows.life)
@@ -214,14 +226,16 @@ class ClusterOwnership:
         before = boot_clock()
         try:
             with self._engine.connect() as connection, connection.begin():
-                renewed = self._rows.renew(connection, self._lease_ms)
+                database_ms = self._rows.renew(connection, self._lease_ms)
         except SQLAlchemyError as error:
             log.warning("the node's lease was not renewed", why=type(error).__name__)
             self._engine.dispose()  # the next try is a connection of its own
             return None
-        if renewed:
-            self._hold(before)
-        return renewed
+        if database_ms is None:
+            return False
+        self._database_clock = database_ms - round(before * 1000)
+        self._hold(before)
+        return True
 
     def _arm(self) -> None:
         """Stop all accounts at the deadline, also while the database does not answer."""

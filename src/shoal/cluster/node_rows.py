@@ -19,13 +19,13 @@ NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(7318041)")
 """Joins, and takings of the lease of a single server, are decided one after the other."""
 _JOIN: Final = text(f"""
-    INSERT INTO nodes (name, inc, expires_at_ms, host, version, schema, started_at_ms)
-    VALUES (:name, 1, {NOW} + :lease, :host, :version, :schema, {NOW})
+    INSERT INTO nodes (name, inc, expires_at_ms, host, address, version, schema, started_at_ms)
+    VALUES (:name, 1, {NOW} + :lease, :host, :address, :version, :schema, {NOW})
     ON CONFLICT (name) DO UPDATE SET
         inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false,
         draining = nodes.draining AND :again,
-        host = excluded.host, version = excluded.version, schema = excluded.schema, last_error = '',
-        started_at_ms = excluded.started_at_ms
+        host = excluded.host, address = excluded.address, version = excluded.version, schema = excluded.schema,
+        last_error = '', started_at_ms = excluded.started_at_ms
     WHERE nodes.dead OR nodes.expires_at_ms < {NOW}
     RETURNING inc, started_at_ms
 """)  # noqa: S608  no value from a request is in it
@@ -33,6 +33,7 @@ _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead
 _RENEW: Final = text(f"""
     UPDATE nodes SET expires_at_ms = {NOW} + :lease
     WHERE name = :name AND inc = :inc AND NOT dead AND expires_at_ms > {NOW}
+    RETURNING expires_at_ms - :lease
 """)  # noqa: S608
 _DECLARE_DEAD: Final = text(f"UPDATE nodes SET dead = true WHERE NOT dead AND expires_at_ms < {NOW} RETURNING name")  # noqa: S608
 """An UPDATE, so that it waits for a renewal in flight, and looks at the row again after it."""
@@ -81,9 +82,10 @@ class NodeRows:
     def _me(self) -> dict[str, Any]:
         return {"name": self.life.name, "inc": self.life.inc}
 
-    def renew(self, connection: Connection, lease_ms: int) -> bool:
-        """Renew the lease. Return whether it was still valid."""
-        return connection.execute(_RENEW, {**self._me, "lease": lease_ms}).rowcount == 1
+    def renew(self, connection: Connection, lease_ms: int) -> int | None:
+        """Renew the lease. Return the database's time, or ``None`` when the lease was not valid any more."""
+        now: int | None = connection.scalar(_RENEW, {**self._me, "lease": lease_ms})
+        return now
 
     def claim(self, connection: Connection) -> Share:
         """Claim free shards up to this node's share of all. Shards whose rows are locked are left for the next time.

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.node_rows import NOW, decide_alone
 from shoal.errors import Conflict, UnknownNode
 from shoal.storage.database import Database
@@ -56,10 +57,13 @@ class NodeFacts:
 class Nodes:
     """Reads and marks the rows of all nodes; any node may be asked."""
 
-    def __init__(self, database: Database, ownership: ClusterOwnership | None) -> None:
-        """``ownership``: that of this node; ``None`` when a single server serves the database."""
+    def __init__(
+        self, database: Database, ownership: ClusterOwnership | None = None, calls: NodeCalls | None = None
+    ) -> None:
+        """``ownership``: that of this node, with its ``calls``; ``None`` when a single server serves the database."""
         self._database = database
         self._ownership = ownership
+        self.calls = calls
 
     @property
     def name(self) -> str | None:

@@ -10,7 +10,10 @@ from typing import Final
 from shoal import __version__
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
+from shoal.cluster.call_signing import PURPOSE, CallSigner
 from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.node_calls import NodeCalls
+from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ConfigError
@@ -91,6 +94,16 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             raise
 
 
+def open_nodes(storage: Storage, closing: Closing) -> Nodes:
+    """Return the servers of the database, with the calls to them; a single server has neither."""
+    if storage.node is None:
+        return Nodes(storage.database)
+    signer = CallSigner(lambda: storage.vault.derived(PURPOSE), storage.node.database_ms)
+    calls = NodeCalls(storage.database, storage.node, signer)
+    closing.later("calls to other nodes", calls.close)
+    return Nodes(storage.database, storage.node, calls)
+
+
 def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
     """Return what keeps others from this server's accounts. Raises ``ConfigError`` for a node without PostgreSQL."""
     if not settings.node:
@@ -98,7 +111,9 @@ def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
     if is_sqlite(database_url(url, settings.data_dir)):
         raise ConfigError("startup.node_needs_postgresql", code="node_needs_postgresql")
     times = NodeTimes.of_lease(settings.node_lease_seconds)
-    return ClusterOwnership(settings.node, times, version=__version__, data_dir=settings.data_dir)
+    return ClusterOwnership(
+        settings.node, times, version=__version__, address=settings.node_address, data_dir=settings.data_dir
+    )
 
 
 async def _open_vault(database: Database, settings: Settings, audit_log: AuditLog) -> Vault:

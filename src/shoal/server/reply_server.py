@@ -64,6 +64,7 @@ from shoal.api.routes import (
     me,
     messages,
     metrics,
+    node_calls,
     nodes,
     notification_channels,
     old_administration,
@@ -99,7 +100,6 @@ from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
 from shoal.auth.rate_limits import RateLimits
 from shoal.clock import now_ms
-from shoal.cluster.nodes import Nodes
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
 from shoal.connection.xianyu_live import ConnectionDeps
@@ -118,7 +118,7 @@ from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_moving import open_moving, open_uploads
-from shoal.server.open_storage import open_storage
+from shoal.server.open_storage import open_nodes, open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ _ROUTES = [
         filter_trial, reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries,
         delivery_check, delivery_files, buyers,
         history, audit_log, timeline, diagnosis, messages, chats, send, ai_runs, activity, orders, ops, events, health,
-        metrics, reload, nodes,
+        metrics, reload, nodes, node_calls,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
         old_tables, risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check,
@@ -348,9 +348,8 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         moving_uploads=await open_uploads(settings),
         backups=housekeeping.backups,
         outbound=shared.outbound,
-        nodes=Nodes(storage.database, storage.node),
+        nodes=open_nodes(storage, closing),
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
-    # The first entry is read last: a start that fails must not consume it.
-    return server, await first_entry(users, settings, storage.audit_log), accounts.started
+    return server, await first_entry(users, settings, storage.audit_log), accounts.started  # last: no failure uses it

@@ -6,12 +6,13 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import hmac
 import os
 import re
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -89,6 +90,10 @@ class Vault:
         """The ids of the keys, the newest first. An id identifies a key and reveals nothing about it."""
         return tuple(self._loaded.ciphers)
 
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """Return a key for something else made of each key, the newest first. It tells nothing about the key itself."""
+        return tuple(hmac.new(key, f"shoal: {purpose}".encode(), hashlib.sha256).digest() for key in self._loaded.keys)
+
     def take_up(self, keys: Sequence[bytes]) -> None:
         """Use these keys from now on; the first one encrypts. A value that is being encrypted now has the old or the
         new key."""
@@ -101,12 +106,13 @@ class _Loaded:
 
     ciphers: dict[bytes, AESGCM]
     newest: bytes
+    keys: tuple[bytes, ...] = field(repr=False)
 
 
 def _loaded(keys: Sequence[bytes]) -> _Loaded:
     if not keys or any(len(key) != KEY_BYTES for key in keys):
         raise ConfigError("startup.no_key", origin="SHOAL_SECRET_KEY", code="bad_secret_key")
-    return _Loaded({key_id(key): AESGCM(key) for key in keys}, key_id(keys[0]))
+    return _Loaded({key_id(key): AESGCM(key) for key in keys}, key_id(keys[0]), tuple(keys))
 
 
 def parse_keys(text: str, *, origin: str) -> list[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shoal.api.http.model_problems import MODEL_PROBLEMS
 from shoal.api.http.problem import Problem
+from shoal.api.http.server_problems import OF_THE_SERVER
 
 _NOT_MOVED = (
     "empty_file", "unreadable", "unknown_file", "other_database", "damaged", "not_json", "no_tables", "no_inserts",
@@ -58,20 +59,7 @@ _ROWS = (
     Problem("bad_email", 422),
     Problem("username_taken", 409),
     Problem("email_taken", 409),
-    # ── the keys of the secrets ──
-    Problem("keys_from_setting", 409),
-    Problem("rotation_under_way", 409, ("values",)),
-    Problem("old_key_needed", 409, ("values",)),
-    Problem("no_old_key", 409),
-    Problem("unknown_node", 404, ("name",)),
-    Problem("one_server", 409),
-    Problem("last_node", 409, ("name",)),
-    Problem("backups_off", 409),
-    Problem("backup_running", 409),
-    Problem("key_file_unwritable", 503),
-    Problem("key_file_gone", 503),
-    Problem("key_file_unusable", 503),
-    Problem("key_file_changed", 503),
+    *OF_THE_SERVER,
     Problem("unknown_person", 404),
     Problem("unknown_session", 404),
     Problem("unknown_invitation", 404),

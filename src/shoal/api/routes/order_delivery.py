@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.advice import advice_on
 from shoal.api.http.rule_goods import stock_of_rules
+from shoal.api.routes.hand_sending import behind_fence
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
+from shoal.errors import InvalidInput
 from shoal.goods.order_units import OrderUnit
 from shoal.goods.stock_history import By
 from shoal.goods.stock_units import checked_reason
@@ -20,6 +23,8 @@ from shoal.orders.order_status import NOTHING_DUE
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction
 
 PLANNED = "planned"
+SEND_AGAIN: Final = "send_again"
+"""The call by which one server lets another send for an order once more."""
 TITLE_SECONDS = 3.0
 """How long the view of an order waits for the titles of the shop's items."""
 _OVER = frozenset({ActionState.DONE, ActionState.NOT_NEEDED})
@@ -85,6 +90,29 @@ async def send_once_more(
 
     A repeated request whose messages were stored sends nothing. Raises ``Conflict`` when nothing was sent.
     """
+    calls = server.node_calls
+    if calls is not None and not calls.is_mine(account.id):
+        asked = {"rev": account.rev, "order_id": order.order_id, "replace_unit": replace_unit, "reason": reason}
+        who = {"actor": caller.actor, "op_id": caller.op_id, "repeats": caller.repeats}
+        await calls.ask(account.id, SEND_AGAIN, asked | who)
+        return
+    await _send_once_more_here(server, account, order, caller, replace_unit=replace_unit, reason=reason)
+
+
+async def answer_send_again(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:
+    """Send for an order once more for another server."""
+    order = await server.order_store.order(account.id, str(asked["order_id"]))
+    if order is None:
+        raise InvalidInput("the order is not here", code="unknown_order")
+    caller = Caller(actor=str(asked["actor"]), op_id=str(asked["op_id"]), repeats=bool(asked["repeats"]))
+    number, reason = asked["replace_unit"], str(asked["reason"])
+    await _send_once_more_here(server, account, order, caller, replace_unit=number, reason=reason)
+    return {}
+
+
+async def _send_once_more_here(
+    server: Server, account: Account, order: Order, caller: Caller, *, replace_unit: int | None, reason: str
+) -> None:
     by = By(actor=caller.actor, op_id=caller.op_id, repeats=caller.repeats)
     why = checked_reason(reason) if replace_unit is not None else ""
     outbox = server.message_log.outbox
@@ -96,7 +124,8 @@ async def send_once_more(
     if sender is None:
         seen = server.manager.observation(account.id)
         raise NotConnected("the account is not connected", state=seen.state.value, reason=seen.reason)
-    await server.sent_again.send(sender, account, order, replace_unit, by, reason=why)
+    with behind_fence(server, account.id):
+        await server.sent_again.send(sender, account, order, replace_unit, by, reason=why)
 
 
 def _unit(unit: OrderUnit) -> OrderUnitShape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query, Request
 from pydantic import BaseModel
@@ -47,6 +47,8 @@ routes = Routes(tags=["orders"], route_class=ChangingRoute)
 COMPAT_LIMIT = 10_000
 SERVE_WAIT_SECONDS = 5.0
 LONGEST_SERVE_WAIT_SECONDS = 30.0
+LOOK: Final = "look"
+"""The call by which one server tells another that an order has something to do."""
 _LOOK_SECONDS = 0.05
 _NO_NUL = r"^[^\x00]*$"
 _LEFT_ALONE = frozenset({AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, Why.BEFORE_ACCOUNT.value})
@@ -299,6 +301,21 @@ def _refuse_action(order_actions: Sequence[OrderAction], action: Action) -> None
 async def _settled(server: Server, account: Account, order_id: str, caller: Caller) -> None:
     """Wait until no action is due or in progress, while the account runs and at most as long as the caller wants."""
     seconds = SERVE_WAIT_SECONDS if caller.wait_seconds is None else caller.wait_seconds
+    calls = server.node_calls
+    if calls is not None and not calls.is_mine(account.id):
+        await calls.ask(account.id, LOOK, {"rev": account.rev, "order_id": order_id, "seconds": seconds})
+        return
+    await _settled_here(server, account, order_id, seconds)
+
+
+async def answer_look(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:
+    """Look for due actions of an order for another server, and wait for them."""
+    server.order_store.look(account.id)
+    await _settled_here(server, account, str(asked["order_id"]), float(asked["seconds"]))
+    return {}
+
+
+async def _settled_here(server: Server, account: Account, order_id: str, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + min(seconds, LONGEST_SERVE_WAIT_SECONDS)
     open_states = {ActionState.PENDING, ActionState.INTENDED}

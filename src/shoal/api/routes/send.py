@@ -26,6 +26,7 @@ from shoal.api.http.openapi_errors import CHANGING, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
+from shoal.api.routes.hand_sending import send_for
 from shoal.api.schemas.chat_requests import OldSendBody, SendBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
@@ -34,7 +35,7 @@ from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import ShoalError
 from shoal.language.choice import Language, language_of
-from shoal.messages.manual_sending import NotConnected, send_by_hand
+from shoal.messages.manual_sending import NotConnected
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.pictures import require_showable
 from shoal.messages.sender import OutgoingMessage, Sent
@@ -97,21 +98,8 @@ async def send_message(body: SendBody, account: ReplyAccount, server: TheServer,
         op_id=caller.op_id,
     )
 
-    async def take_over() -> None:
-        if body.take_over and account.pause_duration:
-            await server.takeovers.take_over(
-                account.id, body.chat_id, minutes=account.pause_duration, actor=caller.actor
-            )
-
-    sent = await send_by_hand(
-        server.live_connections,
-        server.message_log.outbox,
-        account,
-        server.manager.observation(account.id),
-        outgoing,
-        repeats=caller.repeats,
-        anyway=body.anyway,
-        first=take_over,
+    sent = await send_for(
+        server, account, outgoing, repeats=caller.repeats, anyway=body.anyway, take_over=body.take_over
     )
     return Sending(id=sent.id, outcome=sent.outcome, reason=sent.reason, message_id=sent.message_id)
 
@@ -166,11 +154,8 @@ async def _send_old(server: Server, who: Principal, values: Mapping[str, str], l
     outgoing = OutgoingMessage(
         chat_id=values["chat_id"], buyer_id=values["to_user_id"], text=values["message"], actor=actor_of(who.user)
     )
-    sendings, seen = server.message_log.outbox, server.manager.observation(account.id)
     try:
-        return _old_answer(
-            await send_by_hand(server.live_connections, sendings, account, seen, outgoing, repeats=False)
-        )
+        return _old_answer(await send_for(server, account, outgoing, repeats=False))
     except NotConnected as failure:
         return OldSendAnswer(success=False, message=NOT_THERE if failure.code == "account_disabled" else GONE)
     except ShoalError as failure:

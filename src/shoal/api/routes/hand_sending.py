@@ -1,0 +1,106 @@
+"""A user's message, sent over the live connection of its account: here, or at the server that runs the account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from shoal.accounts.account import Account
+from shoal.accounts.ownership import carrying
+from shoal.api.server import Server
+from shoal.cluster.node_calls import AnswerLost, NodeCalls, RefusedThere
+from shoal.errors import ShoalError
+from shoal.messages.manual_sending import Filtered, NotConnected, NotSent, send_by_hand
+from shoal.messages.outbox_rows import SendOutcome
+from shoal.messages.sender import OutgoingMessage, Sent
+
+SEND: Final = "send"
+_SETTLED: Final = {SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN, SendOutcome.DROPPED}
+_TOLD: Final = ("chat_id", "buyer_id", "text", "image_url", "actor", "op_id")
+_REFUSALS: Final[dict[str, type[ShoalError]]] = {
+    "account_disabled": NotConnected, "not_connected": NotConnected, "not_sent": NotSent, "filtered": Filtered,
+}  # fmt: skip
+
+
+async def send_for(
+    server: Server,
+    account: Account,
+    outgoing: OutgoingMessage,
+    *,
+    repeats: bool,
+    anyway: bool = False,
+    take_over: bool = False,
+) -> Sent:
+    """Send a message where the account runs, and wait for the site's answer. Raise as ``send_by_hand``.
+
+    Of several servers also ``OwnerAway`` (certainly nothing was sent) and ``AnswerLost``.
+    """
+    calls = server.node_calls
+    if calls is None or calls.is_mine(account.id):
+        return await send_here(server, account, outgoing, repeats=repeats, anyway=anyway, take_over=take_over)
+    told = {name: getattr(outgoing, name) for name in _TOLD}
+    asked = {"rev": account.rev, "message": told, "repeats": repeats, "anyway": anyway, "take_over": take_over}
+    return await _send_there(server, calls, account.id, outgoing.op_id, asked)
+
+
+async def _send_there(
+    server: Server, calls: NodeCalls, account_id: str, op_id: str | None, asked: dict[str, Any]
+) -> Sent:
+    try:
+        done = await calls.ask(account_id, SEND, asked)
+    except RefusedThere as refusal:
+        kind = _REFUSALS.get(refusal.code)
+        raise refusal if kind is None else kind(str(refusal), code=refusal.code, **refusal.params) from None
+    except AnswerLost:  # what it has stored of the message tells more than silence
+        row = await server.message_log.outbox.by_op(account_id, op_id) if op_id else None
+        if row is None or row.outcome not in _SETTLED:
+            raise
+        return Sent.of(row)
+    return Sent(SendOutcome(done["outcome"]), done["reason"], done["id"], done["message_id"])
+
+
+async def send_here(
+    server: Server,
+    account: Account,
+    outgoing: OutgoingMessage,
+    *,
+    repeats: bool,
+    anyway: bool,
+    take_over: bool,
+) -> Sent:
+    """Send a message over the connection that this server has; a server that lost the account stores nothing."""
+
+    async def first() -> None:
+        if take_over and account.pause_duration:
+            await server.takeovers.take_over(
+                account.id, outgoing.chat_id, minutes=account.pause_duration, actor=outgoing.actor
+            )
+
+    with behind_fence(server, account.id):
+        return await send_by_hand(
+            server.live_connections,
+            server.message_log.outbox,
+            account,
+            server.manager.observation(account.id),
+            outgoing,
+            repeats=repeats,
+            anyway=anyway,
+            first=first,
+        )
+
+
+@contextmanager
+def behind_fence(server: Server, account_id: str) -> Iterator[None]:
+    """Let what the block writes stand behind the fence of the account, where several servers divide the accounts."""
+    fence = server.node_calls.fence(account_id) if server.node_calls is not None else None
+    with carrying([fence] if fence is not None else []):
+        yield
+
+
+async def answer_send(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:
+    """Send a message for another server."""
+    outgoing = OutgoingMessage(**{name: asked["message"][name] for name in _TOLD})
+    flags = {name: bool(asked[name]) for name in ("repeats", "anyway", "take_over")}
+    sent = await send_here(server, account, outgoing, **flags)
+    return {"outcome": sent.outcome.value, "reason": sent.reason, "id": sent.id, "message_id": sent.message_id}

@@ -1,0 +1,75 @@
+"""What other servers of the same database ask of this one, about accounts that run here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from fastapi import Request, Response
+
+from shoal.accounts.account import Account
+from shoal.accounts.ownership import NOT_OWNER
+from shoal.api.http.caller import TheServer
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
+from shoal.api.routes.hand_sending import SEND, answer_send
+from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
+from shoal.api.routes.orders import LOOK, answer_look
+from shoal.api.server import Server
+from shoal.cluster.call_signing import CallSigner, NotSigned
+from shoal.cluster.node_calls import ANSWER_HEADER, CALL_HEADER, PATH, NodeCalls
+from shoal.errors import ShoalError
+
+routes = Routes(include_in_schema=False)
+
+Operation = Callable[[Server, Account, dict[str, Any]], Awaitable[dict[str, Any]]]
+OPERATIONS: Final[dict[str, Operation]] = {
+    SEND: answer_send,
+    LOOK: answer_look,
+    SEND_AGAIN: answer_send_again,
+}
+BEHIND_SECONDS: Final = 1.0
+"""How long a call waits for the change that its caller has already seen."""
+
+
+class _NotHere(ShoalError):
+    """Another node may run the account."""
+
+    code = NOT_OWNER
+
+
+@routes.post(PATH + "/{operation}", dependencies=[ANYBODY])
+async def answer_call(operation: str, request: Request, server: TheServer) -> Response:
+    """Carry out an operation for another server, which signs it by the key that all share. No person calls this."""
+    calls = server.node_calls
+    if calls is None:
+        raise NotSigned("a single server serves this database")
+    content = await request.body()
+    name, inc = calls.me
+    header = request.headers.get(CALL_HEADER, "")
+    key, number = calls.signer.check(header, operation, content, me=name, my_inc=inc)
+    answer = json.dumps(await _carried_out(server, calls, operation, json.loads(content))).encode()
+    signature = CallSigner.answer(key, number, answer)
+    return Response(answer, media_type="application/json", headers={ANSWER_HEADER: signature})
+
+
+async def _carried_out(server: Server, calls: NodeCalls, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if operation not in OPERATIONS:
+            raise _NotHere("this server has another version", code="unknown_operation")
+        account = await _account(server, calls, asked)
+        return {"done": await OPERATIONS[operation](server, account, asked)}
+    except ShoalError as error:
+        return {"refused": {"code": error.code, "params": error.params, "message": str(error)}}
+
+
+async def _account(server: Server, calls: NodeCalls, asked: dict[str, Any]) -> Account:
+    """Return the account as its caller has seen it, or newer. Raises ``_NotHere`` unless it runs here."""
+    name = str(asked["account"])
+    if server.follower is not None:
+        await server.follower.passed(int(asked["rev"]), within_seconds=BEHIND_SECONDS)
+    account = server.manager.accounts.get(name)
+    if account is None or not calls.is_mine(name):
+        raise _NotHere("another server may run this account")
+    return account

@@ -1,0 +1,167 @@
+"""Asks the node that runs an account to do what needs its live connection: one HTTP call, of an operation.
+
+A call that certainly was not carried out is made once more, for the account may just have moved. A call that is asked
+for by another node is never passed on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import structlog
+from sqlalchemy import Connection, text
+
+from shoal.accounts.ownership import Fence, shard_of
+from shoal.cluster.call_signing import CallSigner
+from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.node_rows import NOW
+from shoal.errors import ShoalError
+from shoal.storage.database import Database
+
+log = structlog.get_logger("shoal.calls")
+
+PATH: Final = "/node-calls"
+CALL_HEADER: Final = "Shoal-Node"
+ANSWER_HEADER: Final = "Shoal-Node-Answer"
+CONNECT_SECONDS: Final = 3.0
+CALL_SECONDS: Final = 45.0
+"""Longer than a message waits for the site's answer, with its repetitions."""
+LONGEST_ANSWER: Final = 1_000_000
+_OWNER: Final = text(f"""
+    SELECT nodes.name, nodes.inc, nodes.address FROM shards
+    JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc
+    WHERE shards.shard = :shard AND NOT nodes.dead AND nodes.expires_at_ms >= {NOW}
+""")  # noqa: S608  no value from a request is in it
+
+
+class OwnerAway(ShoalError):
+    """The node that runs the account cannot be asked. Certainly nothing was done.
+
+    Codes: ``owner_unreachable`` names the node; ``owner_changing``: the account is moving, or nobody runs it now.
+    """
+
+    code = "owner_unreachable"
+
+
+class AnswerLost(ShoalError):
+    """The node that runs the account was asked, and did not answer: it may have been done or not."""
+
+    code = "owner_silent"
+
+
+class RefusedThere(ShoalError):
+    """The node that runs the account refused; ``code`` and ``params`` are its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    name: str
+    inc: int
+    address: str
+
+
+class _NotDoneError(Exception):
+    """The call was certainly not carried out."""
+
+
+class NodeCalls:
+    """The calls of this node. A single server has nobody to ask."""
+
+    def __init__(self, database: Database, ownership: ClusterOwnership, signer: CallSigner) -> None:
+        self._database = database
+        self._ownership = ownership
+        self.signer = signer
+        self._session: aiohttp.ClientSession | None = None
+
+    def is_mine(self, account_id: str) -> bool:
+        """Return whether this node certainly runs the account."""
+        return self._ownership.owns(account_id)
+
+    def fence(self, account_id: str) -> Fence | None:
+        """Return the fence behind which this node writes what the account's connection does."""
+        return self._ownership.fence(account_id)
+
+    @property
+    def me(self) -> tuple[str, int]:
+        """Return the name of this node, and the number of its life."""
+        life = self._ownership.life
+        return (self._ownership.name, life.inc if life is not None else -1)
+
+    async def ask(self, account_id: str, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Let the node that runs the account carry out an operation, and return its answer.
+
+        Raises ``OwnerAway`` (nothing was done), ``AnswerLost``, ``RefusedThere``, and ``StoreError``.
+        """
+        content = json.dumps({"account": account_id, **body}).encode()
+        owner = await self._owner(account_id)
+        try:
+            return await self._ask(owner, operation, content)
+        except _NotDoneError as first:
+            log.info("a node could not be asked", account=account_id, node=owner.name, why=str(first))
+        again = await self._owner(account_id)
+        try:
+            return await self._ask(again, operation, content)
+        except _NotDoneError:
+            raise OwnerAway("the server that runs it cannot be reached", node=again.name) from None
+
+    async def _owner(self, account_id: str) -> _Owner:
+        def job(connection: Connection) -> _Owner | None:
+            row = connection.execute(_OWNER, {"shard": shard_of(account_id)}).first()
+            return None if row is None else _Owner(*row)
+
+        owner = await self._database.read(job)
+        if owner is None or owner.name == self._ownership.name:
+            raise OwnerAway("the account is moving", code="owner_changing")
+        if not owner.address:
+            raise OwnerAway("the server that runs it says no address", node=owner.name)
+        return owner
+
+    async def _ask(self, owner: _Owner, operation: str, content: bytes) -> dict[str, Any]:
+        name, _ = self.me
+        signature, number = self.signer.signed(operation, content, to=owner.name, to_inc=owner.inc, by=name)
+        headers = {CALL_HEADER: signature, "Content-Type": "application/json"}
+        url = f"{owner.address.rstrip('/')}{PATH}/{operation}"
+        try:
+            async with self._http().post(url, data=content, headers=headers, allow_redirects=False) as response:
+                text = await response.content.read(LONGEST_ANSWER)
+                status, signed = response.status, response.headers.get(ANSWER_HEADER, "")
+        except aiohttp.ClientConnectorError as error:  # the body has not left
+            raise _NotDoneError(type(error).__name__) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise _NotDoneError("it could not be reached in time") from None
+            log.warning("a node did not answer", node=owner.name, why=type(error).__name__)
+            raise AnswerLost("the server that runs it did not answer", node=owner.name) from None
+        if not self.signer.is_answer(signed, number, text):  # refused before anything began, or it is not that node
+            if status in {403, 404, 421}:
+                raise _NotDoneError(f"status {status}")
+            raise AnswerLost("somebody else answered", node=owner.name)
+        answer: dict[str, Any] = json.loads(text)
+        refused = answer.get("refused")
+        if refused is None:
+            done: dict[str, Any] = answer["done"]
+            return done
+        if refused["code"] in {"not_owner", "unknown_operation"}:
+            raise _NotDoneError(refused["code"])
+        raise RefusedThere(refused["message"], code=refused["code"], **refused["params"])
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
+            # A connection for each call: one that was kept may be closed just then, and the outcome would be unknown.
+            # trust_env is off, so no proxy of the machine is asked.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True),
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections to other nodes."""
+        if self._session is not None:
+            await self._session.close()

@@ -1,0 +1,89 @@
+"""Two servers on one PostgreSQL: each is asked for what only the other one can do."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.processes import ServerProcess, soon
+from outside.node_pair import Pair, a_pair
+from postgres_server import Postgres
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
+
+
+async def chat_of(server: ServerProcess, shop: str) -> dict[str, Any]:
+    """The one chat of a shop."""
+    (chat,) = (await server.ok("GET", f"/chats?cid={shop}"))["items"]
+    return dict(chat)
+
+
+async def send(server: ServerProcess, shop: str, text: str, key: str) -> tuple[int, dict[str, Any]]:
+    """Send a message by hand at a server, in the shop's one chat."""
+    chat = await chat_of(server, shop)
+    body = {"chat_id": chat["chat_id"], "text": text}
+    answer = await server.http.post(f"/cookies/{shop}/send", json=body, headers={"Idempotency-Key": key})
+    return answer.status_code, answer.json()
+
+
+async def ready(pair: Pair) -> None:
+    """Both run some of the shops, and each shop has a chat."""
+    await pair.one.start()
+    for name, seller in pair.sellers.items():
+        await pair.one.add(name, seller["cookie"])
+        await pair.one.ok("PUT", f"/cookies/{name}/auto-confirm", {"auto_confirm": True})
+        await pair.one.ok("POST", f"/keywords/{name}", {"keywords": {"在吗": "在的"}})
+    await pair.all_at(pair.one)
+    await pair.two.start()
+    await pair.shared_out()
+    await pair.ask("在吗", ["在的"])
+
+
+async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_is_named(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_pair(tmp_path, postgres, lease_seconds="300") as pair:
+        await ready(pair)
+        for server in (pair.one, pair.two):
+            for shop in pair.sellers:
+                status, answer = await send(
+                    server, shop, f"来自 {server.data_dir.name}", f"{server.data_dir.name}-{shop}"
+                )
+                assert (status, answer["outcome"]) == (200, "sent"), answer
+        # the same request once more, at the other server: the same answer, and nothing is sent
+        for shop in pair.sellers:
+            status, again = await send(pair.two, shop, "来自 one", f"one-{shop}")
+            assert (status, again["outcome"]) == (200, "sent")
+        assert await pair.answers() == [["在的", "来自 one", "来自 two"]] * len(pair.sellers)
+
+        there = min(await pair.run_at(pair.two))
+        unb = pair.sellers[there]["unb"]
+        await pair.one.ok("PATCH", f"/cookies/{there}/settings", {"paid_message": "谢谢"})
+        await pair.site.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
+        order_id = str((await pair.site.do("pay", account=unb, buyer="小鱼"))["order_id"])
+
+        async def is_refused() -> bool:
+            found = (await pair.one.ok("GET", f"/orders?q={order_id}"))["items"]
+            return [(order["problem"] or {"code": ""})["code"] for order in found] == ["message_refused"]
+
+        await soon(is_refused)
+        served = await pair.one.ok("POST", f"/cookies/{there}/orders/{order_id}/serve", {})
+        assert (served["status"], served["problem"]) == ("shipped", None), "the answer waits for the other server"
+        assert (await pair.site.seen(unb, "小鱼")).count("谢谢") == 1
+
+        # who runs it is gone: nothing is sent, and the answer says so
+        await pair.two.end(signal.SIGKILL)
+        before = await pair.answers()
+        status, refused = await send(pair.one, there, "没人听", "nobody")
+        assert (status, refused["code"], refused["params"]) == (503, "owner_unreachable", {"node": "two"})
+        assert await pair.answers() == before
+        await pair.two.start()
+
+        async def sends() -> bool:
+            return (await send(pair.one, there, "有人听", "nobody-2"))[0] == 200
+
+        await soon(sends)
+        assert (await pair.answers())[list(pair.sellers).index(there)][-1] == "有人听"
