@@ -151,6 +151,13 @@ def _filter(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield "output filter", f"{row['texts']:,} made-up texts, each by {row['ways']} ways", row["passed"]
 
 
+def _models(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        words = f"{row['chats']:,} chats whose owner writes at a random moment, {row['kills']} kills"
+        ends = ", ".join(f"{count:,} {state}" for state, count in sorted(row["states"].items()))
+        yield "language models", f"{words}; runs: {ends}", row["spoken_over"] + row["twice"]
+
+
 def _webhooks(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         kills = (
@@ -179,6 +186,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "rehearsals": _rehearsals,
     "notices": _notices,
     "filter": _filter,
+    "models": _models,
     "webhooks": _webhooks,
 }
 

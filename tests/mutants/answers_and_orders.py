@@ -28,7 +28,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a chat overtakes another at the shop's limit",
         "messages/conversations.py",
-        "if self._room.locked() and burst.place is not _Place.FIRST:",
+        "if self._room.locked() and burst.place is not Place.FIRST:",
         "if False:",
         f"{_BURSTS}test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody",
         "tests/unit/messages/test_conversations.py::test_a_burst_without_room_is_overtaken_by_no_later_one",

@@ -57,7 +57,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a hand-off does not pause the chat",
         "messages/send_guards.py",
-        "        hand_off(connection, account_id, chat_id, now_ms)\n",
+        '        hand_off(connection, account_id, chat_id, now_ms, detail=BY_MODEL if intended.by_model else "")\n',
         "        pass\n",
         f"{_STORED}test_a_hand_off_pauses_the_chat_in_the_transaction_that_stores_its_sentence[sqlite]",
         f"{_APART}test_a_buyer_who_asks_for_a_person_is_left_to_the_owner_once",

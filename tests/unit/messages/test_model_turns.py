@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from model_steps import served_model, settings_for
+from faults.prove_models import owners_words
+from model_shop import REPLY, ModelShop, model_shop
 from shoal.assistant.assistant import DISCLOSURE
 from shoal.assistant.budget import day_of
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.takeovers import Takeovers
-from shoal.sandbox.model_provider import ModelProvider
-from shoal.storage.assistant_tables import ai_runs, ai_usage
-from shoal.storage.notice_tables import incidents
-from shoal.storage.user_tables import users
-from without_sockets import CHAT, ME, OneShop, one_shop
+from shoal.storage.assistant_tables import ai_usage
+from without_sockets import CHAT, ME
 
-REPLY: dict[str, Any] = {"action": "reply", "text": "在的，亲", "offered_fen": None, "facts": []}
 HANDOFF: dict[str, Any] = {"action": "handoff", "text": "", "offered_fen": None, "facts": []}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelShop:
-    """A shop with a provider."""
-
-    shop: OneShop
-    model: ModelProvider
-    base: str
-
-    async def add(self, mode: str = "auto", **settings: Any) -> None:
-        """Add the shop; its model is asked about what no rule answers."""
-        row = {"id": 1, "username": "ann", "name_key": "ann", "password_hash": "-"}
-        await self.shop.database.write(lambda connection: connection.execute(insert(users).values(**row)).rowcount)
-        provider = await self.shop.providers.create(1, settings_for(self.base, price_in_fen=100, price_out_fen=200))
-        ai = {"ai_mode": mode, "ai_provider_id": provider.id, "ai_disclosure": False}
-        await self.shop.add(**{**ai, **settings})
-
-    async def runs(self, *states: str) -> list[Any]:
-        """The runs, oldest first, once their states are these."""
-        query = select(ai_runs).order_by(ai_runs.c.id)
-        async with asyncio.timeout(60):
-            while True:
-                found = await self.shop.database.read(lambda connection: connection.execute(query).all())
-                if [row.state for row in found] == list(states):
-                    return list(found)
-                await asyncio.sleep(0.005)
-
-    async def asked(self, count: int) -> None:
-        """Wait until so many calls are under way or done."""
-        async with asyncio.timeout(60):
-            while len(self.model.calls.after(0)) < count:
-                await asyncio.sleep(0.005)
-
-    async def incidents(self, kind: str) -> list[tuple[str, str]]:
-        """Subjects and details of incidents of a kind."""
-        query = select(incidents.c.subject, incidents.c.detail).where(incidents.c.kind == kind)
-        rows = await self.shop.database.read(lambda connection: connection.execute(query).all())
-        return [(row.subject, row.detail) for row in rows]
 
 
 @pytest.fixture
 async def there(tmp_path: Path) -> AsyncIterator[ModelShop]:
-    async with served_model() as (base, model), one_shop(tmp_path) as shop:
-        yield ModelShop(shop, model, base)
+    async with model_shop(tmp_path) as there:
+        yield there
 
 
 async def test_the_model_answers_what_no_rule_does_and_the_run_says_what_it_cost(there: ModelShop) -> None:
@@ -264,6 +220,12 @@ async def test_a_question_that_a_restart_cut_off_is_asked_again_and_its_reservat
     (used,) = await there.shop.database.read(lambda connection: connection.execute(select(ai_usage)).all())
     assert used.calls == 2
     assert used.tokens_out >= 600 + new.tokens_out
+
+
+async def test_after_the_owners_word_at_a_random_moment_the_model_says_nothing(there: ModelShop) -> None:
+    told = await owners_words(there, chats=40, seed=1)
+    assert told.spoken_over == []
+    assert told.states["answered"] + told.states["superseded"] > 0
 
 
 async def test_a_slow_model_delays_no_rule_of_another_chat(there: ModelShop) -> None:

@@ -1,0 +1,59 @@
+"""Defects of a language model's turns: one for each thing that keeps its words from being said wrongly, or twice."""
+
+from __future__ import annotations
+
+from mutants.catalogue import Noticed, one
+
+_TURNS = "tests/unit/messages/test_model_turns.py::"
+
+NOTICED: tuple[Noticed, ...] = (
+    one(
+        "a model's answer is not held to the guard of a reply",
+        "messages/model_turns.py",
+        "            held = guard(connection)\n",
+        "            held = None\n",
+        f"{_TURNS}test_the_owner_who_speaks_while_the_model_thinks_is_not_spoken_over",
+    ),
+    one(
+        "what was asked is answered although more was said since",
+        "messages/model_source.py",
+        "return self.message_ids == tuple(message_ids) and self.mode == mode",
+        "return self.mode == mode",
+        f"{_TURNS}test_what_the_buyer_adds_while_the_model_thinks_is_asked_with_it",
+    ),
+    one(
+        "a model that was switched off meanwhile still speaks",
+        "messages/model_turns.py",
+        "    return is_left and account.asks_model_at(now_ms())\n",
+        "    return is_left\n",
+        f"{_TURNS}test_what_is_switched_off_while_the_model_thinks_says_nothing[change0]",
+    ),
+    one(
+        "a draft stays open when the buyer writes again",
+        "messages/conversations.py",
+        "await self._models.supersede_drafts(chat_id, Superseded.BUYER_WROTE)",
+        "pass",
+        f"{_TURNS}test_a_draft_leaves_nothing_and_ends_when_the_buyer_writes_again",
+    ),
+    one(
+        "the owner's word ends no draft",
+        "messages/takeovers.py",
+        "    supersede_drafts(connection, pause.account_id, pause.chat_id, pause.reason.value, now)\n",
+        "    pass\n",
+        f"{_TURNS}test_the_owners_word_and_a_takeover_end_the_drafts_of_their_chat",
+    ),
+    one(
+        "runs of a connection that was cut off stay asked",
+        "messages/conversations.py",
+        "            await self._models.interrupted()\n",
+        "            pass\n",
+        f"{_TURNS}test_a_question_that_a_restart_cut_off_is_asked_again_and_its_reservation_stays_spent",
+    ),
+    one(
+        "a chat has no end of the model's answers",
+        "assistant/runs.py",
+        "if answers >= account.ai_turns_per_chat:",
+        "if False:",
+        f"{_TURNS}test_without_leave_or_room_the_default_reply_answers_and_nothing_is_called[settings3]",
+    ),
+)
