@@ -77,6 +77,7 @@ NOT_FOR_A_SHELL: Mapping[str, str] = {
     "GET /subscriptions": "all at once, for the page; `shoal channels tells`",
     "GET /push/key": "a browser subscribes with it",
     "/me/alerts…": "what open pages do",
+    "GET /ai-providers/{provider_id}": "`shoal ai providers list` shows all of it",
     "GET /webhooks/{webhook_id}": "`shoal webhooks list` shows all of it",
     "GET /qr-logins": "the page goes on with a login that another one began",
     "/qr-login/…": f"{_OLD}; `shoal accounts qr`",

@@ -34,7 +34,7 @@ NAMES: dict[str, str] = {
     "name": "x.png", "operation": "look", "op_id": "x", "order_id": "1", "path": "x", "plan_id": "x", "record_id": "1",
     "rule_id": "x", "run_id": "999", "session_id": "x",
     "table_name": "users", "token_id": "999",
-    "unit_id": "999", "user_id": "999", "username": "not-there", "webhook_id": "999",
+    "provider_id": "999", "unit_id": "999", "user_id": "999", "username": "not-there", "webhook_id": "999",
 }  # fmt: skip
 """What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
 

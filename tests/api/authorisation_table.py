@@ -96,6 +96,12 @@ DELETE /webhooks/{webhook_id}
 POST /webhooks/{webhook_id}/test
 GET /webhooks/{webhook_id}/attempts
 POST /webhooks/{webhook_id}/replay
+GET /ai-providers
+POST /ai-providers
+GET /ai-providers/{provider_id}
+PUT /ai-providers/{provider_id}
+DELETE /ai-providers/{provider_id}
+POST /ai-providers/{provider_id}/check
 GET /notices
 GET /subscriptions
 GET /notification-channels

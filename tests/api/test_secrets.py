@@ -52,6 +52,7 @@ def _filled(path: str, account_id: str) -> str:
         "channel_id": "2",
         "notification_id": "2",
         "webhook_id": "2",
+        "provider_id": "2",
         "buyer_id": "x",
         "plan_id": "x",
         "run_id": "2",

@@ -12,6 +12,7 @@ PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" fo
 NEXT_PASSWORD = "canaryZqpass no one guesses"
 CHANNEL_TOKEN = "canaryZqchannelZq0123456789abcdef"
 METRICS_TOKEN = "canaryZqfiguresZq0123456789"
+PROVIDER_KEY = "canaryZqproviderZq0123456789abcdef"
 WEBHOOK_SECRET = "Y2FuYXJ5WnFob29rWnEwMTIzNDU2Nzg5YWJjZGVm"
 WRONG_PASSWORD = "canaryZqwrong nor this one"
 THEIR_PASSWORD = "canaryZqtheir pass of another"
@@ -48,12 +49,15 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     channel = await server.ok("POST", "/channels", bot)
     webhook = await server.ok("POST", "/webhooks", {"url": "https://hooks.example.com/shoal"})
     await server.ok("PATCH", f"/webhooks/{webhook['id']}", {"secret": f"whsec_{WEBHOOK_SECRET}"})
+    model = {"name": "m", "base_url": "https://models.example.com/v1", "key": PROVIDER_KEY, "model": "m"}
+    provider = await server.ok("POST", "/ai-providers", model)
     run = await server.ok("POST", "/imports", {"plan_id": await plan_of_an_import(server)})
     values = {
         "plan_id": await plan_of_an_import(server),
         "run_id": str(run["id"]),
         "channel_id": str(channel["id"]),
         "webhook_id": str(webhook["id"]),
+        "provider_id": str(provider["id"]),
         "card_id": str(card["id"]),
         "card_rule_id": str(old_rule["id"]),
         "login_id": login["id"],

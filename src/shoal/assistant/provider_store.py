@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
@@ -26,7 +27,8 @@ from shoal.storage.sealed_values import SealedColumn
 from shoal.storage.vault import Vault
 
 SETTINGS_COLUMN: Final = SealedColumn(ai_providers, "settings_sealed").label
-_PLAIN: Final = tuple(name for name in Provider.__dataclass_fields__ if name != "kind")
+Also = Callable[[Connection, int], None]
+_PLAIN: Final = tuple(name for name in Provider.__dataclass_fields__ if name not in {"kind", "has_key"})
 
 
 class ProviderStore:
@@ -41,11 +43,11 @@ class ProviderStore:
         """Return the providers of a user, in the order in which they were made."""
         query = select(ai_providers).where(ai_providers.c.owner_id == owner_id).order_by(ai_providers.c.id)
         rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
-        return [provider_of(row) for row in rows]
+        return [self._provider(row) for row in rows]
 
     async def get(self, owner_id: int, provider_id: int) -> Provider:
         """Return a provider of the user. Raises ``UnknownProvider``."""
-        return provider_of(await self._database.read(lambda connection: _row_of(connection, owner_id, provider_id)))
+        return self._provider(await self._database.read(lambda connection: _row_of(connection, owner_id, provider_id)))
 
     async def target(self, owner_id: int, provider_id: int) -> Target:
         """Return a provider of the user that may be called, with its address and key.
@@ -53,14 +55,12 @@ class ProviderStore:
         Raises ``UnknownProvider``, ``Conflict`` (``no_consent``), and ``StoreError`` when that cannot be opened.
         """
         row = await self._database.read(lambda connection: _row_of(connection, owner_id, provider_id))
-        provider = provider_of(row)
+        provider = self._provider(row)
         provider.require_consent()
         secrets = self._opened(row)
         return Target(provider, secrets["base_url"], secrets["key"])
 
-    async def create(
-        self, owner_id: int, values: Mapping[str, Any], *, also: Callable[[Connection, int], None] | None = None
-    ) -> Provider:
+    async def create(self, owner_id: int, values: Mapping[str, Any], *, also: Also | None = None) -> Provider:
         """Add a provider, and do ``also`` with its id in the same transaction.
 
         Raises ``InvalidInput``, and ``Conflict`` (``too_many_providers``).
@@ -87,7 +87,7 @@ class ProviderStore:
                 also(connection, number)
             return _row_of(connection, owner_id, number)
 
-        return provider_of(await self._database.write(job))
+        return self._provider(await self._database.write(job))
 
     async def change(
         self,
@@ -121,7 +121,7 @@ class ProviderStore:
             connection.execute(mine.values(**columns, version=before["version"] + 1, changed_at_ms=now))
             return _row_of(connection, owner_id, provider_id)
 
-        return provider_of(await self._database.write(job))
+        return self._provider(await self._database.write(job))
 
     async def remove(self, owner_id: int, provider_id: int) -> Provider:
         """Remove a provider. What it cost stays. Raises ``UnknownProvider``."""
@@ -134,7 +134,15 @@ class ProviderStore:
             close_incidents(connection, gone, [IncidentKind.MODEL_RESTING], now, is_well=False)
             return before
 
-        return provider_of(await self._database.write(job))
+        return self._provider(await self._database.write(job))
+
+    def _provider(self, row: RowMapping) -> Provider:
+        """Return the provider of a row. One whose secrets cannot be opened has none: they must be entered again."""
+        try:
+            has_key = bool(self._opened(row)["key"])
+        except StoreError:
+            has_key = False
+        return replace(provider_of(row), has_key=has_key)
 
     def _sealed(self, owner_id: int, secrets: Mapping[str, str]) -> bytes:
         return self._vault.seal(json.dumps(secrets), column=SETTINGS_COLUMN, user_id=owner_id)
@@ -149,7 +157,7 @@ class ProviderStore:
 
 
 def provider_of(row: RowMapping) -> Provider:
-    """Return the provider of a row."""
+    """Return the provider of a row, as far as it is not sealed."""
     return Provider(**{name: row[name] for name in _PLAIN}, kind=ProviderKind(row["kind"]))
 
 

@@ -15,10 +15,10 @@ from shoal.errors import Conflict, InvalidInput, ShoalError
 
 MAX_PROVIDERS: Final = 10
 """How many providers one user may have."""
-MOST_NAME: Final = 60
-MOST_URL: Final = 500
-MOST_KEY: Final = 500
-MOST_MODEL: Final = 100
+MOST_NAME: Final = 80
+MOST_URL: Final = 2_048
+MOST_KEY: Final = 1_000
+MOST_MODEL: Final = 200
 MOST_PRICE_FEN: Final = 1_000_000
 """Of a million tokens."""
 MOST_CALLS: Final = 10_000
@@ -53,7 +53,7 @@ class Provider:
     """One provider, without address and key. ``host``: where calls go, as its owner agrees to it.
 
     Prices are in fen for a million tokens. ``fen_per_day``: the most that its calls may cost on one day, all shops
-    together; ``None`` does not limit. ``version`` counts changes.
+    together; ``None`` does not limit. ``has_key``: whether a key is there that opens. ``version`` counts changes.
     """
 
     id: int
@@ -68,6 +68,7 @@ class Provider:
     fen_per_day: int | None = None
     consented_host: str = ""
     consented_at_ms: int | None = None
+    has_key: bool = False
     version: int = 1
     created_at_ms: int = 0
     changed_at_ms: int = 0

@@ -62,6 +62,10 @@ class AuditEvent(StrEnum):
     WEBHOOK_ADDED = "webhook_added"
     WEBHOOK_CHANGED = "webhook_changed"
     WEBHOOK_REMOVED = "webhook_removed"
+    PROVIDER_ADDED = "provider_added"
+    PROVIDER_CHANGED = "provider_changed"
+    """Also when its owner agrees that words go to its host, or no more."""
+    PROVIDER_REMOVED = "provider_removed"
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, is not valid."""

@@ -20,6 +20,7 @@ from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``
 from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
 from shoal.cli.accounts import accounts
 from shoal.cli.ai import ai
+from shoal.cli.ai_providers import providers
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.backup import backup, restore
 from shoal.cli.buyers import buyers
@@ -75,6 +76,7 @@ app.add_typer(rules, name="rules")
 app.add_typer(items, name="items")
 app.add_typer(chats, name="chats")
 app.add_typer(ai, name="ai")
+ai.add_typer(providers, name="providers")
 app.add_typer(messages, name="messages")
 app.add_typer(orders, name="orders")
 app.add_typer(deliveries, name="deliveries")

@@ -28,6 +28,7 @@ from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import (
     activity,
+    ai_providers,
     ai_reply_settings,
     ai_runs,
     audit_log,
@@ -135,7 +136,8 @@ _ROUTES = [
         metrics, reload, nodes, node_calls,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
-        old_tables, risk_control_logs, gone, incidents, push, webhooks, reference, pictures, cookie_check, proxy_check,
+        old_tables, risk_control_logs, gone, incidents, push, webhooks, ai_providers, reference, pictures, cookie_check,
+        proxy_check,
         qr_logins, imports, live, console, help_pages,
     )
 ]  # fmt: skip

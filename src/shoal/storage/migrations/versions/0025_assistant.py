@@ -124,11 +124,11 @@ def _runs() -> None:
 
 
 def _text(name: str, default: str = "") -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), server_default=sa.text(f"'{default}'"), nullable=False)
+    return sa.Column(name, sa.Text(), server_default=default, nullable=False)
 
 
 def _number(name: str, default: int = 0) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer(), server_default=sa.text(str(default)), nullable=False)
+    return sa.Column(name, sa.Integer(), server_default=str(default), nullable=False)
 
 
 def _count(name: str) -> sa.Column[int]:

@@ -1,0 +1,46 @@
+"""How providers fare: whether one rests, what went wrong last, and what its calls cost today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from shoal.assistant.budget import day_of
+from shoal.storage.assistant_tables import ai_provider_states, ai_providers, ai_usage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How one provider fares. ``cost_today_microfen``: of all shops, on the day that it is in China."""
+
+    resting_until_ms: int | None = None
+    failures: int = 0
+    last_error: str = ""
+    cost_today_microfen: int = 0
+
+
+def standings(connection: Connection, owner_id: int, now_ms: int) -> dict[int, Standing]:
+    """Return how each provider of a user fares, by id."""
+    today = (
+        select(ai_usage.c.provider_id, func.sum(ai_usage.c.cost_microfen).label("cost"))
+        .where(ai_usage.c.day == day_of("", now_ms))
+        .group_by(ai_usage.c.provider_id)
+        .subquery()
+    )
+    state = ai_provider_states.c
+    query = (
+        select(state.provider_id, state.resting_until_ms, state.failures, state.last_error, today.c.cost)
+        .join_from(ai_provider_states, ai_providers, ai_providers.c.id == state.provider_id)
+        .outerjoin(today, today.c.provider_id == state.provider_id)
+        .where(ai_providers.c.owner_id == owner_id)
+    )
+    return {
+        row.provider_id: Standing(
+            resting_until_ms=row.resting_until_ms if row.resting_until_ms > now_ms else None,
+            failures=row.failures,
+            last_error=row.last_error,
+            cost_today_microfen=int(row.cost or 0),
+        )
+        for row in connection.execute(query)
+    }

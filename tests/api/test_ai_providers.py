@@ -1,0 +1,122 @@
+"""Providers of models by the API: sealed, a user's own, asked only after consent, and checked by a real call."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from doors import Door, another_person, open_door
+from model_steps import KEY, served_model, settings_for
+from shoal.assistant.breaker import note_failure
+from shoal.assistant.providers import MAX_PROVIDERS
+from shoal.clock import now_ms
+
+ELSEWHERE = settings_for("https://models.example.com")
+
+
+async def made(door: Door, base: str, **values: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = await door.call("POST", "/ai-providers", json=settings_for(base, **values))
+    return answer
+
+
+async def test_a_provider_is_checked_by_one_call_and_its_secrets_stay_inside(tmp_path: Path) -> None:
+    async with served_model() as (base, model), open_door(tmp_path / "data", allow_private_targets="all") as door:
+        one = await made(door, base, price_in_fen=100, price_out_fen=200)
+        path = f"/ai-providers/{one['id']}"
+        assert (one["host"], one["has_key"], one["consented_host"]) == (base, True, base)
+        checked = await door.call("POST", f"{path}/check")
+        assert (checked["ok"], checked["why"], "您好" in checked["text"]) == (True, "", True)
+        assert checked["cost_microfen"] == 100 * checked["tokens_in"] + 200 * checked["tokens_out"] > 0
+        assert len(model.calls.after(0)) == 1
+        faults: dict[Any, str] = {
+            "500": "status 500", "401": "key 401", "not_json": "unreadable", "page": "not_json 200"
+        }  # fmt: skip
+        for fault, why in faults.items():
+            model.lay(fault, times=1, seconds=0)
+            told = await door.call("POST", f"{path}/check")
+            assert (told["ok"], told["why"]) == (False, why)
+        model.script([f"the key is {KEY}"], cycles=False)
+        echoed = await door.call("POST", f"{path}/check")
+        assert (echoed["text"], echoed["why"]) == ("the key is ***", "unreadable")
+        shown = [str(await door.call("GET", where)) for where in ("/ai-providers", path, "/security-log")]
+        events = (await door.call("GET", "/security-log"))["items"]
+        assert "provider_added" in {entry["kind"] for entry in events}
+        assert not any(KEY in text or "/v1" in text for text in [*shown, str(one), str(checked), str(echoed)])
+    kept = await asyncio.to_thread(lambda: [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()])
+    assert kept
+    assert not any(KEY.encode() in data for data in kept)
+
+
+async def test_nothing_is_sent_until_the_owner_agrees_to_the_very_host(door: Door) -> None:
+    async with served_model() as (base, model):
+        one = await made(door, base, agreed=False)
+        path = f"/ai-providers/{one['id']}"
+        refused = await door.call("POST", f"{path}/check", 409)
+        assert (refused["code"], refused["params"]["host"], model.calls.after(0)) == ("no_consent", base, [])
+        wrong = await door.call("PUT", path, 422, json={"consented_host": "models.example.com"})
+        assert (wrong["code"], wrong["params"]["host"]) == ("provider_consent", base)
+        agreed = await door.call("PUT", path, json={"consented_host": base})
+        assert agreed["consented_at"] is not None
+        await door.call("POST", f"{path}/check")
+        moved = await door.call("PUT", path, json={"base_url": "https://models.example.com/v1", "key": "k"})
+        assert (moved["consented_host"], moved["consented_at"]) == ("", None)
+        assert (await door.call("POST", f"{path}/check", 409))["code"] == "no_consent"
+        assert len(model.calls.after(0)) == 1
+
+
+async def test_an_answer_ends_a_rest_and_a_failed_check_begins_none(door: Door) -> None:
+    async with served_model() as (base, model):
+        one = await made(door, base)
+        path = f"/ai-providers/{one['id']}"
+        for _ in range(5):
+            await door.server.database.write(
+                lambda connection: note_failure(connection, one["id"], "timeout", now_ms=now_ms())
+            )
+        resting = await door.call("GET", path)
+        assert (resting["resting_until"] is not None, resting["last_error"]) == (True, "timeout")
+        (told,) = (await door.call("GET", "/incidents"))["items"]
+        assert (told["kind"], "小模型" in str(told)) == ("model_resting", True)
+        model.lay("429", times=6, seconds=0)
+        for _ in range(6):
+            assert (await door.call("POST", f"{path}/check"))["why"] == "busy 429"
+        assert (await door.call("GET", path))["resting_until"] == resting["resting_until"]
+        await door.call("POST", f"{path}/check")
+        well = await door.call("GET", path)
+        assert (well["resting_until"], well["last_error"]) == (None, "")
+
+
+async def test_a_check_counts_in_the_minute_of_its_provider(door: Door) -> None:
+    async with served_model() as (base, model):
+        one = await made(door, base, calls_per_minute=1)
+        path = f"/ai-providers/{one['id']}/check"
+        assert [(await door.call("POST", path))["why"] for _ in range(2)] == ["", "pace"]
+        assert len(model.calls.after(0)) == 1
+
+
+async def test_a_provider_is_its_owners_alone_and_changes_by_its_etag(door: Door) -> None:
+    first = await door.client.post("/ai-providers", json=ELSEWHERE)
+    path = f"/ai-providers/{first.json()['id']}"
+    limited = await door.client.put(path, json={"fen_per_day": 500}, headers={"If-Match": first.headers["etag"]})
+    assert limited.json()["fen_per_day"] == 500
+    assert (await door.call("PUT", path, json={"name": "other"}))["fen_per_day"] == 500
+    assert (await door.call("PUT", path, json={"fen_per_day": None}))["fen_per_day"] is None
+    stale = await door.client.put(path, json={"name": "late"}, headers={"If-Match": first.headers["etag"]})
+    assert (stale.status_code, stale.json()["current"]["name"]) == (412, "other")
+    async with another_person(door) as bob:
+        assert (await bob.call("GET", "/ai-providers"))["items"] == []
+        for method, where in (("GET", path), ("DELETE", path), ("POST", f"{path}/check")):
+            assert (await bob.call(method, where, 404))["code"] == "unknown_provider"
+        assert (await bob.call("PUT", path, 404, json={"name": "mine"}))["code"] == "unknown_provider"
+    for _ in range(MAX_PROVIDERS - 1):
+        await door.call("POST", "/ai-providers", json=ELSEWHERE)
+    assert (await door.call("POST", "/ai-providers", 409, json=ELSEWHERE))["code"] == "too_many_providers"
+    await door.call("DELETE", path)
+    assert (await door.call("GET", path, 404))["code"] == "unknown_provider"
+
+
+async def test_addresses_inside_are_not_called(tmp_path: Path) -> None:
+    async with served_model() as (base, model), open_door(tmp_path, allow_private_targets="") as door:
+        one = await made(door, base)
+        assert (await door.call("POST", f"/ai-providers/{one['id']}/check"))["why"] == "inside"
+        assert model.calls.after(0) == []
