@@ -4074,6 +4074,82 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ai-providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your model providers
+         * @description List who answers the caller's questions. Of an address only the host is shown, and of a key that there is one.
+         */
+        get: operations["list_providers"];
+        put?: never;
+        /**
+         * Add a model provider
+         * @description Add a provider that speaks OpenAI's chat completions, or an `agent` of your own. Nothing is sent by that.
+         *
+         *     An address inside the server's network needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
+         */
+        post: operations["add_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-providers/{provider_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a model provider
+         * @description Return a provider, and the ETag for a change.
+         */
+        get: operations["get_provider"];
+        /**
+         * Change a model provider
+         * @description Change a provider, or agree that buyers' questions go to its host. Another address or key ends its rest.
+         */
+        put: operations["change_provider"];
+        post?: never;
+        /**
+         * Remove a model provider
+         * @description Remove a provider. Shops that name it answer with their default text. What it cost stays known.
+         */
+        delete: operations["remove_provider"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ai-providers/{provider_id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a model provider
+         * @description Ask a provider one invented question now, also while it rests, and return what came back.
+         *
+         *     An answer ends its rest.
+         */
+        post: operations["check_model_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pictures": {
         parameters: {
             query?: never;
@@ -4993,7 +5069,7 @@ export interface components {
          * @description The kinds of events.
          * @enum {string}
          */
-        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "buyer_forgotten" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "node_drained" | "key_trouble";
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "unit_revealed" | "unit_voided" | "unit_returned" | "unit_doubted" | "units_given_back" | "buyer_forgotten" | "channel_added" | "channel_changed" | "channel_removed" | "webhook_added" | "webhook_changed" | "webhook_removed" | "provider_added" | "provider_changed" | "provider_removed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "node_drained" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed automatically.
@@ -10956,6 +11032,251 @@ export interface components {
              * Format: password
              */
             password: string;
+        };
+        /**
+         * ProviderBody
+         * @description A new provider. `base_url` is what stands before `/chat/completions`, or the endpoint of an `agent`.
+         *
+         *     `consented_host` is the host of `base_url` (with `http://` before it when it is called without encryption): by it
+         *     the owner agrees that buyers' questions go there. Without it nothing is sent.
+         * @example {
+         *       "base_url": "https://api.example.com/v1",
+         *       "consented_host": "api.example.com",
+         *       "fen_per_day": 500,
+         *       "key": "sk-0123456789",
+         *       "model": "tiny",
+         *       "name": "small model",
+         *       "price_in_fen": 200,
+         *       "price_out_fen": 800
+         *     }
+         */
+        ProviderBody: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @default openai
+             * @enum {string}
+             */
+            kind: "openai" | "agent";
+            /**
+             * Base Url
+             * Format: password
+             */
+            base_url: string;
+            /** Key */
+            key?: string | null;
+            /**
+             * Model
+             * @default
+             */
+            model: string;
+            /**
+             * Price In Fen
+             * @description Fen for a million tokens of questions.
+             * @default 0
+             */
+            price_in_fen: number;
+            /**
+             * Price Out Fen
+             * @description Fen for a million tokens of answers.
+             * @default 0
+             */
+            price_out_fen: number;
+            /**
+             * Calls Per Minute
+             * @default 30
+             */
+            calls_per_minute: number;
+            /**
+             * Fen Per Day
+             * @description The most that a day may cost, all shops together.
+             */
+            fen_per_day?: number | null;
+            /**
+             * Consented Host
+             * @default
+             */
+            consented_host: string;
+        };
+        /**
+         * ProviderChecked
+         * @description What came back. `why` says why it is not `ok`; it may end in the HTTP status. `text` is the raw output.
+         * @example {
+         *       "cost_microfen": 136800,
+         *       "duration_ms": 840,
+         *       "ok": true,
+         *       "text": "{\"action\": \"reply\", \"text\": \"包邮的\"}",
+         *       "tokens_in": 612,
+         *       "tokens_out": 18,
+         *       "why": ""
+         *     }
+         */
+        ProviderChecked: {
+            /** Ok */
+            ok: boolean;
+            /** Text */
+            text: string;
+            /** Why */
+            why: string;
+            /** Tokens In */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+            /** Cost Microfen */
+            cost_microfen: number;
+            /** Duration Ms */
+            duration_ms: number;
+        };
+        /**
+         * ProviderList
+         * @description The caller's providers, in the order in which they were made.
+         * @example {
+         *       "items": [
+         *         {
+         *           "calls_per_minute": 30,
+         *           "changed_at": "2026-01-02T03:04:05.000Z",
+         *           "consented_at": "2026-01-02T03:04:05.000Z",
+         *           "consented_host": "api.example.com",
+         *           "cost_today_microfen": 1280000,
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "failures": 0,
+         *           "fen_per_day": 500,
+         *           "has_key": true,
+         *           "host": "api.example.com",
+         *           "id": 2,
+         *           "kind": "openai",
+         *           "last_error": "",
+         *           "model": "tiny",
+         *           "name": "small model",
+         *           "price_in_fen": 200,
+         *           "price_out_fen": 800
+         *         }
+         *       ]
+         *     }
+         */
+        ProviderList: {
+            /** Items */
+            items: components["schemas"]["ProviderShape"][];
+            /** Next */
+            next?: null;
+        };
+        /**
+         * ProviderPatch
+         * @description What to change; what is left out stays. Another host ends the agreement and needs the key again. An empty
+         *     `consented_host` ends the agreement.
+         * @example {
+         *       "consented_host": "api.example.com"
+         *     }
+         */
+        ProviderPatch: {
+            /** Name */
+            name?: string | null;
+            /** Kind */
+            kind?: ("openai" | "agent") | null;
+            /** Base Url */
+            base_url?: string | null;
+            /** Key */
+            key?: string | null;
+            /** Model */
+            model?: string | null;
+            /** Price In Fen */
+            price_in_fen?: number | null;
+            /** Price Out Fen */
+            price_out_fen?: number | null;
+            /** Calls Per Minute */
+            calls_per_minute?: number | null;
+            /**
+             * Fen Per Day
+             * @description `null` ends the limit.
+             */
+            fen_per_day?: number | null;
+            /** Consented Host */
+            consented_host?: string | null;
+        };
+        /**
+         * ProviderRemoved
+         * @description The provider was removed.
+         * @example {
+         *       "id": 2,
+         *       "msg": "removed"
+         *     }
+         */
+        ProviderRemoved: {
+            /**
+             * Msg
+             * @default removed
+             */
+            msg: string;
+            /** Id */
+            id: number;
+        };
+        /**
+         * ProviderShape
+         * @description One provider. Only while `consented_host` is `host` is it asked; `resting_until`: after failures it is not.
+         * @example {
+         *       "calls_per_minute": 30,
+         *       "changed_at": "2026-01-02T03:04:05.000Z",
+         *       "consented_at": "2026-01-02T03:04:05.000Z",
+         *       "consented_host": "api.example.com",
+         *       "cost_today_microfen": 1280000,
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "failures": 0,
+         *       "fen_per_day": 500,
+         *       "has_key": true,
+         *       "host": "api.example.com",
+         *       "id": 2,
+         *       "kind": "openai",
+         *       "last_error": "",
+         *       "model": "tiny",
+         *       "name": "small model",
+         *       "price_in_fen": 200,
+         *       "price_out_fen": 800
+         *     }
+         */
+        ProviderShape: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "openai" | "agent";
+            /** Host */
+            host: string;
+            /** Model */
+            model: string;
+            /** Price In Fen */
+            price_in_fen: number;
+            /** Price Out Fen */
+            price_out_fen: number;
+            /** Calls Per Minute */
+            calls_per_minute: number;
+            /** Fen Per Day */
+            fen_per_day: number | null;
+            /** Consented Host */
+            consented_host: string;
+            /** Consented At */
+            consented_at: string | null;
+            /** Has Key */
+            has_key: boolean;
+            /** Resting Until */
+            resting_until: string | null;
+            /** Failures */
+            failures: number;
+            /** Last Error */
+            last_error: string;
+            /**
+             * Cost Today Microfen
+             * @description In millionths of a fen, of all shops, today in China.
+             */
+            cost_today_microfen: number;
+            /** Created At */
+            created_at: string;
+            /** Changed At */
+            changed_at: string;
         };
         /**
          * ProxyCheckBody
@@ -34754,6 +35075,509 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_providers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProviderBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's id. */
+                provider_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_provider: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The provider's id. */
+                provider_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProviderPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    remove_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's id. */
+                provider_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderRemoved"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    check_model_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's id. */
+                provider_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderChecked"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
