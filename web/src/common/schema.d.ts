@@ -3531,7 +3531,7 @@ export interface paths {
         };
         /**
          * List AI reply settings (older system)
-         * @description List no settings: no account has any.
+         * @description List the settings of a model of the caller's accounts, by id.
          */
         get: operations["list_ai_reply_settings"];
         put?: never;
@@ -3551,10 +3551,17 @@ export interface paths {
         };
         /**
          * Get AI reply settings (older system)
-         * @description Return that replies by a language model are off for the account.
+         * @description Return the settings of a model of the account.
          */
         get: operations["get_ai_reply_settings"];
-        put?: never;
+        /**
+         * Change AI reply settings (older system)
+         * @description Change the settings of a model. `ai_enabled` sends by itself what passes every check; drafts stay drafts.
+         *
+         *     A key is refused: who may be asked, the owner says at `/ai-providers`. A discount other than 0 is refused: set the
+         *     lowest price of each item.
+         */
+        put: operations["update_ai_reply_settings"];
         post?: never;
         delete?: never;
         options?: never;
@@ -4840,23 +4847,63 @@ export interface components {
         };
         /**
          * AiReplySettings
-         * @description The settings of an account in the older system: off, with its default values. There is never a key.
+         * @description The settings of an account in the words of the older system. There is never a key.
+         *
+         *     `base_url` is the host only. The discounts are 0: how low a price may go is said by the lowest price of each item.
          * @example {
-         *       "ai_enabled": false,
+         *       "ai_enabled": true,
          *       "api_key": "",
-         *       "base_url": "",
-         *       "custom_prompts": "",
-         *       "max_bargain_rounds": 3,
-         *       "max_discount_amount": 100,
-         *       "max_discount_percent": 10,
-         *       "model_name": ""
+         *       "base_url": "https://models.example.com",
+         *       "custom_prompts": "说话简短客气",
+         *       "max_bargain_rounds": 6,
+         *       "max_discount_amount": 0,
+         *       "max_discount_percent": 0,
+         *       "model_name": "qwen-plus"
          *     }
          */
         AiReplySettings: {
+            /** Ai Enabled */
+            ai_enabled: boolean;
+            /** Model Name */
+            model_name: string;
             /**
-             * Ai Enabled
-             * @default false
+             * Api Key
+             * @default
              */
+            api_key: string;
+            /** Base Url */
+            base_url: string;
+            /**
+             * Max Discount Percent
+             * @default 0
+             */
+            max_discount_percent: number;
+            /**
+             * Max Discount Amount
+             * @default 0
+             */
+            max_discount_amount: number;
+            /** Max Bargain Rounds */
+            max_bargain_rounds: number;
+            /** Custom Prompts */
+            custom_prompts: string;
+        };
+        /**
+         * AiReplySettingsBody
+         * @description Settings to change; those left out stay. `base_url` and `model_name` choose one of the owner's providers.
+         * @example {
+         *       "ai_enabled": true,
+         *       "api_key": "",
+         *       "base_url": "https://models.example.com",
+         *       "custom_prompts": "说话简短客气",
+         *       "max_bargain_rounds": 6,
+         *       "max_discount_amount": 0,
+         *       "max_discount_percent": 0,
+         *       "model_name": "qwen-plus"
+         *     }
+         */
+        AiReplySettingsBody: {
+            /** Ai Enabled */
             ai_enabled: boolean;
             /**
              * Model Name
@@ -4875,17 +4922,17 @@ export interface components {
             base_url: string;
             /**
              * Max Discount Percent
-             * @default 10
+             * @default 0
              */
             max_discount_percent: number;
             /**
              * Max Discount Amount
-             * @default 100
+             * @default 0
              */
             max_discount_amount: number;
             /**
              * Max Bargain Rounds
-             * @default 3
+             * @default 0
              */
             max_bargain_rounds: number;
             /**
@@ -4893,6 +4940,34 @@ export interface components {
              * @default
              */
             custom_prompts: string;
+        };
+        /**
+         * AiReplySettingsChanged
+         * @description The settings were changed.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "message": "AI回复设置更新成功",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        AiReplySettingsChanged: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Message
+             * @default AI回复设置更新成功
+             */
+            message: string;
         };
         /**
          * AnswerShape
@@ -8070,7 +8145,7 @@ export interface components {
          *     ``facts``: what a language model is told about it. ``floor_fen``: the lowest price that it may name; ``null``: the
          *     shop's.
          * @example {
-         *       "facts": "九成新",
+         *       "facts": "九成新，无划痕",
          *       "floor_fen": 9000,
          *       "nothing_to_send": false,
          *       "paid_message": "感谢购买！提取码在这里",
@@ -12617,7 +12692,7 @@ export interface components {
         };
         /**
          * RunState
-         * @description What became of a run.
+         * @description What became of a run, which is one question to a model.
          * @enum {string}
          */
         RunState: "asked" | "answered" | "drafted" | "blocked" | "handed_off" | "silent" | "failed" | "superseded" | "dropped";
@@ -33059,6 +33134,122 @@ export interface operations {
             };
             /** @description Not allowed, or the caller has no access to the account */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    update_ai_reply_settings: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AiReplySettingsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AiReplySettingsChanged"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
