@@ -6,6 +6,7 @@ from mutants.catalogue import Noticed, one
 
 _PUBLISHED = "tests/unit/accounts/test_published.py::"
 _NODES = "tests/contract/test_nodes.py::"
+_CALLS = "tests/unit/cluster/test_call_signing.py::"
 _STREAM = "tests/contract/test_journal_stream.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -71,5 +72,40 @@ NOTICED: tuple[Noticed, ...] = (
         "            self._forget(name)\n",
         "            pass\n",
         "tests/state/test_shard_tasks.py::test_a_node_that_gets_an_account_back_has_forgotten_its_token_and_cookies",
+    ),
+    one(
+        "a call between servers is believed twice",
+        "cluster/call_signing.py",
+        "        if number in self._used or len",
+        "        if len",
+        f"{_CALLS}test_a_call_is_believed_once_and_not_when_it_comes_late",
+    ),
+    one(
+        "a call for an earlier life of a server is believed",
+        "cluster/call_signing.py",
+        "(to, to_inc) != (me, my_inc)",
+        "to != me",
+        f"{_CALLS}test_nothing_else_is_believed",
+    ),
+    one(
+        "a server that is started again ends a life that is not the last of its directory",
+        "cluster/node_rows.py",
+        "WHERE name = :name AND inc = :inc AND started_at_ms = :started_at_ms AND NOT dead",
+        "WHERE name = :name AND :inc > 0 AND :started_at_ms > 0 AND NOT dead",
+        "tests/contract/test_last_lives.py::test_exactly_that_life_is_ended",
+    ),
+    one(
+        "a data directory that was copied ends the life of the one it was copied from",
+        "cluster/last_life.py",
+        '            if found["place"] != place_of(self._lock_file):',
+        '            if not found["place"]:',
+        "tests/contract/test_last_lives.py::test_a_life_is_read_again_in_its_own_directory_on_its_own_boot_only",
+    ),
+    one(
+        "the last server that takes shops is drained",
+        "cluster/nodes.py",
+        "            if draining and not connection.scalar",
+        "            if False and not connection.scalar",
+        "tests/contract/test_drained_nodes.py::test_of_two_that_are_drained_at_the_same_time_one_stays",
     ),
 )
