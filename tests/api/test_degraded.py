@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from doors import Door
+from doors import Door, open_door
 from standins import cookie_of, until
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """A server whose callers wait five minutes for the lock of an account."""
+    async with open_door(tmp_path / "data", lock_wait_seconds=300) as opened:
+        await opened.add()
+        yield opened
 
 
 def _fill_the_disk(door: Door) -> None:
@@ -48,7 +58,7 @@ async def test_f7_who_waits_for_an_account_whose_outcome_is_unknown_hears_at_onc
     waiting = [asyncio.create_task(change("shop", f"waits{number}")) for number in range(3)]
     locks = door.server.manager.locks
     await until(lambda: locks.figures().waiting == 3)
-    async with asyncio.timeout(15):  # half of the longest wait for a lock
+    async with asyncio.timeout(60):  # who waits for the lock itself waits five minutes
         answer = await first
         assert (answer.status_code, answer.json()["code"]) == (503, "outcome_unknown")
         late = [await change(name, "late") for name in ("shop", "two")]
