@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.cookie_manager import CookieManager
@@ -100,7 +100,7 @@ class Server:
     qr_logins: QrLogins
     key_rotation: KeyRotation
     moving: Moving
-    moving_plans: KeptPlans
+    moving_plans: KeptPlans = field(default_factory=KeptPlans)
     moving_uploads: Uploads
     backups: BackupSchedule
     outbound: Outbound

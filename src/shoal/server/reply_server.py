@@ -108,7 +108,6 @@ from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.goods_components import open_goods
-from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.messages.chats import Chats
 from shoal.messages.takeovers import Takeovers
 from shoal.notices.notice_components import open_notices
@@ -346,7 +345,6 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         qr_logins=_open_qr_logins(manager, shared, settings, closing),
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
-        moving_plans=KeptPlans(),
         moving_uploads=await open_uploads(settings),
         backups=housekeeping.backups,
         outbound=shared.outbound,

@@ -19,9 +19,9 @@ _NUMBERS = {"ai_provider_id": 0, "ai_turns_per_chat": 6, "ai_tokens_per_day": 10
 
 def upgrade() -> None:
     for name, text in _TEXTS.items():
-        op.add_column("accounts", sa.Column(name, sa.Text(), server_default=sa.text(f"'{text}'"), nullable=False))
+        op.add_column("accounts", sa.Column(name, sa.Text(), server_default=text, nullable=False))
     for name, number in _NUMBERS.items():
-        op.add_column("accounts", sa.Column(name, sa.Integer(), server_default=sa.text(str(number)), nullable=False))
+        op.add_column("accounts", sa.Column(name, sa.Integer(), server_default=str(number), nullable=False))
     op.add_column("accounts", sa.Column("ai_disclosure", sa.Boolean(), server_default=sa.true(), nullable=False))
     op.add_column("item_settings", sa.Column("facts", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("item_settings", sa.Column("floor_fen", sa.Integer(), nullable=True))
