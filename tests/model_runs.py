@@ -24,7 +24,7 @@ async def a_run(database: Database, account_id: str = "shop", **values: Any) -> 
     }  # fmt: skip
 
     def job(connection: Connection) -> int:
-        return int(connection.execute(insert(ai_runs).values(row)).inserted_primary_key[0])
+        return int(connection.execute(insert(ai_runs).values(row).returning(ai_runs.c.id)).scalar_one())
 
     return await database.write(job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -38,14 +39,15 @@ async def test_a_place_of_another_list_is_refused(door: Door, before: str) -> No
 
 async def test_a_run_that_is_not_there_is_said_to_be_so(door: Door) -> None:
     for method, path in (("GET", ""), ("POST", "/approve"), ("POST", "/drop")):
-        body = {"json": {}} if path == "/approve" else {}
+        body: dict[str, Any] = {"json": {}} if path == "/approve" else {}
         assert (await door.call(method, f"/ai-runs/999{path}", 404, **body))["code"] == "unknown_run"
 
 
 @pytest.mark.parametrize("state", ["asked", "answered", "superseded", "failed", "blocked"])
 async def test_only_a_draft_is_sent_or_dropped(door: Door, state: str) -> None:
     run = await a_run(door.server.database, state=state)
-    for path, body in (("approve", {"json": {}}), ("drop", {})):
+    closing: list[tuple[str, dict[str, Any]]] = [("approve", {"json": {}}), ("drop", {})]
+    for path, body in closing:
         refused = await door.call("POST", f"/ai-runs/{run}/{path}", 409, **body)
         assert (refused["code"], refused["params"]) == ("run_closed", {"state": state})
     assert (await door.call("GET", f"/ai-runs/{run}"))["state"] == state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -29,7 +30,7 @@ async def cluster(
     """The console of ``one`` of two servers, and a row of one that is not there any more."""
     monkeypatch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", SHARDS)
     with postgres.database(migrated=True) as url:
-        shared = {"database_url": url, "secret_key": KEY}
+        shared: dict[str, Any] = {"database_url": url, "secret_key": KEY}
         async with open_door(tmp_path / "gone", node="old", **shared):
             pass
         console = await open_console(node="one", **shared)

@@ -122,6 +122,6 @@ async def test_others_see_and_send_no_draft(counter: Counter) -> None:
     run = await _draft(counter)
     async with another_person(counter.door) as bob:
         for method, path in (("GET", ""), ("POST", "/approve"), ("POST", "/drop")):
-            body = {"json": {}} if path == "/approve" else {}
+            body: dict[str, Any] = {"json": {}} if path == "/approve" else {}
             assert (await bob.call(method, f"/ai-runs/{run}{path}", 404, **body))["code"] == "unknown_run"
     assert await counter.seen() == []

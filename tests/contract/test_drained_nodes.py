@@ -34,7 +34,7 @@ async def pair(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
     async with AsyncExitStack() as stack:
         doors = []
         for name in ("a", "b"):
-            settings = {"database_url": url, "node": name, "secret_key": KEY}
+            settings: dict[str, Any] = {"database_url": url, "node": name, "secret_key": KEY}
             doors.append(await stack.enter_async_context(open_door(tmp_path / name, **settings)))
         one, two = doors
         await one.add()

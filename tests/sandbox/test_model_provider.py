@@ -82,12 +82,13 @@ async def test_it_refuses_what_a_provider_refuses() -> None:
     async with sandbox() as box:
         assert (await _ask(box, headers={}))[0] == 401
         assert (await _ask(box, json=None, data=b"x"))[0] == 400
-        for wrong in (
+        refused: tuple[dict[str, Any], ...] = (
             {"model": ""},
             {"messages": []},
             {"messages": [{"role": "user"}]},
             {"max_tokens": 0},
             {"stream": True},
-        ):
+        )
+        for wrong in refused:
             assert (await _ask(box, body=ASKED | wrong))[0] == 400
         assert "fault" in (await box.post("model", expect=422, fault="rain"))["detail"]
