@@ -12,6 +12,7 @@ from shoal.api.http.caller import TheCaller, TheServer, WhoReadsNamed, WhoReplie
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
+from shoal.api.routes.hand_sending import send_for
 from shoal.api.routes.history import NO_NUL, Limit
 from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.send import Sending
@@ -23,7 +24,7 @@ from shoal.assistant.run_rows import Run, read_runs
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.errors import UnknownAccount
-from shoal.messages.manual_sending import NotSent, send_by_hand
+from shoal.messages.manual_sending import NotSent
 from shoal.messages.model_source import RunState
 from shoal.messages.outgoing import OutgoingMessage
 
@@ -86,15 +87,8 @@ async def approve_draft(
     if not caller.repeats:
         drafts.require_open(run)
     try:
-        sent = await send_by_hand(
-            server.live_connections,
-            server.message_log.outbox,
-            account,
-            server.manager.observation(account.id),
-            outgoing,
-            repeats=caller.repeats,
-            anyway=body.send_anyway,
-            guard=drafts.sending(run, text, caller.actor),
+        sent = await send_for(
+            server, account, outgoing, repeats=caller.repeats, anyway=body.send_anyway, draft_id=run.id
         )
     except NotSent:
         await drafts.not_sent(run, caller.op_id)

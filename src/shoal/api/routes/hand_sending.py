@@ -9,6 +9,7 @@ from typing import Any, Final
 from shoal.accounts.account import Account
 from shoal.accounts.ownership import carrying
 from shoal.api.server import Server
+from shoal.assistant.drafts import RunClosed
 from shoal.cluster.node_calls import AnswerLost, NodeCalls, RefusedThere
 from shoal.errors import ShoalError
 from shoal.messages.manual_sending import Filtered, NotConnected, NotSent, send_by_hand
@@ -20,6 +21,7 @@ _SETTLED: Final = {SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN,
 _TOLD: Final = ("chat_id", "buyer_id", "text", "image_url", "actor", "op_id")
 _REFUSALS: Final[dict[str, type[ShoalError]]] = {
     "account_disabled": NotConnected, "not_connected": NotConnected, "not_sent": NotSent, "filtered": Filtered,
+    "run_closed": RunClosed,
 }  # fmt: skip
 
 
@@ -31,16 +33,21 @@ async def send_for(
     repeats: bool,
     anyway: bool = False,
     take_over: bool = False,
+    draft_id: int | None = None,
 ) -> Sent:
     """Send a message where the account runs, and wait for the site's answer. Raise as ``send_by_hand``.
 
-    Of several servers also ``OwnerAway`` (certainly nothing was sent) and ``AnswerLost``.
+    ``draft_id``: the run whose draft it is, which is closed in the transaction that queues it; ``RunClosed`` when it is
+    no draft any more. Of several servers also ``OwnerAway`` (certainly nothing was sent) and ``AnswerLost``.
     """
     calls = server.node_calls
     if calls is None or calls.is_mine(account.id):
-        return await send_here(server, account, outgoing, repeats=repeats, anyway=anyway, take_over=take_over)
+        return await send_here(
+            server, account, outgoing, repeats=repeats, anyway=anyway, take_over=take_over, draft_id=draft_id
+        )
     told = {name: getattr(outgoing, name) for name in _TOLD}
-    asked = {"rev": account.rev, "message": told, "repeats": repeats, "anyway": anyway, "take_over": take_over}
+    flags = {"repeats": repeats, "anyway": anyway, "take_over": take_over, "draft_id": draft_id}
+    asked = {"rev": account.rev, "message": told, **flags}
     return await _send_there(server, calls, account.id, outgoing.op_id, asked)
 
 
@@ -68,6 +75,7 @@ async def send_here(
     repeats: bool,
     anyway: bool,
     take_over: bool,
+    draft_id: int | None,
 ) -> Sent:
     """Send a message over the connection that this server has; a server that lost the account stores nothing."""
 
@@ -77,6 +85,10 @@ async def send_here(
                 account.id, outgoing.chat_id, minutes=account.pause_duration, actor=outgoing.actor
             )
 
+    closes = None
+    if draft_id is not None:
+        drafts = server.assistant.drafts
+        closes = drafts.sending(await drafts.find(draft_id), outgoing.text, outgoing.actor)
     with behind_fence(server, account.id):
         return await send_by_hand(
             server.live_connections,
@@ -87,6 +99,7 @@ async def send_here(
             repeats=repeats,
             anyway=anyway,
             first=first,
+            guard=closes,
         )
 
 
@@ -102,5 +115,5 @@ async def answer_send(server: Server, account: Account, asked: dict[str, Any]) -
     """Send a message for another server."""
     outgoing = OutgoingMessage(**{name: asked["message"][name] for name in _TOLD})
     flags = {name: bool(asked[name]) for name in ("repeats", "anyway", "take_over")}
-    sent = await send_here(server, account, outgoing, **flags)
+    sent = await send_here(server, account, outgoing, **flags, draft_id=asked["draft_id"])
     return {"outcome": sent.outcome.value, "reason": sent.reason, "id": sent.id, "message_id": sent.message_id}
