@@ -15,6 +15,7 @@ from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
+from shoal.assistant.budget import NoRoomWhy
 from shoal.assistant.model_calls import WhyFailed
 from shoal.assistant.rails import Why
 from shoal.cli.doctor.findings import Look
@@ -49,7 +50,7 @@ PACKAGE = ROOT.parent
 ASKING = {"say", "knows", "placeholders", "advice_on", "words", "word_or", "ConfigError", "_bad"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
-    "ai.why": {*Why, "budget", "resting", "busy", "interrupted"},
+    "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output"},
     "advice": None,
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},

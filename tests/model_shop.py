@@ -15,6 +15,7 @@ from model_steps import served_model, settings_for
 from shoal.sandbox.model_provider import ModelProvider
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.notice_tables import incidents
+from shoal.storage.schema import messages
 from shoal.storage.user_tables import users
 from without_sockets import OneShop, one_shop
 
@@ -46,6 +47,16 @@ class ModelShop:
                 found = await self.shop.database.read(lambda connection: connection.execute(query).all())
                 if [row.state for row in found] == list(states):
                     return list(found)
+                await asyncio.sleep(0.005)
+
+    async def final(self, message_id: str) -> str:
+        """The decision about a message, once that is final."""
+        query = select(messages.c.verdict).where(messages.c.message_id == message_id, messages.c.handled)
+        async with asyncio.timeout(60):
+            while True:
+                found = await self.shop.database.read(lambda connection: connection.scalar(query))
+                if found is not None:
+                    return str(found)
                 await asyncio.sleep(0.005)
 
     async def asked(self, count: int) -> None:

@@ -13,10 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from doors import Door, another_person, open_door
-from model_steps import served_model, settings_for
 from shoal.api.metrics import stored_figures
-from shoal.assistant.breaker import note_failure
-from shoal.clock import now_ms
 from standins import until
 
 TOKEN = "a token of the operator's monitoring"
@@ -57,26 +54,6 @@ async def test_only_the_bearer_of_the_token_reads_the_figures(tmp_path: Path) ->
             answer = await door.client.get("/metrics", headers={"authorization": "", **headers})
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), headers
         assert await scraped(door)
-
-
-async def test_the_figures_tell_what_models_were_asked(tmp_path: Path) -> None:
-    async with (
-        served_model() as (base, model),
-        open_door(tmp_path / "data", metrics_token=TOKEN, allow_private_targets="all") as door,
-    ):
-        made = await door.call("POST", "/ai-providers", json=settings_for(base))
-        model.lay("500", times=1, seconds=0)
-        for _ in range(2):
-            checked = await door.call("POST", f"/ai-providers/{made['id']}/check")
-        for _ in range(5):
-            await door.server.database.write(
-                lambda connection: note_failure(connection, made["id"], "timeout", now_ms=now_ms())
-            )
-        now = await scraped(door)
-        assert (value(now, "shoal_model_calls_total"), value(now, "shoal_model_failures_total")) == (2, 1)
-        assert value(now, "shoal_model_tokens_in_total") == checked["tokens_in"]
-        assert value(now, "shoal_model_tokens_out_total") == checked["tokens_out"]
-        assert value(now, "shoal_model_providers_resting") == 1
 
 
 async def test_the_figures_tell_what_happened(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 from collections import Counter
@@ -18,6 +19,7 @@ from pathlib import Path
 from random import Random
 from signal import SIGKILL
 
+import structlog
 from sqlalchemy import func, select
 
 if __package__ != "faults":  # started as a script or a module of the repository
@@ -153,6 +155,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if any(row["run"] == chosen.run for row in figures.read(chosen.figures) if chosen.run):
         return 0
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     words, twice = asyncio.run(proven(chosen.chats, chosen.kills, chosen.seed))
     row = {
         "run": chosen.run, "chats": chosen.chats, "kills": chosen.kills, "states": dict(words.states),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mutants.catalogue import Noticed, one
 
+_STORED = "tests/contract/test_model_turns.py::"
 _TURNS = "tests/unit/messages/test_model_turns.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -15,18 +16,25 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_TURNS}test_the_owner_who_speaks_while_the_model_thinks_is_not_spoken_over",
     ),
     one(
-        "what was asked is answered although more was said since",
+        "what was asked for one mode is used in another",
         "messages/model_source.py",
         "return self.message_ids == tuple(message_ids) and self.mode == mode",
-        "return self.mode == mode",
-        f"{_TURNS}test_what_the_buyer_adds_while_the_model_thinks_is_asked_with_it",
+        "return self.message_ids == tuple(message_ids)",
+        f"{_TURNS}test_what_is_switched_off_while_the_model_thinks_says_nothing[change2]",
     ),
     one(
-        "a model that was switched off meanwhile still speaks",
+        "an answer leaves although another connection ended its run",
         "messages/model_turns.py",
-        "    return is_left and account.asks_model_at(now_ms())\n",
-        "    return is_left\n",
-        f"{_TURNS}test_what_is_switched_off_while_the_model_thinks_says_nothing[change0]",
+        "                return Decision.PENDING  # another",
+        "                return held  # another",
+        f"{_STORED}test_of_racing_ends_of_one_run_one_is_stored_and_one_answer_leaves[sqlite]",
+    ),
+    one(
+        "a message whose answer another connection took is lost",
+        "messages/outbox.py",
+        "decide(connection, account_id, answers, decision if held is None else held, rule_id)",
+        "decide(connection, account_id, answers, held or decision, rule_id)",
+        f"{_STORED}test_the_end_of_a_connection_and_an_answer_exclude_each_other[sqlite]",
     ),
     one(
         "a draft stays open when the buyer writes again",

@@ -12,17 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outside.watched_network import (
-    CHANNELS,
-    COLLECTOR,
-    HEARTBEAT,
-    MODEL,
-    NOT_AGREED,
-    NOT_ALLOWED,
-    PROXY,
-    SUPPLIER,
-    WEBHOOK,
-)
+from outside.watched_network import CHANNELS, COLLECTOR, HEARTBEAT, NOT_ALLOWED, PROXY, SUPPLIER, WEBHOOK
 from shoal.notices.services import SERVICES
 from standins import quick_settings
 
@@ -39,7 +29,7 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
 ) -> None:
     """The demo in full, and a server with the real names, an account behind a proxy, a QR login, a supplier, and a
     channel of each service for notices, four of them to hosts inside, which none of them reaches;
-    two webhooks, one of them to a host inside; two providers of models, one of them without its owner's consent."""
+    two webhooks, one of them to a host inside."""
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux has networks of one's own")
     script = Path(__file__).with_name("watched_network.py")
@@ -54,12 +44,11 @@ async def test_d8_nobody_is_connected_to_and_no_name_asked_for_but_the_site_and_
     programs, caught = told["programs"], told["caught"]
     assert set(programs["targets"]) == set(told["allowed"])
     assert {service for service, _ in CHANNELS.values()} == set(SERVICES)
-    named = {PROXY, SUPPLIER, HEARTBEAT, WEBHOOK, MODEL, COLLECTOR, *CHANNELS}
+    named = {PROXY, SUPPLIER, HEARTBEAT, WEBHOOK, COLLECTOR, *CHANNELS}
     asked = set(programs["names"]) - named
     assert asked, "no name was asked for: the server did not even try to reach the site"
     assert asked <= SITE
     assert named <= set(programs["names"])
-    assert NOT_AGREED not in programs["names"], "a provider of models is asked only after its owner agreed"
     assert (programs["lost"], caught["lost"]) == (0, 0)
     planted = {"tcp 203.0.113.7 443", "tcp 2001:db8::7 443", "udp 198.51.100.1 8125"}
     assert set(caught["targets"]) - set(programs["targets"]) == planted, "else the watch is blind"

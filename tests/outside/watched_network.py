@@ -43,9 +43,6 @@ PROXY = "proxy.shop.example"
 SUPPLIER = "supplier.shop.example"
 HEARTBEAT = "heartbeat.shop.example"
 WEBHOOK = "events.shop.example"
-MODEL = "models.shop.example"
-NOT_AGREED = "not-agreed.shop.example"
-"""A provider of models to which its owner has not agreed: nobody may even ask for its address."""
 COLLECTOR = "traces.shop.example"
 MAIL = {"sender": "shoal@shop.example", "to": "me@shop.example"}
 KEYS = {
@@ -316,20 +313,9 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
             hook = (await http.post("/webhooks", json={"url": f"http://{host}/x"})).json()
             called = await http.post(f"/webhooks/{hook['id']}/test")
             assert called.json()["error"] == error, called.text
-        await ask_models(http)
         ours = listening(psutil.Process(child.pid))
         assert len(ours) == 2, "it listens for requests, and for the process that sends notices"
     return ours
-
-
-async def ask_models(http: httpx.AsyncClient) -> None:
-    """Check a provider to which the owner agreed, and one to which nobody did; let a shop name the latter."""
-    for host, agreed in ((MODEL, MODEL), (NOT_AGREED, "")):
-        values = {"name": host, "base_url": f"https://{host}/v1", "key": "k", "model": "m", "consented_host": agreed}
-        provider = (await http.post("/ai-providers", json=values)).json()
-        told = await http.post(f"/ai-providers/{provider['id']}/check")
-        found = told.json()
-        assert (found["why"] if agreed else found["code"]) == ("unknown_host" if agreed else "no_consent"), told.text
 
 
 def listening(*programs: psutil.Process) -> list[str]:

@@ -43,6 +43,7 @@ class CheckName(StrEnum):
     LIMITS = "limits"
     COOLDOWN = "cooldown"
     FILTER = "filter"
+    MODEL = "model"
     SENDINGS = "sendings"
     OVERDUE = "overdue"
     DELIVERY = "delivery"
@@ -77,6 +78,11 @@ class ReplyStats:
     filtered: int = 0
     """Messages whose answer the output filter held back, and some of what it found."""
     filtered_words: tuple[str, ...] = ()
+    model_answers: int = 0
+    """Answers and drafts of the language model."""
+    model_held: int = 0
+    """Questions to it that it did not answer, or whose answer was held back, and the most frequent reasons."""
+    model_reasons: tuple[str, ...] = ()
     paused_chats: int = 0
     paused_until_ms: int | None = None
     paused_buyers: tuple[str, ...] = ()
@@ -279,6 +285,16 @@ def _filter(facts: Facts) -> Check:
     return Check(name=CheckName.FILTER, finding="filtered", ok=False, params=params)
 
 
+def _model(facts: Facts) -> Check:
+    figures = facts.figures
+    if not facts.account.asks_model:
+        return Check(name=CheckName.MODEL, finding="model_off")
+    if not figures.model_held:
+        return Check(name=CheckName.MODEL, finding="model_answers", params={"count": figures.model_answers})
+    params = {"count": figures.model_held, "reasons": figures.model_reasons}
+    return Check(name=CheckName.MODEL, finding="model_held", ok=False, params=params)
+
+
 def _pause(facts: Facts) -> Check:
     minutes, figures = facts.account.pause_duration, facts.figures
     if not figures.paused_chats:
@@ -357,6 +373,6 @@ def _payments(facts: Facts) -> Check:
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _readable, _clock, _cookie, _answers, _hours, _pause, _limits, _cooldown, _filter,
+    _connected, _readable, _clock, _cookie, _answers, _hours, _pause, _limits, _cooldown, _filter, _model,
     _sendings, _overdue, _delivery, _orders, _payments,
 )  # fmt: skip

@@ -36,7 +36,8 @@ SHORTEST_NAME: Final = 2
 """A name of one character is a word of the language, so it is not hidden."""
 DISCLOSURE: Final = "【智能客服】"
 """Begins a model's first answer in a chat within a day, unless the owner switched that off."""
-UNREADABLE: Final = "unreadable"
+BAD_OUTPUT: Final = "bad_output"
+"""Why a run failed whose outputs could not be read."""
 _ENDS: Final = {
     ProposalKind.HANDOFF: RunState.HANDED_OFF,
     ProposalKind.SILENT: RunState.SILENT,
@@ -146,7 +147,7 @@ class Assistant:
                 text = DISCLOSURE + text
         else:
             end, text = _ENDS[proposal.kind], ""
-            why = UNREADABLE if proposal.kind is ProposalKind.UNREADABLE else proposal.why
+            why = BAD_OUTPUT if proposal.kind is ProposalKind.UNREADABLE else proposal.why
         log.info("model asked", account=account.id, run=run.id, end=end.value, why=why, ms=run.ms)
         return replace(turn, run_id=run.id, end=end, why=why, text=text)
 
@@ -162,7 +163,7 @@ class Assistant:
         except ModelFailed as failure:
             return None, failure.why.value
         except NoRoom as no_room:  # for the second call, after an output that could not be read
-            return None, f"{UNREADABLE}_{no_room.why.value}"
+            return None, no_room.why.value
         finally:
             for task in (asking, moving):
                 task.cancel()

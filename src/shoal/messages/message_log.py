@@ -102,7 +102,8 @@ class MessageLog:
             return decision
 
         def job(connection: Connection) -> Decision:
-            stored = (guard(connection) if guard is not None else None) or decision
+            held = guard(connection) if guard is not None else None
+            stored = decision if held is None else held  # ``PENDING`` is false
             decide(connection, account_id, message_ids, stored, rule_id, for_good=for_good, words=words)
             return stored
 

@@ -84,7 +84,7 @@ class Outbox:
             if before is not None or decided:
                 return Queued(before=before, decided=decided)
             held = guard(connection) if guard is not None else None
-            decide(connection, account_id, answers, held or decision, rule_id)
+            decide(connection, account_id, answers, decision if held is None else held, rule_id)
             if held is not None:
                 return Queued(decision=held)
             queued = insert_rows(connection, rows, self._now_ms())
@@ -100,7 +100,7 @@ class Outbox:
             queued = await self._database.announce(job)  # the same request was faster elsewhere: its row is seen now
         if queued.before is not None or queued.decided:
             return queued
-        self.tell_decided(account_id, answers, queued.decision or decision, rule_id)
+        self.tell_decided(account_id, answers, decision if queued.decision is None else queued.decision, rule_id)
         self.tell_queued(queued.sendings)
         return queued
 

@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_,
 from shoal.accounts.diagnosis import ReplyStats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction
+from shoal.messages.model_source import RunState
 from shoal.messages.outbox_rows import SendOutcome
+from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.database import Database
 from shoal.storage.schema import UNHANDLED, chats, messages, outbox, takeovers
 
@@ -15,6 +17,8 @@ MOST_NAMES = 5
 """How many chats and rules are named; the others are only counted."""
 
 _HELD_BACK = (Decision.BUYER_LIMIT, Decision.SHOP_LIMIT, Decision.COOLDOWN, Decision.FILTERED)
+_HELD_RUNS = (RunState.BLOCKED, RunState.FAILED)
+_USED_RUNS = (RunState.ANSWERED, RunState.DRAFTED)
 
 
 async def reply_stats(
@@ -42,6 +46,7 @@ async def reply_stats(
             or 0
             for decision in _HELD_BACK
         }
+        held = {row.why: row.runs for row in connection.execute(_model_runs(account_id, since_ms, _HELD_RUNS))}
         payers = connection.execute(_payers(account_id, paid_unknown)).all()
         cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Decision.COOLDOWN.value).distinct()
         newest = select(messages.c.filtered_words).where(lately, messages.c.filtered_words != "")
@@ -50,6 +55,9 @@ async def reply_stats(
         return ReplyStats(
             filtered=held_back[Decision.FILTERED],
             filtered_words=tuple(dict.fromkeys(words))[:MOST_NAMES],
+            model_answers=sum(row.runs for row in connection.execute(_model_runs(account_id, since_ms, _USED_RUNS))),
+            model_held=sum(held.values()),
+            model_reasons=tuple(sorted(held, key=lambda why: (-held[why], why)))[:MOST_NAMES],
             paused_chats=len(pauses),
             paused_until_ms=max((row.until_ms for row in pauses), default=None),
             paused_buyers=tuple(row.buyer_name or row.chat_id for row in pauses[:MOST_NAMES]),
@@ -75,6 +83,15 @@ def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
         .outerjoin(chats, same_chat)
         .where(takeovers.c.account_id == account_id, takeovers.c.until_ms > now_ms)
         .order_by(takeovers.c.until_ms, takeovers.c.chat_id)
+    )
+
+
+def _model_runs(account_id: str, since_ms: int, states: tuple[RunState, ...]) -> Select[tuple[str, int]]:
+    """Count the questions to the language model that ended so, by the reason."""
+    return (
+        select(ai_runs.c.why, func.count().label("runs"))
+        .where(ai_runs.c.account_id == account_id, ai_runs.c.created_at_ms >= since_ms, ai_runs.c.state.in_(states))
+        .group_by(ai_runs.c.why)
     )
 
 

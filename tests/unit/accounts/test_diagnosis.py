@@ -95,6 +95,13 @@ BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"figures": ReplyStats(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
     ({"figures": ReplyStats(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
     ({"figures": ReplyStats(overdue=4)}, "overdue"),
+    (
+        {
+            "account": {"ai_mode": "auto", "ai_provider_id": 1},
+            "figures": ReplyStats(model_held=2, model_reasons=("tokens",)),
+        },
+        "model_held",
+    ),
     ({"orders_in_need": 2}, "orders_need_owner"),
     ({"account": {"delivery": False}}, "delivery_off"),
 ]

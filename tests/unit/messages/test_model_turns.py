@@ -16,6 +16,7 @@ from shoal.assistant.assistant import DISCLOSURE
 from shoal.assistant.budget import day_of
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
+from shoal.messages.reply_stats import reply_stats
 from shoal.messages.takeovers import Takeovers
 from shoal.storage.assistant_tables import ai_usage
 from without_sockets import CHAT, ME
@@ -86,7 +87,7 @@ async def test_the_first_answer_says_that_a_machine_wrote_it(there: ModelShop) -
     [
         ([HANDOFF], "", "handed_off", ""),
         ([{**REPLY, "text": "加我微信 abc12345"}], "", "blocked", ""),
-        (["nonsense", "nonsense"], "", "failed", "unreadable"),
+        (["nonsense", "nonsense"], "", "failed", "bad_output"),
         ([REPLY], "500", "failed", "status"),
     ],
 )
@@ -106,6 +107,11 @@ async def test_what_the_model_may_not_say_leaves_the_chat_to_the_owner_once(
         assert run.why == why
     else:
         assert bool(run.rail) is (state == "blocked")
+    stats = await reply_stats(
+        there.shop.database, "shop", now_ms=now_ms(), looked_back_ms=3_600_000, too_old_before_ms=0
+    )
+    held = state != "handed_off"
+    assert (stats.model_held, stats.model_reasons) == (int(held), (run.why,) if held else ())
     await there.shop.decided(there.shop.site.says("在吗"), Decision.NO_RULE)
     assert len(there.shop.site.said) == 1
 
@@ -155,8 +161,8 @@ async def test_what_the_buyer_adds_while_the_model_thinks_is_asked_with_it(there
     await there.add()
     first = there.shop.site.says("还在吗")
     await there.asked(1)
-    await there.shop.decided(there.shop.site.says("包邮吗"), Decision.ANSWERED)
-    await there.shop.decided(first, Decision.ANSWERED)
+    second = there.shop.site.says("包邮吗")
+    assert [await there.final(one) for one in (first, second)] == ["answered", "answered"]
     await there.shop.sendings("sent")
     (old, new) = await there.runs("superseded", "answered")
     assert (old.why, there.shop.site.said) == ("buyer_wrote", ["在的，亲"])
@@ -170,7 +176,7 @@ async def test_the_owner_who_speaks_while_the_model_thinks_is_not_spoken_over(th
     await there.asked(1)
     await there.shop.decided(there.shop.site.says("我来了", by=ME), Decision.HUMAN)
     there.model.close()
-    await there.shop.decided(asked, Decision.PAUSED)
+    assert await there.final(asked) == "paused"
     (run,) = await there.runs("superseded")
     assert (run.why, there.shop.site.said) == ("paused", [])
 
@@ -185,7 +191,7 @@ async def test_what_is_switched_off_while_the_model_thinks_says_nothing(
     await there.asked(1)
     await there.shop.set(**change)
     there.model.close()
-    await there.shop.decided(asked, Decision.REPLIES_OFF if "replies" in change else Decision.NO_RULE)
+    assert await there.final(asked) == ("replies_off" if "replies" in change else "no_rule")
     await there.runs("superseded")
     assert there.shop.site.said == []
 

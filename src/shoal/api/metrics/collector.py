@@ -50,7 +50,6 @@ class ServerCollector(Collector):
         yield from self._database()
         yield from self._messages()
         yield from self._orders()
-        yield from self._models()
         if self.stored is not None:
             yield from _stored(self.stored)
 
@@ -133,13 +132,6 @@ class ServerCollector(Collector):
             "database_refused_groups", "Groups of writes of which the database took none.", writer.figures.refused
         )
 
-    def _models(self) -> Iterator[Metric]:
-        counts = self._server.assistant.calls.counts
-        yield counter("model_calls", "Calls to providers of language models.", counts["calls"])
-        yield counter("model_failures", "Calls to providers that gave no answer.", counts["failures"])
-        yield counter("model_tokens_in", "Tokens of questions to language models.", counts["tokens_in"])
-        yield counter("model_tokens_out", "Tokens of answers of language models.", counts["tokens_out"])
-
     def _messages(self) -> Iterator[Metric]:
         server = self._server
         counts = server.message_log.outbox.counts
@@ -200,9 +192,6 @@ def _stored(stored: StoredFigures) -> Iterator[Metric]:
         "units_free", "Units that an order can get, by kind of goods.", ("kind",), _all(GoodsKind, stored.units_free)
     )
     yield gauge("notices_waiting", "Notices that must still be sent.", stored.notices_waiting)
-    yield gauge(
-        "model_providers_resting", "Providers of language models that rest after failures.", stored.models_resting
-    )
     yield gauges("webhooks", "Webhooks by state.", ("state",), _all(_WEBHOOKS, stored.webhooks))
 
 

@@ -10,11 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, case, func, select, text
 
-from shoal.clock import now_ms
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.errors import StoreError
 from shoal.messages.message_log import Direction
-from shoal.storage.assistant_tables import ai_provider_states
 from shoal.storage.database import Database
 from shoal.storage.database_stats import DatabaseStats
 from shoal.storage.goods_tables import UNIT_FREE, goods, units
@@ -44,7 +42,6 @@ class StoredFigures:
     webhooks: Kinds
     messages_waiting: int
     notices_waiting: int
-    models_resting: int
 
 
 class KeptFigures:
@@ -81,7 +78,6 @@ def read_figures(connection: Connection, stats: DatabaseStats) -> StoredFigures:
     is_open = (text(LIVE), incidents.c.closed_at_ms.is_(None))
     stock = select(units.c.goods_id, count).where(text(UNIT_FREE)).group_by(units.c.goods_id).subquery()
     webhook = case((~webhooks.c.active, "off"), (webhooks.c.failing_since_ms.is_not(None), "failing"), else_="on")
-    resting = ai_provider_states.c.resting_until_ms > now_ms()
     unanswered = (text(UNHANDLED), messages.c.direction == Direction.IN.value)
 
     def kinds(query: Select[Any]) -> Kinds:
@@ -107,6 +103,5 @@ def read_figures(connection: Connection, stats: DatabaseStats) -> StoredFigures:
         ),
         webhooks=kinds(select(webhook, count).group_by(webhook)),
         messages_waiting=number(select(count).select_from(messages).where(*unanswered)),
-        models_resting=number(select(count).select_from(ai_provider_states).where(resting)),
         notices_waiting=number(select(count).select_from(notices).where(text(TO_SEND))),
     )

@@ -21,6 +21,7 @@ from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.connection.heard import HOUR_MS, Heard, HeardByAccount
 from shoal.errors import StoreError
+from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language, language_of
 from shoal.messages.reply_stats import reply_stats
 from shoal.xianyu.cookie_string import merge, parse_cookie
@@ -154,7 +155,13 @@ def sentences_of(check: Check, language: Language) -> tuple[str, str]:
         params["why"] = retry_words(params["reason"], params["why"], language)
     elif check.name is CheckName.PARKED and "reason" in params:
         params["reason"] = park_words(params["reason"], language)
+    elif check.name is CheckName.MODEL and "reasons" in params:
+        params["reasons"] = " / ".join(_reason_of_model(why, language) for why in params["reasons"])
     return advice_on(f"advice.{check.finding}", language, params)
+
+
+def _reason_of_model(why: str, language: Language) -> str:
+    return say(f"ai.why.{why}", language) if knows(f"ai.why.{why}") else why
 
 
 def _shape(check: Check, language: Language) -> CheckShape:
