@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import click
 import pytest
 import typer.main
 
@@ -13,7 +12,7 @@ from shoal.language.choice import Language
 
 
 @cache
-def _made(app: typer.Typer, _: Language) -> click.Command:
+def _made(app: typer.Typer, _: Language) -> object:
     return _make(app)
 
 
