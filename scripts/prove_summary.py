@@ -158,6 +158,12 @@ def _models(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield "language models", f"{words}; runs: {ends}", row["spoken_over"] + row["twice"]
 
 
+def _model_outputs(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        words = f"{row['outputs']:,} outputs over a socket, seed {row['seed']}"
+        yield "rails", f"{words}; {row['good_held_back']} of {row['good']} good ones held back", row["breaches"]
+
+
 def _webhooks(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         kills = (
@@ -187,6 +193,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "notices": _notices,
     "filter": _filter,
     "models": _models,
+    "model_outputs": _model_outputs,
     "webhooks": _webhooks,
 }
 
