@@ -58,7 +58,7 @@ const zh = {
 
   rule: '规则“{words}”',
   ruleGone: '规则已删除',
-  ruleSources: { item_reply: '商品回复', default_reply: '默认回复', paid: '付款后消息' },
+  ruleSources: { item_reply: '商品回复', model: '语言模型', default_reply: '默认回复', paid: '付款后消息' },
   resent: '重发 {n} 次',
   repeated: '闲鱼重复投递 {n} 次，未重复回复',
   joined: '与下一条合并处理',
@@ -124,7 +124,12 @@ const en: Texts<typeof zh> = {
 
   rule: 'Rule “{words}”',
   ruleGone: 'A deleted rule',
-  ruleSources: { item_reply: 'Item reply', default_reply: 'Default reply', paid: 'Message after payment' },
+  ruleSources: {
+    item_reply: 'Item reply',
+    model: 'Language model',
+    default_reply: 'Default reply',
+    paid: 'Message after payment',
+  },
   resent: 'resent {n} time | resent {n} times',
   repeated:
     'Xianyu delivered it once more; it was not answered again | Xianyu delivered it {n} more times; it was not answered again',
@@ -146,7 +151,7 @@ const decisionZh = {
   shop_limit: '店铺本分钟的自动回复已达上限',
   cooldown: '规则仍在冷却，未回复',
   filtered: '被输出过滤拦下，未发送',
-  drafted: '语言模型写了草稿，等您确认',
+  drafted: '语言模型拟了草稿，等您发送',
   closed: '店铺休息中',
   handed_off: '买家要找人工，已交给您',
   said_once: '默认回复只发一次，已发过',

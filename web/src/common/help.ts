@@ -7,6 +7,7 @@ export const helpPages: Readonly<Record<string, string>> = {
   account: 'states/',
   'account-rules': 'howto/rules/',
   'account-deliveries': 'howto/delivery/',
+  'account-runs': 'howto/model/',
   'account-settings': 'howto/orders/',
   conversations: 'howto/conversations/',
   orders: 'howto/orders/',

@@ -19,11 +19,11 @@ type LiveMessage =
   | { type: 'beat' }
 
 /**
- * Something that was said, decided, sent or paused in a chat (a decision does not say in which), befell an order, or
- * changed the stock of goods.
+ * Something that was said, decided, sent, paused or drafted by a model in a chat (a decision does not say in which),
+ * befell an order, or changed the stock of goods.
  */
 export interface Talk {
-  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock' | 'incident'
+  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock' | 'incident' | 'model'
   /** Empty for goods, which are of no single shop. */
   account: string
   /** Of what changed a stock. */

@@ -3,6 +3,8 @@ import { dialogs } from '../accounts/dialogTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
+import { modelCost } from '../assistant/costTexts'
+import { runs } from '../assistant/runTexts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
@@ -41,10 +43,12 @@ export const en: Messages = {
   deliveries: deliveries.en,
   history: history.en,
   incidents: incidents.en,
+  modelCost: modelCost.en,
   moving: moving.en,
   notices: notices.en,
   orders: orders.en,
   push: push.en,
+  runs: runs.en,
   users: users.en,
   ruleLists: ruleLists.en,
   rules: rules.en,

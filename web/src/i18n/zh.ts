@@ -3,6 +3,8 @@ import { dialogs } from '../accounts/dialogTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
+import { modelCost } from '../assistant/costTexts'
+import { runs } from '../assistant/runTexts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
@@ -40,10 +42,12 @@ export const zh = {
   deliveries: deliveries.zh,
   history: history.zh,
   incidents: incidents.zh,
+  modelCost: modelCost.zh,
   moving: moving.zh,
   notices: notices.zh,
   orders: orders.zh,
   push: push.zh,
+  runs: runs.zh,
   users: users.zh,
   ruleLists: ruleLists.zh,
   rules: rules.zh,

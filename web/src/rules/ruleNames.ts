@@ -9,6 +9,7 @@ import { t } from '../i18n'
 const SOURCES = {
   item_reply: 'conversations.ruleSources.item_reply',
   default_reply: 'conversations.ruleSources.default_reply',
+  model: 'conversations.ruleSources.model',
 } as const
 
 export const useRuleNames = defineStore('ruleNames', () => {

@@ -1,15 +1,15 @@
-/** The drawing of line charts, in the colours of the page. */
-import { LineChart } from 'echarts/charts'
+/** The drawing of charts over time, in the colours of the page: lines, or bars that stand on one another. */
+import { BarChart, LineChart } from 'echarts/charts'
 import { GridComponent, TooltipComponent } from 'echarts/components'
 import { init, use } from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
 import { languageTag } from '../../i18n'
 
-use([LineChart, GridComponent, TooltipComponent, CanvasRenderer])
+use([BarChart, LineChart, GridComponent, TooltipComponent, CanvasRenderer])
 
 export interface Series {
   name: string
-  tone: 'accent' | 'good' | 'bad'
+  tone: 'accent' | 'good' | 'bad' | 'warn' | 'violet' | 'muted'
   values: number[]
 }
 
@@ -18,7 +18,30 @@ export interface Chart {
   end(): void
 }
 
-export function draw(place: HTMLElement): Chart {
+const line = ({ name, tone, values }: Series, colour: string) => ({
+  name,
+  type: 'line' as const,
+  data: values,
+  smooth: 0.35,
+  smoothMonotone: 'x' as const,
+  symbol: 'circle',
+  showSymbol: false,
+  lineStyle: { width: 2, color: colour },
+  itemStyle: { color: colour },
+  areaStyle: tone === 'accent' ? { color: colour, opacity: 0.08 } : undefined,
+})
+
+const bar = ({ name, values }: Series, colour: string) => ({
+  name,
+  type: 'bar' as const,
+  stack: 'all',
+  barMaxWidth: 22,
+  data: values,
+  itemStyle: { color: colour },
+})
+
+/** `figure`: how a value is told; without it the values are whole numbers. */
+export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figure?: (value: number) => string): Chart {
   const chart = init(place)
   const watcher = new ResizeObserver(() => chart.resize())
   watcher.observe(place)
@@ -42,32 +65,22 @@ export function draw(place: HTMLElement): Chart {
           backgroundColor: colour('raised'),
           borderColor: colour('border'),
           textStyle: { color: colour('text'), fontSize: 13 },
+          ...(figure && { valueFormatter: (value: unknown) => figure(Number(value)) }),
         },
         xAxis: {
           ...axis,
           type: 'category',
-          boundaryGap: false,
+          boundaryGap: kind === 'bars',
           data: times.map((time) => short.format(new Date(time))),
         },
         yAxis: {
           ...axis,
           type: 'value',
-          minInterval: 1,
+          ...(figure ? { axisLabel: { color: colour('muted'), formatter: figure } } : { minInterval: 1 }),
           splitNumber: 4,
           splitLine: { lineStyle: { color: colour('line') } },
         },
-        series: series.map(({ name, tone, values }) => ({
-          name,
-          type: 'line',
-          data: values,
-          smooth: 0.35,
-          smoothMonotone: 'x',
-          symbol: 'circle',
-          showSymbol: false,
-          lineStyle: { width: 2, color: colour(tone) },
-          itemStyle: { color: colour(tone) },
-          areaStyle: tone === 'accent' ? { color: colour(tone), opacity: 0.08 } : undefined,
-        })),
+        series: series.map((one) => (kind === 'bars' ? bar(one, colour(one.tone)) : line(one, colour(one.tone)))),
       },
       true,
     )

@@ -1,0 +1,17 @@
+import { expect, test, vi } from 'vitest'
+
+vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
+const { goneBecause, reasonOf } = await import('./runWords')
+
+test('a draft that is gone says whose doing it was', () => {
+  expect(goneBecause({ state: 'superseded', why: 'buyer_wrote' })).toBe('the buyer wrote again')
+  expect(goneBecause({ state: 'answered', why: '' })).toBe('someone else sent it')
+  expect(goneBecause({ state: 'superseded', why: 'something new' })).toBe('the conversation changed')
+  expect(goneBecause(null)).toBe('the conversation changed')
+})
+
+test('a run names the check and the reason, and what it does not know as it is', () => {
+  expect(reasonOf({ rail: 'amount', why: 'below_floor' })).toBe('Check: Amounts · below the floor price')
+  expect(reasonOf({ rail: '', why: 'object: missing' })).toBe('object: missing')
+  expect(reasonOf({ rail: '', why: '' })).toBe('')
+})

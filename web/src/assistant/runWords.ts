@@ -1,0 +1,29 @@
+/** Runs of the model in words. */
+import type { Tone } from '../common/ui/ToneMark.vue'
+import { labelOf, t } from '../i18n'
+import type { Run, RunState } from './shapes'
+
+export const STATE_TONES: Record<RunState, Tone> = {
+  asked: 'busy',
+  answered: 'good',
+  drafted: 'busy',
+  blocked: 'bad',
+  handed_off: 'warn',
+  silent: 'muted',
+  failed: 'bad',
+  superseded: 'muted',
+  dropped: 'muted',
+}
+
+/** Which check stopped it and why, as far as there is anything to say. */
+export function reasonOf(run: Pick<Run, 'rail' | 'why'>): string {
+  const rail = run.rail ? t('runs.rail', { rail: labelOf('runs.rails', run.rail) }) : ''
+  const why = run.why ? labelOf('runs.why', run.why) : ''
+  return [rail, why].filter(Boolean).join(' · ')
+}
+
+/** Why a draft is no longer there, for the one who looked at it. */
+export function goneBecause(run: Pick<Run, 'state' | 'why'> | null): string {
+  if (run?.state === 'answered' || run?.state === 'dropped') return t(`runs.goneWhy.${run.state}`)
+  return run?.state === 'superseded' ? labelOf('runs.why', run.why, t('runs.goneWhy.other')) : t('runs.goneWhy.other')
+}
