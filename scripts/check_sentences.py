@@ -12,12 +12,14 @@ from typing import get_args
 
 from shoal.accounts.account import AccountState, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS
+from shoal.accounts.model_settings import ModelMode
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.assistant.budget import NoRoomWhy
 from shoal.assistant.model_calls import WhyFailed
 from shoal.assistant.rails import Why
+from shoal.assistant.trial import TrialDecision
 from shoal.cli.doctor.findings import Look
 from shoal.cli.tokens import Scope
 from shoal.cli.users import RoleName
@@ -50,6 +52,10 @@ PACKAGE = ROOT.parent
 ASKING = {"say", "knows", "placeholders", "advice_on", "words", "word_or", "ConfigError", "_bad"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
+    "ai.decisions": set(TrialDecision),
+    "ai.faults": {"action", "missing", "no_answer", "said"},
+    "ai.files": None,
+    "ai.modes": set(ModelMode),
     "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output"},
     "advice": None,
     "cli.ago": None,

@@ -279,6 +279,7 @@ POST /cookies/{cid}/try
 POST /cookies/{cid}/filter/try
 POST /cookies/{cid}/deliveries/try
 GET /cookies/{cid}/items
+GET /cookies/{cid}/ai
 GET /cookies/{cid}/items/{item_id}
 GET /default-replies/{cid} *
 GET /itemReplays/cookie/{cid} *
@@ -343,6 +344,8 @@ PUT /items/{cid}/{item_id}/multi-spec *
 PUT /cookies/{cid}/remark *
 PUT /cookies/{cid}/pause-duration *
 PATCH /cookies/{cid}/settings
+PUT /cookies/{cid}/ai
+POST /cookies/{cid}/ai/try
 PUT /cookies/{cid}/items/{item_id}
 DELETE /cookies/{cid}/items/{item_id}
 PUT /default-replies/{cid} *

@@ -234,8 +234,8 @@ OF_SIGN_INS = {
 """Their answers hold tokens or codes, or are the same again."""
 
 ONLY_ASK = {
-    "try_message", "try_filter", "get_reply_words", "read_rules", "check_pasted_cookie", "check_proxy", "try_purchase",
-    "reveal_unit", "plan_import",
+    "try_message", "try_filter", "try_model", "get_reply_words", "read_rules", "check_pasted_cookie", "check_proxy",
+    "try_purchase", "reveal_unit", "plan_import",
 }  # fmt: skip
 
 OF_WEBHOOKS = {"add_webhook", "change_webhook", "remove_webhook", "try_webhook", "replay_webhook"}

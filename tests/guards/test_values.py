@@ -15,6 +15,7 @@ CHANGING = {
     "accounts/account_locks.py:_Wait",
     "api/http/published_events.py:PublishedEvent",
     "assistant/assistant.py:_Run",
+    "assistant/trial.py:_Costs",
     "auth/audit_entries.py:AuditEntry",
     "connection/heard.py:Count",
     "connection/heard.py:HeardByAccount",

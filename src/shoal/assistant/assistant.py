@@ -12,15 +12,16 @@ import structlog
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
-from shoal.accounts.model_settings import ModelMode, facts_of
+from shoal.accounts.model_settings import ModelMode
 from shoal.assistant.asking import Answered, Proposal, ProposalKind, ask_model
 from shoal.assistant.budget import NoRoom, Reservation, Spending, day_of
+from shoal.assistant.contexts import context_of, rail_facts_of
 from shoal.assistant.known_chat import KnownChat, read_chat
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, WhyFailed
-from shoal.assistant.prompt import Context, Fact, PromptMessage, instructions_of, messages_of
+from shoal.assistant.prompt import Context, PromptMessage, messages_of
 from shoal.assistant.provider_store import ProviderStore
 from shoal.assistant.providers import Target, UnknownProvider
-from shoal.assistant.rails import RailFacts, floor_of
+from shoal.assistant.rails import RailFacts
 from shoal.assistant.runs import MOST_TOKENS_OUT, Beginning, Begun, Made, note
 from shoal.clock import now_ms
 from shoal.errors import Conflict
@@ -125,7 +126,10 @@ class Assistant:
             log.info("model not asked", account=account.id, why=begun.why)
             return replace(turn, why=begun.why)
         run = _Run(begun.run_id, beginning, target, context, begun.reservation)
-        facts = self._rail_facts(account, question, context, known, begun)
+        left = account.ai_turns_per_chat - begun.answers
+        facts = rail_facts_of(
+            account, context, item_id=question.item_id, turns_left=left, said_before=known.said_before
+        )
         proposal, why = await self._proposed(run, facts, moved_on)
         if not why and proposal is None:
             await self._supersede(run)
@@ -213,35 +217,18 @@ class Assistant:
         await self._database.write(job)
 
     def _context(self, account: Account, question: Question, known: KnownChat) -> Context:
-        setting, item = account.item(question.item_id), self._item(account, question)
+        item = self._item(account, question)
         people = (question.buyer_id, question.chat_id, account.unb)
         names = (question.buyer_name, account.name)
-        return Context(
-            question=question.text,
-            persona=account.ai_persona,
-            facts=tuple(Fact(asked, answer) for asked, answer in facts_of(account.ai_facts)),
+        return context_of(
+            account,
+            question.text,
+            item_id=question.item_id,
             item_title=item.title,
             item_price_fen=item.price_fen,
-            item_facts=setting.facts if setting is not None else "",
             turns=known.turns,
             hidden=(*people, *(name for name in names if len(name) >= SHORTEST_NAME)),
         )
 
     def _item(self, account: Account, question: Question) -> Item:
         return self._item_of(account, question.item_id) if question.item_id else Item()
-
-    def _rail_facts(
-        self, account: Account, question: Question, context: Context, known: KnownChat, begun: Begun
-    ) -> RailFacts:
-        setting = account.item(question.item_id)
-        return RailFacts(
-            output_filter=account.output_filter,
-            buyer_text=question.text,
-            turns_left=account.ai_turns_per_chat - begun.answers,
-            floor_fen=floor_of(setting.floor_fen if setting is not None else None, account.price_floor_fen),
-            price_fen=context.item_price_fen,
-            facts=len(context.facts),
-            owner_words=(*(fact.answer for fact in context.facts), context.item_facts, context.item_title),
-            instructions=instructions_of(context),
-            said_before=known.said_before,
-        )

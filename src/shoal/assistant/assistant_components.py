@@ -8,6 +8,7 @@ from shoal.accounts.events import Publish
 from shoal.assistant.drafts import Drafts
 from shoal.assistant.model_calls import ModelCalls
 from shoal.assistant.provider_store import ProviderStore
+from shoal.assistant.trial import Trials
 from shoal.assistant.usage import Usage
 from shoal.network.outbound import Outbound
 from shoal.storage.database import Database
@@ -22,6 +23,7 @@ class AssistantComponents:
     calls: ModelCalls
     usage: Usage
     drafts: Drafts
+    trials: Trials
 
     async def close(self) -> None:
         """Close the session of the calls."""
@@ -30,9 +32,11 @@ class AssistantComponents:
 
 def open_assistant(database: Database, vault: Vault, outbound: Outbound, publish: Publish) -> AssistantComponents:
     """Open the components for language models; the caller closes them. Nothing is connected to by it."""
+    providers, calls = ProviderStore(database, vault), ModelCalls(outbound)
     return AssistantComponents(
-        providers=ProviderStore(database, vault),
-        calls=ModelCalls(outbound),
+        providers=providers,
+        calls=calls,
         usage=Usage(database),
         drafts=Drafts(database, publish=publish),
+        trials=Trials(database, providers, calls),
     )

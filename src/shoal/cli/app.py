@@ -13,6 +13,7 @@ import typer
 
 from shoal import __version__
 from shoal.cli import account_settings as _account_settings  # noqa: F401  adds its commands to ``accounts``
+from shoal.cli import ai_shop as _ai_shop  # noqa: F401  adds its commands to ``ai``
 from shoal.cli import answer_settings as _answer_settings  # noqa: F401  adds its commands to ``accounts``
 from shoal.cli import goods_settings as _goods_settings  # noqa: F401  adds its commands to ``goods``
 from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``

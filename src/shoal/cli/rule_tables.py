@@ -61,6 +61,8 @@ def tried(answer: Row) -> str:
     elif answer["source"] is None:
         lines.append(words("cli.rules.no_answer"))
         lines += [f"  {printable(' · '.join(one['words']))}: {one['detail']}" for one in answer["considered"][:10]]
+    if answer["asks_model"]:
+        lines.append(words("cli.rules.asks_model"))
     if answer["source"] is not None and answer["detail"] and not answer["would_send"]:
         lines.append(words("cli.rules.blocked", detail=answer["detail"], do=answer["do"]))
     if answer["filtered_words"] and answer["blocked_by"] != "filtered":  # else the line before has them

@@ -2014,6 +2014,55 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cookies/{cid}/ai": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the settings of a shop's model
+         * @description Return what the shop's language model may do, and what it has used today.
+         */
+        get: operations["get_model_settings"];
+        /**
+         * Change the settings of a shop's model
+         * @description Change the settings that are sent, in one change; the others stay.
+         *
+         *     A model is switched on only with a provider of the shop's owner who agreed to its host: else 409 (`no_provider`,
+         *     `no_consent`).
+         */
+        put: operations["change_model_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/ai/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test a shop's model with a question
+         * @description Ask the model as for a buyer, also while it is off, and return what each check says. Nothing is sent to a buyer.
+         *
+         *     It is a real call: it costs, and counts against the tokens and the money of the day.
+         */
+        post: operations["try_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/activity": {
         parameters: {
             query?: never;
@@ -6122,7 +6171,7 @@ export interface components {
          * @description The checks, in order.
          * @enum {string}
          */
-        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "hours" | "pause" | "limits" | "cooldown" | "filter" | "sendings" | "overdue" | "delivery" | "orders" | "payments";
+        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "readable" | "clock" | "cookie" | "answers" | "hours" | "pause" | "limits" | "cooldown" | "filter" | "model" | "sendings" | "overdue" | "delivery" | "orders" | "payments";
         /**
          * CheckShape
          * @description One check. ``do`` is empty when nothing needs to be done.
@@ -7001,6 +7050,34 @@ export interface components {
         EndedAnswer: {
             /** Ended */
             ended: number;
+        };
+        /**
+         * FactBody
+         * @description A question that buyers ask, and the shop's answer. An ``id`` is ignored: it is the fact's place in the list.
+         * @example {
+         *       "answer": "满 30 元包邮",
+         *       "question": "包邮吗"
+         *     }
+         */
+        FactBody: {
+            /** Id */
+            id?: number | null;
+            /** Question */
+            question: string;
+            /** Answer */
+            answer: string;
+        };
+        /**
+         * FactShape
+         * @description A fact; its ``id`` is its place.
+         */
+        FactShape: {
+            /** Id */
+            id: number;
+            /** Question */
+            question: string;
+            /** Answer */
+            answer: string;
         };
         /**
          * FieldShape
@@ -9627,6 +9704,165 @@ export interface components {
             answers: components["schemas"]["SendingShape"][];
         };
         /**
+         * ModelMode
+         * @description What happens with an answer that a language model proposes.
+         * @enum {string}
+         */
+        ModelMode: "off" | "draft" | "auto";
+        /**
+         * ModelSettings
+         * @description The settings of a shop's model.
+         *
+         *     ``resting_until``: the provider rests after failures. ``tokens_today``: used on this day of the shop's time zone,
+         *     reservations included.
+         * @example {
+         *       "ai_disclosure": true,
+         *       "ai_facts": [
+         *         {
+         *           "answer": "满 30 元包邮",
+         *           "id": 1,
+         *           "question": "包邮吗"
+         *         }
+         *       ],
+         *       "ai_hours": "",
+         *       "ai_mode": "draft",
+         *       "ai_persona": "简短、客气",
+         *       "ai_provider_id": 1,
+         *       "ai_tokens_per_day": 100000,
+         *       "ai_turns_per_chat": 6,
+         *       "tokens_today": 812
+         *     }
+         */
+        ModelSettings: {
+            ai_mode: components["schemas"]["ModelMode"];
+            /** Ai Provider Id */
+            ai_provider_id: number;
+            /** Ai Persona */
+            ai_persona: string;
+            /** Ai Facts */
+            ai_facts: components["schemas"]["FactShape"][];
+            /** Ai Hours */
+            ai_hours: string;
+            /** Ai Turns Per Chat */
+            ai_turns_per_chat: number;
+            /** Ai Tokens Per Day */
+            ai_tokens_per_day: number;
+            /** Ai Disclosure */
+            ai_disclosure: boolean;
+            /** Resting Until */
+            resting_until: string | null;
+            /** Tokens Today */
+            tokens_today: number;
+        };
+        /**
+         * ModelSettingsBody
+         * @description Settings of the model to change; those left out stay.
+         *
+         *     ``ai_mode``: `off`, `draft` (a person sends each answer) or `auto`. ``ai_provider_id`` 0 is none. ``ai_hours`` is as
+         *     ``opening_hours``; empty: always. ``ai_turns_per_chat``: answers in a chat within 24 hours. ``ai_disclosure``: the
+         *     first answer in a chat says that a machine wrote it. ``ai_facts`` is the whole list.
+         * @example {
+         *       "ai_mode": "draft",
+         *       "ai_provider_id": 1
+         *     }
+         */
+        ModelSettingsBody: {
+            /**
+             * Ai Mode
+             * @default off
+             * @enum {string}
+             */
+            ai_mode: "off" | "draft" | "auto";
+            /**
+             * Ai Provider Id
+             * @default 0
+             */
+            ai_provider_id: number;
+            /**
+             * Ai Persona
+             * @default
+             */
+            ai_persona: string;
+            /** Ai Facts */
+            ai_facts?: components["schemas"]["FactBody"][];
+            /**
+             * Ai Hours
+             * @default
+             */
+            ai_hours: string;
+            /**
+             * Ai Turns Per Chat
+             * @default 6
+             */
+            ai_turns_per_chat: number;
+            /**
+             * Ai Tokens Per Day
+             * @default 100000
+             */
+            ai_tokens_per_day: number;
+            /**
+             * Ai Disclosure
+             * @default true
+             */
+            ai_disclosure: boolean;
+        };
+        /**
+         * ModelSettingsChanged
+         * @description The settings after the change.
+         * @example {
+         *       "ai_disclosure": true,
+         *       "ai_facts": [
+         *         {
+         *           "answer": "满 30 元包邮",
+         *           "id": 1,
+         *           "question": "包邮吗"
+         *         }
+         *       ],
+         *       "ai_hours": "",
+         *       "ai_mode": "draft",
+         *       "ai_persona": "简短、客气",
+         *       "ai_provider_id": 1,
+         *       "ai_tokens_per_day": 100000,
+         *       "ai_turns_per_chat": 6,
+         *       "changed": true,
+         *       "generation": 7,
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running",
+         *       "tokens_today": 812
+         *     }
+         */
+        ModelSettingsChanged: {
+            ai_mode: components["schemas"]["ModelMode"];
+            /** Ai Provider Id */
+            ai_provider_id: number;
+            /** Ai Persona */
+            ai_persona: string;
+            /** Ai Facts */
+            ai_facts: components["schemas"]["FactShape"][];
+            /** Ai Hours */
+            ai_hours: string;
+            /** Ai Turns Per Chat */
+            ai_turns_per_chat: number;
+            /** Ai Tokens Per Day */
+            ai_tokens_per_day: number;
+            /** Ai Disclosure */
+            ai_disclosure: boolean;
+            /** Resting Until */
+            resting_until: string | null;
+            /** Tokens Today */
+            tokens_today: number;
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+        };
+        /**
          * MsgAnswer
          * @description A change was made.
          * @example {
@@ -10720,6 +10956,23 @@ export interface components {
          */
         Outcome: "changed" | "unchanged" | "would_change" | "absent" | "failed";
         /**
+         * OutputShape
+         * @description What the model proposes. ``facts``: the ids of those that it used.
+         */
+        OutputShape: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "reply" | "handoff" | "silent";
+            /** Text */
+            text: string;
+            /** Offered Fen */
+            offered_fen: number | null;
+            /** Facts */
+            facts: number[];
+        };
+        /**
          * PageAlertsBody
          * @description What an open page does when a buyer's question waits: `title` counts them, `sound` sounds, `notify` shows a
          *     notice of the browser. `accounts`: only of these; empty: of all.
@@ -11076,6 +11329,16 @@ export interface components {
              * @description Number of tasks on the event loop; several per connected account.
              */
             tasks: number;
+        };
+        /**
+         * PromptShape
+         * @description One message of the prompt.
+         */
+        PromptShape: {
+            /** Role */
+            role: string;
+            /** Content */
+            content: string;
         };
         /**
          * ProofAndCodeBody
@@ -11519,6 +11782,25 @@ export interface components {
             to: string;
             /** Zone */
             zone: string;
+        };
+        /**
+         * Rail
+         * @description The rails, in the order in which their verdicts are given.
+         * @enum {string}
+         */
+        Rail: "turns" | "length" | "language" | "echo" | "facts" | "amount" | "offer" | "filter" | "promise" | "later_work" | "machine";
+        /**
+         * RailShape
+         * @description The verdict of one check; ``words``: what it found.
+         */
+        RailShape: {
+            rail: components["schemas"]["Rail"];
+            /** Passed */
+            passed: boolean;
+            /** Why */
+            why: string;
+            /** Words */
+            words: string[];
         };
         /**
          * ReadyAnswer
@@ -14189,12 +14471,20 @@ export interface components {
             expired: boolean;
         };
         /**
+         * TrialDecision
+         * @description What would become of the question.
+         * @enum {string}
+         */
+        TrialDecision: "reply" | "handoff" | "silent" | "blocked" | "failed" | "budget" | "resting" | "busy";
+        /**
          * Tried
          * @description What would happen. ``source`` says where the answer comes from; ``rule`` is null unless a rule gives it.
          *
          *     ``text`` is all of it that is text. ``blocked_by`` names the first thing that would keep it from being sent.
-         *     ``filtered_words``: what the output filter finds in the text.
+         *     ``filtered_words``: what the output filter finds in the text. ``asks_model``: the shop's language model would be
+         *     asked first; the answer here is given when it is not asked.
          * @example {
+         *       "asks_model": false,
          *       "considered": [
          *         {
          *           "detail": "消息中没有它的任何关键词",
@@ -14247,6 +14537,71 @@ export interface components {
             do: string;
             /** Filtered Words */
             filtered_words: string[];
+            /** Asks Model */
+            asks_model: boolean;
+        };
+        /**
+         * TriedModel
+         * @description What came of the question. ``text`` is what a buyer would get; ``output`` is null when none could be read.
+         *
+         *     ``decision`` `budget`, `resting` or `busy`: the model was not asked. ``failed``: it gave no answer that can be used.
+         * @example {
+         *       "cost_microfen": 86000,
+         *       "decision": "reply",
+         *       "duration_ms": 640,
+         *       "output": {
+         *         "action": "reply",
+         *         "facts": [
+         *           1
+         *         ],
+         *         "text": "满 30 元包邮"
+         *       },
+         *       "prompt": [
+         *         {
+         *           "content": "…",
+         *           "role": "system"
+         *         },
+         *         {
+         *           "content": "…",
+         *           "role": "user"
+         *         }
+         *       ],
+         *       "rails": [
+         *         {
+         *           "passed": true,
+         *           "rail": "amount",
+         *           "why": "",
+         *           "words": []
+         *         }
+         *       ],
+         *       "raw": "{\"action\": \"reply\", \"text\": \"满 30 元包邮\", \"facts\": [1]}",
+         *       "text": "满 30 元包邮",
+         *       "tokens_in": 812,
+         *       "tokens_out": 24,
+         *       "why": ""
+         *     }
+         */
+        TriedModel: {
+            /** Prompt */
+            prompt: components["schemas"]["PromptShape"][];
+            /** Raw */
+            raw: string;
+            output: components["schemas"]["OutputShape"] | null;
+            /** Rails */
+            rails: components["schemas"]["RailShape"][];
+            decision: components["schemas"]["TrialDecision"];
+            /** Text */
+            text: string;
+            /** Why */
+            why: string;
+            /** Tokens In */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+            /** Cost Microfen */
+            cost_microfen: number;
+            /** Duration Ms */
+            duration_ms: number;
         };
         /**
          * TriedPurchase
@@ -14366,6 +14721,38 @@ export interface components {
             filter_patterns: string;
             /** Price Floor Fen */
             price_floor_fen?: number | null;
+        };
+        /**
+         * TryModelBody
+         * @description A question to test, as if a buyer asked it. ``facts`` stand in place of the shop's.
+         * @example {
+         *       "item_id": "700000000001",
+         *       "text": "包邮吗"
+         *     }
+         */
+        TryModelBody: {
+            /** Text */
+            text: string;
+            /** Item Id */
+            item_id?: string | null;
+            /** Turns */
+            turns?: components["schemas"]["TurnBody"][];
+            /** Facts */
+            facts?: components["schemas"]["FactBody"][] | null;
+        };
+        /**
+         * TurnBody
+         * @description One line of a chat before the question.
+         * @example {
+         *       "is_buyer": true,
+         *       "text": "在吗"
+         *     }
+         */
+        TurnBody: {
+            /** Is Buyer */
+            is_buyer: boolean;
+            /** Text */
+            text: string;
         };
         /**
          * UndoPreview
@@ -25760,6 +26147,307 @@ export interface operations {
             };
             /** @description Not found, or the caller has no access to it */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_model_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelSettings"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_model_settings: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelSettingsBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelSettingsChanged"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryModelBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedModel"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -53,7 +53,8 @@ class Tried(BaseModel):
     """What would happen. ``source`` says where the answer comes from; ``rule`` is null unless a rule gives it.
 
     ``text`` is all of it that is text. ``blocked_by`` names the first thing that would keep it from being sent.
-    ``filtered_words``: what the output filter finds in the text.
+    ``filtered_words``: what the output filter finds in the text. ``asks_model``: the shop's language model would be
+    asked first; the answer here is given when it is not asked.
     """
 
     model_config = example(
@@ -62,6 +63,7 @@ class Tried(BaseModel):
             {"rule": "5f2b9c0d1e3a4b6c", "words": ["包邮"], "why_not": "no_word", "detail": "消息中没有它的任何关键词"},
         ],
         considered_total=1, would_send=True, blocked_by=None, detail="", do="", filtered_words=[],
+        asks_model=False,
     )  # fmt: skip
     rule: RuleShape | None
     source: AnswerSource | None
@@ -75,6 +77,7 @@ class Tried(BaseModel):
     detail: str
     do: str
     filtered_words: list[str]
+    asks_model: bool
 
 
 @routes.post(
@@ -114,11 +117,22 @@ async def try_message(
         detail=detail,
         do=do,
         filtered_words=list(found.words),
+        asks_model=_asks_model(account, asked, found, at_ms),
     )
 
 
 _DECIDED_HERE = frozenset({CheckName.ANSWERS, CheckName.HOURS})
 """The trial looks at them by the message and its time."""
+
+
+def _asks_model(account: Account, asked: Asked, found: Explained, at_ms: int | None) -> bool:
+    """Return whether the shop's model would be asked: neither a rule nor an item's reply nor what comes before them
+    answers."""
+    if not asked.text or is_system_text(asked.text) or not account.replies or found.rule is not None:
+        return False
+    is_left = found.answer is None or found.answer.source is AnswerSource.DEFAULT_REPLY
+    is_open = found.decision in {Decision.PENDING, Decision.FILTERED}
+    return is_left and is_open and account.asks_model_at(now_ms() if at_ms is None else at_ms)
 
 
 def _named(found: Explained, language: Language) -> str:

@@ -1,0 +1,67 @@
+"""The language model of a shop: its settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+from sqlalchemy import Connection
+
+from shoal.accounts.account import Account
+from shoal.accounts.model_settings import ModelMode
+from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
+from shoal.api.http.changes import facts_of, made
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.ai_settings import (
+    ModelSettings,
+    ModelSettingsBody,
+    ModelSettingsChanged,
+    settings_of,
+)
+from shoal.api.schemas.responses import etag_of
+from shoal.api.server import Server
+from shoal.assistant.breaker import resting_until_ms
+from shoal.assistant.budget import day_of, tokens_today
+from shoal.clock import now_ms
+
+routes = Routes(tags=["assistant"], route_class=ChangingRoute)
+
+
+@routes.get("/cookies/{cid}/ai", summary="Get the settings of a shop's model", responses=READING_ONE)
+async def get_model_settings(account: ReadAccount, server: TheServer, response: Response) -> ModelSettings:
+    """Return what the shop's language model may do, and what it has used today."""
+    response.headers["ETag"] = etag_of(account)
+    return ModelSettings(**await _settings(server, account))
+
+
+@routes.put("/cookies/{cid}/ai", summary="Change the settings of a shop's model", responses=CHANGING)
+async def change_model_settings(
+    body: ModelSettingsBody, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
+) -> ModelSettingsChanged:
+    """Change the settings that are sent, in one change; the others stay.
+
+    A model is switched on only with a provider of the shop's owner who agreed to its host: else 409 (`no_provider`,
+    `no_consent`).
+    """
+    values: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+    if "ai_facts" in values:
+        values["ai_facts"] = [[fact.question, fact.answer] for fact in body.ai_facts]
+    is_on = values.get("ai_mode", account.ai_mode) != ModelMode.OFF
+    if is_on and values.keys() & {"ai_mode", "ai_provider_id"}:
+        number = values.get("ai_provider_id", account.ai_provider_id)
+        await server.assistant.trials.target_of(account, number)
+    change = server.manager.update_settings(account.id, values, caller=caller)
+    outcome = await made(server, response, account.id, change)
+    return ModelSettingsChanged(**await _settings(server, outcome.account), **facts_of(outcome))
+
+
+async def _settings(server: Server, account: Account) -> dict[str, Any]:
+    now = now_ms()
+
+    def job(connection: Connection) -> tuple[int | None, int]:
+        until = resting_until_ms(connection, account.ai_provider_id, now) if account.ai_provider_id else None
+        return until, tokens_today(connection, account.id, day_of(account.timezone, now))
+
+    return settings_of(account, *await server.database.read(job))

@@ -1,0 +1,218 @@
+"""The settings of a shop's language model as JSON, and its trials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from shoal.accounts.account import Account
+from shoal.accounts.model_settings import (
+    MAX_ANSWER_CHARACTERS,
+    MAX_FACTS,
+    MAX_QUESTION_CHARACTERS,
+    ModelMode,
+    facts_of,
+)
+from shoal.api.schemas.request_texts import Text, body_example
+from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, maybe_rfc3339
+from shoal.assistant.model_output import ModelOutput
+from shoal.assistant.prompt import MOST_TURNS, Fact, Turn
+from shoal.assistant.rails import Rail
+from shoal.assistant.trial import Trial, TrialDecision
+
+LONGEST_QUESTION = 4_000
+
+_SETTINGS: dict[str, Any] = {
+    "ai_mode": "draft", "ai_provider_id": 1, "ai_persona": "简短、客气", "ai_hours": "", "ai_turns_per_chat": 6,
+    "ai_tokens_per_day": 100_000, "ai_disclosure": True, "resting_until": None, "tokens_today": 812,
+    "ai_facts": [{"id": 1, "question": "包邮吗", "answer": "满 30 元包邮"}],
+}  # fmt: skip
+_TRIED: dict[str, Any] = {
+    "prompt": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}],
+    "raw": '{"action": "reply", "text": "满 30 元包邮", "facts": [1]}',
+    "output": {"action": "reply", "text": "满 30 元包邮", "offered_fen": None, "facts": [1]},
+    "rails": [{"rail": "amount", "passed": True, "why": "", "words": []}],
+    "decision": "reply", "text": "满 30 元包邮", "why": "", "tokens_in": 812, "tokens_out": 24, "cost_microfen": 86_000,
+    "duration_ms": 640,
+}  # fmt: skip
+
+
+class FactBody(BaseModel):
+    """A question that buyers ask, and the shop's answer. An ``id`` is ignored: it is the fact's place in the list."""
+
+    model_config = body_example(question="包邮吗", answer="满 30 元包邮")
+    id: int | None = None
+    question: Annotated[Text, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
+    answer: Annotated[Text, Field(min_length=1, max_length=MAX_ANSWER_CHARACTERS)]
+
+
+Facts = Annotated[list[FactBody], Field(max_length=MAX_FACTS)]
+
+
+class ModelSettingsBody(BaseModel):
+    """Settings of the model to change; those left out stay.
+
+    ``ai_mode``: `off`, `draft` (a person sends each answer) or `auto`. ``ai_provider_id`` 0 is none. ``ai_hours`` is as
+    ``opening_hours``; empty: always. ``ai_turns_per_chat``: answers in a chat within 24 hours. ``ai_disclosure``: the
+    first answer in a chat says that a machine wrote it. ``ai_facts`` is the whole list.
+    """
+
+    model_config = body_example(ai_mode="draft", ai_provider_id=1)
+    ai_mode: Literal["off", "draft", "auto"] = "off"
+    ai_provider_id: int = 0
+    ai_persona: Text = ""
+    ai_facts: Facts = Field(default_factory=list)
+    ai_hours: Text = ""
+    ai_turns_per_chat: int = 6
+    ai_tokens_per_day: int = 100_000
+    ai_disclosure: bool = True
+
+
+class FactShape(BaseModel):
+    """A fact; its ``id`` is its place."""
+
+    id: int
+    question: str
+    answer: str
+
+
+class ModelSettings(BaseModel):
+    """The settings of a shop's model.
+
+    ``resting_until``: the provider rests after failures. ``tokens_today``: used on this day of the shop's time zone,
+    reservations included.
+    """
+
+    model_config = example(**_SETTINGS)
+    ai_mode: ModelMode
+    ai_provider_id: int
+    ai_persona: str
+    ai_facts: list[FactShape]
+    ai_hours: str
+    ai_turns_per_chat: int
+    ai_tokens_per_day: int
+    ai_disclosure: bool
+    resting_until: str | None
+    tokens_today: int
+
+
+class ModelSettingsChanged(ChangeFacts, ModelSettings):
+    """The settings after the change."""
+
+    model_config = example(**_SETTINGS, **CHANGE_EXAMPLE)
+
+
+class TurnBody(BaseModel):
+    """One line of a chat before the question."""
+
+    model_config = body_example(is_buyer=True, text="在吗")
+    is_buyer: bool
+    text: Annotated[Text, Field(min_length=1, max_length=LONGEST_QUESTION)]
+
+
+class TryModelBody(BaseModel):
+    """A question to test, as if a buyer asked it. ``facts`` stand in place of the shop's."""
+
+    model_config = body_example(text="包邮吗", item_id="700000000001")
+    text: Annotated[Text, Field(min_length=1, max_length=LONGEST_QUESTION, pattern=r"\S")]
+    item_id: Annotated[Text, Field(max_length=64)] | None = None
+    turns: Annotated[list[TurnBody], Field(max_length=MOST_TURNS)] = Field(default_factory=list)
+    facts: Facts | None = None
+
+
+class PromptShape(BaseModel):
+    """One message of the prompt."""
+
+    role: str
+    content: str
+
+
+class OutputShape(BaseModel):
+    """What the model proposes. ``facts``: the ids of those that it used."""
+
+    action: Literal["reply", "handoff", "silent"]
+    text: str
+    offered_fen: int | None
+    facts: list[int]
+
+
+class RailShape(BaseModel):
+    """The verdict of one check; ``words``: what it found."""
+
+    rail: Rail
+    passed: bool
+    why: str
+    words: list[str]
+
+
+class TriedModel(BaseModel):
+    """What came of the question. ``text`` is what a buyer would get; ``output`` is null when none could be read.
+
+    ``decision`` `budget`, `resting` or `busy`: the model was not asked. ``failed``: it gave no answer that can be used.
+    """
+
+    model_config = example(**_TRIED)
+    prompt: list[PromptShape]
+    raw: str
+    output: OutputShape | None
+    rails: list[RailShape]
+    decision: TrialDecision
+    text: str
+    why: str
+    tokens_in: int
+    tokens_out: int
+    cost_microfen: int
+    duration_ms: int
+
+
+def settings_of(account: Account, resting_until_ms: int | None, tokens_today: int) -> dict[str, Any]:
+    """Return the fields of ``ModelSettings``."""
+    pairs = enumerate(facts_of(account.ai_facts), 1)
+    return {
+        "ai_mode": ModelMode(account.ai_mode),
+        "ai_provider_id": account.ai_provider_id,
+        "ai_persona": account.ai_persona,
+        "ai_facts": [FactShape(id=place, question=question, answer=answer) for place, (question, answer) in pairs],
+        "ai_hours": account.ai_hours,
+        "ai_turns_per_chat": account.ai_turns_per_chat,
+        "ai_tokens_per_day": account.ai_tokens_per_day,
+        "ai_disclosure": account.ai_disclosure,
+        "resting_until": maybe_rfc3339(resting_until_ms),
+        "tokens_today": tokens_today,
+    }
+
+
+def facts_in(facts: list[FactBody] | None) -> list[Fact] | None:
+    """Return facts of a body; ``None`` without any."""
+    return None if facts is None else [Fact(fact.question.strip(), fact.answer.strip()) for fact in facts]
+
+
+def turns_in(turns: list[TurnBody]) -> list[Turn]:
+    """Return the lines of a body."""
+    return [Turn(turn.is_buyer, turn.text) for turn in turns]
+
+
+def tried_shape(trial: Trial) -> TriedModel:
+    """Return a trial as JSON."""
+    found = trial.proposal
+    return TriedModel(
+        prompt=[PromptShape(role=message["role"], content=message["content"]) for message in trial.prompt],
+        raw=found.raw if found is not None else "",
+        output=_output(found.output) if found is not None and found.output is not None else None,
+        rails=[
+            RailShape(rail=verdict.rail, passed=verdict.passed, why=verdict.why, words=list(verdict.words))
+            for verdict in (found.verdicts if found is not None else ())
+        ],
+        decision=trial.decision,
+        text=found.text if found is not None else "",
+        why=trial.why,
+        tokens_in=found.tokens_in if found is not None else 0,
+        tokens_out=found.tokens_out if found is not None else 0,
+        cost_microfen=trial.cost_microfen,
+        duration_ms=trial.ms,
+    )
+
+
+def _output(output: ModelOutput) -> OutputShape:
+    return OutputShape(action=output.action, text=output.text, offered_fen=output.offered_fen, facts=list(output.facts))

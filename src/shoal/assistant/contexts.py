@@ -1,0 +1,54 @@
+"""What a model is told for a question, and what the rails compare its answer with: made of an account's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shoal.accounts.account import Account
+from shoal.accounts.model_settings import facts_of
+from shoal.assistant.prompt import Context, Fact, Turn, instructions_of
+from shoal.assistant.rails import RailFacts, floor_of
+
+
+def context_of(
+    account: Account,
+    text: str,
+    *,
+    item_id: str | None = None,
+    item_title: str = "",
+    item_price_fen: int | None = None,
+    turns: Sequence[Turn] = (),
+    facts: Sequence[Fact] | None = None,
+    hidden: Sequence[str] = (),
+) -> Context:
+    """Return what a model is told. ``facts`` stand in place of the account's; ``None`` leaves those."""
+    setting = account.item(item_id)
+    known = [Fact(asked, answer) for asked, answer in facts_of(account.ai_facts)] if facts is None else facts
+    return Context(
+        question=text,
+        persona=account.ai_persona,
+        facts=tuple(known),
+        item_title=item_title,
+        item_price_fen=item_price_fen,
+        item_facts=setting.facts if setting is not None else "",
+        turns=tuple(turns),
+        hidden=tuple(hidden),
+    )
+
+
+def rail_facts_of(
+    account: Account, context: Context, *, item_id: str | None, turns_left: int, said_before: str = ""
+) -> RailFacts:
+    """Return what the rails compare an answer with."""
+    setting = account.item(item_id)
+    return RailFacts(
+        output_filter=account.output_filter,
+        buyer_text=context.question,
+        turns_left=turns_left,
+        floor_fen=floor_of(setting.floor_fen if setting is not None else None, account.price_floor_fen),
+        price_fen=context.item_price_fen,
+        facts=len(context.facts),
+        owner_words=(*(fact.answer for fact in context.facts), context.item_facts, context.item_title),
+        instructions=instructions_of(context),
+        said_before=said_before,
+    )
