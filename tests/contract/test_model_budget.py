@@ -170,9 +170,10 @@ async def test_five_failures_in_ten_minutes_rest_then_one_tries(database: Databa
     await fail(made, NOW)
     assert await database.write(asking(provider, **small)) is NoRoomWhy.RESTING
     assert await kinds_told(database) == [("model_resting", "timeout", None)]
-    await fail(late[4], NOW + 1)
+    for _ in range(5):
+        await fail(late[4], NOW + 1)
     until = await rest_of(database, provider, NOW)
-    assert until == NOW + FIRST_REST_MS, "one that was asked before the rest makes it no longer"
+    assert until == NOW + FIRST_REST_MS, "those that were asked before the rest make it no longer"
     at, pauses = NOW, []
     for _ in range(4):
         at = until

@@ -78,7 +78,8 @@ async def read_everything(server: ServerProcess, item: str) -> None:
             if "get" in methods and path != "/events":
                 filled = path.format_map(values)
                 headers = {"Authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
-                assert (await server.http.get(filled, headers=headers)).status_code == 200, filled
+                there = 404 if path == "/ai-runs/{run_id}" else 200  # no model was asked: its provider is invented
+                assert (await server.http.get(filled, headers=headers)).status_code == there, filled
                 await nobody.get(filled)
                 await nobody.get(filled, headers={"Authorization": f"Bearer {MISPLACED}"})
     for path in ("/docs", "/messages?cid=shop", "/cookies/shop/history?limit=200", "/security-log?format=lines"):
