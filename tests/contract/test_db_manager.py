@@ -14,6 +14,7 @@ from shoal.accounts.journal import JournalEntry, fold, projection
 from shoal.accounts.store import Committed
 from shoal.errors import StoreError, UnknownAccount
 from shoal.rules.rule import Rule
+from shoal.storage.assistant_tables import ai_usage
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -122,7 +123,7 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
     if not connection.scalar(select(func.count()).select_from(users)):
         connection.execute(users.insert().values(username="ann", name_key="ann", password_hash="x"))
     person = connection.scalar(select(users.c.id))
-    for table in [*reversed(account_tables()), order_actions]:
+    for table in [*reversed(account_tables()), order_actions, ai_usage]:
         if connection.scalar(select(func.count()).where(table.c.account_id == account_id)):
             continue
         row: dict[str, Any] = {"account_id": account_id}
@@ -169,7 +170,12 @@ async def test_a_purge_leaves_what_outlives_it_and_a_bare_tombstone(database: Da
     await committed(manager, deletion(account))
     await manager.purge("shop")
     after = await database.read(lambda connection: _rows_of(connection, "shop"))
-    assert {name: count for name, count in after.items() if count} == {"journal": 2, "ops": 2, "intents": 1}
+    assert {name: count for name, count in after.items() if count} == {
+        "journal": 2,
+        "ops": 2,
+        "intents": 1,
+        "ai_usage": 1,
+    }
     row = await database.read(
         lambda connection: connection.execute(select(accounts).where(accounts.c.id == "shop")).mappings().one()
     )

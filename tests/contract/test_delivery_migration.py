@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-
 import pytest
 from alembic import command
 from sqlalchemy import Connection, column, select, table
@@ -34,9 +32,10 @@ OLD_ITEMS = (
 
 
 def insert_old_messages(connection: Connection) -> None:
-    names = ("account_id", *(entry.name for entry in fields(ItemSetting)))
-    old = table("item_settings", *(column(name) for name in names))
-    connection.execute(old.insert(), [{"account_id": "shop", **asdict(item)} for item in OLD_ITEMS])
+    names = ("item_id", "reply", "paid_message", "nothing_to_send")
+    old = table("item_settings", column("account_id"), *(column(name) for name in names))
+    rows = [{name: getattr(item, name) for name in names} for item in OLD_ITEMS]
+    connection.execute(old.insert(), [{"account_id": "shop", **row} for row in rows])
     shop = table("accounts", column("id"), column("paid_message"))
     connection.execute(shop.update().where(shop.c.id == "shop").values(paid_message="货 {order_id}"))
 
