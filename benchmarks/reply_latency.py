@@ -18,6 +18,12 @@ from benchmarks.figures import keep
 from benchmarks.processes import SandboxProcess, ServerProcess
 
 LIMIT_P99_MS = 1000.0
+LIMIT_OWN_SHARE_MS = 30.0
+"""Of a model's answer: all but the time until its output has been read and checked."""
+ASKED = 40
+"""How many questions to a model are measured; a shop's tokens of a day suffice for them."""
+
+Row = dict[str, Any]
 
 
 async def _waits_ms(sandbox: SandboxProcess, account: str, buyers: list[str]) -> list[float]:
@@ -48,6 +54,30 @@ def _row(load: str, waits: list[float]) -> dict[str, Any]:
     }
 
 
+async def _beside_a_model(sandbox: SandboxProcess, server: ServerProcess, unb: str, messages: int) -> list[Row]:
+    """Measure what Shoal itself adds to a language model's answer, and rules while twenty answers stand still."""
+    values = {"name": "m", "base_url": f"{sandbox.url}/v1", "key": "k", "model": "tiny", "calls_per_minute": 10_000}
+    host = sandbox.url  # without encryption the host is agreed to with its scheme
+    await server.ok("POST", "/ai-providers", {**values, "consented_host": host})
+    await server.ok("PUT", "/ai-reply-settings/shop0", {"ai_enabled": True, "model_name": "tiny"})
+    own = []
+    for number in range(min(messages, ASKED)):
+        buyer = f"model{number}"
+        await sandbox.do("say", account=unb, buyer=buyer, text="包邮吧")
+        (wait,) = await _waits_ms(sandbox, unb, [buyer])
+        own.append(wait - (await server.ok("GET", "/ai-runs?limit=1"))["items"][0]["duration_ms"])
+    await sandbox.do("model", fault="slow", times=100, seconds=60)
+    for number in range(20):
+        await sandbox.do("say", account=unb, buyer=f"slow{number}", text="包邮吧")
+    waits = []
+    for number in range(messages):
+        buyer = f"beside{number}"
+        await sandbox.do("say", account=unb, buyer=buyer, text="在吗")
+        waits += await _waits_ms(sandbox, unb, [buyer])
+    model = _row("one after another, own share of a model's answer", own) | {"limit of p99 ms": LIMIT_OWN_SHARE_MS}
+    return [model, _row("one after another, while 20 answers of a model stand still", waits)]
+
+
 async def measure(messages: int, shops: int) -> None:
     """Measure buyers who write one after another, then buyers who write at the same time."""
     with tempfile.TemporaryDirectory() as directory:
@@ -76,6 +106,7 @@ async def measure(messages: int, shops: int) -> None:
             for account, buyer in together:
                 waits += await _waits_ms(sandbox, account, [buyer])
             rows.append(_row(f"all at once, {shops} shops", waits))
+            rows += await _beside_a_model(sandbox, server, unb, messages)
             keep("reply_latency", rows, about="From a buyer's message until the reply reaches him, debounce 0")
         finally:
             await server.close()

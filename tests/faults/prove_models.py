@@ -110,7 +110,7 @@ async def kills(count: int, seed: int, directory: Path) -> list[str]:
         provider = await server.ok("POST", "/ai-providers", values)
         ai = {"ai_mode": "auto", "ai_provider_id": provider["id"], "ai_tokens_per_day": 100_000_000}
         await server.ok("PUT", "/cookies/shop/ai", {**ai, "ai_disclosure": False})
-        await sandbox.do("model", outputs=[REPLY], cycles=True, fault="slow", times=10**9, seconds=0.3)
+        await sandbox.do("model", outputs=[REPLY], cycles=True, fault="slow", times=1_000_000, seconds=0.3)
         for number in range(count):
             buyer = f"买家{number}"
             await sandbox.do("say", account=unb, buyer=buyer, text="还在吗")
