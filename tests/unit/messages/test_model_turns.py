@@ -228,6 +228,7 @@ async def test_a_question_that_a_restart_cut_off_is_asked_again_and_its_reservat
     assert used.tokens_out >= 600 + new.tokens_out
 
 
+@pytest.mark.slow
 async def test_after_the_owners_word_at_a_random_moment_the_model_says_nothing(there: ModelShop) -> None:
     told = await owners_words(there, chats=40, seed=1)
     assert told.spoken_over == []
