@@ -173,3 +173,22 @@ async def test_the_floor_is_in_no_prompt(desk: Desk) -> None:
     assert "防水" in tried["prompt"][0]["content"]
     for secret in ("777", "888"):
         assert secret not in sent
+
+
+async def test_the_rule_trial_says_when_the_model_would_be_asked_and_asks_nobody(desk: Desk) -> None:
+    await desk.door.call("PUT", "/default-replies/shop", json={"enabled": True, "reply_content": "在的"})
+    rule = {"words": ["包邮"], "parts": [{"text": "包"}]}
+    await desk.door.call("POST", "/cookies/shop/rules", json=rule)
+
+    async def asks(message: str, **more: str) -> tuple[bool, str | None]:
+        tried = await desk.door.call("POST", "/cookies/shop/try", json={"message": message, **more})
+        return tried["asks_model"], tried["source"]
+
+    assert await asks("多久发货") == (True, "default_reply")
+    assert await asks("包邮吗") == (False, "general_rule")
+    await desk.ai(ai_hours="1-5 09:00-18:00")
+    assert await asks("多久发货", at="2026-01-03T12:00:00+08:00") == (False, "default_reply"), "a Saturday"
+    assert await asks("多久发货", at="2026-01-05T12:00:00+08:00") == (True, "default_reply")
+    await desk.ai(ai_mode="off")
+    assert await asks("多久发货", at="2026-01-05T12:00:00+08:00") == (False, "default_reply")
+    assert desk.model.view()["calls"] == []
