@@ -80,6 +80,7 @@ export const router = createRouter({
             { path: 'tokens', name: 'settings-tokens', component: () => import('../settings/Tokens.vue') },
             { path: 'people', redirect: { name: 'settings-users' } },
             { path: 'users', name: 'settings-users', component: () => import('../users/Users.vue') },
+            { path: 'models', name: 'settings-models', component: () => import('../assistant/Models.vue') },
             { path: 'moving', name: 'settings-moving', component: () => import('../moving/Moving.vue') },
             { path: 'security', name: 'settings-security', component: () => import('../settings/AuditLog.vue') },
           ],

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
-const { goneBecause, reasonOf } = await import('./runWords')
+const { failureWords, goneBecause, reasonOf } = await import('./runWords')
 
 test('a draft that is gone says whose doing it was', () => {
   expect(goneBecause({ state: 'superseded', why: 'buyer_wrote' })).toBe('the buyer wrote again')
@@ -14,4 +14,11 @@ test('a run names the check and the reason, and what it does not know as it is',
   expect(reasonOf({ rail: 'amount', why: 'below_floor' })).toBe('Check: Amounts · below the floor price')
   expect(reasonOf({ rail: '', why: 'object: missing' })).toBe('object: missing')
   expect(reasonOf({ rail: '', why: '' })).toBe('')
+})
+
+test('a failure of a provider is told with its status, an unknown one as it came', () => {
+  expect(failureWords('status 503')).toBe('the provider reports an error 503')
+  expect(failureWords('unreadable')).toBe('the model’s answer isn’t in the required form')
+  expect(failureWords('timeout')).toBe('the provider didn’t answer within 20 seconds')
+  expect(failureWords('not one JSON object')).toBe('not one JSON object')
 })

@@ -27,3 +27,11 @@ export function goneBecause(run: Pick<Run, 'state' | 'why'> | null): string {
   if (run?.state === 'answered' || run?.state === 'dropped') return t(`runs.goneWhy.${run.state}`)
   return run?.state === 'superseded' ? labelOf('runs.why', run.why, t('runs.goneWhy.other')) : t('runs.goneWhy.other')
 }
+
+/** A failure of a provider in words: its name, with the status of HTTP where there is one. */
+export function failureWords(failure: string): string {
+  const [name = '', status = ''] = failure.split(' ', 2)
+  // The rails have a reason of that name too, about an amount.
+  const known = labelOf('runs.why', name === 'unreadable' ? 'bad_output' : name, '')
+  return known ? [known, status].filter(Boolean).join(' ') : failure
+}

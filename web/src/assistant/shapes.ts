@@ -1,6 +1,9 @@
-/** What the server tells about the runs of a model. */
+/** What the server tells about providers and runs of models. */
 import type { components } from '../common/schema'
 
 export type Run = components['schemas']['RunShape']
 export type RunState = Run['state']
 export type UsageRow = components['schemas']['UsageRow']
+export type Provider = components['schemas']['ProviderShape']
+export type ProviderKind = Provider['kind']
+export type ProviderCheck = components['schemas']['ProviderChecked']

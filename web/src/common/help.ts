@@ -20,6 +20,7 @@ export const helpPages: Readonly<Record<string, string>> = {
   'settings-notices': 'howto/notices/',
   'settings-tokens': 'howto/colleagues/',
   'settings-users': 'howto/colleagues/',
+  'settings-models': 'howto/model/',
   'settings-moving': 'howto/moving-in/',
   'settings-security': 'howto/colleagues/',
   nothing: '',

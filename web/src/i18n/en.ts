@@ -4,6 +4,7 @@ import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
 import { modelCost } from '../assistant/costTexts'
+import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
@@ -47,6 +48,7 @@ export const en: Messages = {
   moving: moving.en,
   notices: notices.en,
   orders: orders.en,
+  providers: providers.en,
   push: push.en,
   runs: runs.en,
   users: users.en,

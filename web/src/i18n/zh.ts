@@ -4,6 +4,7 @@ import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
 import { modelCost } from '../assistant/costTexts'
+import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
@@ -46,6 +47,7 @@ export const zh = {
   moving: moving.zh,
   notices: notices.zh,
   orders: orders.zh,
+  providers: providers.zh,
   push: push.zh,
   runs: runs.zh,
   users: users.zh,

@@ -1,0 +1,51 @@
+"""Providers of language models on their page: nothing is sent before the consent, then each is checked and left."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from browser.axe import findings
+from browser.conftest import OpenConsole, hangs_over
+from model_steps import KEY, served_model
+
+
+async def test_a_provider_is_added_agreed_to_checked_and_left(open_console: OpenConsole) -> None:
+    async with served_model() as (base, model):
+        console = await open_console(allow_private_targets="all")
+        page = await console.page("/console/settings/models", color_scheme="dark")
+        await page.locator("[data-test=add-provider]").click()
+        for name, text in (("name", "小模型"), ("url", f"{base}/v1"), ("key", KEY), ("model", "tiny")):
+            await page.locator(f"[name=provider-{name}]").fill(text)
+        await page.locator("[name=price-in]").fill("2.5")
+        await page.locator("[name=money]").fill("5")
+        await page.locator("[data-test=save-provider]").click()
+        await expect(page.get_by_role("heading", name=f"同意向 {base} 发送内容")).to_be_visible()
+        assert await findings(page) == []
+        await page.keyboard.press("Escape")
+        row = page.locator("[data-provider='小模型']")
+        await expect(row.locator("[data-test=standing]")).to_have_text("未同意发送")
+        assert model.calls.after(0) == [], "nothing is sent before the consent"
+        await row.locator("[data-test=consent]").click()
+        await page.locator("[data-test=agree]").click()
+        await expect(row.locator("[data-test=standing]")).to_have_text("可用")
+        await row.locator("[data-test=check]").click()
+        await expect(row.locator("[data-test=checked]")).to_contain_text("可以使用")
+        model.lay("500", times=1, seconds=0)
+        await row.locator("[data-test=check]").click()
+        await expect(row.locator("[data-test=checked]")).to_contain_text("服务商报错 500")
+        await expect(page.locator("body")).not_to_contain_text(KEY)
+        assert await findings(page) == []
+        await row.locator("[data-test=edit-provider]").click()
+        await expect(page.locator("[name=provider-key]")).to_have_value("")
+        await page.locator("[name=provider-name]").fill("便宜的")
+        await page.locator("[data-test=save-provider]").click()
+        await expect(page.locator("[data-provider='便宜的'] [data-test=standing]")).to_have_text("可用")
+        (kept,) = (await console.door.call("GET", "/ai-providers"))["items"]
+        assert (kept["price_in_fen"], kept["fen_per_day"], kept["has_key"]) == (250, 500, True)
+        await page.locator("[data-test=withdraw]").click()
+        await expect(page.locator("[data-test=standing]")).to_have_text("未同意发送")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        assert not await hangs_over(page)
+        await page.locator("[data-test=remove-provider]").click()
+        await page.locator("[data-test=remove-provider]").click()
+        await expect(page.locator("[data-provider]")).to_have_count(0)
