@@ -192,7 +192,6 @@ DELETE /items/{cid}/{item_id}
 POST /items/search
 POST /items/search_multiple
 GET /ai-reply-settings
-POST /ai-reply-test/{cid}
 GET /system-settings
 PUT /system-settings/{key}
 GET /user-settings
@@ -350,6 +349,7 @@ PUT /cookies/{cid}/items/{item_id}
 DELETE /cookies/{cid}/items/{item_id}
 PUT /default-replies/{cid} *
 PUT /ai-reply-settings/{cid} *
+POST /ai-reply-test/{cid} *
 DELETE /default-replies/{cid} *
 POST /default-replies/{cid}/clear-records *
 PUT /item-reply/{cid}/{item_id} *

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, open_door
+from model_steps import served_model, settings_for
 from shoal.accounts.change_path import Caller
 
 URL = "https://models.example.com/v1"
@@ -145,3 +146,25 @@ async def test_a_provider_that_was_removed_is_shown_as_none(door: Door) -> None:
     await put(door, ai_enabled=True, base_url=URL)
     await door.server.assistant.providers.remove(1, number)
     assert ((await shown(door))["model_name"], (await shown(door))["base_url"]) == ("", "")
+
+
+async def test_a_trial_asks_the_provider_once_and_says_only_what_passes_every_check(tmp_path: Path) -> None:
+    reply = {"action": "reply", "text": "80元可以", "offered_fen": 8_000, "facts": []}
+    async with served_model() as (base, model), open_door(tmp_path / "data", allow_private_targets="all") as door:
+        await door.add("shop", 1)
+        question = {"message": "最低多少", "item_title": "月卡", "item_price": 80, "item_desc": "当天可用"}
+        refused = await door.client.post("/ai-reply-test/shop", json=question)
+        assert (refused.status_code, refused.json()["code"]) == (409, "no_provider")
+        made = await door.server.assistant.providers.create(1, settings_for(base, agreed=False))
+        await put(door, ai_enabled=False, model_name="tiny")
+        refused = await door.client.post("/ai-reply-test/shop", json=question)
+        assert (refused.status_code, refused.json()["code"]) == (409, "no_consent")
+        assert not model.calls.after(0)
+        await door.server.assistant.providers.change(1, made.id, {"consented_host": made.host})
+        model.script([reply], cycles=True)
+        said = await door.call("POST", "/ai-reply-test/shop", json=question)
+        assert said == {"message": "AI回复测试成功", "reply": "80元可以", "decision": "reply", "why": ""}
+        said = await door.call("POST", "/ai-reply-test/shop", json={**question, "item_price": "¥100.00"})
+        assert (said["reply"], said["decision"], said["why"]) == ("", "blocked", "below_price")
+        assert len(model.calls.after(0)) == 2
+        assert door.account().ai_mode == "off"

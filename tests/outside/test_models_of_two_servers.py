@@ -17,7 +17,7 @@ from shoal.storage.assistant_tables import ai_runs, ai_usage
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
 DEFAULT = "稍等，马上回复您"
-SAID = {"action": "reply", "text": "在的，有货", "offered_fen": None, "facts": []}
+SAID: dict[str, Any] = {"action": "reply", "text": "在的，有货", "offered_fen": None, "facts": []}
 
 
 async def ready(pair: Pair, **provider: Any) -> int:

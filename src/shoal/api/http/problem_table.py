@@ -96,7 +96,6 @@ _ROWS = (
     Problem("gone/refresh_cookies", 410),
     Problem("gone/item_search", 410),
     Problem("gone/items", 410),
-    Problem("gone/ai_replies", 410),
     Problem("gone/settings", 410),
     Problem("gone/user_settings", 410),
     Problem("gone/clear_logs", 410),

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from fastapi import Response
-from pydantic import BaseModel, Field, StrictInt
+from fastapi import Request, Response
+from pydantic import BaseModel, Field, StrictFloat, StrictInt
 
 from shoal.accounts.account import Account
-from shoal.accounts.model_settings import MAX_TURNS, ModelMode
+from shoal.accounts.model_settings import MAX_ITEM_FACTS_CHARACTERS, MAX_TURNS, ModelMode
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
 from shoal.api.http.changes import changed
+from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.server import Server
+from shoal.assistant.contexts import context_of
 from shoal.assistant.old_prompts import persona_of, prompts_of
+from shoal.assistant.prompt import LONGEST_QUESTION
 from shoal.assistant.providers import Provider, UnknownProvider, checked_base_url, host_of
 from shoal.errors import Conflict, InvalidInput
+from shoal.maintenance.moving.plan_models import fen_of
 
 routes = Routes(tags=["replies"], route_class=ChangingRoute)
 
 _SAVED: Final = "AI回复设置更新成功"
+_TRIED: Final = "AI回复测试成功"
+_NOTHING_SAID: Final = "AI没有给出可以发送的回复"
+_LONGEST_TITLE: Final = 200
 _EXAMPLE: Final[dict[str, Any]] = {
     "ai_enabled": True, "model_name": "qwen-plus", "api_key": "", "base_url": "https://models.example.com",
     "max_discount_percent": 0, "max_discount_amount": 0, "max_bargain_rounds": 6, "custom_prompts": "说话简短客气",
@@ -59,6 +67,26 @@ class AiReplySettingsBody(BaseModel):
     max_discount_amount: StrictInt = 0
     max_bargain_rounds: Annotated[StrictInt, Field(ge=0, le=MAX_TURNS)] = 0
     custom_prompts: Text = ""
+
+
+class AiReplyTestBody(BaseModel):
+    """A question to try, and the item that it is about. `item_price` is in yuan, as a number or a text."""
+
+    model_config = body_example(message="能便宜点吗", item_title="月卡", item_price=100, item_desc="当天可用")
+    message: Annotated[Text, Field(min_length=1, max_length=LONGEST_QUESTION)] = "你好"
+    item_title: Annotated[Text, Field(max_length=_LONGEST_TITLE)] = ""
+    item_price: StrictInt | StrictFloat | Text = ""
+    item_desc: Annotated[Text, Field(max_length=MAX_ITEM_FACTS_CHARACTERS)] = ""
+
+
+class AiReplyTested(BaseModel):
+    """What the model would have said. `reply` is empty unless it passed every check; `decision` and `why` say more."""
+
+    model_config = example(message=_TRIED, reply="不议价哦，100元包邮", decision="reply", why="")
+    message: str
+    reply: str
+    decision: str
+    why: str
 
 
 class AiReplySettingsChanged(ChangeFacts):
@@ -117,6 +145,24 @@ async def update_ai_reply_settings(
             values["ai_mode"] = ModelMode.AUTO.value
     change = server.manager.update_settings(account.id, values, caller=caller)
     return AiReplySettingsChanged(**await changed(server, response, account.id, change))
+
+
+@routes.post("/ai-reply-test/{cid}", summary="Test AI replies (older system)", responses=CHANGING_COMPAT)
+async def try_ai_reply(
+    request: Request, body: AiReplyTestBody, account: AccountToChange, server: TheServer
+) -> AiReplyTested:
+    """Ask the model as for a buyer. Nothing is sent to one; the call costs, and counts against the day.
+
+    `POST /cookies/{cid}/ai/try` tells more: the prompt, the raw output and what each check says.
+    """
+    price_fen = fen_of(str(body.item_price))
+    asked = context_of(account, body.message, item_title=body.item_title, item_price_fen=price_fen)
+    context = replace(asked, item_facts=body.item_desc)
+    tried = await while_here(request, server.assistant.trials.run(account, context, None), lasting=True)
+    text = tried.proposal.text if tried.proposal is not None else ""
+    return AiReplyTested(
+        message=_TRIED if text else _NOTHING_SAID, reply=text, decision=tried.decision.value, why=tried.why
+    )
 
 
 async def _chosen(server: Server, account: Account, body: AiReplySettingsBody) -> Provider | None:

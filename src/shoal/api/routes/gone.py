@@ -30,7 +30,6 @@ GONE: Final[dict[str, tuple[params.Depends, tuple[str, ...]]]] = {
     "gone/items": (
         _SIGNED_IN, ("DELETE /items/batch", "PUT /items/{cid}/{item_id}", "DELETE /items/{cid}/{item_id}"),
     ),
-    "gone/ai_replies": (_SIGNED_IN, ("POST /ai-reply-test/{cid}",)),
     "gone/settings": (_SIGNED_IN, ("PUT /system-settings/{key}",)),
     "gone/user_settings": (_SIGNED_IN, ("PUT /user-settings/{key}",)),
     "unknown_user_setting": (_SIGNED_IN, ("GET /user-settings/{key}",)),
