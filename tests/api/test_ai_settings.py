@@ -40,7 +40,7 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with served_model() as (base, model), open_door(tmp_path / "data", allow_private_targets="all") as door:
         await door.add()
-        prices = {"price_in_fen": 1_000, "price_out_fen": 2_000}
+        prices: dict[str, Any] = {"price_in_fen": 1_000, "price_out_fen": 2_000}
         provider = await door.server.assistant.providers.create(1, settings_for(base, **prices))
         desk = Desk(door=door, model=model, base=base)
         await desk.ai(ai_mode="draft", ai_provider_id=provider.id, ai_facts=FACTS)
