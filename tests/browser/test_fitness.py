@@ -21,7 +21,7 @@ PAGES = (
     "/console/history", "/console/stock", "/console/stock/1", "/console/settings",
     "/console/incidents", "/console/settings/notices", "/console/settings/me", "/console/settings/tokens",
     "/console/settings/users", "/console/settings/security", "/console/settings/moving",
-    "/console/accounts/afu/runs", "/console/settings/models",
+    "/console/accounts/afu/runs", "/console/settings/models", "/console/accounts/afu/model",
 )  # fmt: skip
 LONG = pytest.mark.long
 LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import OpenConsole, hangs_over
-from model_steps import KEY, served_model
+from model_steps import KEY, served_model, settings_for
 
 
 async def test_a_provider_is_added_agreed_to_checked_and_left(open_console: OpenConsole) -> None:
@@ -49,3 +49,34 @@ async def test_a_provider_is_added_agreed_to_checked_and_left(open_console: Open
         await page.locator("[data-test=remove-provider]").click()
         await page.locator("[data-test=remove-provider]").click()
         await expect(page.locator("[data-provider]")).to_have_count(0)
+
+
+async def test_a_shop_is_given_facts_a_floor_and_drafts_and_its_model_is_tried(open_console: OpenConsole) -> None:
+    async with served_model() as (base, model):
+        console = await open_console(allow_private_targets="all")
+        await console.door.add("afu")
+        await console.door.call("POST", "/ai-providers", json=settings_for(base))
+        page = await console.page("/console/accounts/afu/model")
+        await page.locator("[data-test=mode] [name=provider]").select_option("1")
+        await page.locator("[data-test=mode] button", has_text="拟草稿").click()
+        await page.locator("[data-test=paste-facts]").click()
+        await page.locator("[name=pasted-facts]").fill("包邮吗：满 30 元包邮\n只有一句")
+        await expect(page.locator("[data-test=paste-found]")).to_contain_text("第 2 行：没有找到答案")
+        await page.locator("[data-test=take-facts]").click()
+        await page.locator("[data-test=save-model]").click()
+        await expect(page.locator("[data-test=save-bar]")).to_have_count(0)
+        kept = console.door.account("afu")
+        assert (kept.ai_mode, kept.ai_provider_id, kept.ai_facts) == ("draft", 1, '[["包邮吗","满 30 元包邮"]]')
+        await page.locator("[data-test=add-item-facts]").click()
+        await page.locator("[name=model-item]").fill("7001")
+        await page.locator("[name=item-floor]").fill("20")
+        await page.locator("[data-test=save-item-facts]").click()
+        await expect(page.locator("[data-item='7001']")).to_contain_text("底价 ¥20.00")
+        model.script([{"action": "reply", "text": "15元给您", "offered_fen": 1500, "facts": []}], cycles=True)
+        await page.locator("[name=try-model]").fill("最低多少")
+        await page.locator("[name=try-model-item]").fill("7001")
+        await page.locator("[data-test=run-try]").click()
+        await expect(page.locator("[data-rail=amount]")).to_have_attribute("data-passed", "false")
+        await expect(page.locator("[data-test=tried-model]")).to_contain_text("被拦下，转给您")
+        assert await findings(page) == []
+        assert not await hangs_over(page)

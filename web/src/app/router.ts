@@ -33,6 +33,7 @@ export const router = createRouter({
             { path: '', name: 'account', component: () => import('../accounts/AccountOverview.vue') },
             { path: 'rules', name: 'account-rules', component: () => import('../rules/Rules.vue') },
             { path: 'deliveries', name: 'account-deliveries', component: () => import('../deliveries/Deliveries.vue') },
+            { path: 'model', name: 'account-model', component: () => import('../assistant/ShopModel.vue') },
             { path: 'runs', name: 'account-runs', component: () => import('../assistant/Runs.vue') },
             { path: 'settings', name: 'account-settings', component: () => import('../accounts/AccountSettings.vue') },
           ],

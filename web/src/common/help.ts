@@ -7,6 +7,7 @@ export const helpPages: Readonly<Record<string, string>> = {
   account: 'states/',
   'account-rules': 'howto/rules/',
   'account-deliveries': 'howto/delivery/',
+  'account-model': 'howto/model/',
   'account-runs': 'howto/model/',
   'account-settings': 'howto/orders/',
   conversations: 'howto/conversations/',

@@ -4,6 +4,7 @@ import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
 import { modelCost } from '../assistant/costTexts'
+import { model } from '../assistant/modelTexts'
 import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
 import { conversations, decision } from '../chats/texts'
@@ -44,6 +45,7 @@ export const en: Messages = {
   deliveries: deliveries.en,
   history: history.en,
   incidents: incidents.en,
+  model: model.en,
   modelCost: modelCost.en,
   moving: moving.en,
   notices: notices.en,

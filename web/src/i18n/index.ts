@@ -48,6 +48,7 @@ export function labelOf(
     | 'decision'
     | 'stock.why'
     | 'webhooks.errors'
+    | `model.${'decisions' | 'roles'}`
     | `runs.${'rails' | 'why'}`
     | `moving.${'kinds' | 'systems'}`
     | `notices.${'services' | 'fields' | 'where' | 'choices'}`

@@ -4,6 +4,7 @@ import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
 import { modelCost } from '../assistant/costTexts'
+import { model } from '../assistant/modelTexts'
 import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
 import { conversations, decision } from '../chats/texts'
@@ -43,6 +44,7 @@ export const zh = {
   deliveries: deliveries.zh,
   history: history.zh,
   incidents: incidents.zh,
+  model: model.zh,
   modelCost: modelCost.zh,
   moving: moving.zh,
   notices: notices.zh,
