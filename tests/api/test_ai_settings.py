@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from doors import Door, another_person, open_door
 from model_steps import KEY, served_model, settings_for
 from shoal.sandbox.model_provider import ModelProvider
+from shoal.storage.assistant_tables import ai_provider_states
 
 EN = {"Accept-Language": "en"}
 REPLY = {"action": "reply", "text": "满 30 元包邮", "offered_fen": None, "facts": [1]}
@@ -72,6 +74,8 @@ async def test_settings_are_changed_in_one_change_shown_and_undone(desk: Desk) -
         ({"ai_persona": "x" * 2_001}, "text_too_long"),
         ({"ai_hours": "always"}, "bad_opening_hours"),
         ({"ai_turns_per_chat": -1}, "bad_ai_number"),
+        ({"ai_provider_id": -1}, "bad_ai_number"),
+        ({"ai_provider_id": 2**63}, "bad_ai_number"),
         ({"ai_disclosure": 1}, "invalid_body"),
         ({"mode": "auto"}, "invalid_body"),
     ],
@@ -95,6 +99,10 @@ async def test_no_model_is_switched_on_without_a_provider_whose_owner_agreed(des
         user = (await bob.call("GET", "/me"))["id"]
     theirs = await desk.door.server.assistant.providers.create(user, settings_for(desk.base))
     assert (await desk.ai(409, ai_mode="auto", ai_provider_id=theirs.id))["code"] == "no_provider"
+    await desk.ai(ai_provider_id=theirs.id)
+    resting = update(ai_provider_states).where(ai_provider_states.c.provider_id == theirs.id)
+    await desk.door.server.database.write(lambda one: one.execute(resting.values(resting_until_ms=2**52)))
+    assert (await desk.door.call("GET", "/cookies/shop/ai"))["resting_until"] is None, "no word of another's provider"
     assert desk.model.view()["calls"] == [], "no packet left"
 
 

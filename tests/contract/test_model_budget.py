@@ -72,7 +72,12 @@ async def reserved(database: Database, provider: Provider, **more: Any) -> Reser
 
 async def rest_of(database: Database, provider: Provider, at: int) -> int:
     """Until when the provider rests; 0 when it does not."""
-    return await database.read(lambda connection: resting_until_ms(connection, provider.id, at)) or 0
+    return (
+        await database.read(
+            lambda connection: resting_until_ms(connection, provider.id, at, owner_id=provider.owner_id)
+        )
+        or 0
+    )
 
 
 async def settled_failure(database: Database, made: Reservation, failure: ModelFailed, at: int) -> None:

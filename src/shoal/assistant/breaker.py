@@ -23,9 +23,13 @@ TRY_MS: Final = 60_000
 died is over then."""
 
 
-def resting_until_ms(connection: Connection, provider_id: int, now_ms: int) -> int | None:
-    """Return until when a provider rests; ``None`` when it may be asked."""
-    query = select(ai_provider_states.c.resting_until_ms).where(ai_provider_states.c.provider_id == provider_id)
+def resting_until_ms(connection: Connection, provider_id: int, now_ms: int, *, owner_id: int) -> int | None:
+    """Return until when a provider of the owner's rests; ``None`` when it may be asked, or is another's."""
+    query = (
+        select(ai_provider_states.c.resting_until_ms)
+        .join(ai_providers, ai_providers.c.id == ai_provider_states.c.provider_id)
+        .where(ai_providers.c.id == provider_id, ai_providers.c.owner_id == owner_id)
+    )
     until = connection.scalar(query) or 0
     return until if until > now_ms else None
 

@@ -8,7 +8,7 @@ from fastapi import Response
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
-from shoal.accounts.model_settings import ModelMode
+from shoal.accounts.model_settings import MODEL_SETTINGS, ModelMode
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.http.changes import facts_of, made
 from shoal.api.http.idempotency import ChangingRoute
@@ -51,6 +51,7 @@ async def change_model_settings(
     is_on = values.get("ai_mode", account.ai_mode) != ModelMode.OFF
     if is_on and values.keys() & {"ai_mode", "ai_provider_id"}:
         number = values.get("ai_provider_id", account.ai_provider_id)
+        MODEL_SETTINGS["ai_provider_id"](number, "ai_provider_id")  # no database looks for a number that it cannot hold
         await server.assistant.trials.target_of(account, number)
     change = server.manager.update_settings(account.id, values, caller=caller)
     outcome = await made(server, response, account.id, change)
@@ -61,7 +62,9 @@ async def _settings(server: Server, account: Account) -> dict[str, Any]:
     now = now_ms()
 
     def job(connection: Connection) -> tuple[int | None, int]:
-        until = resting_until_ms(connection, account.ai_provider_id, now) if account.ai_provider_id else None
+        number, until = account.ai_provider_id, None
+        if number:
+            until = resting_until_ms(connection, number, now, owner_id=account.owner_id)
         return until, tokens_today(connection, account.id, day_of(account.timezone, now))
 
     return settings_of(account, *await server.database.read(job))
