@@ -62,7 +62,9 @@ async def test_a_simple_rule_and_the_old_setting_are_the_same_thing(door: Door) 
     ]  # fmt: skip
     await door.call("PUT", ROUTE, json={"rules": [{"item_id": "2", "parts": [{"text": "新"}]}]})
     shown = (await door.call("GET", "/cookies/shop/items"))["items"]
-    assert shown == [{"item_id": "2", "reply": "", "paid_message": "新", "nothing_to_send": False}]
+    assert shown == [
+        {"item_id": "2", "reply": "", "paid_message": "新", "nothing_to_send": False, "facts": "", "floor_fen": None}
+    ]
     assert (await door.call("GET", "/cookies/shop"))["desired"]["paid_message"] == ""
 
 

@@ -176,12 +176,12 @@ async def test_what_a_crash_left_of_an_upload_is_swept_at_the_start(tmp_path: Pa
         assert not left.parent.exists()
 
 
-async def test_an_archive_of_the_folder_brings_prompts_that_wait(empty: Door, tmp_path: Path) -> None:
+async def test_an_archive_of_the_folder_brings_prompts(empty: Door, tmp_path: Path) -> None:
     file = tmp_path / "agent.zip"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("agent/.env", ENV)
         archive.writestr("agent/prompts/price_prompt.txt", "便宜一点")
     plan = await _planned(empty, file.read_bytes())
-    rows = await _rows(empty, f"/imports/plans/{plan['plan_id']}/rows", fate="waiting")
+    rows = await _rows(empty, f"/imports/plans/{plan['plan_id']}/rows", fate="taken")
     assert "price_prompt.txt" in {row["row"] for row in rows}
     assert "qwen" not in str(rows)

@@ -75,7 +75,7 @@ async def test_a_server_whose_connections_are_never_answered_again_joins_again_o
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The peer of each connection takes all that is sent, so that no time-out of TCP ends it."""
-    monkeypatch.setattr("shoal.storage.database.SILENCE_SECONDS", 6.0)
+    monkeypatch.setattr("shoal.storage.database_engines.SILENCE_SECONDS", 6.0)
     site = FakeSite()
     async with (
         DatabaseLink(url).open() as link,
