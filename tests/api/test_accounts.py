@@ -304,7 +304,8 @@ async def test_items(door: Door) -> None:
     assert (await door.call("GET", f"{path}/7001", 404))["code"] == "unknown_item"
     body = await door.call("PUT", f"{path}/7001", json={"reply": "有货"})
     assert body["item"] == {
-        "item_id": "7001", "reply": "有货", "paid_message": "", "nothing_to_send": False, "facts": "", "floor_fen": None,
+        "item_id": "7001", "reply": "有货", "paid_message": "", "nothing_to_send": False,
+        "facts": "", "floor_fen": None,
     }  # fmt: skip
     body = await door.call("PUT", f"{path}/7001", json={"nothing_to_send": True})
     assert body["item"]["reply"] == "有货"
