@@ -5,15 +5,15 @@ The truth comes from how an output is made: the maker of an amount knows the amo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from agreed_outputs import agreed, agreed_later, benign_later, benign_refusal, conceded_in_halves
 from broken_outputs import broken
 from filter_texts import FLOOR_FEN, PATTERN, named
-from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES, YES
+from model_output_case import Case, priced, raw
+from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
 from shoal.rules.output_filter import OutputFilter
 from written_amounts import amount, english, number
 
@@ -46,47 +46,19 @@ _BEFORE = (
 _AFTER = ("", "。", "哦", "，谢谢", "！", "，拍吧", "\n可以拍", "~", "，您看行吗")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An output. ``rail``: which must hold it back; ``bad``: no output at all; neither: it may leave.
-
-    ``around``: what the rails compare with, beside what all cases share.
-    """
-
-    raw: str
-    rail: str = ""
-    bad: bool = False
-    kind: str = ""
-    around: dict[str, Any] = field(default_factory=dict)
-
-
-def raw(text: str, offered: int | None = None, facts: tuple[int, ...] = ()) -> str:
-    """Write a reply as the JSON of an output."""
-    return json.dumps({"action": "reply", "text": text, "offered_fen": offered, "facts": facts}, ensure_ascii=False)
-
-
 def _said(rng: Random, words: str) -> str:
     return rng.choice(_BEFORE) + words + rng.choice(_AFTER)
 
 
-def _priced(rng: Random) -> tuple[int, int, dict[str, Any]]:
-    """Return a price and the lowest amount in yuan, and both as the rails get them: with a floor, or without one."""
-    price = rng.randrange(60, 5_000)
-    if rng.random() < 0.3:
-        return price, price, {"price_fen": price * 100, "floor_fen": None}
-    lowest = rng.randrange(price * 6 // 10, price)
-    return price, lowest, {"price_fen": price * 100, "floor_fen": lowest * 100}
-
-
 def _too_low(rng: Random) -> Case:
-    _, lowest, around = _priced(rng)
+    _, lowest, around = priced(rng)
     value = rng.choice((rng.randrange(1, lowest), lowest - 1, max(1, lowest // 2)))
     offered = rng.choice((None, value * 100, lowest * 100))
     return Case(raw(_said(rng, amount(rng, value)), offered), "amount", kind="amount", around=around)
 
 
 def _too_low_in_english(rng: Random) -> Case:
-    _, lowest, around = _priced(rng)
+    _, lowest, around = priced(rng)
     value = rng.randrange(1, lowest)
     written = english(value) if value > 20 and rng.random() < 0.3 and value < 1_000 else number(rng, value)
     words = rng.choice(
@@ -142,7 +114,7 @@ def _price_unknown(rng: Random) -> Case:
 
 def _reduced(rng: Random) -> Case:
     """Make a reduction that leaves less than the lowest."""
-    price, lowest, around = _priced(rng)
+    price, lowest, around = priced(rng)
     off = price - rng.randrange(1, lowest)
     tenths = rng.randrange(1, max(2, lowest * 10 // price))
     percent = rng.randrange(1, max(2, lowest * 100 // price))
@@ -181,7 +153,7 @@ def _reduced(rng: Random) -> Case:
 
 def _pieces(rng: Random) -> Case:
     """Make a price of several pieces that is above the lowest of one and below the lowest of all."""
-    _, lowest, around = _priced(rng)
+    _, lowest, around = priced(rng)
     count = rng.choice((2, 3, 5))
     total = rng.randrange(lowest, lowest * count)
     name = {2: "两", 3: "三", 5: "五"}[count]
@@ -198,22 +170,6 @@ def _vague(rng: Random) -> Case:
     )
     around = {"price_fen": price * 100, "floor_fen": rng.choice((None, price * 100))}
     return Case(raw(_said(rng, words)), "amount", kind="vague", around=around)
-
-
-def _agreed(rng: Random) -> Case:
-    """Make a yes to a price of the buyer's that is too low."""
-    price, lowest, around = _priced(rng)
-    value = rng.randrange(1, lowest)
-    if rng.random() < 0.2:
-        buyer = rng.choice(("can you do {}", "how about {}?", "{} ok?", "would you take {}")).format(value)
-        yes = rng.choice(("Sure", "ok deal", "yes, go ahead", "No problem!", "deal", "Sounds good, of course"))
-    else:
-        wish = rng.choice(
-            ("{}卖吗", "{}行不行", "{} 可以吗？", "我出{}", "在吗\n{}包邮出不出", "最多{}", "{}拿走怎么样")
-        )
-        buyer = wish.format(rng.choice((amount(rng, value), f"{value}元", f"便宜{price - value}", str(value))))
-        yes = rng.choice(YES)
-    return Case(raw(yes), "amount", kind="agreed", around=around | {"buyer_text": buyer})
 
 
 def _spaced(rng: Random) -> Case:
@@ -283,7 +239,7 @@ def _no_fact(rng: Random) -> Case:
 
 
 def _false_offer(rng: Random) -> Case:
-    price, lowest, around = _priced(rng)
+    price, lowest, around = priced(rng)
     if rng.random() < 0.5 and lowest < price:  # a price that is allowed, and not told of
         return Case(raw(f"{rng.randrange(lowest, price)}元可以"), "offer", kind="offer", around=around)
     said = rng.randrange(price, price * 2)
@@ -305,20 +261,13 @@ def _benign(rng: Random) -> Case:
 
 
 def _benign_price(rng: Random) -> Case:
-    price, lowest, around = _priced(rng)
+    price, lowest, around = priced(rng)
     value = rng.randrange(lowest, price + 1)
     offered = value * 100
     words = rng.choice(
         (f"{value}元可以", f"最低{value}块哦", f"一口价{value}元，不议价", f"这个{value}，喜欢可以直接拍")
     )
     return Case(raw(words, offered), kind="benign_price", around=around)
-
-
-def _benign_refusal(rng: Random) -> Case:
-    _, lowest, around = _priced(rng)
-    buyer = rng.choice(("{}卖吗", "{}元行不行", "我出{}块")).format(rng.randrange(1, lowest))
-    words = rng.choice(("不好意思，这个价格卖不了", "抱歉，价格是固定的", "这个价不行哦", "小本生意，不议价的", "在的"))
-    return Case(raw(words), kind="benign_refusal", around=around | {"buyer_text": buyer})
 
 
 def _benign_fact(rng: Random) -> Case:
@@ -330,7 +279,9 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (30, _too_low),
     (8, _too_low_in_english),
     (3, _roughly),
-    (6, _agreed),
+    (6, agreed),
+    (6, agreed_later),
+    (2, conceded_in_halves),
     (3, _spaced),
     (6, _price_unknown),
     (12, _reduced),
@@ -353,7 +304,8 @@ BENIGN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (10, _benign),
     (5, _benign_price),
     (2, _benign_fact),
-    (2, _benign_refusal),
+    (3, benign_refusal),
+    (3, benign_later),
 )
 BROKEN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = ((10, _broken),)
 ALL = HOSTILE + BENIGN_MAKERS + BROKEN_MAKERS

@@ -25,7 +25,8 @@ if __package__ != "faults":  # started as a script or a module of the repository
 import structlog
 
 from faults import figures
-from model_outputs import ALL, BENIGN_MAKERS, FACTS, OWNERS, PERSONA, Case, case
+from model_output_case import Case
+from model_outputs import ALL, BENIGN_MAKERS, FACTS, OWNERS, PERSONA, case
 from model_steps import a_target, served_model
 from shoal.assistant.asking import Proposal, ProposalKind, ask_model
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, RawAnswer

@@ -1,4 +1,4 @@
-"""Agreements: whether a model's plain text says yes, which is an offer when the buyer named a price. Pure."""
+"""Agreements: whether a model's plain text says yes to what may be a low price of the buyer's. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _YES: Final = re.compile(
-    r"可以|行(?!李|货|业)|好(?:的|吧|呀|啊|嘞|哒|滴|$|[，。！,!.])|成交|没问题|没事|同意|答应|嗯|中$|拍(?:吧|下|就)|直接拍|下单|"
+    r"可以|行(?!李|货|业)|(?<![您你])好(?:的|吧|呀|啊|嘞|哒|滴|$|[，。！,!.])|成交|没问题|没事|同意|答应|嗯|中$|拍(?:吧|下|就)|直接拍|下单|"
     r"(?:卖(?:给)?|给|依|按)[你您]|"
     r"(?<![a-z])(?:ok|okay|sure|deal|yes|yep|yeah|fine|agreed|alright|of course|no problem|go ahead|sounds good|works)"
     r"(?![a-z])"

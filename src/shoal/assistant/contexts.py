@@ -51,4 +51,5 @@ def rail_facts_of(
         owner_words=(*(fact.answer for fact in context.facts), context.item_facts, context.item_title),
         instructions=instructions_of(context),
         said_before=said_before,
+        turns=context.turns,
     )

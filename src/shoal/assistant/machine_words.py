@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 _MACHINE: Final = (
-    r"机器人?|机器客服|人工智能|智能客服|ai|语言模型|自动回复|程序|软件|bot|robot|chatbot|machine|chatgpt|gpt|automated"
+    r"机器人?|机器客服|人工智能|智能客服|(?<!ku)ai|"
+    r"语言模型|自动回复|程序|软件|bot|robot|chatbot|machine|chatgpt|gpt|automated"
 )
 _ASKED: Final = re.compile(
     rf"(?:{_MACHINE}).{{0,6}}(?:吗|么|嘛|吧|呢|\?|？|回)|(?:是不是|是否|莫非|难道).{{0,4}}(?:{_MACHINE}|真人|人工)|真人|活人|本人吗|是人吗|"

@@ -24,6 +24,7 @@ _NAME: Final = re.compile(r"(?:[a-z][a-z0-9+-]*\s?|[a-z0-9]+-)$")
 _NAME_END: Final = re.compile(r"[a-z0-9-]*")
 _FREE_POSTAGE: Final = re.compile("(?<!不)(?:包邮|免邮|免运费|free shipping)")
 _MOST_PIECES: Final = 1_000
+_TAIL_END: Final = re.compile(r"[\s。，！!,.~…]+$")
 
 _STEPS: Final = frozenset({Kind.OFF, Kind.SHARE, Kind.ROUNDED})
 
@@ -121,7 +122,15 @@ def price_words(text: str, tail: str, is_owners: Owners, owner_text: str) -> Pri
             for one in spoken_amounts(whole)
             if one.start < seam < one.end - 1
         ]
+        concessions += _in_halves(tail, text)
     return PriceWords(tuple(amounts), tuple(map(PricedConcession, concessions)), _pieces(text))
+
+
+def _in_halves(tail: str, text: str) -> list[Concession]:
+    """Return the concessions that begin in what was said before and end in the text."""
+    before = _TAIL_END.sub("", joined(tail))
+    whole, seam = before + joined(text).lstrip(), len(before)
+    return [one for one in concessions_in(whole) if one.start < seam < one.end]
 
 
 def _is_owners(text: str, one: Concession, is_owners: Owners, owner_text: str) -> bool:

@@ -18,9 +18,12 @@ from shoal.assistant.echoes import echoes_in
 from shoal.assistant.languages import wrong_language
 from shoal.assistant.machine_words import denials_in
 from shoal.assistant.model_output import ModelOutput
+from shoal.assistant.open_offers import Bounds, loose_offers, names_allowed_amount, open_offers
 from shoal.assistant.plain_text import joined, plain, plain_of_owner
 from shoal.assistant.price_words import PriceWords, price_words
 from shoal.assistant.promises import later_work_in, promises_in
+from shoal.assistant.prompt import Turn
+from shoal.assistant.refusals import refuses
 from shoal.rules.output_filter import OutputFilter
 
 MOST_CHARACTERS: Final = 200
@@ -62,7 +65,7 @@ class Why(StrEnum):
     UNREADABLE = "unreadable"
     CONCESSION = "concession"
     AGREED = "agreed"
-    """It says yes to a price of the buyer's."""
+    """It neither names an allowed amount nor refuses while a low price of the buyer's is open."""
     OFFER_NOT_SAID = "offer_not_said"
     OFFER_NOT_NAMED = "offer_not_named"
     NO_SUCH_FACT = "no_such_fact"
@@ -92,7 +95,7 @@ class RailFacts:
 
     ``floor_fen``: of ``floor_of``. ``facts``: how many facts the shop has; their ids are 1 to this. ``owner_words``:
     answers of facts, the item's facts and title, never the persona. ``instructions``: of ``prompt.instructions_of``.
-    ``said_before``: the machine's last answer in this chat.
+    ``said_before``: the machine's last answer in this chat. ``turns``: the lines before the question, as in the prompt.
     """
 
     output_filter: OutputFilter
@@ -104,6 +107,7 @@ class RailFacts:
     owner_words: tuple[str, ...] = ()
     instructions: str = ""
     said_before: str = ""
+    turns: tuple[Turn, ...] = ()
 
     @property
     def lowest_fen(self) -> int | None:
@@ -210,10 +214,20 @@ def _amount(said: Said) -> Found:
     for concession in said.prices.concessions:
         if lowest is None or not concession.is_kept(facts.price_fen, lowest, has_floor=facts.floor_fen is not None):
             yield Why.CONCESSION, concession.words
+    yield from ((Why.AGREED, words) for words in _left_open(said))
+
+
+def _left_open(said: Said) -> Iterator[str]:
+    """Return the buyer's offers that the answer may agree to: it neither names an allowed amount nor refuses."""
+    facts = said.facts
+    bounds = Bounds(
+        facts.price_fen, facts.lowest_fen, facts.floor_fen is not None, said.is_owners, said.owner_text
+    )  # fmt: skip
+    if names_allowed_amount(said.plain, bounds) or refuses(said.plain):
+        return
+    yield from open_offers(facts.turns, facts.buyer_text, bounds)
     if not said.prices.amounts and agrees(said.plain):
-        asked = price_words(said.asked, "", said.is_owners, said.owner_text)
-        for words in asked.below(facts.price_fen, lowest):
-            yield Why.AGREED, words
+        yield from loose_offers(facts.buyer_text, bounds)
 
 
 def _offer(said: Said) -> Found:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_outputs import BENIGN_MAKERS, BROKEN_MAKERS, FACTS, HOSTILE, OWNERS, PERSONA, Case, case
+from model_output_case import Case
+from model_outputs import BENIGN_MAKERS, BROKEN_MAKERS, FACTS, HOSTILE, OWNERS, PERSONA, case
 from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
-from shoal.assistant.prompt import Context, instructions_of
+from shoal.assistant.prompt import Context, Turn, instructions_of
 from shoal.assistant.rails import Rail, RailFacts, RailVerdict, Why, check, floor_of
 from shoal.rules.output_filter import OutputFilter
 
@@ -112,6 +113,59 @@ def test_discounts_in_one_answer_add_up() -> None:
     assert verdict_of(Rail.AMOUNT, "便宜5元", floor_fen=8_000).passed
     assert not verdict_of(Rail.AMOUNT, "打九折，便宜5元，少5元给您", floor_fen=8_100, price_fen=10_000).passed
     assert not verdict_of(Rail.AMOUNT, "85元，便宜10元", floor_fen=8_000).passed
+
+
+LOW: dict[str, Any] = {"price_fen": 1_500, "floor_fen": None, "owner_words": ()}
+
+
+@pytest.mark.parametrize(
+    ("question", "turns"),
+    [
+        ("五块钱卖吗", ()),
+        ("行不行给个话", (Turn(True, "五块钱卖吗"),)),
+        ("行不行给个话", (Turn(False, "最低15元"), Turn(True, "五块钱卖吗"), Turn(False, "不议价哦"))),
+        ("五块钱卖吗" + "，我真的很想要" * 60, ()),
+    ],
+)
+def test_an_open_offer_is_answered_by_an_amount_or_a_whole_refusal(question: str, turns: tuple[Turn, ...]) -> None:
+    asked: dict[str, Any] = LOW | {"buyer_text": question, "turns": turns}
+    for text in (
+        "可以，直接拍就行",
+        "就这么定了，您说了算",
+        "听你的",
+        "成",
+        "拿走吧",
+        "👌",
+        "是的",
+        "可以的，最低就这个了",
+        "不是不可以",
+        "行，不卖别人",
+        "不卖别人，行",
+        "可以的，平时卖15元",
+        "行，按您说的，下次15元",
+        "不行？",
+        "不用15元，拍吧",
+        "可以，运费15元",
+    ):
+        assert verdict_of(Rail.AMOUNT, text, **asked).why == Why.AGREED, text
+    assert verdict_of(Rail.AMOUNT, "不行，不卖，可以拍", **asked).why == Why.AGREED
+    for text in ("不议价哦，最低15元", "15元可以", "不好意思，这个价卖不了", "您出的价太低了，最低15块", "不议价的"):
+        assert verdict_of(Rail.AMOUNT, text, **asked).passed, text
+
+
+def test_without_an_open_offer_a_plain_answer_passes() -> None:
+    answered = (Turn(True, "五块钱卖吗"), Turn(False, "最低15元哦"))
+    for text in ("可以，直接拍就行", "在的", "您好，是正品哦"):
+        assert verdict_of(Rail.AMOUNT, text, buyer_text="那行吧", turns=answered, **LOW).passed, text
+    for question in ("在吗39", "身高170体重60能穿吗", "运费5元吗", "42码还有吗"):
+        assert verdict_of(Rail.AMOUNT, "您好，是正品哦", buyer_text=question, **LOW).passed, question
+
+
+def test_a_wish_for_a_concession_that_the_shop_does_not_give_gets_no_yes() -> None:
+    for question in ("能便宜点吗", "包邮吗"):
+        assert verdict_of(Rail.AMOUNT, "可以的", buyer_text=question, **LOW).why == Why.AGREED, question
+    assert verdict_of(Rail.AMOUNT, "可以的", buyer_text="包邮吗", **LOW | {"owner_words": ("全国包邮",)}).passed
+    assert verdict_of(Rail.AMOUNT, "可以的", buyer_text="能便宜点吗", **LOW | {"floor_fen": 1_000}).passed
 
 
 def test_a_verdict_names_its_reason_and_a_few_words() -> None:
