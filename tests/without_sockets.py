@@ -26,7 +26,8 @@ from quick_start import blank_database
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.assistant.assistant import Assistant, Item
+from shoal.assistant.assistant import Assistant
+from shoal.assistant.contexts import Item
 from shoal.assistant.model_calls import ModelCalls
 from shoal.assistant.provider_store import ProviderStore
 from shoal.clock import now_ms
@@ -281,7 +282,7 @@ class OneShop:
             positions=SyncCursors(database),
             token_calls=evenly(100.0),
             live_connections=self._live,
-            models=Assistant(database, self.providers, self.calls, lambda _, item_id: self.items.get(item_id, Item())),
+            models=Assistant(database, self.providers, self.calls, self.item_of),
             rng=Random(3),
             restored_at_ms=await restored_at_ms(database),
         )
@@ -323,6 +324,10 @@ class OneShop:
             await self.manager.update_auto_confirm_setting("shop", settings.pop("auto_confirm"), caller=ANN)
         if settings:
             await self.manager.update_settings("shop", settings, caller=ANN)
+
+    def item_of(self, _: Account, item_id: str) -> Item:
+        """What is known of an item."""
+        return self.items.get(item_id, Item())
 
     async def running(self) -> None:
         """Wait until the account runs."""

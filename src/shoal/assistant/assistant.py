@@ -15,7 +15,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.model_settings import ModelMode
 from shoal.assistant.asking import Answered, Proposal, ProposalKind, ask_model
 from shoal.assistant.budget import NoRoom, Reservation, Spending, day_of
-from shoal.assistant.contexts import context_of, rail_facts_of
+from shoal.assistant.contexts import ItemOf, context_of, rail_facts_of
 from shoal.assistant.known_chat import KnownChat, read_chat
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, WhyFailed
 from shoal.assistant.prompt import Context, PromptMessage, messages_of
@@ -33,8 +33,6 @@ log = structlog.get_logger("shoal.models")
 
 ASKING_SECONDS: Final = 20.0
 """How long a question takes at most, with the second call after an output that cannot be read."""
-SHORTEST_NAME: Final = 2
-"""A name of one character is a word of the language, so it is not hidden."""
 DISCLOSURE: Final = "【智能客服】"
 """Begins a model's first answer in a chat within a day, unless the owner switched that off."""
 BAD_OUTPUT: Final = "bad_output"
@@ -45,18 +43,6 @@ _ENDS: Final = {
     ProposalKind.BLOCKED: RunState.BLOCKED,
     ProposalKind.UNREADABLE: RunState.FAILED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What is known of an item; the price is ``None`` when it is not."""
-
-    title: str = ""
-    price_fen: int | None = None
-
-
-ItemOf = Callable[[Account, str], Item]
-"""Returns what is known of an account's item, without asking the site."""
 
 
 @dataclass(slots=True)
@@ -217,18 +203,12 @@ class Assistant:
         await self._database.write(job)
 
     def _context(self, account: Account, question: Question, known: KnownChat) -> Context:
-        item = self._item(account, question)
-        people = (question.buyer_id, question.chat_id, account.unb)
-        names = (question.buyer_name, account.name)
         return context_of(
             account,
             question.text,
+            self._item_of,
             item_id=question.item_id,
-            item_title=item.title,
-            item_price_fen=item.price_fen,
             turns=known.turns,
-            hidden=(*people, *(name for name in names if len(name) >= SHORTEST_NAME)),
+            ids=(question.buyer_id, question.chat_id),
+            names=(question.buyer_name,),
         )
-
-    def _item(self, account: Account, question: Question) -> Item:
-        return self._item_of(account, question.item_id) if question.item_id else Item()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoal.accounts.events import Publish
+from shoal.assistant.contexts import ItemOf
 from shoal.assistant.drafts import Drafts
 from shoal.assistant.model_calls import ModelCalls
 from shoal.assistant.provider_store import ProviderStore
@@ -24,13 +25,16 @@ class AssistantComponents:
     usage: Usage
     drafts: Drafts
     trials: Trials
+    item_of: ItemOf
 
     async def close(self) -> None:
         """Close the session of the calls."""
         await self.calls.close()
 
 
-def open_assistant(database: Database, vault: Vault, outbound: Outbound, publish: Publish) -> AssistantComponents:
+def open_assistant(
+    database: Database, vault: Vault, outbound: Outbound, publish: Publish, item_of: ItemOf
+) -> AssistantComponents:
     """Open the components for language models; the caller closes them. Nothing is connected to by it."""
     providers, calls = ProviderStore(database, vault), ModelCalls(outbound)
     return AssistantComponents(
@@ -39,4 +43,5 @@ def open_assistant(database: Database, vault: Vault, outbound: Outbound, publish
         usage=Usage(database),
         drafts=Drafts(database, publish=publish),
         trials=Trials(database, providers, calls),
+        item_of=item_of,
     )

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import facts_of
 from shoal.assistant.prompt import Context, Fact, Turn, instructions_of
 from shoal.assistant.rails import RailFacts, floor_of
 
+SHORTEST_NAME: Final = 2
+"""A name of one character is a word of the language, so it is not hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is known of an item; the price is ``None`` when it is not."""
+
+    title: str = ""
+    price_fen: int | None = None
+
+
+ItemOf = Callable[[Account, str], Item]
+"""Returns what is known of an account's item, without asking the site."""
+
 
 def context_of(
     account: Account,
     text: str,
+    item_of: ItemOf,
     *,
     item_id: str | None = None,
-    item_title: str = "",
-    item_price_fen: int | None = None,
     turns: Sequence[Turn] = (),
     facts: Sequence[Fact] | None = None,
-    hidden: Sequence[str] = (),
+    ids: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> Context:
-    """Return what a model is told. ``facts`` stand in place of the account's; ``None`` leaves those."""
+    """Return what a model is told, for a buyer's question and for a trial of it alike.
+
+    ``facts`` stand in place of the account's; ``None`` leaves those. ``ids`` and ``names`` are the buyer's: they are
+    hidden, and so are the account's.
+    """
     setting = account.item(item_id)
+    item = item_of(account, item_id) if item_id else Item()
     known = [Fact(asked, answer) for asked, answer in facts_of(account.ai_facts)] if facts is None else facts
     return Context(
         question=text,
         persona=account.ai_persona,
         facts=tuple(known),
-        item_title=item_title,
-        item_price_fen=item_price_fen,
+        item_title=item.title,
+        item_price_fen=item.price_fen,
         item_facts=setting.facts if setting is not None else "",
         turns=tuple(turns),
-        hidden=tuple(hidden),
+        hidden=(*ids, account.unb, *(name for name in (*names, account.name) if len(name) >= SHORTEST_NAME)),
     )
 
 

@@ -11,8 +11,9 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
 from shoal.accounts.published import PublishedAccounts
-from shoal.assistant.assistant import Assistant, Item
+from shoal.assistant.assistant import Assistant
 from shoal.assistant.assistant_components import AssistantComponents, open_assistant
+from shoal.assistant.contexts import Item
 from shoal.auth.audit_entries import AuditEvent
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
@@ -37,7 +38,6 @@ from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY
-from shoal.storage.database import Database
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
@@ -76,9 +76,10 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         outbound = Outbound.of(settings.allow_private_targets, refused=partial(_note_refused, storage))
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
-        assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event)
-        closing.push_async_callback(assistant.close)
         item_lists = ItemLists(LiveConnections())
+        item_of = partial(_item_of, item_lists)
+        assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event, item_of)
+        closing.push_async_callback(assistant.close)
         deps = ConnectionDeps(
             session=session,
             settings=settings,
@@ -94,7 +95,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             uploaded=UploadedPictures(storage.database),
             token_calls=evenly(settings.token_calls_per_second),
             live_connections=item_lists.live_connections,
-            models=_models(storage.database, assistant, item_lists),
+            models=Assistant(storage.database, assistant.providers, assistant.calls, item_of),
             outbound=outbound,
             supplier_units=supplier_units,
             restored_at_ms=restored,
@@ -127,8 +128,5 @@ async def _note_refused(storage: Storage, host: str) -> None:
     await storage.audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
 
 
-def _models(database: Database, assistant: AssistantComponents, item_lists: ItemLists) -> Assistant:
-    def item_of(account: Account, item_id: str) -> Item:
-        return Item(item_lists.kept(account).get(item_id, ""))
-
-    return Assistant(database, assistant.providers, assistant.calls, item_of)
+def _item_of(item_lists: ItemLists, account: Account, item_id: str) -> Item:
+    return Item(item_lists.kept(account).get(item_id, ""))

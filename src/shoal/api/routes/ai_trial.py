@@ -27,8 +27,8 @@ async def try_model(request: Request, body: TryModelBody, account: OperateAccoun
     context = context_of(
         account,
         body.text,
+        server.assistant.item_of,
         item_id=body.item_id,
-        item_title=server.item_lists.kept(account).get(body.item_id or "", ""),
         turns=turns_in(body.turns),
         facts=facts_in(body.facts),
     )
