@@ -84,6 +84,9 @@ async def test_drafts_are_listed_shown_and_dropped_by_commands(tmp_path: Path) -
         assert "can no longer be sent or dropped: dropped." in await shell.say("approve", run, code=1)
         assert len(json.loads(await shell.say("runs", "--json"))) == 1
         assert "No model was asked." in await shell.say("runs", "--state", "drafted")
+        await a_run(shell.door.server.database, state="failed", why="money", duration_ms=0)
+        assert "not called" in await shell.say("runs", "--not-called")
+        assert "not called" not in await shell.say("runs", "--called")
 
 
 async def test_the_example_of_the_help_is_judged(tmp_path: Path) -> None:

@@ -32,6 +32,25 @@ async def test_runs_page_by_page_without_what_the_model_said(door: Door) -> None
         assert await bob.call("GET", "/ai-runs") == {"items": [], "next": None}
 
 
+async def test_runs_without_a_call_are_told_apart_from_failures(door: Door) -> None:
+    database = door.server.database
+    reasons = ("tokens", "money", "pace", "resting", "consent", "turns")
+    not_called = [await a_run(database, state="failed", why=why, duration_ms=0) for why in reasons]
+    failed = [await a_run(database, state="failed", why="timeout", duration_ms=20_000)]
+    failed.append(await a_run(database, state="failed", why="money"))  # the second call was refused
+    failed.append(await a_run(database, state="failed", why="interrupted", duration_ms=0))
+    answered = await a_run(database, state="answered")
+
+    async def listed(**params: Any) -> list[tuple[int, bool]]:
+        found = await door.call("GET", "/ai-runs", params=params)
+        return [(row["id"], row["called"]) for row in found["items"]][::-1]
+
+    assert await listed(called=False) == [(run, False) for run in not_called]
+    assert await listed(state="failed", called=True) == [(run, True) for run in failed]
+    assert await listed(called=True) == [(run, True) for run in [*failed, answered]]
+    assert len(await listed(state="failed")) == len(not_called) + len(failed)
+
+
 @pytest.mark.parametrize("before", ["x", "WzEsIDJd"])
 async def test_a_place_of_another_list_is_refused(door: Door, before: str) -> None:
     assert (await door.call("GET", "/ai-runs", 422, params={"before": before}))["code"] == "bad_cursor"

@@ -135,5 +135,7 @@ async def test_the_runs_of_a_chat_say_why_and_show_the_raw_output_when_asked(wir
     await row.locator("summary").click()
     await expect(row.locator("[data-test=raw]")).to_have_text('{"text": "15元"}')
     assert await findings(page) == []
+    await _drafted(wired, "a third", state="failed", why="money", duration_ms=0)
     await page.locator("[data-test=runs-of-chat] button").click()
-    await expect(page.locator("[data-run]")).to_have_count(2)
+    await expect(page.locator("[data-run]")).to_have_count(3)
+    await expect(page.locator("[data-test=outcome]").first).to_have_text("没有调用")

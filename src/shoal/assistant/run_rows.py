@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, not_, select
 
 from shoal.accounts.events import MessageEvent
+from shoal.assistant.budget import NoRoomWhy
 from shoal.messages import model_runs
-from shoal.messages.model_source import RunState
+from shoal.messages.model_source import NotAsked, RunState
 from shoal.storage.among import among
 from shoal.storage.assistant_tables import ai_runs
+
+_NO_CALL: Final = frozenset({*(why.value for why in NoRoomWhy), NotAsked.TURNS.value})
+"""Why a run failed before its first call; after one, the same reasons refuse a second call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +48,11 @@ class Run:
     created_at_ms: int
     decided_at_ms: int | None
 
+    @property
+    def called(self) -> bool:
+        """Whether its provider was called: not when the budget, the pace or a rest did not allow it."""
+        return self.state is not RunState.FAILED or self.why not in _NO_CALL or bool(self.duration_ms)
+
 
 def run_of(row: RowMapping) -> Run:
     """Return the run of a row."""
@@ -62,6 +72,7 @@ def read_runs(
     *,
     chat_id: str | None = None,
     state: RunState | None = None,
+    called: bool | None = None,
     before_id: int | None = None,
     limit: int,
 ) -> list[Run]:
@@ -71,9 +82,18 @@ def read_runs(
         query = query.where(ai_runs.c.chat_id == chat_id)
     if state is not None:
         query = query.where(ai_runs.c.state == state.value)
+    if called is not None:
+        query = query.where(not_(_without_call()) if called else _without_call())
     if before_id is not None:
         query = query.where(ai_runs.c.id < before_id)
     return [run_of(row) for row in connection.execute(query).mappings()]
+
+
+def _without_call() -> ColumnElement[bool]:
+    """The same as ``not Run.called``."""
+    return and_(
+        ai_runs.c.state == RunState.FAILED.value, ai_runs.c.why.in_(sorted(_NO_CALL)), ai_runs.c.duration_ms == 0
+    )
 
 
 def run_event(run: Run, state: RunState, at_ms: int) -> MessageEvent:

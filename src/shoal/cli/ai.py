@@ -25,12 +25,15 @@ def list_runs(
     account: OfAccount = None,
     chat: Annotated[str | None, typer.Option(help=words("cli.messages.help.chat"), show_default=False)] = None,
     state: Annotated[str | None, typer.Option(help=words("ai.help.state"), show_default=False)] = None,
+    called: Annotated[
+        bool | None, typer.Option("--called/--not-called", help=words("ai.help.called"), show_default=False)
+    ] = None,
     limit: Limit = 50,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
     """List the model's runs, newest first."""
-    params = given(cid=account, chat_id=chat, state=state)
+    params = given(cid=account, chat_id=chat, state=state, called=called)
     none = words("ai.no_runs")
     ask_rows(url, "ai-runs", table=run_table, none=none, limit=limit, params=params, as_json=as_json, paged_by="before")
 

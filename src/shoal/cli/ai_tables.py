@@ -22,7 +22,7 @@ def run_table(found: list[Row]) -> Table:
     """Return a table of runs, one row each."""
     rows = (
         (
-            str(one["id"]), ago(one["at"]), one["account"], one["chat_id"], words(f"run_state.{one['state']}"),
+            str(one["id"]), ago(one["at"]), one["account"], one["chat_id"], _state_words(one),
             one["text"], why_words(one["why"]), money(one["cost_microfen"]),
         )
         for one in found
@@ -39,7 +39,7 @@ def run_facts(one: Row) -> Table:
         ("chat", one["chat_id"]),
         ("item", one["item_id"] or ""),
         ("model", one["model"]),
-        ("state", words(f"run_state.{one['state']}")),
+        ("state", _state_words(one)),
         ("reason", why_words(one["why"])),
         ("rail", one["rail"]),
         ("text", one["text"]),
@@ -58,6 +58,11 @@ def usage_table(found: list[Row]) -> Table:
         for one in found
     )  # fmt: skip
     return rows_table(("day", "shop", "calls", "tokens_in", "tokens_out", "cost"), rows)
+
+
+def _state_words(one: Row) -> str:
+    """Return what became of a run; one that cost no call is told apart from one that failed in it."""
+    return words(f"run_state.{one['state']}") if one["called"] else words("run_state.not_called")
 
 
 def why_words(why: str) -> str:

@@ -14,6 +14,7 @@ from faults.prove_models import owners_words
 from model_shop import REPLY, ModelShop, model_shop
 from shoal.assistant.assistant import DISCLOSURE
 from shoal.assistant.budget import day_of
+from shoal.assistant.run_rows import read_runs
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.reply_stats import reply_stats
@@ -63,6 +64,12 @@ async def test_without_leave_or_room_the_default_reply_answers_and_nothing_is_ca
     assert (there.shop.site.said, there.model.calls.after(0)) == (["默认"], [])
     budget = [(f"model:shop/{_today()}", "tokens")] if "ai_tokens_per_day" in settings else []
     assert await there.incidents("model_budget") == budget
+    refused = bool({"ai_turns_per_chat", "ai_tokens_per_day"} & settings.keys())
+    kept = await there.shop.database.read(lambda connection: read_runs(connection, ["shop"], called=False, limit=9))
+    assert [run.called for run in kept] == [False] * refused
+    assert (
+        await there.shop.database.read(lambda connection: read_runs(connection, ["shop"], called=True, limit=9)) == []
+    )
 
 
 async def test_a_provider_without_consent_hears_nothing(there: ModelShop) -> None:

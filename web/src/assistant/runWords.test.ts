@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
-const { failureWords, goneBecause, reasonOf } = await import('./runWords')
+const { failureWords, filtersOf, goneBecause, outcomeOf, reasonOf } = await import('./runWords')
 
 test('a draft that is gone says whose doing it was', () => {
   expect(goneBecause({ state: 'superseded', why: 'buyer_wrote' })).toBe('the buyer wrote again')
@@ -14,6 +14,15 @@ test('a run names the check and the reason, and what it does not know as it is',
   expect(reasonOf({ rail: 'amount', why: 'below_floor' })).toBe('Check: Amounts · below the floor price')
   expect(reasonOf({ rail: '', why: 'object: missing' })).toBe('object: missing')
   expect(reasonOf({ rail: '', why: '' })).toBe('')
+})
+
+test('a run without a call is told apart from one that failed in it, also in the list', () => {
+  expect(outcomeOf({ state: 'failed', called: false })).toBe('not_called')
+  expect(outcomeOf({ state: 'failed', called: true })).toBe('failed')
+  expect(filtersOf('not_called')).toEqual({ called: false })
+  expect(filtersOf('failed')).toEqual({ state: 'failed', called: true })
+  expect(filtersOf('drafted')).toEqual({ state: 'drafted' })
+  expect(filtersOf('')).toEqual({})
 })
 
 test('a failure of a provider is told with its status, an unknown one as it came', () => {

@@ -3,7 +3,10 @@ import type { Tone } from '../common/ui/ToneMark.vue'
 import { labelOf, t } from '../i18n'
 import type { Run, RunState } from './shapes'
 
-export const STATE_TONES: Record<RunState, Tone> = {
+/** A run that failed before its provider was called cost nothing, and the default reply answered. */
+export type Outcome = RunState | 'not_called'
+
+export const OUTCOME_TONES: Record<Outcome, Tone> = {
   asked: 'busy',
   answered: 'good',
   drafted: 'busy',
@@ -11,8 +14,17 @@ export const STATE_TONES: Record<RunState, Tone> = {
   handed_off: 'warn',
   silent: 'muted',
   failed: 'bad',
+  not_called: 'warn',
   superseded: 'muted',
   dropped: 'muted',
+}
+
+export const outcomeOf = (run: Pick<Run, 'state' | 'called'>): Outcome => (run.called ? run.state : 'not_called')
+
+/** The filters of the API for an outcome, or for all. */
+export function filtersOf(outcome: string): { state?: string; called?: boolean } {
+  if (outcome === 'not_called') return { called: false }
+  return outcome === 'failed' ? { state: outcome, called: true } : { state: outcome || undefined }
 }
 
 /** Which check stopped it and why, as far as there is anything to say. */

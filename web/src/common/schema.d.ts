@@ -3618,6 +3618,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ai-reply-test/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test AI replies (older system)
+         * @description Ask the model as for a buyer. Nothing is sent to one; the call costs, and counts against the day.
+         *
+         *     `POST /cookies/{cid}/ai/try` tells more: the prompt, the raw output and what each check says.
+         */
+        post: operations["try_ai_reply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/users": {
         parameters: {
             query?: never;
@@ -5017,6 +5039,58 @@ export interface components {
              * @default AI回复设置更新成功
              */
             message: string;
+        };
+        /**
+         * AiReplyTestBody
+         * @description A question to try, and the item that it is about. `item_price` is in yuan, as a number or a text.
+         * @example {
+         *       "item_desc": "当天可用",
+         *       "item_price": 100,
+         *       "item_title": "月卡",
+         *       "message": "能便宜点吗"
+         *     }
+         */
+        AiReplyTestBody: {
+            /**
+             * Message
+             * @default 你好
+             */
+            message: string;
+            /**
+             * Item Title
+             * @default
+             */
+            item_title: string;
+            /**
+             * Item Price
+             * @default
+             */
+            item_price: number | string;
+            /**
+             * Item Desc
+             * @default
+             */
+            item_desc: string;
+        };
+        /**
+         * AiReplyTested
+         * @description What the model would have said. `reply` is empty unless it passed every check; `decision` and `why` say more.
+         * @example {
+         *       "decision": "reply",
+         *       "message": "AI回复测试成功",
+         *       "reply": "不议价哦，100元包邮",
+         *       "why": ""
+         *     }
+         */
+        AiReplyTested: {
+            /** Message */
+            message: string;
+            /** Reply */
+            reply: string;
+            /** Decision */
+            decision: string;
+            /** Why */
+            why: string;
         };
         /**
          * AnswerShape
@@ -12866,6 +12940,7 @@ export interface components {
          *           "actor": "",
          *           "at": "2026-01-02T03:04:05.640Z",
          *           "buyer_id": "2200000000099",
+         *           "called": true,
          *           "chat_id": "59000001",
          *           "cost_microfen": 86000,
          *           "duration_ms": 640,
@@ -12898,13 +12973,15 @@ export interface components {
          * RunShape
          * @description One question to a model, and what became of it. ``text`` is what it proposed, or what was sent.
          *
-         *     ``why`` says what the state does not; ``rail`` names the check that held the text back. ``raw`` is what the model
+         *     ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
+         *     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names the check that held the text back. ``raw`` is what the model
          *     said; it is empty in lists. ``actor`` sent or dropped a draft. A million of ``cost_microfen`` are one fen.
          * @example {
          *       "account": "my-shop",
          *       "actor": "",
          *       "at": "2026-01-02T03:04:05.640Z",
          *       "buyer_id": "2200000000099",
+         *       "called": true,
          *       "chat_id": "59000001",
          *       "cost_microfen": 86000,
          *       "duration_ms": 640,
@@ -12949,6 +13026,8 @@ export interface components {
             why: string;
             /** Rail */
             rail: string;
+            /** Called */
+            called: boolean;
             /** Offered Fen */
             offered_fen: number | null;
             /** Tokens In */
@@ -25750,6 +25829,8 @@ export interface operations {
                 chat_id?: string | null;
                 /** @description Only runs in this state. */
                 state?: components["schemas"]["RunState"] | null;
+                /** @description `false`: only those without a call, for want of budget, pace or answers, or while it rests. */
+                called?: boolean | null;
                 /** @description `next` from the previous page; omit it for the first page. */
                 before?: string | null;
                 /** @description Maximum number of rows. */
@@ -33889,6 +33970,114 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AiReplySettingsChanged"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_ai_reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AiReplyTestBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AiReplyTested"];
                 };
             };
             /** @description The request has a value that is not allowed */

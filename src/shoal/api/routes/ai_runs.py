@@ -44,6 +44,12 @@ async def list_runs(
     cid: OfAccount = None,
     chat_id: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")] = None,
     state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
+    called: Annotated[
+        bool | None,
+        Query(
+            description="`false`: only those without a call, for want of budget, pace or answers, or while it rests."
+        ),
+    ] = None,
     before: Annotated[
         str | None, Query(max_length=200, description="`next` from the previous page; omit it for the first page.")
     ] = None,
@@ -54,7 +60,13 @@ async def list_runs(
     before_id = place_of(before, 1)[0] if before else None
     found = await server.database.read(
         lambda connection: read_runs(
-            connection, account_ids, chat_id=chat_id, state=state, before_id=before_id, limit=limit + 1
+            connection,
+            account_ids,
+            chat_id=chat_id,
+            state=state,
+            called=called,
+            before_id=before_id,
+            limit=limit + 1,
         )
     )
     page = found[:limit]

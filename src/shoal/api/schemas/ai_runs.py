@@ -16,7 +16,7 @@ from shoal.rules.rule import MAX_REPLY_CHARACTERS
 _RUN: dict[str, Any] = {
     "id": 7, "account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_ids": ["31.PNM"],
     "item_id": "700000000001", "provider_id": 1, "model": "small-1", "mode": "draft", "state": "drafted", "why": "",
-    "rail": "", "offered_fen": None, "tokens_in": 812, "tokens_out": 24, "cost_microfen": 86_000,
+    "rail": "", "called": True, "offered_fen": None, "tokens_in": 812, "tokens_out": 24, "cost_microfen": 86_000,
     "duration_ms": 640, "text": "在的，今天可以发货", "raw": "", "actor": "", "outbox_id": None,
     "at": "2026-01-02T03:04:05.640Z", "decided_at": None,
 }  # fmt: skip
@@ -25,8 +25,10 @@ _RUN: dict[str, Any] = {
 class RunShape(BaseModel):
     """One question to a model, and what became of it. ``text`` is what it proposed, or what was sent.
 
-    ``why`` says what the state does not; ``rail`` names the check that held the text back. ``raw`` is what the model
-    said; it is empty in lists. ``actor`` sent or dropped a draft. A million of ``cost_microfen`` are one fen.
+    ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
+    the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names
+    the check that held the text back. ``raw`` is what the model said; it is empty in lists. ``actor`` sent or dropped a
+    draft. A million of ``cost_microfen`` are one fen.
     """
 
     model_config = example(**_RUN)
@@ -42,6 +44,7 @@ class RunShape(BaseModel):
     state: RunState
     why: str
     rail: str
+    called: bool
     offered_fen: int | None
     tokens_in: int
     tokens_out: int
@@ -115,6 +118,7 @@ def run_shape(run: Run, *, with_raw: bool = True) -> RunShape:
         state=run.state,
         why=run.why,
         rail=run.rail,
+        called=run.called,
         offered_fen=run.offered_fen,
         tokens_in=run.tokens_in,
         tokens_out=run.tokens_out,
