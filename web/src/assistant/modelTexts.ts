@@ -70,7 +70,7 @@ const zh = {
   itemFacts: '商品资料',
   itemFactsHint: '成色、配件、尺寸等买家会问到的。',
   itemFloor: '底价（元）',
-  itemFloorHint: '不填则用店铺的最低价；都没有，不低于标价。',
+  itemFloorHint: '不填则用店铺的底价；都没有，不低于标价。',
   floorOf: '底价 {price}',
   itemSaved: '{id}：商品 {item} 的资料与底价已保存',
 

@@ -47,7 +47,7 @@ const zh = {
     filter_contacts: '拦下联系方式',
     filter_links: '拦下站外链接',
     filter_patterns: '拦下的词',
-    price_floor_fen: '最低价（分）',
+    price_floor_fen: '底价（分）',
     ai_mode: '语言模型的模式',
     ai_provider_id: '语言模型的服务商',
     ai_persona: '语言模型的说话方式',
