@@ -6,11 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import insert
+
 from doors import Door, another_person, open_door
 from model_steps import KEY, served_model, settings_for
 from shoal.assistant.breaker import note_failure
+from shoal.assistant.budget import day_of
 from shoal.assistant.providers import MAX_PROVIDERS
 from shoal.clock import now_ms
+from shoal.storage.assistant_tables import ai_usage
 
 ELSEWHERE = settings_for("https://models.example.com")
 
@@ -92,6 +96,22 @@ async def test_a_check_counts_in_the_minute_of_its_provider(door: Door) -> None:
         path = f"/ai-providers/{one['id']}/check"
         assert [(await door.call("POST", path))["why"] for _ in range(2)] == ["", "pace"]
         assert len(model.calls.after(0)) == 1
+
+
+async def test_a_check_is_not_made_without_room_for_it_in_the_money_of_the_day(door: Door) -> None:
+    async with served_model() as (base, model):
+        one = await made(door, base, price_in_fen=1_000_000, price_out_fen=1_000_000, fen_per_day=0)
+        path = f"/ai-providers/{one['id']}"
+        refused = await door.call("POST", f"{path}/check")
+        assert (refused["ok"], refused["why"], model.calls.after(0)) == (False, "money", [])
+        await door.call("PUT", path, json={"fen_per_day": 10_000})
+        assert (await door.call("POST", f"{path}/check"))["why"] == ""
+        used = {"account_id": "shop", "provider_id": one["id"], "day": day_of("", now_ms()), "cost_microfen": 10**10}
+        await door.server.database.write(lambda connection: connection.execute(insert(ai_usage).values(**used)))
+        assert (await door.call("POST", f"{path}/check"))["why"] == "money", "spent by a shop"
+        await door.call("PUT", path, json={"fen_per_day": None})
+        assert (await door.call("POST", f"{path}/check"))["why"] == ""
+        assert len(model.calls.after(0)) == 2
 
 
 async def test_a_provider_is_its_owners_alone_and_changes_by_its_etag(door: Door) -> None:

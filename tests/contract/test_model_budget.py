@@ -144,9 +144,9 @@ async def test_a_minute_has_so_many_calls_also_after_the_clock_went_back(
         await reserved(database, provider, tokens_in=1, tokens_out=1)
     assert await database.write(asking(provider)) is NoRoomWhy.PACE
     with pytest.raises(NoRoom):
-        await database.write(lambda connection: pace(connection, provider.id, now_ms=NOW + 1))
+        await database.write(lambda connection: pace(connection, provider.id, 1, 1, now_ms=NOW + 1))
     await reserved(database, provider, now_ms=NOW + 60_000, tokens_in=1, tokens_out=1)
-    await database.write(lambda connection: pace(connection, provider.id, now_ms=NOW - 99_000))
+    await database.write(lambda connection: pace(connection, provider.id, 1, 1, now_ms=NOW - 99_000))
     await reserved(database, provider, now_ms=NOW - 99_000, tokens_in=1, tokens_out=1)
 
 

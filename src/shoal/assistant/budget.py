@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, case, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
 
 from shoal.assistant.breaker import TRY_MS, note_failure, note_success
 from shoal.assistant.model_calls import ModelFailed
@@ -131,15 +131,24 @@ def reserve(
     return made
 
 
-def pace(connection: Connection, provider_id: int, *, now_ms: int) -> None:
-    """Count a call that is of no shop, such as a check, in its minute. Raises ``NoRoom`` as ``reserve``; a rest is no
-    reason: its owner wants to know whether the provider answers."""
+def pace(connection: Connection, provider_id: int, tokens_in: int, tokens_out: int, *, now_ms: int) -> None:
+    """Count a call that is of no shop, such as a check, in its minute. Raises ``NoRoom`` as ``reserve``.
+
+    A rest is no reason: its owner wants to know whether the provider answers. What it costs is no use of a shop, so it
+    is not added to the day; without room for it in the provider's money of the day, it is not made.
+    """
     state = _locked(connection, provider_id)
     if state is None or not state["consented_host"] or state["consented_host"] != state["host"]:
         raise NoRoom(NoRoomWhy.CONSENT)
     is_new = not 0 <= now_ms - state["minute_began_ms"] < _MINUTE_MS
     if not is_new and state["minute_calls"] >= state["calls_per_minute"]:
         raise NoRoom(NoRoomWhy.PACE, state["minute_began_ms"] + _MINUTE_MS)
+    if state["fen_per_day"] is not None:
+        its = and_(ai_usage.c.provider_id == provider_id, ai_usage.c.day == day_of("", now_ms))
+        spent = int(connection.scalar(select(func.sum(ai_usage.c.cost_microfen)).where(its)) or 0)
+        cost = tokens_in * state["price_in_fen"] + tokens_out * state["price_out_fen"]
+        if spent + cost > state["fen_per_day"] * MICROFEN:
+            raise NoRoom(NoRoomWhy.MONEY)
     values = {
         "minute_began_ms": now_ms if is_new else state["minute_began_ms"],
         "minute_calls": 1 if is_new else state["minute_calls"] + 1,

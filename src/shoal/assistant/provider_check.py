@@ -7,7 +7,7 @@ from typing import Final
 
 from shoal.assistant.breaker import note_success
 from shoal.assistant.budget import NoRoom, Reservation, pace
-from shoal.assistant.model_calls import ModelCalls, ModelFailed
+from shoal.assistant.model_calls import ModelCalls, ModelFailed, estimated_tokens
 from shoal.assistant.model_output import BadOutput, read_output
 from shoal.assistant.prompt import Context, Fact, messages_of
 from shoal.assistant.providers import Target
@@ -41,13 +41,14 @@ async def check_provider(database: Database, calls: ModelCalls, target: Target) 
 
     Raises ``StoreError``; ``Conflict`` (``no_consent``) before anything leaves.
     """
-    provider = target.provider
+    provider, prompt = target.provider, messages_of(QUESTION)
+    most = estimated_tokens(prompt), MOST_TOKENS
     try:
-        await database.write(lambda connection: pace(connection, provider.id, now_ms=now_ms()))
+        await database.write(lambda connection: pace(connection, provider.id, *most, now_ms=now_ms()))
     except NoRoom as none:
         return Checked(why=none.why.value)
     try:
-        answer = await calls.ask(target, messages_of(QUESTION), MOST_TOKENS, context=QUESTION)
+        answer = await calls.ask(target, prompt, MOST_TOKENS, context=QUESTION)
     except ModelFailed as failed:
         return Checked(why=f"{failed.why.value} {failed.status or ''}".strip())
     why = ""

@@ -4219,7 +4219,7 @@ export interface paths {
          * Check a model provider
          * @description Ask a provider one invented question now, also while it rests, and return what came back.
          *
-         *     An answer ends its rest.
+         *     An answer ends its rest. A check is not made when the provider's money of the day has no room for it.
          */
         post: operations["check_model_provider"];
         delete?: never;
@@ -12974,8 +12974,9 @@ export interface components {
          * @description One question to a model, and what became of it. ``text`` is what it proposed, or what was sent.
          *
          *     ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
-         *     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names the check that held the text back. ``raw`` is what the model
-         *     said; it is empty in lists. ``actor`` sent or dropped a draft. A million of ``cost_microfen`` are one fen.
+         *     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names
+         *     the check that held the text back. ``raw`` is what the model said; it is empty in lists. ``actor`` sent or dropped a
+         *     draft. A million of ``cost_microfen`` are one fen.
          * @example {
          *       "account": "my-shop",
          *       "actor": "",

@@ -111,7 +111,7 @@ async def remove_provider(provider_id: ProviderId, server: TheServer, me: Me, or
 async def check_model_provider(provider_id: ProviderId, server: TheServer, me: Me) -> ProviderChecked:
     """Ask a provider one invented question now, also while it rests, and return what came back.
 
-    An answer ends its rest.
+    An answer ends its rest. A check is not made when the provider's money of the day has no room for it.
     """
     target = await server.assistant.providers.target(me.id, provider_id)
     server.rate_limits.count_channel_test(me.id)
