@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from connection.counters import Counter
 from doors import another_person
 from model_runs import a_run, state_of
+from shoal.clock import now_ms
 from shoal.errors import TemporaryFailure
+from shoal.storage.schema import messages
 from shoal.xianyu.live_socket import LiveSocket
 
 EN = {"Accept-Language": "en"}
@@ -116,6 +119,27 @@ async def test_a_draft_whose_message_certainly_did_not_leave_is_one_again(
     assert await state_of(counter.door.server.database, run) == ("drafted", "在的，今天可以发货", None)
     assert (await _approve(counter, run))["outcome"] == "sent"
     assert await counter.seen() == ["在的，今天可以发货"]
+
+
+async def test_a_draft_that_did_not_leave_is_none_again_in_a_chat_that_moved_on(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = counter.door.server.database
+
+    async def spoken(*_: object) -> None:
+        row = {"account_id": "shop", "message_id": "99.PNM", "chat_id": counter.chat_id, "direction": "in",
+               "text": "人呢", "received_at_ms": now_ms(), "created_at_ms": now_ms()}  # fmt: skip
+        await database.write(lambda connection: connection.execute(insert(messages).values(**row)).rowcount)
+        raise TemporaryFailure("the socket has ended", code="closed")
+
+    run = await _draft(counter)
+    with monkeypatch.context() as patched:
+        patched.setattr(LiveSocket, "send", spoken)
+        assert (await _approve(counter, run, 409))["code"] == "not_sent"
+    row = await counter.door.call("GET", f"/ai-runs/{run}")
+    assert (row["state"], row["why"], row["outbox_id"]) == ("superseded", "buyer_wrote", None)
+    assert (await _approve(counter, run, 409))["code"] == "run_closed"
+    assert await counter.seen() == []
 
 
 async def test_others_see_and_send_no_draft(counter: Counter) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sqlalchemy import Connection, and_, update
+from sqlalchemy import Connection, and_, select, update
 
 from shoal.accounts.events import Publish, publish_nothing
 from shoal.assistant.run_rows import Run, read_run, run_event
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput
-from shoal.messages.model_source import RunState
+from shoal.messages.logged_message import Direction
+from shoal.messages.model_source import RunState, Superseded
 from shoal.messages.outbox_rows import SendOutcome, sent_by
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.database import Database
+from shoal.storage.schema import messages, takeovers
 
 
 class RunClosed(Conflict):
@@ -71,20 +73,29 @@ class Drafts:
         self._publish(run_event(run, RunState.ANSWERED, self._now_ms()))
 
     async def not_sent(self, run: Run, op_id: str) -> None:
-        """Make a draft of a run again when the message of that request certainly did not leave."""
+        """Make a draft of a run again when the message of that request certainly did not leave.
+
+        In a chat that moved on since it was closed it is superseded, as an open draft would have been.
+        """
         mine = and_(
             ai_runs.c.id == run.id,
             ai_runs.c.state == RunState.ANSWERED.value,
             ai_runs.c.outbox_id.is_(None),
         )
-        values = {"state": RunState.DRAFTED.value, "text": run.text, "actor": "", "decided_at_ms": run.decided_at_ms}
+        values = {"text": run.text, "actor": "", "decided_at_ms": run.decided_at_ms}
 
-        def job(connection: Connection) -> None:
+        def job(connection: Connection) -> RunState | None:
             message = sent_by(connection, run.account_id, op_id)  # none: another request has closed the draft
-            if message is not None and message.outcome is SendOutcome.DROPPED:
-                connection.execute(update(ai_runs).where(mine).values(values))
+            if message is None or message.outcome is not SendOutcome.DROPPED:
+                return None
+            why = _moved_on(connection, run)
+            state = RunState.SUPERSEDED if why else RunState.DRAFTED
+            moved = {"why": why, "decided_at_ms": self._now_ms()} if why else {}
+            reopened = connection.execute(update(ai_runs).where(mine).values({**values, **moved, "state": state.value}))
+            return state if reopened.rowcount else None
 
-        await self._database.write(job)
+        if (state := await self._database.write(job)) is not None:
+            self._publish(run_event(run, state, self._now_ms()))
 
     async def drop(self, run: Run, actor: str) -> Run:
         """Drop a draft, also one that is dropped already. Raise ``RunClosed``."""
@@ -101,6 +112,23 @@ class Drafts:
             self._publish(run_event(run, RunState.DROPPED, now))
             return replace(run, state=RunState.DROPPED, actor=actor, decided_at_ms=now)
         return await self.find(run.id)
+
+
+def _moved_on(connection: Connection, run: Run) -> str:
+    """Return what a person said or did in the chat since the draft was closed; empty when nothing."""
+    closed = select(ai_runs.c.decided_at_ms).where(ai_runs.c.id == run.id).scalar_subquery()
+    words = select(messages.c.direction).where(
+        messages.c.account_id == run.account_id,
+        messages.c.chat_id == run.chat_id,
+        messages.c.direction.in_([Direction.IN.value, Direction.HUMAN.value]),
+        messages.c.received_at_ms >= closed,
+    )
+    if (direction := connection.scalar(words.limit(1))) is not None:
+        return Superseded.BUYER_WROTE.value if direction == Direction.IN.value else Direction.HUMAN.value
+    pauses = select(takeovers.c.reason).where(
+        takeovers.c.account_id == run.account_id, takeovers.c.chat_id == run.chat_id, takeovers.c.since_ms >= closed
+    )
+    return connection.scalar(pauses) or ""
 
 
 def _close(connection: Connection, run: Run, state: RunState, at_ms: int, **values: str) -> None:
