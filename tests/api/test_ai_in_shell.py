@@ -124,6 +124,17 @@ async def test_a_spent_day_ends_an_evaluation_without_further_calls(tmp_path: Pa
         await shell.say("set", "shop", "--provider", "1", "--tokens", "0")
         found = json.loads(await shell.say("eval", "shop", str(file), "--at-once", "1", "--json", code=1))
         assert {run["decision"] for case in found["cases"] for run in case["runs"]} == {"budget"}
+        for number, (text, said) in enumerate(
+            (
+                ("问题,应当\n包邮吗,bargain\n", "the action is one of reply /"),
+                ("应当\nreply\n", "Columns are missing: 问题 (Question)."),
+                ("问题,应当\n", "The file has no row."),
+            )
+        ):
+            file = tmp_path / f"{number}.csv"
+            await asyncio.to_thread(file.write_text, text, encoding="utf-8")
+            told = await shell.say("eval", "shop", str(file), code=2)
+            assert said in " ".join(told.replace("│", " ").split())
         assert shell.model.view()["calls"] == []
 
 

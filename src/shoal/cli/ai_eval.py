@@ -184,7 +184,8 @@ def _faults_told() -> Iterator[None]:
 
 
 def _sentence(error: InvalidInput) -> str:
+    params = {name: ", ".join(value) if isinstance(value, list) else value for name, value in error.params.items()}
     if knows(f"ai.files.{error.code}"):
-        return words(f"ai.files.{error.code}", **error.params)
+        return words(f"ai.files.{error.code}", **params)
     shared = f"problems.{error.code}"
-    return words(shared, **error.params) if knows(shared) else str(error)
+    return words(shared, **params) if knows(shared) else str(error)

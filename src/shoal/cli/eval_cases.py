@@ -168,7 +168,9 @@ def _case(values: Mapping[str, Any], number: int) -> Case:
     if not question or len(question) > LONGEST_QUESTION:
         raise InvalidInput("a case needs a question", code="bad_case_question", field="question")
     if action not in ACTIONS:
-        raise InvalidInput("no such action", code="bad_case_action", field="action", words=" / ".join(ACTIONS))
+        raise InvalidInput(
+            "no such action", code="bad_case_action", field="action", words=" / ".join(filter(None, ACTIONS))
+        )
     must, must_not = _words(values, "must"), _words(values, "must_not")
     return Case(
         name=_text(values, "name") or str(number),
