@@ -325,7 +325,7 @@ class OneShop:
         if settings:
             await self.manager.update_settings("shop", settings, caller=ANN)
 
-    def item_of(self, _: Account, item_id: str) -> Item:
+    async def item_of(self, _: Account, item_id: str) -> Item:
         """What is known of an item."""
         return self.items.get(item_id, Item())
 

@@ -103,7 +103,9 @@ class Assistant:
         except Conflict:
             return replace(turn, why=NotAsked.NO_CONSENT)
         known = await self._database.read(lambda connection: read_chat(connection, account.id, question))
-        context = self._context(account, question, known)
+        context = await self._context(account, question, known)
+        if moved_on.is_set():  # while the site was asked for the item
+            return turn
         now = self._now_ms()
         spending = Spending(account.id, target.provider, day_of(account.timezone, now))
         beginning = Beginning(account=account, question=question, spending=spending, prompt=messages_of(context))
@@ -202,8 +204,8 @@ class Assistant:
 
         await self._database.write(job)
 
-    def _context(self, account: Account, question: Question, known: KnownChat) -> Context:
-        return context_of(
+    async def _context(self, account: Account, question: Question, known: KnownChat) -> Context:
+        return await context_of(
             account,
             question.text,
             self._item_of,

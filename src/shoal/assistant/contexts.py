@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,11 +23,11 @@ class Item:
     price_fen: int | None = None
 
 
-ItemOf = Callable[[Account, str], Item]
-"""Returns what is known of an account's item, without asking the site."""
+ItemOf = Callable[[Account, str], Awaitable[Item]]
+"""Returns what is known of an account's item. It takes a few seconds at most, and never raises."""
 
 
-def context_of(
+async def context_of(
     account: Account,
     text: str,
     item_of: ItemOf,
@@ -44,7 +44,7 @@ def context_of(
     hidden, and so are the account's.
     """
     setting = account.item(item_id)
-    item = item_of(account, item_id) if item_id else Item()
+    item = await item_of(account, item_id) if item_id else Item()
     known = [Fact(asked, answer) for asked, answer in facts_of(account.ai_facts)] if facts is None else facts
     return Context(
         question=text,

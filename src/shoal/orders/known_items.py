@@ -6,22 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shoal.accounts.account import Account
+from shoal.rules.folding import folded, folded_word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownItem:
-    """One item. ``title`` is empty when the site's list was not read. ``has_specs``: rules or orders name a spec."""
+    """One item. ``title`` is empty and ``price_fen`` ``None`` when the site's list was not read or does not say it.
+
+    ``has_specs``: rules or orders name a spec.
+    """
 
     item_id: str
     title: str
     has_specs: bool
+    price_fen: int | None = None
 
 
-def known_items(account: Account, titles: Mapping[str, str], sold: Mapping[str, frozenset[str]]) -> list[KnownItem]:
+def known_items(
+    account: Account, titles: Mapping[str, str], prices: Mapping[str, int], sold: Mapping[str, frozenset[str]]
+) -> list[KnownItem]:
     """Return the items on sale in the site's order, then the others by id.
 
     Args:
         titles: of the items on sale, by id; empty when they are not known.
+        prices: in fen, of those whose price is known.
         sold: the specs in which each item was sold.
     """
     others = sorted({*sold, *named_items(account)} - titles.keys())
@@ -31,6 +39,7 @@ def known_items(account: Account, titles: Mapping[str, str], sold: Mapping[str, 
             item_id=item_id,
             title=titles.get(item_id, ""),
             has_specs=item_id in with_specs or bool(sold.get(item_id)),
+            price_fen=prices.get(item_id),
         )
         for item_id in (*titles, *others)
     ]
@@ -39,3 +48,13 @@ def known_items(account: Account, titles: Mapping[str, str], sold: Mapping[str, 
 def named_items(account: Account) -> set[str]:
     """Return the ids of the items that the account's delivery rules and settings name."""
     return {rule.item_id for rule in account.deliveries if rule.item_id} | {item.item_id for item in account.items}
+
+
+def may_have_specs(account: Account, item_id: str, title: str) -> bool:
+    """Return whether a rule that names a spec may fit an item: then the one price of the list is not that of all."""
+    name = folded(title)
+    return any(
+        rule.spec
+        and (rule.item_id == item_id if rule.item_id else not title or folded_word(rule.title_contains) in name)
+        for rule in account.deliveries
+    )

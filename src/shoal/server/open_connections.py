@@ -32,6 +32,7 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.item_lists import ItemLists
+from shoal.orders.known_items import may_have_specs
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
 from shoal.server.closing import Closing
@@ -41,6 +42,9 @@ from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
+
+ITEM_SECONDS = 3.0
+"""How long a question to a model waits for the site's list of items, when no price is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,5 +132,6 @@ async def _note_refused(storage: Storage, host: str) -> None:
     await storage.audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
 
 
-def _item_of(item_lists: ItemLists, account: Account, item_id: str) -> Item:
-    return Item(item_lists.kept(account).get(item_id, ""))
+async def _item_of(item_lists: ItemLists, account: Account, item_id: str) -> Item:
+    listed = await item_lists.item(account, item_id, seconds=ITEM_SECONDS)
+    return Item(listed.title, None if may_have_specs(account, item_id, listed.title) else listed.price_fen)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 
 from shoal.xianyu.mtop import MtopClient
 
@@ -13,22 +16,33 @@ PAGE_SIZE = 20
 MOST_PAGES = 50
 PAGE_SECONDS = 0.5
 """The wait between two pages, so that a large shop makes no burst of calls."""
+_YUAN = re.compile(r"[0-9]{1,8}(\.[0-9]{1,2})?", re.ASCII)
+_SIGNS = ("", "¥", "￥")
+"""What may stand before a price. Any other word may make it another price: of the cheapest spec, with a coupon."""
 
 
-async def items_on_sale(mtop: MtopClient, seller: str) -> dict[str, str]:
-    """Return the titles by item id, in the site's order. Raise like ``MtopClient.call``.
+@dataclass(frozen=True, slots=True)
+class ListedItem:
+    """What the site's list says of an item; the price is ``None`` when it does not say one in plain yuan."""
+
+    title: str = ""
+    price_fen: int | None = None
+
+
+async def items_on_sale(mtop: MtopClient, seller: str) -> dict[str, ListedItem]:
+    """Return the items by id, in the site's order. Raise like ``MtopClient.call``.
 
     Cards of an unknown form are left out; the list ends with a page that brings nothing new.
     """
-    found: dict[str, str] = {}
+    found: dict[str, ListedItem] = {}
     for number in range(1, MOST_PAGES + 1):
         data = await mtop.call(_API, _wanted(seller, number), extra_query={"spm_cnt": _PAGE})
         before = len(found)
         cards = data.get("cardList")
         for card in cards if isinstance(cards, list) else []:
-            item_id, title = _item_of(card)
+            item_id, item = _item_of(card)
             if item_id:
-                found.setdefault(item_id, title)
+                found.setdefault(item_id, item)
         if len(found) == before or data.get("nextPage") is False:
             break
         await asyncio.sleep(PAGE_SECONDS)
@@ -43,10 +57,22 @@ def _wanted(seller: str, number: int) -> str:
     return json.dumps(wanted, separators=(",", ":"))
 
 
-def _item_of(card: object) -> tuple[str, str]:
+def _item_of(card: object) -> tuple[str, ListedItem]:
     data = card.get("cardData") if isinstance(card, Mapping) else None
     if not isinstance(data, Mapping):
-        return "", ""
+        return "", ListedItem()
     item_id, title = str(data.get("id") or ""), data.get("title")
     is_id = item_id.isascii() and item_id.isdigit() and len(item_id) <= 32
-    return (item_id, title.strip() if isinstance(title, str) else "") if is_id else ("", "")
+    if not is_id:
+        return "", ListedItem()
+    return item_id, ListedItem(title.strip() if isinstance(title, str) else "", price_fen_of(data.get("priceInfo")))
+
+
+def price_fen_of(told: object) -> int | None:
+    """Return the fen of ``{preText, price}``; ``None`` for a price of another form, and for zero: never a guess."""
+    if not isinstance(told, Mapping):
+        return None
+    sign, price = told.get("preText", ""), told.get("price")
+    if sign not in _SIGNS or not isinstance(price, str) or not _YUAN.fullmatch(price):
+        return None
+    return int(Decimal(price) * 100) or None

@@ -45,7 +45,7 @@ async def test_a_trial_and_a_buyers_question_are_told_and_checked_alike(there: M
         there.model.script([output], cycles=True)
 
         account = there.shop.manager.accounts["shop"]
-        context = context_of(account, QUESTION, there.shop.item_of, item_id=ITEM)
+        context = await context_of(account, QUESTION, there.shop.item_of, item_id=ITEM)
         tried = await trials.run(account, context, ITEM)
         asked = there.shop.site.says(QUESTION, chat=str(60 + number))
         await there.shop.decided(asked, Decision.HANDED_OFF if why else Decision.ANSWERED)

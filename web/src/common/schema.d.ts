@@ -3500,7 +3500,7 @@ export interface paths {
         };
         /**
          * List an account's items to choose from
-         * @description List the items of one account as `GET /items/cookie/{cid}`, with their titles only.
+         * @description List the items of one account as `GET /items/cookie/{cid}`, with titles and prices only.
          */
         get: operations["list_items_to_choose"];
         put?: never;
@@ -8995,7 +8995,7 @@ export interface components {
          *         "item_description": "",
          *         "item_detail": "",
          *         "item_id": "700000000001",
-         *         "item_price": "",
+         *         "item_price": "¥25.00",
          *         "item_title": "视频会员月卡",
          *         "multi_quantity_delivery": true
          *       }
@@ -9006,7 +9006,9 @@ export interface components {
         };
         /**
          * KnownItemShape
-         * @description One item. ``item_title`` is empty while the site's list was not read; price, detail and times are not known.
+         * @description One item. ``item_title`` is empty while the site's list was not read; detail and times are not known.
+         *
+         *     ``item_price`` is empty when the list was not read within an hour, or says no price in plain yuan.
          *
          *     ``is_multi_spec``: a delivery rule or an order names a spec of it.
          * @example {
@@ -9017,7 +9019,7 @@ export interface components {
          *       "item_description": "",
          *       "item_detail": "",
          *       "item_id": "700000000001",
-         *       "item_price": "",
+         *       "item_price": "¥25.00",
          *       "item_title": "视频会员月卡",
          *       "multi_quantity_delivery": true
          *     }
@@ -9076,7 +9078,7 @@ export interface components {
          *           "item_description": "",
          *           "item_detail": "",
          *           "item_id": "700000000001",
-         *           "item_price": "",
+         *           "item_price": "¥25.00",
          *           "item_title": "视频会员月卡",
          *           "multi_quantity_delivery": true
          *         }
@@ -13679,7 +13681,7 @@ export interface components {
          *       "items": [
          *         {
          *           "item_id": "700000000001",
-         *           "item_price": "价格未知",
+         *           "item_price": "¥25.00",
          *           "item_title": "视频会员月卡"
          *         }
          *       ]

@@ -156,7 +156,7 @@ async def try_ai_reply(
     `POST /cookies/{cid}/ai/try` tells more: the prompt, the raw output and what each check says.
     """
     price_fen = fen_of(str(body.item_price))
-    asked = context_of(account, body.message, server.assistant.item_of)
+    asked = await context_of(account, body.message, server.assistant.item_of)
     context = replace(asked, item_title=body.item_title, item_price_fen=price_fen, item_facts=body.item_desc)
     tried = await while_here(request, server.assistant.trials.run(account, context, None), lasting=True)
     text = tried.proposal.text if tried.proposal is not None else ""

@@ -24,7 +24,7 @@ async def try_model(request: Request, body: TryModelBody, account: OperateAccoun
 
     It is a real call: it costs, and counts against the tokens and the money of the day.
     """
-    context = context_of(
+    context = await context_of(
         account,
         body.text,
         server.assistant.item_of,

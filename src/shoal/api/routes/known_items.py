@@ -16,7 +16,6 @@ from shoal.api.http.openapi_errors import READING, READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.known_items import (
-    NO_TITLE,
     AccountOfItemsBody,
     ItemPageAnswer,
     ItemPageBody,
@@ -24,9 +23,9 @@ from shoal.api.schemas.known_items import (
     KnownItemAnswer,
     KnownItems,
     KnownItemShape,
-    ShortItem,
     ShortItems,
     known_item_shape,
+    short_item,
 )
 from shoal.api.schemas.rules import TheLanguage
 from shoal.api.server import Server
@@ -63,14 +62,15 @@ async def list_known_items(server: TheServer, who: WhoReads) -> Response:
 async def items_of_all(server: Server, who: Principal) -> Callable[[], Iterator[KnownItemShape]]:
     """Return what makes the items of all accounts of a caller, which takes long for many: not for the event loop."""
     mine = server.authorization.accounts_of(who)
-    titles = {account.id: server.item_lists.kept(account) for account in mine}
+    lists = server.item_lists
+    listed = {account.id: (lists.kept(account), lists.prices(account)) for account in mine}
     sold: dict[str, dict[str, frozenset[str]]] = {}
     for start in range(0, len(mine), _READ_AT_ONCE):
         sold |= await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
 
     def shapes() -> Iterator[KnownItemShape]:
         for account in mine:
-            for item in known_items(account, titles[account.id], sold[account.id]):
+            for item in known_items(account, *listed[account.id], sold[account.id]):
                 yield known_item_shape(account.id, item)
 
     return shapes
@@ -92,8 +92,8 @@ async def list_known_items_of(account: AccountToRead, server: TheServer) -> Resp
 
 @routes.get("/items/{cid}", summary="List an account's items to choose from", responses=READING_COMPAT)
 async def list_items_to_choose(account: AccountToRead, server: TheServer) -> ShortItems:
-    """List the items of one account as `GET /items/cookie/{cid}`, with their titles only."""
-    items = [ShortItem(item_id=one.item_id, item_title=one.title or NO_TITLE) for one in await _of(server, account)]
+    """List the items of one account as `GET /items/cookie/{cid}`, with titles and prices only."""
+    items = [short_item(one) for one in await _of(server, account)]
     return ShortItems(items=items, count=len(items))
 
 
@@ -170,7 +170,7 @@ async def _asked(server: Server, who: Principal, account_id: str, request: Reque
 async def _of(server: Server, account: Account) -> list[KnownItem]:
     titles = await server.item_lists.soon(account, seconds=SITE_SECONDS) or server.item_lists.kept(account)
     sold = await server.database.read(partial(_sold, accounts=[account]))
-    return known_items(account, titles, sold[account.id])
+    return known_items(account, titles, server.item_lists.prices(account), sold[account.id])
 
 
 def _sold(connection: Connection, accounts: Sequence[Account]) -> dict[str, dict[str, frozenset[str]]]:

@@ -15,7 +15,7 @@ NO_TITLE = "未知商品"
 NO_PRICE = "价格未知"
 _ITEM: dict[str, Any] = {
     "id": 163511209731241, "cookie_id": "my-shop", "item_id": "700000000001", "item_title": "视频会员月卡",
-    "item_description": "", "item_category": "", "item_price": "", "item_detail": "", "is_multi_spec": True,
+    "item_description": "", "item_category": "", "item_price": "¥25.00", "item_detail": "", "is_multi_spec": True,
     "multi_quantity_delivery": True, "created_at": None, "updated_at": None,
 }  # fmt: skip
 
@@ -26,7 +26,9 @@ def _body(**shown: Any) -> ConfigDict:
 
 
 class KnownItemShape(BaseModel):
-    """One item. ``item_title`` is empty while the site's list was not read; price, detail and times are not known.
+    """One item. ``item_title`` is empty while the site's list was not read; detail and times are not known.
+
+    ``item_price`` is empty when the list was not read within an hour, or says no price in plain yuan.
 
     ``is_multi_spec``: a delivery rule or an order names a spec of it.
     """
@@ -74,7 +76,7 @@ class ShortItems(BaseModel):
 
     model_config = example(
         items=[
-            {"item_id": "700000000001", "item_title": "视频会员月卡", "item_price": NO_PRICE, "created_at": None},
+            {"item_id": "700000000001", "item_title": "视频会员月卡", "item_price": "¥25.00", "created_at": None},
         ],
         count=1,
     )  # fmt: skip
@@ -128,5 +130,17 @@ def known_item_shape(account_id: str, item: KnownItem) -> KnownItemShape:
         cookie_id=account_id,
         item_id=item.item_id,
         item_title=item.title,
+        item_price=_yuan(item.price_fen),
         is_multi_spec=item.has_specs,
     )
+
+
+def short_item(item: KnownItem) -> ShortItem:
+    """Return an item to choose from as JSON."""
+    return ShortItem(
+        item_id=item.item_id, item_title=item.title or NO_TITLE, item_price=_yuan(item.price_fen) or NO_PRICE
+    )
+
+
+def _yuan(fen: int | None) -> str:
+    return "" if fen is None else f"¥{fen // 100}.{fen % 100:02}"
