@@ -12,7 +12,7 @@ from typing import get_args
 
 from shoal.accounts.account import AccountState, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS
-from shoal.accounts.model_settings import ModelMode
+from shoal.accounts.model_settings import ModelLack, ModelMode
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
@@ -55,6 +55,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "ai.decisions": set(TrialDecision),
     "ai.faults": {"action", "missing", "no_answer", "said"},
     "ai.files": None,
+    "ai.lacks": set(ModelLack),
     "ai.modes": set(ModelMode),
     "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output"},
     "advice": None,

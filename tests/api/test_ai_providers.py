@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from doors import Door, another_person, open_door
 from model_steps import KEY, served_model, settings_for
+from shoal.accounts.callers import Caller
 from shoal.assistant.breaker import note_failure
 from shoal.assistant.budget import day_of
 from shoal.assistant.providers import MAX_PROVIDERS
@@ -112,6 +113,34 @@ async def test_a_check_is_not_made_without_room_for_it_in_the_money_of_the_day(d
         await door.call("PUT", path, json={"fen_per_day": None})
         assert (await door.call("POST", f"{path}/check"))["why"] == ""
         assert len(model.calls.after(0)) == 2
+
+
+async def test_one_in_use_stays_and_a_shop_that_nobody_may_be_asked_for_says_so(door: Door) -> None:
+    async def says() -> tuple[bool, dict[str, str], str | None]:
+        found = await door.call("GET", "/cookies/shop/diagnosis", headers={"Accept-Language": "en"})
+        said = {check["name"]: f"{check['detail']} {check['do']}" for check in found["checks"]}
+        return found["replying"], said, (await door.call("GET", "/cookies/shop/ai"))["lacks"]
+
+    await door.add()
+    path = f"/ai-providers/{(await door.call('POST', '/ai-providers', json=ELSEWHERE))['id']}"
+    await door.call("PUT", "/cookies/shop/ai", json={"ai_mode": "auto", "ai_provider_id": int(path[-1])})
+    _, said, lacks = await says()
+    assert ("the language model answers the rest" in said["answers"], lacks) == (True, None)
+    refused = await door.call("DELETE", path, 409, headers={"Accept-Language": "en"})
+    assert (refused["code"], refused["params"]["shops"]) == ("provider_in_use", ["shop"])
+    assert "shop. Turn them off" in refused["detail"]
+    await door.call("PUT", path, json={"consented_host": ""})
+    replying, said, lacks = await says()
+    assert (replying, lacks) == (False, "no_consent")
+    assert "no message gets a reply" in said["answers"]
+    assert "Agree in Settings" in said["model"]
+    await door.call("PUT", "/cookies/shop/ai", json={"ai_mode": "off"})
+    await door.call("DELETE", path)
+    assert (await says())[2] is None
+    caller = Caller(actor="user:admin", op_id="on")
+    await door.server.manager.update_settings("shop", {"ai_mode": "auto"}, caller=caller)
+    replying, said, lacks = await says()
+    assert (replying, lacks, "was deleted" in said["model"]) == (False, "no_provider", True)
 
 
 async def test_a_provider_is_its_owners_alone_and_changes_by_its_etag(door: Door) -> None:

@@ -144,6 +144,7 @@ async def test_a_provider_of_another_user_is_none_of_this_shop(door: Door) -> No
 async def test_a_provider_that_was_removed_is_shown_as_none(door: Door) -> None:
     number = await provider(door)
     await put(door, ai_enabled=True, base_url=URL)
+    await put(door, ai_enabled=False)
     await door.server.assistant.providers.remove(1, number)
     assert ((await shown(door))["model_name"], (await shown(door))["base_url"]) == ("", "")
 

@@ -80,3 +80,19 @@ async def test_a_shop_is_given_facts_a_floor_and_drafts_and_its_model_is_tried(o
         await expect(page.locator("[data-test=tried-model]")).to_contain_text("被拦下，转给您")
         assert await findings(page) == []
         assert not await hangs_over(page)
+
+
+async def test_a_provider_in_use_stays_and_its_shop_says_when_nobody_may_be_asked(open_console: OpenConsole) -> None:
+    console = await open_console()
+    await console.door.add("afu")
+    one = await console.door.call("POST", "/ai-providers", json=settings_for("https://api.example.com"))
+    await console.door.call("PUT", "/cookies/afu/ai", json={"ai_mode": "auto", "ai_provider_id": one["id"]})
+    page = await console.page("/console/settings/models")
+    await page.locator("[data-test=remove-provider]").click()
+    await page.locator("[data-test=remove-provider]").click()
+    await expect(page.get_by_text("这些店铺的语言模型正在用这个服务商：afu")).to_be_visible()
+    await page.locator("[data-test=withdraw]").click()
+    await expect(page.locator("[data-test=standing]")).to_have_text("未同意发送")
+    await page.goto(f"{console.url}/console/accounts/afu/model")
+    await expect(page.locator("[data-hindrance=consent]")).to_contain_text("还没有同意向 api.example.com 发送内容")
+    assert not await hangs_over(page)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -134,6 +135,36 @@ async def test_the_money_of_a_day_is_that_of_all_shops_together(
     assert await database.write(asking(provider, tokens_in=0, tokens_out=1)) is NoRoomWhy.MONEY, "0 is a limit"
     await ProviderStore(database, vault).change(1, provider.id, {"fen_per_day": None})
     await reserved(database, provider)
+
+
+async def test_a_check_needs_money_of_the_day_that_shops_left(
+    database: Database, provider: Provider, vault: Vault
+) -> None:
+    async def why(now_ms: int = NOW) -> NoRoomWhy | None:
+        try:
+            await database.write(lambda connection: pace(connection, provider.id, 200, 100, now_ms=now_ms))
+        except NoRoom as none:
+            return none.why
+        return None
+
+    def spend(spending: Spending, tokens_in: int, tokens_out: int, connection: Connection) -> Reservation:
+        return reserve(connection, spending, tokens_in, tokens_out, 10**6, now_ms=NOW)
+
+    store = ProviderStore(database, vault)
+    await store.change(1, provider.id, {"price_in_fen": 10_000, "price_out_fen": 10_000, "fen_per_day": 0})
+    assert await why() is NoRoomWhy.MONEY, "0 is a limit"
+    await store.change(1, provider.id, {"fen_per_day": 6})
+    today = day_of("", NOW)
+    other = await store.create(1, settings_for("https://b.example", price_in_fen=10_000, price_out_fen=10_000))
+    for asked, day in ((provider, today), (provider, "1970-01-01"), (other, today)):
+        await database.write(partial(spend, Spending("shop", asked, day), 200, 100))
+    assert await why() is None, "what another day or another provider cost is not of it"
+    await reserved(database, provider, shop="other", tokens_in=1, tokens_out=0)
+    await database.write(partial(spend, Spending("other", provider, today), 1, 0))
+    assert await why() is NoRoomWhy.MONEY
+    assert await why(NOW + 86_400_000) is None
+    await store.change(1, provider.id, {"fen_per_day": None})
+    assert await why() is None
 
 
 async def test_a_minute_has_so_many_calls_also_after_the_clock_went_back(

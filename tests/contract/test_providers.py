@@ -8,14 +8,19 @@ import pytest
 from sqlalchemy import delete, func, insert, select
 
 from model_steps import KEY, settings_for
+from shoal.accounts.model_settings import ModelLack
+from shoal.assistant.provider_standing import lack_of
 from shoal.assistant.provider_store import ProviderStore
 from shoal.assistant.providers import MAX_PROVIDERS, UnknownProvider
 from shoal.errors import Conflict, StaleGeneration, StoreError
 from shoal.storage.assistant_tables import ai_provider_states, ai_providers
 from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.schema import accounts
 from shoal.storage.sealed_values import seal_anew, sealed_columns
 from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
+from store_steps import an_account, created
 
 BASE = "https://api.example.com"
 
@@ -92,6 +97,48 @@ async def test_what_cannot_be_opened_any_more_can_be_entered_anew(store: Provide
         await store.change(1, made.id, {"name": "x"})
     await store.change(1, made.id, {"base_url": f"{BASE}/v1", "key": "new"})
     assert (await store.target(1, made.id)).key == "new"
+
+
+async def test_one_that_the_model_of_a_shop_is_on_with_is_not_removed(
+    store: ProviderStore, database: Database, manager: DBManager
+) -> None:
+    one, other = await store.create(1, settings_for(BASE)), await store.create(1, settings_for(BASE, agreed=False))
+    on: dict[str, Any] = {"ai_mode": "auto", "ai_provider_id": one.id}
+    rest = [an_account("off", ai_provider_id=one.id), an_account("gone", **on), an_account("bobs", owner_id=2, **on)]
+    await created(manager, an_account("b", **on), an_account("a", **{**on, "ai_mode": "draft"}), *rest)
+
+    async def put(shop: str, **values: Any) -> None:
+        mine = accounts.update().where(accounts.c.id == shop)
+        await database.write(lambda connection: connection.execute(mine.values(**values)).rowcount)
+
+    await put("gone", deleted=True)
+    with pytest.raises(Conflict) as refused:
+        await store.remove(1, one.id)
+    assert (refused.value.code, refused.value.params["shops"]) == ("provider_in_use", ["a", "b"])
+    assert await store.get(1, one.id) == one
+    await put("b", ai_mode="off")
+    await put("a", ai_provider_id=other.id)
+    await store.remove(1, one.id)
+
+
+@pytest.mark.parametrize(
+    ("values", "lack"),
+    [
+        ({"ai_mode": "off", "ai_provider_id": 9}, None),
+        ({"ai_provider_id": 1}, None),
+        ({"ai_provider_id": 2}, ModelLack.NO_CONSENT),
+        ({"ai_provider_id": 3}, ModelLack.NO_PROVIDER),
+        ({"ai_provider_id": 9}, ModelLack.NO_PROVIDER),
+        ({"ai_provider_id": 0}, ModelLack.NO_PROVIDER),
+    ],
+)
+async def test_what_a_model_that_is_on_lacks_is_known(
+    store: ProviderStore, database: Database, values: dict[str, Any], lack: ModelLack | None
+) -> None:
+    for owner, agreed in ((1, True), (1, False), (2, True)):
+        await store.create(owner, settings_for(BASE, agreed=agreed))
+    account = an_account("shop", **{"ai_mode": "auto", **values})
+    assert await database.read(lambda connection: lack_of(connection, account)) is lack
 
 
 async def test_a_user_has_at_most_so_many_and_takes_them_along(store: ProviderStore, database: Database) -> None:

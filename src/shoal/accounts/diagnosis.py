@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.account_locks import SLOW_SECONDS
+from shoal.accounts.model_settings import ModelLack, ModelMode
 from shoal.rules.schedule import DEFAULT_TIMEZONE
 from shoal.xianyu.proxy import shown_proxy
 from shoal.xianyu.site_pages import MESSAGES_URL, SITE_URL
@@ -117,6 +118,8 @@ class Facts:
     busy_seconds: float = 0.0
     token_expires_at_ms: int | None = None
     figures: ReplyStats = field(default_factory=ReplyStats)
+    model_lacks: ModelLack | None = None
+    """What the account's language model lacks while it is on."""
     unreadable: int = 0
     """Events of the site that could not be read since the server started, if one came lately; else 0."""
     unreadable_forms: tuple[str, ...] = ()
@@ -248,6 +251,13 @@ def _cookie(facts: Facts) -> Check:
     return Check(name=CheckName.COOKIE, finding=finding, blocks=True, params={"minutes": max(0, rest_ms) // 60_000})
 
 
+_ANSWERS_WITH_MODEL = {
+    (True, True): "answers_model_with_default", (True, False): "answers_model_without_default",
+    (False, True): "answers_draft_with_default", (False, False): "answers_draft_without_default",
+}  # fmt: skip
+"""The findings about a shop whose language model can be asked: does it send by itself, is there a default reply."""
+
+
 def _answers(facts: Facts) -> Check:
     account = facts.account
     if not account.replies:
@@ -257,7 +267,12 @@ def _answers(facts: Facts) -> Check:
         return Check(name=CheckName.ANSWERS, finding=finding, ok=False, blocks=True)
     rules = sum(rule.active and bool(rule.parts) for rule in account.keywords)
     items = sum(bool(item.reply) for item in account.items)
-    finding = "answers_with_default" if account.has_default_reply else "answers_without_default"
+    if account.asks_model and facts.model_lacks is None:
+        finding = _ANSWERS_WITH_MODEL[account.ai_mode == ModelMode.AUTO, account.has_default_reply]
+    elif not (rules or items or account.has_default_reply):
+        return Check(name=CheckName.ANSWERS, finding="answers_model_lacking", ok=False, blocks=True)
+    else:
+        finding = "answers_with_default" if account.has_default_reply else "answers_without_default"
     return Check(name=CheckName.ANSWERS, finding=finding, blocks=True, params={"rules": rules, "items": items})
 
 
@@ -286,9 +301,14 @@ def _filter(facts: Facts) -> Check:
 
 
 def _model(facts: Facts) -> Check:
+    """A model without a provider or an agreement is never asked, and leaves no run that would say so."""
     figures = facts.figures
-    if not facts.account.asks_model:
+    if facts.account.ai_mode == ModelMode.OFF:
         return Check(name=CheckName.MODEL, finding="model_off")
+    if facts.model_lacks is ModelLack.NO_PROVIDER or not facts.account.ai_provider_id:
+        return Check(name=CheckName.MODEL, finding="model_no_provider", ok=False)
+    if facts.model_lacks is ModelLack.NO_CONSENT:
+        return Check(name=CheckName.MODEL, finding="model_no_consent", ok=False)
     if not figures.model_held:
         return Check(name=CheckName.MODEL, finding="model_answers", params={"count": figures.model_answers})
     params = {"count": figures.model_held, "reasons": figures.model_reasons}

@@ -37,6 +37,15 @@ class ModelMode(StrEnum):
     """It is sent once it has passed all checks."""
 
 
+class ModelLack(StrEnum):
+    """What a model that is on lacks, so that nobody is asked."""
+
+    NO_PROVIDER = "no_provider"
+    """The shop names no provider, or one that is gone or another user's."""
+    NO_CONSENT = "no_consent"
+    """The provider's owner does not agree, or not any more, that words go to it."""
+
+
 def facts_text(facts: Facts) -> str:
     """Return facts in the form that is stored; empty without any."""
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")) if facts else ""

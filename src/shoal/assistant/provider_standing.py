@@ -1,4 +1,4 @@
-"""How providers fare: whether one rests, what went wrong last, and what its calls cost today."""
+"""How providers fare: whether an account's may be asked, whether one rests, and what its calls cost today."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from shoal.accounts.account import Account
+from shoal.accounts.model_settings import ModelLack, ModelMode
 from shoal.assistant.budget import day_of
 from shoal.storage.assistant_tables import ai_provider_states, ai_providers, ai_usage
 
@@ -18,6 +20,19 @@ class Standing:
     failures: int = 0
     last_error: str = ""
     cost_today_microfen: int = 0
+
+
+def lack_of(connection: Connection, account: Account) -> ModelLack | None:
+    """Return what an account's model lacks while it is on; ``None`` for one that can be asked, and one that is off."""
+    if account.ai_mode == ModelMode.OFF:
+        return None
+    query = select(ai_providers.c.host, ai_providers.c.consented_host).where(
+        ai_providers.c.id == account.ai_provider_id, ai_providers.c.owner_id == account.owner_id
+    )
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        return ModelLack.NO_PROVIDER
+    return None if found.host and found.consented_host == found.host else ModelLack.NO_CONSENT
 
 
 def standings(connection: Connection, owner_id: int, now_ms: int) -> dict[int, Standing]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
+from shoal.accounts.model_settings import ModelMode
 from shoal.assistant.providers import (
     MAX_PROVIDERS,
     Provider,
@@ -23,10 +24,12 @@ from shoal.storage.assistant_tables import ai_provider_states, ai_providers
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import close_incidents, provider_subject
+from shoal.storage.schema import accounts
 from shoal.storage.sealed_values import SealedColumn
 from shoal.storage.vault import Vault
 
 SETTINGS_COLUMN: Final = SealedColumn(ai_providers, "settings_sealed").label
+MOST_SHOPS_NAMED: Final = 10
 Also = Callable[[Connection, int], None]
 _PLAIN: Final = tuple(name for name in Provider.__dataclass_fields__ if name not in {"kind", "has_key"})
 
@@ -124,11 +127,16 @@ class ProviderStore:
         return self._provider(await self._database.write(job))
 
     async def remove(self, owner_id: int, provider_id: int) -> Provider:
-        """Remove a provider. What it cost stays. Raises ``UnknownProvider``."""
+        """Remove a provider. What it cost stays.
+
+        Raises ``UnknownProvider``, and ``Conflict`` (``provider_in_use``) while the model of a shop is on with it.
+        """
         now = self._now_ms()
 
         def job(connection: Connection) -> RowMapping:
             before = _row_of(connection, owner_id, provider_id, lock=True)
+            if shops := _shops_with(connection, owner_id, provider_id):
+                raise Conflict("the models of shops are on with it", code="provider_in_use", shops=shops)
             connection.execute(delete(ai_providers).where(ai_providers.c.id == provider_id))
             gone = [provider_subject(provider_id)]
             close_incidents(connection, gone, [IncidentKind.MODEL_RESTING], now, is_well=False)
@@ -168,6 +176,17 @@ def _begin_anew(connection: Connection, provider_id: int, now: int) -> None:
     connection.execute(mine.values(**fresh))
     subject = [provider_subject(provider_id)]
     close_incidents(connection, subject, [IncidentKind.MODEL_RESTING], now, is_well=False)
+
+
+def _shops_with(connection: Connection, owner_id: int, provider_id: int) -> list[str]:
+    """Return some of the owner's shops whose model is on with a provider. One that is off only names it."""
+    query = (
+        select(accounts.c.id)
+        .where(accounts.c.owner_id == owner_id, accounts.c.ai_provider_id == provider_id)
+        .where(accounts.c.ai_mode != ModelMode.OFF.value, ~accounts.c.deleted)
+        .order_by(accounts.c.id)
+    )
+    return list(connection.scalars(query.limit(MOST_SHOPS_NAMED)))
 
 
 def _row_of(connection: Connection, owner_id: int, provider_id: int, *, lock: bool = False) -> RowMapping:

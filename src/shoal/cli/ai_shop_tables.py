@@ -17,7 +17,7 @@ def settings_facts(answer: Row) -> Table:
     """Return a table of the settings of a shop's model."""
     return facts_table([
         ("ai_mode", words(f"ai.modes.{answer['ai_mode']}")),
-        ("ai_provider", str(answer["ai_provider_id"] or "–")),
+        ("ai_provider", _provider(answer)),
         ("ai_persona", answer["ai_persona"]),
         ("ai_facts", str(len(answer["ai_facts"]))),
         ("ai_hours", answer["ai_hours"].replace("\n", ", ")),
@@ -26,6 +26,11 @@ def settings_facts(answer: Row) -> Table:
         ("ai_disclosure", words("cli.table.yes" if answer["ai_disclosure"] else "cli.table.no")),
         ("ai_resting", local(answer["resting_until"])),
     ])  # fmt: skip
+
+
+def _provider(answer: Row) -> str:
+    number, lacks = str(answer["ai_provider_id"] or "–"), answer["lacks"]
+    return f"{number}: {words(f'ai.lacks.{lacks}')}" if lacks else number
 
 
 def fact_table(answer: Row) -> str | Table:

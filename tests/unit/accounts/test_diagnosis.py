@@ -13,6 +13,7 @@ import shoal.accounts.diagnosis
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.accounts.item_setting import ItemSetting
+from shoal.accounts.model_settings import ModelLack
 from shoal.api.advice import advice_on
 from shoal.api.routes.diagnosis import token_expiry_ms
 from shoal.console import proxy_check
@@ -102,6 +103,11 @@ BESIDES: list[tuple[dict[str, Any], str]] = [
         },
         "model_held",
     ),
+    *(
+        ({"account": {"ai_mode": "draft", "ai_provider_id": 1}, "model_lacks": lack}, f"model_{lack.value}")
+        for lack in ModelLack
+    ),
+    ({"account": {"ai_mode": "auto"}}, "model_no_provider"),
     ({"orders_in_need": 2}, "orders_need_owner"),
     ({"account": {"delivery": False}}, "delivery_off"),
 ]
@@ -124,6 +130,40 @@ def test_what_concerns_single_chats_is_told_and_does_not_count_as_silence(values
 )
 def test_anything_that_says_something_is_an_answer(account: dict[str, Any]) -> None:
     assert is_replying(diagnose(facts(account=account)))
+
+
+@pytest.mark.parametrize("lack", ModelLack)
+def test_a_model_that_nobody_may_ask_is_no_answer(lack: ModelLack) -> None:
+    only: dict[str, Any] = {"keywords": (), "ai_mode": "auto", "ai_provider_id": 1}
+    assert is_replying(diagnose(facts(account=only)))
+    checks = diagnose(facts(account=only, model_lacks=lack))
+    assert [check.finding for check in checks if not check.ok] == ["answers_model_lacking", f"model_{lack.value}"]
+    assert not is_replying(checks)
+    for text in (said(check.finding, Language.ZH, check.params) for check in checks if not check.ok):
+        assert all(text), "what is so, and what to do"
+    assert is_replying(diagnose(facts(account={**only, "default_reply_enabled": True, "default_reply": "x"})))
+
+
+@pytest.mark.parametrize(
+    ("account", "finding"),
+    [
+        ({"ai_mode": "auto"}, "answers_model_without_default"),
+        ({"ai_mode": "auto", "default_reply": "x"}, "answers_model_with_default"),
+        ({"ai_mode": "draft"}, "answers_draft_without_default"),
+        ({"ai_mode": "draft", "default_reply": "x"}, "answers_draft_with_default"),
+        ({"ai_mode": "off"}, "answers_without_default"),
+    ],
+)
+def test_what_matches_nothing_is_the_models_while_it_can_be_asked(account: dict[str, Any], finding: str) -> None:
+    asked: dict[str, Any] = {"ai_provider_id": 1, "default_reply_enabled": True, **account}
+    check = found(facts(account=asked), CheckName.ANSWERS)
+    assert check.finding == finding
+    text, _ = said(check.finding, Language.ZH, check.params)
+    assert ("没有匹配的消息不会得到回复" in text) is (account["ai_mode"] == "off")
+    lacking = found(facts(account=asked, model_lacks=ModelLack.NO_CONSENT), CheckName.ANSWERS)
+    has_default = "default_reply" in account
+    if account["ai_mode"] != "off":
+        assert lacking.finding == ("answers_with_default" if has_default else "answers_without_default")
 
 
 SILENT = Rule.simple(id="r", keyword="a")

@@ -4198,7 +4198,9 @@ export interface paths {
         post?: never;
         /**
          * Remove a model provider
-         * @description Remove a provider. Shops that name it answer with their default text. What it cost stays known.
+         * @description Remove a provider. What it cost stays known.
+         *
+         *     Refused while the model of a shop is on with it (`provider_in_use`): a model without a provider would be silent.
          */
         delete: operations["remove_provider"];
         options?: never;
@@ -4219,7 +4221,8 @@ export interface paths {
          * Check a model provider
          * @description Ask a provider one invented question now, also while it rests, and return what came back.
          *
-         *     An answer ends its rest. A check is not made when the provider's money of the day has no room for it.
+         *     An answer ends its rest. A check is not made (`money`) when the provider's money of the day has no room for it, by
+         *     what shops spent today in China; its own cost is in no sum, since it is of no shop.
          */
         post: operations["check_model_provider"];
         delete?: never;
@@ -9780,6 +9783,12 @@ export interface components {
             answers: components["schemas"]["SendingShape"][];
         };
         /**
+         * ModelLack
+         * @description What a model that is on lacks, so that nobody is asked.
+         * @enum {string}
+         */
+        ModelLack: "no_provider" | "no_consent";
+        /**
          * ModelMode
          * @description What happens with an answer that a language model proposes.
          * @enum {string}
@@ -9789,8 +9798,9 @@ export interface components {
          * ModelSettings
          * @description The settings of a shop's model.
          *
-         *     ``resting_until``: the provider rests after failures. ``tokens_today``: used on this day of the shop's time zone,
-         *     reservations included.
+         *     ``resting_until``: the provider rests after failures. ``lacks``: why nobody is asked although the model is on: there
+         *     is no such provider, or its owner does not agree that words go to it. ``tokens_today``: used on this day of the
+         *     shop's time zone, reservations included.
          * @example {
          *       "ai_disclosure": true,
          *       "ai_facts": [
@@ -9827,6 +9837,7 @@ export interface components {
             ai_disclosure: boolean;
             /** Resting Until */
             resting_until: string | null;
+            lacks: components["schemas"]["ModelLack"] | null;
             /** Tokens Today */
             tokens_today: number;
         };
@@ -9926,6 +9937,7 @@ export interface components {
             ai_disclosure: boolean;
             /** Resting Until */
             resting_until: string | null;
+            lacks: components["schemas"]["ModelLack"] | null;
             /** Tokens Today */
             tokens_today: number;
             /** Changed */
@@ -36563,6 +36575,15 @@ export interface operations {
             };
             /** @description Not found, or the caller has no access to it */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

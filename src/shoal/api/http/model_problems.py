@@ -12,6 +12,7 @@ MODEL_PROBLEMS = (
     # ── providers of language models ──
     Problem("unknown_provider", 404),
     Problem("too_many_providers", 409, ("limit",)),
+    Problem("provider_in_use", 409, ("shops",)),
     Problem("no_provider", 409),
     Problem("no_consent", 409, ("host",)),
     Problem("provider_url", 422, ("limit",)),

@@ -95,9 +95,14 @@ async def change_provider(
     return await _answered(server, me, response, after)
 
 
-@routes.delete("/ai-providers/{provider_id}", summary="Remove a model provider", responses=_ONE)
+@routes.delete(
+    "/ai-providers/{provider_id}", summary="Remove a model provider", responses=problems(401, 403, 404, 409, 422, 503)
+)
 async def remove_provider(provider_id: ProviderId, server: TheServer, me: Me, origin: Origin) -> ProviderRemoved:
-    """Remove a provider. Shops that name it answer with their default text. What it cost stays known."""
+    """Remove a provider. What it cost stays known.
+
+    Refused while the model of a shop is on with it (`provider_in_use`): a model without a provider would be silent.
+    """
     removed = await server.assistant.providers.remove(me.id, provider_id)
     await _noted(server, me, origin, AuditEvent.PROVIDER_REMOVED, removed)
     return ProviderRemoved(id=removed.id)
@@ -111,7 +116,8 @@ async def remove_provider(provider_id: ProviderId, server: TheServer, me: Me, or
 async def check_model_provider(provider_id: ProviderId, server: TheServer, me: Me) -> ProviderChecked:
     """Ask a provider one invented question now, also while it rests, and return what came back.
 
-    An answer ends its rest. A check is not made when the provider's money of the day has no room for it.
+    An answer ends its rest. A check is not made (`money`) when the provider's money of the day has no room for it, by
+    what shops spent today in China; its own cost is in no sum, since it is of no shop.
     """
     target = await server.assistant.providers.target(me.id, provider_id)
     server.rate_limits.count_channel_test(me.id)

@@ -24,6 +24,7 @@ from shoal.api.schemas.responses import etag_of
 from shoal.api.server import Server
 from shoal.assistant.breaker import resting_until_ms
 from shoal.assistant.budget import day_of, tokens_today
+from shoal.assistant.provider_standing import lack_of
 from shoal.clock import now_ms
 
 routes = Routes(tags=["assistant"], route_class=ChangingRoute)
@@ -67,4 +68,5 @@ async def _settings(server: Server, account: Account) -> dict[str, Any]:
             until = resting_until_ms(connection, number, now, owner_id=account.owner_id)
         return until, tokens_today(connection, account.id, day_of(account.timezone, now))
 
-    return settings_of(account, *await server.database.read(job))
+    lacks = await server.database.read(lambda connection: lack_of(connection, account))
+    return settings_of(account, *await server.database.read(job), lacks=lacks)

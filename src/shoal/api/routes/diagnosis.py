@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyStats, diagnose, is_replying
+from shoal.accounts.model_settings import ModelMode
 from shoal.api.advice import advice_on
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
@@ -18,6 +19,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
+from shoal.assistant.provider_standing import lack_of
 from shoal.clock import now_ms
 from shoal.connection.heard import HOUR_MS, Heard, HeardByAccount
 from shoal.errors import StoreError
@@ -103,7 +105,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
     """Collect what is known about the account now."""
     now, settings, seen = now_ms(), server.settings, server.manager.observation(account.id)
     message_age_ms = round(settings.message_age_seconds * 1000)
-    figures, in_need, jar, readable = ReplyStats(), 0, None, False
+    figures, lacks, in_need, jar, readable = ReplyStats(), None, 0, None, False
     with suppress(StoreError):  # an unreadable database is itself a finding
         figures = await reply_stats(
             server.database,
@@ -113,6 +115,8 @@ async def facts_of(server: Server, account: Account) -> Facts:
             too_old_before_ms=now - message_age_ms,
         )
         readable = True
+        if account.ai_mode != ModelMode.OFF:
+            lacks = await server.database.read(lambda connection: lack_of(connection, account))
         in_need = await server.order_store.in_need(account.id)
         jar = await server.credentials.jar(account)
     holder = server.manager.locks.holder(account.id)
@@ -129,6 +133,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
         busy_seconds=holder.held_seconds if holder else 0.0,
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
+        model_lacks=lacks,
         unreadable=heard.unreadable_since(now - HOUR_MS),
         unreadable_forms=tuple(heard.forms),
         site_ahead_ms=server.site_time.ahead_ms,

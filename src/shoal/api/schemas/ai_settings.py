@@ -11,6 +11,7 @@ from shoal.accounts.model_settings import (
     MAX_ANSWER_CHARACTERS,
     MAX_FACTS,
     MAX_QUESTION_CHARACTERS,
+    ModelLack,
     ModelMode,
     facts_of,
 )
@@ -25,7 +26,7 @@ LONGEST_QUESTION = 4_000
 
 _SETTINGS: dict[str, Any] = {
     "ai_mode": "draft", "ai_provider_id": 1, "ai_persona": "简短、客气", "ai_hours": "", "ai_turns_per_chat": 6,
-    "ai_tokens_per_day": 100_000, "ai_disclosure": True, "resting_until": None, "tokens_today": 812,
+    "ai_tokens_per_day": 100_000, "ai_disclosure": True, "resting_until": None, "lacks": None, "tokens_today": 812,
     "ai_facts": [{"id": 1, "question": "包邮吗", "answer": "满 30 元包邮"}],
 }  # fmt: skip
 _TRIED: dict[str, Any] = {
@@ -80,8 +81,9 @@ class FactShape(BaseModel):
 class ModelSettings(BaseModel):
     """The settings of a shop's model.
 
-    ``resting_until``: the provider rests after failures. ``tokens_today``: used on this day of the shop's time zone,
-    reservations included.
+    ``resting_until``: the provider rests after failures. ``lacks``: why nobody is asked although the model is on: there
+    is no such provider, or its owner does not agree that words go to it. ``tokens_today``: used on this day of the
+    shop's time zone, reservations included.
     """
 
     model_config = example(**_SETTINGS)
@@ -94,6 +96,7 @@ class ModelSettings(BaseModel):
     ai_tokens_per_day: int
     ai_disclosure: bool
     resting_until: str | None
+    lacks: ModelLack | None
     tokens_today: int
 
 
@@ -166,7 +169,9 @@ class TriedModel(BaseModel):
     duration_ms: int
 
 
-def settings_of(account: Account, resting_until_ms: int | None, tokens_today: int) -> dict[str, Any]:
+def settings_of(
+    account: Account, resting_until_ms: int | None, tokens_today: int, *, lacks: ModelLack | None
+) -> dict[str, Any]:
     """Return the fields of ``ModelSettings``."""
     pairs = enumerate(facts_of(account.ai_facts), 1)
     return {
@@ -179,6 +184,7 @@ def settings_of(account: Account, resting_until_ms: int | None, tokens_today: in
         "ai_tokens_per_day": account.ai_tokens_per_day,
         "ai_disclosure": account.ai_disclosure,
         "resting_until": maybe_rfc3339(resting_until_ms),
+        "lacks": lacks,
         "tokens_today": tokens_today,
     }
 
