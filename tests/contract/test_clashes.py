@@ -112,7 +112,8 @@ async def test_a_write_that_clashes_with_another_transaction_is_written_after_it
     await crossing
     counters = text("SELECT counter FROM store_meta WHERE key IN ('a', 'b')")
     assert await database.read(lambda connection: list(connection.scalars(counters))) == [1, 1]
-    assert len(tries) == 2, "in its group and, after the clash, by itself"
+    # In its group and, after the clash, by itself: once more where the other transaction was slow to cross it.
+    assert 2 <= len(tries) <= 3
 
 
 async def test_a_write_that_clashes_each_time_is_refused_in_the_end(place: Place) -> None:
