@@ -60,4 +60,4 @@ async def said_by_model(text: str) -> Proposal:
         output_filter=account.output_filter, buyer_text="在吗 hello", turns_left=1, floor_fen=0, price_fen=0,
         owner_words=(text,),
     )  # fmt: skip
-    return await ask_model(call, Context(question="在吗"), facts)
+    return await ask_model(call, Context(question="在吗"), facts, owner_id=1)

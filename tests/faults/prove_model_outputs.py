@@ -107,7 +107,7 @@ async def ask_all(outputs: int, seed: int) -> Told:
                     return await calls.ask(target, prompt, MAX_TOKENS, context=CONTEXT)
 
                 try:
-                    proposal: Proposal | None = await ask_model(call, CONTEXT, facts_of(made))
+                    proposal: Proposal | None = await ask_model(call, CONTEXT, facts_of(made), owner_id=1)
                 except ModelFailed:
                     proposal = None
                     if fault not in GIVES_NOTHING:

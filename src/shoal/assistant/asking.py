@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
 from shoal.assistant.prompt import Context, PromptMessage, messages_of
 from shoal.assistant.rails import RailFacts, RailVerdict, check
+from shoal.concurrency.fair_threads import beside_for_buyers
 
 MOST_CALLS: Final = 2
 """How often one question is asked: an output that cannot be read is asked for once more."""
@@ -80,8 +81,11 @@ class Proposal:
         return next((verdict for verdict in self.verdicts if not verdict.passed), None)
 
 
-async def ask_model(call: Call, context: Context, facts: RailFacts) -> Proposal:
-    """Ask a model once, once more when its output cannot be read, and check what it says. Raises what ``call`` does."""
+async def ask_model(call: Call, context: Context, facts: RailFacts, *, owner_id: int) -> Proposal:
+    """Ask a model once, once more when its output cannot be read, and check what it says. Raises what ``call`` does.
+
+    The check runs beside the event loop, in turns of the owners: a buyer's long texts full of amounts take 30 ms.
+    """
     prompt = messages_of(context)
     answers: list[Answered] = []
     output, why = None, ""
@@ -91,7 +95,7 @@ async def ask_model(call: Call, context: Context, facts: RailFacts) -> Proposal:
             output = read_output(answers[-1].text)
         except BadOutput as wrong:
             why = str(wrong)
-    verdicts = check(output, facts) if output is not None else ()
+    verdicts = await beside_for_buyers(owner_id, check, output, facts) if output is not None else ()
     kind = _kind(output, verdicts)
     if output is not None:
         why = next((verdict.why for verdict in verdicts if not verdict.passed), "")

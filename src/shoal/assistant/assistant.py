@@ -177,10 +177,10 @@ class Assistant:
             run.made.append((reservation, answer))
             return answer
 
-        return await ask_model(call, run.context, facts)
+        return await ask_model(call, run.context, facts, owner_id=run.beginning.account.owner_id)
 
     async def _reserved_again(self, run: _Run) -> Reservation:
-        """Reserve a second call. Raises ``NoRoom``, after the transaction that tells of it."""
+        """Reserve a second call. Raises ``NoRoom``, after the transaction that records it."""
         now = self._now_ms()
 
         def job(connection: Connection) -> Reservation | NoRoom:

@@ -114,7 +114,7 @@ class Trials:
 
         proposal, decision, why = None, TrialDecision.FAILED, ""
         try:
-            proposal = await ask_model(call, context, facts)
+            proposal = await ask_model(call, context, facts, owner_id=account.owner_id)
         except NoRoom as no_room:
             decision, why = _OF_NO_ROOM.get(no_room.why, TrialDecision.FAILED), no_room.why.value
         except ModelFailed as failure:

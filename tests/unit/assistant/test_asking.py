@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import pytest
 
 from shoal.assistant.asking import MOST_CALLS, Proposal, ProposalKind, ask_model
+from shoal.assistant.model_output import ModelOutput
 from shoal.assistant.prompt import Context, Fact, PromptMessage, instructions_of
-from shoal.assistant.rails import Rail, RailFacts
+from shoal.assistant.rails import Rail, RailFacts, RailVerdict, check
 from shoal.rules.output_filter import OutputFilter
 
 CONTEXT = Context(question="在吗", facts=(Fact("包邮吗", "满 30 包邮"),), item_title="手机壳", item_price_fen=2_000)
@@ -34,7 +36,7 @@ async def _asked(*outputs: str) -> tuple[Proposal, list[list[PromptMessage]]]:
         prompts.append(prompt)
         return _Answer(left.pop(0))
 
-    return await ask_model(call, CONTEXT, FACTS), prompts
+    return await ask_model(call, CONTEXT, FACTS, owner_id=1), prompts
 
 
 async def test_a_good_reply_passes_with_the_word_of_each_rail() -> None:
@@ -87,4 +89,18 @@ async def test_what_a_call_raises_is_left_to_the_asker() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await ask_model(call, CONTEXT, FACTS)
+        await ask_model(call, CONTEXT, FACTS, owner_id=1)
+
+
+async def test_the_check_runs_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A buyer's long texts full of amounts take 30 ms: no other shop waits for them."""
+    threads: list[str] = []
+
+    def watched(output: ModelOutput, facts: RailFacts) -> tuple[RailVerdict, ...]:
+        threads.append(threading.current_thread().name)
+        return check(output, facts)
+
+    monkeypatch.setattr("shoal.assistant.asking.check", watched)
+    found, _ = await _asked('{"action": "reply", "text": "在的"}')
+    assert found.text == "在的"
+    assert [name.startswith("shoal-buyers") for name in threads] == [True]
