@@ -38,7 +38,7 @@ class ModelMode(StrEnum):
 
 
 class ModelLack(StrEnum):
-    """What a model that is on lacks, so that nobody is asked."""
+    """What a model that is on lacks, so that it is not asked."""
 
     NO_PROVIDER = "no_provider"
     """The shop names no provider, or one that is gone or another user's."""

@@ -1,7 +1,7 @@
 """The budget of a model: tokens of a shop and money of a provider on one day, and calls in a minute, with a hard stop.
 
 What a call may use is reserved before it, in the transaction that stores that it is made, and corrected afterwards.
-So no two callers spend the same rest, on whatever server, and a call whose process dies stays spent.
+So no two callers spend the same rest, on any server, and a call whose process dies stays spent.
 """
 
 from __future__ import annotations

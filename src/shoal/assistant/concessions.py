@@ -81,7 +81,7 @@ class Concession:
     end: int
 
     def left_of(self, price_fen: int) -> int:
-        """Return what remains of a price, in fen; -1 when nobody can tell."""
+        """Return what remains of a price, in fen; -1 when it cannot be known."""
         if self.kind in (Kind.OFF, Kind.MAYBE_OFF):
             return int(price_fen - self.value * 100)
         if self.kind is Kind.SHARE:

@@ -53,7 +53,7 @@ class PricedConcession:
         return self.found.words
 
     def left_of(self, price_fen: int) -> int:
-        """Return what remains of a price, in fen; -1 when nobody can tell."""
+        """Return what remains of a price, in fen; -1 when it cannot be known."""
         return self.found.left_of(price_fen)
 
     def is_kept(self, price_fen: int | None, lowest_fen: int, *, has_floor: bool) -> bool:

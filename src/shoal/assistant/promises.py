@@ -1,6 +1,6 @@
 """Promises in a model's plain text: acts it cannot do, and work that it would do later. Pure.
 
-A model only writes; whatever it says it did or will do, nobody did.
+A model only writes: what it says that it did or will do is not done.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def prompt_hash(messages: list[PromptMessage]) -> str:
 
 
 def scrubbed(text: str, hidden: tuple[str, ...] = ()) -> str:
-    """Return words of a chat without names, addresses and whatever may be a code."""
+    """Return words of a chat without names, addresses and what may be a code."""
     for word in sorted(filter(None, hidden), key=len, reverse=True):
         text = text.replace(word, HIDDEN)
     return _SECRET.sub(HIDDEN, text)

@@ -97,5 +97,5 @@ def _without_call() -> ColumnElement[bool]:
 
 
 def run_event(run: Run, state: RunState, at_ms: int) -> MessageEvent:
-    """Return the event that tells of a run's new state."""
+    """Return the event of a run's new state."""
     return model_runs.run_event(run.account_id, run.chat_id, run.id, state, at_ms)

@@ -1,7 +1,7 @@
 """Signs what one node asks of another, with a key that is derived from the shared key of the secrets.
 
 Signed are the two nodes, the life of the one that is asked, operation, body, the end of validity by the database's
-clock, and a number that is used once. The answer is signed with the same number, so that nobody else gives it.
+clock, and a number that is used once. The answer is signed with the same number, so that no other process can give it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The last life of a node on a data directory, by which its successor need not wait for the lease of a dead process.
 
-The file is written once the row is committed. Whoever holds the lock of the same directory on the same boot knows that
-the process of that life has ended, with its connections: it declares exactly that row dead. A directory that was
-copied has another lock file, and another machine has another boot: there the lease runs out by itself.
+The file is written once the row is committed. A process that holds the lock of the same directory on the same boot
+knows that the process of that life has ended, with its connections: it declares exactly that row dead. A directory
+that was copied has another lock file, and another machine has another boot: there the lease runs out by itself.
 """
 
 from __future__ import annotations

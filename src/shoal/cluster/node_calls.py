@@ -40,7 +40,7 @@ _OWNER: Final = text(f"""
 class OwnerAway(ShoalError):
     """The node that runs the account cannot be asked. Certainly nothing was done.
 
-    Codes: ``owner_unreachable`` names the node; ``owner_changing``: the account is moving, or nobody runs it now.
+    Codes: ``owner_unreachable`` names the node; ``owner_changing``: the account is moving, or no server runs it now.
     """
 
     code = "owner_unreachable"
@@ -68,7 +68,7 @@ class _NotDoneError(Exception):
 
 
 class NodeCalls:
-    """The calls of this node. A single server has nobody to ask."""
+    """The calls of this node. A single server has no other to ask."""
 
     def __init__(self, database: Database, ownership: ClusterOwnership, signer: CallSigner) -> None:
         self._database = database

@@ -193,7 +193,7 @@ class Conversations:
             await self._models.supersede_drafts(chat_id, Superseded.BUYER_WROTE)
 
     async def _ask_model(self, burst: Burst) -> None:
-        """Ask the language model about what nothing else answers; what the buyer adds meanwhile is asked with it.
+        """Ask the language model about what nothing else answers. What the buyer adds before the answer is asked too.
 
         It is asked here, and not in a task of ``work``, so that the end of the connection ends the call.
         """

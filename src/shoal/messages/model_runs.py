@@ -71,6 +71,6 @@ def interrupt_runs(connection: Connection, account_id: str, at_ms: int) -> list[
 
 
 def run_event(account_id: str, chat_id: str, run_id: int, state: RunState, at_ms: int) -> MessageEvent:
-    """Return the event that tells of a run's new state."""
+    """Return the event of a run's new state."""
     facts = {"chat_id": chat_id, "run_id": run_id, "state": state.value}
     return MessageEvent(account_id=account_id, kind="model", key=str(run_id), facts=facts, at_ms=at_ms)

@@ -36,7 +36,7 @@ export const useDraftRuns = defineStore('draftRuns', () => {
       drafts.value = new Map(found.toReversed().map((run) => [placeOf(run.account, run.chat_id), run]))
       loaded.value = true
     } catch {
-      // The line tells of the next event; the chat itself says what cannot be loaded.
+      // The line sends the next event; the chat itself says what cannot be loaded.
     }
   }
 

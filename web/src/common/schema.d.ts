@@ -1964,8 +1964,8 @@ export interface paths {
          * Send a draft
          * @description Send a draft, or another text in its place, and wait for the site's answer.
          *
-         *     A draft is sent once, whoever approves it: later callers get 409 (`run_closed`). A text in which the output filter
-         *     finds something is refused with 409 (`filtered`), unless the body says `send_anyway`.
+         *     A draft is sent once, also when several approve it: later callers get 409 (`run_closed`). A text in
+         *     which the output filter finds something is refused with 409 (`filtered`), unless the body says `send_anyway`.
          */
         post: operations["approve_draft"];
         delete?: never;
@@ -9784,7 +9784,7 @@ export interface components {
         };
         /**
          * ModelLack
-         * @description What a model that is on lacks, so that nobody is asked.
+         * @description What a model that is on lacks, so that it is not asked.
          * @enum {string}
          */
         ModelLack: "no_provider" | "no_consent";
@@ -9798,7 +9798,7 @@ export interface components {
          * ModelSettings
          * @description The settings of a shop's model.
          *
-         *     ``resting_until``: the provider rests after failures. ``lacks``: why nobody is asked although the model is on: there
+         *     ``resting_until``: the provider rests after failures. ``lacks``: why it is not asked although it is on: there
          *     is no such provider, or its owner does not agree that words go to it. ``tokens_today``: used on this day of the
          *     shop's time zone, reservations included.
          * @example {

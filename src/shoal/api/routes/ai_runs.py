@@ -87,8 +87,8 @@ async def approve_draft(
 ) -> Sending:
     """Send a draft, or another text in its place, and wait for the site's answer.
 
-    A draft is sent once, whoever approves it: later callers get 409 (`run_closed`). A text in which the output filter
-    finds something is refused with 409 (`filtered`), unless the body says `send_anyway`.
+    A draft is sent once, also when several approve it: later callers get 409 (`run_closed`). A text in
+    which the output filter finds something is refused with 409 (`filtered`), unless the body says `send_anyway`.
     """
     run, account = await _run_of(server, who, run_id, Permission.REPLY)
     text = run.text if body.text is None else body.text

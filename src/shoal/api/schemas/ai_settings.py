@@ -81,7 +81,7 @@ class FactShape(BaseModel):
 class ModelSettings(BaseModel):
     """The settings of a shop's model.
 
-    ``resting_until``: the provider rests after failures. ``lacks``: why nobody is asked although the model is on: there
+    ``resting_until``: the provider rests after failures. ``lacks``: why it is not asked although it is on: there
     is no such provider, or its owner does not agree that words go to it. ``tokens_today``: used on this day of the
     shop's time zone, reservations included.
     """
