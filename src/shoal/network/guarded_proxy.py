@@ -158,10 +158,13 @@ class GuardedProxy:
 def _request_line(head: bytes) -> tuple[str, str, bytes]:
     """Return method and target, and for a plain request its line as a host expects it."""
     try:
-        method, target, version = head.partition(b"\r\n")[0].decode("ascii").split(" ")
+        line = head.partition(b"\r\n")[0].decode("ascii")
+        method, target, version = line.split(" ")
         parts = urlsplit(target)
     except ValueError:
         raise _Wrong("400 Bad Request") from None
+    if not line.isprintable():  # a host may take a line feed alone for the end of the line
+        raise _Wrong("400 Bad Request")
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     return method, target, f"{method} {path} {version}\r\n".encode()
 

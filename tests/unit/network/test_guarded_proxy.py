@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxies import tripwire
@@ -156,6 +156,8 @@ async def test_the_next_address_is_tried_and_the_last_failure_is_told() -> None:
         await connect("two.example", wire.port)
 
 
+@example(b"\n  ")
+@example(b"GET http://host.example/\nX-Own:1 HTTP/1.1\r\n\r\n")
 @given(st.binary(max_size=200) | st.from_regex(rb"(GET|CONNECT) \S{0,40} HTTP/1.1", fullmatch=True))
 def test_no_head_breaks_the_proxy(head: bytes) -> None:
     with contextlib.suppress(_Wrong):
