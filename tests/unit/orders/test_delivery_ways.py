@@ -22,7 +22,7 @@ from delivery_steps import (
 from goods_steps import states_of
 from shoal.errors import StoreError
 from shoal.messages.decisions import Decision
-from shoal.messages.outbox import Outbox
+from shoal.messages.outbox import Outbox, insert_rows
 from shoal.messages.sender import Sender
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
@@ -212,19 +212,21 @@ async def test_a_full_disk_at_the_binding_binds_nothing_and_serves_once_there_is
 async def test_a_failure_within_the_transaction_leaves_nothing_of_it(
     shop: OneShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # the order is served again while the connection ends: a short farewell would cut off its confirmation
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 60.0)
     goods = await paid(shop, quantity="1")
-    failed = 0
+    inserts = []
 
-    def fails(*_: Any) -> Any:
-        nonlocal failed
-        failed += 1
-        monkeypatch.undo()
-        raise StoreError("disk full", code="disk_full")
+    def fails_once(*arguments: Any, **named: Any) -> Any:
+        inserts.append(arguments)
+        if len(inserts) == 1:
+            raise StoreError("disk full", code="disk_full")
+        return insert_rows(*arguments, **named)
 
-    monkeypatch.setattr("shoal.orders.delivery_store.insert_rows", fails)
+    monkeypatch.setattr("shoal.orders.delivery_store.insert_rows", fails_once)
     shop.site.pays(ORDER)
-    await until(lambda: failed == 1)
     await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    assert len(inserts) == 2
     assert await states_of(shop.database, goods.id) == {"free": 2, "out": 1}
     assert shop.site.said == [f"码 {CODES[0]}"]
 
