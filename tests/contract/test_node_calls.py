@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +16,10 @@ from sqlalchemy import text
 from benchmarks.processes import free_port
 from doors import Door, open_door, served
 from postgres_server import Postgres
+from shoal.api.routes.node_calls import NODE_OPERATIONS
+from shoal.api.server import Server
 from shoal.cluster.node_calls import CALL_HEADER, PATH, AnswerLost, NodeCalls, OwnerAway, RefusedThere
+from shoal.errors import NotApplied
 from standins import until
 
 KEY = "5a" * 32
@@ -101,6 +105,42 @@ async def test_an_owner_that_is_not_there_or_moves_is_said_plainly(pair: Pair, m
         with pytest.raises(OwnerAway) as caught:
             await pair.look()
         assert caught.value.code == "owner_changing"
+
+
+async def test_a_server_is_asked_by_its_name_and_one_that_is_gone_or_silent_is_said_plainly(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[dict[str, Any]] = []
+    never = asyncio.Event()
+
+    async def answer(_: Server, asked: dict[str, Any]) -> dict[str, Any]:
+        heard.append(asked)
+        if asked["what"] == "wait":
+            await never.wait()
+        if asked["what"] == "refuse":
+            raise NotApplied("no", code="not_sent", reason="so")
+        return {"said": asked["what"]}
+
+    monkeypatch.setitem(NODE_OPERATIONS, "tell", answer)
+    with pytest.raises(OwnerAway) as caught:
+        await pair.calls.ask_node("b", "tell", {"what": "x"})
+    assert (caught.value.code, caught.value.params) == ("node_unreachable", {"node": "b"})
+    with pytest.raises(OwnerAway) as caught:
+        await pair.calls.ask_node("c", "tell", {"what": "x"})
+    assert (caught.value.code, caught.value.params) == ("node_gone", {"node": "c"})
+    assert heard == []
+    async with served_at(pair):
+        assert await pair.calls.ask_node("b", "tell", {"what": "x"}) == {"said": "x"}
+        with pytest.raises(RefusedThere) as refused:
+            await pair.calls.ask_node("b", "tell", {"what": "refuse"})
+        assert (refused.value.code, refused.value.params) == ("not_sent", {"reason": "so"})
+        with pytest.raises(OwnerAway):  # a version that does not know it has certainly not done it
+            await pair.calls.ask_node("b", "unheard-of", {})
+        with pytest.raises(AnswerLost) as lost:
+            await pair.calls.ask_node("b", "tell", {"what": "wait"}, seconds=1.0)
+        assert (lost.value.code, lost.value.params) == ("node_silent", {"node": "b"})
+        assert [asked["what"] for asked in heard] == ["x", "refuse", "wait"], "nothing is asked twice"
+        never.set()
 
 
 async def test_no_stranger_is_heard_and_no_stranger_answers(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,18 +1,19 @@
-"""Asks the node that runs an account to do what needs its live connection: one HTTP call, of an operation.
+"""Asks another node to do what only that one can: one HTTP call, of an operation.
 
-A call that certainly was not carried out is made once more, for the account may just have moved. A call that is asked
-for by another node is never passed on.
+``ask`` asks the node that runs an account, ``ask_node`` the one of a name. A call that certainly was not carried out is
+made once more, for the account may just have moved. A call that is asked for by another node is never passed on.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from shoal.accounts.ownership import Fence, shard_of
 from shoal.cluster.call_signing import CallSigner
@@ -35,29 +36,36 @@ _OWNER: Final = text(f"""
     JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc
     WHERE shards.shard = :shard AND NOT nodes.dead AND nodes.expires_at_ms >= {NOW}
 """)  # noqa: S608  no value from a request is in it
+_NAMED: Final = text(
+    f"SELECT name, inc, address FROM nodes WHERE name = :name AND NOT dead AND expires_at_ms >= {NOW}"  # noqa: S608
+)
 
 
 class OwnerAway(ShoalError):
     """The node that runs the account cannot be asked. Certainly nothing was done.
 
-    Codes: ``owner_unreachable`` names the node; ``owner_changing``: the account is moving, or no server runs it now.
+    Codes: ``owner_unreachable`` names the node; ``owner_changing``: the account is moving, or no server runs it now. Of
+    a node that was asked by its name: ``node_unreachable``; ``node_gone``: no living node has that name.
     """
 
     code = "owner_unreachable"
 
 
 class AnswerLost(ShoalError):
-    """The node that runs the account was asked, and did not answer: it may have been done or not."""
+    """The node was asked, and did not answer: it may have been done or not. Of a named node: ``node_silent``."""
 
     code = "owner_silent"
 
 
 class RefusedThere(ShoalError):
-    """The node that runs the account refused; ``code`` and ``params`` are its own."""
+    """The node that was asked refused; ``code`` and ``params`` are its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Owner:
+class _Asked:
+    """The node that is asked. ``kind`` begins the codes of its failures."""
+
+    kind: str
     name: str
     inc: int
     address: str
@@ -90,42 +98,78 @@ class NodeCalls:
         life = self._ownership.life
         return (self._ownership.name, life.inc if life is not None else -1)
 
-    async def ask(self, account_id: str, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def ask(
+        self, account_id: str, operation: str, body: dict[str, Any], *, seconds: float = CALL_SECONDS
+    ) -> dict[str, Any]:
         """Let the node that runs the account carry out an operation, and return its answer.
 
         Raises ``OwnerAway`` (nothing was done), ``AnswerLost``, ``RefusedThere``, and ``StoreError``.
         """
-        content = json.dumps({"account": account_id, **body}).encode()
-        owner = await self._owner(account_id)
+
+        async def owner() -> _Asked:
+            return await self._owner(account_id)
+
+        return await self._ask_twice(owner, operation, {"account": account_id, **body}, seconds)
+
+    async def ask_node(
+        self, name: str, operation: str, body: dict[str, Any], *, seconds: float = CALL_SECONDS
+    ) -> dict[str, Any]:
+        """Let another node, by its name, carry out an operation that is not about one account. Raises as ``ask``."""
+
+        async def node() -> _Asked:
+            return await self._named(name)
+
+        return await self._ask_twice(node, operation, body, seconds)
+
+    async def _ask_twice(
+        self, find: Callable[[], Awaitable[_Asked]], operation: str, body: dict[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        content = json.dumps(body).encode()
+        node = await find()
         try:
-            return await self._ask(owner, operation, content)
+            return await self._ask(node, operation, content, seconds)
         except _NotDoneError as first:
-            log.info("a node could not be asked", account=account_id, node=owner.name, why=str(first))
-        again = await self._owner(account_id)
+            log.info("a node could not be asked", operation=operation, node=node.name, why=str(first))
+        again = await find()
         try:
-            return await self._ask(again, operation, content)
+            return await self._ask(again, operation, content, seconds)
         except _NotDoneError:
-            raise OwnerAway("the server that runs it cannot be reached", node=again.name) from None
+            raise OwnerAway("it cannot be reached", code=f"{again.kind}_unreachable", node=again.name) from None
 
-    async def _owner(self, account_id: str) -> _Owner:
-        def job(connection: Connection) -> _Owner | None:
-            row = connection.execute(_OWNER, {"shard": shard_of(account_id)}).first()
-            return None if row is None else _Owner(*row)
-
-        owner = await self._database.read(job)
+    async def _owner(self, account_id: str) -> _Asked:
+        owner = await self._found("owner", _OWNER, {"shard": shard_of(account_id)})
         if owner is None or owner.name == self._ownership.name:
             raise OwnerAway("the account is moving", code="owner_changing")
-        if not owner.address:
-            raise OwnerAway("the server that runs it says no address", node=owner.name)
         return owner
 
-    async def _ask(self, owner: _Owner, operation: str, content: bytes) -> dict[str, Any]:
+    async def _named(self, name: str) -> _Asked:
+        if name == self._ownership.name:
+            raise ValueError("a node does not ask itself")
+        node = await self._found("node", _NAMED, {"name": name})
+        if node is None:
+            raise OwnerAway("no living node has that name", code="node_gone", node=name)
+        return node
+
+    async def _found(self, kind: str, statement: TextClause, values: dict[str, str | int]) -> _Asked | None:
+        def job(connection: Connection) -> _Asked | None:
+            row = connection.execute(statement, values).first()
+            return None if row is None else _Asked(kind, *row)
+
+        found = await self._database.read(job)
+        if found is not None and not found.address and found.name != self._ownership.name:
+            raise OwnerAway("it says no address", code=f"{kind}_unreachable", node=found.name)
+        return found
+
+    async def _ask(self, node: _Asked, operation: str, content: bytes, seconds: float) -> dict[str, Any]:
         name, _ = self.me
-        signature, number = self.signer.signed(operation, content, to=owner.name, to_inc=owner.inc, by=name)
+        signature, number = self.signer.signed(operation, content, to=node.name, to_inc=node.inc, by=name)
         headers = {CALL_HEADER: signature, "Content-Type": "application/json"}
-        url = f"{owner.address.rstrip('/')}{PATH}/{operation}"
+        url = f"{node.address.rstrip('/')}{PATH}/{operation}"
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
-            async with self._http().post(url, data=content, headers=headers, allow_redirects=False) as response:
+            async with self._http().post(
+                url, data=content, headers=headers, allow_redirects=False, timeout=limits
+            ) as response:
                 text = await response.content.read(LONGEST_ANSWER)
                 status, signed = response.status, response.headers.get(ANSWER_HEADER, "")
         except aiohttp.ClientConnectorError as error:  # the body has not left
@@ -133,12 +177,12 @@ class NodeCalls:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 raise _NotDoneError("it could not be reached in time") from None
-            log.warning("a node did not answer", node=owner.name, why=type(error).__name__)
-            raise AnswerLost("the server that runs it did not answer", node=owner.name) from None
+            log.warning("a node did not answer", node=node.name, why=type(error).__name__)
+            raise AnswerLost("it did not answer", code=f"{node.kind}_silent", node=node.name) from None
         if not self.signer.is_answer(signed, number, text):  # refused before anything began, or it is not that node
             if status in {403, 404, 421}:
                 raise _NotDoneError(f"status {status}")
-            raise AnswerLost("somebody else answered", node=owner.name)
+            raise AnswerLost("somebody else answered", code=f"{node.kind}_silent", node=node.name)
         answer: dict[str, Any] = json.loads(text)
         refused = answer.get("refused")
         if refused is None:
@@ -150,12 +194,10 @@ class NodeCalls:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
             # A connection for each call: one that was kept may be closed just then, and the outcome would be unknown.
             # trust_env is off, so no proxy of the machine is asked.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(force_close=True),
-                timeout=timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )

@@ -1,4 +1,4 @@
-"""What other servers of the same database ask of this one, about accounts that run here."""
+"""What other servers of the same database ask of this one, about accounts that run here and about itself."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ from shoal.errors import ShoalError
 routes = Routes(include_in_schema=False)
 
 Operation = Callable[[Server, Account, dict[str, Any]], Awaitable[dict[str, Any]]]
+NodeOperation = Callable[[Server, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Operation]] = {
     SEND: answer_send,
     LOOK: answer_look,
     SEND_AGAIN: answer_send_again,
 }
+"""What is asked of the server that runs an account."""
+NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {}
+"""What is asked of a server by its name."""
 BEHIND_SECONDS: Final = 1.0
 """How long a call waits for the change that its caller has already seen."""
 
@@ -56,6 +60,8 @@ async def answer_call(operation: str, request: Request, server: TheServer) -> Re
 
 async def _carried_out(server: Server, calls: NodeCalls, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
     try:
+        if operation in NODE_OPERATIONS:
+            return {"done": await NODE_OPERATIONS[operation](server, asked)}
         if operation not in OPERATIONS:
             raise _NotHere("this server has another version", code="unknown_operation")
         account = await _account(server, calls, asked)
