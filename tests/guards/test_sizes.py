@@ -1,4 +1,4 @@
-"""No file above 400 lines and no function above 60: who reads one, reads one concept.
+"""No file above 400 lines, in the console 300, and no function above 60: who reads one, reads one concept.
 
 Functions of the console are counted by biome (``web/biome.json``).
 """
@@ -11,10 +11,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LONGEST_FILE = 400
+LONGEST_OF_CONSOLE = 300
 LONGEST_FUNCTION = 60
 PYTHON = ("src", "tests", "scripts", "benchmarks")
 CONSOLE = ("web/src", "web/public")
 GENERATED = {"web/src/common/schema.d.ts", "web/src/components.d.ts"}
+LONGER_OF_CONSOLE = {
+    "web/src/accounts/AccountSettings.vue": 357,
+    "web/src/accounts/Accounts.vue": 325,
+    "web/src/accounts/accountTexts.ts": 380,
+    "web/src/app/Shell.vue": 387,
+    "web/src/app/style.css": 356,
+    "web/src/deliveries/Deliveries.vue": 312,
+    "web/src/orders/texts.ts": 349,
+    "web/src/rules/RuleForm.vue": 391,
+    "web/src/rules/RuleRow.vue": 314,
+    "web/src/rules/Rules.vue": 377,
+    "web/src/rules/texts.ts": 354,
+    "web/src/stock/texts.ts": 340,
+}
+"""Files that are longer for now, with the most lines that each may have. A row only shrinks, and no file is added."""
 BUILT = ("static", "help_site")
 """Folders of ``src/shoal/console`` that are built, not written."""
 
@@ -36,7 +52,17 @@ def test_no_file_is_longer_than_one_concept() -> None:
     console = list(_files(CONSOLE, ".ts", ".vue", ".js", ".css"))
     assert len(python) > 700
     assert len(console) > 150
-    assert [f"{name}: {_lines(text)}" for name, text in python + console if _lines(text) > LONGEST_FILE] == []
+    assert [f"{name}: {_lines(text)}" for name, text in python if _lines(text) > LONGEST_FILE] == []
+    lengths = {name: _lines(text) for name, text in console}
+    most = dict.fromkeys(lengths, LONGEST_OF_CONSOLE) | LONGER_OF_CONSOLE
+    assert {name: lines for name, lines in lengths.items() if lines > most[name]} == {}
+
+
+def test_a_longer_file_of_the_console_has_a_row_only_as_long_as_it_needs_one() -> None:
+    """A row that is longer than its file would let the file grow again."""
+    lengths = {name: _lines(text) for name, text in _files(CONSOLE, ".ts", ".vue", ".js", ".css")}
+    assert {name: lengths.get(name) for name in LONGER_OF_CONSOLE} == LONGER_OF_CONSOLE
+    assert min(LONGER_OF_CONSOLE.values()) > LONGEST_OF_CONSOLE
 
 
 def test_no_function_is_longer_than_one_screen() -> None:
