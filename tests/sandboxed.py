@@ -19,7 +19,8 @@ from shoal import clock
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
-from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.accounts.callers import Outcome
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection import xianyu_live

@@ -12,8 +12,9 @@ from random import Random
 from typing import Any, TypeVar
 
 from shoal.accounts.account import Account, AccountState, ParkReason
+from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.edits import all_rules
 from shoal.accounts.events import AccountChanged, Event
 from shoal.accounts.journal import JournalEntry

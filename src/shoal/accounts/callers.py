@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from shoal.accounts.account import Account
+from shoal.accounts.account import Account, Observation
 from shoal.accounts.store import Op
 from shoal.clock import now_ms
+
+LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,3 +55,20 @@ class Done:
     generation: int
     rev: int
     op_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The result of a change: the account as it is now (removed: as it was) and the state of its task.
+
+    ``generation`` and ``rev`` are those that the change made (an unchanged value: the current ones). ``purged``: a
+    removal has ended, so the id is free again.
+    """
+
+    changed: bool
+    account: Account
+    generation: int
+    rev: int
+    observation: Observation
+    op_id: str
+    purged: bool = False

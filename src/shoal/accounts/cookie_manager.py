@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
-from typing import Any
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account, Observation, check_account_id
@@ -14,6 +13,7 @@ from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect
 from shoal.accounts.answer_settings import OF_NEW_SHOPS
 from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.callers import LONGEST_WAIT_SECONDS, Outcome
 from shoal.accounts.change_path import Caller, ChangePath, Done
 from shoal.accounts.drift import Difference
 from shoal.accounts.edits import Edit
@@ -21,43 +21,22 @@ from shoal.accounts.events import EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.ownership import Ownership
 from shoal.accounts.published import PublishedAccounts, PublishedView
+from shoal.accounts.setting_changes import SettingChanges
 from shoal.accounts.shard_tasks import ShardTasks
 from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager
 from shoal.accounts.undo import undo
 from shoal.clock import now_ms
-from shoal.concurrency.fair_threads import beside_if
 from shoal.config import Settings
-from shoal.errors import AlreadyRemoved, Conflict, StaleGeneration, UnknownAccount, UnknownNumber
-from shoal.rules.keywords import KeywordRow
-from shoal.rules.matcher import MANY_RULES
+from shoal.errors import AlreadyRemoved, Conflict, UnknownAccount, UnknownNumber
 from shoal.rules.rule import Rule
 from shoal.xianyu.browser import chrome
 from shoal.xianyu.cookie_string import require_cookie
 from shoal.xianyu.site_pages import SitePages
 
-LONGEST_WAIT_SECONDS = 60.0
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """The result of a change: the account as it is now (removed: as it was) and the state of its task.
-
-    ``generation`` and ``rev`` are those that the change made (an unchanged value: the current ones). ``purged``: a
-    removal has ended, so the id is free again.
-    """
-
-    changed: bool
-    account: Account
-    generation: int
-    rev: int
-    observation: Observation
-    op_id: str
-    purged: bool = False
-
-
-class CookieManager:
+class CookieManager(SettingChanges):
     """All changes and all reads of accounts.
 
     All methods run on one event loop; another thread can use ``asyncio.run_coroutine_threadsafe``.
@@ -244,57 +223,6 @@ class CookieManager:
         wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
         edit = edits.switched(enabled, self._task_manager.is_parked)
         return await self._change(account_id, "update_cookie_status", edit, caller, wait=wait, revive=enabled)
-
-    async def update_auto_confirm_setting(self, account_id: str, auto_confirm: bool, *, caller: Caller) -> Outcome:
-        """Switch automatic shipment confirmation. A running connection reads it at each decision."""
-        return await self._change(account_id, "update_auto_confirm_setting", edits.auto_confirm(auto_confirm), caller)
-
-    async def update_keywords(self, account_id: str, kw_list: Sequence[tuple[str, str]], *, caller: Caller) -> Outcome:
-        """Replace the general text rules; item-bound and image rules stay. Applies from the next message on."""
-        edit = await beside_if(len(kw_list) >= MANY_RULES, edits.general_keywords, kw_list)
-        return await self._change(account_id, "update_keywords", edit, caller)
-
-    async def update_text_keywords(self, account_id: str, rows: Sequence[KeywordRow], *, caller: Caller) -> Outcome:
-        """Replace all text rules, general and item-bound; image rules stay."""
-        edit = await beside_if(len(rows) >= MANY_RULES, edits.text_keywords, rows)
-        return await self._change(account_id, "update_keywords", edit, caller)
-
-    async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
-        """Delete one rule, by its position in the shown list (``int``) or by its id (``str``)."""
-        return await self._change(account_id, "remove_keyword", edits.no_keyword(which), caller)
-
-    async def update_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
-        """Change the rules with an edit of ``edits.rules``. Applies from the next message on."""
-        return await self._change(account_id, "update_keywords", edit, caller)
-
-    async def preview_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Account:
-        """Return the account as it would be after the edit. Raises like the change, but for concurrent changes."""
-        account = self.account(account_id)
-        if caller.is_mistaken_about(account):
-            raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
-        return await edits.apply_edit(edit, account)
-
-    async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
-        """Change some of ``edits.SETTINGS``. Raises ``InvalidInput`` that names the field.
-
-        A running account with a new proxy reconnects through it; a parked one stays parked.
-        """
-        wait = self._settings.start_wait_seconds if "proxy" in values else 0.0
-        return await self._change(account_id, "update_settings", edits.settings(values), caller, wait=wait)
-
-    async def update_item(
-        self, account_id: str, item_id: str, values: Mapping[str, Any] | None, *, caller: Caller
-    ) -> Outcome:
-        """Change some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` deletes the item."""
-        return await self._change(account_id, "update_item", edits.item(item_id, values), caller)
-
-    async def update_items(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
-        """Change the settings of items with an edit of ``edits``."""
-        return await self._change(account_id, "update_item", edit, caller)
-
-    async def update_deliveries(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
-        """Change the delivery rules with an edit of ``edits.deliveries``. Applies from the next order on."""
-        return await self._change(account_id, "update_deliveries", edit, caller)
 
     async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
         """Resume a parked account and reconnect, after the owner acted."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import AccountExists, StaleGeneration, UnknownAccount
 
 

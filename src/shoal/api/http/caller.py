@@ -14,8 +14,8 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import HTTPConnection
 
 from shoal.accounts.account import Account
+from shoal.accounts.callers import LONGEST_WAIT_SECONDS
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import LONGEST_WAIT_SECONDS
 from shoal.api.http.read_your_writes import HEADER, await_changes
 from shoal.api.http.route_rules import Asks, RouteRule, Shop, reads_token, rule_of, ruled
 from shoal.api.http.session_cookie import SAFE_METHODS, cookie_token, is_own_origin

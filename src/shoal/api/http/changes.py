@@ -9,8 +9,8 @@ from fastapi import Response
 from fastapi.encoders import jsonable_encoder
 
 from shoal.accounts.account import Account, AccountState
+from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import Outcome
 from shoal.api.http.large_responses import has_many_rules
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import account_body, etag, etag_of

@@ -10,8 +10,8 @@ from fastapi import Response
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account
+from shoal.accounts.callers import Outcome
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import Outcome
 from shoal.api.http.changes import made
 from shoal.api.http.large_responses import has_many_rules
 from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
