@@ -1,25 +1,30 @@
 """Removes a user: blocks sign-in, deletes their accounts and goods, deletes the user. Resumes after a restart.
 
-The user is marked first; the next start resumes with every marked user.
+The user is marked first; the next start resumes with every marked user. Of several servers one removes all of them
+(a duty); whoever was asked waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import Connection, not_, select
 
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.auth.sessions import Sessions
 from shoal.auth.users import User, Users
+from shoal.cluster.duties import Duties, Duty
 from shoal.errors import StoreError, UnknownAccount
 from shoal.storage.database import Database
 from shoal.storage.goods_rows import delete_units_of
 from shoal.storage.incident_rows import forget_incidents_of
+from shoal.storage.schema import accounts
 
 log = structlog.get_logger("shoal.user_removal")
 
@@ -27,13 +32,26 @@ AT_ONCE: Final = 50
 """How many accounts of a user are stopped at a time."""
 AGAIN_SECONDS: Final = (1.0, 60.0)
 """First and longest wait, in seconds, after the database refused."""
+LOOK_SECONDS: Final = 1.0
+"""How often the server whose duty it is looks for users who were marked on another one."""
+ASK_SECONDS: Final = 0.2
+"""How often it is asked whether another server has finished."""
 ITSELF: Final = "server"
 
 
 class UserRemoval:
     """Removes users. Owns one task per user under removal, until ``close``."""
 
-    def __init__(self, database: Database, users: Users, manager: CookieManager, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        manager: CookieManager,
+        sessions: Sessions,
+        duties: Duties | None = None,
+    ) -> None:
+        """``duties``: of one of several servers."""
+        self._duties = duties
         self._database = database
         self._users = users
         self._manager = manager
@@ -46,8 +64,18 @@ class UserRemoval:
             if user.leaving:
                 self._go_on(user.id, Caller(actor=ITSELF))
 
+    async def see_off_all(self) -> None:
+        """Remove every marked user, wherever the mark was made, until this is cancelled."""
+        try:
+            while True:
+                await self.resume()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await self.close()
+            self._leaving.clear()
+
     async def close(self) -> None:
-        """Cancel the tasks; the next start resumes them."""
+        """Cancel the tasks; the next start, or the next server whose duty it is, resumes them."""
         tasks = list(self._leaving.values())
         for task in tasks:
             task.cancel()
@@ -66,15 +94,23 @@ class UserRemoval:
         user = await self._users.begin_leaving(user_id)
         shops = self.shops_of(user_id)
         self._sessions.look_again(user_id)
-        self._go_on(user_id, caller)
+        if self._duties is None or self._duties.owns(Duty.USER_REMOVAL):
+            self._go_on(user_id, caller)
         return user, shops
 
     async def gone(self, user_id: int, *, within_seconds: float) -> bool:
         """Wait for the end of a removal; return whether it ended in time."""
+        until = time.monotonic() + within_seconds
         task = self._leaving.get(user_id)
         if task is not None:
             await asyncio.wait({task}, timeout=within_seconds)
-        return user_id not in self._leaving
+        if self._duties is None:
+            return user_id not in self._leaving
+        while is_here := await self._users.get(user_id) is not None:  # another server may remove the user
+            if time.monotonic() >= until:
+                break
+            await asyncio.sleep(ASK_SECONDS)
+        return not is_here
 
     def _go_on(self, user_id: int, caller: Caller) -> None:
         if user_id not in self._leaving:
@@ -86,6 +122,7 @@ class UserRemoval:
         while True:
             try:
                 await self._remove_shops(user_id, caller)
+                await self._purged(user_id)
                 await delete_units_of(self._database, user_id)
                 await self._database.write(partial(forget_incidents_of, user_id=user_id))
                 await self._users.remove(user_id)
@@ -96,8 +133,20 @@ class UserRemoval:
                 )
                 await asyncio.sleep(wait)
                 wait = min(longest, wait * 2)
-        del self._leaving[user_id]
+        self._leaving.pop(user_id, None)
         log.info("user removed", user=user_id)
+
+    async def _purged(self, user_id: int) -> None:
+        """Wait for the shops that other servers run: each ends and purges its own."""
+        if self._duties is None:
+            return
+        left = accounts.c.owner_id == user_id, accounts.c.deleted, not_(accounts.c.purged)
+
+        def is_left(connection: Connection) -> bool:
+            return connection.execute(select(accounts.c.id).where(*left).limit(1)).first() is not None
+
+        while await self._database.read(is_left):  # noqa: ASYNC110  no event tells it
+            await asyncio.sleep(ASK_SECONDS)
 
     async def _remove_shops(self, user_id: int, caller: Caller) -> None:
         """Remove every account and wait until its connection ends.

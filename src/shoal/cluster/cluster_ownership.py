@@ -113,7 +113,10 @@ class ClusterOwnership:
 
     def fence(self, account_id: str) -> Fence | None:
         """Return the fence of the account's shard. One that is not held has a fence that never stands."""
-        shard = shard_of(account_id)
+        return self.shard_fence(shard_of(account_id))
+
+    def shard_fence(self, shard: int) -> Fence:
+        """Return the fence of a shard; one that never stands when it is not held."""
         return Fence(shard, self._mine.get(shard, -1))
 
     @property

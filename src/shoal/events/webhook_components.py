@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from shoal.auth.authorization import Authorization
+from shoal.cluster.duties import Duties, Duty
 from shoal.events.webhook_calls import WebhookCalls
 from shoal.events.webhook_loop import WebhookLoop
 from shoal.events.webhooks import WebhookStore
@@ -25,17 +27,17 @@ class WebhookComponents:
 
 @asynccontextmanager
 async def open_webhooks(
-    database: Database, vault: Vault, outbound: Outbound, authorization: Authorization, owns: Callable[[], bool]
+    database: Database, vault: Vault, outbound: Outbound, authorization: Authorization, duties: Duties
 ) -> AsyncIterator[WebhookComponents]:
-    """Open the components for webhooks, and start the loop that posts while ``owns`` returns true.
+    """Open the components for webhooks, and start the loop that posts where this is the server's duty.
 
     Nothing is open before the first call.
     """
     store, calls = WebhookStore(database, vault), WebhookCalls(outbound)
-    loop = WebhookLoop(database, store, calls, authorization, owns=owns)
-    loop.start()
+    loop = WebhookLoop(database, store, calls, authorization, owns=partial(duties.owns, Duty.WEBHOOKS))
+    end = duties.keep(Duty.WEBHOOKS, loop.serve)
     try:
         yield WebhookComponents(store=store, calls=calls)
     finally:
-        await loop.close()
+        await end()
         await calls.close()

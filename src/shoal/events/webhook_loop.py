@@ -83,7 +83,20 @@ class WebhookLoop:
 
     def start(self) -> None:
         """Start the loop on the running loop."""
-        self._task = asyncio.create_task(self._keep(), name="webhooks")
+        self._task = asyncio.create_task(self.serve(), name="webhooks")
+
+    async def serve(self) -> None:
+        """Post until this is cancelled; then let the calls under way end for a moment.
+
+        What memory has of how far the webhooks came is dropped first: another server may have posted since.
+        """
+        self._closing = False
+        self._looked.clear()
+        self._ahead.clear()
+        try:
+            await self._keep()
+        finally:
+            await self._end_calls()
 
     async def close(self) -> None:
         """Begin no more calls, and let those under way end for a moment."""
@@ -92,11 +105,18 @@ class WebhookLoop:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        if self._posting:
-            _, late = await asyncio.wait(self._posting.values(), timeout=END_SECONDS)
-            for task in late:
+        await self._end_calls()
+
+    async def _end_calls(self) -> None:
+        self._closing = True
+        under_way = list(self._posting.values())
+        try:
+            if under_way:
+                await asyncio.wait(under_way, timeout=END_SECONDS)
+        finally:
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _keep(self) -> None:
         while True:

@@ -24,24 +24,12 @@ RESTS = 4.0
 
 
 class WordIndexer:
-    """Indexes the words of messages. Owns one task, from ``start`` to ``close``."""
+    """Indexes the words of messages."""
 
     def __init__(self, database: Database, *, every_seconds: float = EVERY_SECONDS, rests: float = RESTS) -> None:
         self._database = database
         self._every_seconds = every_seconds
         self._rests = rests
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the task on the running loop."""
-        self._task = asyncio.create_task(self._keep(), name="word indexer")
-
-    async def close(self) -> None:
-        """Stop. The segment that is being indexed is indexed after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
 
     async def index_next(self) -> bool:
         """Index the newest full segment that is not indexed. Return whether there was one."""
@@ -53,7 +41,8 @@ class WordIndexer:
         await self._database.write(lambda connection: store_segment(connection, draft))
         return True
 
-    async def _keep(self) -> None:
+    async def run(self) -> None:
+        """Index what is full until this is cancelled. The segment that is being indexed then is indexed later."""
         while True:
             await asyncio.sleep(self._every_seconds)
             try:

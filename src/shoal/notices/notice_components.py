@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from shoal.auth.authorization import Authorization
+from shoal.cluster.duties import Duties, Duty
 from shoal.config import Settings
 from shoal.events.webhook_components import WebhookComponents, open_webhooks
 from shoal.measures import Tally
@@ -31,7 +33,7 @@ from shoal.storage.vault import Vault
 
 
 class Opened(Protocol):
-    """An open database with the vault of its secrets, and whether this server still has it for itself."""
+    """An open database with the vault of its secrets, and what this server does once for all servers of it."""
 
     @property
     def database(self) -> Database:
@@ -41,8 +43,9 @@ class Opened(Protocol):
     def vault(self) -> Vault:
         """The vault."""
 
-    def owned(self) -> bool:
-        """Return whether no other server has taken the database over."""
+    @property
+    def duties(self) -> Duties:
+        """What is done once for the whole database."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,10 +81,11 @@ async def open_notices(
     transport = ChannelTransport(channels, ServiceSender(connect, apprise, push=push))
     alarm = StoreAlarm(database, transport, public_url=settings.public_url)
     watch = ServerWatch(database, settings.data_dir, alarm=alarm)
-    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=storage.owned)
-    loop.start()
+    owns = partial(storage.duties.owns, Duty.NOTICES)
+    loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
+    end = storage.duties.keep(Duty.NOTICES, loop.serve)
     try:
-        async with open_webhooks(database, vault, outbound, authorization, storage.owned) as webhooks:
+        async with open_webhooks(database, vault, outbound, authorization, storage.duties) as webhooks:
             yield NoticeComponents(
                 channels=channels,
                 transport=transport,
@@ -92,7 +96,7 @@ async def open_notices(
                 webhooks=webhooks,
             )
     finally:
-        await loop.close()
+        await end()
         await push.close()
         await apprise.close()
         await proxy.close()

@@ -81,7 +81,15 @@ class NoticeLoop:
 
     def start(self) -> None:
         """Start the loop on the running loop."""
-        self._task = asyncio.create_task(self._keep(), name="notices")
+        self._task = asyncio.create_task(self.serve(), name="notices")
+
+    async def serve(self) -> None:
+        """Tell until this is cancelled; then let the sendings under way end for a moment."""
+        self._closing = False
+        try:
+            await self._keep()
+        finally:
+            await self._end_sendings()
 
     async def close(self) -> None:
         """Plan no more, and let the sendings under way end for a moment."""
@@ -90,11 +98,18 @@ class NoticeLoop:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        if self._sending:
-            _, late = await asyncio.wait(self._sending.values(), timeout=END_SECONDS)
-            for task in late:
+        await self._end_sendings()
+
+    async def _end_sendings(self) -> None:
+        self._closing = True
+        under_way = list(self._sending.values())
+        try:
+            if under_way:
+                await asyncio.wait(under_way, timeout=END_SECONDS)
+        finally:
+            for task in under_way:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _keep(self) -> None:
         watch = [] if self._watch is None else [self._watch.look]

@@ -17,9 +17,12 @@ from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
+from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.duties import ClusterDuties, Duty, InTurn
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
+from shoal.orders.claimed_work import ClaimedWork
 from shoal.orders.interruptions import note_interrupted
 from shoal.server.closing import Closing
 from shoal.server.open_connections import Connections
@@ -78,14 +81,16 @@ async def open_accounts(
         reload = Reload(manager)
         closing.later("reload", reload.close)
         closing.push_async_callback(_rereading(storage.database, manager, authorization))
-        user_removal = UserRemoval(storage.database, users.users, manager, users.sessions)
+        shared = storage.duties if isinstance(storage.duties, ClusterDuties) else None
+        user_removal = UserRemoval(storage.database, users.users, manager, users.sessions, shared)
         closing.later("user removal", user_removal.close)
 
         async def start() -> None:
             await storage.database.checked()
-            if node is not None:  # what others have under way is theirs: each connection settles its own
+            if node is not None and shared is not None:
                 await manager.start()
-                node.keep(manager.shard_tasks(connections.deps.credentials.shelf.drop))
+                node.keep(_listener(node, shared, storage.database, manager, connections))
+                closing.later("removals of users", shared.keep(Duty.USER_REMOVAL, user_removal.see_off_all))
                 return
             with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
                 await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
@@ -106,6 +111,15 @@ async def open_accounts(
             user_removal=user_removal,
             started=started,
         )
+
+
+def _listener(
+    node: ClusterOwnership, duties: ClusterDuties, database: Database, manager: CookieManager, connections: Connections
+) -> InTurn:
+    """Return what is told of the shards that this server claims and loses."""
+    deps = connections.deps
+    work = ClaimedWork(database, deps.message_log, deps.order_store, node.fence)
+    return InTurn([duties, work, manager.shard_tasks(deps.credentials.shelf.drop)])
 
 
 async def _followed(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shoal.assistant.old_runs import OldRuns
+from shoal.cluster.duties import Duty
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
@@ -75,11 +76,9 @@ async def open_housekeeping(
             shown_pictures=shown_pictures,
             checked=database.checked,
         )
-        closing.later("retention", retention.close)
-        retention.start()
-        word_indexer = WordIndexer(database)
-        closing.later("word indexer", word_indexer.close)
-        word_indexer.start()
+        duties = storage.duties
+        closing.later("retention", duties.keep(Duty.RETENTION, retention.run))
+        closing.later("word indexer", duties.keep(Duty.WORD_INDEX, WordIndexer(database).run))
         key_rotation = KeyRotation(
             database, storage.vault, settings.data_dir / KEY_FILE, from_setting=key_of(settings) is not None
         )

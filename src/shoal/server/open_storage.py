@@ -12,6 +12,7 @@ from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
 from shoal.cluster.call_signing import PURPOSE, CallSigner
 from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.duties import ClusterDuties, LocalDuties
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
@@ -25,8 +26,6 @@ from shoal.storage.engines import database_url, is_sqlite
 from shoal.storage.vault import Vault
 
 KEY_FILE: Final = "secret.key"
-SHARD_OF_THE_WHOLE: Final = 0
-"""Of several nodes, the owner of this shard does what is done once for the whole database."""
 ITSELF: Final = "server"
 """The actor in the audit log when the server acts by itself."""
 
@@ -41,6 +40,7 @@ class Storage:
     its own lock."""
     vault: Vault
     audit_log: AuditLog
+    duties: LocalDuties | ClusterDuties
     several_nodes: bool
     """Whether other servers may write to the database at the same time."""
 
@@ -48,12 +48,6 @@ class Storage:
     def node(self) -> ClusterOwnership | None:
         """Return what this server owns as one of several."""
         return self.lease if isinstance(self.lease, ClusterOwnership) else None
-
-    def owned(self) -> bool:
-        """Return whether this server certainly is the one that does now what is done once for the whole database."""
-        if self.node is not None:
-            return self.node.owns_shard(SHARD_OF_THE_WHOLE)
-        return self.lease is None or self.lease.owns("")
 
 
 @asynccontextmanager
@@ -87,6 +81,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
                 lease=None if database.is_sqlite else lease,
                 vault=vault,
                 audit_log=audit_log,
+                duties=_duties_of(None if database.is_sqlite else lease),
                 several_nodes=settings.node is not None and not database.is_sqlite,
             )
         except Exception:
@@ -102,6 +97,12 @@ def open_nodes(storage: Storage, closing: Closing) -> Nodes:
     calls = NodeCalls(storage.database, storage.node, signer)
     closing.later("calls to other nodes", calls.close)
     return Nodes(storage.database, storage.node, calls)
+
+
+def _duties_of(lease: ServerLease | ClusterOwnership | None) -> LocalDuties | ClusterDuties:
+    if isinstance(lease, ClusterOwnership):
+        return ClusterDuties(lease)
+    return LocalDuties(lambda: lease is None or lease.owns(""))
 
 
 def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:

@@ -73,7 +73,7 @@ class Retention:
 
     def start(self) -> None:
         """Start the task on the running loop."""
-        self._task = asyncio.create_task(self._keep(), name="retention")
+        self._task = asyncio.create_task(self.run(), name="retention")
 
     async def close(self) -> None:
         """Stop. The store finishes a running step; the other steps wait for the next day."""
@@ -82,7 +82,8 @@ class Retention:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def _keep(self) -> None:
+    async def run(self) -> None:
+        """Delete what is old, day after day, until this is cancelled."""
         await asyncio.sleep(self._first_after_seconds)
         with suppress(StoreError):  # a damaged store ends the server
             await self._checked()
