@@ -18,7 +18,7 @@ from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.duties import ClusterDuties, Duty, InTurn
+from shoal.cluster.duties import Duty, InTurn
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
@@ -81,16 +81,15 @@ async def open_accounts(
         reload = Reload(manager)
         closing.later("reload", reload.close)
         closing.push_async_callback(_rereading(storage.database, manager, authorization))
-        shared = storage.duties if isinstance(storage.duties, ClusterDuties) else None
-        user_removal = UserRemoval(storage.database, users.users, manager, users.sessions, shared)
+        user_removal = UserRemoval(storage.database, users.users, manager, users.sessions, storage.shared_duties)
         closing.later("user removal", user_removal.close)
 
         async def start() -> None:
             await storage.database.checked()
-            if node is not None and shared is not None:
+            if node is not None:
                 await manager.start()
-                node.keep(_listener(node, shared, storage.database, manager, connections))
-                closing.later("removals of users", shared.keep(Duty.USER_REMOVAL, user_removal.see_off_all))
+                node.keep(_listener(node, storage, manager, connections))
+                closing.later("removals of users", storage.duties.keep(Duty.USER_REMOVAL, user_removal.see_off_all))
                 return
             with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
                 await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
@@ -113,13 +112,12 @@ async def open_accounts(
         )
 
 
-def _listener(
-    node: ClusterOwnership, duties: ClusterDuties, database: Database, manager: CookieManager, connections: Connections
-) -> InTurn:
+def _listener(node: ClusterOwnership, storage: Storage, manager: CookieManager, connections: Connections) -> InTurn:
     """Return what is told of the shards that this server claims and loses."""
     deps = connections.deps
-    work = ClaimedWork(database, deps.message_log, deps.order_store, node.fence)
-    return InTurn([duties, work, manager.shard_tasks(deps.credentials.shelf.drop)])
+    duties = [] if storage.shared_duties is None else [storage.shared_duties]
+    work = ClaimedWork(storage.database, deps.message_log, deps.order_store, node.fence)
+    return InTurn([*duties, work, manager.shard_tasks(deps.credentials.shelf.drop)])
 
 
 async def _followed(

@@ -49,6 +49,11 @@ class Storage:
         """Return what this server owns as one of several."""
         return self.lease if isinstance(self.lease, ClusterOwnership) else None
 
+    @property
+    def shared_duties(self) -> ClusterDuties | None:
+        """Return the duties of this server as one of several."""
+        return self.duties if isinstance(self.duties, ClusterDuties) else None
+
 
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
