@@ -29,8 +29,8 @@ async def codes(database: Database, vault: Vault) -> Goods:
     return made
 
 
-async def opened(database: Database, vault: Vault, path: Path) -> SentUnits:
-    found = SentUnits(database, await unit_texts(database, vault), path / "units.log")
+async def opened(database: Database, vault: Vault, path: Path, node: str | None = None) -> SentUnits:
+    found = SentUnits(database, await unit_texts(database, vault), path / "units.log", node=node)
     await found.open()
     return found
 
@@ -176,3 +176,27 @@ async def test_a_file_that_cannot_be_written_holds_nothing_up_and_is_made_up_for
     path.write_bytes(kept)
     await file.note()
     assert b"o1" in path.read_bytes()
+
+
+async def test_a_server_that_joins_others_stops_no_sale_and_its_own_lost_file_stops_all(
+    database: Database, vault: Vault, codes: Goods, tmp_path: Path
+) -> None:
+    store = GoodsStore(database)
+    for node in ("one", "two"):
+        (tmp_path / node).mkdir()
+    await (await opened(database, vault, tmp_path / "one")).note()  # it served the database alone
+    await opened(database, vault, tmp_path / "one", "one")
+    joined = await opened(database, vault, tmp_path / "two", "two")
+    assert (await store.stock([codes.id]))[codes.id].active
+
+    backup = await newest(database)
+    await bind(database, codes, "o1", 2)
+    await joined.note()
+    await back_to(database, backup)
+    await opened(database, vault, tmp_path / "one", "one")
+    await opened(database, vault, tmp_path / "two", "two")
+    assert await states_of(database, codes.id) == {"free": 4, "doubted": 2}, "who let them out knows it"
+
+    (tmp_path / "two" / "units.log").unlink()
+    await opened(database, vault, tmp_path / "two", "two")
+    assert not (await store.stock([codes.id]))[codes.id].active

@@ -31,7 +31,7 @@ log = structlog.get_logger("shoal.goods")
 
 FILE_NAME: Final = "units.log"
 FACT: Final = "sent_units"
-"""The ``store_meta`` key of the file that belongs to a database."""
+"""The ``store_meta`` key of the file that belongs to a database; of several nodes each has a key and a file."""
 RESTORED: Final = "restored"
 """The reason in the stock's history of what a restore changed."""
 MOST_LINES: Final = 200_000
@@ -64,12 +64,22 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SentUnits:
-    """The file of one database. Without a ``path`` nothing is kept, and a restore cannot be noticed."""
+    """The file of one database. Without a ``path`` nothing is kept, and a restore cannot be noticed.
+
+    Each of several nodes names in its own file what it lets out. A new ``node`` has none yet, and stops no sale.
+    """
 
     def __init__(
-        self, database: Database, texts: UnitTexts, path: Path | None, *, now_ms: Callable[[], int] = now_ms
+        self,
+        database: Database,
+        texts: UnitTexts,
+        path: Path | None,
+        *,
+        node: str | None = None,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._database = database
+        self._fact = FACT if node is None else f"{FACT}:{node}"
         self._mark = texts.digest_of_file(FACT.encode())
         self._path = path
         self._now_ms = now_ms
@@ -106,7 +116,7 @@ class SentUnits:
 
     async def _compared(self, path: Path) -> int:
         head, lines = await asyncio.to_thread(_read, path)
-        known = await self._database.fact(FACT)
+        known = await self._database.fact(self._fact)
         newest = await self._database.read(_newest)
         if head is None or head.database != self._mark:  # none, or that of another database
             if known is not None:
@@ -114,7 +124,7 @@ class SentUnits:
             head, lines = _Head(database=self._mark, before=newest), []
             await asyncio.to_thread(_write, path, head, lines)
         if known != self._mark:
-            await self._database.replace_fact(FACT, self._mark)
+            await self._database.replace_fact(self._fact, self._mark)
         if newest < head.before:  # the file began after the backup
             await self._stop_sales()
         backup, missing = newest, [line for line in lines if line.number > newest]

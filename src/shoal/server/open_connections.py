@@ -122,7 +122,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
 
 
 async def _open_sent_units(storage: Storage, texts: UnitTexts, settings: Settings) -> SentUnits:
-    sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME)
+    sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME, node=settings.node)
     with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
         await sent_units.open()
     return sent_units
