@@ -108,6 +108,16 @@ class Process:
         assert self._child is not None, "not started"
         return self._child
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether it was started, and has not ended."""
+        return self._child is not None and self._child.returncode is None
+
+    async def end_at_once(self) -> None:
+        """Kill it, also when it is frozen."""
+        if self._child is not None:
+            await self.end(signal.SIGKILL)
+
     async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60.0) -> int:
         """Send a signal and wait; kill the child after the limit."""
         if self._child is None:
@@ -184,6 +194,8 @@ class ServerProcess(Process):
     """``shoal serve`` on a data directory, against a sandbox."""
 
     command: tuple[str, ...] = ("-m", "shoal")
+    options: tuple[str, ...] = ()
+    """Of ``shoal serve``."""
 
     def __init__(self, data_dir: Path, sandbox_url: str, **environment: str) -> None:
         super().__init__(data_dir.parent / f"{data_dir.name}.log")
@@ -206,7 +218,7 @@ class ServerProcess(Process):
 
     async def start(self) -> Self:
         """Start it, wait until it is ready, sign in."""
-        child = await self.spawn(*self.command, "serve", environment=self.environment)
+        child = await self.spawn(*self.command, "serve", *self.options, environment=self.environment)
 
         async def ready() -> bool:
             assert child.returncode is None, self.log_file.read_text()[-2000:]

@@ -178,6 +178,16 @@ def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
 
 
+def _cluster(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        if "questions" in row:
+            told = f"{row['complete']:,} of {row['orders']:,} orders whole, {row['questions']:,} questions"
+        else:
+            owned = f"owned elsewhere after {row['owned_seconds']:.1f} s"
+            told = f"{row['shops']} shops, {owned}, the last connected after {row['connected_longest']:.1f} s"
+        yield f"several servers: {row['name']}", told, len(row["violations"])
+
+
 _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "kill loop": _kills,
     "kill loop on PostgreSQL": _kills,
@@ -195,6 +205,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "models": _models,
     "model_outputs": _model_outputs,
     "webhooks": _webhooks,
+    "cluster": _cluster,
 }
 
 

@@ -230,6 +230,7 @@ class Site:
 
     def kick(self, socket: Connection) -> None:
         """Log a socket out because the account signed in elsewhere."""
+        self.happened("kicked_out", socket.unb)
         socket.notify("/push/kickout", {"reason": "kickout", "message": "您的账号在其他设备登录"})
         socket.close(1000)
 

@@ -1,0 +1,274 @@
+"""What happens to one of several servers: each case strikes, waits until all is well again, and says how long it took.
+
+In each case every shop that the struck server ran must run at another one, and all servers share the shops in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from typing import Any, Final
+
+from benchmarks.processes import ServerProcess, soon
+from faults.cluster_judge import Judge
+from faults.cluster_rig import SOON_SECONDS, Cluster, answers
+from faults.delivery_count import Counted, count, texts_by_buyer
+from postgres_server import PostgresServer
+
+IDLE_SECONDS: Final = 60.0
+"""Without any progress for so long, nothing more will come by itself."""
+_SHIPPED = {"shipped", "completed"}
+
+
+@dataclass(kw_only=True)
+class Found:
+    """What became of one case. Seconds are from the strike."""
+
+    name: str
+    shops: int = 0
+    """how many shops the struck server ran"""
+    owned_seconds: float = 0.0
+    """until every shard had a living owner"""
+    connected_median: float = 0.0
+    connected_longest: float = 0.0
+    """until the shops were connected again"""
+    dropped: int = 0
+    """how many shops were connected anew"""
+    frames: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        """As a line for the file of figures."""
+        return {name: round(value, 3) if isinstance(value, float) else value for name, value in vars(self).items()}
+
+
+Case = Callable[[Cluster, Found], Awaitable[None]]
+
+
+async def killed(cluster: Cluster, found: Found) -> None:
+    """``kill -9`` of a server; it starts again."""
+    name = _first(cluster)
+    async with _struck(cluster, found, name) as began:
+        await cluster.nodes[name].end(SIGKILL)
+        found.owned_seconds = await cluster.time_to_own(began, name)
+    await _again(cluster, name)
+
+
+async def stopped(cluster: Cluster, found: Found) -> None:
+    """SIGTERM; it starts again, and the others give up its share to it."""
+    name = _first(cluster)
+    async with _struck(cluster, found, name) as began:
+        await cluster.nodes[name].end(SIGTERM)
+        found.owned_seconds = await cluster.time_to_own(began, name)
+    await _again(cluster, name)
+
+
+async def frozen(cluster: Cluster, found: Found) -> None:
+    """SIGSTOP beyond the lease, and SIGCONT, with its sockets still open at the site."""
+    name = list(cluster.nodes)[1]
+    shops = sorted(await cluster.shops_of(name))
+    await cluster.site.do("policy", new_token_makes_zombie=False)
+    cluster.judge.frozen = frozenset(shops)
+    child = cluster.nodes[name].child
+    try:
+        async with _struck(cluster, found, name) as began:
+            child.send_signal(SIGSTOP)
+            for unb in shops[::2]:  # with its stored token the new owner would have the site end the old socket
+                await cluster.site.do("expire", account=unb, what="im_token")
+            found.owned_seconds = await cluster.time_to_own(began, name)
+    finally:
+        child.send_signal(SIGCONT)
+    await cluster.shared_among(*cluster.nodes)
+    await cluster.all_connected()
+    await cluster.judge.look()
+    cluster.judge.frozen = frozenset()
+
+
+async def cut(cluster: Cluster, found: Found) -> None:
+    """The link to the database takes all and answers nothing, until the others run its shops."""
+    name, link = next(iter(cluster.links.items()))
+    async with _struck(cluster, found, name) as began:
+        link.lose()
+        found.owned_seconds = await cluster.time_to_own(began, name)
+    link.live()
+    await cluster.shared_among(*cluster.nodes)
+
+
+async def restarted_database(cluster: Cluster, found: Found) -> None:
+    """PostgreSQL ends at once, as in a crash, and starts again: what is connected may stay so."""
+    postgres = cluster.postgres
+    assert isinstance(postgres, PostgresServer), "it has a server of its own"
+    found.shops = len(cluster.unbs)
+    struck_ms, began = _now_ms(), time.monotonic()
+    await asyncio.to_thread(postgres.stop_at_once)
+    await asyncio.to_thread(postgres.start_again)
+    for server in cluster.nodes.values():
+        await soon(lambda server=server: answers(server), seconds=SOON_SECONDS)  # type: ignore[misc]
+    found.owned_seconds = await cluster.time_to_own(began)
+    await cluster.all_connected()
+    await cluster.judge.look()
+    _count_connected(cluster.judge, found, frozenset(cluster.unbs.values()), struck_ms)
+    await cluster.shared_among(*cluster.nodes)
+
+
+async def drained(cluster: Cluster, found: Found) -> None:
+    """Drain one, some shards at a time, and let it take its share again."""
+    name = list(cluster.nodes)[1]
+    asked = cluster.living(name)
+    async with _struck(cluster, found, name) as began:
+        await asked.ok("POST", f"/system/nodes/{name}/drain")
+        await cluster.shared_among(*(one for one in cluster.nodes if one != name))
+        found.owned_seconds = time.monotonic() - began
+    await asked.ok("DELETE", f"/system/nodes/{name}/drain")
+    await cluster.shared_among(*cluster.nodes)
+
+
+CASES: Final[dict[str, Case]] = {
+    "killed": killed,
+    "frozen": frozen,
+    "cut": cut,
+    "database": restarted_database,
+    "drained": drained,
+    "stopped": stopped,
+}
+
+
+def _first(cluster: Cluster) -> str:
+    return next(iter(cluster.nodes))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def _struck(cluster: Cluster, found: Found, *names: str) -> AsyncIterator[float]:
+    """Strike in the block, and wait after it until every shop of the struck servers is connected anew."""
+    shops = await cluster.shops_of(*names)
+    found.shops = len(shops)
+    struck_ms = _now_ms()
+    yield time.monotonic()
+    judge = cluster.judge
+
+    async def are_back() -> bool:
+        return all(judge.connected_ms.get(unb, 0) >= struck_ms for unb in shops)
+
+    with suppress(TimeoutError):  # those that are missing are told below
+        await soon(are_back, seconds=SOON_SECONDS, every_seconds=0.1)
+    away = [unb for unb in shops if judge.connected_ms.get(unb, 0) < struck_ms]
+    if away:
+        judge.broke(f"{len(away)} shops were not connected again: {away[:3]}")
+    _count_connected(judge, found, shops, struck_ms)
+
+
+def _count_connected(judge: Judge, found: Found, shops: frozenset[str], struck_ms: int) -> None:
+    times = [(judge.connected_ms.get(unb, 0) - struck_ms) / 1000 for unb in shops]
+    after = [seconds for seconds in times if seconds >= 0]
+    found.dropped = len(after)
+    if after:
+        found.connected_median, found.connected_longest = statistics.median(after), max(after)
+
+
+async def _again(cluster: Cluster, name: str) -> None:
+    if cluster.is_short:
+        return
+    await cluster.nodes[name].start()
+    await cluster.shared_among(*cluster.nodes)
+
+
+# ── a whole run ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def prepared(cluster: Cluster, *, units: int) -> None:
+    """Start the servers, open the shops, and wait until all share them."""
+    first, *others = cluster.nodes.values()
+    await first.start()
+    await cluster.open_shops(units)
+    await asyncio.gather(*(server.start() for server in others))
+    await cluster.shared_among(*cluster.nodes)
+    await cluster.all_connected()
+
+
+async def run_case(cluster: Cluster, name: str, *, per_second: float, chance: random.Random) -> Found:
+    """Run one case among buyers; what the judge found since stands in the answer."""
+    found = Found(name=name)
+    judge, frames = cluster.judge, cluster.judge.frames
+    busy = [
+        asyncio.create_task(judge.follow(), name="judge"),
+        asyncio.create_task(cluster.trade(per_second, chance), name="trade"),
+    ]
+    try:
+        await CASES[name](cluster, found)
+        await cluster.all_connected()
+    except (AssertionError, TimeoutError) as error:
+        judge.broke(f"{name}: {type(error).__name__}: {error}")
+    finally:
+        for task in busy:
+            task.cancel()
+        for ended in await asyncio.gather(*busy, return_exceptions=True):
+            if isinstance(ended, Exception):
+                judge.broke(f"{name}: {type(ended).__name__}: {ended}")
+    await judge.look()
+    found.frames = judge.frames - frames
+    found.violations = [f"{name}: {sentence}" for sentence in judge.violations]
+    judge.violations.clear()
+    return found
+
+
+@dataclass(kw_only=True)
+class Traded:
+    """What the buyers got in the end."""
+
+    counted: Counted
+    questions: int = 0
+    unanswered: int = 0
+    with_owner: Counter[str] = field(default_factory=Counter)
+    """orders that say what their owner must see to, by problem"""
+    violations: list[str] = field(default_factory=list)
+
+
+async def settled(cluster: Cluster) -> Traded:
+    """Wait while anything still happens, and count what each buyer holds."""
+    seen, since = None, time.monotonic()
+    while True:
+        await cluster.judge.look()
+        orders, held = await cluster.orders(), texts_by_buyer(await cluster.site.get("receipts"))
+        unshipped = [one for one in cluster.bought if orders[one.order_id]["status"] not in _SHIPPED]
+        unanswered = [one for one in cluster.asked if not held.get((one.unb, one.buyer_id))]
+        now = (len(unshipped), len(unanswered))
+        if now == (0, 0):
+            break
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > IDLE_SECONDS:
+            break
+        await asyncio.sleep(0.2)
+    told = {row["order_id"]: row["problem"]["code"] for row in await cluster.problems()}
+    result = Traded(counted=count(cluster.bought, held, orders), questions=len(cluster.asked))
+    result.with_owner.update(told.values())
+    result.unanswered = len(unanswered)
+    result.violations += [
+        f"order {one.order_id} of {one.shop} is not served, and says no reason"
+        for one in unshipped
+        if one.order_id not in told
+    ]
+    twice = [one for one in cluster.asked if held.get((one.unb, one.buyer_id), []).count("在的") > 1]
+    result.violations += [f"buyer {one.buyer_id} of shop {one.unb} was answered twice" for one in twice]
+    wrong = result.counted
+    for name in ("doubled", "in_two_orders", "of_another_spec", "too_many", "confirmed_incomplete", "confirmed_twice"):
+        if number := getattr(wrong, name):
+            result.violations.append(f"{number} {name}: {wrong.unexplained[:3]}")
+    result.violations += cluster.judge.violations
+    return result
+
+
+async def end_all(servers: list[ServerProcess]) -> None:
+    """End servers in order."""
+    await asyncio.gather(*(server.end() for server in servers if server.is_running))
