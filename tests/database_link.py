@@ -48,7 +48,11 @@ class DatabaseLink:
         async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             passes = self._passes
             await passes.wait()
-            back, forth = await asyncio.open_unix_connection(self._socket)
+            try:
+                back, forth = await asyncio.open_unix_connection(self._socket)
+            except OSError:  # the server is stopped
+                writer.close()
+                return
             pumps.update(asyncio.create_task(pump(*ends, passes)) for ends in ((reader, forth), (back, writer)))
 
         server = await asyncio.start_server(meet, "127.0.0.1", 0)
