@@ -31,7 +31,7 @@ from shoal.goods.unit_texts import UnitTexts
 from shoal.messages import conversations
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
-from shoal.messages.pictures import Pictures
+from shoal.messages.picture_files import PictureFiles
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
@@ -249,7 +249,7 @@ class Shoal:
         self.database: Database
         self.settings: Settings
         self.log: MessageLog
-        self.pictures: Pictures
+        self.pictures: PictureFiles
         self.book: OrderStore
         self.store: DBManager
         self.credentials: Credentials
@@ -278,7 +278,7 @@ class Shoal:
         self.book, self.credentials = OrderStore(database, texts=self.texts), Credentials(database, vault)
         suppliers = await supplier_units(database, vault, close_seconds=0.0)
         self._stack.push_async_callback(suppliers.close)
-        self.pictures = Pictures(self.data_dir / "uploads/images")
+        self.pictures = PictureFiles(self.data_dir / "uploads/images")
         session = self.make_session()
         self._stack.push_async_callback(session.close)
         around = ConnectionDeps(

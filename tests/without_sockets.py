@@ -39,7 +39,7 @@ from shoal.goods.unit_texts import UnitTexts
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import LoggedMessage, MessageLog
 from shoal.messages.outbox_rows import Sending
-from shoal.messages.pictures import Pictures
+from shoal.messages.picture_files import PictureFiles
 from shoal.messages.sender import Sender
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
@@ -277,7 +277,7 @@ class OneShop:
             credentials=Credentials(database, vault),
             message_log=self.log,
             order_store=self.orders,
-            pictures=Pictures(self._data_dir / "pictures"),
+            pictures=PictureFiles(self._data_dir / "pictures"),
             uploaded=UploadedPictures(database),
             positions=SyncCursors(database),
             token_calls=evenly(100.0),

@@ -44,6 +44,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.goods_tables import units
 from shoal.storage.history_rows import newest_rev
+from shoal.storage.picture_rows import read_picture, store_picture
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.schema import outbox
 from shoal.storage.user_tables import sessions
@@ -53,7 +54,7 @@ from store_steps import Place, an_account, baselines_of, committed, created, del
 PASSPHRASE = "correct horse battery staple"
 PRIVATE_KEY, PUBLIC_KEY = new_key_pair()
 OPENS = Secret(private_key=read_key(PRIVATE_KEY, PRIVATE))
-PICTURE = "uploads/images/0123456789abcdef0123456789abcdef.png"
+PICTURE = Path("uploads/images/0123456789abcdef0123456789abcdef.png")
 CODES = [f"CODE-{number:04}" for number in range(5)]
 
 
@@ -79,9 +80,12 @@ async def filled(database: Database, vault: Vault, place: Place) -> DBManager:
     await paid(OrderStore(database))
     token = {"token_hash": "h", "user_id": owner, "created_at_ms": 1, "expires_at_ms": 2, "last_used_ms": 1}
     await database.write(lambda connection: connection.execute(insert(sessions).values(token)).rowcount)
-    picture = place.data_dir / PICTURE
-    picture.parent.mkdir(parents=True)
-    picture.write_bytes(b"\x89PNG" + secrets.token_bytes(200_000))
+    picture = b"\x89PNG" + secrets.token_bytes(200_000)
+    if place.url:
+        await database.write(lambda connection: store_picture(connection, PICTURE.name, picture, 1))
+    else:
+        (place.data_dir / PICTURE).parent.mkdir(parents=True)
+        (place.data_dir / PICTURE).write_bytes(picture)
     return manager
 
 
@@ -184,18 +188,22 @@ async def test_a_backup_of_one_database_restores_into_the_other(
         goal = Goal(data_dir=tmp_path / "elsewhere", url="" if place.url else url)
         done = await restored(made.path, goal)
         assert (done.kept, done.pictures) == ("", 1)
-        for directory in ("uploads", "uploads/images"):
-            assert (goal.data_dir / directory).stat().st_mode & 0o777 == 0o700
+        if not goal.url:
+            for path, mode in ((PICTURE.parent.parent, 0o700), (PICTURE.parent, 0o700), (PICTURE, 0o600)):
+                assert (goal.data_dir / path).stat().st_mode & 0o777 == mode
+            assert (goal.data_dir / PICTURE).stat().st_size == 200_004
         async with Database(goal.data_dir, url=goal.url) as other:
             there = DBManager(other, await open_vault(other, goal.data_dir / "secret.key"))
             assert without_numbers(await folds(there)) == without_numbers(before)
             await committed(there, edit((await there.load()).accounts["shop"], remark="新的"))
             assert await states_of(other, 1) == {"free": len(CODES)}
+            if goal.url:
+                picture = await other.read(lambda connection: read_picture(connection, PICTURE.name))
+                assert len(picture or b"") == 200_004
+                assert not (goal.data_dir / PICTURE).exists()
             held = {"goods_id": 1, "owner_id": 1, "at_ms": 1}
             adding = insert(units).values(held).returning(units.c.id)
             assert (await other.write(lambda connection: connection.scalar(adding)) or 0) > len(CODES) + 500_000
-    assert (goal.data_dir / PICTURE).stat().st_size == 200_004
-    assert (goal.data_dir / PICTURE).stat().st_mode & 0o077 == 0
 
 
 # ── SQLite alone: the file ──────────────────────────────────────────────────────────────────────────────────────────

@@ -31,6 +31,7 @@ from shoal.storage import migrations
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations.marks import stored_revision
 from shoal.storage.migrations.steps import build_schema
+from shoal.storage.picture_rows import read_picture
 from standins import quick_settings
 from upgrades.make_fixture import KEY
 from upgrades.test_upgrades import MIGRATIONS, THE_SITE, lay
@@ -130,7 +131,8 @@ async def test_the_copy_is_the_older_database_row_by_row_and_the_command_restore
             env=place, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert (data_dir / PICTURE).is_file()
+        with connected(goal) as connection:
+            assert len(read_picture(connection, PICTURE.rpartition("/")[2]) or b"") == 100_004
         upgraded, restored = (rows_of(place, migrations.newest()) for place in (url, goal))
         for name in ("users", "messages", "rules", "orders", "item_settings"):
             assert restored[name] == upgraded[name], name

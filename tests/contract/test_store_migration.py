@@ -20,13 +20,14 @@ from sqlalchemy import create_engine, inspect, text
 from benchmarks.processes import clean_environment
 from contract.store_contents import MANY, content, many_messages
 from filled_tables import ROWS, fill_every_table
+from picture_files import a_png
 from postgres_server import Postgres
 from quick_start import blank_database
 from shoal.cluster.server_lease import LeaseTimes, ServerLease
 from shoal.errors import ConfigError, StoreError
 from shoal.maintenance.backup.restoring import Place, restore_copy
 from shoal.maintenance.store_migration.migrating import Migrated, look_at_stores, migrate_store
-from shoal.storage.data_directory import LOCK_FILE
+from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_rows import newest_rev
@@ -71,11 +72,23 @@ async def test_a_round_trip_brings_everything_back_and_each_left_database_is_clo
     again = Place(data_dir=data, url=f"sqlite:///{tmp_path / 'again.db'}")
     before = content(file)
     assert all(before.values()), "rows in every table"
+    images = data / PICTURE_DIRECTORY
+    images.mkdir(parents=True)
+    pictures = {f"{side:032x}.png": a_png(side, 1) for side in (1, 2)}
+    for name, picture in pictures.items():
+        (images / name).write_bytes(picture)
+    assert look_at_stores(file, server)["pictures"] == 2
     there = await moved(file, server)
+    assert there.pictures == 2
     assert there.rows == sum(map(len, before.values())) - len(before["heads"])
     assert content(server) == before
     assert await refused(file) == "store_moved"
+    for name in pictures:
+        (images / name).unlink()  # as the server does once they are in the database
+    assert look_at_stores(server, again)["pictures"] == 2
     back = await moved(server, again)
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == pictures
+    assert back.pictures == 2
     assert back.tables == there.tables, "the checksums are the same in both kinds of database"
     assert (back.kept, content(again)) == (0, before)
     assert await refused(server) == "store_moved"
@@ -216,7 +229,8 @@ async def test_a_store_that_is_served_is_not_moved_and_a_dry_run_only_counts(
         assert await not_moved(file, server) == "data_dir_taken"
         counted = await asyncio.to_thread(look_at_stores, file, server)
         assert counted == {name: len(rows) for name, rows in content(file).items() if name != "heads"} | {
-            "store_meta": counted["store_meta"]
+            "store_meta": counted["store_meta"],
+            "pictures": 0,
         }
     assert tables_of(server) == set()
     elsewhere = tmp_path / "elsewhere"

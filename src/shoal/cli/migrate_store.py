@@ -94,14 +94,18 @@ def _moved(old: Place, new: Place) -> Migrated:
         return migrate_store(old, new, told=told)
 
 
-def _tell_plan(rows: dict[str, int], *, as_json: bool) -> None:
+def _tell_plan(found: dict[str, int], *, as_json: bool) -> None:
+    from shoal.maintenance.store_migration.migrating import PICTURES
+
+    rows = {name: count for name, count in found.items() if name != PICTURES}
+    pictures = found[PICTURES]
     if as_json:
-        _print({"moved": False, "rows": sum(rows.values()), "tables": rows})
+        _print({"moved": False, "rows": sum(rows.values()), "pictures": pictures, "tables": rows})
         return
     for name, count in rows.items():
         if count:
             typer.echo(f"{count:>12,}  {name}")
-    typer.echo(words("cli.migrate_store.plan", rows=sum(rows.values())))
+    typer.echo(words("cli.migrate_store.plan", rows=sum(rows.values()), pictures=pictures))
 
 
 def _tell(done: Migrated | None, old: Place, new: Place, *, as_json: bool) -> None:
@@ -114,6 +118,7 @@ def _tell(done: Migrated | None, old: Place, new: Place, *, as_json: bool) -> No
         }  # fmt: skip
         _print({
             "moved": True, "already": done is None, "rows": done.rows if done else 0, "kept": done.kept if done else 0,
+            "pictures": done.pictures if done else 0,
             "tables": tables, "from": shown(old), "to": shown(new), "database_url": setting,
         })  # fmt: skip
         return
@@ -122,7 +127,7 @@ def _tell(done: Migrated | None, old: Place, new: Place, *, as_json: bool) -> No
     else:
         if done.kept:
             typer.echo(words("cli.migrate_store.resumed", rows=done.kept))
-        typer.echo(words("cli.migrate_store.moved", rows=done.rows, tables=len(done.tables)))
+        typer.echo(words("cli.migrate_store.moved", rows=done.rows, tables=len(done.tables), pictures=done.pictures))
     typer.echo("\n" + words("cli.migrate_store.next"))
     if setting:
         typer.echo(f"\n    SHOAL_DATABASE_URL={setting}\n")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shoal.accounts.account_task import Link
-from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
+from shoal.errors import InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.pictures import Pictures
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
@@ -30,7 +30,7 @@ async def learn_name(
     if address:
         try:
             picture = await pictures.keep(await fetch(address))
-        except (TemporaryFailure, InvalidInput, NotApplied) as failure:
+        except (TemporaryFailure, InvalidInput, StoreError) as failure:
             log.warning("picture not kept", account=account_id, why=failure.code)
     if name or picture:
         link.named(name, picture)

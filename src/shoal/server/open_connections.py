@@ -26,8 +26,10 @@ from shoal.goods.stock_events import StockEvents
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
+from shoal.messages.database_pictures import PURPOSE, DatabasePictures
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
+from shoal.messages.picture_files import PictureFiles
 from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
@@ -73,8 +75,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         restored = await restored_at_ms(storage.database)
         order_store = OrderStore(storage.database, texts=texts)
         order_store.on_change(lambda order: published.publish_event(order_event(order)))
-        pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
-        await pictures.open()
+        pictures = await _open_pictures(storage, settings, closing)
         session = open_site_session()
         closing.push_async_callback(session.close)
         outbound = Outbound.of(settings.allow_private_targets, refused=partial(_note_refused, storage))
@@ -119,6 +120,19 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             item_lists=item_lists,
             sent_again=SentAgain(storage.database, texts),
         )
+
+
+async def _open_pictures(storage: Storage, settings: Settings, closing: Closing) -> Pictures:
+    """Open the pictures: files beside SQLite, rows of PostgreSQL."""
+    directory = settings.data_dir / PICTURE_DIRECTORY
+    if storage.database.is_sqlite:
+        files = PictureFiles(directory)
+        await files.open()
+        return files
+    rows = DatabasePictures(storage.database, directory, name_key=lambda: storage.vault.derived(PURPOSE)[0])
+    closing.later("pictures", rows.close)
+    await rows.open()
+    return rows
 
 
 async def _open_sent_units(storage: Storage, texts: UnitTexts, settings: Settings) -> SentUnits:

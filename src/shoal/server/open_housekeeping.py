@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from shoal.accounts.account import Account
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.assistant.old_runs import OldRuns
 from shoal.cluster.duties import Duty
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
 from shoal.maintenance.backup.schedule import BackupSchedule
+from shoal.messages.picture_files import PictureFiles
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.incident_history import IncidentHistory
@@ -58,11 +62,8 @@ async def open_housekeeping(
         rule_hits = RuleHits(database)
         closing.later("rule hits", rule_hits.close)
         manager = accounts.manager
-        goods = GoodsStore(database)
-
-        async def shown_pictures() -> list[str]:
-            return [*await goods.pictures(), *(manager.observation(name).seller_picture for name in manager.accounts)]
-
+        if isinstance(connections.deps.pictures, PictureFiles):
+            connections.deps.pictures.named = partial(_naming_pictures, manager, GoodsStore(database))
         retention = Retention(
             accounts.store,
             connections.deps.message_log,
@@ -72,8 +73,6 @@ async def open_housekeeping(
             audit_log=storage.audit_log,
             incidents=IncidentHistory(database),
             old_runs=OldRuns(database),
-            accounts=manager.accounts,
-            shown_pictures=shown_pictures,
             checked=database.checked,
         )
         duties = storage.duties
@@ -95,3 +94,9 @@ async def open_housekeeping(
             key_rotation=key_rotation,
             backups=backups,
         )
+
+
+async def _naming_pictures(manager: CookieManager, goods: GoodsStore) -> tuple[Iterable[Account], Iterable[str]]:
+    """Return the accounts, and the addresses of the pictures that they do not name themselves."""
+    sellers = [manager.observation(name).seller_picture for name in manager.accounts]
+    return manager.accounts.values(), [*await goods.pictures(), *sellers]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
 
-from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore
 from shoal.assistant.old_runs import OldRuns
 from shoal.auth.audit_log import AuditLog
@@ -32,8 +31,7 @@ class Retention:
     """Deletes old rows of the store, messages, runs of models, pictures, the audit log, incidents and answers to keyed
     requests.
 
-    Owns one task, from ``start`` to ``close``. ``shown_pictures`` returns the addresses of pictures that no account
-    names.
+    Owns one task, from ``start`` to ``close``.
     The first run waits until the store is ``checked``, however long that takes: nothing is written before.
     """
 
@@ -48,8 +46,6 @@ class Retention:
         audit_log: AuditLog,
         incidents: IncidentHistory,
         old_runs: OldRuns,
-        accounts: Mapping[str, Account],
-        shown_pictures: Callable[[], Awaitable[Iterable[str]]],
         checked: Callable[[], Awaitable[None]],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
@@ -63,8 +59,6 @@ class Retention:
         self._security_log = audit_log
         self._incidents = incidents
         self._old_runs = old_runs
-        self._accounts = accounts
-        self._shown_pictures = shown_pictures
         self._checked = checked
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
@@ -131,8 +125,6 @@ class Retention:
         except StoreError as error:
             log.warning("incidents not pruned", why=error.code)
         try:
-            shown = await self._shown_pictures()
-            gone = await self._pictures.sweep(self._accounts.values(), now / 1000, shown=shown)
-            log.info("pictures pruned", pictures=gone)
+            log.info("pictures pruned", pictures=await self._pictures.sweep(now / 1000))
         except StoreError as error:
             log.warning("pictures not pruned", why=error.code)

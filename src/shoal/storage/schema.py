@@ -31,6 +31,7 @@ from shoal.storage import (  # noqa: F401  all tables
     node_tables,
     notice_tables,
     order_tables,
+    picture_table,
     user_tables,
 )
 from shoal.storage.columns import (
@@ -52,7 +53,7 @@ UNHANDLED = "NOT messages.handled"
 
 metadata = columns.metadata
 """All tables: those below, and those of ``assistant_tables``, ``goods_tables``, ``history_tables``, ``moving_tables``,
-``node_tables``, ``notice_tables``, ``order_tables`` and ``user_tables``."""
+``node_tables``, ``notice_tables``, ``order_tables``, ``picture_table`` and ``user_tables``."""
 
 
 accounts = Table(

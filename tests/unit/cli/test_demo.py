@@ -17,7 +17,7 @@ from shoal.cli.demo.directory import DEMO_MARKER, demo_directory
 from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import SHOPS
 from shoal.errors import ConfigError
-from shoal.messages.pictures import Pictures
+from shoal.messages.picture_files import PictureFiles
 from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database import Database
 
@@ -47,7 +47,7 @@ async def test_everything_that_a_server_makes_counts_as_the_demos(tmp_path: Path
     with demo_directory(tmp_path / ".demo") as path:
         database = await Database(path).open()
         await database.close()
-        pictures = Pictures(path / PICTURE_DIRECTORY)
+        pictures = PictureFiles(path / PICTURE_DIRECTORY)
         await pictures.open()
         await pictures.keep(a_png())
         assert names(path) > {DEMO_MARKER, "uploads"}

@@ -9,6 +9,7 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from picture_files import a_gif, a_jpeg, a_png, a_webp
 from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
+from shoal.messages.picture_files import PictureFiles
 from shoal.messages.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
-from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX, Pictures, is_kept
+from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX, is_kept
 from shoal.rules.rule import Rule
 from store_steps import an_account
 
@@ -64,7 +66,7 @@ def test_a_picture_is_known_by_its_content(data: bytes, media_type: str) -> None
 )
 async def test_what_is_no_picture_is_refused_and_nothing_is_kept(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
-        await Pictures(tmp_path).keep(data)
+        await PictureFiles(tmp_path).keep(data)
     assert caught.value.code == "bad_picture"
     assert not files_in(tmp_path)
 
@@ -77,14 +79,14 @@ def test_no_bytes_are_too_strange_to_be_looked_at(tail: bytes, head: bytes) -> N
 
 async def test_a_picture_that_is_too_large_is_refused(tmp_path: Path) -> None:
     whole = a_png()
-    assert await Pictures(tmp_path).keep(whole + bytes(MAX_PICTURE_BYTES - len(whole)))
+    assert await PictureFiles(tmp_path).keep(whole + bytes(MAX_PICTURE_BYTES - len(whole)))
     with pytest.raises(InvalidInput) as caught:
-        await Pictures(tmp_path).keep(whole + bytes(MAX_PICTURE_BYTES - len(whole) + 1))
+        await PictureFiles(tmp_path).keep(whole + bytes(MAX_PICTURE_BYTES - len(whole) + 1))
     assert (caught.value.code, caught.value.params) == ("picture_too_large", {"limit": MAX_PICTURE_BYTES})
 
 
 async def test_a_kept_picture_is_read_back_and_nobody_else_may_read_its_file(tmp_path: Path) -> None:
-    pictures, data = Pictures(tmp_path / "uploads" / "images"), a_png(7, 5)
+    pictures, data = PictureFiles(tmp_path / "uploads" / "images"), a_png(7, 5)
     first, second = await pictures.keep(data), await pictures.keep(data)
     assert first != second, "a name tells nothing about the picture"
     assert is_kept(first)
@@ -112,14 +114,14 @@ async def test_a_kept_picture_is_read_back_and_nobody_else_may_read_its_file(tmp
 async def test_an_address_that_is_not_ours_leads_to_no_file(url: str, tmp_path: Path) -> None:
     (tmp_path / "secret.key").write_bytes(a_png())
     with pytest.raises(InvalidInput) as caught:
-        await Pictures(tmp_path / "a" / "b").read(url)
+        await PictureFiles(tmp_path / "a" / "b").read(url)
     assert caught.value.code == "picture_missing"
 
 
 async def test_a_damaged_file_counts_as_missing_and_a_failing_disk_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = Pictures(tmp_path)
+    pictures = PictureFiles(tmp_path)
     url = await pictures.keep(a_png())
     (tmp_path / url.rpartition("/")[2]).write_bytes(b"rubbish")
     with pytest.raises(InvalidInput) as caught:
@@ -142,14 +144,14 @@ async def test_a_full_disk_leaves_nothing_behind(step: str, tmp_path: Path, monk
 
     monkeypatch.setattr(os if step == "fsync" else Path, step, full)
     with pytest.raises(NotApplied) as caught:
-        await Pictures(tmp_path).keep(a_png())
+        await PictureFiles(tmp_path).keep(a_png())
     assert caught.value.code == "picture_not_stored"
     assert "No space left" in str(caught.value)
     assert not files_in(tmp_path)
 
 
 async def test_what_an_account_names_stays_and_the_rest_goes_after_a_week(tmp_path: Path) -> None:
-    pictures, now = Pictures(tmp_path), time.time()
+    pictures, now = PictureFiles(tmp_path), time.time()
     ruled, in_item, own, face, orphan, young = [await pictures.keep(a_png()) for _ in range(6)]
     (tmp_path / ".left.by.a.crash").write_bytes(b"half")
     long_ago = now - (UNUSED_DAYS + 1) * DAY
@@ -161,19 +163,26 @@ async def test_what_an_account_names_stays_and_the_rest_goes_after_a_week(tmp_pa
         items=(ItemSetting(item_id="9", reply=f"见 {in_item}"),),
         picture=own,
     )
-    assert await pictures.sweep([account], now, shown=["", face, "https://elsewhere.example/face.png"]) == 2
+    named: list[Any] = [([account], ["", face, "https://elsewhere.example/face.png"])]
+
+    async def naming() -> Any:
+        return named[0]
+
+    pictures.named = naming
+    assert await pictures.sweep(now) == 2
     assert {URL_PREFIX + path.name for path in files_in(tmp_path)} == {ruled, in_item, own, face, young}
     assert orphan not in {ruled, in_item, own, face, young}
-    assert await pictures.sweep([], now + (UNUSED_DAYS - 1) * DAY) == 0, "it was in use a moment ago"
-    assert await pictures.sweep([], now + (UNUSED_DAYS + 1) * DAY) == 5
+    named[0] = ([], [])
+    assert await pictures.sweep(now + (UNUSED_DAYS - 1) * DAY) == 0, "it was in use a moment ago"
+    assert await pictures.sweep(now + (UNUSED_DAYS + 1) * DAY) == 5
 
 
 async def test_a_server_that_never_kept_a_picture_has_nothing_to_sweep(tmp_path: Path) -> None:
-    assert await Pictures(tmp_path / "none").sweep([], 0.0) == 0
+    assert await PictureFiles(tmp_path / "none").sweep(0.0) == 0
 
 
 async def test_a_disk_that_refuses_to_be_swept_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = Pictures(tmp_path)
+    pictures = PictureFiles(tmp_path)
     await pictures.keep(a_png())
 
     def read_only(*_: object, **__: object) -> None:
@@ -181,7 +190,7 @@ async def test_a_disk_that_refuses_to_be_swept_is_told(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Path, "unlink", read_only)
     with pytest.raises(NotApplied):
-        await pictures.sweep([], time.time() + 30 * DAY)
+        await pictures.sweep(time.time() + 30 * DAY)
 
 
 async def test_f14_nobody_else_looks_into_the_uploads_of_a_new_server_or_of_an_old_one(tmp_path: Path) -> None:
@@ -189,13 +198,13 @@ async def test_f14_nobody_else_looks_into_the_uploads_of_a_new_server_or_of_an_o
     images = uploads / "images"
     before = os.umask(0o022)
     try:
-        await Pictures(images).keep(a_png())
+        await PictureFiles(images).keep(a_png())
     finally:
         os.umask(before)
     assert [stat.S_IMODE(one.stat().st_mode) for one in (uploads, images)] == [0o700, 0o700]
     uploads.chmod(0o755)
     images.chmod(0o770)
-    await Pictures(images).open()
+    await PictureFiles(images).open()
     assert [stat.S_IMODE(one.stat().st_mode) for one in (uploads, images)] == [0o700, 0o700]
-    await Pictures(tmp_path / "not" / "there").open()
+    await PictureFiles(tmp_path / "not" / "there").open()
     assert not (tmp_path / "not").exists()

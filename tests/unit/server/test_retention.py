@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,7 +19,7 @@ from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.messages.message_log import IncomingMessage, MessageLog
-from shoal.messages.pictures import Pictures
+from shoal.messages.picture_files import PictureFiles
 from shoal.notices.incident_history import IncidentHistory
 from shoal.rules.rule import Rule
 from shoal.server.retention import Retention
@@ -116,28 +115,21 @@ def a_retention(
     message_log: MessageLog,
     settings: Settings | None = None,
     *,
-    pictures: Path = Path("no such directory"),
+    pictures: PictureFiles | None = None,
     audit_log: AuditLog | None = None,
     incidents: IncidentHistory | None = None,
     old_runs: OldRuns | None = None,
-    accounts: Mapping[str, Account] = MappingProxyType({}),
-    shown_pictures: Sequence[str] = (),
     checked: Callable[[], Awaitable[None]] = checked_already,
 ) -> Retention:
-    async def shown() -> Sequence[str]:
-        return shown_pictures
-
     return Retention(
         store,
         message_log,
         RecordingAnswers(),
         settings or quick_settings(),
-        pictures=Pictures(pictures),
+        pictures=pictures or PictureFiles(Path("no such directory")),
         audit_log=audit_log or RecordingNotes(),
         incidents=incidents or RecordingIncidents(),
         old_runs=old_runs or RecordingRuns(),
-        accounts=accounts,
-        shown_pictures=shown,
         checked=checked,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
@@ -211,16 +203,15 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
 
 
 async def test_pictures_that_neither_a_rule_nor_a_seller_has_go(tmp_path: Path) -> None:
-    pictures = Pictures(tmp_path)
+    pictures = PictureFiles(tmp_path)
     used, face, unused = [await pictures.keep(a_png()) for _ in range(3)]
     rule = Rule.simple(id="r", keyword="图", image_url=used)
-    retention = a_retention(
-        RecordingStore(),
-        RecordingLog(),
-        pictures=tmp_path,
-        accounts={"shop": an_account(keywords=(rule,))},
-        shown_pictures=["", face],
-    )
+
+    async def naming() -> tuple[list[Account], list[str]]:
+        return [an_account(keywords=(rule,))], ["", face]
+
+    pictures.named = naming
+    retention = a_retention(RecordingStore(), RecordingLog(), pictures=pictures)
     for url in (used, face, unused):
         os.utime(tmp_path / url.rpartition("/")[2], (0, 0))
     await retention.prune()

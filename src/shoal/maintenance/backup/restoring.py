@@ -32,6 +32,7 @@ from shoal.maintenance.backup.envelope import SQLITE_MAGIC, opened_chunks
 from shoal.maintenance.backup.loading import Loaded, load
 from shoal.maintenance.backup.making import KEY_FILE, Secret, keys_of, load_file, opened, sync_directory, writer_of
 from shoal.maintenance.backup.new_life import Earlier, NewLife, begin_new_life
+from shoal.maintenance.backup.picture_files import take_in
 from shoal.maintenance.backup.records import read_records
 from shoal.maintenance.backup.snapshot import counted, heads
 from shoal.maintenance.backup.used_codes import unused_codes
@@ -162,7 +163,8 @@ def _take(place: Place, fresh: Path, loaded: Loaded, made_at_ms: int) -> Restore
     finally:
         engine.dispose()  # the last connection copies the log into the file
     _sync(new)
-    _add_files(place, fresh, loaded.keys)
+    _add_keys(place, loaded.keys)
+    _add_pictures(place, fresh)
     old.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = _keep_aside(old, place.stamp())
     new.replace(old)
@@ -236,7 +238,9 @@ def _into_postgresql(place: Place, fresh: Path, loading: Callable[[Connection], 
             raise ConfigError("backup.damaged", code="backup_damaged")
         upgrade(connection)
         life = begin_new_life(connection, made_at_ms=made_at_ms, now_ms=place.now_ms(), earlier=earlier)
-        _add_files(place, fresh, loaded.keys)  # more than the earlier database needs does no harm
+        take_in(connection, fresh / PICTURE_DIRECTORY, place.now_ms())
+        _add_keys(place, loaded.keys)  # more than the earlier database needs does no harm
+        _add_pictures(place, fresh)  # what is no picture by its name
     return Restored(made_at_ms=made_at_ms, kept=kept, rows=loaded.rows, pictures=loaded.files, life=life)
 
 
@@ -355,14 +359,18 @@ def _fresh(place: Place) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _add_files(place: Place, fresh: Path, keys: list[bytes]) -> None:
-    """Add keys and pictures to those that are there."""
+def _add_keys(place: Place, keys: list[bytes]) -> None:
+    """Add keys to those that are there."""
     path = place.data_dir / KEY_FILE
     known = read_key_file(path, required=False)
     by_setting = parse_keys(place.secret_key, origin="SHOAL_SECRET_KEY") if place.secret_key else []
     wanted = list(dict.fromkeys([*(key for key in keys if key not in by_setting), *known]))
     if wanted and wanted != known:
         write_key_file(path, wanted)
+
+
+def _add_pictures(place: Place, fresh: Path) -> None:
+    """Add pictures to those that are there."""
     pictures = fresh / PICTURE_DIRECTORY
     if pictures.is_dir():
         target = place.data_dir / PICTURE_DIRECTORY

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, Table, inspect, select, text
@@ -34,14 +34,16 @@ from shoal.storage.history_rows import newest_rev
 from shoal.storage.migrations import check_is_newest, newest
 from shoal.storage.migrations.marks import MOVED_FACT
 from shoal.storage.node_tables import OF_THE_NODES
+from shoal.storage.picture_rows import all_pictures
+from shoal.storage.picture_table import AS_FILES
 from shoal.storage.predecessors import WRITER_ROWS
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import key_id
 
-LEFT_OUT: Final = frozenset({"sessions", "api_tokens", "grams", "indexed_segments"}) | OF_THE_NODES
-"""Tables that no backup holds: sign-ins end with a restore, the index of words is made again from the messages, and the
-servers that ran are not those that will."""
+LEFT_OUT: Final = frozenset({"sessions", "api_tokens", "grams", "indexed_segments"}) | OF_THE_NODES | AS_FILES
+"""Tables whose rows no backup holds: sign-ins end with a restore, the index of words is made again from the messages,
+the servers that ran are not those that will, and pictures are files in every backup."""
 _ROWS_AT_ONCE: Final = 500
 _BYTES_AT_ONCE: Final = 1 << 20
 _READER_SECONDS: Final = 10.0
@@ -102,10 +104,29 @@ class Snapshot:
                     yield rows_of(rows)
                 tallies[name] = tally.told
         count = 0
-        for path in _pictures(self._data_dir):
+        for path, pieces in self._pictures():
             count += 1
-            yield from _file(path, self._data_dir)
+            yield FileBegins(path)
+            yield from (FileBytes(piece) for piece in pieces)
         yield End(tallies, count)
+
+    def _pictures(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Yield each picture under its path: the files, then the rows that are no files.
+
+        The rows are those of now, not of the snapshot's moment: a file that the server moves into the database
+        meanwhile is found there. What is there and not needed is swept after a restore.
+        """
+        found = set()
+        for path in _files(self._data_dir):
+            with suppress(FileNotFoundError):  # moved into the database, or swept
+                pieces = _pieces(path)
+                found.add(path.name)
+                yield path.relative_to(self._data_dir).as_posix(), pieces
+        if self._connection.dialect.name == "postgresql" and {str(table.name) for table in self._tables} >= AS_FILES:
+            with self._connection.engine.connect() as now:
+                for name, data in all_pictures(now):
+                    if name not in found:
+                        yield f"{PICTURE_DIRECTORY}/{name}", [data]
 
 
 def check_is_there(data_dir: Path, url: str) -> URL:
@@ -208,24 +229,36 @@ def is_of_the_place(key: str) -> bool:
     return key in {LEASE, MOVED_FACT} or key.startswith(WRITER_ROWS)
 
 
-def _pictures(data_dir: Path) -> list[Path]:
+def _files(data_dir: Path) -> list[Path]:
     directory = data_dir / PICTURE_DIRECTORY
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
-def _file(path: Path, data_dir: Path) -> Iterator[Record]:
-    yield FileBegins(path.relative_to(data_dir).as_posix())
+def _pieces(path: Path) -> Iterator[bytes]:
+    """Return the bytes of a file, some at a time. Raises ``FileNotFoundError`` at once, and ``ConfigError``."""
     try:
-        with path.open("rb") as file:
-            while data := file.read(_BYTES_AT_ONCE):
-                yield FileBytes(data)
-    except FileNotFoundError:  # swept just now: no account used it
-        return
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable") from None
+        raise _not_readable(path, error) from None
+    return _read(file, path)
+
+
+def _read(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    with file:
+        try:
+            while data := file.read(_BYTES_AT_ONCE):
+                yield data
+        except OSError as error:
+            raise _not_readable(path, error) from None
+
+
+def _not_readable(path: Path, error: OSError) -> ConfigError:
+    why = error.strerror or type(error).__name__
+    return ConfigError("backup.not_readable", why=why, path=path, code="backup_not_readable")
 
 
 @contextmanager

@@ -26,14 +26,15 @@ from shoal.maintenance.backup.snapshot import (
     read_encoded,
 )
 from shoal.storage.node_tables import OF_THE_NODES
+from shoal.storage.picture_table import AS_FILES
 from shoal.storage.schema import metadata, store_meta
 
 Tallies = dict[str, tuple[int, str]]
 """Rows and checksum of each table. The checksum is of the values, so it is the same in both databases."""
 Told = Callable[[int], None]
 """Is called with how many rows were just looked at."""
-TABLES: Final = [table for table in metadata.sorted_tables if table.name not in OF_THE_NODES]
-"""The tables that are moved; the others are about servers that ran on the source."""
+TABLES: Final = [table for table in metadata.sorted_tables if table.name not in OF_THE_NODES | AS_FILES]
+"""The tables that are moved; the others are about servers that ran on the source, and pictures become files or rows."""
 COLUMNS: Final = {str(table.name): [str(column.name) for column in table.columns] for table in TABLES}
 _ROWS_PER_COMMIT: Final = 5_000
 _ROWS_AT_ONCE: Final = 500

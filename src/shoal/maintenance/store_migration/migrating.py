@@ -21,11 +21,12 @@ from sqlalchemy.exc import DatabaseError
 
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.making import keys_of, sync_directory, writer_of
+from shoal.maintenance.backup.picture_files import pictures_in, store_files, write_files
 from shoal.maintenance.backup.restoring import Place, postgresql_engine, sole_connection
 from shoal.maintenance.backup.snapshot import heads, open_reader, reading
 from shoal.maintenance.store_migration.addresses import shown
 from shoal.maintenance.store_migration.copying import COLUMNS, Tallies, compare, copy_rows, empty, set_heads
-from shoal.storage.data_directory import LOCK_FILE, lock_directory, make_private_directory
+from shoal.storage.data_directory import LOCK_FILE, PICTURE_DIRECTORY, lock_directory, make_private_directory
 from shoal.storage.database_errors import as_store_error, damaged
 from shoal.storage.integrity_check import is_sound
 from shoal.storage.migrations import check_is_newest, newest
@@ -39,6 +40,7 @@ from shoal.storage.migrations.marks import (
     where_moved,
 )
 from shoal.storage.migrations.steps import build_schema
+from shoal.storage.picture_table import pictures as picture_rows
 from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
@@ -47,6 +49,8 @@ from shoal.storage.vault import key_id
 Told = Callable[[str, int, int], None]
 """Is called with ``copying`` or ``comparing``, how many rows were just looked at, and how many there are."""
 COPYING: Final = "copying"
+PICTURES: Final = "pictures"
+"""The name under which pictures are counted beside the tables."""
 COMPARING: Final = "comparing"
 ALREADY_MOVED: Final = "already_moved"
 """The code of the error when there is nothing left to do."""
@@ -54,10 +58,11 @@ ALREADY_MOVED: Final = "already_moved"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Migrated:
-    """What a move did. ``kept``: how many rows an earlier run had copied."""
+    """What a move did. ``kept``: how many rows an earlier run had copied; ``pictures``: how many there are."""
 
     tables: Tallies
     kept: int
+    pictures: int
 
     @property
     def rows(self) -> int:
@@ -70,7 +75,7 @@ def _silent(phase: str, rows: int, total: int) -> None:
 
 
 def look_at_stores(source: Place, target: Place) -> dict[str, int]:
-    """Return how many rows of each table would be moved; change nothing. Raises like ``migrate_store``.
+    """Return how many rows of each table, and pictures, would be moved; change nothing. Raises like ``migrate_store``.
 
     A server may be running.
     """
@@ -78,7 +83,7 @@ def look_at_stores(source: Place, target: Place) -> dict[str, int]:
     engine = open_reader(source.data_dir, source.url)
     with _disposing(engine), reading(engine) as old:
         _check_keys(old, source)
-        found, end = _rows_of(old), _End.of(old)
+        found, end = {**_rows_of(old), PICTURES: _pictures_of(old, source)}, _End.of(old)
     _is_begun(target, end)
     return found
 
@@ -103,8 +108,9 @@ def _moved(source: Place, target: Place, both: ExitStack, told: Told) -> Migrate
         check_is_newest(old)
     _check_keys(old, source)
     new = both.enter_context(_target(target, end))
-    total = sum(_rows_of(old).values())
+    total = sum(_rows_of(old).values()) + _pictures_of(old, source)
     tallies, kept = copy_rows(old, new, lambda rows: told(COPYING, rows, total))
+    pictures = _carry_pictures(old, new, source, target, lambda count: told(COPYING, count, total))
     given = heads(old)
     with new.begin():
         set_heads(new, given)
@@ -116,7 +122,20 @@ def _moved(source: Place, target: Place, both: ExitStack, told: Told) -> Migrate
     closing_source.close()  # commits: no server starts on the source any more
     with new.begin():
         mark(new, newest())
-    return Migrated(tables=tallies, kept=kept)
+    return Migrated(tables=tallies, kept=kept, pictures=pictures)
+
+
+def _carry_pictures(old: Connection, new: Connection, source: Place, target: Place, told: Callable[[int], None]) -> int:
+    """Put the pictures where the target has them: rows of PostgreSQL, or files. What an earlier run put there stays."""
+    if target.is_sqlite:
+        return write_files(old, target.data_dir / PICTURE_DIRECTORY, told)
+    return store_files(new, source.data_dir / PICTURE_DIRECTORY, target.now_ms(), told)
+
+
+def _pictures_of(old: Connection, source: Place) -> int:
+    if source.is_sqlite:
+        return len(pictures_in(source.data_dir / PICTURE_DIRECTORY))
+    return int(old.scalar(select(func.count()).select_from(picture_rows)) or 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
