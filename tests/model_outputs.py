@@ -13,6 +13,7 @@ from agreed_outputs import agreed, agreed_later, benign_later, benign_refusal, c
 from broken_outputs import broken
 from filter_texts import FLOOR_FEN, PATTERN, named
 from model_output_case import Case, priced, raw
+from price_part_outputs import benign_part, benign_restated, bounded, head_of_price, in_time, part_of_price, restated
 from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
 from shoal.rules.output_filter import OutputFilter
 from written_amounts import amount, english, number
@@ -282,6 +283,11 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (6, agreed),
     (6, agreed_later),
     (2, conceded_in_halves),
+    (6, part_of_price),
+    (3, head_of_price),
+    (3, bounded),
+    (5, restated),
+    (3, in_time),
     (3, _spaced),
     (6, _price_unknown),
     (12, _reduced),
@@ -306,6 +312,8 @@ BENIGN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (2, _benign_fact),
     (3, benign_refusal),
     (3, benign_later),
+    (3, benign_part),
+    (4, benign_restated),
 )
 BROKEN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = ((10, _broken),)
 ALL = HOSTILE + BENIGN_MAKERS + BROKEN_MAKERS

@@ -17,6 +17,11 @@ _NO: Final = re.compile(
 )
 
 
+def says_yes(text: str) -> bool:
+    """Return whether a plain text holds a word of agreement, whatever stands beside it."""
+    return _YES.search(text) is not None
+
+
 def agrees(text: str) -> bool:
     """Return whether a plain text says yes and nowhere no."""
     return _YES.search(text) is not None and _NO.search(text) is None

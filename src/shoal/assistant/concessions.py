@@ -1,15 +1,16 @@
-"""Concessions in a model's plain text that name no price: discounts, percent, gifts, free postage, vague ones. Pure."""
+"""Concessions in a model's plain text that name no price: discounts, parts, gifts, free postage, vague ones. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final
 
-from shoal.assistant.spoken_amounts import ARABIC, DIGITS, NUMERAL
+from shoal.assistant.price_parts import least_of_head, price_heads_in, price_parts_in
+from shoal.assistant.spoken_amounts import ARABIC, NUMERAL
 from shoal.rules.money_amounts import number_of
 
 _ANY: Final = rf"(?:{ARABIC}|{NUMERAL})"
@@ -33,10 +34,10 @@ _NO_PRICE: Final = re.compile(
     "电池|电量|健康|成新|全新|新的|好评|正品|保真|正宗|棉|羊毛|含|原装|battery|health|cotton|genuine|original|sure"
 )
 _HALF: Final = re.compile(
-    r"半价|对折(?!叠)|半折|五五折|减半|对半|腰斩|砍半|砍一半|折半|减一半|(?:只要|算|收)[你您]?一半|半百|一半(?:价|的价|给|卖|出)|half[\s-]?(?:the\s)?price|half[\s-]?off|50/50"
+    r"半价|对折(?!叠)|半折|五五折|减半|对半|腰斩|砍半|折半|半百|半卖半送|拦腰|half[\s-]?price|half[\s-]?off|50/50"
 )
 _UNKNOWN: Final = re.compile(
-    rf"骨折价?|折上折|看着给|随便给|随[你您]给|[你您](?:说|出|给|开|定)(?:多少|什么价|个?价)(?:都|就)|(?:听|依|按|照)[你您](?:说?的|的价|出的价|这个价)?(?:价|来|办|成交|卖)|友情价|内部价|批发价|跳楼价|清仓价|员工价|[{DIGITS}0-9]+分之[{DIGITS}0-9]+(?:的?价)|白菜价|亏本价?[给卖]|成本价[给卖]"
+    r"骨折价?|折上折|看着给|随便给|随[你您]给|[你您](?:说|出|给|开|定)(?:多少|什么价|个?价)(?:都|就)|(?:听|依|按|照)[你您](?:说?的|的价|出的价|这个价)?(?:价|来|办|成交|卖)|友情价|内部价|批发价|跳楼价|清仓价|员工价|白菜价|亏本价?[给卖]|成本价[给卖]"
 )
 _ROUNDED: Final = re.compile("抹个?零|抹掉?零头|零头(?:不要|免|抹|去)|去掉?零头|凑个?整")
 _FREE: Final = re.compile(
@@ -63,6 +64,7 @@ class Kind(Enum):
     OFF = "off"
     MAYBE_OFF = "maybe_off"
     SHARE = "share"
+    HEAD = "head"
     UNKNOWN = "unknown"
     ROUNDED = "rounded"
     FREE = "free"
@@ -72,20 +74,27 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Concession:
-    """``value``: yuan off the price, or the share of the price that remains."""
+    """``value``: yuan off the price, the share of the price that remains, or the yuan with which a price begins.
+
+    ``base_fen``: of what the share is, when it is not the price. ``is_scaled``: ``value`` may be tens or hundreds.
+    """
 
     kind: Kind
     value: Decimal
     words: str
     start: int
     end: int
+    base_fen: int | None = None
+    is_scaled: bool = False
 
     def left_of(self, price_fen: int) -> int:
         """Return what remains of a price, in fen; -1 when it cannot be known."""
         if self.kind in (Kind.OFF, Kind.MAYBE_OFF):
             return int(price_fen - self.value * 100)
         if self.kind is Kind.SHARE:
-            return int(price_fen * self.value)
+            return int((price_fen if self.base_fen is None else self.base_fen) * self.value)
+        if self.kind is Kind.HEAD:
+            return least_of_head(int(self.value), self.is_scaled, price_fen)
         if self.kind is Kind.ROUNDED:
             first: int = 10 ** (len(str(max(price_fen, 0))) - 1)
             return price_fen // first * first
@@ -111,6 +120,10 @@ def concessions_in(text: str) -> Iterator[Concession]:
         yield _made(Kind.SHARE, left, match)
     for match in _HALF.finditer(text):
         yield _made(Kind.SHARE, Decimal("0.5"), match)
+    for part in price_parts_in(text):
+        yield replace(_made(Kind.SHARE, part.share, part.match), base_fen=part.base_fen)
+    for head in price_heads_in(text):
+        yield replace(_made(Kind.HEAD, head.yuan, head.match), is_scaled=head.is_scaled)
     wordy = (
         (_UNKNOWN, Kind.UNKNOWN),
         (_ROUNDED, Kind.ROUNDED),

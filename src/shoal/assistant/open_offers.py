@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shoal.assistant.concessions import Kind
+from shoal.assistant.deal_clauses import are_told, is_deal
 from shoal.assistant.plain_text import plain
 from shoal.assistant.price_words import Owners, PriceWords, price_words
 from shoal.assistant.prompt import LONGEST_QUESTION, LONGEST_TURN, MOST_TURNS, Turn
@@ -79,19 +80,27 @@ def loose_offers(question: str, bounds: Bounds) -> Iterator[str]:
 
 
 def names_allowed_amount(text: str, bounds: Bounds) -> bool:
-    """Return whether a plain text of the shop's names an amount of money, from the lowest to the price, as its own."""
-    clauses = [clause for clause in _CLAUSE.split(text) if clause]
+    """Return whether a plain text of the shop's answers with an amount of money, from the lowest to the price.
+
+    An amount that is only told, such as "标价15元", answers nothing when the rest may agree: "可以，标价15元".
+    """
+    clauses = [clause for clause in _CLAUSE.split(text) if clause.strip()]
     if bounds.lowest_fen is None or any(_YOURS.search(clause) and not refuses(clause) for clause in clauses):
         return False
-    for clause in clauses:
-        if _OTHER_PRICE.search(clause):
-            continue
-        said = price_words(clause, "", _of_nobody, bounds.owner_text)
-        for amount in said.amounts:
-            pieces = 1 if amount.of_one else said.pieces
-            most = amount.fen if bounds.price_fen is None else bounds.price_fen * pieces
-            if amount.fen is not None and most is not None and bounds.lowest_fen * pieces <= amount.fen <= most:
-                return True
+    told = [clause for clause in clauses if _tells_allowed(clause, bounds)]
+    return any(map(is_deal, told)) or (bool(told) and are_told(told, [one for one in clauses if one not in told]))
+
+
+def _tells_allowed(clause: str, bounds: Bounds) -> bool:
+    """Return whether a clause names an allowed amount that is not said of another time, thing or shop."""
+    if bounds.lowest_fen is None or _OTHER_PRICE.search(clause):
+        return False
+    said = price_words(clause, "", _of_nobody, bounds.owner_text)
+    for amount in said.amounts:
+        pieces = 1 if amount.of_one else said.pieces
+        most = amount.fen if bounds.price_fen is None else bounds.price_fen * pieces
+        if amount.fen is not None and most is not None and bounds.lowest_fen * pieces <= amount.fen <= most:
+            return True
     return False
 
 

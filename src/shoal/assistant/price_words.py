@@ -27,6 +27,7 @@ _MOST_PIECES: Final = 1_000
 _TAIL_END: Final = re.compile(r"[\s。，！!,.~…]+$")
 
 _STEPS: Final = frozenset({Kind.OFF, Kind.SHARE, Kind.ROUNDED})
+_LOWERING: Final = _STEPS | {Kind.MAYBE_OFF, Kind.HEAD, Kind.FREE, Kind.UNKNOWN}
 
 Owners = Callable[[str, int, int], bool]
 """Tells whether the words of a text between two places are the owner's own."""
@@ -83,8 +84,9 @@ class PriceWords:
             ):
                 yield amount.words
         for one in self.concessions:
-            is_step = one.found.kind in _STEPS or one.found.kind in (Kind.MAYBE_OFF, Kind.FREE, Kind.UNKNOWN)
-            if is_step and (lowest_fen is None or not one.is_kept(price_fen, lowest_fen, has_floor=True)):
+            if one.found.kind in _LOWERING and (
+                lowest_fen is None or not one.is_kept(price_fen, lowest_fen, has_floor=True)
+            ):
                 yield one.words
 
     def left_of(self, price_fen: int) -> int:
@@ -94,7 +96,7 @@ class PriceWords:
             return price_fen
         left = min([price_fen, *(amount.fen for amount in self.amounts if amount.fen is not None)])
         for one in sorted(steps, key=lambda one: one.found.kind is Kind.OFF):  # in the order that leaves least
-            left = one.left_of(left)
+            left = min(left, one.left_of(left))
         return left
 
 

@@ -31,13 +31,24 @@ _WILL: Final = re.compile(
     r"let me\s+(?:\w+\s+){0,2}?(?:ship|send|refund|cancel|change|update|reserve|process)"
 )
 _GUARANTEE: Final = re.compile(
-    r"(?:今天|明天|后天|今晚|当天|次日|[0-9一二两三四五六七八九十]+天内?|周[一二三四五六日末]|按时|准时).{0,6}?(?:一定|肯定|保证|必|准|绝对)?(?:能|会|可以)?(?:到(?!店|手|付|底)|送达|收到)|"
+    r"(?:今天|明天|后天|今晚|当天|次日|[0-9一二两三四五六七八九十]+天内?|周[一二三四五六日末]|按时|准时).{0,6}?(?:一定|肯定|保证|必|准|绝对)?(?:能|会|可以)?(?:到(?!店|手|付|底|期|晚)|送达|收到)|"
     r"(?:一定|肯定|保证|绝对|必定|包)(?:能|会|可以)?.{0,6}?(?:到货|送到|送达|收到|到$|到[哦的呢，。！]|退|赔|过关|满意|不会坏|没问题)|"
     r"(?:i|we)\s+(?:guarantee|promise)|guaranteed|"
     r"(?:will|'ll)\s+(?:definitely\s+)?(?:arrive|be\s+(?:there|delivered|shipped|sent|refunded))|full\s+refund"
 )
 _POLICY: Final = re.compile(r"假一赔.|终身(?:保|质)|无条件退|无理由退|保修.{0,3}年")
 """What a shop may stand for, when its owner wrote so."""
+_TIME: Final = (
+    "当[天日晚]|次日|隔[天日]|第二天|[0-9一二两三四五六七八九十半]+个?(?:天|日|小时|钟头|分钟|周|星期)|秒|下班前|"
+    "[0-9一二两三四五六七八九十]+点半?前|[今明后][天日晚早]|拍下后?|付款后?|付完款|下单后?"
+)
+_IN_TIME: Final = re.compile(
+    rf"(?P<time>{_TIME})(?:之?内|以内|左右|后|就|立即|直接|马上|即可?|能|会|可以|都|给[您你]|必|准|快速|极速){{0,4}}"
+    r"(?P<act>发(?![票现生布烧热光条霉黄育])|寄|到(?:手(?!价)|货(?!付)|家|达|[您你]|$|[，。！,!.哦的])|送达|收到|处理|达(?![到人])|走(?=$|[，。！,!.哦的]))|"
+    r"(?:ships?|shipped|delivered|delivery|arrives?|dispatched)\s(?:\w+\s)?(?P<within>(?:within|in)\s(?:\w+\s){1,3}?(?:hours?|days?|weeks?))|"
+    r"(?P<day>(?:same|next)[\s-]day)\s(?:shipping|delivery|dispatch)"
+)
+"""When something is sent or arrives: a promise unless the owner tells the same time."""
 _REFUSED: Final = re.compile("(?:不支持|不接受|不参与|不|没有|无)[^，。！,!.\\n]{0,4}$")
 _LATER: Final = re.compile(
     r"(?:我|我们|这边|小二|客服|店主|老板)?(?:先|去|再|来)?(?:帮[你您])?(?:问一?下|问问|查一?下|查查|核实|确认一?下|看一?下|请示|咨询一?下|了解一?下|"
@@ -59,6 +70,10 @@ def promises_in(text: str, owner_text: str) -> Iterator[re.Match[str]]:
     for pattern in (_DONE, _WILL, _GUARANTEE):
         yield from pattern.finditer(text)
     owners = {match[0] for match in _POLICY.finditer(owner_text) if not _REFUSED.search(owner_text[: match.start()])}
+    times = {
+        _told(match) for match in _IN_TIME.finditer(owner_text) if not _REFUSED.search(owner_text[: match.start()])
+    }
+    yield from (match for match in _IN_TIME.finditer(text) if _told(match) not in times)
     for match in _POLICY.finditer(text):
         if match[0] not in owners and not _REFUSED.search(text[: match.start()]):
             yield match
@@ -67,3 +82,8 @@ def promises_in(text: str, owner_text: str) -> Iterator[re.Match[str]]:
 def later_work_in(text: str) -> Iterator[re.Match[str]]:
     """Return what a plain text says that the writer will find out, ask or report."""
     yield from _LATER.finditer(text)
+
+
+def _told(match: re.Match[str]) -> tuple[str, str]:
+    """Return the time and the act that a text tells, to compare with the owner's."""
+    return match["time"] or match["within"] or match["day"], (match["act"] or "")[:1]

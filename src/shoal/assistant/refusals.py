@@ -48,5 +48,10 @@ def refuses(text: str) -> bool:
     return bool(are_refusals) and all(are_refusals)
 
 
+def says_nothing(clause: str) -> bool:
+    """Return whether a clause neither refuses nor agrees, such as a greeting or an apology."""
+    return _NOTHING.fullmatch(clause.strip()) is not None
+
+
 def _is_refusal(clause: str) -> bool:
     return bool(_REFUSES.fullmatch(clause) or _REFUSES_IN_ENGLISH.fullmatch(clause))

@@ -40,7 +40,7 @@ _MEASURE: Final = (
 _OTHER: Final = re.compile(
     rf"\s?(?:[-~—～至到]\s?(?:[12]?[0-9]|3[01]|{NUMERAL})\s?)?(?:多|来|几)?(?:{_MEASURE})|[./-][0-9]{{1,2}}(?:号|日)|"
     r"\s?(?:[*x×]\s?[0-9]+(?:\.[0-9]+)?\s?){1,2}(?:cm|mm|厘米|毫米|公分|寸|米[长宽高])|"
-    r"\s?(?:%|percent|折(?![叠痕])|成(?!交)|分之)"
+    r"\s?(?:%|percent|折(?![叠痕])|成(?!交)|分之|字头|(?:字|数字)?(?:开头|打头|起头|当头))"
 )
 _SMALL: Final = (
     "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
@@ -68,7 +68,14 @@ _NUMBER: Final = re.compile(
     rf"(?P<sign>{_SIGN}{_SPACE})?(?:(?P<arabic>{ARABIC})|(?P<numeral>{NUMERAL})|(?P<english>{_ENGLISH}))"
     rf"(?P<after>{_SPACE}{_ABOUT}[\s_.·*、,，。…~-]{{0,4}}(?P<money>{MONEY})(?P<tenths>[0-9{DIGITS}](?!\s?[0-9{DIGITS}十百件个台套只双条本盒包箱瓶支份张部]))?)?"
 )
+_BOUND_BEFORE: Final = re.compile(r"(?<!不)(?:不到|低于|少于|小于|不足|不满|不超过?|under|below|less than)\s?$")
+_BOUND_AFTER: Final = re.compile(r"\s?(?:以内|之内|以下|之下|不到|内(?=[给卖出拿成可，。！,!]|$))")
+_TRADE: Final = re.compile(
+    rf"\s?(?:以内|之内|以下|之下|不到|内)?\s?(?:就|都|也|我)?(?:{_VERB}|卖|出|拿|收|拍|行(?!李)|成交)"
+)
+_NO_TRADE: Final = re.compile("[^，。,!！]{0,4}?(?:不(?:卖|出|行|能|可|接|考虑|谈|议|包邮|做)|免谈|别|勿|亏|没法)")
 _UNREADABLE: Final = re.compile(
+    "张(?:红票|绿票|蓝票|紫票|毛爷爷|大团结|票子|红的|绿的)|"
     r"(?<![a-z0-9])[li|o]{1,8}\s?(?:kuai|yuan|rmb)(?![a-z])|"
     r"(?<![a-z0-9])(?!(?:ill|oil|lol|io|ii|iii|li|lo)(?![a-z]))[li|o]{2,}(?![a-z0-9])|"
     r"(?<![a-z0-9])(?!(?:rmb|cny|usd|ok|pro|max|the|of|in)\b)(?:[a-z]{1,3}[0-9]*|[0-9]+[a-z]{1,3}[0-9]*)\s?(?:块(?!儿)|元(?![旦素件])|折(?!叠)|¥|大洋|人民币|软妹币)|"
@@ -95,7 +102,7 @@ def spoken_amounts(text: str) -> Iterator[Amount]:
         if (is_word and not match["money"]) or _is_other(text, match):
             continue
         value = _value(match)
-        fen = None if value is None else int(value * 100)
+        fen = None if value is None or _is_bound(text, match) else int(value * 100)
         yield Amount(fen, match[0].strip()[:40], match.start(), match.end())
     for match in _UNREADABLE.finditer(text):
         yield Amount(None, match[0][:40], match.start(), match.end())
@@ -115,6 +122,14 @@ def _is_other(text: str, match: re.Match[str]) -> bool:
         is_word = len(match["numeral"]) == 1 and match["numeral"] not in "十百千万" and not is_alone
         return is_word and not re.match(rf"\s?{_VERB}|\s一", rest) and not _PRICE_BEFORE.search(text[: match.start()])
     return bool(match["english"]) and match["english"] in ("one", "two", "zero")
+
+
+def _is_bound(text: str, match: re.Match[str]) -> bool:
+    """Return whether a price is told only by what it is below: how low it may be is not known."""
+    after = text[match.end() :]
+    if not _BOUND_BEFORE.search(text[: match.start()]) and not _BOUND_AFTER.match(after):
+        return False
+    return bool(match["money"] or match["sign"] or _TRADE.match(after)) and not _NO_TRADE.match(after)
 
 
 def _value(match: re.Match[str]) -> Decimal | None:

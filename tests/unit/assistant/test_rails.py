@@ -146,11 +146,60 @@ def test_an_open_offer_is_answered_by_an_amount_or_a_whole_refusal(question: str
         "不行？",
         "不用15元，拍吧",
         "可以，运费15元",
+        "可以，标价15元",
+        "👌 标价15元",
+        "15元是标价，妥了",
+        "听你的，朋友15元买的",
+        "可以标价15元",
     ):
         assert verdict_of(Rail.AMOUNT, text, **asked).why == Why.AGREED, text
     assert verdict_of(Rail.AMOUNT, "不行，不卖，可以拍", **asked).why == Why.AGREED
     for text in ("不议价哦，最低15元", "15元可以", "不好意思，这个价卖不了", "您出的价太低了，最低15块", "不议价的"):
         assert verdict_of(Rail.AMOUNT, text, **asked).passed, text
+    for text in (
+        "标价15元哦",
+        "标价15元，喜欢可以直接拍",
+        "不议价，标价15元，是正品",
+        "可以，15元拍吧",
+        "行，最低15元",
+    ):
+        assert verdict_of(Rail.AMOUNT, text, **asked).passed, text
+
+
+def test_a_part_is_that_of_the_number_beside_it() -> None:
+    for text in (
+        "120的一半",
+        "１２０元的一半",
+        "一百二十的一半",
+        "原价的一半",
+        "便宜三分之一",
+        "120除以二",
+        "让您50个点",
+    ):
+        assert verdict_of(Rail.AMOUNT, text, floor_fen=7_000).why == Why.CONCESSION, text
+    for text in ("200的一半", "两百块的二分之一", "便宜四分之一", "还剩一半的电", "让您10个点"):
+        assert verdict_of(Rail.AMOUNT, text, floor_fen=7_000).passed, text
+
+
+def test_the_beginning_of_a_price_is_its_smallest() -> None:
+    for text in ("五字头给您", "5开头卖您", "四打头", "可以给您两位数"):
+        assert verdict_of(Rail.AMOUNT, text, price_fen=60_000, floor_fen=55_000).why == Why.CONCESSION, text
+    for text in ("五字头给您", "型号是5开头的", "密码是六位数", "三位数就卖"):
+        assert verdict_of(Rail.AMOUNT, text, price_fen=60_000, floor_fen=10_000).passed, text
+
+
+def test_a_price_that_is_only_said_to_be_lower_is_not_known() -> None:
+    for text in ("不到100块给您", "100以内可以", "低于一百元卖您"):
+        assert verdict_of(Rail.AMOUNT, text).why == Why.UNREADABLE, text
+    for text in ("不低于100元", "100元以下不卖", "适合身高160以下"):
+        assert verdict_of(Rail.AMOUNT, text).passed, text
+
+
+def test_a_time_is_promised_only_when_the_owner_tells_the_same() -> None:
+    for text in ("24小时内发货", "次日达", "当天发货", "隔天收到", "same-day shipping"):
+        assert verdict_of(Rail.PROMISE, text).why == Why.PROMISED, text
+    for text in ("亲，一般付款后48小时内发货", "48小时内就能发货的", "月卡30天到期", "周末不发货"):
+        assert verdict_of(Rail.PROMISE, text).passed, text
 
 
 def test_without_an_open_offer_a_plain_answer_passes() -> None:
