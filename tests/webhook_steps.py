@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.accounts.events import EventBus
+from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.auth.authorization import Authorization
 from shoal.events.webhook_calls import Called, WebhookCalls
@@ -57,12 +58,18 @@ class Poster:
         self.authorization = Authorization(
             database, accounts, self.published.events, of_owner=self.published.of_owner, now_ms=clock
         )
-        self.store = WebhookStore(database, vault, now_ms=clock)
+        self.settled: Callable[[], Position | None] = lambda: None
+        self.store = WebhookStore(database, vault, now_ms=clock, settled=self._settled)
         self.receiver = Receiver(clock)
         self.loop = self._new_loop()
 
     def _new_loop(self) -> WebhookLoop:
-        return WebhookLoop(self.database, self.store, self.receiver, self.authorization, now_ms=self.clock)
+        return WebhookLoop(
+            self.database, self.store, self.receiver, self.authorization, now_ms=self.clock, settled=self._settled
+        )
+
+    def _settled(self) -> Position | None:
+        return self.settled()
 
     def restart(self) -> None:
         """Forget what only memory has."""

@@ -17,6 +17,8 @@ from shoal.accounts.follower import Follower
 from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.api.http.published_events import PublishedEvent
+from shoal.clock import now_ms
+from shoal.messages.message_log import IncomingMessage
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.db_manager import DBManager, open_vault
 from standins import until
@@ -139,6 +141,52 @@ async def test_readers_at_another_server_are_told_every_change_in_one_order(node
         rev = (await other.call("PUT", "/cookies/shop/remark", json={"remark": "there"}))["rev"]
         seen = await read_after(node, rev)
         assert seen["remark"] == "there"
+
+
+async def test_a_cursor_does_not_pass_a_message_that_becomes_visible_later(
+    node: Door, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.api.http.event_feed.BEHIND_SECONDS", 60.0)
+    async with open_writers(place.url, 1) as (other,):
+        async with aclosing(one_by_one(node, await node.principal(), None, beat_seconds=15)) as events:
+            await next_event(events)
+            await other.begin()
+            insert = "INSERT INTO messages (account_id, message_id, chat_id, received_at_ms) VALUES (%s, %s, 'c', %s)"
+            await other.connection.execute(insert, ("shop", "theirs", now_ms()))
+            await node.server.message_log.store_incoming("shop", [IncomingMessage(message_id="ours", chat_id="c")])
+            async with asyncio.timeout(60):
+                while (told := await next_event(events)).body["type"] != "message":
+                    pass
+        assert told.body["message_id"] == "ours"
+        assert told.position is not None
+        assert told.position.messages == 0, "the other's has the smaller id"
+        await other.commit()
+    names, snapshot = await messages_since(node, told.position)
+    assert sorted(names) == ["ours", "theirs"]
+    assert (await messages_since(node, snapshot))[0] == []
+
+
+async def messages_since(door: Door, position: Position) -> tuple[list[str], Position]:
+    """The messages that a reader gets who comes back, and the position of the snapshot that follows."""
+    names = []
+    async with aclosing(one_by_one(door, await door.principal(), position, beat_seconds=15)) as events:
+        while (event := await next_event(events)).body["type"] != "snapshot":
+            names += [event.body["message_id"]] if event.body["type"] == "message" else []
+    assert event.position is not None
+    return names, event.position
+
+
+async def test_a_reader_who_comes_back_waits_until_all_is_decided_or_gets_a_reset(
+    node: Door, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aclosing(one_by_one(node, await node.principal(), None, beat_seconds=15)) as events:
+        start = (await next_event(events)).position
+    monkeypatch.setattr("shoal.api.http.event_feed.BEHIND_SECONDS", 0.01)
+    async with open_writers(place.url, 1) as (other,):
+        await other.begin()
+        await node.server.message_log.store_incoming("shop", [IncomingMessage(message_id="ours", chat_id="c")])
+        async with aclosing(one_by_one(node, await node.principal(), start, beat_seconds=15)) as events:
+            assert (await next_event(events)).body == {"type": "reset"}, "nothing moved in time"
 
 
 async def read_after(door: Door, rev: int) -> Any:

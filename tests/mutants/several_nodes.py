@@ -7,6 +7,7 @@ from mutants.catalogue import Noticed, one
 _PUBLISHED = "tests/unit/accounts/test_published.py::"
 _NODES = "tests/contract/test_nodes.py::"
 _CALLS = "tests/unit/cluster/test_call_signing.py::"
+_ROWS = "tests/contract/test_settled_rows.py::"
 _STREAM = "tests/contract/test_journal_stream.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -23,6 +24,34 @@ NOTICED: tuple[Noticed, ...] = (
         "        xid8 < pg_snapshot_xmin(pg_current_snapshot()) AS in_place",
         "        xid8 IS NOT NULL AS in_place",
         f"{_STREAM}test_an_entry_waits_for_an_older_transaction_and_says_so",
+    ),
+    one(
+        "rows are read up to ids that may still get predecessors",
+        "accounts/settled_ids.py",
+        "        while self._open and self._open[0][0] <= seen.horizon:",
+        "        while self._open:",
+        f"{_ROWS}test_of_eight_writers_that_hold_transactions_open_no_row_is_lost",
+    ),
+    one(
+        "the ids that a look saw are compared with a transaction of before the look",
+        "accounts/settled_ids.py",
+        "            self._open.append((seen.xid, seen.ids))",
+        "            self._open.append((seen.horizon, seen.ids))",
+        "tests/unit/accounts/test_settled_ids.py::test_no_id_that_is_settled_is_still_open_and_in_the_end_all_are",
+    ),
+    one(
+        "webhooks go as far as they see",
+        "events/webhook_loop.py",
+        "        self._until = settled\n",
+        "        self._until = lambda: None\n",
+        f"{_ROWS}test_a_webhook_posts_a_row_that_became_visible_after_a_larger_one",
+    ),
+    one(
+        "a cursor passes rows that are not visible yet",
+        "accounts/events.py",
+        "        if self.on_newer is None or stream is Stream.CHANGES:",
+        "        if True:",
+        "tests/contract/test_stream_of_a_server.py::test_a_cursor_does_not_pass_a_message_that_becomes_visible_later",
     ),
     one(
         "pruning takes what may still get a predecessor",

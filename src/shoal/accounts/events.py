@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -187,8 +187,14 @@ class EventBus:
         self._subscriptions: set[Subscription] = set()
         self._ended = False
         self._positions: WeakKeyDictionary[Event, Position] = WeakKeyDictionary()
+        self._moved = asyncio.Event()
         self.position = Position()
         """After everything that is stored and was published."""
+        self.newest = Position()
+        """With several nodes: the newest events that were published here; smaller ones may still come."""
+        self.on_newer: Callable[[], object] | None = None
+        """With several nodes: called when a stored event was published. Then ``position`` moves by ``told`` and
+        ``told_rows`` alone."""
 
     @property
     def readers(self) -> int:
@@ -196,12 +202,34 @@ class EventBus:
         return len(self._subscriptions)
 
     def reached(self, stream: Stream, event_id: int) -> None:
-        """Note that everything of a stream up to that event is durable; its events are published now."""
-        self.position = self.position.reached(stream, event_id)
+        """Note that everything of a stream up to that event is durable; its events are published now. With several
+        nodes smaller ones may follow, and it is noted that this one was published."""
+        if self.on_newer is None or stream is Stream.CHANGES:
+            self.position = self.position.reached(stream, event_id)
+        else:
+            self.newest = self.newest.reached(stream, event_id)
+            self.on_newer()
 
     def told(self, rev: int) -> None:
         """Note that the stream of several nodes was told up to that change: a later one may have a smaller rev."""
         self.position = self.position._replace(changes=rev)
+
+    def told_rows(self, position: Position) -> None:
+        """Note that all events with rows up to there were published, those of every node."""
+        self.position = position._replace(changes=self.position.changes)
+        self._moved.set()
+
+    async def passed(self, position: Position, *, within_seconds: float) -> bool:
+        """With several nodes: wait until all events with rows up to there were published. Return whether they were."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                while not self._is_past(position):
+                    self._moved.clear()
+                    await self._moved.wait()
+        return self._is_past(position)
+
+    def _is_past(self, position: Position) -> bool:
+        return all((mine or 0) >= (asked or 0) for mine, asked in zip(self.position[1:], position[1:], strict=True))
 
     def position_after(self, event: Event) -> Position:
         """Return after which position a reader resumes who got that event."""

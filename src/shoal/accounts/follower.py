@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -17,6 +18,7 @@ import structlog
 
 from shoal.accounts.journal_stream import JournalStream, StreamPage, StreamPlace
 from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.settled_ids import SettledIds
 from shoal.errors import StoreError
 
 log = structlog.get_logger("shoal.follower")
@@ -50,6 +52,10 @@ class Follower:
         self._waiting: tuple[int, float] | None = None
         self._is_well = True
         self.place = StreamPlace()
+        self.settled = SettledIds(published.events.position)
+        """How far the streams of events can be read by their ids without missing one."""
+        self.on_settled: Callable[[], object] | None = None
+        """Called after each look that showed more of them."""
 
     @property
     def age_seconds(self) -> float:
@@ -106,6 +112,7 @@ class Follower:
             try:
                 page = await self.stream.read(self.place, limit=PAGE)
                 self._take(page)
+                self._settle(page)
             except StoreError as error:
                 self._note(well=False, why=error.code)
                 await asyncio.sleep(self._poll_seconds)
@@ -118,7 +125,13 @@ class Follower:
             self._note(well=True)
             if page.is_last:
                 await asyncio.sleep(LEAST_PAUSE_SECONDS)
-                await self._pause(self._poll_seconds if page.waiting is None else WAITING_SECONDS)
+                is_behind = page.waiting is not None or self._hurries
+                await self._pause(WAITING_SECONDS if is_behind else self._poll_seconds)
+
+    @property
+    def _hurries(self) -> bool:
+        """Whether somebody wants to know soon how far everything is decided."""
+        return self.settled.waits and (not self.settled.is_known or self._published.events.readers > 0)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -132,6 +145,13 @@ class Follower:
                 log.info("the changes of other nodes are read again")
             else:
                 log.warning("the changes of other nodes cannot be read", why=why)
+
+    def _settle(self, page: StreamPage) -> None:
+        before = self.settled.position, self.settled.is_known
+        if page.seen is not None:
+            self.settled.note(page.seen)
+        if (self.settled.position, self.settled.is_known) != before and self.on_settled is not None:
+            self.on_settled()
 
     def _take(self, page: StreamPage) -> None:
         """Publish the accounts first, then tell the entries: who hears of an entry finds its snapshot or a newer one.

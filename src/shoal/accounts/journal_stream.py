@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from shoal.accounts.account import Account
 from shoal.accounts.journal import JournalEntry
+from shoal.accounts.settled_ids import SeenIds
 
 
 class StreamPlace(NamedTuple):
@@ -34,13 +35,15 @@ class StreamPage:
     """Whether nothing more could be read at that moment."""
     waiting: int | None = None
     """The rev of the first entry that is committed and must wait, because an older transaction is open."""
+    seen: SeenIds | None = None
+    """The ids that were taken by then in the streams of events; only with the accounts."""
 
 
 class JournalStream(Protocol):
     """Reads the stream. Raises ``StoreError``."""
 
     async def read(self, after: StreamPlace, *, limit: int) -> StreamPage:
-        """Return the next entries, at most ``limit``, with their accounts."""
+        """Return the next entries, at most ``limit``, with their accounts and the ids that were taken."""
 
     async def entries(self, after: StreamPlace, *, limit: int) -> StreamPage:
         """Return the same without the accounts."""

@@ -2,7 +2,7 @@
 
 Each stream is a table whose rows get growing ids, so that nothing is stored for an event beside its row. One writer
 fills all of them, one transaction after another: whatever has a smaller id than a row that can be read can be read too,
-or will never exist.
+or will never exist. With several nodes that is so up to the ids that are settled (``settled_ids.py``).
 """
 
 from __future__ import annotations
@@ -73,6 +73,10 @@ class Position(NamedTuple):
     def last(self, stream: Stream) -> int | None:
         """Return the last event of a stream."""
         return self[STREAMS.index(stream)]
+
+    def lacks(self, event: EventId) -> bool:
+        """Return whether that event comes after this position."""
+        return event.id > (self.last(event.stream) or 0)
 
     def reached(self, stream: Stream, event_id: int) -> Self:
         """Return the position after that event too."""

@@ -25,6 +25,10 @@ Listener = Callable[[str, Account | None], None]
 """Takes an account's id and its new snapshot; ``None`` after a deletion."""
 
 
+def _nothing() -> None:
+    """For a bus that nobody asks yet how far everything was published."""
+
+
 class PublishedAccounts:
     """Holds the snapshots. The change path publishes; connections, tasks and routes read."""
 
@@ -33,6 +37,8 @@ class PublishedAccounts:
         ``tell`` is called, in the order in which all nodes tell it."""
         self.events = events
         self._several_nodes = several_nodes
+        if several_nodes:
+            events.on_newer = _nothing
         self._last_generation: dict[str, int] = {}
         """With several nodes: the generation of the deletion of each account that does not exist now."""
         self._accounts: dict[str, Account] = {}

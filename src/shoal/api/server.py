@@ -29,6 +29,7 @@ from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
+from shoal.events.told_rows import ToldRows
 from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
@@ -66,6 +67,7 @@ class Server:
     store: AccountStore
     manager: CookieManager
     follower: Follower | None
+    told_rows: ToldRows | None
     account_counter: AccountCounter
     kept_accounts: KeptAccounts
     reload: Reload

@@ -124,13 +124,16 @@ def position_at(connection: Connection, moment_ms: int) -> Position:
     return Position._make(_last_before(connection, stream, moment_ms) for stream in STREAMS)
 
 
-def position_before(connection: Connection, event: EventId) -> Position | None:
-    """Return a position after which that event comes, and everything since; ``None``: there is no such event."""
+def position_before(connection: Connection, event: EventId, *, spread_ms: int = 0) -> Position | None:
+    """Return a position after which that event comes, and everything since; ``None``: there is no such event.
+
+    ``spread_ms``: by how much times may differ from the order of the ids.
+    """
     ids, times = _IDS[event.stream], _TIMES[event.stream]
     at_ms = connection.scalar(select(times).where(ids == event.id))
     if at_ms is None:
         return None
-    position = position_at(connection, at_ms)
+    position = position_at(connection, at_ms - spread_ms)
     place = STREAMS.index(event.stream)
     return Position._make((*position[:place], event.id - 1, *position[place + 1 :]))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from shoal.accounts.positions import Position
 from shoal.auth.authorization import Authorization
 from shoal.cluster.duties import Duties, Duty
 from shoal.events.webhook_calls import WebhookCalls
@@ -27,14 +28,21 @@ class WebhookComponents:
 
 @asynccontextmanager
 async def open_webhooks(
-    database: Database, vault: Vault, outbound: Outbound, authorization: Authorization, duties: Duties
+    database: Database,
+    vault: Vault,
+    outbound: Outbound,
+    authorization: Authorization,
+    duties: Duties,
+    settled: Callable[[], Position | None] = lambda: None,
 ) -> AsyncIterator[WebhookComponents]:
     """Open the components for webhooks, and start the loop that posts where this is the server's duty.
 
-    Nothing is open before the first call.
+    ``settled``: up to where events can be read when several servers write; else ``None``. Nothing is open before the
+    first call.
     """
-    store, calls = WebhookStore(database, vault), WebhookCalls(outbound)
-    loop = WebhookLoop(database, store, calls, authorization, owns=partial(duties.owns, Duty.WEBHOOKS))
+    store, calls = WebhookStore(database, vault, settled=settled), WebhookCalls(outbound)
+    owns = partial(duties.owns, Duty.WEBHOOKS)
+    loop = WebhookLoop(database, store, calls, authorization, owns=owns, settled=settled)
     end = duties.keep(Duty.WEBHOOKS, loop.serve)
     try:
         yield WebhookComponents(store=store, calls=calls)

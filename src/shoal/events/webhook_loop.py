@@ -64,10 +64,13 @@ class WebhookLoop:
         authorization: Authorization,
         *,
         owns: Callable[[], bool] = lambda: True,
+        settled: Callable[[], Position | None] = lambda: None,
         now_ms: Callable[[], int] = now_ms,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
+        """``settled``: up to where everything can be read when several servers write; else ``None``."""
         self._database = database
+        self._until = settled
         self._store = store
         self._calls = calls
         self._authorization = authorization
@@ -132,7 +135,7 @@ class WebhookLoop:
 
     async def look(self) -> None:
         """Let each webhook post that has something to post. Raises ``StoreError``."""
-        job = partial(webhooks_with_work, now_ms=self._now_ms(), looked=dict(self._looked))
+        job = partial(webhooks_with_work, now_ms=self._now_ms(), looked=dict(self._looked), until=self._until())
         work = await self._database.read(job)
         for webhook_id in work:
             if webhook_id not in self._posting:
@@ -150,7 +153,8 @@ class WebhookLoop:
         while not self._closing and self._owns():
             try:
                 looked = self._looked.get(webhook_id)
-                page = await self._database.read(partial(next_page, webhook_id=webhook_id, looked=looked))
+                job = partial(next_page, webhook_id=webhook_id, looked=looked, until=self._until())
+                page = await self._database.read(job)
                 if page is None or not page.events:
                     return
                 target = self._store.target_of(page.row)
@@ -175,7 +179,7 @@ class WebhookLoop:
             if page.is_last or self.ends or len(held) > MOST_HELD:
                 return
             try:
-                following = await self._database.read(partial(page_after, page=page))
+                following = await self._database.read(partial(page_after, page=page, until=self._until()))
                 if following is None:
                     return
                 page = following

@@ -81,15 +81,17 @@ Looked = tuple[int, Position]
 """A version of a webhook, and up to where nothing was found to post for it."""
 
 
-def webhooks_with_work(connection: Connection, now_ms: int, looked: Mapping[int, Looked]) -> list[int]:
-    """Return the webhooks that may have something to post now."""
+def webhooks_with_work(
+    connection: Connection, now_ms: int, looked: Mapping[int, Looked], until: Position | None = None
+) -> list[int]:
+    """Return the webhooks that may have something to post now; with ``until`` nothing beyond that position."""
     columns = (webhooks.c.id, webhooks.c.kinds, webhooks.c.position, webhooks.c.version)
     is_due = or_(webhooks.c.due_at_ms.is_(None), webhooks.c.due_at_ms <= now_ms)
     query = select(*columns).join(users, users.c.id == webhooks.c.user_id).where(_PRESENT, is_due)
     rows = connection.execute(query.order_by(webhooks.c.id)).all()
     if not rows:
         return []
-    end = newest(connection)
+    end = newest(connection) if until is None else until
     return [row.id for row in rows if _is_behind(_start(row, looked.get(row.id)), end, listed(row.kinds) or KINDS)]
 
 
@@ -104,23 +106,26 @@ def _is_behind(position: Position, end: Position, kinds: Collection[str]) -> boo
     return any((position.last(stream) or 0) < (end.last(stream) or 0) for stream in streams_of(kinds))
 
 
-def next_page(connection: Connection, webhook_id: int, looked: Looked | None) -> Page | None:
-    """Return what a webhook posts next; ``None`` when it is off, gone, or its user is."""
+def next_page(
+    connection: Connection, webhook_id: int, looked: Looked | None, until: Position | None = None
+) -> Page | None:
+    """Return what a webhook posts next, with ``until`` nothing beyond that; ``None`` when it, or its user, is off or
+    gone."""
     query = select(webhooks).join(users, users.c.id == webhooks.c.user_id)
     found = connection.execute(query.where(_PRESENT, webhooks.c.id == webhook_id)).one_or_none()
     if found is None:
         return None
     row, start = found._mapping, _start(found, looked)  # noqa: SLF001  the public way to a row's mapping
     kinds = frozenset(listed(row["kinds"]) or KINDS)
-    events = read_after(connection, start, limit=PAGE, kinds=kinds)
+    events = read_after(connection, start, limit=PAGE, kinds=kinds, until=until)
     whose = select(*USER_COLUMNS).where(users.c.id == row["user_id"])
     user = user_of(connection.execute(whose).mappings().one())
     return Page(row, user, start, kinds, frozenset(listed(row["accounts"])), tuple(events))
 
 
-def page_after(connection: Connection, page: Page) -> Page | None:
+def page_after(connection: Connection, page: Page, until: Position | None = None) -> Page | None:
     """Return what follows a page; ``None`` when the webhook is not as it was, or ``next_page`` returns none."""
-    following = next_page(connection, page.row["id"], (page.row["version"], page.end))
+    following = next_page(connection, page.row["id"], (page.row["version"], page.end), until)
     return following if following is not None and following.row["version"] == page.row["version"] else None
 
 

@@ -28,6 +28,9 @@ MAX_WEBHOOKS: Final = 10
 """How many webhooks one user may have."""
 MOST_URL: Final = 2_000
 MOST_ACCOUNTS: Final = 1_000
+SPREAD_MS: Final = 60_000
+"""With several servers: by how much the times of rows may differ from the order of their ids, by clocks that differ and
+by transactions that wait."""
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105
 LEAST_KEY, MOST_KEY = 24, 64
 """How many bytes a secret has, by the specification."""
@@ -101,8 +104,17 @@ class Target:
 class WebhookStore:
     """Reads and changes the webhooks of every user."""
 
-    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        now_ms: Callable[[], int] = now_ms,
+        settled: Callable[[], Position | None] = lambda: None,
+    ) -> None:
+        """``settled``: up to where everything can be read when several servers write; else ``None``."""
         self._database = database
+        self._settled = settled
         self._vault = vault
         self._now_ms = now_ms
 
@@ -134,7 +146,7 @@ class WebhookStore:
 
         Raises ``InvalidInput``, and ``Conflict`` (``too_many_webhooks``).
         """
-        now, key = self._now_ms(), checked_secret(secret) if secret else new_secret()
+        now, key, settled = self._now_ms(), checked_secret(secret) if secret else new_secret(), self._settled()
         row = {
             "user_id": user_id,
             **self._sealed(user_id, address=checked_url(url), secret=key),
@@ -147,7 +159,8 @@ class WebhookStore:
             mine = select(func.count()).where(webhooks.c.user_id == user_id)
             if (connection.scalar(mine) or 0) >= MAX_WEBHOOKS:
                 raise Conflict("the user has many webhooks", code="too_many_webhooks", limit=MAX_WEBHOOKS)
-            made = connection.execute(insert(webhooks).values(**row, position=str(newest(connection))))
+            position = str(newest(connection) if settled is None else settled)
+            made = connection.execute(insert(webhooks).values(**row, position=position))
             number = int(made.inserted_primary_key[0])  # type: ignore[index]  # an INSERT of one row has a key
             return _row_of(connection, user_id, number)
 
@@ -224,10 +237,15 @@ class WebhookStore:
         Raises ``UnknownWebhook``, and ``InvalidInput`` (``unknown_event``) when the event is not stored.
         """
         event = None if from_event is None else checked_event(from_event)
+        spread_ms = 0 if self._settled() is None else SPREAD_MS
 
         def job(connection: Connection) -> RowMapping:
             _row_of(connection, user_id, webhook_id, lock=True)
-            found = position_at(connection, from_ms or 0) if event is None else position_before(connection, event)
+            found = (
+                position_at(connection, (from_ms or 0) - spread_ms)
+                if event is None
+                else position_before(connection, event, spread_ms=spread_ms)
+            )
             if found is None:
                 raise InvalidInput("there is no such event", code="unknown_event")
             values = {"position": str(found), "tries": 0, "failing_since_ms": None, "tried_since_ms": None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from shoal.accounts.positions import Position
 from shoal.auth.authorization import Authorization
 from shoal.cluster.duties import Duties, Duty
 from shoal.config import Settings
@@ -64,9 +65,15 @@ class NoticeComponents:
 
 @asynccontextmanager
 async def open_notices(
-    storage: Opened, outbound: Outbound, authorization: Authorization, settings: Settings
+    storage: Opened,
+    outbound: Outbound,
+    authorization: Authorization,
+    settings: Settings,
+    settled: Callable[[], Position | None] = lambda: None,
 ) -> AsyncIterator[NoticeComponents]:
     """Open the components for notices and webhooks, and start the loops that tell about incidents and post events.
+
+    ``settled``: up to where events can be read when several servers write; else ``None``.
 
     Nothing listens and no process runs before the first message.
     """
@@ -85,7 +92,7 @@ async def open_notices(
     loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     end = storage.duties.keep(Duty.NOTICES, loop.serve)
     try:
-        async with open_webhooks(database, vault, outbound, authorization, storage.duties) as webhooks:
+        async with open_webhooks(database, vault, outbound, authorization, storage.duties, settled) as webhooks:
             yield NoticeComponents(
                 channels=channels,
                 transport=transport,

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.follower import Follower
 from shoal.accounts.ownership import LocalOwnership
+from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
@@ -22,6 +24,7 @@ from shoal.cluster.duties import Duty, InTurn
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
+from shoal.events.told_rows import ToldRows
 from shoal.orders.claimed_work import ClaimedWork
 from shoal.orders.interruptions import note_interrupted
 from shoal.server.closing import Closing
@@ -30,6 +33,9 @@ from shoal.server.open_storage import Storage
 from shoal.server.open_users import UserParts
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+
+if TYPE_CHECKING:
+    from shoal.server.open_stream import Following
 
 log = structlog.get_logger("shoal.server")
 
@@ -42,11 +48,17 @@ class Accounts:
     manager: CookieManager
     follower: Follower | None
     """Follows other nodes, when there may be some."""
+    told_rows: ToldRows | None
+    """Notes how far the events of all nodes were published."""
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
     started: asyncio.Task[None]
     """Ends when the accounts are started: that of many goes on beside requests. Fails when the database is damaged."""
+
+    def settled(self) -> Position | None:
+        """Return up to where events with rows can be read when several servers write; else ``None``."""
+        return None if self.follower is None else self.follower.settled.position
 
 
 @asynccontextmanager
@@ -70,7 +82,7 @@ async def open_accounts(
         if node is not None:
             closing.later("claims", node.hold_still)
         await manager.load()
-        follower = await _followed(closing, storage, store, connections.published)
+        followed = await _followed(closing, storage, store, connections.published)
         if isinstance(storage.lease, ServerLease):
             storage.lease.keep(manager.ownership_changed)
         authorization = Authorization(
@@ -104,7 +116,8 @@ async def open_accounts(
         yield Accounts(
             store=store,
             manager=manager,
-            follower=follower,
+            follower=None if followed is None else followed.follower,
+            told_rows=None if followed is None else followed.told_rows,
             authorization=authorization,
             reload=reload,
             user_removal=user_removal,
@@ -122,7 +135,7 @@ def _listener(node: ClusterOwnership, storage: Storage, manager: CookieManager, 
 
 async def _followed(
     closing: Closing, storage: Storage, store: DBManager, published: PublishedAccounts
-) -> Follower | None:
+) -> Following | None:
     """Follow other nodes, if there may be some."""
     if not storage.several_nodes:
         return None

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
 
 from shoal.accounts.follower import Follower
 from shoal.accounts.published import PublishedAccounts
+from shoal.events.told_rows import ToldRows
 from shoal.server.closing import Closing
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 
+log = structlog.get_logger("shoal.stream")
+
+KNOWN_SECONDS: Final = 5.0
+"""How long the start waits for a transaction that another program left open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What follows the other nodes."""
+
+    follower: Follower
+    told_rows: ToldRows
+
 
 @asynccontextmanager
-async def following(database: Database, store: DBManager, published: PublishedAccounts) -> AsyncIterator[Follower]:
+async def following(database: Database, store: DBManager, published: PublishedAccounts) -> AsyncIterator[Following]:
     """Follow the stream, after the accounts were loaded."""
+
+    async def published_all() -> None:
+        await database.group_writer.settled()
+        await asyncio.sleep(0)  # what the writing thread has handed over is told before this goes on
+
     async with Closing() as closing:
         follower = Follower(store.stream, published)
         closing.later("follower", follower.close)
         hints = CommitHints(database.url, follower.wake)
         closing.later("commit hints", hints.close)
+        told_rows = ToldRows(published.events, follower, published_all)
+        closing.later("told rows", told_rows.close)
 
         def committed() -> None:
             follower.wake()
             hints.committed()
 
         store.on_commit = committed
+        told_rows.start()
         follower.start(published.stream_start)
         hints.start()
-        yield follower
+        try:
+            async with asyncio.timeout(KNOWN_SECONDS):
+                await told_rows.is_known.wait()
+        except TimeoutError:
+            log.warning("a transaction that was open before the start holds up the events", seconds=KNOWN_SECONDS)
+        yield Following(follower, told_rows)

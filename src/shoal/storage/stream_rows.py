@@ -16,6 +16,8 @@ from sqlalchemy import Connection, delete, text
 from shoal.accounts.account import Account
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.journal_stream import StreamPage, StreamPlace
+from shoal.accounts.positions import Position
+from shoal.accounts.settled_ids import SeenIds
 from shoal.errors import StoreError
 from shoal.storage.account_rows import AccountRows
 from shoal.storage.among import among
@@ -46,6 +48,20 @@ _LAST = text("""
 """)
 _FOLLOWING_SQL = f"SELECT count(*) FROM (SELECT 1 FROM journal WHERE {_AFTER} LIMIT :most) AS following"  # noqa: S608
 _FOLLOWING = text(_FOLLOWING_SQL)
+_TAKEN = ", ".join(
+    f"coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', '{column}')::regclass), 0)"
+    for table, column in (
+        ("journal", "rev"),
+        ("state_moves", "id"),
+        ("messages", "id"),
+        ("order_events", "id"),
+        ("incident_events", "id"),
+    )
+)
+_SEEN_SQL = f"SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text), {_TAKEN}"
+_SEEN = text(_SEEN_SQL)
+"""The snapshot is made before the sequences are read, and they show what was taken since then too."""
+_NEXT_XID = text("SELECT CAST(pg_current_xact_id() AS text)")
 _OLDEST = text("""
     SELECT journal.rev, journal.account_id, journal.at_ms, length(changes) AS new,
         coalesce(length(baselines.projection), 0) AS old
@@ -57,6 +73,15 @@ _OLDEST = text("""
 def horizon(connection: Connection) -> int:
     """Return the transaction id before which nothing is open: entries below it have all their predecessors."""
     return int(connection.scalar(_HORIZON) or 0)
+
+
+def seen_ids(connection: Connection, before: SeenIds | None) -> SeenIds:
+    """Return the ids that are taken now in the streams of events. ``before``: what the last look saw; this transaction
+    gets an id of its own only when more was taken since then."""
+    below, *found = connection.execute(_SEEN).one()
+    ids = Position(*found)
+    xid = before.xid if before is not None and before.ids == ids else int(connection.scalar(_NEXT_XID) or 0)
+    return SeenIds(int(below), ids, xid)
 
 
 def start_of_stream(connection: Connection) -> tuple[StreamPlace, int]:
@@ -115,16 +140,19 @@ class StoredStream:
     def __init__(self, database: Database, rows: AccountRows) -> None:
         self._database = database
         self._rows = rows
+        self._seen: SeenIds | None = None
 
     async def read(self, after: StreamPlace, *, limit: int) -> StreamPage:
         """Return the next entries and their accounts (see ``JournalStream``)."""
 
         def job(connection: Connection) -> StreamPage:
-            page = read_stream(connection, after, limit)
+            page = replace(read_stream(connection, after, limit), seen=seen_ids(connection, self._seen))
             names = sorted({entry.account_id for entry in page.entries})
             return replace(page, accounts=self._readable(connection, names)) if names else page
 
-        return await self._database.read(job)
+        page = await self._database.read(job)
+        self._seen = page.seen
+        return page
 
     def _readable(self, connection: Connection, names: Sequence[str]) -> dict[str, Account]:
         """Return the accounts that can be read: one that cannot must not keep the others from being followed."""

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from shoal.accounts.account import Account
 from shoal.accounts.events import OF_SERVER, AccessChanged, Event, Subscription
 from shoal.accounts.journal_stream import StreamPlace
-from shoal.accounts.positions import STREAMS, Position
+from shoal.accounts.positions import STREAMS, EventId, Position
 from shoal.api.http.published_events import PublishedEvent, published, published_entry, published_stored
-from shoal.api.http.stream_replay import BEHIND_SECONDS, replayed_changes
+from shoal.api.http.stream_replay import BEHIND_SECONDS, published_up_to, replayed_changes
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
@@ -48,18 +48,21 @@ async def account_events(
         await server.follower.passed(cursor.changes, within_seconds=BEHIND_SECONDS)
     while True:
         with server.events.subscribe(queue_limit) as subscription:
-            # The subscription starts before the snapshot, in the same turn of the event loop: no event is lost in
-            # between.
+            # The subscription starts before the snapshot: no event is lost in between.
+            began = server.events.position
+            is_there = cursor is None or await published_up_to(server, cursor, BEHIND_SECONDS)
             snapshot = _snapshot(server, who)
-            sent_revs: set[int] = set()
+            sent: set[int | EventId] = set()
             if cursor is not None:
-                async for missed in _missed(server, who, cursor, _position(server), _told_up_to(server)):
-                    sent_revs.update(event.rev for event in missed if event.rev is not None)
+                missing = _missed(server, who, cursor, _position(server), _told_up_to(server))
+                async for missed in missing if is_there else _lost():
+                    sent.update(event.rev for event in missed if event.rev is not None)
+                    sent.update(event.place for event in missed if event.place is not None and began.lacks(event.place))
                     yield missed
             yield [snapshot]
             async for events in _live(subscription, beat_seconds):
-                # A change by another machine is read from the journal before it is published, so skip it here.
-                news = [event for event in _readable(server, who, events) if event.rev not in sent_revs]
+                # What another machine did may be read from the database before it is published: skip it here.
+                news = [one for one in _readable(server, who, events) if one.rev not in sent and one.place not in sent]
                 differs = _differs(who, events)
                 anew = _snapshot(server, who) if differs else None
                 if news:
@@ -202,6 +205,11 @@ async def _missed_changes(
         if mine:
             yield [published_entry(entry, after._replace(changes=entry.rev)) for entry in mine]
         last = page[-1].rev if page else until.changes
+
+
+async def _lost() -> AsyncIterator[list[PublishedEvent]]:
+    """Yield that events were lost."""
+    yield [PublishedEvent({"type": "reset"})]
 
 
 def _told_up_to(server: Server) -> StreamPlace | None:

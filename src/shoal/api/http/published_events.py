@@ -19,7 +19,7 @@ from shoal.accounts.events import (
     StreamEvent,
 )
 from shoal.accounts.journal import JournalEntry
-from shoal.accounts.positions import Position
+from shoal.accounts.positions import EventId, Position, Stream
 from shoal.api.schemas.responses import action_of, maybe_rfc3339, rfc3339
 from shoal.events.stored_events import StoredEvent
 
@@ -30,8 +30,8 @@ class PublishedEvent:
 
     ``rev`` is that of a change or a snapshot. ``position``: after which a reader resumes who got it. ``account_id`` and
     ``owner_id`` name the account that the event is about; both are empty when the event is about all accounts, and only
-    the id is when it is about that user, or ``OF_SERVER``. ``accounts``: those of a snapshot, which each reader gets as
-    rows of its own (``event_feed.row_slices``).
+    the id is when it is about that user, or ``OF_SERVER``. ``place``: of the row, where it names one. ``accounts``:
+    those of a snapshot, which each reader gets as rows of its own (``event_feed.row_slices``).
     """
 
     body: dict[str, Any]
@@ -39,6 +39,7 @@ class PublishedEvent:
     rev: int | None = None
     account_id: str = ""
     owner_id: int = 0
+    place: EventId | None = None
     accounts: Sequence[Account] | None = None
     _chunk: bytes = field(default=b"", init=False, repr=False)
 
@@ -82,7 +83,7 @@ def published_stored(event: StoredEvent, owner_id: int, position: Position) -> P
     else:
         kind = "order" if event.kind == "delivery" else event.kind
         body = _talk(MessageEvent(account_id=account_id, kind=kind, key="", facts=event.facts, at_ms=at_ms))
-    return PublishedEvent(body, position, None, account_id, owner_id)
+    return PublishedEvent(body, position, None, account_id, owner_id, event.id)
 
 
 def _publish(event: StreamEvent, position: Position) -> PublishedEvent:
@@ -94,9 +95,11 @@ def _publish(event: StreamEvent, position: Position) -> PublishedEvent:
     if isinstance(event, IncidentMoved):
         facts = {name: getattr(event, name) for name in ("incident_id", "phase", "kind", "detail")}
         body = _incident(event.account_id, facts, event.at_ms)
-        return PublishedEvent(body, position, None, event.account_id, event.owner_id)
-    body = _talk(event) if isinstance(event, MessageEvent) else _state(event)
-    return PublishedEvent(body, position, None, event.account_id, event.owner_id)
+        place = EventId(Stream.INCIDENTS, event.event_id)
+        return PublishedEvent(body, position, None, event.account_id, event.owner_id, place)
+    if isinstance(event, MessageEvent):
+        return PublishedEvent(_talk(event), position, None, event.account_id, event.owner_id, event.place)
+    return PublishedEvent(_state(event), position, None, event.account_id, event.owner_id)
 
 
 def _incident(account_id: str, facts: Mapping[str, Any], at_ms: int) -> dict[str, Any]:

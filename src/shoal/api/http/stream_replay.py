@@ -17,6 +17,16 @@ BEHIND_SECONDS: Final = 1.0
 """How long to wait until this node has read the position that another node gave the reader."""
 
 
+async def published_up_to(server: Server, cursor: Position, within_seconds: float) -> bool:
+    """Wait until everything can be read again that was published here before, and up to the cursor. Return whether it
+    can. A single server need not wait."""
+    if server.told_rows is None:
+        return True
+    newest = server.events.newest
+    wanted = Position._make(max(one or 0, other or 0) for one, other in zip(cursor, newest, strict=True))
+    return await server.told_rows.passed(wanted, within_seconds=within_seconds)
+
+
 async def replayed_changes(
     server: Server, follower: Follower, who: Principal, after: Position, end: StreamPlace, *, most: int
 ) -> AsyncIterator[list[PublishedEvent] | None]:

@@ -1,0 +1,81 @@
+"""Notes on the bus of events up to which id all events with rows were published, when several nodes add rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from shoal.accounts.events import EventBus
+from shoal.accounts.follower import Follower
+from shoal.accounts.positions import Position
+from shoal.errors import ShoalError
+
+log = structlog.get_logger("shoal.stream")
+
+SOON_SECONDS: Final = 0.1
+"""After a published event with a row, while there are readers, the database is asked so soon how far all is decided."""
+
+
+class ToldRows:
+    """Owns one task, from ``start`` to ``close``.
+
+    An id is decided when no transaction can add a smaller one (``SettledIds``). It was told when this node has also
+    published what it committed up to there itself.
+    """
+
+    def __init__(self, bus: EventBus, follower: Follower, published_all: Callable[[], Awaitable[None]]) -> None:
+        """``published_all``: returns when every event of this node was published whose row can be read by now."""
+        self._bus = bus
+        self._follower = follower
+        self._published_all = published_all
+        self._due = asyncio.Event()
+        self._is_asked = False
+        self._task: asyncio.Task[None] | None = None
+        self.is_known = asyncio.Event()
+        """Set once a look into the database has shown how far all is decided."""
+        self.mine = bus.position
+        """Up to where all events of this node were published."""
+
+    def start(self) -> None:
+        """Note it from now on."""
+        self._follower.on_settled = self._due.set
+        self._bus.on_newer = self._ask_soon
+        self._task = asyncio.create_task(self._tell(), name="told rows")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def passed(self, position: Position, *, within_seconds: float) -> bool:
+        """Wait until all events with rows up to there were published here. Return whether they were."""
+        self._follower.wake()
+        return await self._bus.passed(position, within_seconds=within_seconds)
+
+    def _ask_soon(self) -> None:
+        if self._bus.readers and not self._is_asked:
+            self._is_asked = True
+            asyncio.get_running_loop().call_later(SOON_SECONDS, self._ask)
+
+    def _ask(self) -> None:
+        self._is_asked = False
+        self._follower.wake()
+
+    async def _tell(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            position = self._follower.settled.position
+            try:
+                await self._published_all()
+            except ShoalError as error:  # the database is closed
+                log.debug("what was published is not noted", why=error.code)
+                continue
+            self.mine = position
+            self._bus.told_rows(position)
+            self.is_known.set()
