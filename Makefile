@@ -19,7 +19,7 @@ CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom image release audit pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom image release audit manifests pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -178,6 +178,7 @@ bench: $(READY)
 
 # Shoal's bills of materials, as CycloneDX files in dist/.
 AUDIT := .venv-audit/.installed
+MANIFESTS := .venv-manifests/.installed
 sbom: $(READY) $(MODULES) $(AUDIT)
 	@$(BIN)/python scripts/sbom.py .venv-audit/bin/cyclonedx-py $(BIN)/python dist
 
@@ -201,9 +202,22 @@ $(AUDIT): requirements/audit.txt
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
 	@touch $(AUDIT)
 
+# The manifests of Kubernetes against its own schemas, of an old and of a new version.
+manifests: $(MANIFESTS)
+	.venv-manifests/bin/kubernetes-validate --strict --quiet -k 1.32 deploy/kubernetes/shoal.yaml
+	.venv-manifests/bin/kubernetes-validate --strict --quiet -k 1.37 deploy/kubernetes/shoal.yaml
+
+$(MANIFESTS): requirements/manifests.txt
+	@echo "Installing into .venv-manifests ..." >&2
+	@$(PYTHON) -m venv --clear .venv-manifests
+	@.venv-manifests/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/manifests.txt
+	@touch $(MANIFESTS)
+
 pins:
 	printf 'cyclonedx-bom>=7\npip-audit>=2.9\n' | uv pip compile --universal --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --upgrade --python-version 3.11 - -o requirements/audit.txt
+	printf 'kubernetes-validate>=1.37\n' | uv pip compile --universal --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --upgrade --python-version 3.11 - -o requirements/manifests.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
 		--python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 	@$(MAKE) --no-print-directory $(READY)

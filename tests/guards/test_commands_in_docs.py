@@ -18,7 +18,14 @@ PAGES = (
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if not path.name.startswith("cli.")),
     *(
         ROOT / name
-        for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "compose.yaml", "compose.local.yaml")
+        for name in (
+            "README.md",
+            "README.zh-CN.md",
+            "CONTRIBUTING.md",
+            "compose.yaml",
+            "compose.local.yaml",
+            "compose.cluster.yaml",
+        )
     ),
     *sorted((ROOT / "deploy").glob("*.service")),
     *sorted((ROOT / "deploy" / "prometheus").glob("*.yml")),

@@ -18,7 +18,9 @@ from shoal.config import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "shoal.service"
-COMPOSES = ("compose.yaml", "compose.local.yaml")
+COMPOSES = ("compose.yaml", "compose.local.yaml", "compose.cluster.yaml")
+MANIFESTS = ROOT / "deploy" / "kubernetes" / "shoal.yaml"
+SETTINGS = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
 
 
 def read(name: str) -> Any:
@@ -37,20 +39,63 @@ def test_every_container_is_read_only_and_has_no_rights_that_it_does_not_need(na
 
 @pytest.mark.parametrize("name", COMPOSES)
 def test_every_setting_of_a_compose_file_is_one_of_the_server(name: str) -> None:
-    settings = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    told = read(name)["services"]["shoal"]["environment"]
-    assert {one for one in told if one.startswith(PREFIX)} <= settings
-    assert {"LANG", "TZ"} <= set(told)
+    servers = {one: told for one, told in read(name)["services"].items() if one.startswith("shoal")}
+    assert servers
+    for told in (one["environment"] for one in servers.values()):
+        assert {one for one in told if one.startswith(PREFIX)} <= SETTINGS
+        assert {"LANG", "TZ"} <= set(told)
 
 
 def test_only_caddy_is_published_and_trusted_and_a_server_at_home_is_for_its_machine_alone() -> None:
-    public, local = (read(name)["services"] for name in COMPOSES)
+    public, local = (read(name)["services"] for name in COMPOSES[:2])
     assert "ports" not in public["shoal"]
     address = public["caddy"]["networks"]["shoal"]["ipv4_address"]
     assert public["shoal"]["environment"]["SHOAL_TRUSTED_PROXIES"] == address
     assert local["shoal"]["ports"] == ["${SHOAL_BIND:-127.0.0.1}:${SHOAL_PORT:-8080}:8080"]
     gateway = read("compose.local.yaml")["networks"]["shoal"]["ipam"]["config"][0]["gateway"]
     assert local["shoal"]["environment"]["SHOAL_TRUSTED_PROXIES"] == gateway
+
+
+def test_the_servers_of_a_cluster_differ_by_name_address_and_volume_alone() -> None:
+    services = read("compose.cluster.yaml")["services"]
+    one, two = services["shoal-1"], services["shoal-2"]
+    for name, server in (("shoal-1", one), ("shoal-2", two)):
+        assert server["environment"]["SHOAL_NODE"] == name
+        assert server["environment"]["SHOAL_NODE_ADDRESS"] == f"http://{name}:8080"
+        assert f"{name}:8080" in (ROOT / "deploy/Caddyfile.cluster").read_text(encoding="utf-8")
+        assert "ports" not in server
+    assert one["volumes"] != two["volumes"]
+    its_own = {"SHOAL_NODE", "SHOAL_NODE_ADDRESS"}
+    shared = [{key: told for key, told in each["environment"].items() if key not in its_own} for each in (one, two)]
+    assert shared[0] == shared[1]
+    assert shared[0]["SHOAL_TRUSTED_PROXIES"] == services["caddy"]["networks"]["shoal"]["ipv4_address"]
+    asked = re.findall(r"\$\{(\w+):\?", (ROOT / "compose.cluster.yaml").read_text(encoding="utf-8"))
+    example = (ROOT / "deploy/cluster.env.example").read_text(encoding="utf-8")
+    assert set(asked) == set(re.findall(r"^(\w+)=", example, re.MULTILINE))
+
+
+def test_the_manifests_name_what_they_select_and_set_what_the_server_knows() -> None:
+    """Their form is checked by ``make manifests``, against the schemas of Kubernetes."""
+    told = {
+        (one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(MANIFESTS.read_text(encoding="utf-8"))
+    }
+    servers = told["StatefulSet", "shoal"]["spec"]
+    pod, labels = servers["template"]["spec"], servers["template"]["metadata"]["labels"]
+    (container,) = pod["containers"]
+    for kind, name in (("Service", "shoal"), ("Service", servers["serviceName"])):
+        assert told[kind, name]["spec"]["selector"] == labels
+    for selector in (servers["selector"], told["PodDisruptionBudget", "shoal"]["spec"]["selector"]):
+        assert selector["matchLabels"] == labels
+    named = {*told["ConfigMap", "shoal"]["data"], *(one["name"] for one in container["env"])}
+    assert {one for one in named if one.startswith(PREFIX)} <= SETTINGS
+    address = next(one["value"] for one in container["env"] if one["name"] == "SHOAL_NODE_ADDRESS")
+    assert address == f"http://$(SHOAL_NODE).{servers['serviceName']}:{container['ports'][0]['containerPort']}"
+    assert pod["securityContext"]["runAsUser"] == 10001
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    volumes = {one["metadata"]["name"] for one in servers["volumeClaimTemplates"]} | {
+        one["name"] for one in pod["volumes"]
+    }
+    assert {one["name"] for one in container["volumeMounts"]} == volumes
 
 
 def unit_of_the_help(page: str) -> str:

@@ -13,6 +13,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -197,9 +198,19 @@ def entry(app: Application, settings: Settings, connections: Connections) -> tup
     networks, hsts = parse_networks(settings.trusted_proxies), settings.tls_cert is not None
     limited: Any = RequestLimits(app, connections)
     heard: Any = ProxyHeadersMiddleware(limited, trusted_hosts=[str(one) for one in networks]) if networks else limited
-    names = HostNames(heard, allowed=parse_host_names(settings.allowed_hosts), proxies=networks, hsts=hsts)
+    names = HostNames(heard, allowed=own_names(settings), proxies=networks, hsts=hsts)
     plain = PlainRequests(app, app.answering, is_own_name=names.is_own, allow_plain_http=settings.allow_plain_http)
     return names, PlainAnswers(plain, hsts=hsts)
+
+
+def own_names(settings: Settings) -> frozenset[str]:
+    """Return the names under which the server may be reached; none when every name is taken for its own.
+
+    That by which the other nodes call it is one of them.
+    """
+    names = parse_host_names(settings.allowed_hosts)
+    address = urlsplit(settings.node_address).hostname
+    return names | {address} if names and address else names
 
 
 def _names_proxies(settings: Settings) -> bool:
