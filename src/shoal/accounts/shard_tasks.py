@@ -56,12 +56,14 @@ class ShardTasks:
         for name in {*mine, *contents.revs}:
             self._forget(name)
         self._tasks.adopt(shards, contents.observations)
-        for number, name in enumerate(contents.revs, start=1):
+        # What was published between the reading and now woke no task: these shards had none here.
+        published = {name for name in self._published.accounts if shard_of(name) in shards}
+        for name in {*contents.to_purge, *(contents.revs.keys() - published)}:
+            self._tasks.vanish(name)  # purges nothing that is not deleted in the database
+        for number, name in enumerate(sorted(published | contents.revs.keys()), start=1):
             self._tasks.wake(name)
             if number % STARTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for name in contents.to_purge:
-            self._tasks.vanish(name)
 
     async def _read(self, shards: Collection[int]) -> ShardContents:
         wait, longest = AGAIN_SECONDS
