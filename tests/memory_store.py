@@ -141,6 +141,10 @@ class MemoryStore:
             entries=tuple(entry for entry in entries if entry.rev > after_rev),
         )
 
+    async def stored(self, account_id: str) -> Account | Tombstone | None:
+        """The account, or what is left of it."""
+        return self._accounts.get(account_id) or self._tombstones.get(account_id)
+
     async def load_shards(self, shards: Collection[int]) -> ShardContents:
         """Where the accounts of these shards stand."""
         mine = {name: account for name, account in self._accounts.items() if shard_of(name) in shards}

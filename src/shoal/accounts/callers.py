@@ -40,6 +40,13 @@ class Caller:
         assumed = {self.if_match} if isinstance(self.if_match, int) else self.if_match
         return assumed is not None and account.generation not in assumed
 
+    def has_seen_after(self, account: Account) -> bool:
+        """Whether the caller assumes a generation that is later than the account's here."""
+        if self.if_match is None:
+            return False
+        assumed = {self.if_match} if isinstance(self.if_match, int) else self.if_match
+        return any(generation > account.generation for generation in assumed)
+
     def op(self, suffix: str = "") -> Op:
         """The op of this call, with a new id when the caller gave none."""
         op_id = f"{self.op_id}{suffix}" if self.op_id else secrets.token_hex(16)

@@ -20,6 +20,7 @@ from shoal.accounts.drift import STALE_RETRIES, Drift
 from shoal.accounts.edits import Edit, apply_edit
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.row_reads import RowReads
 from shoal.accounts.store import (
     AccountStore,
     Change,
@@ -64,6 +65,7 @@ class ChangePath:
         store: AccountStore,
         locks: AccountLocks,
         published: PublishedAccounts,
+        row_reads: RowReads,
         *,
         deadline_seconds: float,
         is_vanishing: Callable[[str], bool],
@@ -72,6 +74,7 @@ class ChangePath:
         self._store = store
         self._locks = locks
         self._published = published
+        self._row_reads = row_reads
         self._deadline_seconds = deadline_seconds
         self._is_vanishing = is_vanishing
         self._pending: dict[str, Account | None] = {}
@@ -99,7 +102,7 @@ class ChangePath:
             async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
                 trace.step("lock")
                 if before is None:
-                    self._refuse_taken(account)
+                    await self._refuse_taken(account)
                     self._refuse_too_many(account.owner_id, caller.most_shops)
             if before is not None:
                 return self._as_before(before, caller)
@@ -143,6 +146,7 @@ class ChangePath:
                 async with self._turn(account_id, operation, op, look=look) as (hold, before):
                     trace.step("lock")
                     if before is None:
+                        await self._row_reads.read_if_behind(account_id, caller)
                         change = await draft(self._matching(account_id, caller), op)
                 if before is not None:
                     return before
@@ -233,7 +237,15 @@ class ChangePath:
             op_id=change.op.op_id,
         )
 
-    def _refuse_taken(self, account: Account) -> None:
+    async def _refuse_taken(self, account: Account) -> None:
+        """Refuse an id or a number that is in use, once their rows say so too."""
+        try:
+            self._check_free(account)
+        except (AccountExists, DuplicateUnb) as taken:
+            await self._row_reads.read(taken.params["id"])
+            self._check_free(account)
+
+    def _check_free(self, account: Account) -> None:
         if account.owner_id in self._closed_to:
             raise Unauthenticated("that user is being removed")
         if account.id in self._published.accounts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -13,23 +14,26 @@ from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect
 from shoal.accounts.answer_settings import OF_NEW_SHOPS
 from shoal.accounts.backoff import BackoffLimits
-from shoal.accounts.callers import LONGEST_WAIT_SECONDS, Outcome
-from shoal.accounts.change_path import Caller, ChangePath, Done
+from shoal.accounts.callers import Outcome
+from shoal.accounts.change_path import Caller, ChangePath
 from shoal.accounts.drift import Difference
 from shoal.accounts.edits import Edit
 from shoal.accounts.events import EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.ownership import Ownership
 from shoal.accounts.published import PublishedAccounts, PublishedView
+from shoal.accounts.remote_states import OtherNodes, RemoteStates, Stand
+from shoal.accounts.row_reads import RowReads
 from shoal.accounts.setting_changes import SettingChanges
 from shoal.accounts.shard_tasks import ShardTasks
 from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager
 from shoal.accounts.undo import undo
+from shoal.accounts.waits import Waits
 from shoal.clock import now_ms
 from shoal.config import Settings
-from shoal.errors import AlreadyRemoved, Conflict, UnknownAccount, UnknownNumber
+from shoal.errors import AlreadyRemoved, Conflict, ShoalError, UnknownAccount, UnknownNumber
 from shoal.rules.rule import Rule
 from shoal.xianyu.browser import chrome
 from shoal.xianyu.cookie_string import require_cookie
@@ -50,9 +54,11 @@ class CookieManager(SettingChanges):
         *,
         published: PublishedAccounts | None = None,
         ownership: Ownership | None = None,
+        nodes: OtherNodes | None = None,
         rng: Random | None = None,
         backoff: BackoffLimits | None = None,
     ) -> None:
+        """``nodes``: how the nodes are asked that run other accounts of the same database."""
         self._store = store
         self._settings = settings
         self.default_browser = chrome(settings.chrome_version)
@@ -61,21 +67,28 @@ class CookieManager(SettingChanges):
         )
         self._published = published or PublishedAccounts(EventBus())
         self.events = self._published.events
+        self.remote_states = RemoteStates(nodes)
         self._task_manager = TaskManager(
-            store, connect, settings, self.events, self._published, ownership=ownership, rng=rng, backoff=backoff
-        )
+            store, connect, settings, self.events, self._published, ownership=ownership, remote=self.remote_states,
+            rng=rng, backoff=backoff,
+        )  # fmt: skip
+        self._waits = Waits(self._task_manager, self.remote_states)
+        self.row_reads = RowReads(store, self._published)
         self._task_locks = self.locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
         self._path = ChangePath(
             store,
             self._task_locks,
             self._published,
+            self.row_reads,
             deadline_seconds=settings.database_deadline_seconds,
             is_vanishing=self._task_manager.is_vanishing,
         )
         lock_wait = settings.lock_wait_seconds
         self.pending = self._path.pending  # the drafts of changes in progress; empty at rest
         self.changes, self.moves = self._path.outcomes, self._task_manager.moves
-        self._batch = StatusBatch(self._path, self._task_manager, self._published, lock_wait_seconds=lock_wait)
+        self._batch = StatusBatch(
+            self._path, self._task_manager, self._waits, self._published, lock_wait_seconds=lock_wait
+        )
         self.update_deliveries_of = self._batch.deliveries
         self.add_account = self._path.create
         self.apply_edit = self._batch.edited
@@ -152,15 +165,52 @@ class CookieManager(SettingChanges):
         return self._published.current(account_id)
 
     def observation(self, account_id: str) -> Observation:
-        """Return the observed state. Raises ``UnknownAccount``."""
+        """Return the observed state; of an account that another node runs, as far as it is known here (see
+        ``observe`` and ``look``). Raises ``UnknownAccount``."""
         if account_id not in self.accounts:
             raise UnknownAccount(account_id)
         return self._task_manager.observation(account_id)
 
+    def runs_here(self, account_id: str) -> bool:
+        """Return whether the account has its task in this process, as all have on a single server."""
+        return self._task_manager.has_place(account_id)
+
+    def node_of(self, account_id: str) -> str | None:
+        """Return the node that runs the account, as far as it is known; ``None`` on a single server."""
+        nodes = self.remote_states.nodes
+        if nodes is None:
+            return None
+        return nodes.me if self.runs_here(account_id) else self.remote_states.node_of(account_id)
+
+    async def observe(self, account: Account) -> ShoalError | None:
+        """Let ``observation`` be what the node that runs the account observes now. Return why it did not tell, if so.
+
+        Raises ``StoreError``.
+        """
+        if self.runs_here(account.id):
+            return None
+        return await self.remote_states.observe(account.id, Stand(account.rev, account.generation))
+
+    async def look(self, names: Iterable[str]) -> None:
+        """Let ``observation`` be at least what the nodes that run these accounts have stored."""
+        if self.remote_states.nodes is not None:
+            await self.remote_states.look([name for name in names if not self.runs_here(name)])
+
+    async def settled_here(
+        self, names: Collection[str], seconds: float, *, revive: Collection[str]
+    ) -> dict[str, Observation]:
+        """Give tasks of this process this long to start or stop, for another node. Return the states of those that are
+        still here. ``revive``: wake these first, whatever they wait for."""
+        here = [name for name in names if self.runs_here(name)]
+        for name in revive:
+            self._task_manager.revive(name)
+        states = await asyncio.gather(*(self._task_manager.settled(name, seconds) for name in here))
+        return {name: state for name, state in zip(here, states, strict=True) if self.runs_here(name)}
+
     @property
-    def version(self) -> tuple[int, int]:
+    def version(self) -> tuple[int, int, int]:
         """What differs after each change of any account and after each move of its state."""
-        return self._published.version, self._task_manager.reports
+        return self._published.version, self._task_manager.reports, self.remote_states.version
 
     def is_stale(self, account_id: str) -> bool:
         """Return whether a change of the account is unsettled, so that the snapshot may be out of date."""
@@ -199,7 +249,7 @@ class CookieManager(SettingChanges):
         )  # fmt: skip
         account = edits.settings({"remark": remark, "proxy": proxy})(fresh)
         created = await self._path.create(account, caller)
-        return await self._answer(created, caller, wait=self._settings.start_wait_seconds)
+        return await self._waits.outcome(created, caller, wait=self._settings.start_wait_seconds)
 
     async def update_cookie(
         self, account_id: str, cookie: str, *, caller: Caller, proxy: str | None = None, browser: str | None = None
@@ -221,6 +271,8 @@ class CookieManager(SettingChanges):
         try again; ``True`` for a parked account that is enabled does not.
         """
         wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
+        if enabled and not self.runs_here(account_id):
+            await self.remote_states.read((account_id,))  # its park record
         edit = edits.switched(enabled, self._task_manager.is_parked)
         return await self._change(account_id, "update_cookie_status", edit, caller, wait=wait, revive=enabled)
 
@@ -240,14 +292,14 @@ class CookieManager(SettingChanges):
         Waits at most the stop wait; ``purged`` says whether all of it is done. Raises ``AlreadyRemoved``, after the
         same wait, when the same op already did so.
         """
-        limit = self._limit(caller, self._settings.stop_wait_seconds)
+        limit = self._waits.limit(caller, self._settings.stop_wait_seconds)
         try:
             removed = await self._path.delete(account_id, caller)
         except AlreadyRemoved as before:
             before.params["purged"] = await self.seen_off(account_id, within_seconds=limit)
             raise
         purged = await self.seen_off(account_id, within_seconds=limit)
-        outcome = await self._answer(removed, caller, wait=0.0)
+        outcome = await self._waits.outcome(removed, caller, wait=0.0)
         return replace(outcome, observation=Observation(), purged=True) if purged else outcome
 
     def accounts_of_number(self, number: str) -> list[Account]:
@@ -277,7 +329,7 @@ class CookieManager(SettingChanges):
     async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
         """Wait until a deleted account's connection has ended and its rows are purged. Return whether that happened in
         time."""
-        return await self._task_manager.seen_off(account_id, within_seconds=within_seconds)
+        return await self._waits.seen_off(account_id, within_seconds=within_seconds)
 
     async def batch_update_cookie_status(
         self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
@@ -293,33 +345,13 @@ class CookieManager(SettingChanges):
         if dry_run:
             return self._batch.preview(updates)
         change = self._batch.all_or_none if atomic else self._batch.each
-        return await change(updates, caller, wait_seconds=self._limit(caller, 0.0))
+        return await change(updates, caller, wait_seconds=self._waits.limit(caller, 0.0))
 
     async def _change(
         self, account_id: str, operation: str, edit: Edit, caller: Caller, *, wait: float = 0.0, revive: bool = False
     ) -> Outcome:
         done = await self._path.change(account_id, operation, edit, caller)
-        if revive and not done.changed:
-            self._task_manager.revive(account_id)
-        return await self._answer(done, caller, wait=wait)
-
-    async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
-        """Give the task time to start or stop (``wait`` is the default). Return its state then."""
-        limit = self._limit(caller, wait) if wait else 0.0
-        observation = await self._task_manager.settled(done.account.id, limit)
-        return Outcome(
-            changed=done.changed,
-            account=done.account,
-            generation=done.generation,
-            rev=done.rev,
-            observation=observation,
-            op_id=done.op_id,
-        )
-
-    @staticmethod
-    def _limit(caller: Caller, usual: float) -> float:
-        """Return how long the caller waits for a task."""
-        return usual if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
+        return await self._waits.outcome(done, caller, wait=wait, revive=revive and not done.changed)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ class PublishedAccounts:
         """Rises with each snapshot that is replaced or removed."""
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
 
+    @property
+    def several_nodes(self) -> bool:
+        """Whether other nodes change accounts too, so that a snapshot may be behind its row for a moment."""
+        return self._several_nodes
+
     def subscribe(self, listener: Listener) -> None:
         """Call ``listener`` after each new snapshot, right after its event."""
         self._listeners.append(listener)

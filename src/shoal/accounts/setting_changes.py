@@ -10,6 +10,7 @@ from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.callers import Caller, Outcome
 from shoal.accounts.edits import Edit
+from shoal.accounts.row_reads import RowReads
 from shoal.concurrency.fair_threads import beside_if
 from shoal.config import Settings
 from shoal.errors import StaleGeneration
@@ -21,6 +22,7 @@ class SettingChanges(ABC):
     """The part of the manager that starts and stops nothing, but for a new proxy."""
 
     _settings: Settings
+    row_reads: RowReads
 
     @abstractmethod
     def account(self, account_id: str) -> Account:
@@ -56,6 +58,7 @@ class SettingChanges(ABC):
 
     async def preview_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Account:
         """Return the account as it would be after the edit. Raises like the change, but for concurrent changes."""
+        await self.row_reads.read_if_behind(account_id, caller)
         account = self.account(account_id)
         if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.change_path import Caller, ChangePath, Done
 from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.remote_states import Stand
 from shoal.accounts.task_manager import TaskManager
+from shoal.accounts.waits import Waits
 from shoal.errors import InvalidInput, ShoalError, UnknownAccount
 
 ATOMIC_BATCH_LIMIT = 500
@@ -36,11 +38,18 @@ class StatusBatch:
     """Carries out batches over the change path. A batch never un-parks an account."""
 
     def __init__(
-        self, path: ChangePath, tasks: TaskManager, published: PublishedAccounts, *, lock_wait_seconds: float
+        self,
+        path: ChangePath,
+        tasks: TaskManager,
+        waits: Waits,
+        published: PublishedAccounts,
+        *,
+        lock_wait_seconds: float,
     ) -> None:
         self._path = path
         self._lock_wait_seconds = lock_wait_seconds
         self._tasks = tasks
+        self._waits = waits
         self._published = published
 
     @staticmethod
@@ -66,24 +75,24 @@ class StatusBatch:
             outcome="unchanged" if account.enabled == enabled else "would_change",
             account=account,
             generation=account.generation,
-            observation=self._tasks.task(account_id).observation,
+            observation=self._tasks.observation(account_id),
         )
 
     async def each(self, updates: Mapping[str, bool], caller: Caller, *, wait_seconds: float) -> list[BatchResult]:
-        """Change each account for itself, then wait at most this long for its task to start or stop."""
+        """Change each account for itself, then wait at most this long for their tasks to start or stop."""
         room = asyncio.Semaphore(BATCH_AT_ONCE)
 
-        async def one(account_id: str, enabled: bool) -> BatchResult:
+        async def one(account_id: str, enabled: bool) -> BatchResult | Done:
             op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
             own = replace(caller, op_id=op_id, if_match=None)
             try:
                 async with room:
-                    done = await self._path.change(account_id, _OPERATION, edits.switched(enabled), own)
+                    return await self._path.change(account_id, _OPERATION, edits.switched(enabled), own)
             except ShoalError as error:
                 return BatchResult(account_id=account_id, outcome="failed", error=error)
-            return await self._result(done, enabled, wait_seconds)
 
-        return list(await asyncio.gather(*(one(account_id, enabled) for account_id, enabled in updates.items())))
+        made = await asyncio.gather(*(one(account_id, enabled) for account_id, enabled in updates.items()))
+        return await self._results(made, updates, wait_seconds)
 
     async def edited(self, account_id: str, edit: edits.Edit, caller: Caller) -> Done:
         """Change several kinds of settings of one account in one change. Do not wait for its task."""
@@ -102,17 +111,28 @@ class StatusBatch:
         """Change all accounts or none, with the locks taken in sorted order under one wait limit."""
         switched = {account_id: edits.switched(enabled) for account_id, enabled in updates.items()}
         changed = await self._path.change_all(switched, _OPERATION, caller, wait_seconds=self._lock_wait_seconds)
-        return list(
-            await asyncio.gather(*(self._result(changed[name], updates[name], wait_seconds) for name in changed))
-        )
+        return await self._results(list(changed.values()), updates, wait_seconds)
 
-    async def _result(self, done: Done, enabled: bool, wait_seconds: float) -> BatchResult:
-        if enabled and not done.changed:
-            self._tasks.revive(done.account.id)
-        return BatchResult(
-            account_id=done.account.id,
-            outcome="changed" if done.changed else "unchanged",
-            account=done.account,
-            generation=done.generation,
-            observation=await self._tasks.settled(done.account.id, wait_seconds),
-        )
+    async def _results(
+        self, made: Sequence[Done | BatchResult], updates: Mapping[str, bool], wait_seconds: float
+    ) -> list[BatchResult]:
+        """Give the tasks of all changed accounts together this long to start or stop."""
+        done = {one.account.id: one for one in made if isinstance(one, Done)}
+        again = [name for name, one in done.items() if updates[name] and not one.changed]
+        stands = {name: Stand(one.rev, one.generation) for name, one in done.items()}
+        seen, failures = await self._waits.settled(stands, wait_seconds, revive=again)
+        unreached = {name: failures[name] for name in again if name in failures}
+        return [one if isinstance(one, BatchResult) else _result(one, seen, unreached) for one in made]
+
+
+def _result(done: Done, seen: Mapping[str, Observation], unreached: Mapping[str, ShoalError]) -> BatchResult:
+    name = done.account.id
+    if name in unreached:  # "on" said again reached nobody
+        return BatchResult(account_id=name, outcome="failed", error=unreached[name])
+    return BatchResult(
+        account_id=name,
+        outcome="changed" if done.changed else "unchanged",
+        account=done.account,
+        generation=done.generation,
+        observation=seen[name],
+    )

@@ -215,6 +215,9 @@ class AccountStore(Protocol):
         (``journal_broken``) when the journal does not fold.
         """
 
+    async def stored(self, account_id: str) -> Account | Tombstone | None:
+        """Read one account; a deleted one is its tombstone. Raises ``StoreError``."""
+
     async def load_shards(self, shards: Collection[int]) -> ShardContents:
         """Read where the accounts of these shards stand. Raises ``StoreError``."""
 

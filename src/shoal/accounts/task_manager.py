@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 import structlog
 
-from shoal.accounts.account import Account, AccountState, Observation
+from shoal.accounts.account import Account, Observation
 from shoal.accounts.account_task import AccountTask, Connect, TaskDeps
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged, EventBus
 from shoal.accounts.observation_writer import ObservationWriter
 from shoal.accounts.ownership import LocalOwnership, Ownership, carrying, shard_of
 from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.remote_states import RemoteStates
 from shoal.accounts.seller_numbers import SellerNumbers
 from shoal.accounts.state_history import StateHistory
 from shoal.accounts.store import AccountStore
@@ -29,8 +30,6 @@ log = structlog.get_logger("shoal.tasks")
 FOLLOWERS = 4
 """How many accounts retry for each one that the site accepts after an outage, so that a weak site is not overloaded."""
 
-ELSEWHERE = Observation(state=AccountState.ELSEWHERE)
-"""What a node says of an account whose task it does not have."""
 ASKED_AGAIN_SECONDS = 1.0
 """How often a purge asks whether the account is owned here."""
 STARTED_AT_ONCE = 100
@@ -49,6 +48,7 @@ class TaskManager:
         published: PublishedAccounts,
         *,
         ownership: Ownership | None = None,
+        remote: RemoteStates | None = None,
         rng: Random | None = None,
         backoff: BackoffLimits | None = None,
     ) -> None:
@@ -68,6 +68,7 @@ class TaskManager:
         self._house: list[asyncio.Task[None]] = []
         self._started = self._closed = False
         self._ownership = ownership or LocalOwnership()
+        self._remote = remote or RemoteStates()
         self._writer = ObservationWriter(store, self._history, self._ownership.fence)
         self._dirty = self._writer.dirty
         self._shards: set[int] = set()
@@ -97,7 +98,8 @@ class TaskManager:
     def load(self, seen: Mapping[str, Observation]) -> None:
         """Take over the observations from before the restart. No account is started before ``start``."""
         if self._ownership.is_shared:
-            return  # what was observed is read again when the account is claimed
+            self._remote.remember(seen)  # it is read again when the account is claimed
+            return
         self._before = seen
         self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in seen.items()})
 
@@ -141,6 +143,7 @@ class TaskManager:
     def adopt(self, shards: Collection[int], seen: Mapping[str, Observation]) -> None:
         """Make a task for each account of claimed shards from what its last owner observed. Nothing is started."""
         self._shards.update(shards)
+        self._remote.forget(name for name in self._all if shard_of(name) in shards)
         mine = {name: seen.get(name, Observation()) for name in self._all if shard_of(name) in shards}
         self._history.begin(mine, {name: self._is_wanted(name) for name in mine})
         self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in mine.items()})
@@ -202,11 +205,13 @@ class TaskManager:
 
     def is_parked(self, account: Account) -> bool:
         """Return whether the owner must act before this account may run again."""
-        return self.has_place(account.id) and self.task(account.id).is_parked(account)
+        if self.has_place(account.id):
+            return self.task(account.id).is_parked(account)
+        return self._remote.of(account.id).parked_for == account.park_key
 
     def observation(self, account_id: str) -> Observation:
-        """Return the account's observed state."""
-        return self.task(account_id).observation if self.has_place(account_id) else ELSEWHERE
+        """Return the account's observed state; of one that another node runs, as far as it is known here."""
+        return self.task(account_id).observation if self.has_place(account_id) else self._remote.of(account_id)
 
     def revive(self, account_id: str) -> None:
         """Wake the task at once, whatever it waits for; an account that was removed gets no new task."""
@@ -217,11 +222,12 @@ class TaskManager:
         """Give the account's task this long to start or stop. Return its state; it may be purged in the meantime."""
         task = self._tasks.get(account_id)
         if task is None:
-            return Observation() if self.has_place(account_id) else ELSEWHERE
+            return Observation() if self.has_place(account_id) else self._remote.of(account_id)
         return await task.settled(within_seconds) if within_seconds else task.observation
 
     def _follow_published(self, account_id: str, account: Account | None) -> None:
         if account is None:
+            self._remote.forget((account_id,))
             self.vanish(account_id)
         else:
             self.wake(account_id)

@@ -21,6 +21,8 @@ from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import Duty, InTurn
+from shoal.cluster.node_watch import NodeWatch
+from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
@@ -63,7 +65,7 @@ class Accounts:
 
 @asynccontextmanager
 async def open_accounts(
-    storage: Storage, users: UserParts, connections: Connections, settings: Settings
+    storage: Storage, nodes: Nodes, users: UserParts, connections: Connections, settings: Settings
 ) -> AsyncIterator[Accounts]:
     """Load the accounts, start the enabled ones, and finish removals that a restart interrupted.
 
@@ -75,7 +77,12 @@ async def open_accounts(
         store = DBManager(storage.database, storage.vault, several_nodes=storage.several_nodes)
         ownership = storage.lease or LocalOwnership()
         manager = CookieManager(
-            store, connections.connect, settings, published=connections.published, ownership=ownership
+            store,
+            connections.connect,
+            settings,
+            published=connections.published,
+            ownership=ownership,
+            nodes=NodeWatch(storage.database, nodes.calls) if nodes.calls is not None else None,
         )
         closing.later("manager", manager.close)
         node = storage.node

@@ -302,7 +302,8 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
     storage = await enter(open_storage(settings))
     users = await enter(open_users(storage, settings))
     connections = await enter(open_connections(storage, settings, connect))
-    accounts = await enter(open_accounts(storage, users, connections, settings))
+    nodes = open_nodes(storage, closing)
+    accounts = await enter(open_accounts(storage, nodes, users, connections, settings))
     housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
     server = Server(
@@ -351,7 +352,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         moving_uploads=await open_uploads(settings),
         backups=housekeeping.backups,
         outbound=shared.outbound,
-        nodes=open_nodes(storage, closing),
+        nodes=nodes,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)

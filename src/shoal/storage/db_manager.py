@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, update
 
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import JournalEntry
@@ -53,7 +53,7 @@ from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
 from shoal.storage.sealed_values import has_sealed_values
 from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders
-from shoal.storage.shard_rows import read_shards
+from shoal.storage.shard_rows import read_shards, read_tombstones
 from shoal.storage.stream_rows import StoredStream, prune_stream, start_of_stream
 from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
 
@@ -180,15 +180,11 @@ class DBManager:
         """Read everything from one snapshot; one unreadable row raises with the account's name."""
 
         def job(connection: Connection) -> Contents:
-            columns = select(accounts.c.id, accounts.c.generation, accounts.c.purged).where(accounts.c.deleted)
             start, newest = start_of_stream(connection) if self._several_nodes else (None, newest_rev(connection))
             return Contents(
                 accounts=self._rows.read(connection),
                 observations=read_observations(connection),
-                tombstones={
-                    row.id: Tombstone(account_id=row.id, generation=row.generation, purged=row.purged)
-                    for row in connection.execute(columns)
-                },
+                tombstones=read_tombstones(connection),
                 newest_rev=newest,
                 stream_start=start,
             )
@@ -206,6 +202,15 @@ class DBManager:
                 folded=fold_of(entries, starts, account_id),
                 entries=tuple(entry for entry in entries if entry.rev > after_rev),
             )
+
+        return await self._database.read(job)
+
+    async def stored(self, account_id: str) -> Account | Tombstone | None:
+        """Read one account; a deleted one is its tombstone (see ``AccountStore``)."""
+
+        def job(connection: Connection) -> Account | Tombstone | None:
+            account = self._rows.read(connection, account_id).get(account_id)
+            return account if account is not None else read_tombstones(connection, account_id).get(account_id)
 
         return await self._database.read(job)
 

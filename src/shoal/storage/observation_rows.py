@@ -25,10 +25,10 @@ def read_observations(connection: Connection, shards: Collection[int] | None = N
     query = select(observed).join(accounts).where(not_(accounts.c.deleted))
     if shards is not None:
         query = query.where(accounts.c.shard.in_(shards))
-    return {row["account_id"]: _observation_of(row) for row in connection.execute(query).mappings()}
+    return {row["account_id"]: observation_of(row) for row in connection.execute(query).mappings()}
 
 
-def _observation_of(row: RowMapping) -> Observation:
+def observation_of(row: RowMapping) -> Observation:
     """Return a row of ``observed`` as a value. Raises ``StoreError`` when its state is unknown."""
     values: dict[str, Any] = {name: row[name] for name in _SEEN_FIELDS}
     try:

@@ -27,10 +27,14 @@ class SmallManager:
         self.accounts = {account.id: account for account in accounts}
         self.seen = dict.fromkeys(self.accounts, Observation())
         self.stale: set[str] = set()
+        self.nodes: dict[str, str] = {}
         self.default_browser = chrome(151)
 
     def observation(self, account_id: str) -> Observation:
         return self.seen[account_id]
+
+    def node_of(self, account_id: str) -> str | None:
+        return self.nodes.get(account_id)
 
     def is_stale(self, account_id: str) -> bool:
         return account_id in self.stale
@@ -61,7 +65,7 @@ def test_the_kept_json_is_that_of_the_models() -> None:
     for permission in Permission:
         body = account_body(cast("CookieManager", manager), account, permission)
         assert json.loads(kept.body(account, permission)) == body.model_dump(mode="json")
-        row = detail_row(account, Observation(), permission)
+        row = detail_row(account, Observation(), permission, None)
         assert json.loads(kept.rows([(account, permission)])[0]) == row.model_dump(mode="json")
 
 

@@ -4727,6 +4727,8 @@ export interface components {
              * @enum {string}
              */
             permission: "read" | "reply" | "operate" | "own";
+            /** Node */
+            node?: string | null;
             desired: components["schemas"]["DesiredBody"];
             observed: components["schemas"]["ObservedBody"];
         };
@@ -6984,6 +6986,11 @@ export interface components {
              * @enum {string}
              */
             permission: "read" | "reply" | "operate" | "own";
+            /**
+             * Node
+             * @description Of several servers: the one that runs the account; empty: none does.
+             */
+            node?: string | null;
         };
         /**
          * Diagnosis

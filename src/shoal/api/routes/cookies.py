@@ -24,6 +24,7 @@ from shoal.api.http.changes import changed, removed
 from shoal.api.http.idempotency import ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.http.routing import Routes, answered_at_once
+from shoal.api.http.states_elsewhere import looked_elsewhere, observed_now
 from shoal.api.schemas.account_requests import CookieBody, NewAccountBody, StatusBody
 from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
@@ -90,6 +91,7 @@ async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
 @answered_at_once
 async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
     """List the caller's accounts with their settings and their observed state."""
+    await looked_elsewhere(server, who)
     return Response(server.kept_accounts.details(server.authorization, who), media_type="application/json")
 
 
@@ -97,6 +99,7 @@ async def list_cookie_details(server: TheServer, who: WhoReads) -> Response:
 @answered_at_once
 async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     """Count the caller's accounts. Usable are enabled accounts that need no action by their owner."""
+    await looked_elsewhere(server, who)
     mine = server.authorization.accounts_of(who)
     enabled = [account for account in mine if account.enabled]
     valid = [account for account in enabled if not server.manager.observation(account.id).state.needs_owner]
@@ -109,6 +112,7 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
 @answered_at_once
 async def get_cookie(account: ReadAccount, permission: ThePermission, server: TheServer) -> Response:
     """Return the desired and the observed state. The `ETag` covers all that the owner set for the account."""
+    await observed_now(server, account)
     text = server.kept_accounts.body(account, permission)
     return Response(text, headers={"ETag": etag_of(account)}, media_type="application/json")
 
@@ -169,6 +173,7 @@ async def resume_cookie(
     The proof of having passed a check is in the browser's newest cookie. While the account still has the one that the
     site stopped, this is refused with `cookie_unchanged`; with `anyway` it connects all the same.
     """
+    await observed_now(server, account)
     if not anyway and server.manager.observation(account.id).has_old_cookie(account):
         raise Conflict("the cookie is the one that the site stopped", code="cookie_unchanged")
     change = server.manager.resume(account.id, caller=caller)

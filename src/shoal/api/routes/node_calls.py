@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 
 from shoal.accounts.account import Account
 from shoal.accounts.ownership import NOT_OWNER
@@ -16,9 +17,11 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.hand_sending import SEND, answer_send
 from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
 from shoal.api.routes.orders import LOOK, answer_look
+from shoal.api.routes.watching import answer_watch
 from shoal.api.server import Server
 from shoal.cluster.call_signing import CallSigner, NotSigned
 from shoal.cluster.node_calls import ANSWER_HEADER, CALL_HEADER, PATH, NodeCalls
+from shoal.cluster.node_watch import WATCH
 from shoal.errors import ShoalError
 
 routes = Routes(include_in_schema=False)
@@ -31,8 +34,12 @@ OPERATIONS: Final[dict[str, Operation]] = {
     SEND_AGAIN: answer_send_again,
 }
 """What is asked of the server that runs an account."""
-NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {}
+NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
+    WATCH: answer_watch,
+}
 """What is asked of a server by its name."""
+ONLY_ASKED: Final = frozenset({WATCH})
+"""What ends when the server that asked leaves: it changes nothing."""
 BEHIND_SECONDS: Final = 1.0
 """How long a call waits for the change that its caller has already seen."""
 
@@ -53,9 +60,24 @@ async def answer_call(operation: str, request: Request, server: TheServer) -> Re
     name, inc = calls.me
     header = request.headers.get(CALL_HEADER, "")
     key, number = calls.signer.check(header, operation, content, me=name, my_inc=inc)
-    answer = json.dumps(await _carried_out(server, calls, operation, json.loads(content))).encode()
+    work = _carried_out(server, calls, operation, json.loads(content))
+    answer = json.dumps(await (_while_asked(request, work) if operation in ONLY_ASKED else work)).encode()
     signature = CallSigner.answer(key, number, answer)
     return Response(answer, media_type="application/json", headers={ANSWER_HEADER: signature})
+
+
+async def _while_asked(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Wait for what is of no use, and is given up, once the server that asked has left."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise HTTPException(400)  # nobody receives it
+        return await working
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _carried_out(server: Server, calls: NodeCalls, operation: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from shoal.accounts.account import AccountState
 from shoal.api.http.caller import TheServer, WhoReads
 from shoal.api.http.openapi_errors import READING
 from shoal.api.http.routing import Routes
+from shoal.api.http.states_elsewhere import looked_elsewhere
 from shoal.api.schemas.responses import example, rfc3339
 
 routes = Routes(tags=["system"])
@@ -89,6 +90,7 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
     """
     settings, manager = server.settings, server.manager
     figures = await server.database_stats.result()
+    await looked_elsewhere(server, who)
     mine = (account.id for account in server.authorization.accounts_of(who))
     states = Counter(manager.observation(account_id).state for account_id in mine)
     with _process.oneshot():

@@ -22,11 +22,12 @@ _LONGEST_LIST: Final = 1024 * 1024
 class _Kept:
     """The JSON of one account in one state, by the reader's permission."""
 
-    __slots__ = ("account", "bodies", "rows", "seen", "stale")
+    __slots__ = ("account", "bodies", "node", "rows", "seen", "stale")
 
-    def __init__(self, account: Account, seen: Observation, stale: bool) -> None:
+    def __init__(self, account: Account, seen: Observation, node: str | None, stale: bool) -> None:
         self.account = account
         self.seen = seen
+        self.node = node
         self.stale = stale
         self.bodies: dict[Permission, bytes] = {}
         self.rows: dict[Permission, bytes] = {}
@@ -63,7 +64,7 @@ class KeptAccounts:
         for account, permission in accounts:
             kept = self._kept_of(account)
             if permission not in kept.rows:
-                kept.rows[permission] = _json(detail_row(account, kept.seen, permission))
+                kept.rows[permission] = _json(detail_row(account, kept.seen, permission, kept.node))
             found.append(kept.rows[permission])
         return found
 
@@ -85,9 +86,10 @@ class KeptAccounts:
     def _kept_of(self, account: Account) -> _Kept:
         manager = self._manager
         kept = self._kept.get(account.id)
-        seen, stale = manager.observation(account.id), manager.is_stale(account.id)
-        if kept is None or kept.account is not account or kept.seen is not seen or kept.stale is not stale:
-            kept = _Kept(account, seen, stale)
+        seen, node, stale = manager.observation(account.id), manager.node_of(account.id), manager.is_stale(account.id)
+        is_same = kept is not None and kept.account is account and kept.seen is seen and kept.node == node
+        if kept is None or not is_same or kept.stale is not stale:
+            kept = _Kept(account, seen, node, stale)
             if manager.accounts.get(account.id) is account:  # else a reader still has the snapshot of before
                 self._kept[account.id] = kept
         return kept

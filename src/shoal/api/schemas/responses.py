@@ -156,7 +156,7 @@ class AccountBody(BaseModel):
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
         action_text="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
-        answers="messages", permission="own",
+        answers="messages", permission="own", node=None,
         desired={
             "enabled": True, "replies": True, "delivery": True, "auto_confirm": False, "name": "小鱼杂货铺",
             "remark": "", "pause_duration": 10,
@@ -205,6 +205,8 @@ class AccountBody(BaseModel):
     """What the account can answer while it runs: buyers' messages, paid orders only, or nothing."""
     permission: PermissionWord
     """The reader's permission on the account."""
+    node: str | None = None
+    """Of several servers on one database: the name of the one that runs the account; empty while none does."""
     desired: DesiredBody
     observed: ObservedBody
 
@@ -214,7 +216,7 @@ class DetailRow(BaseModel):
 
     model_config = example(
         id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
-        state="running", reason="", generation=7, fingerprint="1f0e9a3c", permission="own",
+        state="running", reason="", generation=7, fingerprint="1f0e9a3c", permission="own", node=None,
     )  # fmt: skip
     id: str
     value: str = ""
@@ -227,6 +229,7 @@ class DetailRow(BaseModel):
     generation: int
     fingerprint: str
     permission: PermissionWord = Field(description="Your permission: `own`, or the permission that the owner gave you.")
+    node: str | None = Field(None, description="Of several servers: the one that runs the account; empty: none does.")
 
 
 def permission_word(permission: Permission | None) -> PermissionWord:
@@ -267,13 +270,14 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
         created_at=rfc3339(account.created_at_ms),
         answers=account.answers,
         permission=permission_word(permission),
+        node=manager.node_of(account.id),
         desired=desired_body(account),
         observed=_observed(seen),
     )
 
 
-def detail_row(account: Account, seen: Observation, permission: Permission | None) -> DetailRow:
-    """Return an account as a row of the list, for a reader with that permission."""
+def detail_row(account: Account, seen: Observation, permission: Permission | None, node: str | None) -> DetailRow:
+    """Return an account as a row of the list, for a reader with that permission. ``node``: which runs it, if known."""
     return DetailRow(
         id=account.id,
         enabled=account.enabled,
@@ -285,6 +289,7 @@ def detail_row(account: Account, seen: Observation, permission: Permission | Non
         generation=account.generation,
         fingerprint=account.fingerprint,
         permission=permission_word(permission),
+        node=node,
     )
 
 

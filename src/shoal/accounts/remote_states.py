@@ -1,0 +1,232 @@
+"""``RemoteStates``: what other nodes observe of the accounts that they run, as far as this node knows it.
+
+A node that is asked about one account asks the node that runs it, which also waits for it to start or stop. Lists show
+what that node stored: it does so within a quarter of a second, and one statement reads it of all accounts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from shoal.accounts.account import AccountState, Observation
+from shoal.errors import ShoalError, StoreError
+
+log = structlog.get_logger("shoal.tasks")
+
+ELSEWHERE: Final = Observation(state=AccountState.ELSEWHERE)
+"""What a node says of an account whose task it does not have, when it knows nothing else."""
+FRESH_SECONDS: Final = 0.25
+"""How long what is stored is shown without reading it again: its owner gathers as long before it stores."""
+TOLD_SECONDS: Final = 2.0
+"""How long what an owner told counts more than what it stored: that may be older."""
+READ_SECONDS: Final = 1.0
+"""How long a list waits for what is stored, before it shows what was known."""
+LONGEST_CALL_SECONDS: Final = 10.0
+"""How long one call waits for an account; longer waits are several calls."""
+AGAIN_SECONDS: Final = (0.2, 1.0)
+"""First and longest pause before a node is asked again that gave no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteState:
+    """The last known observation of an account, and the name of the node that runs it; empty when none does now."""
+
+    observation: Observation
+    node: str = ""
+
+
+class Stand(NamedTuple):
+    """The last change of an account that a node knows."""
+
+    rev: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What nodes told of accounts; ``failures`` says why nothing was told of the others."""
+
+    seen: Mapping[str, RemoteState] = field(default_factory=dict)
+    failures: Mapping[str, ShoalError] = field(default_factory=dict)
+
+
+class OtherNodes(Protocol):
+    """How a node learns what others observe."""
+
+    @property
+    def me(self) -> str:
+        """Return the name of this node."""
+
+    async def stored(self, names: Collection[str]) -> Mapping[str, RemoteState]:
+        """Return what is stored of existing accounts, with the living node that runs each. Raises ``StoreError``."""
+
+    async def watched(self, stands: Mapping[str, Stand], *, revive: Collection[str], within_seconds: float) -> Watched:
+        """Ask the nodes that run accounts, once each, what they observe, after at most this wait for their tasks.
+
+        Each node first waits until it knows these changes too. Those of ``revive`` are woken there, whatever they wait
+        for. Raises ``StoreError``.
+        """
+
+    async def is_purged(self, account_id: str) -> bool:
+        """Return whether no row of a deleted account is left to be purged. Raises ``StoreError``."""
+
+
+class _Known:
+    __slots__ = ("at", "is_told", "node", "observation")
+
+    def __init__(self, observation: Observation, node: str, *, at: float, is_told: bool) -> None:
+        self.observation = observation
+        self.node = node
+        self.at = at
+        self.is_told = is_told
+        """Whether the node that runs it told it, rather than stored it."""
+
+
+class RemoteStates:
+    """Holds what is known of accounts that run at other nodes. A single server has none."""
+
+    def __init__(self, nodes: OtherNodes | None = None) -> None:
+        self.nodes = nodes
+        self._known: dict[str, _Known] = {}
+        self.version = 0
+        """Rises with each observation, or node, that differs."""
+
+    def of(self, account_id: str) -> Observation:
+        """Return the last known observation; its state is ``elsewhere`` when no node is known to run it."""
+        known = self._known.get(account_id)
+        return ELSEWHERE if known is None else known.observation
+
+    def node_of(self, account_id: str) -> str:
+        """Return the node that is known to run the account, or nothing."""
+        known = self._known.get(account_id)
+        return "" if known is None else known.node
+
+    def heard(self, account_id: str, observation: Observation, node: str) -> None:
+        """Keep what the node that runs the account told just now."""
+        self._keep(account_id, RemoteState(observation, node), at=time.monotonic(), is_told=True)
+
+    def remember(self, seen: Mapping[str, Observation]) -> None:
+        """Keep what was stored when this node started; which nodes run these accounts is not known yet."""
+        for account_id, observation in seen.items():
+            self._keep(account_id, RemoteState(observation), at=0.0, is_told=False)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop what is known of accounts that run here now, or are deleted."""
+        for account_id in names:
+            if self._known.pop(account_id, None) is not None:
+                self.version += 1
+
+    def _keep(self, account_id: str, state: RemoteState, *, at: float, is_told: bool) -> None:
+        observation = state.observation
+        if not state.node and observation.state is not AccountState.ELSEWHERE:
+            observation = observation.evolve(
+                state=AccountState.ELSEWHERE, reason="", detail="", next_attempt_at_ms=None, crash_loop=False
+            )
+        known = self._known.get(account_id)
+        if known is None:
+            self._known[account_id] = _Known(observation, state.node, at=at, is_told=is_told)
+            self.version += 1
+            return
+        known.at, known.is_told = at, is_told
+        if known.node != state.node or known.observation != observation:  # an equal one stays: answers are kept by it
+            known.node, known.observation = state.node, observation
+            self.version += 1
+
+    # -- what is stored --------------------------------------------------------------------------------------------
+
+    async def look(self, names: Iterable[str]) -> None:
+        """Read what is stored of accounts that run elsewhere, unless that was just done. A failure shows nothing
+        new."""
+        now = time.monotonic()
+        due = [name for name in names if not self._is_fresh(name, now)]
+        if not due or self.nodes is None:
+            return
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await self.read(due)
+        except (StoreError, TimeoutError) as error:
+            log.debug("states of other nodes are not read", why=getattr(error, "code", "timeout"))
+
+    async def read(self, names: Collection[str]) -> None:
+        """Read what is stored of accounts that run elsewhere. Raises ``StoreError``."""
+        if self.nodes is None:
+            return
+        began = time.monotonic()
+        found = await self.nodes.stored(names)
+        for name in names:
+            known, state = self._known.get(name), found.get(name, RemoteState(ELSEWHERE))
+            if known is not None and known.at > began - (TOLD_SECONDS if known.is_told and state.node else 0.0):
+                continue
+            self._keep(name, state, at=began, is_told=False)
+
+    def _is_fresh(self, account_id: str, now: float) -> bool:
+        known = self._known.get(account_id)
+        return known is not None and now - known.at < FRESH_SECONDS
+
+    # -- what its node tells ---------------------------------------------------------------------------------------
+
+    async def observe(self, account_id: str, stand: Stand) -> ShoalError | None:
+        """Ask the node that runs the account what it observes now. Return why it did not tell.
+
+        What is stored is known then. Raises ``StoreError``.
+        """
+        failures = await self.settled({account_id: stand}, 0.0, ask=True)
+        return failures.get(account_id)
+
+    async def settled(
+        self,
+        stands: Mapping[str, Stand],
+        seconds: float,
+        *,
+        revive: Collection[str] = (),
+        is_here: Callable[[str], bool] = lambda _: False,
+        ask: bool = False,
+    ) -> Mapping[str, ShoalError]:
+        """Give the tasks of accounts that run elsewhere this long to start or stop, and keep what is observed then.
+
+        Without any time their nodes are not asked, unless some are to be revived or ``ask`` says so: what is stored is
+        read. What is stored also counts while a node gives no answer. An account that runs here meanwhile is waited for
+        no longer. Return why nothing was told of an account, or it was not revived. Raises ``StoreError``.
+        """
+        if self.nodes is None or not stands:
+            return {}
+        if not seconds and not revive and not ask:
+            await self.look(stands)
+            return {}
+        loop = asyncio.get_running_loop()
+        ends_at, (pause, longest) = loop.time() + seconds, AGAIN_SECONDS
+        left, failures = dict(stands), dict[str, ShoalError]()
+        while left:
+            within = min(max(0.0, ends_at - loop.time()), LONGEST_CALL_SECONDS)
+            watched = await self.nodes.watched(left, revive=set(revive) & left.keys(), within_seconds=within)
+            for name, state in watched.seen.items():
+                self.heard(name, state.observation, state.node)
+                failures.pop(name, None)
+            revive = set(revive) - watched.seen.keys()
+            failures.update(watched.failures)
+            if watched.failures:
+                await self.read(watched.failures.keys())
+            left = {
+                name: stand
+                for name, stand in left.items()
+                if not is_here(name) and (name in revive or not self._is_settled(name, stand, watched))
+            }
+            if not left or loop.time() >= ends_at:
+                break
+            if watched.failures:
+                await asyncio.sleep(min(pause, max(0.0, ends_at - loop.time())))
+                pause = min(pause * 2, longest)
+        return {name: why for name, why in failures.items() if not is_here(name)}
+
+    def _is_settled(self, account_id: str, stand: Stand, watched: Watched) -> bool:
+        known = self._known.get(account_id)
+        if known is None or not known.observation.state.settled:
+            return False
+        is_stored = known.node and known.observation.observed_generation >= stand.generation
+        return account_id in watched.seen or bool(is_stored)

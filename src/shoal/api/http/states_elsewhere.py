@@ -1,0 +1,32 @@
+"""Before an answer shows states: what the other servers of the database observe of the accounts that they run.
+
+A single server runs all accounts: then nothing is awaited, and a route may be answered at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from shoal.accounts.account import Account
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.errors import ShoalError, StoreError
+
+
+async def observed_now(server: Server, account: Account) -> ShoalError | None:
+    """Ask the server that runs the account what it observes now. Return why it did not tell, if so: then what it has
+    stored is shown."""
+    if server.manager.runs_here(account.id):
+        return None
+    await asyncio.sleep(0)  # what is to be answered at once is begun anew from here, before anything is asked
+    with suppress(StoreError):  # what was last known is shown
+        return await server.manager.observe(account)
+    return None
+
+
+async def looked_elsewhere(server: Server, who: Principal) -> None:
+    """Read what other servers have stored of the caller's accounts."""
+    if server.node_calls is not None:
+        await asyncio.sleep(0)
+        await server.manager.look([account.id for account in server.authorization.accounts_of(who)])

@@ -1,0 +1,135 @@
+"""Reads, and asks for, what other nodes observe of the accounts that they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, select, text
+
+from shoal.accounts.account import OBSERVED_FIELDS, Observation
+from shoal.accounts.ownership import shard_of
+from shoal.accounts.remote_states import RemoteState, Stand, Watched
+from shoal.cluster.node_calls import NodeCalls, OwnerAway
+from shoal.cluster.node_rows import NOW
+from shoal.errors import ShoalError
+from shoal.storage.among import among
+from shoal.storage.database import Database
+from shoal.storage.history_tables import observed
+from shoal.storage.observation_rows import observation_of
+
+log = structlog.get_logger("shoal.calls")
+
+WATCH: Final = "watch"
+NAMES_AT_ONCE: Final = 200
+"""How many accounts one call asks about."""
+ANSWER_SECONDS: Final = 1.0
+"""How much longer than the wait a call may take."""
+_OWNERS: Final = text(f"""
+    SELECT shards.shard, nodes.name FROM shards
+    JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc
+    WHERE shards.shard = ANY(CAST(:shards AS integer[])) AND NOT nodes.dead AND nodes.expires_at_ms >= {NOW}
+""")  # noqa: S608  no value from a request is in it
+_UNPURGED: Final = text("SELECT 1 FROM accounts WHERE id = :id AND deleted AND NOT purged")
+_NOTHING_SEEN: Final = Observation()
+
+
+class NodeWatch:
+    """The ``OtherNodes`` of a node. It remembers which node ran a shard; one that does not run it any more says so."""
+
+    def __init__(self, database: Database, calls: NodeCalls) -> None:
+        self._database = database
+        self._calls = calls
+        self._owners: dict[int, str] = {}
+
+    @property
+    def me(self) -> str:
+        """Return the name of this node."""
+        return self._calls.me[0]
+
+    async def stored(self, names: Collection[str]) -> Mapping[str, RemoteState]:
+        """Return what is stored of accounts, with the living node that runs each. Raises ``StoreError``."""
+
+        def job(connection: Connection) -> dict[str, RemoteState]:
+            owners = _read_owners(connection, names)
+            rows = connection.execute(select(observed).where(among(observed.c.account_id, names))).mappings()
+            seen = {row["account_id"]: observation_of(row) for row in rows}
+            return {name: RemoteState(seen.get(name, _NOTHING_SEEN), owners.get(shard_of(name), "")) for name in names}
+
+        return await self._database.read(job)
+
+    async def is_purged(self, account_id: str) -> bool:
+        """Return whether no row of a deleted account is left to be purged. Raises ``StoreError``."""
+        return await self._database.read(
+            lambda connection: connection.execute(_UNPURGED, {"id": account_id}).first() is None
+        )
+
+    async def watched(self, stands: Mapping[str, Stand], *, revive: Collection[str], within_seconds: float) -> Watched:
+        """Ask the nodes that run these accounts, all at once, what they observe (see ``OtherNodes``)."""
+        await self._find_owners(stands)
+        seen: dict[str, RemoteState] = {}
+        failures: dict[str, ShoalError] = {}
+        parts: defaultdict[str, list[str]] = defaultdict(list)
+        for name in stands:
+            node = self._owners.get(shard_of(name), "")
+            if node in {"", self.me}:
+                self._owners.pop(shard_of(name), None)
+                failures[name] = OwnerAway("the account is moving", code="owner_changing")
+            else:
+                parts[node].append(name)
+
+        async def ask(node: str, some: list[str]) -> None:
+            body = {
+                "revs": {name: stands[name].rev for name in some},
+                "revive": [name for name in some if name in revive],
+                "seconds": within_seconds,
+            }
+            try:
+                told = await self._calls.ask_node(node, WATCH, body, seconds=within_seconds + ANSWER_SECONDS)
+            except ShoalError as error:
+                failures.update(dict.fromkeys(some, error))
+            else:
+                seen.update(_told(told["seen"], node))
+            for name in some:
+                if name not in seen:
+                    self._owners.pop(shard_of(name), None)
+                    failures.setdefault(name, OwnerAway("the account is moving", code="owner_changing"))
+
+        pieces = [
+            (node, some[at : at + NAMES_AT_ONCE])
+            for node, some in parts.items()
+            for at in range(0, len(some), NAMES_AT_ONCE)
+        ]
+        await asyncio.gather(*(ask(node, some) for node, some in pieces))
+        return Watched(seen, failures)
+
+    async def _find_owners(self, names: Collection[str]) -> None:
+        unknown = [name for name in names if shard_of(name) not in self._owners]
+        if unknown:
+            self._owners |= await self._database.read(lambda connection: _read_owners(connection, unknown))
+
+
+def _read_owners(connection: Connection, names: Collection[str]) -> dict[int, str]:
+    shards = sorted({shard_of(name) for name in names})
+    return {row.shard: row.name for row in connection.execute(_OWNERS, {"shards": shards})}
+
+
+def _told(seen: Mapping[str, Any], node: str) -> dict[str, RemoteState]:
+    """Return observations as another node told them; one that only a newer version understands is left out."""
+    told = {}
+    for name, facts in seen.items():
+        try:
+            told[name] = RemoteState(msgspec.convert(facts, Observation), node)
+        except msgspec.ValidationError as error:
+            log.warning("what a node observes is not understood", account=name, node=node, why=str(error))
+    return told
+
+
+def facts_of(observation: Observation) -> dict[str, Any]:
+    """Return the facts of an observation, as one node tells them to another: those that are not as usual."""
+    usual = _NOTHING_SEEN
+    return {name: value for name in OBSERVED_FIELDS if (value := getattr(observation, name)) != getattr(usual, name)}

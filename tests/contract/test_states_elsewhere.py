@@ -1,0 +1,139 @@
+"""A shop that another server runs: its state, its waits and its end are those of the server that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from door_pairs import DoorPair, open_door_pair
+from postgres_server import Postgres
+from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account_task import Link
+from shoal.accounts.backoff import Backoff
+from shoal.errors import ActionRequired
+from standins import ANN, cookie_of, until
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database(migrated=True) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def pair(url: str, tmp_path: Path) -> AsyncIterator[DoorPair]:
+    async with open_door_pair(tmp_path, url) as opened, opened.answering():
+        yield opened
+
+
+async def switch(pair: DoorPair, enabled: bool, **more: Any) -> Any:
+    """Switch the shop at the server that does not run it."""
+    return await pair.other.call("PUT", "/cookies/shop/status", json={"enabled": enabled}, **more)
+
+
+async def test_a_switch_waits_for_the_server_that_runs_the_shop_and_tells_its_state(pair: DoorPair) -> None:
+    site = pair.owner.site
+    assert (await switch(pair, False))["state"] == "stopped"
+    assert site.live["shop"] == 0, "it had ended before the answer"
+    assert (await switch(pair, True))["state"] == "running"
+    assert (site.live["shop"], pair.other.site.ever) == (1, {}), "and it never ran here"
+    shown = await pair.other.call("GET", "/cookies/shop")
+    own = await pair.owner.call("GET", "/cookies/shop")
+    assert (shown["state"], shown["node"]) == ("running", "b")
+    assert {**shown, "observed": None} == {**own, "observed": None}
+    (row,) = await pair.other.call("GET", "/cookies/details")
+    assert (row["state"], row["node"]) == ("running", "b")
+    assert (await pair.other.call("GET", "/system/status"))["accounts"] == {"running": 1}
+    batch = await pair.other.call("PUT", "/cookies/status?wait=60", json={"updates": {"shop": False}})
+    assert [row["state"] for row in batch["results"]] == ["stopped"]
+
+
+async def test_on_said_again_wakes_the_shop_where_it_waits(pair: DoorPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The back-off of a failed start is so long that only the word of its owner ends it."""
+    monkeypatch.setattr(Backoff, "failed", lambda *_, **__: 36_000.0)
+    site = pair.owner.site
+    heard: list[str] = []
+
+    async def fails(account: Account, link: Link) -> None:
+        heard.append("tried")
+        raise ConnectionError
+
+    site.behave = fails
+    await switch(pair, False)
+    assert (await switch(pair, True))["state"] == "retrying"
+    site.behave, tried = None, len(heard)
+    again = await switch(pair, True)
+    assert (again["changed"], again["state"], len(heard)) == (False, "running", tried)
+
+
+async def test_off_and_on_lets_a_parked_shop_try_again_from_the_other_server(pair: DoorPair) -> None:
+    site = pair.owner.site
+
+    async def parks(account: Account, link: Link) -> None:
+        raise ActionRequired(ParkReason.RISK_CONTROL, "a check")
+
+    site.behave = parks
+    await switch(pair, False)
+    assert (await switch(pair, True))["state"] == "parked"
+    assert (await pair.other.call("GET", "/cookies/shop"))["reason"] == "risk_control"
+    refused = await pair.other.call("POST", "/cookies/shop/resume", 409)
+    assert refused["code"] == "cookie_unchanged", "which only the park record tells"
+    site.behave = None
+    await switch(pair, False)
+    assert (await switch(pair, True))["state"] == "running"
+
+
+async def test_a_deleted_shop_is_told_to_be_gone_only_once_its_server_has_seen_it_off(pair: DoorPair) -> None:
+    released = pair.owner.site.hold_farewells()
+    answer = await pair.other.call("DELETE", "/cookies/shop?wait=0.3")
+    assert (answer["msg"], answer["purged"]) == ("removing", False)
+    refused = await pair.other.call("POST", "/cookies", 409, json={"id": "shop", "value": cookie_of(1)})
+    assert refused["code"] == "account_vanishing"
+    released.set()
+    await until(lambda: "shop" not in pair.owner.server.manager.tasks)
+    assert await pair.other.server.manager.seen_off("shop", within_seconds=60)
+
+
+async def test_a_wait_ends_with_its_caller_and_leaves_nothing_behind(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.accounts.remote_states.LONGEST_CALL_SECONDS", 60.0)
+    monkeypatch.setattr("shoal.api.routes.watching.LONGEST_CALL_SECONDS", 60.0)
+    released = pair.owner.site.hold_farewells()
+    manager, task = pair.other.server.manager, pair.owner.server.manager.tasks["shop"]
+    asking = asyncio.create_task(manager.update_cookie_status("shop", False, caller=ANN))
+    await until(lambda: bool(task._waiters))
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await until(lambda: not task._waiters, seconds=30)
+    assert not manager.pending
+    released.set()
+
+
+async def test_a_silent_owner_does_not_hold_up_a_change_and_its_stored_state_is_told(url: str, tmp_path: Path) -> None:
+    """Nothing hears at its address: what it stores says that the change has reached it."""
+    async with open_door_pair(tmp_path, url) as pair:
+        assert (await switch(pair, False))["state"] == "stopped"
+        assert (await switch(pair, True))["state"] == "running"
+        refused = await pair.other.call("PUT", "/cookies/shop/status?wait=0", 503, json={"enabled": True})
+        assert refused["code"] == "node_unreachable", "the word that wakes it did not arrive"
+        row = (await pair.other.call("PUT", "/cookies/status", 207, json={"updates": {"shop": True}}))["results"][0]
+        assert (row["outcome"], row["code"]) == ("failed", "node_unreachable")
+        shown = await pair.other.call("GET", "/cookies/shop")
+        assert (shown["state"], shown["node"]) == ("running", "b")
+
+
+async def test_a_shop_that_nobody_runs_is_elsewhere(pair: DoorPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = pair.owner.server.node_calls
+    assert node is not None
+    monkeypatch.setattr(node, "is_mine", lambda _: False)  # it is about to lose it
+    await pair.owner.server.database.write(
+        lambda connection: connection.execute(text("UPDATE shards SET owner = NULL")).rowcount
+    )
+    shown = await pair.other.call("GET", "/cookies/shop")
+    assert (shown["state"], shown["node"]) == ("elsewhere", "")
