@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from shoal.messages.sender import Sender
@@ -29,6 +29,15 @@ class LiveConnections:
     def sender(self, account_id: str) -> Sender | None:
         """Return the sender of a connected account, else ``None``."""
         return self._senders.get(account_id)
+
+    def cut_lost(self, is_ours: Callable[[str], bool]) -> None:
+        """Close the sockets of accounts that are not ours any more, before their work has parted.
+
+        Another server may connect them at any moment, and to part may take as long as the database.
+        """
+        for account_id, sender in self._senders.items():
+            if not is_ours(account_id):
+                sender.cut()
 
     def site(self, account_id: str) -> MtopClient | None:
         """Return the access to the site of a connected account, else ``None``."""

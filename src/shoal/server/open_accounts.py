@@ -21,6 +21,7 @@ from shoal.auth.authorization import Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import Duty, InTurn
+from shoal.cluster.lost_sockets import LostSockets
 from shoal.cluster.node_watch import NodeWatch
 from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
@@ -137,7 +138,8 @@ def _listener(node: ClusterOwnership, storage: Storage, manager: CookieManager, 
     deps = connections.deps
     duties = [] if storage.shared_duties is None else [storage.shared_duties]
     work = ClaimedWork(storage.database, deps.message_log, deps.order_store, node.fence)
-    return InTurn([*duties, work, manager.shard_tasks(deps.credentials.shelf.drop)])
+    sockets = LostSockets(lambda: deps.live_connections.cut_lost(node.owns))
+    return InTurn([sockets, *duties, work, manager.shard_tasks(deps.credentials.shelf.drop)])
 
 
 async def _followed(

@@ -103,6 +103,7 @@ class LiveSocket:
     __slots__ = (
         "_arrived",
         "_browser",
+        "_cutting",
         "_ending",
         "_gate",
         "_is_taking",
@@ -125,6 +126,7 @@ class LiveSocket:
         self._gate = gate
         self._stop_switch = stop_switch
         self._reader: asyncio.Task[None] | None = None
+        self._cutting: asyncio.Task[None] | None = None
         self._ending: Callable[[], ShoalError] | None = None
         self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
         self._pushes: deque[tuple[int, Frame]] = deque()
@@ -152,6 +154,11 @@ class LiveSocket:
             await self._link.close()
         if self._reader is not None and not self._reader.cancelled():
             self._reader.result()
+
+    def cut(self) -> None:
+        """Begin to close now, before what goes on over the socket has ended. Returns at once."""
+        if self._cutting is None:
+            self._cutting = asyncio.create_task(self.close(), name="live socket cut")
 
     @property
     def is_open(self) -> bool:

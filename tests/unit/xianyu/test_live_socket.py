@@ -6,7 +6,7 @@ import traceback
 import aiohttp
 import pytest
 
-from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames, live_socket
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.live_socket import connect
@@ -177,3 +177,22 @@ async def test_a_cancelled_request_leaves_nothing_behind(site: Site) -> None:
         with pytest.raises(asyncio.CancelledError):
             await asked
         assert socket._waiting == {}
+
+
+async def test_a_cut_closes_at_once_beside_work_that_has_not_ended_and_nothing_leaves_after_it(site: Site) -> None:
+    async with site.open() as socket:
+        await socket.register("token", "device")
+        site.silent.add("/r/MessageSend/sendByReceiverScope")
+        site.bodies["/r/MessageSend/sendByReceiverScope"] = {}
+        sending = asyncio.create_task(say(socket, "在的"))
+        await site.until_got("/r/MessageSend/sendByReceiverScope")
+        socket.cut()
+        socket.cut()
+        with pytest.raises(SendUnknown):
+            await sending
+        async with asyncio.timeout(60):
+            while site.link is None or not site.link.closed:
+                await asyncio.sleep(0.01)
+        assert not socket.is_open
+        with pytest.raises(SocketClosed):
+            await say(socket, "还在", uuid="-17500000021231")
