@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     node_address: str = Field("", pattern=r"^(https?://[^\s?#/]+/?)?$")
     """Experimental: where the other nodes call this one, such as `https://10.0.0.5:8080`; a proxy must not stand before
     it. Without it they cannot send messages for shops that run here."""
+    node_outgoing: str = Field("one", min_length=1, max_length=100)
+    """Experimental: name of the address from which this node reaches the site. Nodes with the same name share the pace
+    of starts and token calls. Name it only when the site sees this node under an address of its own."""
     node_lease_seconds: float = Field(15.0, ge=2, le=300)
     """Experimental: seconds after which the other nodes take over the shops of one that does not answer. Raise it when
     the database may be away for longer, such as while a standby takes over."""

@@ -61,9 +61,11 @@ class Pair:
 
 
 @asynccontextmanager
-async def a_pair(tmp_path: Path, postgres: Postgres, lease_seconds: str = LEASE_SECONDS) -> AsyncIterator[Pair]:
+async def a_pair(
+    tmp_path: Path, postgres: Postgres, lease_seconds: str = LEASE_SECONDS, *, shops: int = SHOPS
+) -> AsyncIterator[Pair]:
     """Both servers, not started yet."""
-    site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=SHOPS)
+    site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=shops)
     sellers = {f"shop{number}": seller for number, seller in enumerate((await site.get("sellers"))["items"])}
     with postgres.database(migrated=True) as url:
         shared = {"SHOAL_DATABASE_URL": url, "SHOAL_SECRET_KEY": "5a" * 32, "SHOAL_NODE_LEASE_SECONDS": lease_seconds}

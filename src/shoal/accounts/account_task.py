@@ -22,7 +22,7 @@ from shoal.accounts.observed_state import ObservedState, Report, is_of_the_site,
 from shoal.accounts.ownership import Fence, carry_fence
 from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
 from shoal.clock import now_ms
-from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
+from shoal.concurrency.fair_limiter import StartLimiters, Turns
 from shoal.errors import ActionRequired, ComeBackLater, CommitUnknown, NotApplied, NumberTaken, ShoalError
 
 log = structlog.get_logger("shoal.task")
@@ -297,14 +297,14 @@ class AccountTask:
         )
         self._connection.add_done_callback(self._connection_ended)
 
-    async def _attempt(self, account: Account, link: Link, limiter: FairLimiter, turn: NumberTurn) -> None:
+    async def _attempt(self, account: Account, link: Link, limiter: Turns, turn: NumberTurn) -> None:
         carry_fence(self._deps.fence(self.account_id))  # for all that this connection writes, and starts
         try:
             # Checked here, in the order of the turns: otherwise a thousand accounts would all see the same free number.
             self._at_the_limiter = True
-            waits = not limiter.has_room() or turn.must_wait()
+            waits = not limiter.has_room(account.proxy) or turn.must_wait()
             self._transition(AccountState.WAITING if waits else AccountState.STARTING, account)
-            await limiter.acquire(account.owner_id, late=self.keeps_failing)
+            await limiter.acquire(account.owner_id, late=self.keeps_failing, address=account.proxy)
             if turn.must_wait() and not waits:
                 waits = True
                 self._transition(AccountState.WAITING, self.published())

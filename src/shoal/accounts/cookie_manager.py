@@ -32,6 +32,7 @@ from shoal.accounts.task_manager import TaskManager
 from shoal.accounts.undo import undo
 from shoal.accounts.waits import Waits
 from shoal.clock import now_ms
+from shoal.concurrency.fair_limiter import StartLimiters
 from shoal.config import Settings
 from shoal.errors import AlreadyRemoved, Conflict, ShoalError, UnknownAccount, UnknownNumber
 from shoal.rules.rule import Rule
@@ -55,6 +56,7 @@ class CookieManager(SettingChanges):
         published: PublishedAccounts | None = None,
         ownership: Ownership | None = None,
         nodes: OtherNodes | None = None,
+        starts: StartLimiters | None = None,
         rng: Random | None = None,
         backoff: BackoffLimits | None = None,
     ) -> None:
@@ -69,8 +71,8 @@ class CookieManager(SettingChanges):
         self.events = self._published.events
         self.remote_states = RemoteStates(nodes)
         self._task_manager = TaskManager(
-            store, connect, settings, self.events, self._published, ownership=ownership, remote=self.remote_states,
-            rng=rng, backoff=backoff,
+            store, connect, settings, self._published, ownership=ownership, remote=self.remote_states,
+            starts=starts, rng=rng, backoff=backoff,
         )  # fmt: skip
         self._waits = Waits(self._task_manager, self.remote_states)
         self.row_reads = RowReads(store, self._published)

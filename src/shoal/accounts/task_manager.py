@@ -12,7 +12,7 @@ import structlog
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.account_task import AccountTask, Connect, TaskDeps
 from shoal.accounts.backoff import BackoffLimits
-from shoal.accounts.events import AccountStateChanged, EventBus
+from shoal.accounts.events import AccountStateChanged
 from shoal.accounts.observation_writer import ObservationWriter
 from shoal.accounts.ownership import LocalOwnership, Ownership, carrying, shard_of
 from shoal.accounts.published import PublishedAccounts
@@ -21,7 +21,7 @@ from shoal.accounts.seller_numbers import SellerNumbers
 from shoal.accounts.state_history import StateHistory
 from shoal.accounts.store import AccountStore
 from shoal.clock import now_ms
-from shoal.concurrency.fair_limiter import StartLimiters
+from shoal.concurrency.fair_limiter import StartLimiters, in_bursts
 from shoal.config import Settings
 from shoal.errors import StoreError, UnknownAccount
 
@@ -36,6 +36,11 @@ STARTED_AT_ONCE = 100
 """How many accounts begin to start at one turn of the loop: it takes some 10 ms, and requests are answered between."""
 
 
+def own_starts(settings: Settings) -> StartLimiters:
+    """Return the limits of the connections that this process starts."""
+    return StartLimiters(in_bursts(settings.starts_per_second), in_bursts(settings.reconnects_per_second))
+
+
 class TaskManager:
     """Wakes tasks after changes; stores and publishes what they report."""
 
@@ -44,16 +49,16 @@ class TaskManager:
         store: AccountStore,
         connect: Connect,
         settings: Settings,
-        events: EventBus,
         published: PublishedAccounts,
         *,
         ownership: Ownership | None = None,
         remote: RemoteStates | None = None,
+        starts: StartLimiters | None = None,
         rng: Random | None = None,
         backoff: BackoffLimits | None = None,
     ) -> None:
         self._store = store
-        self._events = events
+        self._events = published.events
         self._published, self._all = published.accounts.get, published.accounts
         self._stop_wait_seconds = settings.stop_wait_seconds
         self._resync_seconds = settings.resync_seconds
@@ -85,9 +90,7 @@ class TaskManager:
             numbers=self.numbers,
             kept_out=self._keep_out,
             got_in=self._follow,
-            limiters=StartLimiters(
-                first_per_second=settings.starts_per_second, again_per_second=settings.reconnects_per_second
-            ),
+            limiters=starts or own_starts(settings),
             backoff=backoff or BackoffLimits(),
             rng=rng or Random(),  # noqa: S311  jitter, not a secret
         )

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from shoal.concurrency.fair_queues import FairQueues
 
 _ROUNDING = 1e-9
+
+
+class Turns(Protocol):
+    """Limits how often something may begin. ``address``: that from which the site is called; servers may share it."""
+
+    def has_room(self, address: str = "") -> bool:
+        """Return whether a turn requested now comes at once."""
+
+    async def acquire(self, owner_id: int = 0, *, late: bool = False, address: str = "") -> None:
+        """Wait for a turn of that owner. ``late``: after all other turns of the same owner, later requests included."""
 
 
 class FairLimiter:
@@ -20,11 +31,17 @@ class FairLimiter:
         self._queues = FairQueues()
         self._timer: asyncio.TimerHandle | None = None
 
-    def has_room(self) -> bool:
+    def has_room(self, address: str = "") -> bool:  # noqa: ARG002  the protocol's signature
         """Return whether a turn requested now comes at once."""
         return not self._queues and self._wait_seconds() <= 0
 
-    async def acquire(self, owner_id: int = 0, *, late: bool = False) -> None:
+    async def acquire(
+        self,
+        owner_id: int = 0,
+        *,
+        late: bool = False,
+        address: str = "",  # noqa: ARG002  the protocol's signature
+    ) -> None:
         """Wait for a turn of that owner. ``late``: after all other turns of the same owner, later requests included."""
         if self.has_room():
             self._used += 1
@@ -74,6 +91,6 @@ def evenly(per_second: float) -> FairLimiter:
 class StartLimiters:
     """Limits how fast connections start: the first connection of an account slowly, reconnects faster."""
 
-    def __init__(self, *, first_per_second: float = 20.0, again_per_second: float = 200.0) -> None:
-        self.first = in_bursts(first_per_second)
-        self.again = in_bursts(again_per_second)
+    def __init__(self, first: Turns, again: Turns) -> None:
+        self.first = first
+        self.again = again

@@ -13,7 +13,7 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
-from shoal.concurrency.fair_limiter import FairLimiter
+from shoal.concurrency.fair_limiter import FairLimiter, Turns
 from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.history_sync import HistorySync
@@ -63,7 +63,6 @@ FAREWELL_SECONDS = 1.0
 
 ORDER_CALLS_AT_ONCE = 10
 """How many calls about orders one account makes without a pause; more are rate-limited."""
-
 PROXY_SECONDS = 10.0
 
 
@@ -80,7 +79,7 @@ class ConnectionDeps:
     positions: SyncCursors
     pictures: Pictures
     uploaded: UploadedPictures
-    token_calls: FairLimiter
+    token_calls: Turns
     outbound: Outbound = field(default_factory=Outbound)
     """Checks the address of a proxy."""
     supplier_units: SupplierUnits | None = None
@@ -184,7 +183,8 @@ class XianyuLive:
     async def _turn_to_ask(self) -> None:
         """Wait until this account may ask the site for a token."""
         async with self._link.lending_number():
-            await self._deps.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
+            late = self._link.keeps_failing
+            await self._deps.token_calls.acquire(self._account.owner_id, late=late, address=self._account.proxy)
 
     async def _note_interrupted(self) -> None:
         """Mark what was in progress when the program or the last socket ended as uncertain."""

@@ -76,15 +76,7 @@ async def open_accounts(
     """
     async with Closing() as closing:
         store = DBManager(storage.database, storage.vault, several_nodes=storage.several_nodes)
-        ownership = storage.lease or LocalOwnership()
-        manager = CookieManager(
-            store,
-            connections.connect,
-            settings,
-            published=connections.published,
-            ownership=ownership,
-            nodes=NodeWatch(storage.database, nodes.calls) if nodes.calls is not None else None,
-        )
+        manager = _manager_of(store, storage, connections, nodes, settings)
         closing.later("manager", manager.close)
         node = storage.node
         if node is not None:
@@ -140,6 +132,20 @@ def _listener(node: ClusterOwnership, storage: Storage, manager: CookieManager, 
     work = ClaimedWork(storage.database, deps.message_log, deps.order_store, node.fence)
     sockets = LostSockets(lambda: deps.live_connections.cut_lost(node.owns))
     return InTurn([sockets, *duties, work, manager.shard_tasks(deps.credentials.shelf.drop)])
+
+
+def _manager_of(
+    store: DBManager, storage: Storage, connections: Connections, nodes: Nodes, settings: Settings
+) -> CookieManager:
+    return CookieManager(
+        store,
+        connections.connect,
+        settings,
+        published=connections.published,
+        ownership=storage.lease or LocalOwnership(),
+        nodes=NodeWatch(storage.database, nodes.calls) if nodes.calls is not None else None,
+        starts=connections.starts,
+    )
 
 
 async def _followed(

@@ -11,11 +11,13 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
 from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.task_manager import own_starts
 from shoal.assistant.assistant import Assistant
 from shoal.assistant.assistant_components import AssistantComponents, open_assistant
 from shoal.assistant.contexts import Item
 from shoal.auth.audit_entries import AuditEvent
-from shoal.concurrency.fair_limiter import evenly
+from shoal.cluster.paces import NodeStarts, Paces, SharedPace
+from shoal.concurrency.fair_limiter import StartLimiters, Turns, evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.errors import StoreError
@@ -56,6 +58,7 @@ class Connections:
     published: PublishedAccounts
     deps: ConnectionDeps
     connect: Connect
+    starts: StartLimiters
     supplier_units: SupplierUnits
     assistant: AssistantComponents
     item_lists: ItemLists
@@ -83,6 +86,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         closing.push_async_callback(supplier_units.close)
         item_lists = ItemLists(LiveConnections())
         item_of = partial(_item_of, item_lists)
+        starts, token_calls = _open_paces(storage, settings, closing)
         assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event, item_of)
         closing.push_async_callback(assistant.close)
         deps = ConnectionDeps(
@@ -98,7 +102,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             positions=SyncCursors(storage.database),
             pictures=pictures,
             uploaded=UploadedPictures(storage.database),
-            token_calls=evenly(settings.token_calls_per_second),
+            token_calls=token_calls,
             live_connections=item_lists.live_connections,
             models=Assistant(storage.database, assistant.providers, assistant.calls, item_of),
             outbound=outbound,
@@ -115,6 +119,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             published=published,
             deps=deps,
             connect=connect or connect_to_site,
+            starts=starts,
             supplier_units=supplier_units,
             assistant=assistant,
             item_lists=item_lists,
@@ -133,6 +138,26 @@ async def _open_pictures(storage: Storage, settings: Settings, closing: Closing)
     closing.later("pictures", rows.close)
     await rows.open()
     return rows
+
+
+def _open_paces(storage: Storage, settings: Settings, closing: Closing) -> tuple[StartLimiters, Turns]:
+    """Return the limits of starts and of token calls: this server's, or those that all nodes share."""
+    own = own_starts(settings)
+    if storage.short_writes is None:
+        return own, evenly(settings.token_calls_per_second)
+    paces = Paces(storage.short_writes, settings.node_outgoing)
+
+    def shared(kind: str, per_second: float, burst: float = 1.0) -> SharedPace:
+        pace = paces.of(kind, per_second, burst=burst)
+        closing.later(f"pace of {kind}", pace.close)
+        return pace
+
+    first, again = settings.starts_per_second, settings.reconnects_per_second
+    starts = StartLimiters(
+        NodeStarts(own.first, shared("starts", first, max(1.0, first))),
+        NodeStarts(own.again, shared("reconnects", again, max(1.0, again))),
+    )
+    return starts, shared("tokens", settings.token_calls_per_second)
 
 
 async def _open_sent_units(storage: Storage, texts: UnitTexts, settings: Settings) -> SentUnits:

@@ -16,6 +16,7 @@ from shoal.cluster.duties import ClusterDuties, LocalDuties
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
+from shoal.cluster.short_writes import ShortWrites
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
@@ -43,6 +44,8 @@ class Storage:
     duties: LocalDuties | ClusterDuties
     several_nodes: bool
     """Whether other servers may write to the database at the same time."""
+    short_writes: ShortWrites | None
+    """Writes the rows for which several nodes race; a single server has none."""
 
     @property
     def node(self) -> ClusterOwnership | None:
@@ -81,13 +84,18 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         try:
             await database.remember_site(site_of(settings))
             vault = await _open_vault(database, settings, audit_log)
+            several_nodes = settings.node is not None and not database.is_sqlite
+            short_writes = ShortWrites(database.url) if several_nodes else None
+            if short_writes is not None:
+                closing.later("short writes", short_writes.close)
             yield Storage(
                 database=database,
                 lease=None if database.is_sqlite else lease,
                 vault=vault,
                 audit_log=audit_log,
                 duties=_duties_of(None if database.is_sqlite else lease),
-                several_nodes=settings.node is not None and not database.is_sqlite,
+                several_nodes=several_nodes,
+                short_writes=short_writes,
             )
         except Exception:
             await database.checked()  # damage explains what could not be opened, and is told instead
