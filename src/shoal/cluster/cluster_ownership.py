@@ -129,6 +129,10 @@ class ClusterOwnership:
         """Return the present life of this node."""
         return self._rows.life if self._rows is not None else None
 
+    def me(self) -> tuple[str, int]:
+        """Return the name of this node, and the number of its life; -1 before its first one."""
+        return self.name, -1 if self.life is None else self.life.inc
+
     def database_ms(self) -> int:
         """Return the time by the database's clock, as it was told at the last renewal."""
         return self._database_clock + round(boot_clock() * 1000)

@@ -95,8 +95,7 @@ class NodeCalls:
     @property
     def me(self) -> tuple[str, int]:
         """Return the name of this node, and the number of its life."""
-        life = self._ownership.life
-        return (self._ownership.name, life.inc if life is not None else -1)
+        return self._ownership.me()
 
     async def ask(
         self, account_id: str, operation: str, body: dict[str, Any], *, seconds: float = CALL_SECONDS

@@ -19,6 +19,7 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.new_cookies import add_or_renew
 from shoal.clock import now_ms
 from shoal.config import Settings
+from shoal.connection.qr_login_register import BegunLogin, QrLoginRegister
 from shoal.connection.qr_steps import QrLoginState, confirmed, persistently
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.errors import (
@@ -97,6 +98,7 @@ class QrLogins:
         settings: Settings,
         *,
         outbound: Outbound,
+        register: QrLoginRegister | None = None,
         poll_seconds: float = POLL_SECONDS,
         lifetime_seconds: float = LIFETIME_SECONDS,
         clock_ms: Callable[[], int] = now_ms,
@@ -105,6 +107,7 @@ class QrLogins:
         self._session = session
         self._settings = settings
         self._outbound = outbound
+        self._register = register
         self._poll_seconds = poll_seconds
         self._lifetime_seconds = lifetime_seconds
         self._now_ms = clock_ms
@@ -137,7 +140,7 @@ class QrLogins:
         self._make_room(owner_id)
         now = self._now_ms()
         view = QrLoginView(
-            id=secrets.token_urlsafe(16),
+            id=(self._register.prefix if self._register is not None else "") + secrets.token_urlsafe(16),
             owner_id=owner_id,
             account_id=account_id,
             created_at_ms=now,
@@ -148,6 +151,7 @@ class QrLogins:
         )
         browser = (known.browser if known is not None else None) or OWN
         running = self._logins[view.id] = _Running(view, caller, proxy, browser, keep_signed_in)
+        await self._take(running)
         running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
         try:
             await running.shown.wait()
@@ -182,6 +186,8 @@ class QrLogins:
         """End all logins."""
         for running in list(self._logins.values()):
             await self._end(running)
+        if self._register is not None:
+            await self._register.close()
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,7 +205,21 @@ class QrLogins:
         under_way = [running.view for running in self._logins.values() if not running.view.state.is_over]
         mine = sum(view.owner_id == owner_id for view in under_way)
         if mine >= MOST_OF_ONE_OWNER or len(under_way) >= MOST_AT_ONCE:
-            raise Conflict("too many QR logins are under way", code="too_many_qr_logins", limit=MOST_OF_ONE_OWNER)
+            raise _too_many()
+
+    async def _take(self, running: _Running) -> None:
+        """Note a login for the other servers; it is no login when its owner has too many on all of them together."""
+        if self._register is None:
+            return
+        view, is_taken = running.view, False
+        begun = BegunLogin(view.id, view.owner_id, view.account_id, view.created_at_ms, view.expires_at_ms)
+        try:
+            is_taken = await self._register.take(begun, MOST_OF_ONE_OWNER)
+        finally:
+            if not is_taken:
+                del self._logins[view.id]
+        if not is_taken:
+            raise _too_many()
 
     def _forget_old(self) -> None:
         before = self._now_ms() - round(KEPT_SECONDS * 1000)
@@ -228,7 +248,9 @@ class QrLogins:
         if state is not running.view.state:
             error = changes.get("error")
             log.info("qr login", login=running.view.id[:6], state=state.value, why=error.code if error else "")
-        running.view = replace(running.view, state=state, **changes)
+        running.view = view = replace(running.view, state=state, **changes)
+        if state.is_over and self._register is not None:
+            self._register.note(view.id, account_id=view.account_id, state=state, ended_at_ms=view.ended_at_ms)
 
     async def _follow(self, running: _Running, proxy: str) -> None:
         try:
@@ -318,6 +340,10 @@ class QrLogins:
 def _names(number: str) -> Iterator[str]:
     yield number
     yield from (f"{number}-{count}" for count in itertools.count(2))
+
+
+def _too_many() -> Conflict:
+    return Conflict("too many QR logins are under way", code="too_many_qr_logins", limit=MOST_OF_ONE_OWNER)
 
 
 def unknown_qr_login() -> InvalidInput:

@@ -104,6 +104,7 @@ from shoal.api.server import Server
 from shoal.auth.rate_limits import RateLimits
 from shoal.clock import now_ms
 from shoal.config import Settings
+from shoal.connection.qr_login_register import SeveralServers
 from shoal.connection.qr_logins import QrLogins
 from shoal.connection.xianyu_live import ConnectionDeps
 from shoal.console import cookie_check, help_pages, live, proxy_check, session
@@ -120,7 +121,7 @@ from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_moving import open_moving, open_uploads
-from shoal.server.open_storage import open_nodes, open_storage
+from shoal.server.open_storage import Storage, open_nodes, open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
 if TYPE_CHECKING:
@@ -280,8 +281,11 @@ async def _explained() -> AsyncIterator[None]:
         ) from None
 
 
-def _open_qr_logins(manager: CookieManager, shared: ConnectionDeps, settings: Settings, closing: Closing) -> QrLogins:
-    qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
+def _open_qr_logins(
+    storage: Storage, manager: CookieManager, shared: ConnectionDeps, settings: Settings, closing: Closing
+) -> QrLogins:
+    register = SeveralServers(storage.database, storage.node.me) if storage.node is not None else None
+    qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound, register=register)
     closing.later("qr logins", qr_logins.close)
     return qr_logins
 
@@ -346,7 +350,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,
         xlsx=_open_xlsx(closing),
-        qr_logins=_open_qr_logins(manager, shared, settings, closing),
+        qr_logins=_open_qr_logins(storage, manager, shared, settings, closing),
         key_rotation=housekeeping.key_rotation,
         moving=await enter(open_moving(storage, users, connections, accounts, goods_parts, settings)),
         moving_uploads=await open_uploads(settings),

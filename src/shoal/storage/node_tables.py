@@ -1,4 +1,4 @@
-"""The tables of several servers on one PostgreSQL database: the nodes, who owns which shard, and shared paces.
+"""The tables of several servers on one PostgreSQL database: the nodes, who owns which shard, shared paces, QR logins.
 
 All are empty while one server serves the database.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
-from shoal.storage.columns import flag_column, metadata, text_column, time_column
+from shoal.storage.columns import flag_column, maybe_time_column, metadata, text_column, time_column
 
 
 def _count_column(name: str) -> Column[int]:
@@ -57,5 +57,21 @@ paces = Table(
 )
 """When the next start of a kind is due, for each address from which the site is called."""
 
-OF_THE_NODES: Final = frozenset({nodes.name, shards.name, paces.name})
+qr_logins = Table(
+    "qr_logins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner_id", BigInteger, nullable=False),
+    text_column("account_id"),
+    text_column("node"),
+    _count_column("inc"),
+    text_column("state"),
+    time_column("created_at_ms"),
+    time_column("expires_at_ms"),
+    maybe_time_column("ended_at_ms"),
+    Index("ix_qr_logins_owner_id", "owner_id"),
+)
+"""Which life of which node follows which QR login. No code and no cookie is in it."""
+
+OF_THE_NODES: Final = frozenset({nodes.name, shards.name, paces.name, qr_logins.name})
 """The tables whose rows are about running servers: no backup holds them, and nothing moves them."""

@@ -19,6 +19,7 @@ OF_THE_SERVER: Final = (
     Problem("node_unreachable", 503, ("node",)),
     Problem("node_gone", 503, ("node",)),
     Problem("node_silent", 503, ("node",)),
+    Problem("qr_login_left", 409, ("node",)),
     Problem("not_signed", 403),
     Problem("last_node", 409, ("name",)),
     Problem("backups_off", 409),

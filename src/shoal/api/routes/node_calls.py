@@ -14,6 +14,7 @@ from shoal.accounts.ownership import NOT_OWNER
 from shoal.api.http.caller import TheServer
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
+from shoal.api.routes import qr_logins_anywhere
 from shoal.api.routes.hand_sending import SEND, answer_send
 from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
 from shoal.api.routes.orders import LOOK, answer_look
@@ -36,6 +37,9 @@ OPERATIONS: Final[dict[str, Operation]] = {
 """What is asked of the server that runs an account."""
 NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
     WATCH: answer_watch,
+    qr_logins_anywhere.LOOK: qr_logins_anywhere.answer_login,
+    qr_logins_anywhere.LIST: qr_logins_anywhere.answer_logins,
+    qr_logins_anywhere.CANCEL: qr_logins_anywhere.answer_cancel,
 }
 """What is asked of a server by its name."""
 ONLY_ASKED: Final = frozenset({WATCH})

@@ -22,6 +22,7 @@ from shoal.api.http.openapi_errors import READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_all_shops, require_own
+from shoal.api.routes.qr_logins_anywhere import all_logins, cancel_login, find_login
 from shoal.api.schemas.account_requests import QrLoginBody
 from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.schemas.responses import example, rfc3339
@@ -29,7 +30,7 @@ from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.connection.qr_logins import QrLoginView, unknown_qr_login
 from shoal.connection.qr_steps import QrLoginState
-from shoal.errors import ShoalError
+from shoal.errors import InvalidInput, ShoalError
 from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
 
@@ -154,7 +155,7 @@ async def begin_qr_login(
 async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
     """List the caller's QR logins that are in progress or ended within the last ten minutes."""
     language = language_of(accept_language)
-    return QrLoginList(items=[_answer(server, view, language) for view in _logins(server, who)])
+    return QrLoginList(items=[_answer(server, view, language) for view in await _logins(server, who)])
 
 
 @routes.get("/qr-logins/{login_id}", summary="Get a QR login", responses=problems(401, 403, 404, 422, 503))
@@ -165,7 +166,7 @@ async def get_qr_login(
 
     Then open `action_url` and begin another login.
     """
-    return _answer(server, _login(server, who, login_id), language_of(accept_language))
+    return _answer(server, await _login(server, who, login_id), language_of(accept_language))
 
 
 @routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 403, 404, 422, 503))
@@ -173,8 +174,8 @@ async def cancel_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """Cancel a QR login. An ended one stays as it is; a cookie that is being stored is still stored."""
-    _login(server, who, login_id)
-    return _answer(server, await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
+    await _login(server, who, login_id)
+    return _answer(server, await cancel_login(server, who.id, login_id), language_of(accept_language))
 
 
 # ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
@@ -211,8 +212,9 @@ async def check_qr_code(
 
     An unknown login is answered with 200 and `not_found`.
     """
-    found = next((view for view in _logins(server, who) if view.id == session_id), None)
-    if found is None:
+    try:
+        found = await _login(server, who, session_id)
+    except InvalidInput:
         return OldQrStatus(status="not_found", session_id=session_id)
     done = found.state is QrLoginState.DONE
     account = {"account_id": found.account_id, "is_new_account": found.is_new_account} if done else {}
@@ -253,13 +255,13 @@ _OLD_WORDS = {
 }
 
 
-def _logins(server: Server, who: Principal) -> list[QrLoginView]:
+async def _logins(server: Server, who: Principal) -> list[QrLoginView]:
     """Return the caller's QR logins; for a token limited to some accounts, only those of these accounts."""
-    return [view for view in server.qr_logins.of(who.id) if who.covers(view.account_id)]
+    return [view for view in await all_logins(server, who.id) if who.covers(view.account_id)]
 
 
-def _login(server: Server, who: Principal, login_id: str) -> QrLoginView:
-    view = server.qr_logins.get(who.id, login_id)
+async def _login(server: Server, who: Principal, login_id: str) -> QrLoginView:
+    view = await find_login(server, who.id, login_id)
     if not who.covers(view.account_id):
         raise unknown_qr_login()
     return view

@@ -15,6 +15,7 @@ from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
+from shoal.api.routes.qr_logins_anywhere import cancel_all_logins
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.schemas.user_requests import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.server import Server
@@ -165,8 +166,7 @@ async def remove_user(server: Server, me: User, user_id: int, origin: str) -> tu
     user, shops = await server.user_removal.begin(user_id, Caller(actor=actor_of(me), origin=origin))
     await _note(server, AuditEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
     server.authorization.forget_user(user_id)
-    for login in server.qr_logins.of(user_id):
-        await server.qr_logins.cancel(user_id, login.id)
+    await cancel_all_logins(server, user_id)
     return user, shops
 
 
