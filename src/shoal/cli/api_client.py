@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,15 @@ import aiohttp
 from yarl import URL
 
 from shoal import __version__
+from shoal.cli.last_changes import LastChanges
 from shoal.cli.words import is_chinese, words
 from shoal.errors import ConfigError, ShoalError
 
 CALL_SECONDS = 90.0
 SILENCE_SECONDS = 45.0
 """The stream has a comment every 15 s; a longer silence means that the server is gone."""
+BEHIND_PAUSES = (0.2, 0.5, 1.0)
+"""How long to wait before a server that is behind is asked again; it waits a second itself."""
 _LARGE_BODY = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=CALL_SECONDS * 4)
 """A large file takes long to send, and long to read at the other end."""
 
@@ -42,6 +46,10 @@ class Refused(ShoalError):
         self.status = status
 
 
+class _Behind(Refused):
+    """This server does not show yet what another one answered; nothing was done."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
     """One event of the stream; ``id`` is the position from which to resume after it."""
@@ -53,7 +61,9 @@ class StreamEvent:
 class ApiClient:
     """One server's API, as one user. Use it as a context manager."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, *, changes: LastChanges | None = None) -> None:
+        """``changes``: which changes a request must see, when there are several servers."""
+        self._changes = changes
         self.url = server_url(url)
         self.token = token
         self._http: aiohttp.ClientSession | None = None
@@ -99,14 +109,28 @@ class ApiClient:
 
         Raises ``NoServer`` or ``Refused``.
         """
+        for pause in BEHIND_PAUSES:
+            with suppress(_Behind):
+                return await self._call(method, path, body, params, key)
+            await asyncio.sleep(pause)
+        return await self._call(method, path, body, params, key)
+
+    async def _call(
+        self, method: str, path: tuple[str, ...], body: Any, params: Mapping[str, str] | None, key: str | None
+    ) -> Any:
         headers = self._headers() | ({} if key is None else {"Idempotency-Key": key})
         try:
             async with self._session.request(
                 method, self._at(path, params), json=body, headers=headers, allow_redirects=False
             ) as response:
-                return await self._answer(response)
+                return self._noted(method, await self._answer(response))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
+
+    def _noted(self, method: str, answer: Any) -> Any:
+        if self._changes is not None and method != "GET":
+            self._changes.note(answer)
+        return answer
 
     async def readiness(self) -> Any:
         """Return whether the server can store changes; a server that cannot answers with 503. Raises ``NoServer``."""
@@ -131,7 +155,7 @@ class ApiClient:
             async with self._session.post(
                 self._at(path, params), data=form, headers=self._headers(), allow_redirects=False
             ) as response:
-                return await self._answer(response)
+                return self._noted("POST", await self._answer(response))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 
@@ -145,7 +169,7 @@ class ApiClient:
                 async with self._session.post(
                     self._at(path, params), data=opened, headers=more, timeout=_LARGE_BODY, allow_redirects=False
                 ) as response:
-                    return await self._answer(response)
+                    return self._noted("POST", await self._answer(response))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._no_server(error) from None
 
@@ -202,7 +226,8 @@ class ApiClient:
         return url.with_query(params) if params else url
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        signed_in = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return signed_in if self._changes is None else {**signed_in, **self._changes.header()}
 
     async def _answer(self, response: aiohttp.ClientResponse) -> Any:
         try:
@@ -213,7 +238,8 @@ class ApiClient:
             return answer
         if not isinstance(answer, dict) or "detail" not in answer:
             raise self._stranger(response.status)
-        raise Refused(response.status, str(answer.get("code", "")), _detail(answer["detail"]))
+        code, detail = str(answer.get("code", "")), _detail(answer["detail"])
+        raise (_Behind if code == "node_behind" else Refused)(response.status, code, detail)
 
     def _no_server(self, error: BaseException | None) -> NoServer:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ServerTimeoutError):

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from shoal.cli.api_client import ApiClient, NoServer, Refused, server_url
+from shoal.cli.last_changes import LastChanges
 from shoal.cli.token_file import TokenFile
 from shoal.cli.words import printable, words
 from shoal.config import load_settings
@@ -57,7 +58,7 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
         token = TokenFile().get(address)
         if token is None:
             raise await _not_signed_in(address)
-    async with ApiClient(address, token) as client:
+    async with ApiClient(address, token, changes=LastChanges(address)) as client:
         if by_password and password:
             await client.sign_in(user, password)
         try:

@@ -1,6 +1,7 @@
 /** Asking the server: one function, one kind of refusal, and changes that are repeated safely. */
 
 import { languageTag, t } from '../i18n'
+import { afterHeader, noteChange } from './after'
 import type { components } from './schema'
 
 type Shapes = components['schemas']
@@ -131,6 +132,8 @@ export interface Asking {
 const REPEATS_MS = [400, 1200, 3000]
 /** Codes of a failed sign-in, when no session can have ended. */
 const AT_SIGN_IN = new Set(['wrong_login', 'totp_needed', 'wrong_totp'])
+/** Codes of an answer after which the same request is made once more. */
+const OPEN = new Set(['outcome_unknown', 'node_behind'])
 const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
 /** Called when the server answers that the session has ended. */
@@ -167,7 +170,7 @@ export async function tagged<T>(method: string, where: string, asking: Asking = 
 }
 
 function isOpen(error: unknown): boolean {
-  return error instanceof Refusal && (error.status === 0 || error.code === 'outcome_unknown')
+  return error instanceof Refusal && (error.status === 0 || OPEN.has(error.code))
 }
 
 interface Packed {
@@ -185,7 +188,7 @@ async function pack(body: unknown): Promise<Packed> {
 }
 
 async function once<T>(method: string, where: string, asking: Asking, packed: Packed, key: string): Promise<Tagged<T>> {
-  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': languageTag.value }
+  const headers: Record<string, string> = { Accept: 'application/json', ...languageHeader(), ...afterHeader() }
   if (packed.type) headers['Content-Type'] = packed.type
   if (key) headers['Idempotency-Key'] = key
   if (asking.ifMatch) headers['If-Match'] = asking.ifMatch
@@ -204,6 +207,7 @@ async function once<T>(method: string, where: string, asking: Asking, packed: Pa
     throw new Refusal(0, 'network', t('errors.network'))
   }
   const body: unknown = await response.json().catch(() => null)
+  if (response.ok && key) noteChange(body)
   if (response.ok) return { body: body as T, etag: response.headers.get('ETag') ?? '' }
   throw refusal(response, body)
 }

@@ -1,4 +1,5 @@
 /** Files: those that the server gives are saved, and the rows of a sent one that cannot be used are told. */
+import { afterHeader } from './after'
 import { languageHeader, Refusal, refusalOf } from './api'
 
 /** A row of a file that cannot be used; without a column the whole row. */
@@ -23,7 +24,7 @@ export function badRowsOf(error: unknown): BadRows | null {
 
 /** Save what an address answers with as a file; answers with its name. */
 export async function saveFile(from: string, fallback: string): Promise<string> {
-  const response = await fetch(from, { headers: languageHeader(), credentials: 'same-origin' })
+  const response = await fetch(from, { headers: { ...languageHeader(), ...afterHeader() }, credentials: 'same-origin' })
   if (!response.ok) throw await refusalOf(response)
   const name = decodeURIComponent(response.headers.get('Content-Disposition')?.split("''")[1] ?? fallback)
   const link = document.createElement('a')
