@@ -19,6 +19,8 @@ from shoal.cli.words import printable, words
 nodes = typer.Typer(no_args_is_help=True, help=words("cli.nodes.help.nodes"))
 
 _LOOK_SECONDS = 0.5
+WARNED_SECONDS = 1.0
+"""A clock that differs by more is named."""
 
 Name = Annotated[str, typer.Argument(help=words("cli.nodes.help.name"), show_default=False)]
 
@@ -103,6 +105,9 @@ def _row(one: dict[str, Any]) -> list[str]:
 def _state(one: dict[str, Any]) -> str:
     if not one["live"]:
         return words("cli.nodes.gone")
+    ahead = one.get("clock_ahead_seconds", 0.0)
+    if abs(ahead) > WARNED_SECONDS:
+        return words("cli.nodes.clock_off", seconds=f"{ahead:+.0f}")
     if not one["draining"]:
         return words("cli.nodes.live")
     return words("cli.nodes.draining" if one["shards"] else "cli.nodes.drained")

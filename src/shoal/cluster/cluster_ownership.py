@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence, ShardListener, shard_of
+from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.last_life import Life, LifeFile
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
@@ -99,6 +100,7 @@ class ClusterOwnership:
         """Held while shards come or go, so that none comes back before its accounts have ended."""
         self._reported = True
         self._draining = False
+        self.clock = ClockOffset()
         self._watchdog = LeaseWatchdog(lambda: self._deadline, end=end)
 
     # ── asked all the time ──────────────────────────────────────────────────────────────────────────────────────
@@ -177,9 +179,13 @@ class ClusterOwnership:
 
     def _join(self, connection: Connection, *, again: bool = False) -> NodeRows | None:
         """Write the row of a new life; it begins once that is committed."""
-        self._asked_at = boot_clock()
+        self._asked_at, wall_ms = boot_clock(), self.clock.wall_ms()
         facts = {**self._facts, "schema": newest()}
-        return join(connection, self.name, self._lease_ms, facts, again=again)
+        rows = join(connection, self.name, self._lease_ms, facts, again=again)
+        if rows is not None:
+            self.clock.note(wall_ms, rows.life.started_at_ms, boot_clock() - self._asked_at)
+            self.clock.check()
+        return rows
 
     def _begin(self, rows: NodeRows) -> None:
         self._rows = rows
@@ -230,16 +236,17 @@ class ClusterOwnership:
         """Renew the lease. Return ``None`` when the database did not answer: the lease may have been renewed or not."""
         if self._engine is None or self._rows is None:
             return None
-        before = boot_clock()
+        before, wall_ms = boot_clock(), self.clock.wall_ms()
         try:
             with self._engine.connect() as connection, connection.begin():
-                database_ms = self._rows.renew(connection, self._lease_ms)
+                database_ms = self._rows.renew(connection, self._lease_ms, self.clock.ms)
         except SQLAlchemyError as error:
             log.warning("the node's lease was not renewed", why=type(error).__name__)
             self._engine.dispose()  # the next try is a connection of its own
             return None
         if database_ms is None:
             return False
+        self.clock.note(wall_ms, database_ms, boot_clock() - before)
         self._database_clock = database_ms - round(before * 1000)
         self._hold(before)
         return True
@@ -282,7 +289,7 @@ class ClusterOwnership:
             with self._engine.connect() as connection, connection.begin():
                 decide_alone(connection)
                 rows = None if is_leased(connection) else self._join(connection, again=True)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ConfigError) as error:
             log.warning("the node could not join again", why=type(error).__name__)
             self._engine.dispose()
             return False

@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, inspect, text
 
 from shoal.accounts.ownership import SHARDS
+from shoal.cluster.clock_offset import MOST_MS
 from shoal.cluster.last_life import Life
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -23,7 +24,7 @@ _JOIN: Final = text(f"""
     VALUES (:name, 1, {NOW} + :lease, :host, :address, :version, :schema, {NOW})
     ON CONFLICT (name) DO UPDATE SET
         inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false,
-        draining = nodes.draining AND :again,
+        draining = nodes.draining AND :again, clock_offset_ms = 0,
         host = excluded.host, address = excluded.address, version = excluded.version, schema = excluded.schema,
         last_error = '', started_at_ms = excluded.started_at_ms
     WHERE nodes.dead OR nodes.expires_at_ms < {NOW}
@@ -31,14 +32,18 @@ _JOIN: Final = text(f"""
 """)  # noqa: S608  no value from a request is in it
 _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
 _RENEW: Final = text(f"""
-    UPDATE nodes SET expires_at_ms = {NOW} + :lease
+    UPDATE nodes SET expires_at_ms = {NOW} + :lease, clock_offset_ms = :offset
     WHERE name = :name AND inc = :inc AND NOT dead AND expires_at_ms > {NOW}
     RETURNING expires_at_ms - :lease
 """)  # noqa: S608
 _DECLARE_DEAD: Final = text(f"UPDATE nodes SET dead = true WHERE NOT dead AND expires_at_ms < {NOW} RETURNING name")  # noqa: S608
 """An UPDATE, so that it waits for a renewal in flight, and looks at the row again after it."""
-_TAKERS: Final = text("SELECT count(*) FROM nodes WHERE NOT dead AND NOT draining")
-_DRAINING: Final = text("SELECT draining FROM nodes WHERE name = :name AND inc = :inc AND NOT dead")
+_IS_RIGHT: Final = f"abs(clock_offset_ms) <= {MOST_MS}"
+_TAKERS: Final = text(f"""
+    SELECT count(*) AS takers, count(*) FILTER (WHERE {_IS_RIGHT}) AS right_ones
+    FROM nodes WHERE NOT dead AND NOT draining
+""")  # noqa: S608
+_ME: Final = text(f"SELECT draining, {_IS_RIGHT} AS is_right FROM nodes WHERE name = :name AND inc = :inc AND NOT dead")  # noqa: S608
 _CLAIM: Final = text(f"""
     WITH free AS MATERIALIZED (
         SELECT shard FROM shards
@@ -82,9 +87,10 @@ class NodeRows:
     def _me(self) -> dict[str, Any]:
         return {"name": self.life.name, "inc": self.life.inc}
 
-    def renew(self, connection: Connection, lease_ms: int) -> int | None:
+    def renew(self, connection: Connection, lease_ms: int, clock_offset_ms: int = 0) -> int | None:
         """Renew the lease. Return the database's time, or ``None`` when the lease was not valid any more."""
-        now: int | None = connection.scalar(_RENEW, {**self._me, "lease": lease_ms})
+        values = {**self._me, "lease": lease_ms, "offset": clock_offset_ms}
+        now: int | None = connection.scalar(_RENEW, values)
         return now
 
     def claim(self, connection: Connection) -> Share:
@@ -93,14 +99,25 @@ class NodeRows:
         What it returns is read back: a claim whose answer was lost is found again.
         """
         connection.execute(_DECLARE_DEAD)
-        takers = int(connection.scalar(_TAKERS) or 0)
-        draining = connection.scalar(_DRAINING, self._me)
-        quota = 0 if draining or draining is None or not takers else -(-SHARDS // takers)
+        me, draining = connection.execute(_ME, self._me).first(), False
+        quota = 0
+        if me is not None:
+            draining = bool(me.draining)
+            quota = 0 if draining else self._quota(connection, is_right=me.is_right)
         held = self._held(connection)
         if len(held) < quota:
             connection.execute(_CLAIM, {**self._me, "most": quota - len(held)})
             held = self._held(connection)
-        return Share(held=held, quota=quota, draining=bool(draining))
+        return Share(held=held, quota=quota, draining=draining)
+
+    @staticmethod
+    def _quota(connection: Connection, *, is_right: bool) -> int:
+        """Return this node's share. One whose clock is far off has none, unless the clocks of all are."""
+        counted = connection.execute(_TAKERS).one()
+        takers, right_ones = int(counted.takers), int(counted.right_ones)
+        if not right_ones:
+            return -(-SHARDS // takers)
+        return -(-SHARDS // right_ones) if is_right else 0
 
     def _held(self, connection: Connection) -> dict[int, int]:
         return {row.shard: row.epoch for row in connection.execute(_HELD, self._me)}

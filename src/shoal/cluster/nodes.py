@@ -16,7 +16,7 @@ from shoal.storage.database import Database
 MOST: Final = 200
 """How many rows are shown: names that are not used any more stay in the table."""
 _LIST: Final = text(f"""
-    SELECT name, host, address, version, schema, draining, started_at_ms,
+    SELECT name, host, address, version, schema, draining, started_at_ms, clock_offset_ms,
         NOT dead AND expires_at_ms >= {NOW} AS is_live,
         CASE WHEN dead THEN 0 ELSE greatest(0, expires_at_ms - {NOW}) END AS lease_left_ms,
         coalesce(held.shards, 0) AS shards, coalesce(held.shops, 0) AS shops
@@ -52,6 +52,7 @@ class NodeFacts:
     shards: int
     shops: int
     started_at_ms: int
+    clock_offset_ms: int
 
 
 class Nodes:

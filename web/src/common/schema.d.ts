@@ -10192,6 +10192,11 @@ export interface components {
             shops: number;
             /** Started At */
             started_at: string;
+            /**
+             * Clock Ahead Seconds
+             * @description How far its clock is ahead of the database's; from 10 s on, either way, it takes no shops.
+             */
+            clock_ahead_seconds: number;
         };
         /**
          * NodesShape
@@ -10201,6 +10206,7 @@ export interface components {
          *       "items": [
          *         {
          *           "address": "",
+         *           "clock_ahead_seconds": 0,
          *           "draining": false,
          *           "host": "machine-1",
          *           "lease_left_seconds": 12.4,

@@ -16,6 +16,7 @@ const zh = {
   drainText: '把这台服务器的店铺分批交给其他服务器，之后就可以停止它',
   undrain: '重新接手',
   undrainText: '让这台服务器重新接手自己的那份店铺',
+  clock: '时钟比数据库快 {n} 秒（负数为慢），请校时。相差 10 秒以上时不接手店铺。',
   sameVersion: '有服务器的版本不同。升级期间是正常的；否则请统一版本。',
 }
 
@@ -34,6 +35,7 @@ const en: Texts<typeof zh> = {
   drainText: 'Hand the shops of this server to the others, some at a time; then it can be stopped',
   undrain: 'Take shops again',
   undrainText: 'Let this server take its share of the shops again',
+  clock: 'Its clock is {n} s ahead of the database (negative: behind). Set it right: from 10 s on it takes no shops.',
   sameVersion:
     'Not all servers have the same version. That is normal during an upgrade; otherwise install one version everywhere.',
 }

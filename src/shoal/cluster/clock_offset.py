@@ -1,0 +1,49 @@
+"""How far this machine's clock is from the database's, by which all servers agree on what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from shoal.clock import now_ms
+from shoal.errors import ConfigError
+
+log = structlog.get_logger("shoal.lease")
+
+WARNED_MS: Final = 1_000
+"""From here on an administrator is told."""
+MOST_MS: Final = 10_000
+"""From here on a server does not join, and gives up its shops to servers whose clocks are right."""
+
+
+class ClockOffset:
+    """Measured at each answer of the database that says its time. Used on the thread of the lease."""
+
+    def __init__(self, wall_ms: Callable[[], int] = now_ms) -> None:
+        self.wall_ms = wall_ms
+        self.ms = 0
+        """How far this machine's clock certainly is ahead; negative: behind."""
+        self._is_warned = False
+
+    def note(self, asked_ms: int, database_ms: int, took_seconds: float) -> None:
+        """Measure: the database said its time at some moment between the question and the answer.
+
+        ``asked_ms``: this machine's time at the question. What the way may explain does not count.
+        """
+        way_ms = round(took_seconds * 1000)
+        ahead_ms = asked_ms - database_ms
+        self.ms = max(0, ahead_ms) + min(0, ahead_ms + way_ms)
+        if (abs(self.ms) > WARNED_MS) is self._is_warned:
+            return
+        self._is_warned = not self._is_warned
+        if self._is_warned:
+            log.warning("this machine's clock differs from the database's: set both by NTP", ahead_ms=self.ms)
+        else:
+            log.info("this machine's clock agrees with the database's again", ahead_ms=self.ms)
+
+    def check(self) -> None:
+        """Raise ``ConfigError`` when the clock is so far off that this server may not join."""
+        if abs(self.ms) > MOST_MS:
+            raise ConfigError("startup.clock_off", seconds=f"{self.ms / 1000:+.1f}", code="clock_off")
