@@ -57,7 +57,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "ai.files": None,
     "ai.lacks": set(ModelLack),
     "ai.modes": set(ModelMode),
-    "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output"},
+    "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output", "item_gone"},
     "advice": None,
     "cli.ago": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},

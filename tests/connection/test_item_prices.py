@@ -1,4 +1,4 @@
-"""The prices of the site's list: what a language model may say follows from them, and how old they may be."""
+"""The prices of the site's list, which count where an item's own page cannot be read, and how old they may be."""
 
 from __future__ import annotations
 
@@ -69,6 +69,9 @@ async def shop(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Shop]:
         provider = await door.server.assistant.providers.create(1, settings_for(sandbox.url, calls_per_minute=1_000))
         values = {"ai_mode": "auto", "ai_provider_id": provider.id, "ai_disclosure": False}
         await door.call("PUT", "/cookies/shop/ai", json=values)
+        reason = "FAIL_BIZ_BUSY::系统繁忙,请稍后重试"
+        fault = {"account": seller.unb, "which": "detail", "times": 1_000_000}
+        await sandbox.do("fault", kind="business_error", reason=reason, **fault)
         yield Shop(door, sandbox, seller.unb, next(iter(seller.items)))
 
 
@@ -115,7 +118,7 @@ async def test_a_price_that_the_site_does_not_tell_is_unknown_and_hinders_nobody
     assert await shop.tried() == ("blocked", "price_unknown")
     assert await shop.lists_read() == asked, "a site that does not tell is left alone for a while"
 
-    await shop.sandbox.do("faults/clear")
+    await shop.sandbox.do("faults/clear", kind="business_error")
     monkeypatch.setattr(item_lists, "RETRY_MS", 0)
     monkeypatch.setattr(open_connections, "ITEM_SECONDS", 0.05)
     await shop.sandbox.do("fault", kind="hold", **fault)

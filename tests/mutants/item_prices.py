@@ -25,8 +25,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "the price of the cheapest spec counts for all specs",
         "server/open_connections.py",
-        "None if may_have_specs(account, item_id, listed.title) else listed.price_fen",
-        "listed.price_fen",
+        "has_price = not page.has_specs and not may_have_specs(account, item_id, title)",
+        "has_price = not page.has_specs",
         f"{_KEPT}test_without_a_floor_a_model_says_the_price_of_the_site_and_nothing_below",
     ),
     one(

@@ -1,7 +1,8 @@
 """The payloads of the real site, one file each, and what Shoal must make of them.
 
 A contributor with a new capture adds one file to ``frames/``: ``what`` it is, where it was ``seen`` and how ``sure``
-that is, the ``payload`` (decoded, keys as text, with invented ids and words), and what it ``becomes``. In a payload
+that is, the ``payload`` (decoded, keys as text, with invented ids and words; of a reply its ``data``), and what it
+``becomes``. In a payload
 ``{"$json": …}`` stands for the text of that JSON, ``{"$base64": …}`` for its base64.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from packed_pushes import encode_entry
 from shoal.xianyu.chat_history import read_history
+from shoal.xianyu.item_page import ItemPage, read_item_page
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.push_events import CardUpdate, ChatMessage, Event, OrderMark, TradeCard
 from shoal.xianyu.speakers import Speaker
@@ -51,8 +53,10 @@ class Frame:
         """Whether it is a message or a card that the site's history holds too."""
         return self.becomes["event"] in {"ChatMessage", "TradeCard"} and "2" in self.payload.get("1", {})
 
-    def pushed(self) -> Event:
-        """Return what Shoal makes of it when it is pushed."""
+    def pushed(self) -> Event | ItemPage | None:
+        """Return what Shoal makes of it when it is pushed; of a reply, what it reads."""
+        if self.becomes["event"] == ItemPage.__name__:
+            return read_item_page(self.payload, ITEM)
         return read_event(decode_entry(encode_entry(self.payload)), ME)
 
     def pulled(self) -> Event:
@@ -76,7 +80,7 @@ class Frame:
             "userExtension": {"needPush": "false"},
         }
 
-    def differs(self, event: Event) -> dict[str, tuple[object, object]]:
+    def differs(self, event: Event | ItemPage | None) -> dict[str, tuple[object, object]]:
         """Return what is not as it must be: by name, what must be and what is."""
         is_now = {name: _told(event, name) for name in self.becomes}
         return {name: (self.becomes[name], is_now[name]) for name in self.becomes if is_now[name] != self.becomes[name]}
@@ -106,17 +110,18 @@ def _plain(value: Any) -> Any:
     return plain
 
 
-def _told(event: Event, name: str) -> object:
+def _told(event: Event | ItemPage | None, name: str) -> object:
     match name:
         case "event":
             return type(event).__name__
         case "asks":
             return isinstance(event, ChatMessage) and event.speaker is Speaker.PERSON and bool(event.text)
+        case "specs" if isinstance(event, ItemPage):
+            return [[spec.name, spec.price_fen, spec.left] for spec in event.specs]
         case "pictures":
             return len(event.images) if isinstance(event, ChatMessage) else 0
-        case "status" if isinstance(event, TradeCard | CardUpdate):
-            return status_named(event.reminder, event.title) or None
-        case "status" if isinstance(event, OrderMark):
-            return status_named(event.mark) or None
+        case "status" if isinstance(event, TradeCard | CardUpdate | OrderMark):
+            words = (event.mark,) if isinstance(event, OrderMark) else (event.reminder, event.title)
+            return status_named(*words) or None
         case _:
             return getattr(event, name, None)

@@ -44,6 +44,7 @@ from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
 from shoal.notices.notice_components import NoticeComponents
 from shoal.orders.item_lists import ItemLists
+from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.sent_again import SentAgain
 from shoal.rules.xlsx_processes import XlsxProcesses
@@ -86,8 +87,8 @@ class Server:
     rule_hits: RuleHits
     takeovers: Takeovers
     chats: Chats
-    live_connections: LiveConnections
     item_lists: ItemLists
+    item_pages: ItemPages
     order_store: OrderStore
     sent_again: SentAgain
     goods: GoodsComponents
@@ -108,6 +109,11 @@ class Server:
     outbound: Outbound
     nodes: Nodes
     started_at_ms: int
+
+    @property
+    def live_connections(self) -> LiveConnections:
+        """Return the connections of the accounts that run here."""
+        return self.item_lists.live_connections
 
     @property
     def node_calls(self) -> NodeCalls | None:

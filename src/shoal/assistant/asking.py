@@ -12,6 +12,8 @@ from shoal.assistant.prompt import Context, PromptMessage, messages_of
 from shoal.assistant.rails import RailFacts, RailVerdict, check
 from shoal.concurrency.fair_threads import beside_for_buyers
 
+ITEM_GONE: Final = "item_gone"
+"""Why a chat is handed off without a call: the site's page says that the item cannot be bought any more."""
 MOST_CALLS: Final = 2
 """How often one question is asked: an output that cannot be read is asked for once more."""
 
@@ -84,9 +86,12 @@ class Proposal:
 async def ask_model(call: Call, context: Context, facts: RailFacts, *, owner_id: int) -> Proposal:
     """Ask a model once, once more when its output cannot be read, and check what it says. Raises what ``call`` does.
 
-    The check runs beside the event loop, in turns of the owners: a buyer's long texts full of amounts take 30 ms.
+    About an item that is gone no model is asked: the owner is. The check runs beside the event loop, in turns of the
+    owners: a buyer's long texts full of amounts take 30 ms.
     """
     prompt = messages_of(context)
+    if context.item_is_gone:
+        return _about_gone(prompt)
     answers: list[Answered] = []
     output, why = None, ""
     while output is None and len(answers) < MOST_CALLS:
@@ -109,6 +114,20 @@ async def ask_model(call: Call, context: Context, facts: RailFacts, *, owner_id:
         tokens_in=sum(one.tokens_in for one in answers),
         tokens_out=sum(one.tokens_out for one in answers),
         ms=sum(one.ms for one in answers),
+    )
+
+
+def _about_gone(prompt: list[PromptMessage]) -> Proposal:
+    return Proposal(
+        kind=ProposalKind.HANDOFF,
+        prompt=tuple(prompt),
+        raw="",
+        output=None,
+        verdicts=(),
+        why=ITEM_GONE,
+        tokens_in=0,
+        tokens_out=0,
+        ms=0,
     )
 
 

@@ -108,7 +108,13 @@ class Assistant:
             return turn
         now = self._now_ms()
         spending = Spending(account.id, target.provider, day_of(account.timezone, now))
-        beginning = Beginning(account=account, question=question, spending=spending, prompt=messages_of(context))
+        beginning = Beginning(
+            account=account,
+            question=question,
+            spending=spending,
+            prompt=messages_of(context),
+            calls=not context.item_is_gone,
+        )
         begun: Begun = await self._database.write(lambda connection: beginning.begin(connection, now))
         if not begun.run_id:
             log.info("model not asked", account=account.id, why=begun.why)

@@ -10,6 +10,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.model_settings import facts_of
 from shoal.assistant.prompt import Context, Fact, Turn, instructions_of
 from shoal.assistant.rails import RailFacts, floor_of
+from shoal.xianyu.item_page import SpecPrice
 
 SHORTEST_NAME: Final = 2
 """A name of one character is a word of the language, so it is not hidden."""
@@ -17,10 +18,18 @@ SHORTEST_NAME: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is known of an item; the price is ``None`` when it is not."""
+    """What is known of an item; the price is ``None`` when it is not.
+
+    ``specs``: those with different prices; then there is no price of the item. ``is_gone``: it cannot be bought any
+    more. ``read_at_ms``: when the site's page was read, ``None`` when nothing of it is used.
+    """
 
     title: str = ""
     price_fen: int | None = None
+    description: str = ""
+    specs: tuple[SpecPrice, ...] = ()
+    is_gone: bool = False
+    read_at_ms: int | None = None
 
 
 ItemOf = Callable[[Account, str], Awaitable[Item]]
@@ -53,6 +62,10 @@ async def context_of(
         item_title=item.title,
         item_price_fen=item.price_fen,
         item_facts=setting.facts if setting is not None else "",
+        item_description=item.description,
+        item_specs=item.specs,
+        item_is_gone=item.is_gone,
+        item_read_at_ms=item.read_at_ms,
         turns=tuple(turns),
         hidden=(*ids, account.unb, *(name for name in (*names, account.name) if len(name) >= SHORTEST_NAME)),
     )
@@ -61,14 +74,15 @@ async def context_of(
 def rail_facts_of(
     account: Account, context: Context, *, item_id: str | None, turns_left: int, said_before: str = ""
 ) -> RailFacts:
-    """Return what the rails compare an answer with."""
+    """Return what the rails compare an answer with. The description is not among what they believe."""
     setting = account.item(item_id)
     return RailFacts(
         output_filter=account.output_filter,
         buyer_text=context.question,
         turns_left=turns_left,
         floor_fen=floor_of(setting.floor_fen if setting is not None else None, account.price_floor_fen),
-        price_fen=context.item_price_fen,
+        price_fen=max((spec.price_fen for spec in context.item_specs), default=context.item_price_fen),
+        specs=context.item_specs,
         facts=len(context.facts),
         owner_words=(*(fact.answer for fact in context.facts), context.item_facts, context.item_title),
         instructions=instructions_of(context),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shoal.assistant.concessions import Kind
@@ -13,6 +13,7 @@ from shoal.assistant.plain_text import plain
 from shoal.assistant.price_words import Owners, PriceWords, price_words
 from shoal.assistant.prompt import LONGEST_QUESTION, LONGEST_TURN, MOST_TURNS, Turn
 from shoal.assistant.refusals import refuses
+from shoal.assistant.spec_prices import SpecPrices
 from shoal.assistant.spoken_amounts import MONEY
 
 _MONEY: Final = re.compile(rf"{MONEY}|[¥$€£]")
@@ -38,17 +39,30 @@ _ASKED: Final = frozenset({Kind.VAGUE, Kind.POSTAGE, Kind.ROUNDED})
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an amount is compared with; ``is_owners``, ``owner_text``: the owner's own words, as in ``price_words``."""
+    """What an amount is compared with; ``is_owners``, ``owner_text``: the owner's own words, as in ``price_words``.
+
+    ``price_fen`` is that of the dearest spec, ``reduced_fen`` what a concession is taken from. A fair price of a spec
+    is not below anything.
+    """
 
     price_fen: int | None
+    reduced_fen: int | None
     lowest_fen: int | None
     has_floor: bool
     is_owners: Owners
     owner_text: str
+    specs: SpecPrices
 
     def words_in(self, text: str) -> PriceWords:
-        """Return what a plain text says about prices, beside the owner's words."""
-        return price_words(text, "", self.is_owners, self.owner_text)
+        """Return what a plain text says about prices, beside the owner's words and fair prices of specs."""
+        return self.without_fair(text, price_words(text, "", self.is_owners, self.owner_text))
+
+    def without_fair(self, text: str, said: PriceWords) -> PriceWords:
+        """Return it without the fair prices of specs."""
+        if not self.specs.specs or self.has_floor:
+            return said
+        kept = (amount for amount in said.amounts if not self.specs.is_fair(text, amount, said.pieces))
+        return replace(said, amounts=tuple(kept))
 
 
 def open_offers(turns: Sequence[Turn], question: str, bounds: Bounds) -> list[str]:
@@ -61,7 +75,7 @@ def open_offers(turns: Sequence[Turn], question: str, bounds: Bounds) -> list[st
         elif names_allowed_amount(text, bounds):
             texts.clear()
     for text in (plain(question[:LONGEST_QUESTION]), *reversed(texts)):
-        below = bounds.words_in(text).below(bounds.price_fen, bounds.lowest_fen)
+        below = bounds.words_in(text).below(bounds.reduced_fen, bounds.lowest_fen)
         if offers := [words for words in below if _is_offer(text, words)]:
             return offers  # reading on would take long, and change nothing
     return []
@@ -70,11 +84,11 @@ def open_offers(turns: Sequence[Turn], question: str, bounds: Bounds) -> list[st
 def loose_offers(question: str, bounds: Bounds) -> Iterator[str]:
     """Return what may be an offer in a question: any low number, and a wish for a concession without an amount."""
     said = bounds.words_in(plain(question[:LONGEST_QUESTION]))
-    yield from said.below(bounds.price_fen, bounds.lowest_fen)
+    yield from said.below(bounds.reduced_fen, bounds.lowest_fen)
     for one in said.concessions:
         if one.found.kind in _ASKED and (
             bounds.lowest_fen is None
-            or not one.is_kept(bounds.price_fen, bounds.lowest_fen, has_floor=bounds.has_floor)
+            or not one.is_kept(bounds.reduced_fen, bounds.lowest_fen, has_floor=bounds.has_floor)
         ):
             yield one.words
 
@@ -96,6 +110,8 @@ def _tells_allowed(clause: str, bounds: Bounds) -> bool:
     if bounds.lowest_fen is None or _OTHER_PRICE.search(clause):
         return False
     said = price_words(clause, "", _of_nobody, bounds.owner_text)
+    if len(bounds.without_fair(clause, said).amounts) < len(said.amounts):
+        return True
     for amount in said.amounts:
         pieces = 1 if amount.of_one else said.pieces
         most = amount.fen if bounds.price_fen is None else bounds.price_fen * pieces

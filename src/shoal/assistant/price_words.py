@@ -35,11 +35,12 @@ Owners = Callable[[str, int, int], bool]
 
 @dataclass(frozen=True, slots=True)
 class PricedAmount:
-    """An amount: ``of_one``: said of one piece, also when several are spoken of."""
+    """An amount: ``of_one``: said of one piece, also when several are spoken of; ``start``: its place in the text."""
 
     fen: int | None
     words: str
     of_one: bool
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def price_words(text: str, tail: str, is_owners: Owners, owner_text: str) -> Pri
         ]  # fmt: skip
     reductions = [(one.start, one.end) for one in concessions_in(text) if one.kind is Kind.OFF]
     amounts = [
-        PricedAmount(one.fen, one.words, of_one=_is_of_one(text, one))
+        PricedAmount(one.fen, one.words, of_one=_is_of_one(text, one), start=one.start)
         for one in spoken_amounts(text)
         if not any(start <= one.start < end for start, end in reductions)
         and not is_owners(text, one.start, one.end)

@@ -24,7 +24,9 @@ from shoal.assistant.price_words import PriceWords, price_words
 from shoal.assistant.promises import later_work_in, promises_in
 from shoal.assistant.prompt import Turn
 from shoal.assistant.refusals import refuses
+from shoal.assistant.spec_prices import SpecPrices
 from shoal.rules.output_filter import OutputFilter
+from shoal.xianyu.item_page import SpecPrice
 
 MOST_CHARACTERS: Final = 200
 """How long a model's answer may be."""
@@ -93,7 +95,8 @@ class RailVerdict:
 class RailFacts:
     """What the rails compare with.
 
-    ``floor_fen``: of ``floor_of``. ``facts``: how many facts the shop has; their ids are 1 to this. ``owner_words``:
+    ``floor_fen``: of ``floor_of``. ``specs``: those of an item whose specs have different prices; then ``price_fen`` is
+    the highest of them. ``facts``: how many facts the shop has; their ids are 1 to this. ``owner_words``:
     answers of facts, the item's facts and title, never the persona. ``instructions``: of ``prompt.instructions_of``.
     ``said_before``: the machine's last answer in this chat. ``turns``: the lines before the question, as in the prompt.
     """
@@ -108,6 +111,7 @@ class RailFacts:
     instructions: str = ""
     said_before: str = ""
     turns: tuple[Turn, ...] = ()
+    specs: tuple[SpecPrice, ...] = ()
 
     @property
     def lowest_fen(self) -> int | None:
@@ -138,6 +142,28 @@ class Said:
         self.readings = tuple(dict.fromkeys((self.plain, joined(self.plain))))
         self.asked = plain(facts.buyer_text[-_MOST_READ:])
         self.owner_text = "\n".join(plain_of_owner(words) for words in facts.owner_words)
+        asked = (facts.buyer_text, *(turn.text for turn in reversed(facts.turns) if turn.is_buyer))
+        self.specs = SpecPrices(facts.specs, asked, has_floor=facts.floor_fen is not None)
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What amounts are compared with. With a floor a concession is taken from the price of the cheapest spec."""
+        facts = self.facts
+        cheapest = self.specs.cheapest_fen if self.specs.has_floor else None
+        return Bounds(
+            price_fen=facts.price_fen,
+            reduced_fen=facts.price_fen if cheapest is None else cheapest,
+            lowest_fen=facts.lowest_fen,
+            has_floor=facts.floor_fen is not None,
+            is_owners=self.is_owners,
+            owner_text=self.name_text,
+            specs=self.specs,
+        )
+
+    @cached_property
+    def name_text(self) -> str:
+        """What the owner wrote for buyers, with the names of specs that look like amounts."""
+        return f"{self.owner_text}\n{self.specs.names}" if self.specs.specs else self.owner_text
 
     @cached_property
     def owner_clauses(self) -> frozenset[str]:
@@ -148,7 +174,12 @@ class Said:
     def prices(self) -> PriceWords:
         """The amounts and concessions in the text, without those in the owner's own clauses."""
         tail = plain(self.facts.said_before[-_TAIL:])
-        return price_words(self.plain, tail, self.is_owners, self.owner_text)
+        return price_words(self.plain, tail, self.is_owners, self.name_text)
+
+    @cached_property
+    def unfair(self) -> PriceWords:
+        """The same without the fair prices of specs, where no floor says what is too low."""
+        return self.bounds.without_fair(self.plain, self.prices)
 
     def is_owners(self, text: str, start: int, end: int) -> bool:
         """Return whether the words there stand in a clause that the owner wrote whole for buyers."""
@@ -202,27 +233,25 @@ def _facts(said: Said) -> Found:
 def _amount(said: Said) -> Found:
     facts, lowest = said.facts, said.facts.lowest_fen
     below = Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR
-    for amount in said.prices.amounts:
+    for amount in said.unfair.amounts:
         if amount.fen is None:
             yield Why.UNREADABLE, amount.words
         elif lowest is None:
             yield Why.PRICE_UNKNOWN, amount.words
         elif amount.fen < lowest * (1 if amount.of_one else said.prices.pieces):
             yield below, amount.words
-    if facts.price_fen is not None and lowest is not None and said.prices.left_of(facts.price_fen) < lowest:
+    reduced = said.bounds.reduced_fen
+    if reduced is not None and lowest is not None and said.prices.left_of(reduced) < min(lowest, reduced):
         yield Why.CONCESSION, said.prices.concessions[0].words
     for concession in said.prices.concessions:
-        if lowest is None or not concession.is_kept(facts.price_fen, lowest, has_floor=facts.floor_fen is not None):
+        if lowest is None or not concession.is_kept(reduced, lowest, has_floor=facts.floor_fen is not None):
             yield Why.CONCESSION, concession.words
     yield from ((Why.AGREED, words) for words in _left_open(said))
 
 
 def _left_open(said: Said) -> Iterator[str]:
     """Return the buyer's offers that the answer may agree to: it neither names an allowed amount nor refuses."""
-    facts = said.facts
-    bounds = Bounds(
-        facts.price_fen, facts.lowest_fen, facts.floor_fen is not None, said.is_owners, said.owner_text
-    )  # fmt: skip
+    facts, bounds = said.facts, said.bounds
     if names_allowed_amount(said.plain, bounds) or refuses(said.plain):
         return
     yield from open_offers(facts.turns, facts.buyer_text, bounds)
@@ -233,18 +262,20 @@ def _left_open(said: Said) -> Iterator[str]:
 def _offer(said: Said) -> Found:
     offered, facts = said.output.offered_fen, said.facts
     lowest, price = facts.lowest_fen, facts.price_fen
+    fair = {amount.fen for amount in said.prices.amounts if said.specs.is_fair(said.plain, amount, said.prices.pieces)}
     if offered is None:
         if price is not None:
             hidden = (amount for amount in said.prices.amounts if amount.fen is not None and amount.fen < price)
-            yield from ((Why.OFFER_NOT_NAMED, amount.words) for amount in hidden)
+            yield from ((Why.OFFER_NOT_NAMED, amount.words) for amount in hidden if amount.fen not in fair)
         return
     if lowest is None:
         yield Why.PRICE_UNKNOWN, str(offered)
-    elif offered < lowest:
+    elif offered < lowest and (offered not in fair or facts.floor_fen is not None):
         yield (Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR), str(offered)
     spoken = {amount.fen for amount in said.prices.amounts}
-    if price is not None:
-        spoken |= {concession.left_of(price) for concession in said.prices.concessions}
+    for whole in (price, *(spec.price_fen for spec in facts.specs)):
+        if whole is not None:
+            spoken |= {concession.left_of(whole) for concession in said.prices.concessions}
     if offered not in spoken:
         yield Why.OFFER_NOT_SAID, str(offered)
 

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, not_, or_, select
 
 from shoal.accounts.events import MessageEvent
+from shoal.assistant.asking import ITEM_GONE
 from shoal.assistant.budget import NoRoomWhy
 from shoal.messages import model_runs
 from shoal.messages.model_source import NotAsked, RunState
@@ -50,7 +51,9 @@ class Run:
 
     @property
     def called(self) -> bool:
-        """Whether its provider was called: not when the budget, the pace or a rest did not allow it."""
+        """Whether its provider was called: not when budget, pace or a rest did not allow it, or the item was gone."""
+        if self.why == ITEM_GONE:
+            return False
         return self.state is not RunState.FAILED or self.why not in _NO_CALL or bool(self.duration_ms)
 
 
@@ -91,9 +94,10 @@ def read_runs(
 
 def _without_call() -> ColumnElement[bool]:
     """The same as ``not Run.called``."""
-    return and_(
+    failed = and_(
         ai_runs.c.state == RunState.FAILED.value, ai_runs.c.why.in_(sorted(_NO_CALL)), ai_runs.c.duration_ms == 0
     )
+    return or_(failed, ai_runs.c.why == ITEM_GONE)
 
 
 def run_event(run: Run, state: RunState, at_ms: int) -> MessageEvent:

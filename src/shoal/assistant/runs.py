@@ -41,12 +41,13 @@ class Begun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beginning:
-    """What a run begins with."""
+    """What a run begins with. ``calls``: whether its model is asked; else nothing is reserved."""
 
     account: Account
     question: Question
     spending: Spending
     prompt: list[PromptMessage] = field(repr=False)
+    calls: bool = True
 
     def begin(self, connection: Connection, now_ms: int) -> Begun:
         """Store an open run and reserve its call, or a run that failed for want of room, in the caller's transaction.
@@ -60,7 +61,7 @@ class Beginning:
         reservation, why = None, ""
         if answers >= account.ai_turns_per_chat:
             why = NotAsked.TURNS.value
-        else:
+        elif self.calls:
             try:
                 reservation = self.reserve(connection, now_ms)
             except NoRoom as no_room:

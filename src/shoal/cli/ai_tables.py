@@ -62,7 +62,11 @@ def usage_table(found: list[Row]) -> Table:
 
 def _state_words(one: Row) -> str:
     """Return what became of a run; one that cost no call is told apart from one that failed in it."""
-    return words(f"run_state.{one['state']}") if one["called"] else words("run_state.not_called")
+    return (
+        words(f"run_state.{one['state']}")
+        if one["called"] or one["state"] != "failed"
+        else words("run_state.not_called")
+    )
 
 
 def why_words(why: str) -> str:

@@ -136,8 +136,9 @@ class Deliveries:
             if not self._link.allows():
                 return None
             try:
-                if title := await self._mtop.item_title(item_id):
-                    self._titles[item_id] = (title, steady_ms())
+                page = await self._mtop.item_page(item_id)
+                if page is not None and page.title:
+                    self._titles[item_id] = (page.title, steady_ms())
             except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
                 log.info("item not looked up", account=self._account_id, item=item_id, why=failure.code)
         return self._known_title(item_id)

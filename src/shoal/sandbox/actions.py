@@ -117,10 +117,8 @@ def item(site: Site, body: ItemBody) -> dict[str, Any]:
         found = seller.items[body.item]
     else:
         raise UnknownThing(f"seller {seller.unb} has no item {body.item}")
-    for name, value in body.model_dump(exclude_none=True, exclude={"account", "item", "specs"}).items():
-        setattr(found, name, value)
-    if body.specs is not None:
-        found.specs = tuple(body.specs)
+    for name, value in body.model_dump(exclude_none=True, exclude={"account", "item"}).items():
+        setattr(found, name, tuple(value) if isinstance(value, list) else value)
     return _item_view(found)
 
 

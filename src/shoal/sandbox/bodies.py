@@ -113,14 +113,20 @@ class PayBody(Body):
 
 
 class ItemBody(Body):
-    """Put an item on sale; with ``item``, change that one. ``specs`` are what its buyers choose from."""
+    """Put an item on sale; with ``item``, change that one. ``specs`` are what its buyers choose from.
+
+    ``spec_prices`` are the fen of each; ``status`` is what its page says of it, such as ``卖掉了``.
+    """
 
     account: Digits
     item: Digits | None = None
     title: Name | None = None
+    desc: Annotated[str, Field(max_length=20_000)] | None = None
     price_fen: Annotated[int, Field(ge=0)] | None = None
     quantity: Annotated[int, Field(ge=0)] | None = None
     specs: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = None
+    spec_prices: list[Annotated[int, Field(ge=0)]] | None = None
+    status: Annotated[str, Field(max_length=20)] | None = None
 
 
 class MarkBody(Body):

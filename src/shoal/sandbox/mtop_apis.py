@@ -15,6 +15,7 @@ from shoal.sandbox.things import Chat, Item, Order, Seller, Session, UnknownThin
 
 IM_APP_KEY: Final = "444e9908a51d1cb236a27862abc769c9"
 SUCCESS: Final = "SUCCESS::调用成功"
+ON_SALE: Final = "在线"
 
 
 @dataclass(slots=True)
@@ -93,23 +94,25 @@ def _detail(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - a
             "desc": item.desc,
             "soldPrice": _yuan(item.price_fen),
             "quantity": item.quantity,
-            "skuList": [_sku(item, spec) for spec in item.specs or ("",)],
-            "itemStatus": 0,
+            "skuList": [_sku(item, spec, item.price_of(place)) for place, spec in enumerate(item.specs or ("",))],
+            "itemStatus": 0 if item.status == ON_SALE else 1,
+            "itemStatusStr": item.status,
         },
+        "sellerDO": {"sellerId": int(call.site.world.seller_of(item.id))},
     }
 
 
-def _sku(item: Item, spec: str) -> dict[str, Any]:
+def _sku(item: Item, spec: str, price_fen: int) -> dict[str, Any]:
     pairs = [pair.partition(":") for pair in spec.split(";") if pair]
     chosen = [{"propertyText": name, "valueText": value} for name, _, value in pairs]
-    return {"price": item.price_fen, "quantity": item.quantity, "propertyList": chosen}
+    return {"price": price_fen, "quantity": item.quantity, "propertyList": chosen}
 
 
 def _items(call: Call, session: Session) -> dict[str, Any]:
     data = call.data
     number, size = int(data.get("pageNumber", 1)), int(data.get("pageSize", 20))
     seller = call.site.world.sellers.get(str(data.get("userId", session.unb)))
-    items = list(seller.items.values()) if seller else []
+    items = [item for item in seller.items.values() if item.status == ON_SALE] if seller else []
     start = (number - 1) * size
     cards = [
         {

@@ -28,6 +28,14 @@ class Item:
     quantity: int = 99
     specs: tuple[str, ...] = ()
     """what a buyer chooses from, each ``name:value`` or several of them joined by ``;``"""
+    spec_prices: tuple[int, ...] = ()
+    """the fen of each spec; without them all cost the same"""
+    status: str = "在线"
+    """what its page says of it, such as ``卖掉了``; only what is ``在线`` is in the seller's list"""
+
+    def price_of(self, place: int) -> int:
+        """Return the fen of the spec at that place."""
+        return self.spec_prices[place] if place < len(self.spec_prices) else self.price_fen
 
 
 @dataclass(slots=True)

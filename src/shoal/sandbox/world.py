@@ -109,6 +109,10 @@ class World:
         seller.items[item.id] = self.items[item.id] = item
         return item
 
+    def seller_of(self, item_id: str) -> str:
+        """Return the number of the seller of an item."""
+        return next(unb for unb, seller in self.sellers.items() if item_id in seller.items)
+
     def item(self, item_id: str) -> Item:
         """Return any item on sale."""
         try:

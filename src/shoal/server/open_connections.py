@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from shoal.accounts.account import Account
@@ -16,6 +16,7 @@ from shoal.assistant.assistant import Assistant
 from shoal.assistant.assistant_components import AssistantComponents, open_assistant
 from shoal.assistant.contexts import Item
 from shoal.auth.audit_entries import AuditEvent
+from shoal.clock import now_ms, steady_ms
 from shoal.cluster.paces import NodeStarts, Paces, SharedPace
 from shoal.concurrency.fair_limiter import StartLimiters, Turns, evenly
 from shoal.config import Settings
@@ -36,6 +37,8 @@ from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.item_lists import ItemLists
+from shoal.orders.item_on_page import item_on_page
+from shoal.orders.item_pages import ItemPages
 from shoal.orders.known_items import may_have_specs
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
@@ -48,7 +51,7 @@ from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
 
 ITEM_SECONDS = 3.0
-"""How long a question to a model waits for the site's list of items, when no price is known."""
+"""How long a question to a model waits for the item's page, and then for the list of items, when no price is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +65,7 @@ class Connections:
     supplier_units: SupplierUnits
     assistant: AssistantComponents
     item_lists: ItemLists
+    item_pages: ItemPages
     sent_again: SentAgain
 
 
@@ -85,7 +89,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
         item_lists = ItemLists(LiveConnections())
-        item_of = partial(_item_of, item_lists)
+        item_pages = _open_item_pages(storage, item_lists.live_connections, closing)
+        item_of = partial(_item_of, item_pages, item_lists)
         starts, token_calls = _open_paces(storage, settings, closing)
         assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event, item_of)
         closing.push_async_callback(assistant.close)
@@ -123,6 +128,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             supplier_units=supplier_units,
             assistant=assistant,
             item_lists=item_lists,
+            item_pages=item_pages,
             sent_again=SentAgain(storage.database, texts),
         )
 
@@ -171,6 +177,21 @@ async def _note_refused(storage: Storage, host: str) -> None:
     await storage.audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
 
 
-async def _item_of(item_lists: ItemLists, account: Account, item_id: str) -> Item:
-    listed = await item_lists.item(account, item_id, seconds=ITEM_SECONDS)
-    return Item(listed.title, None if may_have_specs(account, item_id, listed.title) else listed.price_fen)
+def _open_item_pages(storage: Storage, live_connections: LiveConnections, closing: Closing) -> ItemPages:
+    fence_of = storage.node.fence if storage.node is not None else None
+    item_pages = ItemPages(storage.database, live_connections, fence_of)
+    closing.push_async_callback(item_pages.close)
+    return item_pages
+
+
+async def _item_of(item_pages: ItemPages, item_lists: ItemLists, account: Account, item_id: str) -> Item:
+    """Return what the item's page says; without a price there, that of the list counts for an item without specs."""
+    began_at_ms = steady_ms()
+    page = item_on_page(account, await item_pages.of(account, item_id, seconds=ITEM_SECONDS), now_ms=now_ms())
+    if page.is_whole:
+        return page.item
+    seconds = max(0.0, ITEM_SECONDS - (steady_ms() - began_at_ms) / 1000)
+    listed = await item_lists.item(account, item_id, seconds=seconds)
+    title = page.item.title or listed.title
+    has_price = not page.has_specs and not may_have_specs(account, item_id, title)
+    return replace(page.item, title=title, price_fen=listed.price_fen if has_price else None)

@@ -1,4 +1,4 @@
-"""The tables of language models: who is asked (providers), how each fares, what was asked, and what it cost."""
+"""The tables of language models: who is asked (providers), how each fares, what was asked, what it cost, item pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBina
 from shoal.storage.columns import (
     RowId,
     account_column,
+    flag_column,
     maybe_time_column,
     metadata,
     number_column,
@@ -122,3 +123,24 @@ ai_runs = Table(
 )
 """One question to a model, stored before it is asked, and what became of it. ``message_ids`` is a JSON list; ``rail``
 held the text back; ``raw`` is what the model said, without secrets; ``actor`` approved or dropped a draft."""
+
+item_pages = Table(
+    "item_pages",
+    metadata,
+    account_column(primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    text_column("unb"),
+    text_column("title"),
+    text_column("description"),
+    Column("price_fen", BigInteger, nullable=True),
+    text_column("specs", "[]"),
+    flag_column("has_specs"),
+    Column("quantity", Integer, nullable=True),
+    text_column("status"),
+    maybe_time_column("read_at_ms"),
+    time_column("asked_at_ms"),
+    text_column("why"),
+)
+"""What the site's page said of an item when it was last read (``read_at_ms``), for the seller ``unb``. ``specs`` is
+a JSON list of names, fen and pieces left. ``asked_at_ms``: when the site was last asked; ``why`` it was not read then,
+empty when it was. It is written by the server that runs the shop, and read by any."""

@@ -20,8 +20,9 @@ from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_jar import GATEWAY, cookies_set_by
 from shoal.xianyu.cookie_string import SITE_DOMAIN, parse_cookie
 from shoal.xianyu.identity import APP_KEY
+from shoal.xianyu.item_page import ItemPage, read_item_page
 from shoal.xianyu.mtop_reply import Meaning, Verdict, judge, risk_in_page, stop_in
-from shoal.xianyu.order_detail import OrderDetail, read_order_detail, title_of
+from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, without_secrets
@@ -246,10 +247,10 @@ class MtopClient:
         name, picture = (str(told.get(key) or "").strip() for key in ("displayName", "avatar"))
         return name, picture
 
-    async def item_title(self, item_id: str) -> str:
-        """Return the title on an item's page (§2.5); empty when it has none."""
-        data_text = _compact({"itemId": _digits(item_id)})
-        return title_of(await self.call("mtop.taobao.idle.pc.detail", data_text, extra_query=_on(_ITEM)))
+    async def item_page(self, item_id: str) -> ItemPage | None:
+        """Return what an item's page says (§2.5); ``None`` when the answer is no page of it."""
+        api, data_text = "mtop.taobao.idle.pc.detail", _compact({"itemId": _digits(item_id)})
+        return read_item_page(await self.call(api, data_text, extra_query=_on(_ITEM)), item_id)
 
     async def order_detail(self, order_id: str) -> OrderDetail:
         """Return an order: what was bought, for how much, and its status (§2.6)."""

@@ -41,11 +41,6 @@ def read_order_detail(data: Mapping[str, object]) -> OrderDetail:
     )
 
 
-def title_of(data: Mapping[str, object]) -> str:
-    """Return the title in the ``data`` of an item's page; empty without one."""
-    return _text(_object(data.get("itemDO")).get("title"))
-
-
 def _parts(components: object) -> dict[str, Mapping[str, object]]:
     rows = components if isinstance(components, list) else []
     found = [(_text(_object(row).get("render")), _object(_object(row).get("data"))) for row in rows]

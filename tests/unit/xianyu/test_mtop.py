@@ -173,7 +173,7 @@ async def test_a_lost_login_needs_the_owner(site: Site) -> None:
 async def test_a_refusal_names_the_code_and_hides_secrets_that_the_site_repeats(site: Site) -> None:
     site.will_say(f"FAIL_BIZ_ITEM_NOT_FOUND::宝贝不存在 {OLD_TOKEN} secretcookie2")
     with pytest.raises(MtopRefused) as refused:
-        await site.client().item_title("800000000001")
+        await site.client().item_page("800000000001")
     assert refused.value.ret_code == "FAIL_BIZ_ITEM_NOT_FOUND"
     assert "不存在" in refused.value.ret_text
     assert_silent(refused.value)
@@ -283,7 +283,7 @@ async def test_the_data_texts_are_exact(site: Site) -> None:
     client = site.client()
     await client.confirm_shipment("4000000000000000001")
     await client.free_shipping("4000000000000000001", "800000000001", "2200000000001")
-    await client.item_title("800000000001")
+    await client.item_page("800000000001")
     await client.login_user()
     assert site.forms == [
         '{"orderId":"4000000000000000001", "tradeText":"","picList":[],"newUnconsign":true}',

@@ -59,7 +59,7 @@ const zh = {
     goes: '会发送',
     goesList: {
       words: '买家在这个会话里最近说的话，和店铺的回复：先遮住昵称、电话、邮箱、链接和像卡密的内容，其余原样发送',
-      item: '商品标题、价格和您写的商品资料',
+      item: '商品标题、价格、闲鱼商品页的描述和规格价格，您写的商品资料',
       shop: '店铺的人设和问答资料',
     },
     never: '绝不发送',
@@ -139,7 +139,7 @@ const en: Texts<typeof zh> = {
     goesList: {
       words:
         'What the buyer and the shop said recently in that conversation. Names, phone numbers, e-mail addresses, links and what looks like a code are masked first; the rest goes as it is',
-      item: 'The item’s title, price and the facts you wrote',
+      item: 'The item’s title, price, description and prices of specs on Xianyu, and the facts you wrote',
       shop: 'The shop’s persona and its questions and answers',
     },
     never: 'What is never sent',

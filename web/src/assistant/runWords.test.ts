@@ -19,7 +19,8 @@ test('a run names the check and the reason, and what it does not know as it is',
 test('a run without a call is told apart from one that failed in it, also in the list', () => {
   expect(outcomeOf({ state: 'failed', called: false })).toBe('not_called')
   expect(outcomeOf({ state: 'failed', called: true })).toBe('failed')
-  expect(filtersOf('not_called')).toEqual({ called: false })
+  expect(outcomeOf({ state: 'handed_off', called: false })).toBe('handed_off')
+  expect(filtersOf('not_called')).toEqual({ state: 'failed', called: false })
   expect(filtersOf('failed')).toEqual({ state: 'failed', called: true })
   expect(filtersOf('drafted')).toEqual({ state: 'drafted' })
   expect(filtersOf('')).toEqual({})

@@ -3,7 +3,7 @@ import type { Tone } from '../common/ui/ToneMark.vue'
 import { labelOf, t } from '../i18n'
 import type { Run, RunState } from './shapes'
 
-/** A run that failed before its provider was called cost nothing, and the default reply answered. */
+/** A run that failed before its provider was called cost nothing, and the default reply answered. About an item that is gone none is. */
 export type Outcome = RunState | 'not_called'
 
 export const OUTCOME_TONES: Record<Outcome, Tone> = {
@@ -19,11 +19,12 @@ export const OUTCOME_TONES: Record<Outcome, Tone> = {
   dropped: 'muted',
 }
 
-export const outcomeOf = (run: Pick<Run, 'state' | 'called'>): Outcome => (run.called ? run.state : 'not_called')
+export const outcomeOf = (run: Pick<Run, 'state' | 'called'>): Outcome =>
+  run.called || run.state !== 'failed' ? run.state : 'not_called'
 
 /** The filters of the API for an outcome, or for all. */
 export function filtersOf(outcome: string): { state?: string; called?: boolean } {
-  if (outcome === 'not_called') return { called: false }
+  if (outcome === 'not_called') return { state: 'failed', called: false }
   return outcome === 'failed' ? { state: outcome, called: true } : { state: outcome || undefined }
 }
 
