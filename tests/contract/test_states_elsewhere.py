@@ -15,7 +15,12 @@ from postgres_server import Postgres
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import Backoff
+from shoal.accounts.row_reads import MOST_PER_SECOND
+from shoal.accounts.store import Tombstone
+from shoal.cluster.node_calls import AnswerLost
 from shoal.errors import ActionRequired
+from shoal.storage.idempotency_keys import KeyedRequest
+from shoal.xianyu.push_events import UnknownEvent
 from standins import ANN, cookie_of, until
 
 
@@ -137,3 +142,77 @@ async def test_a_shop_that_nobody_runs_is_elsewhere(pair: DoorPair, monkeypatch:
     )
     shown = await pair.other.call("GET", "/cookies/shop")
     assert (shown["state"], shown["node"]) == ("elsewhere", "")
+
+
+async def test_what_a_server_does_not_know_yet_it_reads_before_it_refuses(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower of the other server stands still, as in the moment before it reads."""
+    follower, here = pair.other.server.follower, pair.other
+    assert follower is not None
+    await follower.close()
+    await pair.owner.add("later", 2)
+    assert (await here.call("GET", "/cookies/later"))["id"] == "later", "an id that was added there"
+    await pair.owner.call("PATCH", "/cookies/shop/settings", json={"remark": "there"})
+    etag = await pair.owner.etag("/cookies/shop")
+    told = await here.call("PATCH", "/cookies/shop/settings", json={"remark": "here"}, headers={"If-Match": etag})
+    assert told["generation"] == pair.owner.account().generation + 1, "a later generation is no mistake"
+    refused = await here.call("POST", "/cookies", 409, json={"id": "twice", "value": cookie_of(2)})
+    assert refused["code"] == "duplicate_unb"
+    await pair.owner.call("DELETE", "/cookies/later")
+    assert (await here.call("POST", "/cookies", json={"id": "twice", "value": cookie_of(2)}))["msg"] == "success"
+    reads: list[str] = []
+    store = here.server.store
+    stored = store.stored
+
+    async def counted(account_id: str) -> Account | Tombstone | None:
+        reads.append(account_id)
+        return await stored(account_id)
+
+    monkeypatch.setattr(here.server.manager.row_reads._store, "stored", counted)
+    for _ in range(3 * round(MOST_PER_SECOND)):
+        await here.call("GET", "/cookies/nobodys", 404)
+    assert 0 < len(reads) < 3 * MOST_PER_SECOND, "who asks for what does not exist does not burden the database"
+
+
+async def test_an_op_that_another_server_has_not_decided_is_unknown_and_then_applied(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, here = pair.owner.server.manager, pair.other
+    assert (await here.call("GET", "/ops/unheard-of"))["state"] == "not_applied"
+    with monkeypatch.context() as patch:
+        patch.setattr(manager, "pending", {"shop": None})
+        assert (await here.call("GET", "/ops/unheard-of"))["state"] == "unknown"
+    keys = pair.owner.server.idempotency_keys
+    made = KeyedRequest(user_id=1, actor="user:admin", key="k1", method="PUT", path="/x", request_hash="h")
+    async with keys.turn(made):
+        assert (await here.call("GET", "/ops/k1"))["state"] == "unknown"
+    done = await pair.owner.call("PATCH", "/cookies/shop/settings", json={"remark": "done"})
+    assert (await here.call("GET", f"/ops/{done['op_id']}"))["state"] == "applied"
+    calls = here.server.node_calls
+    assert calls is not None
+
+    async def silent(*_: Any, **__: Any) -> Any:
+        raise AnswerLost("no answer", code="node_silent", node="b")
+
+    monkeypatch.setattr(calls, "ask_node", silent)
+    assert (await here.call("GET", "/ops/unheard-of"))["state"] == "unknown", "a server that is silent may have it"
+
+
+async def test_a_diagnosis_is_that_of_the_server_that_runs_the_shop(pair: DoorPair) -> None:
+    owner = pair.owner.server
+    owner.manager.tasks["shop"].observed.heard(message=True)
+    owner.heard.note("shop", [UnknownEvent(raw_kind="new-form", is_expected=False)])
+    own = await pair.owner.call("GET", "/cookies/shop/diagnosis")
+    told = await pair.other.call("GET", "/cookies/shop/diagnosis")
+    assert told["heard"] == own["heard"] != []
+    differ = [check["name"] for check, mine in zip(told["checks"], own["checks"], strict=True) if check != mine]
+    assert differ == ["owned_here"]
+
+
+async def test_a_diagnosis_says_that_the_server_of_the_shop_is_silent(url: str, tmp_path: Path) -> None:
+    async with open_door_pair(tmp_path, url) as pair:
+        told = await pair.other.call("GET", "/cookies/shop/diagnosis", headers={"Accept-Language": "en"})
+        (finding,) = [check for check in told["checks"] if check["name"] == "owned_here"]
+        assert (finding["ok"], "Server b" in finding["detail"]) == (False, True)
+        assert [check["ok"] for check in told["checks"] if check["name"] == "connected"] == [True], "as it stored"

@@ -103,7 +103,7 @@ class ReplyStats:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The known facts about an account at one time."""
+    """The known facts about an account. ``node``: the other server, if one runs it; ``is_silent``: no answer came."""
 
     account: Account
     seen: Observation
@@ -111,6 +111,8 @@ class Facts:
     heartbeat_limit_ms: int
     """A connection whose last heartbeat is older is not alive, whatever its state is."""
     message_age_ms: int
+    node: str = ""
+    is_silent: bool = False
     degraded: bool = False
     unsettled: bool = False
     busy_with: str = ""
@@ -148,8 +150,10 @@ def _enabled(facts: Facts) -> Check:
 
 
 def _owned_here(facts: Facts) -> Check:
-    here = facts.seen.state is not AccountState.ELSEWHERE
-    return Check(name=CheckName.OWNED_HERE, finding="owned_here" if here else "elsewhere", ok=here, blocks=True)
+    lost, silent, node = facts.seen.state is AccountState.ELSEWHERE, facts.is_silent, facts.node
+    finding = "elsewhere" if lost else "owner_silent" if silent else "owned_there" if node else "owned_here"
+    ok = not (lost or silent)
+    return Check(name=CheckName.OWNED_HERE, finding=finding, ok=ok, blocks=lost, params={"node": node})
 
 
 def _store(facts: Facts) -> Check:
@@ -174,8 +178,7 @@ def _parked(facts: Facts) -> Check:
         return Check(name=CheckName.PARKED, finding="parked_before", ok=False, blocks=True, params=params)
     if seen.state is not AccountState.PARKED:
         return Check(name=CheckName.PARKED, finding="not_parked", blocks=True)
-    known = {reason.value for reason in ParkReason}
-    finding = f"parked_{seen.reason}" if seen.reason in known else "parked_otherwise"
+    finding = f"parked_{seen.reason}" if seen.reason in set(ParkReason) else "parked_otherwise"
     params = {"url": _page_of(seen), "reason": seen.reason}
     return Check(name=CheckName.PARKED, finding=finding, ok=False, blocks=True, params=params)
 
@@ -218,9 +221,8 @@ def _connected(facts: Facts) -> Check:
     seen = facts.seen
     if seen.state is not AccountState.RUNNING:
         return Check(name=CheckName.CONNECTED, finding="not_connected", ok=False, blocks=True)
-    last = max(seen.connected_at_ms or 0, seen.last_heartbeat_at_ms or 0)
-    age_ms = max(0, facts.now_ms - last)
-    alive = age_ms <= facts.heartbeat_limit_ms
+    age_ms = max(0, facts.now_ms - max(seen.connected_at_ms or 0, seen.last_heartbeat_at_ms or 0))
+    alive = age_ms <= facts.heartbeat_limit_ms or facts.is_silent  # a heartbeat is stored every few minutes only
     finding = "connected" if alive else "heartbeat_late"
     return Check(name=CheckName.CONNECTED, finding=finding, ok=alive, blocks=True, params={"seconds": age_ms // 1000})
 

@@ -7,7 +7,6 @@ what that node stored: it does so within a quarter of a second, and one statemen
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
@@ -25,6 +24,8 @@ FRESH_SECONDS: Final = 0.25
 """How long what is stored is shown without reading it again: its owner gathers as long before it stores."""
 TOLD_SECONDS: Final = 2.0
 """How long what an owner told counts more than what it stored: that may be older."""
+MOVING: Final = "owner_changing"
+"""The code of the failure to ask about an account that no node runs at that moment."""
 READ_SECONDS: Final = 1.0
 """How long a list waits for what is stored, before it shows what was known."""
 LONGEST_CALL_SECONDS: Final = 10.0
@@ -109,7 +110,7 @@ class RemoteStates:
 
     def heard(self, account_id: str, observation: Observation, node: str) -> None:
         """Keep what the node that runs the account told just now."""
-        self._keep(account_id, RemoteState(observation, node), at=time.monotonic(), is_told=True)
+        self._keep(account_id, RemoteState(observation, node), at=asyncio.get_running_loop().time(), is_told=True)
 
     def remember(self, seen: Mapping[str, Observation]) -> None:
         """Keep what was stored when this node started; which nodes run these accounts is not known yet."""
@@ -143,7 +144,7 @@ class RemoteStates:
     async def look(self, names: Iterable[str]) -> None:
         """Read what is stored of accounts that run elsewhere, unless that was just done. A failure shows nothing
         new."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         due = [name for name in names if not self._is_fresh(name, now)]
         if not due or self.nodes is None:
             return
@@ -157,7 +158,7 @@ class RemoteStates:
         """Read what is stored of accounts that run elsewhere. Raises ``StoreError``."""
         if self.nodes is None:
             return
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         found = await self.nodes.stored(names)
         for name in names:
             known, state = self._known.get(name), found.get(name, RemoteState(ELSEWHERE))
@@ -225,8 +226,12 @@ class RemoteStates:
         return {name: why for name, why in failures.items() if not is_here(name)}
 
     def _is_settled(self, account_id: str, stand: Stand, watched: Watched) -> bool:
+        """Return whether its node told so, or stored so and cannot be asked. Of one that moves, the node before it
+        stored something else."""
         known = self._known.get(account_id)
         if known is None or not known.observation.state.settled:
             return False
-        is_stored = known.node and known.observation.observed_generation >= stand.generation
-        return account_id in watched.seen or bool(is_stored)
+        failure = watched.failures.get(account_id)
+        if failure is None or failure.code == MOVING:
+            return failure is None
+        return bool(known.node) and known.observation.observed_generation >= stand.generation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from typing import Final
 
 import structlog
@@ -24,7 +24,7 @@ class RowReads:
     def __init__(self, store: AccountStore, published: PublishedAccounts) -> None:
         self._store = store
         self._published = published
-        self._room, self._counted_at = MOST_PER_SECOND, time.monotonic()
+        self._room, self._counted_at = MOST_PER_SECOND, 0.0
 
     async def read(self, account_id: str) -> None:
         """Publish the row, if it is newer than the snapshot. A failure to read leaves what is published."""
@@ -47,7 +47,7 @@ class RowReads:
             await self.read(account_id)
 
     def _has_room(self) -> bool:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         self._room = min(MOST_PER_SECOND, self._room + (now - self._counted_at) * MOST_PER_SECOND)
         self._counted_at = now
         if self._room < 1:

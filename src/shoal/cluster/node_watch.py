@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from shoal.accounts.account import OBSERVED_FIELDS, Observation
 from shoal.accounts.ownership import shard_of
-from shoal.accounts.remote_states import RemoteState, Stand, Watched
+from shoal.accounts.remote_states import MOVING, RemoteState, Stand, Watched
 from shoal.cluster.node_calls import NodeCalls, OwnerAway
 from shoal.cluster.node_rows import NOW
 from shoal.errors import ShoalError
@@ -78,7 +78,7 @@ class NodeWatch:
             node = self._owners.get(shard_of(name), "")
             if node in {"", self.me}:
                 self._owners.pop(shard_of(name), None)
-                failures[name] = OwnerAway("the account is moving", code="owner_changing")
+                failures[name] = OwnerAway("the account is moving", code=MOVING)
             else:
                 parts[node].append(name)
 
@@ -97,7 +97,7 @@ class NodeWatch:
             for name in some:
                 if name not in seen:
                     self._owners.pop(shard_of(name), None)
-                    failures.setdefault(name, OwnerAway("the account is moving", code="owner_changing"))
+                    failures.setdefault(name, OwnerAway("the account is moving", code=MOVING))
 
         pieces = [
             (node, some[at : at + NAMES_AT_ONCE])

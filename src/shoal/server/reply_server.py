@@ -306,8 +306,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
     storage = await enter(open_storage(settings))
     users = await enter(open_users(storage, settings))
     connections = await enter(open_connections(storage, settings, connect))
-    nodes = open_nodes(storage, closing)
-    accounts = await enter(open_accounts(storage, nodes, users, connections, settings))
+    accounts = await enter(open_accounts(storage, nodes := open_nodes(storage, closing), users, connections, settings))
     housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
     server = Server(

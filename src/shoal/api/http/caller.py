@@ -19,6 +19,7 @@ from shoal.accounts.change_path import Caller
 from shoal.api.http.read_your_writes import HEADER, await_changes
 from shoal.api.http.route_rules import Asks, RouteRule, Shop, reads_token, rule_of, ruled
 from shoal.api.http.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
+from shoal.api.http.states_elsewhere import found_account
 from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.server import Server
 from shoal.auth.api_tokens import PREFIX
@@ -341,7 +342,7 @@ def _account(permission: Permission, variant: str = "") -> Callable[..., Awaitab
         server, who = server_in(request), await known(request)
         facts = known_of(request)
         facts["unknown_account"] = f"unknown_account{variant}"
-        account = server.authorization.require(who, cid, permission)
+        account = await found_account(server, who, cid, permission)
         facts["permission"] = server.authorization.permission_on(who, account)
         return account
 
@@ -354,7 +355,7 @@ async def id_to_remove(request: Request, caller: TheCaller, cid: _Cid) -> str:
     server, who = server_in(request), await known(request)
     request.state.unknown_account = "unknown_account/change"
     try:
-        server.authorization.require(who, cid, Permission.OWN)
+        await found_account(server, who, cid, Permission.OWN)
     except UnknownAccount:
         before = await server.store.op(caller.op_id) if caller.repeats else None
         if before is None or before.account_id != cid:

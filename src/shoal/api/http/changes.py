@@ -69,6 +69,9 @@ async def require_current(server: Server, account: Account, caller: Caller) -> N
 
     Raise ``StaleGeneration`` with the account as it is now.
     """
+    if caller.has_seen_after(account):
+        await server.manager.row_reads.read(account.id)
+        account = server.manager.account(account.id)
     if caller.is_mistaken_about(account):
         error = StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
         await _add_current(server, account.id, error, None)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from shoal.accounts.account import Account
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission
 from shoal.errors import ShoalError, StoreError
 
 
@@ -30,3 +31,19 @@ async def looked_elsewhere(server: Server, who: Principal) -> None:
     if server.node_calls is not None:
         await asyncio.sleep(0)
         await server.manager.look([account.id for account in server.authorization.accounts_of(who)])
+
+
+async def stored_there(server: Server, account: Account) -> str:
+    """Read what the server that runs the account has stored of it. Return that server's name, if one is known."""
+    await server.manager.look([account.id])
+    return server.manager.node_of(account.id) or ""
+
+
+async def found_account(server: Server, who: Principal, account_id: str, permission: Permission) -> Account:
+    """Return the account if the caller has the permission on it. Raise as ``Authorization.require``.
+
+    One that this server does not know is looked up once: another may have added it a moment ago.
+    """
+    if account_id not in server.manager.accounts:
+        await server.manager.row_reads.read(account_id)
+    return server.authorization.require(who, account_id, permission)

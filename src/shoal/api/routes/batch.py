@@ -16,6 +16,7 @@ from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
+from shoal.api.http.states_elsewhere import found_account
 from shoal.api.schemas.account_requests import BatchStatusBody
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import example
@@ -82,7 +83,7 @@ async def batch_update_cookie_status(
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
-    refused = _refused(server, who, body.updates)
+    refused = await _refused(server, who, body.updates)
     mine = {name: enabled for name, enabled in body.updates.items() if name not in refused}
     atomic = mode == "atomic"
     if atomic and refused:
@@ -99,12 +100,12 @@ async def batch_update_cookie_status(
     return BatchAnswer(results=rows)
 
 
-def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, UnknownAccount | Forbidden]:
+async def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, UnknownAccount | Forbidden]:
     """Return the accounts that the caller may not switch, with the reason."""
     refused: dict[str, UnknownAccount | Forbidden] = {}
     for name in names:
         try:
-            server.authorization.require(who, name, Permission.OPERATE)
+            await found_account(server, who, name, Permission.OPERATE)
         except (UnknownAccount, Forbidden) as error:
             refused[name] = error
     return refused

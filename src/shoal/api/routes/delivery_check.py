@@ -103,6 +103,7 @@ async def check_deliveries(account: ReadAccount, server: TheServer, language: Th
         for item_id, title in known.items()
     ]
     stock = await stock_of_rules(server, account.deliveries)
+    await server.manager.look([account.id])
     observed = server.manager.observation(account.id)
 
     def checked() -> list[CheckedItem]:
@@ -121,6 +122,7 @@ async def try_purchase(
     titles = await _on_sale(server, account) or {}
     item = ItemOnSale(item_id=body.item_id, title=titles.get(body.item_id))
     stock = await stock_of_rules(server, account.deliveries)
+    await server.manager.look([account.id])
     observed = server.manager.observation(account.id)
     line = check_purchase(account, observed, stock, item, folded_spec(body.spec), body.quantity)
     codes = [f"EXAMPLE-{number:04}" for number in range(1, min(line.explained.wanted, 200) + 1)]

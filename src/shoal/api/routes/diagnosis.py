@@ -17,6 +17,7 @@ from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.retry_reasons import park_words, retry_words
+from shoal.api.routes.live_facts import LiveFacts, live_facts
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.assistant.provider_standing import lack_of
@@ -83,12 +84,13 @@ async def get_diagnosis(
 
     Some checks concern single chats only: `replying` may be true although one of them is not ok.
     """
-    checks = diagnose(await facts_of(server, account))
+    live = await live_facts(server, account)
+    checks = diagnose(await facts_of(server, account, live))
     language = language_of(accept_language)
     return Diagnosis(
         replying=is_replying(checks),
         checks=[_shape(check, language) for check in checks],
-        heard=_heard(server.heard.of(account.id)),
+        heard=_heard(live.heard),
     )
 
 
@@ -101,9 +103,9 @@ def _heard(by_account: HeardByAccount) -> list[HeardShape]:
     ]
 
 
-async def facts_of(server: Server, account: Account) -> Facts:
-    """Collect what is known about the account now."""
-    now, settings, seen = now_ms(), server.settings, server.manager.observation(account.id)
+async def facts_of(server: Server, account: Account, live: LiveFacts) -> Facts:
+    """Collect what is known about the account now. ``live``: what the server knows that runs it."""
+    now, settings = now_ms(), server.settings
     message_age_ms = round(settings.message_age_seconds * 1000)
     figures, lacks, in_need, jar, readable = ReplyStats(), None, 0, None, False
     with suppress(StoreError):  # an unreadable database is itself a finding
@@ -120,10 +122,11 @@ async def facts_of(server: Server, account: Account) -> Facts:
         in_need = await server.order_store.in_need(account.id)
         jar = await server.credentials.jar(account)
     holder = server.manager.locks.holder(account.id)
-    heard = server.heard.of(account.id)
     return Facts(
         account=account,
-        seen=seen,
+        seen=live.seen,
+        node=live.node,
+        is_silent=live.is_silent,
         now_ms=now,
         heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
         message_age_ms=message_age_ms,
@@ -134,9 +137,9 @@ async def facts_of(server: Server, account: Account) -> Facts:
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
         model_lacks=lacks,
-        unreadable=heard.unreadable_since(now - HOUR_MS),
-        unreadable_forms=tuple(heard.forms),
-        site_ahead_ms=server.site_time.ahead_ms,
+        unreadable=live.heard.unreadable_since(now - HOUR_MS),
+        unreadable_forms=tuple(live.heard.forms),
+        site_ahead_ms=live.site_ahead_ms,
         orders_in_need=in_need,
         buyer_replies_per_hour=_own_or(account.buyer_replies_per_hour, settings.buyer_replies_per_hour),
         shop_replies_per_minute=_own_or(account.shop_replies_per_minute, settings.shop_replies_per_minute),

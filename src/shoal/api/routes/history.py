@@ -214,7 +214,8 @@ async def undo_change(
     if "deliveries" in entry.changes and not caller.repeats:
         await require_own_goods(server, account, undo(entry)(account).deliveries)
     if dry_run:
-        return _preview(entry, account, caller, response)
+        await server.manager.row_reads.read_if_behind(account.id, caller)
+        return _preview(entry, server.manager.account(account.id), caller, response)
     return Undone(**await changed(server, response, account.id, server.manager.undo(entry, caller=caller)))
 
 

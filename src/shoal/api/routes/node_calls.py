@@ -16,6 +16,8 @@ from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.routes import qr_logins_anywhere
 from shoal.api.routes.hand_sending import SEND, answer_send
+from shoal.api.routes.live_facts import DIAGNOSE, answer_diagnose
+from shoal.api.routes.ops import OPS, answer_op
 from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
 from shoal.api.routes.orders import LOOK, answer_look
 from shoal.api.routes.watching import answer_watch
@@ -33,6 +35,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     SEND: answer_send,
     LOOK: answer_look,
     SEND_AGAIN: answer_send_again,
+    DIAGNOSE: answer_diagnose,
 }
 """What is asked of the server that runs an account."""
 NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
@@ -40,6 +43,7 @@ NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
     qr_logins_anywhere.LOOK: qr_logins_anywhere.answer_login,
     qr_logins_anywhere.LIST: qr_logins_anywhere.answer_logins,
     qr_logins_anywhere.CANCEL: qr_logins_anywhere.answer_cancel,
+    OPS: answer_op,
 }
 """What is asked of a server by its name."""
 ONLY_ASKED: Final = frozenset({WATCH})

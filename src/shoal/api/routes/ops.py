@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path
 from pydantic import BaseModel
@@ -15,7 +16,11 @@ from shoal.api.schemas.op_ids import stored_op_id
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
+from shoal.cluster.node_calls import AnswerLost, NodeCalls, OwnerAway, RefusedThere
 
+OPS: Final = "ops"
+ASKED_SECONDS: Final = 3.0
+"""How long another server is waited for."""
 routes = Routes(tags=["history"])
 
 _LEAVES_NO_ENTRY = re.compile(
@@ -54,10 +59,21 @@ async def get_op(
     Requests without an entry in the history (a message sent by hand, a takeover, an order action) are `unknown` when
     they were not answered to the end: repeat them with their key.
     """
+    key, token_id = op_id.partition(":")[0], None if who.token is None else who.token.id
+    # Checked first: a decision made after this check is found below.
+    here = _undecided(server, who) or server.idempotency_keys.is_under_way(who.id, key, token_id)
+    answer = await _decided(server, who, op_id, undecided=here)
+    calls = server.node_calls
+    if calls is None or answer.state == "applied":
+        return answer
+    there = await _undecided_elsewhere(server, calls, {"user_id": who.id, "key": key, "token_id": token_id})
+    return await _decided(server, who, op_id, undecided=here or there)
+
+
+async def _decided(server: Server, who: Principal, op_id: str, *, undecided: bool) -> OpAnswer:
+    """Return what the database says. ``undecided``: some change was not decided before it is read."""
     key, colon, part = op_id.partition(":")
     token_id = None if who.token is None else who.token.id
-    # Checked first: a decision made after this check is found below.
-    undecided = _undecided(server, who) or server.idempotency_keys.is_under_way(who.id, key, token_id)
     keyed = await server.idempotency_keys.newest(who.id, actor_of(who.user), key, token_id)
     stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
@@ -69,6 +85,27 @@ async def get_op(
         unrecorded = keyed.answer is None and _LEAVES_NO_ENTRY.fullmatch(keyed.path) is not None
         undecided = undecided or unrecorded or await server.idempotency_keys.begun(stored)
     return OpAnswer(state="unknown" if undecided else "not_applied")
+
+
+async def _undecided_elsewhere(server: Server, calls: NodeCalls, asked: dict[str, Any]) -> bool:
+    """Return whether another server has not decided the op, or gives no answer."""
+
+    async def is_decided(node: str) -> bool:
+        try:
+            answer = await calls.ask_node(node, OPS, asked, seconds=ASKED_SECONDS)
+        except (OwnerAway, AnswerLost, RefusedThere) as error:
+            return error.code == "node_gone"  # what it had begun has ended with it
+        return not answer["undecided"]
+
+    return not all(await asyncio.gather(*(is_decided(node) for node in await server.nodes.others())))
+
+
+async def answer_op(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
+    """Tell another server whether this one has decided an op of a user."""
+    user_id, key, token_id = int(asked["user_id"]), str(asked["key"]), asked["token_id"]
+    user = await server.users.get(user_id)
+    undecided = server.database.degraded if user is None else _undecided(server, Principal(user=user))
+    return {"undecided": undecided or server.idempotency_keys.is_under_way(user_id, key, token_id)}
 
 
 def _undecided(server: Server, who: Principal) -> bool:

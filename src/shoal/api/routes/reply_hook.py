@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shoal.api.http.caller import TheServer, WhoRepliesNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
+from shoal.api.http.states_elsewhere import found_account
 from shoal.api.schemas.chat_requests import ReplyHookBody
 from shoal.api.schemas.responses import example
 from shoal.auth.permission import Permission
@@ -49,7 +50,7 @@ async def get_reply_words(
     leaves the chat to the owner. A disabled account gives no reply.
     """
     request.state.unknown_account = "unknown_account/rules"
-    account = server.authorization.require(who, body.cookie_id, Permission.REPLY)
+    account = await found_account(server, who, body.cookie_id, Permission.REPLY)
     asked = Asked(
         text=body.send_message,
         chat_id=body.chat_id,

@@ -16,6 +16,7 @@ from shoal.api.http.large_responses import has_many_rules
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.diagnosis import facts_of, sentences_of
+from shoal.api.routes.live_facts import live_facts
 from shoal.api.schemas.chat_requests import TryBody
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
@@ -174,7 +175,7 @@ async def _blocked(
     if found.decision is not Decision.PENDING:
         code, detail, do = _decision(found.decision, language)
         return code, f"{detail}{_named(found, language)}", do
-    facts = await facts_of(server, account)
+    facts = await facts_of(server, account, await live_facts(server, account))
     for check in diagnose(facts):
         if check.blocks and not check.ok and check.name not in _DECIDED_HERE:
             return check.finding, *sentences_of(check, language)

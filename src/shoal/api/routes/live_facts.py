@@ -1,0 +1,70 @@
+"""What only the process knows that runs an account: its observed state, and what its connection hears."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from shoal.accounts.account import Account, Observation
+from shoal.api.http.states_elsewhere import stored_there
+from shoal.api.server import Server
+from shoal.cluster.node_calls import AnswerLost, OwnerAway, RefusedThere
+from shoal.cluster.node_watch import facts_of
+from shoal.connection.heard import Count, Heard, HeardByAccount
+from shoal.errors import StoreError
+
+DIAGNOSE: Final = "diagnose"
+ASKED_SECONDS: Final = 2.0
+"""How long a diagnosis waits for the server that runs the account."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveFacts:
+    """``node``: the other server that runs the account. ``is_silent``: it did not answer, and what it has stored is
+    known."""
+
+    seen: Observation
+    heard: HeardByAccount
+    site_ahead_ms: int = 0
+    node: str = ""
+    is_silent: bool = False
+
+
+async def live_facts(server: Server, account: Account) -> LiveFacts:
+    """Return what the server that runs the account knows now."""
+    calls = server.node_calls
+    if calls is None or server.manager.runs_here(account.id):
+        heard = server.heard.of(account.id)
+        return LiveFacts(
+            seen=server.manager.observation(account.id), heard=heard, site_ahead_ms=server.site_time.ahead_ms
+        )
+    told = None
+    with suppress(OwnerAway, AnswerLost, RefusedThere, StoreError):
+        told = await calls.ask(account.id, DIAGNOSE, {"rev": account.rev}, seconds=ASKED_SECONDS)
+    if told is None:
+        node = await stored_there(server, account)
+        seen = server.manager.observation(account.id)
+        return LiveFacts(seen=seen, heard=HeardByAccount(), node=node, is_silent=bool(node))
+    known = {kind.value for kind in Heard}
+    counts = {Heard(kind): Count(times, at_ms) for kind, times, at_ms in told["heard"] if kind in known}
+    return LiveFacts(
+        seen=msgspec.convert(told["seen"], Observation),
+        heard=HeardByAccount(counts=counts, forms=dict.fromkeys(told["forms"], 1)),
+        site_ahead_ms=told["site_ahead_ms"],
+        node=told["node"],
+    )
+
+
+async def answer_diagnose(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """Tell another server what this one knows of an account that runs here."""
+    heard = server.heard.of(account.id)
+    return {
+        "seen": facts_of(server.manager.observation(account.id)),
+        "heard": [(kind.value, count.times, count.last_at_ms) for kind, count in heard.counts.items()],
+        "forms": list(heard.forms),
+        "site_ahead_ms": server.site_time.ahead_ms,
+        "node": server.nodes.name,
+    }
