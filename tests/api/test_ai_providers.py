@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+import pytest
+from sqlalchemy import insert, select
 
 from doors import Door, another_person, open_door
 from model_steps import KEY, served_model, settings_for
@@ -15,9 +16,13 @@ from shoal.assistant.breaker import note_failure
 from shoal.assistant.budget import day_of
 from shoal.assistant.providers import MAX_PROVIDERS
 from shoal.clock import now_ms
+from shoal.errors import NotApplied
 from shoal.storage.assistant_tables import ai_usage
+from shoal.storage.history_tables import ops
+from shoal.storage.idempotency_keys import IdempotencyKeys
 
 ELSEWHERE = settings_for("https://models.example.com")
+SECOND = {"Idempotency-Key": "second"}
 
 
 async def made(door: Door, base: str, **values: Any) -> dict[str, Any]:
@@ -97,6 +102,43 @@ async def test_a_check_counts_in_the_minute_of_its_provider(door: Door) -> None:
         path = f"/ai-providers/{one['id']}/check"
         assert [(await door.call("POST", path))["why"] for _ in range(2)] == ["", "pace"]
         assert len(model.calls.after(0)) == 1
+
+
+async def test_a_repeated_request_adds_one_provider_also_when_its_answer_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise NotApplied("gone")
+
+    keyed: dict[str, Any] = {"json": ELSEWHERE, "headers": {"Idempotency-Key": "first"}}
+    async with open_door(tmp_path / "data") as door:
+        with monkeypatch.context() as patched:
+            patched.setattr(IdempotencyKeys, "keep", die)
+            one = await door.call("POST", "/ai-providers", **keyed)
+    async with open_door(tmp_path / "data") as door:
+        again = [await door.call("POST", "/ai-providers", **keyed) for _ in range(2)]
+        two = await asyncio.gather(*(door.call("POST", "/ai-providers", json=ELSEWHERE, headers=SECOND) for _ in "ab"))
+        assert [*again, two[0]] == [one, one, two[1]]
+        listed = (await door.call("GET", "/ai-providers"))["items"]
+        assert [found["id"] for found in listed] == [one["id"], two[0]["id"]]
+        other = ELSEWHERE | {"key": "another"}
+        refused = await door.call("POST", "/ai-providers", 422, json=other, headers=SECOND)
+        assert refused["code"] == "idempotency_mismatch"
+        rows = await door.server.database.read(lambda connection: connection.execute(select(ops)).all())
+    assert len([row for row in rows if row.path == "/ai-providers"]) == 2
+    kept = await asyncio.to_thread(lambda: [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()])
+    assert not any(KEY.encode() in data for data in kept)
+
+
+async def test_what_a_check_cost_is_shown_in_the_cost_of_today(door: Door) -> None:
+    async with served_model() as (base, model):
+        one = await made(door, base, price_in_fen=100, price_out_fen=200, fen_per_day=10_000)
+        path = f"/ai-providers/{one['id']}"
+        costs = [(await door.call("POST", f"{path}/check"))["cost_microfen"] for _ in range(2)]
+        model.lay("429", times=1, seconds=0)
+        await door.call("POST", f"{path}/check")
+        assert (await door.call("GET", path))["cost_today_microfen"] == sum(costs) > 0
+        assert (await door.call("GET", "/ai-usage"))["items"] == []
 
 
 async def test_a_check_is_not_made_without_room_for_it_in_the_money_of_the_day(door: Door) -> None:

@@ -24,10 +24,12 @@ from shoal.assistant.budget import (
     pace,
     reserve,
     settle,
+    settle_check,
     settle_failure,
     tokens_today,
 )
 from shoal.assistant.model_calls import ModelFailed, WhyFailed
+from shoal.assistant.provider_standing import standings
 from shoal.assistant.provider_store import ProviderStore
 from shoal.assistant.providers import Provider
 from shoal.assistant.usage import DayUsage, Usage
@@ -142,9 +144,10 @@ async def test_a_check_needs_money_of_the_day_that_shops_left(
 ) -> None:
     async def why(now_ms: int = NOW) -> NoRoomWhy | None:
         try:
-            await database.write(lambda connection: pace(connection, provider.id, 200, 100, now_ms=now_ms))
+            made = await database.write(lambda connection: pace(connection, provider.id, 200, 100, now_ms=now_ms))
         except NoRoom as none:
             return none.why
+        await database.write(lambda connection: settle_check(connection, made, 0, 0))
         return None
 
     def spend(spending: Spending, tokens_in: int, tokens_out: int, connection: Connection) -> Reservation:
@@ -165,6 +168,40 @@ async def test_a_check_needs_money_of_the_day_that_shops_left(
     assert await why(NOW + 86_400_000) is None
     await store.change(1, provider.id, {"fen_per_day": None})
     assert await why() is None
+
+
+async def test_what_a_check_cost_is_in_the_money_of_the_day_and_in_no_shops(
+    database: Database, provider: Provider, vault: Vault
+) -> None:
+    prices = {"price_in_fen": 10_000, "price_out_fen": 10_000, "fen_per_day": 6}
+    await ProviderStore(database, vault).change(1, provider.id, prices)
+    today = day_of("", NOW)
+
+    def ask_for_shop(connection: Connection) -> NoRoomWhy | None:
+        try:
+            reserve(connection, Spending("shop", provider, today), 200, 100, 10**6, now_ms=NOW)
+        except NoRoom as none:
+            return none.why
+        return None
+
+    async def cost_today(now_ms: int = NOW) -> int:
+        found = await database.read(lambda connection: standings(connection, 1, now_ms))
+        return found[provider.id].cost_today_microfen
+
+    made = await database.write(lambda connection: pace(connection, provider.id, 400, 100, now_ms=NOW))
+    assert await cost_today() == 500 * 10_000, "a check whose process dies stays spent"
+    assert await database.write(ask_for_shop) is NoRoomWhy.MONEY
+    with pytest.raises(NoRoom):
+        await database.write(lambda connection: pace(connection, provider.id, 200, 0, now_ms=NOW))
+    assert await database.write(lambda connection: settle_check(connection, made, 30, 20)) == 500_000
+    assert await cost_today() == 500_000
+    assert await database.read(lambda connection: tokens_today(connection, "shop", today)) == 0
+    assert await database.write(ask_for_shop) is None
+    assert await cost_today() == 3_500_000
+    assert await cost_today(NOW + 86_400_000) == 0
+    await database.write(lambda connection: pace(connection, provider.id, 1, 0, now_ms=NOW + 86_400_000))
+    await database.write(lambda connection: settle_check(connection, made, 0, 0))
+    assert await cost_today(NOW + 86_400_000) == 10_000, "a check of yesterday changes nothing today"
 
 
 async def test_a_minute_has_so_many_calls_also_after_the_clock_went_back(

@@ -39,10 +39,17 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_BUDGET}test_callers_at_once_never_spend_more_than_the_day_has[postgresql-1]",
     ),
     one(
+        "what checks cost is no money of the day",
+        "assistant/budget.py",
+        'return int(state["checks_cost_microfen"]) if state["checks_day"] == day else 0',
+        "return 0",
+        f"{_BUDGET}test_what_a_check_cost_is_in_the_money_of_the_day_and_in_no_shops[sqlite]",
+    ),
+    one(
         "a limit of 0 fen is no limit",
         "assistant/budget.py",
-        "elif fen_per_day is not None and int(spent",
-        "elif fen_per_day and int(spent",
+        "    elif fen_per_day is not None:\n",
+        "    elif fen_per_day:\n",
         f"{_BUDGET}test_the_money_of_a_day_is_that_of_all_shops_together[sqlite]",
     ),
     one(

@@ -118,7 +118,7 @@ def reserve(
         price_out_fen=state["price_out_fen"],
         is_try=state["rests"] > 0,
     )
-    _require_room(connection, made, tokens_per_day, state["fen_per_day"], now_ms)
+    _require_room(connection, made, tokens_per_day, state, now_ms)
     _add(connection, made, calls=1, tokens_in=tokens_in, tokens_out=tokens_out)
     values: dict[str, Any] = {
         "minute_began_ms": now_ms if is_new_minute else began,
@@ -131,11 +131,10 @@ def reserve(
     return made
 
 
-def pace(connection: Connection, provider_id: int, tokens_in: int, tokens_out: int, *, now_ms: int) -> None:
-    """Count a call that is of no shop, such as a check, in its minute. Raises ``NoRoom`` as ``reserve``.
+def pace(connection: Connection, provider_id: int, tokens_in: int, tokens_out: int, *, now_ms: int) -> Reservation:
+    """Reserve a call that is of no shop, such as a check, on the day in China. Raises ``NoRoom`` as ``reserve``.
 
-    A rest is no reason: its owner wants to know whether the provider answers. What it costs is no use of a shop, so it
-    is not added to the day; without room for it in the provider's money of the day, it is not made.
+    A rest is no reason: its owner wants to know whether the provider answers.
     """
     state = _locked(connection, provider_id)
     if state is None or not state["consented_host"] or state["consented_host"] != state["host"]:
@@ -143,18 +142,37 @@ def pace(connection: Connection, provider_id: int, tokens_in: int, tokens_out: i
     is_new = not 0 <= now_ms - state["minute_began_ms"] < _MINUTE_MS
     if not is_new and state["minute_calls"] >= state["calls_per_minute"]:
         raise NoRoom(NoRoomWhy.PACE, state["minute_began_ms"] + _MINUTE_MS)
+    made = Reservation(
+        account_id="",
+        provider_id=provider_id,
+        day=day_of("", now_ms),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        price_in_fen=state["price_in_fen"],
+        price_out_fen=state["price_out_fen"],
+    )
     if state["fen_per_day"] is not None:
-        its = and_(ai_usage.c.provider_id == provider_id, ai_usage.c.day == day_of("", now_ms))
+        its = and_(ai_usage.c.provider_id == provider_id, ai_usage.c.day == made.day)
         spent = int(connection.scalar(select(func.sum(ai_usage.c.cost_microfen)).where(its)) or 0)
-        cost = tokens_in * state["price_in_fen"] + tokens_out * state["price_out_fen"]
-        if spent + cost > state["fen_per_day"] * MICROFEN:
+        if spent + _checks_cost(state, made.day) + _reserved_cost(made) > state["fen_per_day"] * MICROFEN:
             raise NoRoom(NoRoomWhy.MONEY)
     values = {
         "minute_began_ms": now_ms if is_new else state["minute_began_ms"],
         "minute_calls": 1 if is_new else state["minute_calls"] + 1,
+        "checks_day": made.day,
+        "checks_cost_microfen": _checks_cost(state, made.day) + _reserved_cost(made),
     }
     mine = update(ai_provider_states).where(ai_provider_states.c.provider_id == provider_id)
     connection.execute(mine.values(**values))
+    return made
+
+
+def settle_check(connection: Connection, made: Reservation, tokens_in: int, tokens_out: int) -> int:
+    """Put what a check used in place of what ``pace`` reserved. Return its cost in millionths of a fen."""
+    cost, state = made.cost_of(tokens_in, tokens_out), ai_provider_states.c
+    mine = update(ai_provider_states).where(state.provider_id == made.provider_id, state.checks_day == made.day)
+    connection.execute(mine.values(checks_cost_microfen=state.checks_cost_microfen + cost - _reserved_cost(made)))
+    return cost
 
 
 def settle(connection: Connection, made: Reservation, tokens_in: int, tokens_out: int, *, now_ms: int) -> int:
@@ -186,8 +204,9 @@ def tokens_today(connection: Connection, account_id: str, day: str) -> int:
 
 
 def _require_room(
-    connection: Connection, made: Reservation, tokens_per_day: int, fen_per_day: int | None, now_ms: int
+    connection: Connection, made: Reservation, tokens_per_day: int, state: RowMapping, now_ms: int
 ) -> None:
+    fen_per_day: int | None = state["fen_per_day"]
     mine, its = ai_usage.c.account_id == made.account_id, ai_usage.c.provider_id == made.provider_id
     tokens = func.sum(case((mine, ai_usage.c.tokens_in + ai_usage.c.tokens_out), else_=0))
     cost = func.sum(case((its, ai_usage.c.cost_microfen), else_=0))
@@ -196,8 +215,9 @@ def _require_room(
     why = None
     if int(used or 0) + made.tokens_in + made.tokens_out > tokens_per_day:
         why = NoRoomWhy.TOKENS
-    elif fen_per_day is not None and int(spent or 0) + _reserved_cost(made) > fen_per_day * MICROFEN:
-        why = NoRoomWhy.MONEY
+    elif fen_per_day is not None:
+        all_spent = int(spent or 0) + _checks_cost(state, made.day) + _reserved_cost(made)
+        why = NoRoomWhy.MONEY if all_spent > fen_per_day * MICROFEN else None
     if why is not None:
         _tell_once(connection, made, why, now_ms)
         raise NoRoom(why)
@@ -217,6 +237,11 @@ def _tell_once(connection: Connection, made: Reservation, why: NoRoomWhy, now_ms
             facts={"day": made.day, "provider_id": made.provider_id},
         )
         open_incidents(connection, [opening])
+
+
+def _checks_cost(state: RowMapping, day: str) -> int:
+    """Return what checks cost on that day, as the provider's own row knows it: no query more."""
+    return int(state["checks_cost_microfen"]) if state["checks_day"] == day else 0
 
 
 def _reserved_cost(made: Reservation) -> int:

@@ -1,12 +1,17 @@
-"""The check of a provider: one small call that a person asks for, and what came back. It is of no shop's budget."""
+"""The check of a provider: one small call that a person asks for, and what came back.
+
+Its cost is in the provider's money of the day, and in no shop's.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import Connection
+
 from shoal.assistant.breaker import note_success
-from shoal.assistant.budget import NoRoom, Reservation, pace
+from shoal.assistant.budget import NoRoom, pace, settle_check
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, estimated_tokens
 from shoal.assistant.model_output import BadOutput, read_output
 from shoal.assistant.prompt import Context, Fact, messages_of
@@ -44,35 +49,33 @@ async def check_provider(database: Database, calls: ModelCalls, target: Target) 
     provider, prompt = target.provider, messages_of(QUESTION)
     most = estimated_tokens(prompt), MOST_TOKENS
     try:
-        await database.write(lambda connection: pace(connection, provider.id, *most, now_ms=now_ms()))
+        made = await database.write(lambda connection: pace(connection, provider.id, *most, now_ms=now_ms()))
     except NoRoom as none:
         return Checked(why=none.why.value)
     try:
         answer = await calls.ask(target, prompt, MOST_TOKENS, context=QUESTION)
     except ModelFailed as failed:
+        if failed.spent_nothing:
+            await database.write(lambda connection: settle_check(connection, made, 0, 0))
         return Checked(why=f"{failed.why.value} {failed.status or ''}".strip())
     why = ""
     try:
         read_output(answer.text)
     except BadOutput:
         why = "unreadable"
-    else:
-        await database.write(lambda connection: note_success(connection, provider.id, now_ms=now_ms()))
-    spent = Reservation(
-        account_id="",
-        provider_id=provider.id,
-        day="",
-        tokens_in=answer.tokens_in,
-        tokens_out=answer.tokens_out,
-        price_in_fen=provider.price_in_fen,
-        price_out_fen=provider.price_out_fen,
-    )
+
+    def settled(connection: Connection) -> int:
+        if not why:
+            note_success(connection, provider.id, now_ms=now_ms())
+        return settle_check(connection, made, answer.tokens_in, answer.tokens_out)
+
+    cost = await database.write(settled)
     text = answer.text.replace(target.key, HIDDEN) if target.key else answer.text
     return Checked(
         text=text[:LONGEST_SHOWN],
         why=why,
         tokens_in=answer.tokens_in,
         tokens_out=answer.tokens_out,
-        cost_microfen=spent.cost_of(answer.tokens_in, answer.tokens_out),
+        cost_microfen=cost,
         ms=answer.ms,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import ModelLack, ModelMode
@@ -14,7 +14,7 @@ from shoal.storage.assistant_tables import ai_provider_states, ai_providers, ai_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """How one provider fares. ``cost_today_microfen``: of all shops, on the day that it is in China."""
+    """How one provider fares. ``cost_today_microfen``: of all shops and checks, on the day that it is in China."""
 
     resting_until_ms: int | None = None
     failures: int = 0
@@ -37,15 +37,17 @@ def lack_of(connection: Connection, account: Account) -> ModelLack | None:
 
 def standings(connection: Connection, owner_id: int, now_ms: int) -> dict[int, Standing]:
     """Return how each provider of a user fares, by id."""
+    day = day_of("", now_ms)
     today = (
         select(ai_usage.c.provider_id, func.sum(ai_usage.c.cost_microfen).label("cost"))
-        .where(ai_usage.c.day == day_of("", now_ms))
+        .where(ai_usage.c.day == day)
         .group_by(ai_usage.c.provider_id)
         .subquery()
     )
     state = ai_provider_states.c
+    checks = case((state.checks_day == day, state.checks_cost_microfen), else_=0).label("checks")
     query = (
-        select(state.provider_id, state.resting_until_ms, state.failures, state.last_error, today.c.cost)
+        select(state.provider_id, state.resting_until_ms, state.failures, state.last_error, today.c.cost, checks)
         .join_from(ai_provider_states, ai_providers, ai_providers.c.id == state.provider_id)
         .outerjoin(today, today.c.provider_id == state.provider_id)
         .where(ai_providers.c.owner_id == owner_id)
@@ -55,7 +57,7 @@ def standings(connection: Connection, owner_id: int, now_ms: int) -> dict[int, S
             resting_until_ms=row.resting_until_ms if row.resting_until_ms > now_ms else None,
             failures=row.failures,
             last_error=row.last_error,
-            cost_today_microfen=int(row.cost or 0),
+            cost_today_microfen=int(row.cost or 0) + row.checks,
         )
         for row in connection.execute(query)
     }

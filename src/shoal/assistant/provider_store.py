@@ -63,8 +63,16 @@ class ProviderStore:
         secrets = self._opened(row)
         return Target(provider, secrets["base_url"], secrets["key"])
 
-    async def create(self, owner_id: int, values: Mapping[str, Any], *, also: Also | None = None) -> Provider:
-        """Add a provider, and do ``also`` with its id in the same transaction.
+    async def create(
+        self,
+        owner_id: int,
+        values: Mapping[str, Any],
+        *,
+        also: Also | None = None,
+        op_id: str = "",
+        repeats: bool = False,
+    ) -> Provider:
+        """Add a provider, and do ``also`` with its id in the same transaction. An op that ``repeats`` adds none again.
 
         Raises ``InvalidInput``, and ``Conflict`` (``too_many_providers``).
         """
@@ -77,9 +85,12 @@ class ProviderStore:
             "consented_at_ms": now if columns["consented_host"] else None,
             "created_at_ms": now,
             "changed_at_ms": now,
+            "op_id": op_id,
         }
 
         def job(connection: Connection) -> RowMapping:
+            if repeats and (added := _added_by(connection, owner_id, op_id)) is not None:
+                return added
             mine = select(func.count()).where(ai_providers.c.owner_id == owner_id)
             if (connection.scalar(mine) or 0) >= MAX_PROVIDERS:
                 raise Conflict("the user has many providers", code="too_many_providers", limit=MAX_PROVIDERS)
@@ -167,6 +178,11 @@ class ProviderStore:
 def provider_of(row: RowMapping) -> Provider:
     """Return the provider of a row, as far as it is not sealed."""
     return Provider(**{name: row[name] for name in _PLAIN}, kind=ProviderKind(row["kind"]))
+
+
+def _added_by(connection: Connection, owner_id: int, op_id: str) -> RowMapping | None:
+    query = select(ai_providers).where(ai_providers.c.owner_id == owner_id, ai_providers.c.op_id == op_id)
+    return connection.execute(query).mappings().one_or_none()
 
 
 def _begin_anew(connection: Connection, provider_id: int, now: int) -> None:

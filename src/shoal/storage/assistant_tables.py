@@ -43,13 +43,14 @@ ai_providers = Table(
     number_column("version", 1),
     time_column("created_at_ms"),
     time_column("changed_at_ms"),
+    text_column("op_id"),
     Index("ix_ai_providers_owner_id", "owner_id"),
     sqlite_autoincrement=True,
 )
 """Who answers a user's questions. ``host`` is the one that is called, with its port, for people; prices are in fen per
 million tokens. ``fen_per_day`` is the most that a day may cost, all shops together; without one it is not limited.
 ``consented_host``: to whom the owner agreed that words go; only while it is ``host`` is anything sent. ``version``
-counts changes; it is the ETag."""
+counts changes; it is the ETag. ``op_id``: the op that added it, by which a repeated request finds it."""
 
 ai_provider_states = Table(
     "ai_provider_states",
@@ -68,10 +69,12 @@ ai_provider_states = Table(
     text_column("last_error"),
     time_column("minute_began_ms"),
     number_column("minute_calls"),
+    text_column("checks_day"),
+    _count_column("checks_cost_microfen"),
 )
 """How a provider fares. ``failures`` within the time since ``failing_since_ms``; ``rests``: how many followed one
 another. ``minute_calls``: the calls of the minute that began at ``minute_began_ms``. It is one row, so that it holds
-for all servers."""
+for all servers. ``checks_cost_microfen``: what checks of it cost on ``checks_day`` in China; they are of no shop."""
 
 ai_usage = Table(
     "ai_usage",

@@ -4169,6 +4169,8 @@ export interface paths {
          * Add a model provider
          * @description Add a provider that speaks OpenAI's chat completions, or an `agent` of your own. Nothing is sent by that.
          *
+         *     With an `Idempotency-Key` it is added once, however often the request is repeated; its key is not kept with that.
+         *
          *     An address inside the server's network needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
          */
         post: operations["add_provider"];
@@ -4222,7 +4224,7 @@ export interface paths {
          * @description Ask a provider one invented question now, also while it rests, and return what came back.
          *
          *     An answer ends its rest. A check is not made (`money`) when the provider's money of the day has no room for it, by
-         *     what shops spent today in China; its own cost is in no sum, since it is of no shop.
+         *     what shops and checks spent today in China; its own cost is in that sum, and in the cost of no shop.
          */
         post: operations["check_model_provider"];
         delete?: never;
@@ -36266,7 +36268,10 @@ export interface operations {
     add_provider: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };

@@ -9,6 +9,8 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import SecretStr
 
 from shoal.api.http.caller import Me, Origin, TheServer, actor_of, generations_of
+from shoal.api.http.goods_caller import TheBy
+from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.channels import IfMatch
@@ -32,7 +34,7 @@ from shoal.auth.users import User
 from shoal.clock import now_ms
 from shoal.errors import StaleGeneration
 
-routes = Routes(tags=["models"])
+routes = Routes(tags=["models"], route_class=ChangingRoute)
 
 ProviderId = Annotated[int, Path(ge=1, le=2**53, description="The provider's id.", examples=[2])]
 _ONE = problems(401, 403, 404, 422, 503)
@@ -47,13 +49,16 @@ async def list_providers(server: TheServer, me: Me) -> ProviderList:
 
 @routes.post("/ai-providers", summary="Add a model provider", responses=problems(400, 401, 403, 409, 413, 422, 503))
 async def add_provider(
-    body: ProviderBody, server: TheServer, me: Me, origin: Origin, response: Response
+    body: ProviderBody, server: TheServer, me: Me, origin: Origin, response: Response, by: TheBy
 ) -> ProviderShape:
     """Add a provider that speaks OpenAI's chat completions, or an `agent` of your own. Nothing is sent by that.
 
+    With an `Idempotency-Key` it is added once, however often the request is repeated; its key is not kept with that.
+
     An address inside the server's network needs `SHOAL_ALLOW_PRIVATE_TARGETS`.
     """
-    made = await server.assistant.providers.create(me.id, _plain(body.model_dump()))
+    values = _plain(body.model_dump())
+    made = await server.assistant.providers.create(me.id, values, op_id=by.op_id, repeats=by.repeats)
     await _noted(server, me, origin, AuditEvent.PROVIDER_ADDED, made)
     return await _answered(server, me, response, made)
 
@@ -117,7 +122,7 @@ async def check_model_provider(provider_id: ProviderId, server: TheServer, me: M
     """Ask a provider one invented question now, also while it rests, and return what came back.
 
     An answer ends its rest. A check is not made (`money`) when the provider's money of the day has no room for it, by
-    what shops spent today in China; its own cost is in no sum, since it is of no shop.
+    what shops and checks spent today in China; its own cost is in that sum, and in the cost of no shop.
     """
     target = await server.assistant.providers.target(me.id, provider_id)
     server.rate_limits.count_channel_test(me.id)
