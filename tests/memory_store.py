@@ -196,9 +196,9 @@ class MemoryStore:
         if self._holders.get(number) == holder:
             del self._holders[number]
 
-    async def number_holders(self) -> dict[str, str]:
+    async def number_holders(self, number: str | None = None) -> dict[str, str]:
         """Who holds which number."""
-        return dict(self._holders)
+        return {held: holder for held, holder in self._holders.items() if number in {None, held}}
 
     async def journal(
         self,

@@ -11,7 +11,7 @@ from shoal.accounts.account import Account, AccountState, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.ownership import shard_of
 from shoal.errors import ActionRequired, ShoalError
-from standins import ANN, cookie_of
+from standins import ANN, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
 from state.two_nodes import ACCOUNTS, Node, World
 
@@ -122,6 +122,28 @@ def test_on_said_again_that_reaches_nobody_is_refused_and_nothing_of_a_change_is
             await two.manager.update_cookie_status("shop", True, caller=ANN)
         off = await two.manager.update_cookie_status("shop", False, caller=ANN)
         assert off.observation.state is AccountState.STOPPED, "what it stored says that it has followed"
+        await world.close()
+
+    on_virtual_time(scenario())
+
+
+def test_a_number_that_is_held_at_one_node_is_taken_at_the_other_until_it_is_freed() -> None:
+    """The other node is told of no change of holders: it looks before an account meets the site, and now and then."""
+
+    async def scenario() -> None:
+        world, one, two = await opened()
+        await two.claim(shard_of("other"))
+        twin = await two.manager.add_cookie("other", cookie_of(1, secret="s2"), owner_id=2, caller=ANN)
+        assert (twin.observation.state, twin.observation.reason) == (AccountState.PARKED, ParkReason.NUMBER_TAKEN)
+        assert "other" not in world.site.ever, "it has not met the site"
+        assert await one.manager.free_number(unb_of(1), caller=ANN) == "shop"
+        await asyncio.sleep(301)
+        assert world.site.live == {"shop": 0, "other": 1}
+        again = await one.manager.update_cookie_status("shop", True, caller=ANN)
+        assert again.observation.reason == ParkReason.NUMBER_TAKEN
+        assert await one.manager.free_number(unb_of(1), caller=ANN) == "other"
+        await asyncio.sleep(301)
+        assert world.site.live == {"shop": 1, "other": 0}
         await world.close()
 
     on_virtual_time(scenario())

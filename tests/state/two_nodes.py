@@ -8,7 +8,8 @@ from contextlib import suppress
 from random import Random
 
 from memory_store import MemoryStore
-from shoal.accounts.account import AccountState, Observation, StateMove
+from shoal.accounts.account import Account, AccountState, Observation, StateMove
+from shoal.accounts.account_task import Link
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.events import EventBus
 from shoal.accounts.ownership import NOT_OWNER, Fence, carried_fences, shard_of
@@ -20,6 +21,13 @@ from standins import FakeSite
 from state.world import settings
 
 ACCOUNTS = ("shop", "other", "third")
+
+
+async def accepted(account: Account, link: Link) -> None:
+    """The site accepts the shop, which holds its number from then on."""
+    await link.hold_number()
+    link.running()
+    await asyncio.Event().wait()
 
 
 class Shards:
@@ -117,17 +125,22 @@ class Node:
         for name, stand in stands.items():
             owner = self._world.nodes.get(self._world.shards.owner_of(name))
             await asyncio.sleep(self._world.rng.uniform(0.001, 0.1))
-            if owner is None or owner is self or owner.is_silent:
-                code = "node_silent" if owner is not None and owner is not self else MOVING
-                failures[name] = ShoalError("no answer", code=code)
+            if owner is None or owner is self:
+                failures[name] = ShoalError("nobody runs it", code=MOVING)
+                continue
+            if not owner.answers():
+                failures[name] = ShoalError("no answer", code="node_silent")
                 continue
             told = await owner.told(name, stand, name in revive, within_seconds)
             await asyncio.sleep(self._world.rng.uniform(0.001, 0.1))
-            if told is None or owner.is_silent:
+            if told is None or not owner.answers():
                 failures[name] = ShoalError("not here, or no answer", code=MOVING if told is None else "node_silent")
             else:
                 seen[name] = RemoteState(told, owner.me)
         return Watched(seen, failures)
+
+    def answers(self) -> bool:
+        return not self.is_silent
 
     async def told(self, name: str, stand: Stand, is_revived: bool, seconds: float) -> Observation | None:
         """What the server says when it is asked, as ``answer_watch``."""
@@ -179,6 +192,7 @@ class World:
         self.shards = Shards()
         self.store = FencedStore(self.shards)
         self.site = FakeSite()
+        self.site.behave = accepted
         self.nodes: dict[str, Node] = {}
 
     async def open(self) -> None:

@@ -315,6 +315,7 @@ class CookieManager(SettingChanges):
         ``UnknownNumber`` when no account holds it, ``Conflict`` (``other_holder``) when another than ``holder`` does,
         and ``StoreError``, after which the call may be repeated.
         """
+        await self._task_manager.numbers.look(number)
         if (holds := self.number_holders.get(number)) is None:
             raise UnknownNumber(number)
         if holder not in {"", holds}:
@@ -323,6 +324,11 @@ class CookieManager(SettingChanges):
             await self.update_cookie_status(holds, False, caller=caller)
         await self._task_manager.numbers.free(number, holds)
         return holds
+
+    async def look_at_numbers(self) -> None:
+        """Let ``number_holders`` be what is stored, where other nodes change it too. Raises ``StoreError``."""
+        if self.remote_states.nodes is not None:
+            await self._task_manager.numbers.load()
 
     def close_to(self, owner_id: int) -> None:
         """Refuse new accounts for this user, because the user is being removed."""

@@ -27,9 +27,10 @@ log = structlog.get_logger("shoal.numbers")
 class SellerNumbers:
     """The stored holders, and the turns of accounts that try to connect. Lives on one event loop."""
 
-    def __init__(self, store: AccountStore, changed: Callable[[str], None]) -> None:
-        """``changed`` is called with each number whose holder changed."""
+    def __init__(self, store: AccountStore, changed: Callable[[str], None], *, is_shared: bool = False) -> None:
+        """``changed`` is called with each number whose holder changed. ``is_shared``: other nodes change them too."""
         self._store = store
+        self._is_shared = is_shared
         self._changed = changed
         self._holders: dict[str, str] = {}
         self._held: dict[str, str] = {}
@@ -49,6 +50,15 @@ class SellerNumbers:
             changed = frozenset(self._changed_since)  # their values here are newer
             for number in {*self._holders, *stored} - changed:
                 self._put(number, stored.get(number))
+
+    async def look(self, number: str) -> None:
+        """Read who holds a number now, where another node may have changed that. Raises ``StoreError``."""
+        if self._is_shared:
+            async with self._reading:
+                self._changed_since.discard(number)
+                stored = (await self._store.number_holders(number)).get(number)
+                if number not in self._changed_since:
+                    self._put(number, stored)
 
     def is_taken(self, account: Account) -> bool:
         """Return whether another account holds the account's number."""
@@ -154,6 +164,7 @@ class NumberTurn:
         """Wait for the turn. Raises ``NumberTaken`` when the site accepted another account in the meantime."""
         await self._numbers.begin(self._account.unb)
         self._taken = True
+        await self._numbers.look(self._account.unb)
         if self._numbers.is_taken(self._account):
             raise NumberTaken(f"the number of {self._account.id} is another shop's")
 

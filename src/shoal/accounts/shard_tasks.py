@@ -69,6 +69,7 @@ class ShardTasks:
         wait, longest = AGAIN_SECONDS
         while True:
             try:
+                await self._tasks.numbers.load()
                 return await self._store.load_shards(shards)
             except StoreError as error:
                 if error.code == "store_closed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from random import Random
 from types import MappingProxyType
 
@@ -80,7 +81,7 @@ class TaskManager:
         """Of a database that several nodes share: the shards whose accounts have their tasks here."""
         self._of_number = published.of_number
         published.subscribe(self._follow_published)
-        self.numbers = SellerNumbers(store, self._number_changed)
+        self.numbers = SellerNumbers(store, self._number_changed, is_shared=self._ownership.is_shared)
         self._deps = TaskDeps(
             connect=connect,
             published=self._published,
@@ -317,6 +318,9 @@ class TaskManager:
         """
         while True:
             await asyncio.sleep(self._resync_seconds)
+            if self._ownership.is_shared:
+                with suppress(StoreError):  # again in a while
+                    await self.numbers.load()
             for account_id, task in list(self._tasks.items()):
                 self.wake(account_id)
                 if task.alive:

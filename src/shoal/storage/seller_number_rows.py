@@ -29,6 +29,9 @@ def free_number(connection: Connection, number: str, holder: str) -> None:
     connection.execute(delete(seller_numbers).where(*held))
 
 
-def read_number_holders(connection: Connection) -> dict[str, str]:
-    """Return account ids by the number that they hold."""
-    return {row.unb: row.account_id for row in connection.execute(select(seller_numbers))}
+def read_number_holders(connection: Connection, number: str | None = None) -> dict[str, str]:
+    """Return account ids by the number that they hold, of all numbers or of one."""
+    query = select(seller_numbers)
+    if number is not None:
+        query = query.where(seller_numbers.c.unb == number)
+    return {row.unb: row.account_id for row in connection.execute(query)}

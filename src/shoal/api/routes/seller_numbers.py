@@ -78,6 +78,7 @@ async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
     """
     names = {user.id: user.username for user in await server.users.list_users()}
     counted = Counter(account.unb for account in server.manager.accounts.values())
+    await server.manager.look_at_numbers()
     await server.manager.look([one.id for one in server.manager.accounts.values() if counted[one.unb] > 1])
     return NumberList(items=[_shape(server, number, names) for number, count in sorted(counted.items()) if count > 1])
 
