@@ -117,6 +117,8 @@ async def test_a_server_is_asked_by_its_name_and_one_that_is_gone_or_silent_is_s
         heard.append(asked)
         if asked["what"] == "wait":
             await never.wait()
+        if asked["what"] == "much":
+            return {"said": "多" * 500_000}
         if asked["what"] == "refuse":
             raise NotApplied("no", code="not_sent", reason="so")
         return {"said": asked["what"]}
@@ -131,6 +133,10 @@ async def test_a_server_is_asked_by_its_name_and_one_that_is_gone_or_silent_is_s
     assert heard == []
     async with served_at(pair):
         assert await pair.calls.ask_node("b", "tell", {"what": "x"}) == {"said": "x"}
+        assert await pair.calls.ask_node("b", "tell", {"what": "much"}) == {"said": "多" * 500_000}
+        monkeypatch.setattr("shoal.cluster.node_calls.LONGEST_ANSWER", 1_000_000)
+        with pytest.raises(AnswerLost):
+            await pair.calls.ask_node("b", "tell", {"what": "much"})
         with pytest.raises(RefusedThere) as refused:
             await pair.calls.ask_node("b", "tell", {"what": "refuse"})
         assert (refused.value.code, refused.value.params) == ("not_sent", {"reason": "so"})
@@ -139,7 +145,7 @@ async def test_a_server_is_asked_by_its_name_and_one_that_is_gone_or_silent_is_s
         with pytest.raises(AnswerLost) as lost:
             await pair.calls.ask_node("b", "tell", {"what": "wait"}, seconds=1.0)
         assert (lost.value.code, lost.value.params) == ("node_silent", {"node": "b"})
-        assert [asked["what"] for asked in heard] == ["x", "refuse", "wait"], "nothing is asked twice"
+        assert [asked["what"] for asked in heard] == ["x", "much", "much", "refuse", "wait"], "nothing is asked twice"
         never.set()
 
 

@@ -26,7 +26,8 @@ class Pair:
 
     async def run_at(self, server: ServerProcess) -> set[str]:
         """The shops that run at one of them."""
-        return {name for name in self.sellers if await server.state(name) == "running"}
+        seen = [(name, await server.ok("GET", f"/cookies/{name}")) for name in self.sellers]
+        return {name for name, shop in seen if (shop["state"], shop["node"]) == ("running", server.data_dir.name)}
 
     async def all_at(self, server: ServerProcess) -> None:
         """Wait until one of them runs all shops."""

@@ -42,6 +42,26 @@ async def ready(pair: Pair) -> None:
     await pair.ask("在吗", ["在的"])
 
 
+def titles_in(seller: dict[str, Any]) -> dict[str, str]:
+    """What the site's list says of a seller's items."""
+    return {str(item["id"]): str(item["title"]) for item in seller["items"]}
+
+
+async def items_are_known_at_both(pair: Pair) -> None:
+    """Each server tells the items of all shops, of one and of all together; the site is asked by the shop's own."""
+    for server in (pair.one, pair.two):
+        for name, seller in pair.sellers.items():
+            listed = (await server.ok("GET", f"/items/{name}"))["items"]
+            assert titles_in(seller).items() <= {str(one["item_id"]): one["item_title"] for one in listed}.items()
+            asked = await server.ok("POST", "/items/get-all-from-account", {"cookie_id": name})
+            assert (asked["success"], asked["total_count"]) == (True, len(seller["items"])), asked
+    for server in (pair.one, pair.two):
+        known = (await server.ok("GET", "/items"))["items"]
+        for name, seller in pair.sellers.items():
+            told = {str(one["item_id"]): one["item_title"] for one in known if one["cookie_id"] == name}
+            assert titles_in(seller).items() <= told.items()
+
+
 async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_is_named(
     tmp_path: Path, postgres: Postgres
 ) -> None:
@@ -59,6 +79,7 @@ async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_i
             assert (status, again["outcome"]) == (200, "sent")
         assert await pair.answers() == [["在的", "来自 one", "来自 two"]] * len(pair.sellers)
 
+        await items_are_known_at_both(pair)
         there = min(await pair.run_at(pair.two))
         unb = pair.sellers[there]["unb"]
         await pair.one.ok("PATCH", f"/cookies/{there}/settings", {"paid_message": "谢谢"})
@@ -76,6 +97,10 @@ async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_i
 
         # who runs it is gone: nothing is sent, and the answer says so
         await pair.two.end(signal.SIGKILL)
+        assert (await pair.one.ok("GET", f"/items/{there}"))["count"] >= 0, "without titles, but at once"
+        asked = await pair.one.ok("POST", "/items/get-all-from-account", {"cookie_id": there})
+        assert (asked["success"], "two" in asked["message"]) == (False, True)
+        assert (await pair.one.ok("GET", "/items"))["items"], "those of its own shops"
         before = await pair.answers()
         status, refused = await send(pair.one, there, "没人听", "nobody")
         assert (status, refused["code"], refused["params"]) == (503, "owner_unreachable", {"node": "two"})

@@ -30,7 +30,8 @@ ANSWER_HEADER: Final = "Shoal-Node-Answer"
 CONNECT_SECONDS: Final = 3.0
 CALL_SECONDS: Final = 45.0
 """Longer than a message waits for the site's answer, with its repetitions."""
-LONGEST_ANSWER: Final = 1_000_000
+LONGEST_ANSWER: Final = 16_000_000
+"""The lists of fifty shops with a thousand items each are not longer."""
 _OWNER: Final = text(f"""
     SELECT nodes.name, nodes.inc, nodes.address FROM shards
     JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc
@@ -73,6 +74,17 @@ class _Asked:
 
 class _NotDoneError(Exception):
     """The call was certainly not carried out."""
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """Return a whole answer; of one that is too long, a part, whose signature is not right."""
+    parts, length = list[bytes](), 0
+    async for part in content.iter_any():
+        parts.append(part)
+        length += len(part)
+        if length > LONGEST_ANSWER:
+            break
+    return b"".join(parts)
 
 
 class NodeCalls:
@@ -169,7 +181,7 @@ class NodeCalls:
             async with self._http().post(
                 url, data=content, headers=headers, allow_redirects=False, timeout=limits
             ) as response:
-                text = await response.content.read(LONGEST_ANSWER)
+                text = await _whole(response.content)
                 status, signed = response.status, response.headers.get(ANSWER_HEADER, "")
         except aiohttp.ClientConnectorError as error:  # the body has not left
             raise _NotDoneError(type(error).__name__) from None

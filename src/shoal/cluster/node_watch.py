@@ -55,7 +55,7 @@ class NodeWatch:
         """Return what is stored of accounts, with the living node that runs each. Raises ``StoreError``."""
 
         def job(connection: Connection) -> dict[str, RemoteState]:
-            owners = _read_owners(connection, names)
+            owners = read_owners(connection, names)
             rows = connection.execute(select(observed).where(among(observed.c.account_id, names))).mappings()
             seen = {row["account_id"]: observation_of(row) for row in rows}
             return {name: RemoteState(seen.get(name, _NOTHING_SEEN), owners.get(shard_of(name), "")) for name in names}
@@ -110,10 +110,11 @@ class NodeWatch:
     async def _find_owners(self, names: Collection[str]) -> None:
         unknown = [name for name in names if shard_of(name) not in self._owners]
         if unknown:
-            self._owners |= await self._database.read(lambda connection: _read_owners(connection, unknown))
+            self._owners |= await self._database.read(lambda connection: read_owners(connection, unknown))
 
 
-def _read_owners(connection: Connection, names: Collection[str]) -> dict[int, str]:
+def read_owners(connection: Connection, names: Collection[str]) -> dict[int, str]:
+    """Return the living nodes that run these accounts, by their shards."""
     shards = sorted({shard_of(name) for name in names})
     return {row.shard: row.name for row in connection.execute(_OWNERS, {"shards": shards})}
 

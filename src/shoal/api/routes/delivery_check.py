@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 from pydantic import BaseModel, Field
 
@@ -12,6 +14,7 @@ from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.rule_goods import stock_of_rules
+from shoal.api.routes.items_anywhere import items_of
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import TheLanguage
@@ -141,12 +144,13 @@ async def try_purchase(
     )
 
 
-async def _on_sale(server: Server, account: Account) -> dict[str, str] | None:
+async def _on_sale(server: Server, account: Account) -> Mapping[str, str] | None:
     try:
-        return await server.item_lists.of(account)
+        listed = await items_of(server, account)
     except ShoalError as error:
         log.info("items on sale not read", account=account.id, why=error.code)
         return None
+    return None if listed is None else listed.titles
 
 
 def _line(account: Account, line: Checked, language: Language) -> CheckedItem:

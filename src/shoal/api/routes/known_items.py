@@ -15,6 +15,7 @@ from shoal.api.http.large_responses import large_answer
 from shoal.api.http.openapi_errors import READING, READING_COMPAT, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
+from shoal.api.routes.items_anywhere import items_of, items_soon, kept_items
 from shoal.api.schemas.known_items import (
     AccountOfItemsBody,
     ItemPageAnswer,
@@ -62,15 +63,14 @@ async def list_known_items(server: TheServer, who: WhoReads) -> Response:
 async def items_of_all(server: Server, who: Principal) -> Callable[[], Iterator[KnownItemShape]]:
     """Return what makes the items of all accounts of a caller, which takes long for many: not for the event loop."""
     mine = server.authorization.accounts_of(who)
-    lists = server.item_lists
-    listed = {account.id: (lists.kept(account), lists.prices(account)) for account in mine}
+    listed = await kept_items(server, mine)
     sold: dict[str, dict[str, frozenset[str]]] = {}
     for start in range(0, len(mine), _READ_AT_ONCE):
         sold |= await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
 
     def shapes() -> Iterator[KnownItemShape]:
         for account in mine:
-            for item in known_items(account, *listed[account.id], sold[account.id]):
+            for item in known_items(account, listed[account.id].titles, listed[account.id].prices, sold[account.id]):
                 yield known_item_shape(account.id, item)
 
     return shapes
@@ -159,18 +159,18 @@ async def _asked(server: Server, who: Principal, account_id: str, request: Reque
     request.state.unknown_account = "unknown_account/read"
     account = server.authorization.require(who, account_id, Permission.READ)
     try:
-        titles = await server.item_lists.of(account)
+        listed = await items_of(server, account)
     except ShoalError as error:
         raise _NotAsked(error) from None
-    if titles is None:
+    if listed is None:
         raise _NotAsked(NotConnected(code="not_connected/items"))
-    return titles
+    return listed.titles
 
 
 async def _of(server: Server, account: Account) -> list[KnownItem]:
-    titles = await server.item_lists.soon(account, seconds=SITE_SECONDS) or server.item_lists.kept(account)
+    listed = await items_soon(server, account, seconds=SITE_SECONDS)
     sold = await server.database.read(partial(_sold, accounts=[account]))
-    return known_items(account, titles, server.item_lists.prices(account), sold[account.id])
+    return known_items(account, listed.titles, listed.prices, sold[account.id])
 
 
 def _sold(connection: Connection, accounts: Sequence[Account]) -> dict[str, dict[str, frozenset[str]]]:

@@ -14,7 +14,7 @@ from shoal.accounts.ownership import NOT_OWNER
 from shoal.api.http.caller import TheServer
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.routes import qr_logins_anywhere
+from shoal.api.routes import items_anywhere, qr_logins_anywhere
 from shoal.api.routes.hand_sending import SEND, answer_send
 from shoal.api.routes.live_facts import DIAGNOSE, answer_diagnose
 from shoal.api.routes.ops import OPS, answer_op
@@ -36,10 +36,12 @@ OPERATIONS: Final[dict[str, Operation]] = {
     LOOK: answer_look,
     SEND_AGAIN: answer_send_again,
     DIAGNOSE: answer_diagnose,
+    items_anywhere.ITEMS: items_anywhere.answer_items,
 }
 """What is asked of the server that runs an account."""
 NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
     WATCH: answer_watch,
+    items_anywhere.KEPT_ITEMS: items_anywhere.answer_kept_items,
     qr_logins_anywhere.LOOK: qr_logins_anywhere.answer_login,
     qr_logins_anywhere.LIST: qr_logins_anywhere.answer_logins,
     qr_logins_anywhere.CANCEL: qr_logins_anywhere.answer_cancel,

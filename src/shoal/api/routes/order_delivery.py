@@ -10,6 +10,7 @@ from shoal.accounts.change_path import Caller
 from shoal.api.advice import advice_on
 from shoal.api.http.rule_goods import stock_of_rules
 from shoal.api.routes.hand_sending import behind_fence
+from shoal.api.routes.items_anywhere import items_soon
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
 from shoal.errors import InvalidInput
@@ -62,8 +63,8 @@ async def _planned(server: Server, account: Account, order: Order, language: Lan
     stock = await stock_of_rules(server, account.deliveries)
     explained = explain_order(account, stock, purchase_of(order))
     if explained.obstacle is Obstacle.UNKNOWN_TITLE and order.item_id is not None:
-        titles = await server.item_lists.soon(account, seconds=TITLE_SECONDS)
-        explained = explain_order(account, stock, purchase_of(order, title=titles.get(order.item_id)))
+        listed = await items_soon(server, account, seconds=TITLE_SECONDS)
+        explained = explain_order(account, stock, purchase_of(order, title=listed.titles.get(order.item_id)))
     goods_id = None if explained.rule is None else explained.rule.goods_id
     detail, do = ("", "")
     if explained.obstacle is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import TheServer
@@ -10,6 +10,7 @@ from shoal.api.http.goods_caller import GoodsToChange, GoodsToRead, TheBy
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
+from shoal.api.routes.items_anywhere import items_of
 from shoal.api.schemas.restock import (
     ServedWaiting,
     ServeWaitingBody,
@@ -59,12 +60,13 @@ def waiting_orders(server: Server) -> WaitingOrders:
     )
 
 
-async def titles_of(server: Server, account: Account) -> dict[str, str]:
+async def titles_of(server: Server, account: Account) -> Mapping[str, str]:
     """Return the titles of an account's items on sale; none when the site cannot be asked now."""
     try:
-        return await server.item_lists.of(account) or {}
+        listed = await items_of(server, account)
     except ShoalError:
         return {}
+    return {} if listed is None else listed.titles
 
 
 async def after_import(server: Server, goods: Goods, actor: str) -> tuple[int, int]:
