@@ -28,7 +28,7 @@ from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
 from shoal.cluster.server_lease import is_leased
 from shoal.errors import ConfigError
-from shoal.storage.migrations import is_newest, newest
+from shoal.storage.migrations import is_enough, newest
 
 log = structlog.get_logger("shoal.lease")
 T = TypeVar("T")
@@ -161,10 +161,8 @@ class ClusterOwnership:
                 if last is not None and end_life(connection, last):
                     log.info("the last process of this node has ended: its lease is not waited for", node=last.name)
                 live = live_nodes(connection)
-                if not is_newest(connection):
-                    if live:
-                        raise ConfigError("startup.nodes_run", names=", ".join(sorted(live)), code="nodes_run")
-                    return
+                if not is_enough(connection):
+                    return  # it is migrated first, as far as the living nodes allow
                 if is_leased(connection):
                     raise ConfigError("startup.one_server_runs", code="database_taken")
                 rows = self._join(connection)

@@ -31,6 +31,9 @@ _JOIN: Final = text(f"""
     RETURNING inc, started_at_ms
 """)  # noqa: S608  no value from a request is in it
 _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
+_OLDER: Final = text(f"""
+    SELECT name FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW} AND schema COLLATE "C" < :schema ORDER BY name
+""")  # noqa: S608
 _RENEW: Final = text(f"""
     UPDATE nodes SET expires_at_ms = {NOW} + :lease, clock_offset_ms = :offset
     WHERE name = :name AND inc = :inc AND NOT dead AND expires_at_ms > {NOW}
@@ -158,6 +161,13 @@ def end_life(connection: Connection, life: Life) -> bool:
 def decide_alone(connection: Connection) -> None:
     """Take the lock of joining, and of the lease of a single server, until this transaction ends."""
     connection.execute(_ONE_AT_A_TIME)
+
+
+def older_nodes(connection: Connection, schema: str) -> list[str]:
+    """Return the names of the nodes whose leases are valid and whose programs are older than that schema."""
+    if not inspect(connection).has_table("nodes"):
+        return []
+    return list(connection.scalars(_OLDER, {"schema": schema}))
 
 
 def live_nodes(connection: Connection) -> dict[str, tuple[str, int]]:

@@ -217,6 +217,8 @@ class ServerLease:
 
 def is_leased(connection: Connection) -> bool:
     """Return whether a single server serves the database now."""
+    if not inspect(connection).has_table("store_meta"):
+        return False
     query = text(f"SELECT 1 FROM store_meta WHERE key = :fact AND counter > {_NOW}")  # noqa: S608
     return connection.execute(query, {"fact": FACT}).first() is not None
 

@@ -15,6 +15,7 @@ from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
 from shoal.cluster.duties import ClusterDuties, LocalDuties
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.nodes import Nodes
+from shoal.cluster.older_servers import older_servers
 from shoal.cluster.server_lease import ServerLease
 from shoal.cluster.short_writes import ShortWrites
 from shoal.config import Settings
@@ -65,6 +66,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         url = settings.database_url.get_secret_value() if settings.database_url else ""
         lease = _lease_of(settings, url)
         closing.later("lease", lease.close)
+        older = older_servers if isinstance(lease, ClusterOwnership) else None
         idle_seconds = settings.node_lease_seconds / 3 if settings.node else IDLE_SECONDS
 
         def copy_first(revision: str) -> None:
@@ -73,7 +75,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             CopyBeforeUpgrade(data_dir=settings.data_dir, url=url, secret_key=key_of(settings))(revision)
 
         database = await Database(
-            settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds, copy_first=copy_first
+            settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds, copy_first=copy_first, older=older
         ).open()
         if isinstance(lease, ClusterOwnership):
             lease.start()

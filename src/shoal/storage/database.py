@@ -25,7 +25,7 @@ from shoal.storage.engines import database_url, is_sqlite
 from shoal.storage.group_work import ChangeWriter, FaultPoint
 from shoal.storage.group_writer import GroupWriter
 from shoal.storage.integrity_check import IntegrityCheck
-from shoal.storage.migrations import check_is_newest
+from shoal.storage.migrations import Older, check_is_enough
 from shoal.storage.schema import store_meta
 from shoal.storage.searches import Searches
 from shoal.storage.store_facts import fact_of, remember_fact
@@ -57,16 +57,19 @@ class Database:
         guard: Callable[[Engine], None] | None = None,
         idle_seconds: float = IDLE_SECONDS,
         copy_first: Callable[[str], object] | None = None,
+        older: Older | None = None,
     ) -> None:
         """``guard`` keeps a second server out of a PostgreSQL database. It is called with its own engine, on a thread,
         while the directory is locked, before and after the schema is updated. An error from it ends ``open``.
-        ``copy_first`` copies a PostgreSQL database before its schema is updated; see ``migrate``."""
+        ``copy_first`` copies a PostgreSQL database before its schema is updated, and ``older`` limits that while
+        servers of an older version live; see ``migrate``."""
         self.data_dir = data_dir
         self._url = database_url(url, data_dir)
         self._readers = readers
         self._fault_point = fault_point
         self._guard = guard
         self._copy_first = copy_first
+        self._older = older
         self._idle_seconds = idle_seconds
         timing: dict[str, Any] = {"settle_seconds": settle_seconds, "reopen_seconds": reopen_seconds}
         self._timing = {name: value for name, value in timing.items() if value is not None}
@@ -178,7 +181,9 @@ class Database:
             raise ConfigError("startup.no_file", code="bad_database_url")
         with opening(repr(self), self.file):
             engine, guard = self._engines.writer(), self._guarded()
-            self._is_checked = prepare(engine, self.data_dir, self.file, guard=guard, copy_first=self._copy_first)
+            self._is_checked = prepare(
+                engine, self.data_dir, self.file, guard=guard, copy_first=self._copy_first, older=self._older
+            )
 
     def _guarded(self) -> Callable[[], None]:
         if self._guard is None or self.is_sqlite:
@@ -246,7 +251,7 @@ class Database:
         engine = self._engines.writer()
         try:
             with as_store_error(), engine.connect() as connection, connection.begin():
-                check_is_newest(connection)
+                check_is_enough(connection)
                 return job(connection)
         finally:
             engine.dispose()

@@ -14,7 +14,7 @@ from shoal.storage.data_directory import MARKER_FILE, read_marker, write_marker
 from shoal.storage.database_errors import damaged
 from shoal.storage.earlier_life import forget_earlier_life
 from shoal.storage.integrity_check import SMALL_BYTES, is_sound
-from shoal.storage.migrations import is_newest, migrate
+from shoal.storage.migrations import Older, is_newest, migrate
 from shoal.storage.postgresql_fitness import must_be_fit
 from shoal.storage.predecessors import await_predecessors
 from shoal.storage.store_facts import remember_fact
@@ -27,17 +27,18 @@ def prepare(
     *,
     guard: Callable[[], None],
     copy_first: Callable[[str], object] | None,
+    older: Older | None = None,
 ) -> bool:
     """Prepare the database behind ``engine``: ``file`` of a locked ``data_dir``, or one of PostgreSQL (``None``).
 
-    ``guard`` is called before and after the schema is updated. Return whether nothing is left to check: a large file
-    of the newest schema is checked later, beside requests.
+    ``guard`` is called before and after the schema is updated; ``older`` as by ``migrate``. Return whether nothing is
+    left to check: a large file of the newest schema is checked later, beside requests.
     """
     marker = read_marker(data_dir) if file is not None else None
     is_checked = True if file is None else _prepare_file(engine, file, marker)
     must_be_fit(engine)
     guard()
-    migrate(engine, database_file=file, copy_first=copy_first)
+    migrate(engine, database_file=file, copy_first=copy_first, older=older)
     guard()
     if file is None:  # with a file, its lock shows that the process and all its writes have ended
         await_predecessors(engine)

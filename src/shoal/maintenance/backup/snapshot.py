@@ -31,7 +31,7 @@ from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database_errors import as_store_error
 from shoal.storage.engines import database_url, driver_of, is_sqlite, open_engine
 from shoal.storage.history_rows import newest_rev
-from shoal.storage.migrations import check_is_newest, newest
+from shoal.storage.migrations import check_is_enough, newest
 from shoal.storage.migrations.marks import MOVED_FACT
 from shoal.storage.node_tables import OF_THE_NODES
 from shoal.storage.picture_rows import all_pictures
@@ -147,7 +147,7 @@ def _begin_reading(connection: Connection) -> None:
     """Make the transaction of a reader good for a long read. Raises ``ConfigError`` for another version's database."""
     if connection.dialect.name == "postgresql":  # the limit for requests
         connection.execute(text("SET LOCAL statement_timeout = 0"))
-    check_is_newest(connection)
+    check_is_enough(connection)
 
 
 def heads(connection: Connection, tables: Sequence[Table] = ()) -> dict[str, int]:

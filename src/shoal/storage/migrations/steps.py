@@ -17,15 +17,20 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, inspect
 
 from shoal.errors import ConfigError
+from shoal.storage.migrations.revisions import VERSIONS
 
 PARTIAL = ".partial"
 """The end of the name of an unfinished copy."""
 
 
 def run_missing_steps(
-    connection: Connection, *, database_file: Path | None, copy_first: Callable[[str], object] | None = None
+    connection: Connection,
+    *,
+    database_file: Path | None,
+    copy_first: Callable[[str], object] | None = None,
+    until: str = "head",
 ) -> str | None:
-    """Bring the database to the newest schema. Return the found revision. Raises like ``migrate``."""
+    """Bring the database to that schema. Return the found revision. Raises like ``migrate``."""
     config = _config()
     found = MigrationContext.configure(connection).get_current_revision()
     _check(connection, config, found)
@@ -36,7 +41,7 @@ def run_missing_steps(
     elif found is not None and copy_first is not None:
         copy_first(found)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, until)
     return found
 
 
@@ -57,6 +62,7 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", os.pathsep.join(map(str, VERSIONS)).replace("%", "%%"))
     return config
 
 

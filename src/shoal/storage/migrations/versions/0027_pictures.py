@@ -12,6 +12,7 @@ revision = "0027"
 down_revision = "0026"
 branch_labels = None
 depends_on = None
+kind = "additive"
 
 
 def upgrade() -> None:
