@@ -29,6 +29,7 @@ from shoal.storage.database_stats import DatabaseStats, database_stats
 from shoal.storage.db_manager import ANSWERS_SECRET, own_secret
 from shoal.storage.idempotency_keys import IdempotencyKeys
 from shoal.storage.key_rotation import KeyRotation
+from shoal.storage.shared_keys import SharedIdempotencyKeys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +55,8 @@ async def open_housekeeping(
         closing.later("probe", probe.close)
         stats = SingleFlight(lambda: database_stats(database, settings.data_dir), name="store figures")
         closing.later("store figures", stats.close)
-        idempotency_keys = IdempotencyKeys(
-            database,
-            wait_seconds=settings.lock_wait_seconds,
-            secret=await own_secret(database, storage.vault, ANSWERS_SECRET),
-        )
+        idempotency_keys = await _open_idempotency_keys(storage, settings)
+        closing.later("idempotency keys", idempotency_keys.close)
         rule_hits = RuleHits(database)
         closing.later("rule hits", rule_hits.close)
         manager = accounts.manager
@@ -100,3 +98,16 @@ async def _naming_pictures(manager: CookieManager, goods: GoodsStore) -> tuple[I
     """Return the accounts, and the addresses of the pictures that they do not name themselves."""
     sellers = [manager.observation(name).seller_picture for name in manager.accounts]
     return manager.accounts.values(), [*await goods.pictures(), *sellers]
+
+
+async def _open_idempotency_keys(storage: Storage, settings: Settings) -> IdempotencyKeys:
+    database, wait_seconds = storage.database, settings.lock_wait_seconds
+    secret = await own_secret(database, storage.vault, ANSWERS_SECRET)
+    if (node := storage.node) is None:
+        return IdempotencyKeys(database, wait_seconds=wait_seconds, secret=secret)
+
+    def me() -> tuple[str, int]:
+        life = node.life
+        return node.name, life.inc if life is not None else -1
+
+    return SharedIdempotencyKeys(database, wait_seconds=wait_seconds, secret=secret, me=me)

@@ -58,6 +58,8 @@ ops = Table(
     Column("answer", Text, nullable=True),
     time_column("at_ms"),
     maybe_time_column("expires_at_ms"),
+    Column("reserved_by", Text, nullable=True),
+    Column("reserved_inc", BigInteger, nullable=True),
     Index("ix_ops_at_ms", "at_ms"),
     Index(
         "ix_ops_expires_at_ms",

@@ -52,12 +52,16 @@ class StoredAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """The op of a request. ``is_new``: it was never tried before. ``answer``: its final answer."""
+    """The op of a request. ``is_new``: it was never tried before. ``answer``: its final answer.
+
+    ``is_held``: another node that lives may be at it.
+    """
 
     op_id: str
     is_new: bool
     answer: StoredAnswer | None = None
     path: str = ""
+    is_held: bool = False
 
 
 class IdempotencyKeys:
@@ -126,12 +130,13 @@ class IdempotencyKeys:
             "request_hash": request.request_hash,
             "at_ms": now,
             "expires_at_ms": now + KEPT_MS,
+            **self._mine(),
         }
 
         def job(connection: Connection) -> Reservation:
             found = _find(connection, row)
             if found is not None and found.expires_at_ms <= now:
-                released = {"idem_key": None, "status": None, "answer": None, "request_hash": ""}
+                released = {"idem_key": None, "status": None, "answer": None, "request_hash": "", "reserved_by": None}
                 connection.execute(update(ops).where(ops.c.op_id == found.op_id).values(**released))
                 found = None
             if found is None:
@@ -145,6 +150,10 @@ class IdempotencyKeys:
 
         return await self._database.write(job)
 
+    def _mine(self) -> dict[str, Any]:
+        """Return what a row says of who is at its request: a single server says nothing."""
+        return {}
+
     async def keep(self, op_id: str, answer: StoredAnswer) -> None:
         """Store the final answer of a reserved op. The first one stays."""
         packed = msgspec.json.encode({"headers": answer.headers, "body": answer.body}).decode()
@@ -157,6 +166,9 @@ class IdempotencyKeys:
         """Free the key: its request could not be read."""
         statement = delete(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_(None), ops.c.status.is_(None))
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def close(self) -> None:
+        """End what goes on beside requests: nothing on a single server."""
 
     async def forget_expired(self, *, rows: int = 2_000) -> int:
         """Delete expired answers, and free their keys; the ops stay. Return how many.

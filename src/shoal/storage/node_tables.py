@@ -1,4 +1,4 @@
-"""The tables of several servers on one PostgreSQL database: the nodes, who owns which shard, shared paces, QR logins.
+"""The tables of several servers on one PostgreSQL database: nodes, who owns which shard, paces, limits, QR logins.
 
 All are empty while one server serves the database.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
-from shoal.storage.columns import flag_column, maybe_time_column, metadata, text_column, time_column
+from shoal.storage.columns import RowId, flag_column, maybe_time_column, metadata, text_column, time_column
 
 
 def _count_column(name: str) -> Column[int]:
@@ -73,5 +73,17 @@ qr_logins = Table(
 )
 """Which life of which node follows which QR login. No code and no cookie is in it."""
 
-OF_THE_NODES: Final = frozenset({nodes.name, shards.name, paces.name, qr_logins.name})
+limited_tries = Table(
+    "limited_tries",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False),
+    time_column("at_ms"),
+    flag_column("counts"),
+    Index("ix_limited_tries_key", "key", "at_ms"),
+    Index("ix_limited_tries_at_ms", "at_ms"),
+)
+"""What is limited for all nodes together, such as wrong passwords; one that does not count yet is under way."""
+
+OF_THE_NODES: Final = frozenset({nodes.name, shards.name, paces.name, qr_logins.name, limited_tries.name})
 """The tables whose rows are about running servers: no backup holds them, and nothing moves them."""

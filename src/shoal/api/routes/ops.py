@@ -75,6 +75,7 @@ async def _decided(server: Server, who: Principal, op_id: str, *, undecided: boo
     key, colon, part = op_id.partition(":")
     token_id = None if who.token is None else who.token.id
     keyed = await server.idempotency_keys.newest(who.id, actor_of(who.user), key, token_id)
+    undecided = undecided or (keyed is not None and keyed.is_held)
     stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
     if record is not None:
