@@ -58,7 +58,9 @@ async def test_a_switch_waits_for_the_server_that_runs_the_shop_and_tells_its_st
     assert [row["state"] for row in batch["results"]] == ["stopped"]
 
 
-async def test_on_said_again_wakes_the_shop_where_it_waits(pair: DoorPair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_on_said_again_wakes_the_shop_where_it_waits_and_off_and_on_lets_a_parked_one_try_again(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The back-off of a failed start is so long that only the word of its owner ends it."""
     monkeypatch.setattr(Backoff, "failed", lambda *_, **__: 36_000.0)
     site = pair.owner.site
@@ -74,10 +76,6 @@ async def test_on_said_again_wakes_the_shop_where_it_waits(pair: DoorPair, monke
     site.behave, tried = None, len(heard)
     again = await switch(pair, True)
     assert (again["changed"], again["state"], len(heard)) == (False, "running", tried)
-
-
-async def test_off_and_on_lets_a_parked_shop_try_again_from_the_other_server(pair: DoorPair) -> None:
-    site = pair.owner.site
 
     async def parks(account: Account, link: Link) -> None:
         raise ActionRequired(ParkReason.RISK_CONTROL, "a check")
@@ -131,6 +129,10 @@ async def test_a_silent_owner_does_not_hold_up_a_change_and_its_stored_state_is_
         assert (row["outcome"], row["code"]) == ("failed", "node_unreachable")
         shown = await pair.other.call("GET", "/cookies/shop")
         assert (shown["state"], shown["node"]) == ("running", "b")
+        told = await pair.other.call("GET", "/cookies/shop/diagnosis", headers={"Accept-Language": "en"})
+        (finding,) = [check for check in told["checks"] if check["name"] == "owned_here"]
+        assert (finding["ok"], "Server b" in finding["detail"]) == (False, True)
+        assert [check["ok"] for check in told["checks"] if check["name"] == "connected"] == [True], "as it stored"
 
 
 async def test_a_shop_that_nobody_runs_is_elsewhere(pair: DoorPair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,11 +210,3 @@ async def test_a_diagnosis_is_that_of_the_server_that_runs_the_shop(pair: DoorPa
     assert told["heard"] == own["heard"] != []
     differ = [check["name"] for check, mine in zip(told["checks"], own["checks"], strict=True) if check != mine]
     assert differ == ["owned_here"]
-
-
-async def test_a_diagnosis_says_that_the_server_of_the_shop_is_silent(url: str, tmp_path: Path) -> None:
-    async with open_door_pair(tmp_path, url) as pair:
-        told = await pair.other.call("GET", "/cookies/shop/diagnosis", headers={"Accept-Language": "en"})
-        (finding,) = [check for check in told["checks"] if check["name"] == "owned_here"]
-        assert (finding["ok"], "Server b" in finding["detail"]) == (False, True)
-        assert [check["ok"] for check in told["checks"] if check["name"] == "connected"] == [True], "as it stored"

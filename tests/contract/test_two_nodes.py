@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from shoal.accounts.account import AccountState
 from shoal.api.server import Server
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
-from standins import ANN, FakeSite, cookie_of, quick_settings, until
+from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 SHOPS = [f"shop{number}" for number in range(8)]
 KEY = "5a" * 32
@@ -41,7 +42,14 @@ async def serving(data_dir: Path, site: FakeSite, url: str, **settings: Any) -> 
 def running(server: Server) -> set[str]:
     """The shops that run here."""
     manager = server.manager
-    return {name for name in manager.accounts if manager.observation(name).state is AccountState.RUNNING}
+    mine = [name for name in manager.accounts if manager.runs_here(name)]
+    return {name for name in mine if manager.observation(name).state is AccountState.RUNNING}
+
+
+async def shown(server: Server, names: set[str]) -> set[tuple[AccountState, str | None]]:
+    """The states of shops, and where they run, as that server shows them."""
+    await server.manager.look(names)
+    return {(server.manager.observation(name).state, server.manager.node_of(name)) for name in names}
 
 
 async def test_the_shops_of_a_server_whose_database_is_out_of_reach_run_on_the_other_and_never_on_both(
@@ -56,7 +64,7 @@ async def test_the_shops_of_a_server_whose_database_is_out_of_reach_run_on_the_o
             async with serving(tmp_path / "two", site, url, node_lease_seconds=60.0) as two:
                 await until(lambda: running(one) | running(two) == set(SHOPS) and bool(running(two)))
                 elsewhere = running(two)
-                assert all(one.manager.observation(name).state is AccountState.ELSEWHERE for name in elsewhere)
+                await until_told(partial(shown, one, elsewhere), {(AccountState.RUNNING, "two")})
                 here = next(iter(running(one)))
                 await two.manager.update_cookie_status(here, False, caller=ANN)  # whoever is asked, its owner follows
                 await until(lambda: running(one) | running(two) == set(SHOPS) - {here})
