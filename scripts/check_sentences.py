@@ -60,6 +60,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output", "item_gone"},
     "advice": None,
     "cli.ago": None,
+    "fields": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.channels.levels": set(Level),
     "cli.chats.outcomes": set(SendOutcome),

@@ -8,7 +8,7 @@ MODEL_PROBLEMS = (
     # ── settings ──
     Problem("bad_ai_mode", 422),
     Problem("bad_ai_facts", 422, ("limit", "question", "answer")),
-    Problem("bad_ai_number", 422, ("field", "low", "high")),
+    Problem("bad_ai_number", 422, ("field", "low", "high"), codes="fields"),
     # ── providers of language models ──
     Problem("unknown_provider", 404),
     Problem("too_many_providers", 409, ("limit",)),
@@ -17,8 +17,8 @@ MODEL_PROBLEMS = (
     Problem("no_consent", 409, ("host",)),
     Problem("provider_url", 422, ("limit",)),
     Problem("provider_key", 422, ("limit",)),
-    Problem("provider_text", 422, ("field", "limit")),
-    Problem("provider_number", 422, ("field", "least", "most")),
+    Problem("provider_text", 422, ("field", "limit"), codes="fields"),
+    Problem("provider_number", 422, ("field", "least", "most"), codes="fields"),
     Problem("provider_consent", 422, ("host",)),
     # ── what the older system does ──
     Problem("old_ai_key", 422),
