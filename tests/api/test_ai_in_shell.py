@@ -100,6 +100,24 @@ async def test_the_example_of_the_help_is_judged(tmp_path: Path) -> None:
         told = await shell.say("eval", "shop", str(EXAMPLE), code=1)
         assert "2 of 3 cases failed. Cost: ¥0.0" in told
         assert "not as expected: It says nothing. · does not say “满 30”" in told
+        assert "包邮吗" in told
+
+
+async def test_cases_without_a_name_are_numbered_from_1_and_show_what_was_held_back(tmp_path: Path) -> None:
+    file = tmp_path / "cases.csv"
+    await asyncio.to_thread(file.write_text, "问题,应当\n包邮吗,\n10 块卖不卖,拦下\n", encoding="utf-8")
+    async with opened(tmp_path / "data") as shell:
+        await shell.say("set", "shop", "--provider", "1")
+        shell.script(replying("亲，不议价哦"), replying("可以，加我微信聊"))
+        told = await shell.say("eval", "shop", str(file), "--at-once", "1")
+        numbered = [line.split()[:2] for line in told.splitlines() if line[:1].isdigit()]
+        assert numbered == [["1", "包邮吗"], ["2", "10"]]
+        assert "“可以，加我微信聊”" in told
+        shell.script(replying("亲，不议价哦"), replying("可以，加我微信聊"))
+        found = json.loads(await shell.say("eval", "shop", str(file), "--at-once", "1", "--json"))
+        assert [case["name"] for case in found["cases"]] == ["1", "2"]
+        await asyncio.to_thread(file.write_text, "问题,应当\n包邮吗,\n人工,bargain\n", encoding="utf-8")
+        assert "row 3 of the file: the action" in await shell.say("eval", "shop", str(file), code=2)
 
 
 async def test_cases_are_asked_several_times_and_one_bad_answer_fails_one(tmp_path: Path) -> None:
@@ -146,5 +164,5 @@ async def test_without_a_provider_or_a_usable_file_it_is_said_what_to_do(tmp_pat
         await shell.say("set", "shop", "--provider", "1")
         assert "agreed" in await shell.say("eval", "shop", str(EXAMPLE), code=1)
         told = await shell.say("eval", "shop", str(bad), code=2)
-        assert "row 1: write a question" in told
+        assert "case 1: write a question" in told
         assert shell.model.view()["calls"] == []

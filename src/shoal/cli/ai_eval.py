@@ -28,6 +28,7 @@ _MOST_WAITS: Final = 100
 _ENDS: Final = frozenset({"budget", "resting"})
 """Decisions after which no further case is asked: it would get the same."""
 _MOST_FAULTS: Final = 10
+_LONGEST_SHOWN: Final = 24
 
 
 async def evaluated(
@@ -37,7 +38,7 @@ async def evaluated(
 
     Raises ``typer.BadParameter`` for a file that cannot be used.
     """
-    with _faults_told():
+    with _faults_told(name):
         cases = read_cases(data, name)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with signed_in(url) as client:
@@ -57,14 +58,17 @@ async def evaluated(
 
 def facts_in(data: bytes, name: str) -> list[dict[str, str]]:
     """Return the facts of a file as the API takes them. Raises ``typer.BadParameter``."""
-    with _faults_told():
+    with _faults_told(name):
         return [{"question": question, "answer": answer} for question, answer in read_facts(data, name)]
 
 
 def report(found: dict[str, Any]) -> Table:
     """Return a table with one row per case: the verdict, what was said, and why a case fails."""
-    rows = ((one["name"], _verdict(one), _said(one["runs"]), _reasons(one["runs"])) for one in found["cases"])
-    return rows_table(("case", "verdict", "said", "reason"), rows)
+    rows = (
+        (one["name"], _short(one["question"]), _verdict(one), _said(one["runs"]), _reasons(one["runs"]))
+        for one in found["cases"]
+    )
+    return rows_table(("case", "question", "verdict", "said", "reason"), rows)
 
 
 def verdict(found: dict[str, Any]) -> str:
@@ -154,7 +158,12 @@ def _verdict(one: Row) -> str:
 def _said(runs: Sequence[Row]) -> str:
     """Return the text of the first run that failed, else of the first; without one what was decided."""
     run = next((run for run in runs if run["faults"]), runs[0])
-    return str(run["text"] or words(f"ai.decisions.{run['decision']}"))
+    decided = words(f"ai.decisions.{run['decision']}")
+    return str(run["text"] or (f"{decided} “{run['held_back']}”" if run["held_back"] else decided))
+
+
+def _short(question: str) -> str:
+    return question if len(question) <= _LONGEST_SHOWN else f"{question[: _LONGEST_SHOWN - 1]}…"
 
 
 def _reasons(runs: Sequence[Row]) -> str:
@@ -170,14 +179,16 @@ def _fault(fault: Row) -> str:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
-    """Turn what is wrong with a file into a sentence about it, with the first of its rows."""
+def _faults_told(name: str) -> Iterator[None]:
+    """Turn what is wrong with a file into a sentence about it, with the first of its rows.
+
+    A row counts as the program that shows the file counts it, with its head; the cases of a list count from 1.
+    """
+    key = "ai.bad_case" if name.lower().endswith(".json") else "ai.bad_row"
     try:
         yield
     except UnusableRows as error:
-        rows = [
-            words("ai.bad_row", row=fault.row, detail=_sentence(fault.error)) for fault in error.faults[:_MOST_FAULTS]
-        ]
+        rows = [words(key, row=fault.row, detail=_sentence(fault.error)) for fault in error.faults[:_MOST_FAULTS]]
         raise typer.BadParameter("\n".join(rows), param_hint="FILE") from None
     except InvalidInput as error:
         raise typer.BadParameter(_sentence(error), param_hint="FILE") from None

@@ -50,7 +50,9 @@ _SIGNS: Final = ("|", "｜")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One case. ``facts`` stand in place of the shop's; ``None`` leaves those.
+    """One case. Without a name it has its place among the cases, from 1.
+
+    ``facts`` stand in place of the shop's; ``None`` leaves those.
 
     ``must`` and ``must_not``: words, or a regular expression between slashes. ``action``: what must happen; empty for
     anything, unless something must be said.
@@ -71,7 +73,7 @@ def read_cases(data: bytes, name: str) -> tuple[Case, ...]:
     Raises ``InvalidInput``: what is wrong with the file, ``bad_cases`` for no JSON list of cases, ``no_cases``, and
     ``UnusableRows`` with each row that is no case.
     """
-    return _read(data, name, COLUMNS, MOST_CASES, lambda values, number: _case(_with_facts(values), number))
+    return _read(data, name, COLUMNS, MOST_CASES, lambda values, place: _case(_with_facts(values), place))
 
 
 def read_facts(data: bytes, name: str) -> tuple[tuple[str, str], ...]:
@@ -93,9 +95,9 @@ def _read(
     else:
         raise InvalidInput("a file of cases is CSV, Excel or JSON", code="not_a_cases_file")
     found: list[T] = []
-    for number, values in rows:
+    for place, (number, values) in enumerate(rows, 1):
         try:
-            found.append(made(values, number))
+            found.append(made(values, place))
         except InvalidInput as error:
             faults.append(Fault(number, str(error.params.get("field", "")), error))
     if faults:
@@ -160,7 +162,7 @@ def _fact(line: str) -> dict[str, str] | None:
     return None
 
 
-def _case(values: Mapping[str, Any], number: int) -> Case:
+def _case(values: Mapping[str, Any], place: int) -> Case:
     unknown = values.keys() - {column.key for column in COLUMNS}
     if unknown:
         raise InvalidInput("no such field", code="unknown_case_field", field=min(unknown))
@@ -173,7 +175,7 @@ def _case(values: Mapping[str, Any], number: int) -> Case:
         )
     must, must_not = _words(values, "must"), _words(values, "must_not")
     return Case(
-        name=_text(values, "name") or str(number),
+        name=_text(values, "name") or str(place),
         question=question,
         item=_text(values, "item"),
         facts=_facts(values.get("facts")),

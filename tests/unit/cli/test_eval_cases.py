@@ -22,7 +22,7 @@ WANTED = (
         name="邮费", question="包邮吗", item="700000000001", facts=(("包邮吗", "满 30 元包邮"),),
         must=("30", "/包\\s*邮/"), must_not=("/\\d+\\s*元.*给你/",), action="reply",
     ),
-    Case(name="3", question="你是人吗", action="handoff"),
+    Case(name="2", question="你是人吗", action="handoff"),
 )  # fmt: skip
 
 
