@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     node_lease_seconds: float = Field(15.0, ge=2, le=300)
     """Experimental: seconds after which the other nodes take over the shops of one that does not answer. Raise it when
     the database may be away for longer, such as while a standby takes over."""
+    workers: int = Field(0, ge=0, le=64)
+    """Experimental: number of processes of this node, which share its port and directory; each runs its share of the
+    shops. 0 means one process without a parent. Set it to the number of cores when one is busy all the time."""
     secret_key: SecretStr | None = None
     """32 bytes in base64 or hex that encrypt all secrets. If unset, a key file in the data directory is used. Set it to
     keep the key away from the data. To replace a key, name the new one first, then a comma and the old one."""

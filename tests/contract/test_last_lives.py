@@ -12,9 +12,10 @@ from sqlalchemy import Engine, create_engine, text
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster import last_life
-from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.last_life import LIFE_FILE, Life, LifeFile
 from shoal.cluster.node_rows import end_life, join
+from shoal.cluster.node_times import NodeTimes
 from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 
@@ -126,3 +127,12 @@ class _WaitsError(Exception):
 
 def _waits(_: float) -> None:
     raise _WaitsError
+
+
+def test_workers_of_one_directory_remember_each_its_own_life(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).touch()
+    for number in (1, 2):
+        LifeFile(tmp_path, f"one/{number}").write(Life(f"one/{number}", number, 7))
+    assert LifeFile(tmp_path, "one/1").read() == Life("one/1", 1, 7)
+    assert LifeFile(tmp_path, "one/2").read() == Life("one/2", 2, 7)
+    assert LifeFile(tmp_path, "one").read() is None

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS, Fence, carrying
-from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.lease_watchdog import LeaseWatchdog, boot_clock
 from shoal.cluster.node_rows import NodeRows, join
+from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError, NotApplied
 from shoal.storage.data_directory import LOCK_FILE

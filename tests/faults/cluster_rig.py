@@ -26,7 +26,7 @@ from shoal.accounts.ownership import SHARDS
 
 GOODS = "M"
 SETUPS_AT_ONCE = 16
-SOON_SECONDS = 180.0
+SOON_SECONDS = 600.0
 _OWNED = """
     SELECT accounts.id FROM shards JOIN accounts USING (shard)
     JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc

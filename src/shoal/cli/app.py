@@ -56,7 +56,11 @@ from shoal.logs.core_dumps import forbid_core_dumps
 from shoal.logs.logs import configure_logging, log_crashes
 
 if TYPE_CHECKING:
+    import socket
+
+    from shoal.config import Settings
     from shoal.server.reply_server import Application
+    from shoal.server.worker import Worker
 
 # Commands import what only they need: the server's modules take longer to load than most commands run.
 # ruff: noqa: PLC0415
@@ -109,12 +113,17 @@ def main() -> None:
     try:
         app()
     except ShoalError as error:
-        sentence = error.sentence(language()) if isinstance(error, ConfigError) else str(error)
-        typer.echo(f"shoal: {sentence}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(_said(error))
     except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _said(error: ShoalError) -> int:
+    """Say an error as one sentence. Return the exit status."""
+    sentence = error.sentence(language()) if isinstance(error, ConfigError) else str(error)
+    typer.echo(f"shoal: {sentence}", err=True)
+    return 2 if isinstance(error, ConfigError) else 1
 
 
 def _show_version(value: bool) -> None:
@@ -140,6 +149,7 @@ def shoal(
 
 @app.command(help=words("cli.app.help.serve"))
 def serve(
+    *,
     host: Annotated[str | None, typer.Option(help=words("cli.app.help.host"))] = None,
     port: Annotated[
         int | None,
@@ -158,19 +168,44 @@ def serve(
         typer.Option(help=words("cli.app.help.tls_key")),
     ] = None,
     node: Annotated[str | None, typer.Option(help=words("cli.app.help.node"), hidden=True)] = None,
+    workers: Annotated[int | None, typer.Option(help=words("cli.app.help.workers"), hidden=True)] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
-    settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, node=node)
+    settings = load_settings(
+        host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, node=node, workers=workers
+    )
     gc.disable()  # until it is set apart: to look through it again and again takes an eighth of the start
     from shoal.server.listener import serve as serve_app
     from shoal.server.reply_server import build_app
 
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     log_crashes()
+    if settings.workers:
+        from shoal.server.workers import Workers
+
+        status = Workers(settings, _be_worker, lambda url: typer.echo(words("cli.app.listening", url=url))).run()
+        raise typer.Exit(status)
     serve_app(build_app(settings), settings, _announce)
 
 
+def _be_worker(settings: Settings, taken: socket.socket, worker: Worker) -> int:
+    """Serve in a process that was forked for it. Return the exit status."""
+    from shoal.server.listener import check_door, serve_at
+    from shoal.server.reply_server import build_app
+
+    try:
+        serve_at(taken, build_app(settings, worker=worker), settings, check_door(settings), _show_first_entry, worker)
+    except ShoalError as error:
+        return _said(error)
+    return 0
+
+
 def _announce(application: Application, url: str) -> None:
+    _show_first_entry(application, url)
+    typer.echo(words("cli.app.listening", url=url))
+
+
+def _show_first_entry(application: Application, url: str) -> None:
     from shoal.api.routes.invitations import JOIN_PATH
 
     password = application.state.first_password
@@ -180,7 +215,6 @@ def _announce(application: Application, url: str) -> None:
         typer.echo(words("cli.app.first_link"))
         address = application.settings.public_url.rstrip("/") or url
         typer.echo(f"\n    {address}{JOIN_PATH}#{application.state.first_link}\n")
-    typer.echo(words("cli.app.listening", url=url))
 
 
 @app.command(help=words("cli.app.help.demo"))

@@ -78,15 +78,38 @@ async def _given_up(client: ApiClient, name: str, found: dict[str, Any]) -> dict
 
 
 def _of(found: dict[str, Any], name: str) -> dict[str, Any]:
-    one: dict[str, Any] = next(item for item in found["items"] if item["name"] == name)
-    return one
+    """Return a server; one with several workers as the sum of them."""
+    return _whole(name, [item for item in found["items"] if _server_of(item) == name])
+
+
+def _server_of(item: dict[str, Any]) -> str:
+    return str(item["name"]).partition("/")[0]
+
+
+def _whole(name: str, workers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a server as the sum of its workers; those that do not live count only when none does."""
+    live = [one for one in workers if one["live"]] or workers
+    sums = {field: sum(one[field] for one in live) for field in ("shops", "shards")}
+    left = min(one["lease_left_seconds"] for one in live)
+    draining = all(one["draining"] for one in live)
+    return {**live[0], "name": name, **sums, "lease_left_seconds": left, "draining": draining}
 
 
 def _shown(found: dict[str, Any]) -> str | Table:
     if not found["items"]:
         return words("cli.nodes.none")
+    servers: dict[str, list[dict[str, Any]]] = {}
+    for one in found["items"]:
+        servers.setdefault(_server_of(one), []).append(one)
     names = ("server", "version", "state", "shops", "shards", "lease_left", "machine")
-    return rows_table(names, [_row(one) for one in found["items"]])
+    return rows_table(names, [row for name in servers for row in _rows(name, servers[name])])
+
+
+def _rows(name: str, workers: list[dict[str, Any]]) -> list[list[str]]:
+    """Return the row of a server, and below it those of its workers."""
+    if [one["name"] for one in workers] == [name]:
+        return [_row(workers[0])]
+    return [_row(_whole(name, workers)), *(_row({**one, "name": f"  {one['name']}"}) for one in workers)]
 
 
 def _row(one: dict[str, Any]) -> list[str]:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,6 +25,7 @@ from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.last_life import Life, LifeFile
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
+from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.server_lease import is_leased
 from shoal.errors import ConfigError
 from shoal.storage.migrations import is_enough, newest
@@ -37,28 +37,6 @@ GIVEN_UP_AT_ONCE: Final = 32
 """How many shards are given up at a time, so that few accounts are away together."""
 HOLD_STILL_SECONDS: Final = 5.0
 """How long the end waits for shards that come or go at that moment."""
-_MARGIN: Final = 0.15
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeTimes:
-    """How long a lease is valid, how often it is renewed, and how often a node looks for shards without an owner."""
-
-    lease_seconds: float = 15.0
-    renew_seconds: float = 5.0
-    look_seconds: float = 1.0
-
-    @property
-    def acting_seconds(self) -> float:
-        """Return how long a node acts after it asked for a renewal: less than the lease, for clocks that differ."""
-        return self.lease_seconds * (1 - _MARGIN)
-
-    @classmethod
-    def of_lease(cls, lease_seconds: float) -> NodeTimes:
-        """Return times that fit a lease."""
-        return cls(
-            lease_seconds=lease_seconds, renew_seconds=lease_seconds / 3, look_seconds=min(1.0, lease_seconds / 5)
-        )
 
 
 class ClusterOwnership:
@@ -81,7 +59,7 @@ class ClusterOwnership:
         self.name = name
         self._times = times or NodeTimes()
         self._facts = {"host": socket.gethostname(), "address": address, "version": version}
-        self._life_file = LifeFile(data_dir) if data_dir is not None else None
+        self._life_file = LifeFile(data_dir, name) if data_dir is not None else None
         self._engine: Engine | None = None
         self._rows: NodeRows | None = None
         self._renewals = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
@@ -101,6 +79,7 @@ class ClusterOwnership:
         self._reported = True
         self._draining = False
         self.clock = ClockOffset()
+        self._look_soon = asyncio.Event()
         self._watchdog = LeaseWatchdog(lambda: self._deadline, end=end)
 
     # ── asked all the time ──────────────────────────────────────────────────────────────────────────────────────
@@ -302,7 +281,13 @@ class ClusterOwnership:
             if not self._still and boot_clock() < self._deadline:
                 async with self._shifting:
                     await self._look()
-            await asyncio.sleep(self._times.look_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_soon.wait(), self._times.look_seconds)
+            self._look_soon.clear()
+
+    def look_now(self) -> None:
+        """Look for shards without an owner at once: a node has just been declared dead."""
+        self._look_soon.set()
 
     async def _look(self) -> None:
         rows = self._rows

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from shoal.cluster.lock_place import place_of
-from shoal.storage.data_directory import LOCK_FILE
+from shoal.storage.data_directory import LOCK_FILE, own_file
 
 log = structlog.get_logger("shoal.lease")
 
@@ -33,10 +33,10 @@ class Life:
 
 
 class LifeFile:
-    """The file in a data directory whose lock this process holds."""
+    """The file in a data directory whose lock this process holds. Of several workers each has one."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / LIFE_FILE
+    def __init__(self, data_dir: Path, node: str = "") -> None:
+        self._path = own_file(data_dir / LIFE_FILE, node)
         self._lock_file = data_dir / LOCK_FILE
 
     def read(self) -> Life | None:
@@ -54,7 +54,7 @@ class LifeFile:
 
     def write(self, life: Life) -> None:
         """Remember a life whose row is committed. Without room for it the next start waits for the lease."""
-        beside = self._path.with_name(f"{LIFE_FILE}.new")
+        beside = self._path.with_name(f"{self._path.name}.new")
         facts = {"name": life.name, "inc": life.inc, "started_at_ms": life.started_at_ms}
         try:
             text = json.dumps({"place": place_of(self._lock_file), **facts})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,13 +31,15 @@ _LIST: Final = text(f"""
     ORDER BY is_live DESC, expires_at_ms >= {NOW} DESC, name LIMIT {MOST}
 """)  # noqa: S608  no value from a request is in it
 _OTHER_TAKERS: Final = text(f"""
-    SELECT count(*) FROM nodes WHERE name <> :name AND NOT dead AND NOT draining AND expires_at_ms >= {NOW}
+    SELECT count(*) FROM nodes
+    WHERE split_part(name, '/', 1) <> :name AND NOT dead AND NOT draining AND expires_at_ms >= {NOW}
 """)  # noqa: S608
 _OTHERS: Final = text(
     f"SELECT name FROM nodes WHERE name <> :name AND NOT dead AND expires_at_ms >= {NOW} ORDER BY name"  # noqa: S608
 )
 _MARK: Final = text(f"""
-    UPDATE nodes SET draining = :draining WHERE name = :name AND NOT dead AND expires_at_ms >= {NOW}
+    UPDATE nodes SET draining = :draining
+    WHERE split_part(name, '/', 1) = :name AND NOT dead AND expires_at_ms >= {NOW}
 """)  # noqa: S608
 
 
@@ -57,6 +60,11 @@ class NodeFacts:
     started_at_ms: int
     clock_offset_ms: int
 
+    @property
+    def server(self) -> str:
+        """Return the server of which it is a worker: the part of its name before the number; else its name."""
+        return self.name.partition("/")[0]
+
 
 class Nodes:
     """Reads and marks the rows of all nodes; any node may be asked."""
@@ -68,6 +76,19 @@ class Nodes:
         self._database = database
         self._ownership = ownership
         self.calls = calls
+        self.figures: Callable[[], Awaitable[bytes]] | None = None
+        """What this node tells Prometheus, when it was set to tell it."""
+
+    @property
+    def worker(self) -> str | None:
+        """Return the number of this worker; ``None`` when this server has no others."""
+        name = self.name or ""
+        return name.rpartition("/")[2] if "/" in name else None
+
+    async def other_workers(self) -> list[str]:
+        """Return the names of the living workers of the same parent."""
+        server = (self.name or "").rpartition("/")[0]
+        return [one.name for one in await self.all() if one.is_live and one.server == server and one.name != self.name]
 
     @property
     def name(self) -> str | None:
@@ -78,6 +99,11 @@ class Nodes:
     def draining(self) -> bool:
         """Return whether this node gives up its shards and takes none, as far as it knows."""
         return self._ownership is not None and self._ownership.draining
+
+    def look_now(self) -> None:
+        """Look for shards without an owner at once: another node has just been declared dead."""
+        if self._ownership is not None:
+            self._ownership.look_now()
 
     async def all(self) -> list[NodeFacts]:
         """Return the nodes, the living first. A single server has none."""
@@ -93,8 +119,9 @@ class Nodes:
         return await self._database.read(lambda connection: list(connection.scalars(_OTHERS, {"name": name})))
 
     async def drain(self, name: str, *, draining: bool = True) -> None:
-        """Let a node give up its shards and take none, or take its share again, until it is started anew.
+        """Let a node, or all workers of a server, give up their shards and take none, or take their share again.
 
+        Until it is started anew.
         Raises ``UnknownNode`` when none of that name is alive, and ``Conflict``: ``one_server``, or ``last_node`` when
         no other node would take the shards.
         """

@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ from shoal.server.malloc_tuning import apart_while_starting, keep_large_blocks_a
 from shoal.server.open_files import allow_many_open_files
 from shoal.server.service_manager import ServiceManager
 from shoal.server.tls import Certificate
+from shoal.server.worker import Worker
 
 if TYPE_CHECKING:
     from shoal.server.reply_server import Application
@@ -99,19 +101,24 @@ def serve(app: Application, settings: Settings, announce: Announce) -> None:
     Raises what the application's start raises, and ``ConfigError`` when the address or the certificate cannot be used.
     """
     certificate = check_door(settings)
+    with contextlib.closing(bind(settings.host, settings.port)) as taken:
+        serve_at(taken, app, settings, certificate, announce)
+
+
+def serve_at(
+    taken: socket.socket,
+    app: Application,
+    settings: Settings,
+    certificate: Certificate | None,
+    announce: Announce,
+    worker: Worker | None = None,
+) -> None:
+    """Serve at a bound socket. A ``worker`` also serves at its own, and ends with its parent."""
     keep_large_blocks_apart()
     gc.disable()  # until what is loaded is set apart
     sys.setswitchinterval(SWITCH_SECONDS)
-    limits = Limits(
-        total=most_connections(settings.max_connections, allow_many_open_files()),
-        per_address=settings.connections_per_address,
-        silent_seconds=settings.client_silence_seconds,
-    )
-    with (
-        contextlib.closing(bind(settings.host, settings.port)) as taken,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        runner.run(_serve(app, settings, certificate, taken, announce, limits))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, settings, certificate, taken, announce, worker))
 
 
 async def _serve(
@@ -120,11 +127,11 @@ async def _serve(
     certificate: Certificate | None,
     taken: socket.socket,
     announce: Announce,
-    limits: Limits,
+    worker: Worker | None,
 ) -> None:
     host = settings.host
     url = reachable_url(host, taken.getsockname()[1], scheme="https" if certificate else "http")
-    connections = Connections(limits, parse_networks(settings.trusted_proxies))
+    connections = Connections(_limits(settings), parse_networks(settings.trusted_proxies))
     layers, plain = entry(app, settings, connections)
     config = uvicorn.Config(
         layers,
@@ -140,29 +147,32 @@ async def _serve(
         timeout_keep_alive=_NEVER,  # ``Connections`` closes what is kept too long
     )
     context = certificate.context() if certificate else None
-
     manager = ServiceManager.named_in(os.environ, os.getpid())
 
     def listens() -> None:
         announce(app, url)
         manager.ready()
+        if worker is not None:
+            worker.ready()
 
     def ends() -> None:
         manager.stopping()
         app.state.server.events.end()
 
-    server = _Server(config, connections, context, listens, ends, plain)
-    _end_at_signals(server)
+    server = _Server(config, connections, listens, ends, plain)
+    doors = {taken: context}
+    if worker is not None:
+        doors[worker.inner] = None if worker.plain else context
+    end = _end_at_signals(server)
+    if worker is not None:
+        worker.listen(end=end, look=partial(_look_for_shards, app))
     if certificate is not None and context is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
-    elif not is_loopback(host):
-        log.warning("passwords may cross the network in clear", host=host)
-    if not settings.allowed_hosts and (certificate or _names_proxies(settings)):
-        log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
+    _warn_of_open_doors(settings, is_encrypted=certificate is not None)
     try:
         async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "started", None)):
             try:
-                await server.serve_while_sound(taken, getattr(app.state, "started", None))
+                await server.serve_while_sound(doors, getattr(app.state, "started", None))
             except OSError as error:  # another process began to listen there while the database was opened
                 raise _unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")
@@ -173,21 +183,46 @@ async def _serve(
         await manager.close()
 
 
-def _end_at_signals(server: _Server) -> None:
-    """End a server that has started at SIGINT or SIGTERM; at a second one without grace. Cancel one that starts."""
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        total=most_connections(settings.max_connections, allow_many_open_files()),
+        per_address=settings.connections_per_address,
+        silent_seconds=settings.client_silence_seconds,
+    )
+
+
+def _warn_of_open_doors(settings: Settings, *, is_encrypted: bool) -> None:
+    if not is_encrypted and not is_loopback(settings.host):
+        log.warning("passwords may cross the network in clear", host=settings.host)
+    if not settings.allowed_hosts and (is_encrypted or _names_proxies(settings)):
+        log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
+
+
+def _end_at_signals(server: _Server) -> Callable[[bool], None]:
+    """End a server that has started at SIGINT or SIGTERM; at a second one without grace. Cancel one that starts.
+
+    Return what ends it likewise; it is told whether to end without grace.
+    """
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
-    def end() -> None:
+    def end(at_once: bool) -> None:
         if server.started:
-            server.force_exit = server.should_exit
+            server.force_exit = at_once
             server.should_exit = True
         elif starting and not server.should_exit:
             server.should_exit = True
             starting.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, lambda: end(server.should_exit))
+    return end
+
+
+def _look_for_shards(app: Application) -> None:
+    opened = getattr(app.state, "server", None)
+    if opened is not None:
+        opened.nodes.look_now()
 
 
 def entry(app: Application, settings: Settings, connections: Connections) -> tuple[ASGIApp, PlainAnswers]:
@@ -235,7 +270,6 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         connections: Connections,
-        context: ssl.SSLContext | None,
         listens: Callable[[], None],
         ends: Callable[[], None],
         plain: PlainAnswers,
@@ -243,7 +277,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._connections = connections
         connections.speak_by(self.protocol_of)
-        self._context = context
+        self._contexts: dict[socket.socket, ssl.SSLContext | None] = {}
         self._listens = listens
         self._ends = ends
         self._plain = plain
@@ -261,20 +295,23 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen with our own acceptor, which counts connections and TLS handshakes from their beginning."""
         self.servers: list[Any] = [
-            Acceptor(one, self._connections, self._context, backlog=_BACKLOG) for one in sockets or ()
+            Acceptor(one, self._connections, self._contexts[one], backlog=_BACKLOG) for one in sockets or ()
         ]
         self.started = True
         self._listens()
 
-    async def serve_while_sound(self, taken: socket.socket, started: asyncio.Task[None] | None) -> None:
-        """Serve until a signal comes, or the start of the accounts fails. Raises its failure."""
+    async def serve_while_sound(
+        self, doors: dict[socket.socket, ssl.SSLContext | None], started: asyncio.Task[None] | None
+    ) -> None:
+        """Serve at these sockets until a signal comes, or the start of the accounts fails. Raises its failure."""
+        self._contexts = doors
 
         def leave(task: asyncio.Task[None]) -> None:
             self.should_exit = self.should_exit or (not task.cancelled() and task.exception() is not None)
 
         if started is not None:
             started.add_done_callback(leave)
-        await self.serve([taken])
+        await self.serve(list(doors))
         if started is not None and started.done() and not started.cancelled():
             started.result()
 

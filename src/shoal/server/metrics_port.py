@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -13,9 +13,6 @@ from shoal.api.routes.metrics import MEDIA_TYPE
 from shoal.errors import ConfigError
 from shoal.network.addresses import host_name, is_loopback
 from shoal.server.listener import bind
-
-if TYPE_CHECKING:
-    from shoal.api.metrics.metrics import Metrics
 
 ADDRESS: Final = "127.0.0.1"
 
@@ -29,13 +26,13 @@ def bind_for_metrics(port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving_metrics(metrics: Metrics, taken: socket.socket) -> AsyncIterator[int]:
-    """Serve ``/metrics`` at that socket until the end of the block. Return the port."""
+async def serving_metrics(page: Callable[[], Awaitable[bytes]], taken: socket.socket) -> AsyncIterator[int]:
+    """Serve ``/metrics``, which ``page`` writes, at that socket until the end of the block. Return the port."""
 
     async def scraped(request: web.Request) -> web.Response:
         if not is_loopback(host_name(request.headers.get("Host", ""))):  # a page of a browser under a name of its own
             raise web.HTTPForbidden
-        return web.Response(body=await metrics.scraped(), headers={"Content-Type": MEDIA_TYPE})
+        return web.Response(body=await page(), headers={"Content-Type": MEDIA_TYPE})
 
     application = web.Application()
     application.router.add_get("/metrics", scraped)

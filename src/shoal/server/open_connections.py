@@ -45,7 +45,7 @@ from shoal.orders.sent_again import SentAgain
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
 from shoal.storage.credentials import Credentials
-from shoal.storage.data_directory import PICTURE_DIRECTORY
+from shoal.storage.data_directory import PICTURE_DIRECTORY, own_file
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
@@ -167,7 +167,8 @@ def _open_paces(storage: Storage, settings: Settings, closing: Closing) -> tuple
 
 
 async def _open_sent_units(storage: Storage, texts: UnitTexts, settings: Settings) -> SentUnits:
-    sent_units = SentUnits(storage.database, texts, settings.data_dir / FILE_NAME, node=settings.node)
+    file = own_file(settings.data_dir / FILE_NAME, settings.node)
+    sent_units = SentUnits(storage.database, texts, file, node=settings.node)
     with suppress(StoreError):  # a full disk is no reason not to start; no unit leaves before it is done
         await sent_units.open()
     return sent_units

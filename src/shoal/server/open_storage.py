@@ -11,9 +11,10 @@ from shoal import __version__
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.audit_log import AuditLog
 from shoal.cluster.call_signing import PURPOSE, CallSigner
-from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, LocalDuties
 from shoal.cluster.node_calls import NodeCalls
+from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.nodes import Nodes
 from shoal.cluster.older_servers import older_servers
 from shoal.cluster.server_lease import ServerLease
@@ -21,7 +22,7 @@ from shoal.cluster.short_writes import ShortWrites
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
-from shoal.storage.data_directory import LOCK_FILE
+from shoal.storage.data_directory import LOCK_FILE, is_worker
 from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.engines import database_url, is_sqlite
@@ -75,8 +76,9 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             CopyBeforeUpgrade(data_dir=settings.data_dir, url=url, secret_key=key_of(settings))(revision)
 
         database = await Database(
-            settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds, copy_first=copy_first, older=older
-        ).open()
+            settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds, copy_first=copy_first, older=older,
+            locked_by_parent=is_worker(settings.node),
+        ).open()  # fmt: skip
         if isinstance(lease, ClusterOwnership):
             lease.start()
         closing.later("database", database.close)

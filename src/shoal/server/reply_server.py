@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,7 @@ from shoal.server.open_users import FirstEntry, first_entry, open_users
 
 if TYPE_CHECKING:
     from shoal.api.metrics.metrics import Metrics
+    from shoal.server.worker import Worker
 
 log = structlog.get_logger("shoal.server")
 
@@ -174,9 +176,9 @@ class Application(FastAPI):
         return document
 
 
-def build_app(settings: Settings, *, connect: Connect | None = None) -> Application:
-    """Return the application of one server. Nothing is opened before its lifespan begins; several can exist in a
-    process.
+def build_app(settings: Settings, *, connect: Connect | None = None, worker: Worker | None = None) -> Application:
+    """Return the application of one server, or of a ``worker`` of one. Nothing is opened before its lifespan begins;
+    several can exist in a process.
 
     While it runs, ``app.state.server`` holds its components. ``app.state.first_password`` is the administrator's
     password, and ``first_link`` the token of the set-up link, when this start generated them (otherwise ``None``).
@@ -187,7 +189,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> Applicat
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         psutil.cpu_percent(interval=None)  # the first answer is always 0
         async with Closing() as closing:
-            port_for_metrics = _check_monitoring(settings, closing)
+            port_for_metrics = _check_monitoring(settings, closing, worker)
             async with _explained():
                 app.state.server, first, app.state.started = await _open(settings, connect, closing)
             _start_heartbeat(app.state.server, settings, closing)
@@ -222,7 +224,7 @@ def _start_heartbeat(server: Server, settings: Settings, closing: Closing) -> No
         calls.start()
 
 
-def _check_monitoring(settings: Settings, closing: Closing) -> socket.socket | None:
+def _check_monitoring(settings: Settings, closing: Closing, worker: Worker | None) -> socket.socket | None:
     """Check what is asked for before anything is stored: a first start that fails must not use up its password.
 
     Return the bound port for figures, if there is one. Raises ``ConfigError``.
@@ -232,8 +234,8 @@ def _check_monitoring(settings: Settings, closing: Closing) -> socket.socket | N
             import_module("shoal.server.otlp")
         except ImportError:
             raise ConfigError("startup.no_otel") from None
-    if not settings.metrics_port:
-        return None
+    if not settings.metrics_port or worker is not None:
+        return worker.metrics if worker is not None else None
     from shoal.server.metrics_port import bind_for_metrics  # noqa: PLC0415
 
     taken = bind_for_metrics(settings.metrics_port)
@@ -252,10 +254,12 @@ async def _open_metrics(
     figures = Metrics(server)
     closing.later("metrics", figures.close)
     figures.start()
+    server.nodes.figures = figures.scraped
     if taken is not None:
+        from shoal.api.metrics.whole_page import whole_page  # noqa: PLC0415
         from shoal.server.metrics_port import serving_metrics  # noqa: PLC0415
 
-        await closing.enter_async_context(serving_metrics(figures, taken))
+        await closing.enter_async_context(serving_metrics(partial(whole_page, server, figures), taken))
     return figures
 
 

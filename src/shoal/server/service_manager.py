@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,7 +32,8 @@ class ServiceManager:
 
     def __init__(self, address: str = "", *, watchdog_seconds: float | None = None) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self._every_seconds = None if watchdog_seconds is None else watchdog_seconds / _SHARE
+        self.every_seconds = None if watchdog_seconds is None else watchdog_seconds / _SHARE
+        """Between two signs of life; ``None``: nobody waits for any."""
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_refused = False
@@ -54,12 +56,20 @@ class ServiceManager:
         if self._address:
             self._send(_STOPPING)
 
+    def tell(self, message: bytes) -> bool:
+        """Send a message, if there is a manager. Return whether it is in its queue."""
+        return bool(self._address) and self._send(message)
+
     async def close(self) -> None:
         """Stop the signs of life, and close the socket."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -67,9 +77,9 @@ class ServiceManager:
     async def _keep(self) -> None:
         while not self._send(_READY):  # noqa: ASYNC110  the manager does not tell when it has read
             await asyncio.sleep(_AGAIN_SECONDS)
-        while self._every_seconds is not None:
+        while self.every_seconds is not None:
             self._send(_ALIVE)
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(self.every_seconds)
 
     def _send(self, message: bytes) -> bool:
         """Send without waiting; return whether the message is in the queue of the manager."""
@@ -87,6 +97,43 @@ class ServiceManager:
             return False
         self._was_refused = False
         return True
+
+
+class ParentNotices:
+    """What a parent without an event loop tells the service manager: its own loop asks when the next sign is due."""
+
+    def __init__(self, manager: ServiceManager) -> None:
+        self._manager = manager
+        self._is_ready = False
+        self._due_at = 0.0
+
+    @classmethod
+    def named_in(cls, environment: Mapping[str, str], process: int) -> ParentNotices:
+        """Return those to the manager that the environment names."""
+        return cls(ServiceManager.named_in(environment, process))
+
+    def ready(self) -> None:
+        """Tell, once, that all workers serve."""
+        if not self._is_ready:
+            self._is_ready = self._manager.tell(_READY)
+
+    def stopping(self) -> None:
+        """Tell that the server ends."""
+        self._manager.stopping()
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        self._manager.hang_up()
+
+    def alive_in(self) -> float:
+        """Give a sign of life if one is due. Return the seconds until the next one."""
+        every = self._manager.every_seconds
+        if every is None:
+            return 3600.0
+        if self._is_ready and time.monotonic() >= self._due_at:
+            self._manager.tell(_ALIVE)
+            self._due_at = time.monotonic() + every
+        return max(0.1, min(every, self._due_at - time.monotonic()))
 
 
 def _connected(address: str) -> socket.socket:

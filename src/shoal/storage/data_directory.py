@@ -14,6 +14,16 @@ MARKER_FILE = "shoal.marker"
 PICTURE_DIRECTORY = "uploads/images"
 
 
+def is_worker(node: str | None) -> bool:
+    """Return whether a node is one of several workers of one directory, such as ``shop/2``."""
+    return node is not None and "/" in node
+
+
+def own_file(file: Path, node: str | None) -> Path:
+    """Return the file that a process has for itself: workers of one directory have each their own."""
+    return file.with_name(f"{file.name}-{node.rpartition('/')[2]}") if node is not None and is_worker(node) else file
+
+
 def make_private_directory(path: Path) -> None:
     """Create the directory, or open it, for this user only. Raises ``ConfigError`` when it cannot be written."""
     try:

@@ -58,11 +58,13 @@ class Database:
         idle_seconds: float = IDLE_SECONDS,
         copy_first: Callable[[str], object] | None = None,
         older: Older | None = None,
+        locked_by_parent: bool = False,
     ) -> None:
         """``guard`` keeps a second server out of a PostgreSQL database. It is called with its own engine, on a thread,
         while the directory is locked, before and after the schema is updated. An error from it ends ``open``.
         ``copy_first`` copies a PostgreSQL database before its schema is updated, and ``older`` limits that while
-        servers of an older version live; see ``migrate``."""
+        servers of an older version live; see ``migrate``. ``locked_by_parent``: this process inherited the lock of the
+        directory."""
         self.data_dir = data_dir
         self._url = database_url(url, data_dir)
         self._readers = readers
@@ -71,6 +73,7 @@ class Database:
         self._copy_first = copy_first
         self._older = older
         self._idle_seconds = idle_seconds
+        self._locks = not locked_by_parent
         timing: dict[str, Any] = {"settle_seconds": settle_seconds, "reopen_seconds": reopen_seconds}
         self._timing = {name: value for name, value in timing.items() if value is not None}
         self._lock_handle: int | None = None
@@ -176,7 +179,7 @@ class Database:
     def _prepare(self) -> None:
         if self.data_dir is not None:
             make_private_directory(self.data_dir)
-            self._lock_handle = lock_directory(self.data_dir)
+            self._lock_handle = lock_directory(self.data_dir) if self._locks else None
         if self.is_sqlite and self.file is None:
             raise ConfigError("startup.no_file", code="bad_database_url")
         with opening(repr(self), self.file):

@@ -6,12 +6,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import aiohttp
 import pytest
 
-from shoal.api.metrics.metrics import Metrics
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server import reply_server
@@ -19,18 +17,14 @@ from shoal.server.metrics_port import bind_for_metrics, serving_metrics
 from standins import quick_settings
 
 
-class _Figures:
-    async def scraped(self) -> bytes:
-        return b"shoal_tasks 3.0\n"
-
-
-FIGURES = cast("Metrics", _Figures())
+async def figures() -> bytes:
+    return b"shoal_tasks 3.0\n"
 
 
 @asynccontextmanager
 async def scraping() -> AsyncIterator[tuple[aiohttp.ClientSession, int]]:
     async with (
-        serving_metrics(FIGURES, bind_for_metrics(0)) as port,
+        serving_metrics(figures, bind_for_metrics(0)) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
     ):
         yield client, port
@@ -38,7 +32,7 @@ async def scraping() -> AsyncIterator[tuple[aiohttp.ClientSession, int]]:
 
 async def test_a_scraper_on_this_machine_gets_the_figures_and_nothing_else_is_there() -> None:
     async with (
-        serving_metrics(FIGURES, bind_for_metrics(0)) as port,
+        serving_metrics(figures, bind_for_metrics(0)) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
     ):
         async with client.get("/metrics") as answer:
@@ -51,7 +45,7 @@ async def test_a_scraper_on_this_machine_gets_the_figures_and_nothing_else_is_th
 
 async def test_a_page_under_another_name_that_leads_here_gets_nothing() -> None:
     async with (
-        serving_metrics(FIGURES, bind_for_metrics(0)) as port,
+        serving_metrics(figures, bind_for_metrics(0)) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
     ):
         for host, status in (("evil.example", 403), (f"evil.example:{port}", 403), (f"localhost:{port}", 200)):
@@ -60,10 +54,10 @@ async def test_a_page_under_another_name_that_leads_here_gets_nothing() -> None:
 
 
 async def test_a_port_in_use_is_said_and_the_port_is_free_again_afterwards() -> None:
-    async with serving_metrics(FIGURES, bind_for_metrics(0)) as port:
+    async with serving_metrics(figures, bind_for_metrics(0)) as port:
         with pytest.raises(ConfigError, match="SHOAL_METRICS_PORT"):
             bind_for_metrics(port)
-    async with serving_metrics(FIGURES, bind_for_metrics(port)) as again:
+    async with serving_metrics(figures, bind_for_metrics(port)) as again:
         assert again == port
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from shoal.server.service_manager import ServiceManager
+from shoal.server.service_manager import ParentNotices, ServiceManager
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_a_manager_that_does_not_read_holds_nothing_up_and_hears_later(ear
 def test_the_watchdog_is_what_the_environment_says_of_this_process(
     environment: dict[str, str], seconds: float | None
 ) -> None:
-    assert ServiceManager.named_in(environment, 7)._every_seconds == seconds
+    assert ServiceManager.named_in(environment, 7).every_seconds == seconds
 
 
 async def test_without_a_manager_nothing_is_opened() -> None:
@@ -147,3 +147,26 @@ async def test_without_a_manager_nothing_is_opened() -> None:
         manager.ready()
         manager.stopping()
         assert (manager._task, manager._socket) == (None, None)
+
+
+def test_a_parent_without_a_loop_tells_once_that_it_is_ready_then_as_often_as_it_is_asked_for(
+    place: Path, ear: socket.socket
+) -> None:
+    environment = {"NOTIFY_SOCKET": str(place), "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}
+    notices = ParentNotices.named_in(environment, 7)
+    assert 0 < notices.alive_in() <= 10
+    assert waiting(ear) == [], "it is not ready"
+    notices.ready()
+    notices.ready()
+    assert 0 < notices.alive_in() <= 10
+    notices.alive_in()
+    notices.stopping()
+    notices.close()
+    assert waiting(ear) == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
+def test_a_parent_without_a_manager_tells_nobody() -> None:
+    notices = ParentNotices.named_in({}, 7)
+    notices.ready()
+    notices.stopping()
+    assert notices.alive_in() > 60

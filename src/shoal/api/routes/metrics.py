@@ -12,6 +12,7 @@ from shoal.api.http.caller import TheServer, wrong_token
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import Asks, RouteRule, reads_token, ruled
 from shoal.api.http.routing import Routes
+from shoal.api.metrics.whole_page import whole_page
 from shoal.errors import Unauthenticated
 
 if TYPE_CHECKING:
@@ -49,4 +50,6 @@ async def get_metrics(server: TheServer, request: Request) -> Response:
     is_right = hmac.compare_digest(sent.encode(), wanted.get_secret_value().encode())
     if scheme.lower() != "bearer" or not is_right:
         raise (sent and await wrong_token(server, request)) or Unauthenticated()
-    return Response(await metrics.scraped(), headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})
+    return Response(
+        await whole_page(server, metrics), headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
+    )

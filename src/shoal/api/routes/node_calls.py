@@ -14,6 +14,7 @@ from shoal.accounts.ownership import NOT_OWNER
 from shoal.api.http.caller import TheServer
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
+from shoal.api.metrics.whole_page import FIGURES, answer_figures
 from shoal.api.routes import items_anywhere, qr_logins_anywhere
 from shoal.api.routes.hand_sending import SEND, answer_send
 from shoal.api.routes.live_facts import DIAGNOSE, answer_diagnose
@@ -46,9 +47,10 @@ NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
     qr_logins_anywhere.LIST: qr_logins_anywhere.answer_logins,
     qr_logins_anywhere.CANCEL: qr_logins_anywhere.answer_cancel,
     OPS: answer_op,
+    FIGURES: answer_figures,
 }
 """What is asked of a server by its name."""
-ONLY_ASKED: Final = frozenset({WATCH})
+ONLY_ASKED: Final = frozenset({WATCH, FIGURES})
 """What ends when the server that asked leaves: it changes nothing."""
 BEHIND_SECONDS: Final = 1.0
 """How long a call waits for the change that its caller has already seen."""

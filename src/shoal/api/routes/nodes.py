@@ -19,13 +19,15 @@ from shoal.cluster.nodes import NodeFacts
 
 routes = Routes(tags=["system"], route_class=ChangingRoute)
 
-NodeName = Annotated[str, Path(max_length=60, description="The server's name: SHOAL_NODE.")]
+NodeName = Annotated[
+    str, Path(max_length=60, description="The server's name: SHOAL_NODE; of one with workers, for all of them.")
+]
 
 
 class NodeShape(BaseModel):
-    """One server. One that does not live has no lease; its shops are run by the others."""
+    """One server, or one of its workers. One that does not live has no lease; its shops are run by the others."""
 
-    name: str
+    name: str = Field(description="SHOAL_NODE; of a worker with its number, such as `one/2`.")
     host: str
     address: str = Field(description="Where the other servers call it; empty: nowhere.")
     version: str

@@ -1,0 +1,130 @@
+"""Several workers of one parent: one is killed, the parent is killed, and all end in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from signal import SIGKILL
+
+import httpx
+import psutil
+import pytest
+
+from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
+from postgres_server import Postgres
+from warm_start import ran
+
+pytestmark = [pytest.mark.outside, pytest.mark.slow, pytest.mark.timeout(600)]
+SHOPS = 8
+TOKEN = "scrape-me-if-you-can"
+
+
+@asynccontextmanager
+async def a_server(tmp_path: Path, postgres: Postgres) -> AsyncIterator[tuple[ServerProcess, SandboxProcess]]:
+    """A server with two workers and some shops, all connected. Its lease is longer than any wait of these tests."""
+    site = await SandboxProcess(tmp_path / "sandbox.log").start(shops=SHOPS)
+    with postgres.database(migrated=True) as url:
+        server = ServerProcess(
+            tmp_path / "one", site.url, SHOAL_DATABASE_URL=url, SHOAL_SECRET_KEY="5a" * 32,
+            SHOAL_NODE_LEASE_SECONDS="300", SHOAL_METRICS_TOKEN=TOKEN,
+        )  # fmt: skip
+        server.options = ("--node", "one", "--workers", "2")
+        try:
+            await server.start()
+            for number, seller in enumerate((await site.get("sellers"))["items"]):
+                await server.add(f"shop{number}", seller["cookie"], wait=0)
+            await all_connected(site)
+            yield server, site
+        finally:
+            await server.close()
+            await site.end()
+
+
+async def all_connected(site: SandboxProcess) -> None:
+    async def is_so() -> bool:
+        found = await site.get("sockets")
+        return len(found) == SHOPS and all(one["now"] == 1 for one in found.values())
+
+    await soon(is_so)
+
+
+async def shared_out(server: ServerProcess) -> None:
+    """Wait until both workers live and own some shards."""
+
+    async def is_so() -> bool:
+        try:
+            items = (await server.ok("GET", "/system/nodes"))["items"]
+        except httpx.TransportError:  # the worker that had the connection was killed
+            return False
+        return {one["name"] for one in items if one["live"] and one["shards"]} == {"one/1", "one/2"}
+
+    await soon(is_so)
+
+
+def workers(server: ServerProcess) -> list[psutil.Process]:
+    return psutil.Process(server.child.pid).children()
+
+
+async def test_the_shops_of_a_killed_worker_go_on_at_once_and_one_page_has_the_figures_of_all(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_server(tmp_path, postgres) as (server, site):
+        await shared_out(server)
+        before = workers(server)
+        assert len(before) == 2
+        before[0].kill()
+        await shared_out(server)  # the killed one was declared dead, and its next life took its share
+        await all_connected(site)
+        most = {one["max"] for one in (await site.get("sockets")).values()}
+        assert most == {1}, "no shop was ever connected twice"
+        assert len({one.pid for one in workers(server)} - {one.pid for one in before}) == 1
+
+        async def both_tell() -> bool:
+            page = (await server.http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})).text
+            lines = page.splitlines()
+            assert len([line for line in lines if line.startswith("# TYPE")]) == len(
+                {line.split()[2] for line in lines if line.startswith("# TYPE")}
+            ), "each family is described once"
+            assert all('worker="' in line for line in lines if line and not line.startswith("#"))
+            return 'worker="1"' in page and 'worker="2"' in page
+
+        await soon(both_tell)
+        assert (await server.http.post("/system/nodes/one/drain")).json()["code"] == "last_node", (
+            "both would be drained"
+        )
+        token = str(server.http.headers["Authorization"]).removeprefix("Bearer ")
+        told = await ran(("-m", "shoal", "nodes", "list"), clean_environment(SHOAL_URL=server.url, SHOAL_TOKEN=token))
+        names = [line.split()[0] for line in told.stdout.splitlines() if "one" in line]
+        assert names == ["one", "one/1", "one/2"], told
+
+
+async def test_workers_end_with_a_killed_parent_and_the_next_one_starts_without_waiting(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_server(tmp_path, postgres) as (server, site):
+        left = workers(server)
+        await server.end(SIGKILL)
+        await server.start()
+        with suppress(psutil.NoSuchProcess):
+            assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        await all_connected(site)
+        most = {one["max"] for one in (await site.get("sockets")).values()}
+        assert most == {1}, "no shop was ever connected twice"
+        left = workers(server)
+        assert await server.end() == 0
+        assert not [one for one in left if one.is_running()]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [((), "--node"), (("--node", "one"), "PostgreSQL")],
+)
+async def test_workers_that_could_not_share_the_shops_are_refused(
+    tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    environment = clean_environment(SHOAL_DATA_DIR=str(tmp_path))
+    ended = await asyncio.wait_for(ran(("-m", "shoal", "serve", "--workers", "2", *options), environment), 60)
+    assert ended.returncode == 2
+    assert told in ended.stderr
