@@ -98,6 +98,11 @@ async def test_the_shops_of_a_killed_worker_go_on_at_once_and_one_page_has_the_f
         told = await ran(("-m", "shoal", "nodes", "list"), clean_environment(SHOAL_URL=server.url, SHOAL_TOKEN=token))
         names = [line.split()[0] for line in told.stdout.splitlines() if "one" in line]
         assert names == ["one", "one/1", "one/2"], told
+        begun = (await server.http.post("/qr-logins", json={})).json()
+        for _ in range(6):  # each over a connection of its own, to whichever worker takes it
+            async with httpx.AsyncClient(base_url=server.url, headers=server.http.headers) as client:
+                found = await client.get(f"/qr-logins/{begun['id']}")
+            assert (found.status_code, found.json()["id"]) == (200, begun["id"])
 
 
 async def test_workers_end_with_a_killed_parent_and_the_next_one_starts_without_waiting(

@@ -64,7 +64,7 @@ class SeveralServers:
     @property
     def prefix(self) -> str:
         """See ``QrLoginRegister``."""
-        return f"{self._me()[0]}."
+        return f"{self._me()[0].replace('/', '_')}."  # that of a worker stands in paths
 
     async def take(self, login: BegunLogin, most: int) -> bool:
         """See ``QrLoginRegister``."""

@@ -129,7 +129,7 @@ def _of_row(row: QrLoginRow) -> QrLoginView:
 
 
 def _node_of(login_id: str) -> str:
-    return login_id.rpartition(".")[0]
+    return login_id.rpartition(".")[0].replace("_", "/")
 
 
 def _told(view: QrLoginView) -> dict[str, Any]:
