@@ -39,7 +39,7 @@ def test_a_json_file_has_lists_where_a_table_has_lines() -> None:
             "facts": [{"question": "包邮吗", "answer": "满 30 元包邮"}], "must_not": "/\\d+\\s*元.*给你/",
             "action": "reply",
         },
-        {"name": "3", "question": "你是人吗", "action": "hand-off"},
+        {"question": "你是人吗", "action": "hand-off"},
     ]  # fmt: skip
     assert read_cases(json.dumps(rows).encode(), "cases.json") == WANTED
 
