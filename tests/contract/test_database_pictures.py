@@ -100,6 +100,26 @@ async def test_what_one_server_takes_another_shows_and_the_same_at_both_at_once_
     assert not (tmp_path / "0").exists(), "nothing is a file"
 
 
+async def test_a_link_that_breaks_is_made_anew_for_the_next_picture(databases: list[Database], tmp_path: Path) -> None:
+    pictures = pictures_of(databases[0], tmp_path)
+    url = await pictures.keep(a_gif())
+    assert (await pictures.read(url)).data == a_gif()
+    others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    end = f"SELECT pg_terminate_backend(pid) FROM {others}"  # noqa: S608
+    await databases[1].read(lambda connection: connection.exec_driver_sql(end).all())
+
+    async def is_read() -> bool:
+        try:
+            return (await pictures.read(url)).data == a_gif()
+        except TemporaryFailure:
+            return False
+
+    for _ in range(9):  # each reader has a link of its own
+        if await is_read():
+            break
+    assert [await is_read() for _ in range(8)] == [True] * 8
+
+
 async def test_a_full_or_unreachable_database_refuses_plainly_and_keeps_nothing(
     databases: list[Database], tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
 from shoal.clock import now_ms as wall_clock_ms
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
@@ -79,8 +80,7 @@ class DatabasePictures:
 
     async def keep(self, data: bytes) -> str:
         """See ``Pictures.keep``."""
-        extension = measure(data).format.extension
-        name = f"{hmac.new(self._name_key(), data, hashlib.sha256).hexdigest()[:32]}.{extension}"
+        name = await beside(_name_of, data, self._name_key())
         now = self._now_ms()
         await self._database.write(lambda connection: store_picture(connection, name, data, now))
         return URL_PREFIX + name
@@ -96,15 +96,12 @@ class DatabasePictures:
         if name is None:
             raise picture_missing(url)
         try:
-            data = await self._database.read(lambda connection: read_picture(connection, name))
-        except StoreError as error:
-            raise TemporaryFailure(f"the picture cannot be read: {error}", code="picture_unreadable") from None
-        if data is None:
-            return await self._files.read(url)
-        try:
-            return Picture.of(data)
+            found = await self._database.read(lambda connection: _read_row(connection, name))
         except InvalidInput:
             raise picture_missing(url) from None
+        except StoreError as error:
+            raise TemporaryFailure(f"the picture cannot be read: {error}", code="picture_unreadable") from None
+        return found if found is not None else await self._files.read(url)
 
     async def sweep(self, now_seconds: float) -> int:
         """See ``Pictures.sweep``. The database itself knows what names a picture, on whatever server."""
@@ -156,6 +153,16 @@ class DatabasePictures:
         await self._database.write(lambda connection: add_picture(connection, path.name, data, seen_ms))
         await beside(path.unlink, missing_ok=True)
         return True
+
+
+def _name_of(data: bytes, key: bytes) -> str:
+    extension = measure(data).format.extension
+    return f"{hmac.new(key, data, hashlib.sha256).hexdigest()[:32]}.{extension}"
+
+
+def _read_row(connection: Connection, name: str) -> Picture | None:
+    data = read_picture(connection, name)
+    return None if data is None else Picture.of(data)
 
 
 def _files_in(directory: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select, text
 
+from shoal.storage.engines import driver_of
 from shoal.storage.picture_table import pictures
 from shoal.storage.schema import OUTBOX_OPEN
 from shoal.storage.upserts import insert_new, insert_or_renew
@@ -45,9 +46,10 @@ def add_picture(connection: Connection, name: str, data: bytes, seen_at_ms: int)
 
 
 def read_picture(connection: Connection, name: str) -> bytes | None:
-    """Return the bytes of a picture."""
-    data: bytes | None = connection.scalar(select(pictures.c.data).where(pictures.c.name == name))
-    return data
+    """Return the bytes of a picture. As text, which is the usual form, half a megabyte takes twenty times as long."""
+    with driver_of(connection).cursor(binary=True) as cursor:
+        row = cursor.execute("SELECT data FROM pictures WHERE name = %s", (name,)).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 def picture_names(connection: Connection) -> list[str]:
