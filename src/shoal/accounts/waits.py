@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+import structlog
+
 from shoal.accounts.account import Observation
 from shoal.accounts.callers import LONGEST_WAIT_SECONDS, Caller, Done, Outcome
-from shoal.accounts.remote_states import RemoteStates, Stand
+from shoal.accounts.remote_states import OtherNodes, RemoteStates, Stand
 from shoal.accounts.task_manager import TaskManager
 from shoal.errors import ShoalError, StoreError
+
+log = structlog.get_logger("shoal.tasks")
 
 PURGED_SECONDS: Final = (0.05, 0.5)
 """First and longest pause between two looks whether another node has purged an account."""
@@ -106,7 +110,7 @@ class Waits:
 
     async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
         """Wait until a deleted account's connection has ended and its rows are purged, wherever it ran. Return whether
-        that happened in time. Raises ``StoreError`` when another node sees it off and the database does not answer."""
+        that happened in time."""
         loop = asyncio.get_running_loop()
         ends_at = None if within_seconds is None else loop.time() + within_seconds
         while self._tasks.has_place(account_id):
@@ -116,11 +120,19 @@ class Waits:
                 return is_gone
         return await self._purged_there(account_id, ends_at)
 
+    @staticmethod
+    async def _is_purged(nodes: OtherNodes, account_id: str) -> bool:
+        try:
+            return await nodes.is_purged(account_id)
+        except StoreError as error:  # the account is deleted all the same
+            log.debug("it is not known whether an account is purged", account=account_id, why=error.code)
+            return False
+
     async def _purged_there(self, account_id: str, ends_at: float | None) -> bool:
         nodes, loop, (pause, longest) = self._remote.nodes, asyncio.get_running_loop(), PURGED_SECONDS
         if nodes is None:
             return True
-        while not await nodes.is_purged(account_id):
+        while not await self._is_purged(nodes, account_id):
             if ends_at is not None and loop.time() + pause > ends_at:
                 return False
             await asyncio.sleep(pause)

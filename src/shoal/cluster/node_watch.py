@@ -29,6 +29,8 @@ NAMES_AT_ONCE: Final = 200
 """How many accounts one call asks about."""
 ANSWER_SECONDS: Final = 1.0
 """How much longer than the wait a call may take."""
+SILENT_SECONDS: Final = 2.0
+"""How long reads show what a node has stored that gave no answer, before one of them asks it again."""
 _OWNERS: Final = text(f"""
     SELECT shards.shard, nodes.name FROM shards
     JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc
@@ -45,6 +47,8 @@ class NodeWatch:
         self._database = database
         self._calls = calls
         self._owners: dict[int, str] = {}
+        self._silent: dict[str, tuple[float, ShoalError]] = {}
+        """Until when a node that gave no answer is not asked again only to see, and why."""
 
     @property
     def me(self) -> str:
@@ -55,7 +59,7 @@ class NodeWatch:
         """Return what is stored of accounts, with the living node that runs each. Raises ``StoreError``."""
 
         def job(connection: Connection) -> dict[str, RemoteState]:
-            owners = read_owners(connection, names)
+            owners = {shard: node for shard, node in read_owners(connection, names).items() if node != self.me}
             rows = connection.execute(select(observed).where(among(observed.c.account_id, names))).mappings()
             seen = {row["account_id"]: observation_of(row) for row in rows}
             return {name: RemoteState(seen.get(name, _NOTHING_SEEN), owners.get(shard_of(name), "")) for name in names}
@@ -83,17 +87,11 @@ class NodeWatch:
                 parts[node].append(name)
 
         async def ask(node: str, some: list[str]) -> None:
-            body = {
-                "revs": {name: stands[name].rev for name in some},
-                "revive": [name for name in some if name in revive],
-                "seconds": within_seconds,
-            }
-            try:
-                told = await self._calls.ask_node(node, WATCH, body, seconds=within_seconds + ANSWER_SECONDS)
-            except ShoalError as error:
-                failures.update(dict.fromkeys(some, error))
+            told = await self._told_by(node, {name: stands[name].rev for name in some}, revive, within_seconds)
+            if isinstance(told, ShoalError):
+                failures.update(dict.fromkeys(some, told))
             else:
-                seen.update(_told(told["seen"], node))
+                seen.update(told)
             for name in some:
                 if name not in seen:
                     self._owners.pop(shard_of(name), None)
@@ -106,6 +104,25 @@ class NodeWatch:
         ]
         await asyncio.gather(*(ask(node, some) for node, some in pieces))
         return Watched(seen, failures)
+
+    async def _told_by(
+        self, node: str, revs: Mapping[str, int], revive: Collection[str], within_seconds: float
+    ) -> dict[str, RemoteState] | ShoalError:
+        """Return what a node tells, or why it tells nothing. One that was silent is not asked again at once only to
+        see."""
+        now = asyncio.get_running_loop().time()
+        until, before = self._silent.get(node, (0.0, None))
+        woken = [name for name in revs if name in revive]
+        if before is not None and now < until and not within_seconds and not woken:
+            return before
+        body = {"revs": revs, "revive": woken, "seconds": within_seconds}
+        try:
+            told = await self._calls.ask_node(node, WATCH, body, seconds=within_seconds + ANSWER_SECONDS)
+        except ShoalError as error:
+            self._silent[node] = (now + within_seconds + SILENT_SECONDS, error)
+            return error
+        self._silent.pop(node, None)
+        return _told(told["seen"], node)
 
     async def _find_owners(self, names: Collection[str]) -> None:
         unknown = [name for name in names if shard_of(name) not in self._owners]

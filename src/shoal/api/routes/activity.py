@@ -64,7 +64,7 @@ async def get_activity(
         )
     spans = await activity(
         server.database,
-        asked_for(server, who, cid),
+        await asked_for(server, who, cid),
         since_ms=start,
         until_ms=now + 1,
         span_ms=minutes * _MINUTE_MS,

@@ -56,7 +56,7 @@ async def list_runs(
     limit: Limit = 50,
 ) -> RunList:
     """List what the models of the caller's accounts were asked, newest first; `raw` is left out."""
-    account_ids = asked_for(server, who, cid)
+    account_ids = await asked_for(server, who, cid)
     before_id = place_of(before, 1)[0] if before else None
     found = await server.database.read(
         lambda connection: read_runs(
@@ -125,7 +125,7 @@ async def list_usage(
     days: Annotated[int, Query(ge=1, le=366, description="How many days, up to today.")] = 30,
 ) -> UsageList:
     """List calls, tokens and cost of the caller's accounts, by day and account, reservations included."""
-    account_ids = asked_for(server, who, cid)
+    account_ids = await asked_for(server, who, cid)
     first = (datetime.now(UTC) + _ZONES_AHEAD - timedelta(days=days)).date().isoformat()
     found = await server.assistant.usage.days(account_ids, first)
     return UsageList(items=[usage_row(one) for one in found])

@@ -134,7 +134,7 @@ async def list_chats(
     found = await while_here(
         request,
         server.chats.list_chats(
-            asked_for(server, who, cid),
+            await asked_for(server, who, cid),
             now_ms=now_ms(),
             chat_id=chat,
             paused=paused,

@@ -133,11 +133,12 @@ async def list_incidents(
     """
     before = place_of(cursor, 1)[0] if cursor else None
     found = await server.notices.history.incidents(
-        _sight(server, who, cid), is_open=is_open, kind=kind, told=told, before=before, limit=limit + 1
+        await _sight(server, who, cid), is_open=is_open, kind=kind, told=told, before=before, limit=limit + 1
     )
     language, page = language_of(accept_language), found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     url = server.settings.public_url
+    await server.manager.look({one.account_id for one in page if one.account_id} & server.manager.accounts.keys())
     return IncidentList(items=[_incident(server, one, language, url) for one in page], next=following)
 
 
@@ -159,8 +160,8 @@ async def list_notices(
     return NoticeList(items=[_notice(one) for one in page], next=following)
 
 
-def _sight(server: Server, who: Principal, cid: str | None) -> Sight:
-    accounts = asked_for(server, who, cid)
+async def _sight(server: Server, who: Principal, cid: str | None) -> Sight:
+    accounts = await asked_for(server, who, cid)
     if cid is not None or (who.token is not None and who.token.only_accounts is not None):
         return Sight(accounts=accounts)
     return Sight(accounts=accounts, user_id=who.id, sees_server=who.user.role is Role.ADMIN)

@@ -13,6 +13,7 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
+from shoal.api.http.states_elsewhere import found_account
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
@@ -174,7 +175,7 @@ async def list_messages(
     found = await while_here(
         request,
         server.message_log.list_messages(
-            asked_for(server, who, cid),
+            await asked_for(server, who, cid),
             chat_id=chat,
             direction=direction,
             decision=decision,
@@ -222,7 +223,7 @@ async def list_sendings(
     """List what the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
     before = place_of(cursor, 1) if cursor else None
     found = await server.message_log.outbox.list_sendings(
-        asked_for(server, who, cid),
+        await asked_for(server, who, cid),
         chat_id=chat,
         order_id=order,
         outcome=outcome,
@@ -234,11 +235,11 @@ async def list_sendings(
     return SendingList(items=[_sending(sending) for sending in page], next=following)
 
 
-def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
+async def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
     """Return the ids of the caller's accounts, or the named one. Raise ``UnknownAccount``."""
     if cid is None:
         return [account.id for account in server.authorization.accounts_of(who)]
-    return [server.authorization.require(who, cid, Permission.READ).id]
+    return [(await found_account(server, who, cid, Permission.READ)).id]
 
 
 def _message(logged: LoggedMessage) -> MessageShape:

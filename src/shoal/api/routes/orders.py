@@ -97,7 +97,7 @@ async def list_orders_compat(
     limit: Annotated[int, Query(ge=1, le=COMPAT_LIMIT, description="Maximum number of rows.")] = COMPAT_LIMIT,
 ) -> CompatOrders:
     """List the orders of the caller's accounts, newest first, in the older system's form."""
-    mine = asked_for(server, who, None)
+    mine = await asked_for(server, who, None)
     return CompatOrders(data=[compat_order(order) for order in await server.order_store.orders(mine, limit=limit)])
 
 
@@ -118,7 +118,7 @@ async def list_orders(
 ) -> OrderList:
     """List the orders of the caller's accounts, newest first."""
     wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
-    listing = _listed(server, asked_for(server, who, cid), wanted, language_of(accept_language))
+    listing = _listed(server, await asked_for(server, who, cid), wanted, language_of(accept_language))
     return await while_here(request, listing, lasting=bool(q))
 
 
