@@ -64,6 +64,8 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.channels.levels": set(Level),
     "cli.chats.outcomes": set(SendOutcome),
+    "cli.items.states": {"on_sale", "gone", "unknown"},
+    "cli.items.why": {"risk_control", "login_expired", "other_seller", "bad_reply"},
     "cli.goods.kinds": set(GoodsKind),
     "cli.goods.outcomes": set(Meaning),
     "cli.history.outcomes": set(get_args(OpAnswer.model_fields["state"].annotation)),

@@ -280,6 +280,7 @@ POST /cookies/{cid}/deliveries/try
 GET /cookies/{cid}/items
 GET /cookies/{cid}/ai
 GET /cookies/{cid}/items/{item_id}
+GET /cookies/{cid}/items/{item_id}/page
 GET /default-replies/{cid} *
 GET /itemReplays/cookie/{cid} *
 GET /item-reply/{cid}/{item_id} *
@@ -347,6 +348,7 @@ PUT /cookies/{cid}/ai
 POST /cookies/{cid}/ai/try
 PUT /cookies/{cid}/items/{item_id}
 DELETE /cookies/{cid}/items/{item_id}
+POST /cookies/{cid}/items/{item_id}/page
 PUT /default-replies/{cid} *
 PUT /ai-reply-settings/{cid} *
 POST /ai-reply-test/{cid} *

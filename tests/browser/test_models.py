@@ -7,6 +7,9 @@ from playwright.async_api import expect
 from browser.axe import findings
 from browser.conftest import OpenConsole, hangs_over
 from model_steps import KEY, served_model, settings_for
+from shoal.clock import now_ms
+from shoal.orders.item_page_rows import store_page
+from shoal.xianyu.item_page import ItemPage, SpecPrice
 
 
 async def test_a_provider_is_added_agreed_to_checked_and_left(open_console: OpenConsole) -> None:
@@ -68,7 +71,17 @@ async def test_a_shop_is_given_facts_a_floor_and_drafts_and_its_model_is_tried(o
         kept = console.door.account("afu")
         assert (kept.ai_mode, kept.ai_provider_id, kept.ai_facts) == ("draft", 1, '[["包邮吗","满 30 元包邮"]]')
         await page.locator("[data-test=add-item-facts]").click()
+        kept = console.door.account("afu")
+        specs = (SpecPrice("时长:月卡", 2_500, 3), SpecPrice("时长:年卡", 20_000, 0))
+        read = ItemPage(title="会员", description="即时发货", has_specs=True, specs=specs)
+        await console.door.server.database.write(
+            lambda connection: store_page(connection, kept, "7001", read, "", now_ms=now_ms())
+        )
         await page.locator("[name=model-item]").fill("7001")
+        about = page.locator("[data-test=item-page]")
+        await expect(about).to_contain_text("时长:年卡 ¥200.00 · 无货")
+        await page.locator("[data-test=read-page]").click()
+        await expect(about.get_by_role("alert")).to_contain_text("店铺没有连接")
         await page.locator("[name=item-floor]").fill("20")
         await page.locator("[data-test=save-item-facts]").click()
         await expect(page.locator("[data-item='7001']")).to_contain_text("底价 ¥20.00")
@@ -78,6 +91,7 @@ async def test_a_shop_is_given_facts_a_floor_and_drafts_and_its_model_is_tried(o
         await page.locator("[data-test=run-try]").click()
         await expect(page.locator("[data-rail=amount]")).to_have_attribute("data-passed", "false")
         await expect(page.locator("[data-test=tried-model]")).to_contain_text("被拦下，转给您")
+        await expect(page.locator("[data-test=tried-item]")).to_contain_text("会员 · 时长:月卡 ¥25.00")
         assert await findings(page) == []
         assert not await hangs_over(page)
 

@@ -176,3 +176,38 @@ async def test_pages_of_a_shop_are_read_one_after_another(shop: Shop, monkeypatc
     await shop.sandbox.do("fault/release")
     assert [page.item_id for page in await asyncio.gather(*asked) if page is not None] == items
     assert await shop.calls("pc.detail") == len(items)
+
+
+async def test_an_owner_sees_what_was_read_and_reads_it_again_at_most_once_a_minute(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/cookies/shop/items/{shop.item}/page"
+    unread = await shop.door.call("GET", path)
+    assert (unread["read_at"], unread["asked_at"], unread["specs"], unread["prices_hold"]) == (None, None, [], False)
+    assert await shop.calls("pc.detail") == 0, "looking asks nobody"
+
+    await shop.page(**SPECS)
+    headers = {"Idempotency-Key": "read-1"}
+    read = await shop.door.call("POST", path, headers=headers)
+    assert read["specs"][1] == {"name": "时长:年卡", "price_fen": 20_000, "left": 99}
+    assert (read["description"], read["status"], read["prices_hold"], read["why"]) == (HOSTILE, "on_sale", True, "")
+    await shop.page(desc="新的描述")
+    assert await shop.door.call("POST", path, headers=headers) == read
+    assert await shop.door.call("POST", path) == read == await shop.door.call("GET", path)
+    assert await shop.calls("pc.detail") == 1
+
+    monkeypatch.setattr(item_pages, "AGAIN_MS", 0)
+    assert (await shop.door.call("POST", path))["description"] == "新的描述"
+    await shop.sandbox.do("fault", account=shop.unb, kind="http_500", which="detail", times=1)
+    failed = await shop.door.call("POST", path)
+    assert (failed["description"], failed["why"]) == ("新的描述", "temporary_failure")
+
+    tried = await shop.door.call("POST", "/cookies/shop/ai/try", json={"text": "在吗", "item_id": shop.item})
+    assert tried["item"]["description"] == "新的描述"
+    assert [spec["price_fen"] for spec in tried["item"]["specs"]] == [2_500, 20_000]
+    assert (await shop.door.call("POST", "/cookies/shop/ai/try", json={"text": "在吗"}))["item"] is None
+    await shop.door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    await until(lambda: shop.door.server.live_connections.site("shop") is None)
+    refused = await shop.door.call("POST", path, 409)
+    assert refused["code"] == "not_connected"
+    await shop.door.call("POST", "/cookies/shop/items/abc/page", 422)

@@ -121,7 +121,7 @@ async def approve(server: ServerProcess, run: int, key: str) -> tuple[int, dict[
 
 async def test_a_draft_is_sent_once_whichever_server_is_asked(tmp_path: Path, postgres: Postgres) -> None:
     async with a_pair(tmp_path, postgres, lease_seconds="300") as pair:
-        await ready(pair)
+        number = await ready(pair)
         shop = min(await pair.run_at(pair.two))
         await say(pair, shop, "小鱼")
 
@@ -151,3 +151,21 @@ async def test_a_draft_is_sent_once_whichever_server_is_asked(tmp_path: Path, po
         status, again = await approve([pair.two, pair.one][winner % 2], run, f"k{winner}")
         assert (status, again["outcome"]) == (200, "sent"), "the same request at the other server: the same answer"
         assert await seen(pair, shop, "小鱼") == [DEFAULT, "在的"]
+        await _trial_elsewhere(pair, shop, number)
+
+
+async def _trial_elsewhere(pair: Pair, shop: str, provider: int) -> None:
+    """A trial at a server that does not run the shop knows the prices: the page is read by the one that does."""
+    seller = pair.sellers[shop]
+    item = seller["items"][0]["id"]
+    specs = {"specs": ["时长:月卡", "时长:年卡"], "spec_prices": [2_500, 20_000]}
+    await pair.site.do("item", account=seller["unb"], item=item, **specs)
+    await pair.one.ok("PUT", f"/cookies/{shop}/ai", {"ai_provider_id": provider})
+    output = {"action": "reply", "text": "25元哦", "offered_fen": 2_500, "facts": []}
+    await pair.site.do("model", outputs=[output], cycles=True)
+    for server in (pair.one, pair.two):
+        tried = await server.ok("POST", f"/cookies/{shop}/ai/try", {"text": "多少钱？", "item_id": item})
+        assert [spec["price_fen"] for spec in tried["item"]["specs"]] == [2_500, 20_000]
+        assert (tried["decision"], tried["text"]) == ("reply", "25元哦")
+        page = await server.ok("POST", f"/cookies/{shop}/items/{item}/page")
+        assert (page["prices_hold"], page["why"]) == (True, "")

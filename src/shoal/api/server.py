@@ -87,7 +87,6 @@ class Server:
     rule_hits: RuleHits
     takeovers: Takeovers
     chats: Chats
-    item_lists: ItemLists
     item_pages: ItemPages
     order_store: OrderStore
     sent_again: SentAgain
@@ -114,6 +113,11 @@ class Server:
     def live_connections(self) -> LiveConnections:
         """Return the connections of the accounts that run here."""
         return self.item_lists.live_connections
+
+    @property
+    def item_lists(self) -> ItemLists:
+        """Return the lists of the items on sale."""
+        return self.item_pages.lists
 
     @property
     def node_calls(self) -> NodeCalls | None:

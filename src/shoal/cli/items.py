@@ -8,10 +8,11 @@ import typer
 from rich.table import Table
 
 from shoal.cli.arguments import AccountId, AsJson
+from shoal.cli.moments import local
 from shoal.cli.output import Row, ask, ask_rows, saved
 from shoal.cli.session import Url
 from shoal.cli.tables import facts_table, rows_table
-from shoal.cli.words import words
+from shoal.cli.words import word_or, words
 from shoal.errors import ConfigError
 
 items = typer.Typer(no_args_is_help=True, help=words("cli.items.help.items"))
@@ -55,6 +56,18 @@ def set_item(
     ask(url, "PUT", "cookies", account_id, "items", item_id, body=body, shown=saved, as_json=as_json)
 
 
+@items.command("page", help=words("cli.items.help.page"))
+def show_page(
+    account_id: AccountId,
+    item_id: ItemId,
+    read: Annotated[bool, typer.Option("--read", help=words("cli.items.help.read"))] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an item's page on the site said, or read it again first."""
+    ask(url, "POST" if read else "GET", "cookies", account_id, "items", item_id, "page", shown=_page, as_json=as_json)
+
+
 @items.command("remove", help=words("cli.items.help.remove"))
 def remove_item(account_id: AccountId, item_id: ItemId, url: Url = None, as_json: AsJson = False) -> None:
     """Delete the settings of an item."""
@@ -69,6 +82,24 @@ def _table(found: list[Row]) -> Table:
 
 def _facts(one: Row) -> Table:
     return facts_table([("item", one["item_id"]), ("item_reply", one["reply"]), ("paid_message", _sends(one))])
+
+
+def _page(one: Row) -> Table:
+    price = "" if one["price_fen"] is None else _yuan(one["price_fen"])
+    specs = [f"{spec['name']} {_yuan(spec['price_fen'])}" for spec in one["specs"]]
+    return facts_table([
+        ("item", one["item_id"]),
+        ("item_title", one["title"]),
+        ("item_price", "\n".join(specs) or price),
+        ("item_description", one["description"]),
+        ("state", words(f"cli.items.states.{one['status'] or 'unknown'}") if one["read_at"] else ""),
+        ("read_at", local(one["read_at"])),
+        ("reason", word_or(f"cli.items.why.{one['why']}", one["why"]) if one["why"] else ""),
+    ])  # fmt: skip
+
+
+def _yuan(fen: int) -> str:
+    return f"¥{fen // 100}.{fen % 100:02}"
 
 
 def _sends(one: Row) -> str:

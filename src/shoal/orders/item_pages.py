@@ -17,8 +17,8 @@ from shoal.accounts.account import Account
 from shoal.accounts.ownership import Fence, carrying
 from shoal.clock import now_ms, steady_ms
 from shoal.errors import ActionRequired, ShoalError, StoreError
-from shoal.messages.live_connections import LiveConnections
 from shoal.messages.manual_sending import NotConnected
+from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_page_rows import StoredPage, read_stored_page, store_page
 from shoal.storage.database import Database
 from shoal.xianyu.item_page import ItemPage, ItemStatus
@@ -54,14 +54,18 @@ class ItemPages:
     def __init__(
         self,
         database: Database,
-        live_connections: LiveConnections,
+        lists: ItemLists,
         fence_of: Callable[[str], Fence | None] | None = None,
         *,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """``fence_of``: behind which fence this server writes what an account's connection reads, as one of several."""
+        """``lists``: of the same connections.
+
+        ``fence_of``: behind which fence this server writes what an account's connection reads, as one of several.
+        """
         self._database = database
-        self._live_connections = live_connections
+        self.lists = lists
+        self._live_connections = lists.live_connections
         self._fence_of = fence_of
         self._now_ms = now_ms
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}

@@ -64,7 +64,6 @@ class Connections:
     starts: StartLimiters
     supplier_units: SupplierUnits
     assistant: AssistantComponents
-    item_lists: ItemLists
     item_pages: ItemPages
     sent_again: SentAgain
 
@@ -89,8 +88,8 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
         item_lists = ItemLists(LiveConnections())
-        item_pages = _open_item_pages(storage, item_lists.live_connections, closing)
-        item_of = partial(_item_of, item_pages, item_lists)
+        item_pages = _open_item_pages(storage, item_lists, closing)
+        item_of = partial(_item_of, item_pages)
         starts, token_calls = _open_paces(storage, settings, closing)
         assistant = open_assistant(storage.database, storage.vault, outbound, published.publish_event, item_of)
         closing.push_async_callback(assistant.close)
@@ -127,7 +126,6 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             starts=starts,
             supplier_units=supplier_units,
             assistant=assistant,
-            item_lists=item_lists,
             item_pages=item_pages,
             sent_again=SentAgain(storage.database, texts),
         )
@@ -178,21 +176,21 @@ async def _note_refused(storage: Storage, host: str) -> None:
     await storage.audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
 
 
-def _open_item_pages(storage: Storage, live_connections: LiveConnections, closing: Closing) -> ItemPages:
+def _open_item_pages(storage: Storage, item_lists: ItemLists, closing: Closing) -> ItemPages:
     fence_of = storage.node.fence if storage.node is not None else None
-    item_pages = ItemPages(storage.database, live_connections, fence_of)
+    item_pages = ItemPages(storage.database, item_lists, fence_of)
     closing.push_async_callback(item_pages.close)
     return item_pages
 
 
-async def _item_of(item_pages: ItemPages, item_lists: ItemLists, account: Account, item_id: str) -> Item:
+async def _item_of(item_pages: ItemPages, account: Account, item_id: str) -> Item:
     """Return what the item's page says; without a price there, that of the list counts for an item without specs."""
     began_at_ms = steady_ms()
     page = item_on_page(account, await item_pages.of(account, item_id, seconds=ITEM_SECONDS), now_ms=now_ms())
     if page.is_whole:
         return page.item
     seconds = max(0.0, ITEM_SECONDS - (steady_ms() - began_at_ms) / 1000)
-    listed = await item_lists.item(account, item_id, seconds=seconds)
+    listed = await item_pages.lists.item(account, item_id, seconds=seconds)
     title = page.item.title or listed.title
     has_price = not page.has_specs and not may_have_specs(account, item_id, title)
     return replace(page.item, title=title, price_fen=listed.price_fen if has_price else None)

@@ -59,6 +59,7 @@ from shoal.api.routes import (
     imports,
     incidents,
     invitations,
+    item_pages,
     item_replies,
     items,
     keys,
@@ -134,8 +135,8 @@ log = structlog.get_logger("shoal.server")
 _ROUTES = [
     part.routes for part in (
         auth, session, me, user_parts, tokens, staff, invitations, batch, shop_files, cookies, cookie_settings, trying,
-        filter_trial, reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, deliveries,
-        delivery_check, delivery_files, buyers,
+        filter_trial, reply_hook, items, item_pages, default_replies, item_replies, keywords, rules, rule_lists,
+        deliveries, delivery_check, delivery_files, buyers,
         history, audit_log, timeline, diagnosis, messages, chats, send, ai_runs, ai_settings, ai_trial, activity,
         orders, ops, events, health, metrics, reload, nodes, node_calls,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
@@ -340,8 +341,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         rule_hits=housekeeping.rule_hits,
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
-        item_lists=connections.item_lists,
-        item_pages=connections.item_pages,
+        item_pages=item_pages.asked_of_owners(connections.item_pages, nodes),
         order_store=shared.order_store,
         sent_again=connections.sent_again,
         goods=(goods_parts := await open_goods(storage.database, storage.vault, connections.supplier_units)),

@@ -75,6 +75,27 @@ const zh = {
   floorOf: '底价 {price}',
   itemSaved: '{id}：商品 {item} 的资料与底价已保存',
 
+  page: '闲鱼商品页',
+  pageText: '模型知道商品页上的描述和规格价格，但以您写的资料为准。买家问到时自动读取，最多 15 分钟一次。',
+  pageRead: '重新读取',
+  pageNever: '还没有读过。',
+  pageAt: '{when} 读取',
+  pageOld: '超过一小时，价格不再使用',
+  pageGone: '商品页写着已卖掉或已下架：模型不回答，会话转给您。',
+  pageFailed: '上次没有读到：{why}',
+  pageWhy: {
+    risk_control: '闲鱼要求人工验证',
+    login_expired: '闲鱼登录已失效',
+    other_seller: '这是别的卖家的商品',
+    bad_reply: '回应读不懂',
+  },
+  specSoldOut: '无货',
+  triedItem: '用到的商品资料',
+  triedNothing: '标题和价格都不知道',
+  triedNoPage: '商品页没有读到',
+  triedDescription: '描述 {n} 字',
+  usedFact: '用到资料 {n}：{answer}',
+
   saved: '{id}：模型设置已保存',
 
   try: '试一试',
@@ -183,6 +204,28 @@ const en: Texts<typeof zh> = {
   itemFloorHint: 'Empty for the shop’s lowest price; without either, not below the item’s price.',
   floorOf: 'Floor {price}',
   itemSaved: '{id}: facts and floor of item {item} saved',
+
+  page: 'Page on Xianyu',
+  pageText:
+    'The model knows the description and the prices of options on the item’s page; your own facts stand above them. It’s read when a buyer asks, every 15 minutes at most.',
+  pageRead: 'Read again',
+  pageNever: 'Not read yet.',
+  pageAt: 'Read {when}',
+  pageOld: 'over an hour ago, so its prices aren’t used',
+  pageGone: 'The page says it was sold or taken down: the model doesn’t answer, and the conversation is left to you.',
+  pageFailed: 'Last time it couldn’t be read: {why}',
+  pageWhy: {
+    risk_control: 'Xianyu asks for verification',
+    login_expired: 'the sign-in at Xianyu has ended',
+    other_seller: 'the item is another seller’s',
+    bad_reply: 'the answer can’t be read',
+  },
+  specSoldOut: 'sold out',
+  triedItem: 'What was known of the item',
+  triedNothing: 'neither title nor price',
+  triedNoPage: 'its page wasn’t read',
+  triedDescription: 'description of {n} characters',
+  usedFact: 'Used fact {n}: {answer}',
 
   saved: '{id}: model settings saved',
 

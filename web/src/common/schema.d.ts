@@ -1033,6 +1033,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cookies/{cid}/items/{item_id}/page": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what is known of an item's page
+         * @description Return what the site's page of an item said when it was last read. The site is not asked.
+         */
+        get: operations["get_item_page"];
+        put?: never;
+        /**
+         * Read an item's page again
+         * @description Read the site's page of an item over the shop's connection, at most once a minute, and return what is known then.
+         *
+         *     A page that could not be read leaves what was known, and says `why`.
+         */
+        post: operations["read_item_page_again"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/default-replies": {
         parameters: {
             query?: never;
@@ -8426,6 +8452,59 @@ export interface components {
             page_size: number;
         };
         /**
+         * ItemPageShape
+         * @description What is known of an item's page, and since when. ``read_at`` is null when it was never read.
+         *
+         *     ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan. ``status``:
+         *     `on_sale`, `gone` (sold, off the shelf or deleted), or empty. ``prices_hold``: it was read within an hour.
+         *     ``asked_at``: when the site was last asked; ``why`` it was not read then.
+         * @example {
+         *       "asked_at": "2026-11-28T11:05:00Z",
+         *       "description": "官方充值，拍下即发卡密。",
+         *       "item_id": "700000000001",
+         *       "prices_hold": true,
+         *       "quantity": 3,
+         *       "read_at": "2026-11-28T11:05:00Z",
+         *       "specs": [
+         *         {
+         *           "left": 3,
+         *           "name": "时长:月卡",
+         *           "price_fen": 2500
+         *         }
+         *       ],
+         *       "status": "on_sale",
+         *       "title": "视频会员",
+         *       "why": ""
+         *     }
+         */
+        ItemPageShape: {
+            /** Item Id */
+            item_id: string;
+            /** Title */
+            title: string;
+            /** Description */
+            description: string;
+            /** Price Fen */
+            price_fen: number | null;
+            /** Specs */
+            specs: components["schemas"]["SpecShape"][];
+            /** Quantity */
+            quantity: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "" | "on_sale" | "gone";
+            /** Read At */
+            read_at: string | null;
+            /** Prices Hold */
+            prices_hold: boolean;
+            /** Asked At */
+            asked_at: string | null;
+            /** Why */
+            why: string;
+        };
+        /**
          * ItemRemoved
          * @description The item's settings were deleted.
          * @example {
@@ -13751,6 +13830,18 @@ export interface components {
             end: string;
         };
         /**
+         * SpecShape
+         * @description One spec and its price; ``left``: how many the page says are left.
+         */
+        SpecShape: {
+            /** Name */
+            name: string;
+            /** Price Fen */
+            price_fen: number;
+            /** Left */
+            left: number | null;
+        };
+        /**
          * StaffBody
          * @description The permission of another user on an account.
          * @example {
@@ -14650,6 +14741,28 @@ export interface components {
             asks_model: boolean;
         };
         /**
+         * TriedItem
+         * @description What was known of the item. ``read_at``: when its page was read, null when only the list of items was.
+         *
+         *     ``price_fen`` is null when no price is known, and when ``specs`` have different ones.
+         */
+        TriedItem: {
+            /** Title */
+            title: string;
+            /** Price Fen */
+            price_fen: number | null;
+            /** Specs */
+            specs: components["schemas"]["SpecShape"][];
+            /** Description */
+            description: string;
+            /** Facts */
+            facts: string;
+            /** Is Gone */
+            is_gone: boolean;
+            /** Read At */
+            read_at: string | null;
+        };
+        /**
          * TriedModel
          * @description What came of the question. ``text`` is what a buyer would get; ``output`` is null when none could be read.
          *
@@ -14658,6 +14771,15 @@ export interface components {
          *       "cost_microfen": 86000,
          *       "decision": "reply",
          *       "duration_ms": 640,
+         *       "item": {
+         *         "description": "三层，白色",
+         *         "facts": "",
+         *         "is_gone": false,
+         *         "price_fen": 1990,
+         *         "read_at": "2026-11-28T11:05:00Z",
+         *         "specs": [],
+         *         "title": "收纳盒"
+         *       },
          *       "output": {
          *         "action": "reply",
          *         "facts": [
@@ -14698,6 +14820,7 @@ export interface components {
             output: components["schemas"]["OutputShape"] | null;
             /** Rails */
             rails: components["schemas"]["RailShape"][];
+            item: components["schemas"]["TriedItem"] | null;
             decision: components["schemas"]["TrialDecision"];
             /** Text */
             text: string;
@@ -20814,6 +20937,164 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_item_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemPageShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    read_item_page_again: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemPageShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -48,7 +48,7 @@ export function labelOf(
     | 'decision'
     | 'stock.why'
     | 'webhooks.errors'
-    | `model.${'decisions' | 'roles'}`
+    | `model.${'decisions' | 'roles' | 'pageWhy'}`
     | `runs.${'rails' | 'why'}`
     | `moving.${'kinds' | 'systems'}`
     | `notices.${'services' | 'fields' | 'where' | 'choices'}`

@@ -33,4 +33,4 @@ async def try_model(request: Request, body: TryModelBody, account: OperateAccoun
         facts=facts_in(body.facts),
     )
     asking = server.assistant.trials.run(account, context, body.item_id)
-    return tried_shape(await while_here(request, asking, lasting=True))
+    return tried_shape(await while_here(request, asking, lasting=True), context, body.item_id)

@@ -17,6 +17,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.metrics.whole_page import FIGURES, answer_figures
 from shoal.api.routes import items_anywhere, qr_logins_anywhere
 from shoal.api.routes.hand_sending import SEND, answer_send
+from shoal.api.routes.item_pages import READ_PAGE, answer_read_page
 from shoal.api.routes.live_facts import DIAGNOSE, answer_diagnose
 from shoal.api.routes.ops import OPS, answer_op
 from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
@@ -38,6 +39,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     SEND_AGAIN: answer_send_again,
     DIAGNOSE: answer_diagnose,
     items_anywhere.ITEMS: items_anywhere.answer_items,
+    READ_PAGE: answer_read_page,
 }
 """What is asked of the server that runs an account."""
 NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {

@@ -15,10 +15,11 @@ from shoal.accounts.model_settings import (
     ModelMode,
     facts_of,
 )
+from shoal.api.schemas.item_pages import SpecShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, maybe_rfc3339
 from shoal.assistant.model_output import ModelOutput
-from shoal.assistant.prompt import MOST_TURNS, Fact, Turn
+from shoal.assistant.prompt import MOST_TURNS, Context, Fact, Turn
 from shoal.assistant.rails import Rail
 from shoal.assistant.trial import Trial, TrialDecision
 
@@ -34,6 +35,10 @@ _TRIED: dict[str, Any] = {
     "raw": '{"action": "reply", "text": "满 30 元包邮", "facts": [1]}',
     "output": {"action": "reply", "text": "满 30 元包邮", "offered_fen": None, "facts": [1]},
     "rails": [{"rail": "amount", "passed": True, "why": "", "words": []}],
+    "item": {
+        "title": "收纳盒", "price_fen": 1990, "specs": [], "description": "三层，白色", "facts": "", "is_gone": False,
+        "read_at": "2026-11-28T11:05:00Z",
+    },
     "decision": "reply", "text": "满 30 元包邮", "why": "", "tokens_in": 812, "tokens_out": 24, "cost_microfen": 86_000,
     "duration_ms": 640,
 }  # fmt: skip
@@ -149,6 +154,21 @@ class RailShape(BaseModel):
     words: list[str]
 
 
+class TriedItem(BaseModel):
+    """What was known of the item. ``read_at``: when its page was read, null when only the list of items was.
+
+    ``price_fen`` is null when no price is known, and when ``specs`` have different ones.
+    """
+
+    title: str
+    price_fen: int | None
+    specs: list[SpecShape]
+    description: str
+    facts: str
+    is_gone: bool
+    read_at: str | None
+
+
 class TriedModel(BaseModel):
     """What came of the question. ``text`` is what a buyer would get; ``output`` is null when none could be read.
 
@@ -160,6 +180,7 @@ class TriedModel(BaseModel):
     raw: str
     output: OutputShape | None
     rails: list[RailShape]
+    item: TriedItem | None
     decision: TrialDecision
     text: str
     why: str
@@ -199,8 +220,8 @@ def turns_in(turns: list[TurnBody]) -> list[Turn]:
     return [Turn(turn.is_buyer, turn.text) for turn in turns]
 
 
-def tried_shape(trial: Trial) -> TriedModel:
-    """Return a trial as JSON."""
+def tried_shape(trial: Trial, context: Context, item_id: str | None) -> TriedModel:
+    """Return a trial as JSON, with what its context knew of the item."""
     found = trial.proposal
     return TriedModel(
         prompt=[PromptShape(role=message["role"], content=message["content"]) for message in trial.prompt],
@@ -210,6 +231,7 @@ def tried_shape(trial: Trial) -> TriedModel:
             RailShape(rail=verdict.rail, passed=verdict.passed, why=verdict.why, words=list(verdict.words))
             for verdict in (found.verdicts if found is not None else ())
         ],
+        item=_item(context) if item_id else None,
         decision=trial.decision,
         text=found.text if found is not None else "",
         why=trial.why,
@@ -217,6 +239,18 @@ def tried_shape(trial: Trial) -> TriedModel:
         tokens_out=found.tokens_out if found is not None else 0,
         cost_microfen=trial.cost_microfen,
         duration_ms=trial.ms,
+    )
+
+
+def _item(context: Context) -> TriedItem:
+    return TriedItem(
+        title=context.item_title,
+        price_fen=context.item_price_fen,
+        specs=[SpecShape(name=one.name, price_fen=one.price_fen, left=one.left) for one in context.item_specs],
+        description=context.item_description,
+        facts=context.item_facts,
+        is_gone=context.item_is_gone,
+        read_at=maybe_rfc3339(context.item_read_at_ms),
     )
 
 
