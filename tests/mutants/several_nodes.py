@@ -7,6 +7,7 @@ from mutants.catalogue import Noticed, one
 _PUBLISHED = "tests/unit/accounts/test_published.py::"
 _NODES = "tests/contract/test_nodes.py::"
 _CALLS = "tests/unit/cluster/test_call_signing.py::"
+_LINKS = "tests/contract/test_event_links.py::"
 _ROWS = "tests/contract/test_settled_rows.py::"
 _STREAM = "tests/contract/test_journal_stream.py::"
 
@@ -52,6 +53,34 @@ NOTICED: tuple[Noticed, ...] = (
         "        if self.on_newer is None or stream is Stream.CHANGES:",
         "        if True:",
         "tests/contract/test_stream_of_a_server.py::test_a_cursor_does_not_pass_a_message_that_becomes_visible_later",
+    ),
+    one(
+        "what another server told is told back to it",
+        "events/event_links.py",
+        "        self._bus.relay(event)\n",
+        "        self._bus.publish(event)\n",
+        f"{_LINKS}test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order",
+    ),
+    one(
+        "nobody hears that the link to another server broke",
+        "events/event_links.py",
+        "                link.told = None\n                self._bus.lose()\n",
+        "                link.told = None\n",
+        f"{_LINKS}test_a_link_that_breaks_and_one_that_begins_are_a_reset",
+    ),
+    one(
+        "a position passes what a server that is not heard has told",
+        "events/event_links.py",
+        "        return heard if len(heard) == len(found) else None",
+        "        return heard",
+        f"{_LINKS}test_a_server_that_cannot_be_reached_keeps_nobody_waiting",
+    ),
+    one(
+        "a reader begins without what another server published before it was heard",
+        "events/event_links.py",
+        "        self._bus.note_newest(found.newest)\n",
+        "",
+        f"{_LINKS}test_a_reader_goes_on_at_another_server_and_misses_nothing",
     ),
     one(
         "the shell does not name what it has changed",

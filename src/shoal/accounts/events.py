@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from shoal.accounts.account import Observation
+from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.positions import EventId, Position, Stream
 
@@ -139,8 +139,13 @@ class Subscription:
             self._waiting.pop(key, None)
             self._waiting[key] = event
         if len(self._waiting) > self._limit:
-            self._waiting.clear()
-            self.lost = True
+            self.lose()
+        self._ready.set()
+
+    def lose(self) -> None:
+        """Drop what waits: the subscriber starts again from a snapshot."""
+        self._waiting.clear()
+        self.lost = True
         self._ready.set()
 
     def end(self) -> None:
@@ -180,11 +185,20 @@ def _key(
     return ("state", event.account_id)
 
 
+def is_for_other_nodes(event: Event) -> bool:
+    """Return whether other nodes learn of the event from this one only. Each of them reads the changes and the
+    permissions itself, and that an account runs elsewhere says nothing to them."""
+    if isinstance(event, AccountStateChanged):
+        return event.observation.state is not AccountState.ELSEWHERE
+    return not isinstance(event, AccountChanged | AccessChanged)
+
+
 class EventBus:
     """Delivers each event to every subscription, without waiting for any."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._other_nodes: set[Subscription] = set()
         self._ended = False
         self._positions: WeakKeyDictionary[Event, Position] = WeakKeyDictionary()
         self._moved = asyncio.Event()
@@ -214,6 +228,12 @@ class EventBus:
         """Note that the stream of several nodes was told up to that change: a later one may have a smaller rev."""
         self.position = self.position._replace(changes=rev)
 
+    def note_newest(self, position: Position) -> None:
+        """Note what another node has published before this one listened to it."""
+        self.newest = Position._make(
+            max(one or 0, other or 0) for one, other in zip(self.newest, position, strict=True)
+        )
+
     def told_rows(self, position: Position) -> None:
         """Note that all events with rows up to there were published, those of every node."""
         self.position = position._replace(changes=self.position.changes)
@@ -236,7 +256,14 @@ class EventBus:
         return self._positions.get(event, self.position)
 
     def publish(self, event: Event) -> None:
-        """Deliver one event."""
+        """Deliver one event of this node, also to the other nodes that have readers."""
+        self.relay(event)
+        if self._other_nodes and is_for_other_nodes(event):
+            for subscription in self._other_nodes:
+                subscription.put(event)
+
+    def relay(self, event: Event) -> None:
+        """Deliver one event to the readers of this node only: another node published it."""
         if isinstance(event, AccountChanged):
             self.reached(Stream.CHANGES, event.entry.rev)
         elif isinstance(event, IncidentMoved):
@@ -248,20 +275,26 @@ class EventBus:
         for subscription in self._subscriptions:
             subscription.put(event)
 
+    def lose(self) -> None:
+        """Let all readers start again from a snapshot: events of another node were lost."""
+        for subscription in self._subscriptions:
+            subscription.lose()
+
     @contextmanager
-    def subscribe(self, limit: int = 10_000) -> Iterator[Subscription]:
-        """Subscribe until the block ends."""
+    def subscribe(self, limit: int = 10_000, *, for_another_node: bool = False) -> Iterator[Subscription]:
+        """Subscribe until the block ends. ``for_another_node``: only to what that one does not learn by itself."""
         subscription = Subscription(limit)
-        self._subscriptions.add(subscription)
+        those = self._other_nodes if for_another_node else self._subscriptions
+        those.add(subscription)
         if self._ended:
             subscription.end()
         try:
             yield subscription
         finally:
-            self._subscriptions.discard(subscription)
+            those.discard(subscription)
 
     def end(self) -> None:
         """End all subscriptions, including later ones: the server stops."""
         self._ended = True
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions | self._other_nodes:
             subscription.end()

@@ -29,6 +29,7 @@ from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.heard import HeardCounts
 from shoal.connection.qr_logins import QrLogins
+from shoal.events.event_links import EventLinks
 from shoal.events.told_rows import ToldRows
 from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.backup.schedule import BackupSchedule
@@ -68,7 +69,7 @@ class Server:
     store: AccountStore
     manager: CookieManager
     follower: Follower | None
-    told_rows: ToldRows | None
+    event_links: EventLinks | None
     account_counter: AccountCounter
     kept_accounts: KeptAccounts
     reload: Reload
@@ -123,6 +124,11 @@ class Server:
     def node_calls(self) -> NodeCalls | None:
         """Return what asks the server that runs an account; ``None`` when a single server serves the database."""
         return self.nodes.calls
+
+    @property
+    def told_rows(self) -> ToldRows | None:
+        """Return what knows how far the events of all nodes were published; ``None`` on a single server."""
+        return None if self.event_links is None else self.event_links.told_rows
 
     @property
     def events(self) -> EventBus:

@@ -7,9 +7,9 @@ made once more, for the account may just have moved. A call that is asked for by
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import structlog
@@ -25,6 +25,7 @@ from shoal.storage.database import Database
 log = structlog.get_logger("shoal.calls")
 
 PATH: Final = "/node-calls"
+STREAM_PATH: Final = "/node-streams"
 CALL_HEADER: Final = "Shoal-Node"
 ANSWER_HEADER: Final = "Shoal-Node-Answer"
 CONNECT_SECONDS: Final = 3.0
@@ -32,6 +33,8 @@ CALL_SECONDS: Final = 45.0
 """Longer than a message waits for the site's answer, with its repetitions."""
 LONGEST_ANSWER: Final = 16_000_000
 """The lists of fifty shops with a thousand items each are not longer."""
+LONGEST_LINE: Final = 16_000_000
+"""Of a stream: more than the events that wait for a reader at most."""
 _OWNER: Final = text(f"""
     SELECT nodes.name, nodes.inc, nodes.address FROM shards
     JOIN nodes ON nodes.name = shards.owner AND nodes.inc = shards.owner_inc
@@ -39,6 +42,11 @@ _OWNER: Final = text(f"""
 """)  # noqa: S608  no value from a request is in it
 _NAMED: Final = text(
     f"SELECT name, inc, address FROM nodes WHERE name = :name AND NOT dead AND expires_at_ms >= {NOW}"  # noqa: S608
+)
+
+
+_OTHERS: Final = text(
+    f"SELECT name, inc, address FROM nodes WHERE name <> :name AND NOT dead AND expires_at_ms >= {NOW}"  # noqa: S608
 )
 
 
@@ -67,6 +75,14 @@ class _Asked:
     """The node that is asked. ``kind`` begins the codes of its failures."""
 
     kind: str
+    name: str
+    inc: int
+    address: str
+
+
+class Node(NamedTuple):
+    """One life of another node, and where it is reached."""
+
     name: str
     inc: int
     address: str
@@ -203,6 +219,38 @@ class NodeCalls:
             raise _NotDoneError(refused["code"])
         raise RefusedThere(refused["message"], code=refused["code"], **refused["params"])
 
+    async def others(self) -> list[Node]:
+        """Return the other living nodes that say an address. Raises ``StoreError``."""
+        values = {"name": self._ownership.name}
+        rows = await self._database.read(lambda connection: connection.execute(_OTHERS, values).all())
+        return [Node(*row) for row in rows]
+
+    async def listen(self, node: Node, operation: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
+        """Yield what another node goes on telling, one signed line after the other. It ends with an exception:
+        ``OwnerAway``, or ``AnswerLost`` once a line was missed, is not that node's, or none came in time."""
+        name, _ = self.me
+        signature, number = self.signer.signed(operation, b"{}", to=node.name, to_inc=node.inc, by=name)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
+        url = f"{node.address.rstrip('/')}{STREAM_PATH}/{operation}"
+        try:
+            async with self._http().post(
+                url, data=b"{}", headers={CALL_HEADER: signature}, allow_redirects=False, timeout=limits
+            ) as response:
+                if response.status != 200:
+                    raise OwnerAway(f"status {response.status}", code="node_unreachable", node=node.name)
+                count = 0
+                async for line in _lines(response.content):
+                    signed, _, text = line.partition(b" ")
+                    if not self.signer.is_answer(signed.decode("ascii", "replace"), f"{number}/{count}", text):
+                        raise AnswerLost("somebody else answered", code="node_silent", node=node.name)
+                    count += 1
+                    yield text
+        except aiohttp.ClientConnectorError as error:
+            raise OwnerAway(type(error).__name__, code="node_unreachable", node=node.name) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise AnswerLost(type(error).__name__, code="node_silent", node=node.name) from None
+        raise AnswerLost("it ended the answer", code="node_silent", node=node.name)
+
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             # A connection for each call: one that was kept may be closed just then, and the outcome would be unknown.
@@ -218,3 +266,18 @@ class NodeCalls:
         """Close the connections to other nodes."""
         if self._session is not None:
             await self._session.close()
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Yield the whole lines; aiohttp's own reading refuses long ones. Raises ``aiohttp.ClientError``."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in content.iter_any():
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            yield b"".join((*parts, end))
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > LONGEST_LINE:
+            raise aiohttp.ClientPayloadError("a line is too long")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, Protocol
 
 import structlog
 
@@ -19,11 +19,21 @@ SOON_SECONDS: Final = 0.1
 """After a published event with a row, while there are readers, the database is asked so soon how far all is decided."""
 
 
+class OtherNodes(Protocol):
+    """What the other nodes have told here."""
+
+    async def refresh(self) -> None:
+        """Learn which nodes there are now. Raises ``StoreError``."""
+
+    def told(self) -> Collection[Position] | None:
+        """Return up to where each of them has told its events; ``None`` while one of them is not heard."""
+
+
 class ToldRows:
     """Owns one task, from ``start`` to ``close``.
 
-    An id is decided when no transaction can add a smaller one (``SettledIds``). It was told when this node has also
-    published what it committed up to there itself.
+    An id is decided when no transaction can add a smaller one (``SettledIds``). It was told when this node has
+    published what it committed up to there itself, and each other living node has told the same of its own.
     """
 
     def __init__(self, bus: EventBus, follower: Follower, published_all: Callable[[], Awaitable[None]]) -> None:
@@ -36,8 +46,11 @@ class ToldRows:
         self._task: asyncio.Task[None] | None = None
         self.is_known = asyncio.Event()
         """Set once a look into the database has shown how far all is decided."""
-        self.mine = bus.position
+        self.mine = self._decided = bus.position
         """Up to where all events of this node were published."""
+        self.others: OtherNodes | None = None
+        self.listeners: set[Callable[[], object]] = set()
+        """Called when ``mine`` moves."""
 
     def start(self) -> None:
         """Note it from now on."""
@@ -77,5 +90,21 @@ class ToldRows:
                 log.debug("what was published is not noted", why=error.code)
                 continue
             self.mine = position
-            self._bus.told_rows(position)
+            for listener in self.listeners:
+                listener()
+            try:
+                if self.others is not None:
+                    await self.others.refresh()
+            except ShoalError as error:  # a node may have come whose rows are among those
+                log.debug("which nodes there are is not known", why=error.code)
+                continue
+            self._decided = position
+            self.tell()
             self.is_known.set()
+
+    def tell(self) -> None:
+        """Let the bus note up to where the events of all nodes were published, if every node is heard."""
+        told = () if self.others is None else self.others.told()
+        if told is not None:
+            lowest = [min(last or 0 for last in those) for those in zip(self._decided, *told, strict=True)]
+            self._bus.told_rows(Position._make(lowest))

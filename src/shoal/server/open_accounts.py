@@ -27,7 +27,7 @@ from shoal.cluster.nodes import Nodes
 from shoal.cluster.server_lease import ServerLease
 from shoal.config import Settings
 from shoal.errors import ShoalError, StoreError
-from shoal.events.told_rows import ToldRows
+from shoal.events.event_links import EventLinks
 from shoal.orders.claimed_work import ClaimedWork
 from shoal.orders.interruptions import note_interrupted
 from shoal.server.closing import Closing
@@ -51,8 +51,8 @@ class Accounts:
     manager: CookieManager
     follower: Follower | None
     """Follows other nodes, when there may be some."""
-    told_rows: ToldRows | None
-    """Notes how far the events of all nodes were published."""
+    event_links: EventLinks | None
+    """Hears the events of other nodes while this one has readers."""
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
@@ -117,7 +117,7 @@ async def open_accounts(
             store=store,
             manager=manager,
             follower=None if followed is None else followed.follower,
-            told_rows=None if followed is None else followed.told_rows,
+            event_links=_linked(closing, followed, nodes, manager, connections.published),
             authorization=authorization,
             reload=reload,
             user_removal=user_removal,
@@ -157,6 +157,19 @@ async def _followed(
     from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
 
     return await closing.enter_async_context(following(storage.database, store, published))
+
+
+def _linked(
+    closing: Closing, followed: Following | None, nodes: Nodes, manager: CookieManager, published: PublishedAccounts
+) -> EventLinks | None:
+    """Return what hears other nodes, if there may be some."""
+    if followed is None or nodes.calls is None:
+        return None
+    links = EventLinks(
+        nodes.calls, published, followed.follower, followed.told_rows, manager.remote_states, manager.runs_here
+    )
+    closing.later("event links", links.close)
+    return links
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

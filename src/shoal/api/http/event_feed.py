@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
@@ -43,39 +44,57 @@ async def account_events(
     and then the snapshot. A position that is too old or of another database, and a reader who is too slow, get a reset
     and a new snapshot.
     """
-    cursor = after
-    if cursor is not None and server.follower is not None:
-        await server.follower.passed(cursor.changes, within_seconds=BEHIND_SECONDS)
-    while True:
-        with server.events.subscribe(queue_limit) as subscription:
-            # The subscription starts before the snapshot: no event is lost in between.
-            began = server.events.position
-            is_there = cursor is None or await published_up_to(server, cursor, BEHIND_SECONDS)
-            snapshot = _snapshot(server, who)
-            sent: set[int | EventId] = set()
-            if cursor is not None:
-                missing = _missed(server, who, cursor, _position(server), _told_up_to(server))
-                async for missed in missing if is_there else _lost():
-                    sent.update(event.rev for event in missed if event.rev is not None)
-                    sent.update(event.place for event in missed if event.place is not None and began.lacks(event.place))
-                    yield missed
-            yield [snapshot]
-            async for events in _live(subscription, beat_seconds):
-                # What another machine did may be read from the database before it is published: skip it here.
-                news = [one for one in _readable(server, who, events) if one.rev not in sent and one.place not in sent]
-                differs = _differs(who, events)
-                anew = _snapshot(server, who) if differs else None
-                if news:
-                    yield news
-                if differs or not events:
-                    yield []
-                if anew is not None:
-                    yield [anew]
-                del events, news, anew  # nothing large is kept until the next event
-            if subscription.ended:
-                return
-        yield [PublishedEvent({"type": "reset"})]
-        cursor = None
+    links = server.event_links
+    async with links.reading() if links is not None else nullcontext():
+        cursor = after
+        if cursor is not None and server.follower is not None:
+            await server.follower.passed(cursor.changes, within_seconds=BEHIND_SECONDS)
+        while True:
+            with server.events.subscribe(queue_limit) as subscription:
+                # The subscription starts before the snapshot: no event is lost in between.
+                began = server.events.position
+                is_there = cursor is None or await published_up_to(server, cursor, BEHIND_SECONDS)
+                snapshot = await _snapshot(server, who)
+                sent = _Sent(began)
+                if cursor is not None:
+                    missing = _missed(server, who, cursor, _position(server), _told_up_to(server))
+                    async for missed in missing if is_there else _lost():
+                        sent.add(missed)
+                        yield missed
+                yield [snapshot]
+                async for events in _live(subscription, beat_seconds):
+                    # What another machine did may be read from the database before it is published: skip it here.
+                    news = [event for event in _readable(server, who, events) if event not in sent]
+                    differs = _differs(who, events)
+                    anew = await _snapshot(server, who) if differs else None
+                    if news:
+                        yield news
+                    if differs or not events:
+                        yield []
+                    if anew is not None:
+                        yield [anew]
+                    del events, news, anew  # nothing large is kept until the next event
+                if subscription.ended:
+                    return
+            yield [PublishedEvent({"type": "reset"})]
+            cursor = None
+
+
+class _Sent:
+    """What was read again and may come again from the bus."""
+
+    def __init__(self, began: Position) -> None:
+        """``began``: up to where all was told when the subscription began."""
+        self._began = began
+        self._rows: set[int | EventId] = set()
+
+    def add(self, events: Sequence[PublishedEvent]) -> None:
+        """Note them."""
+        self._rows.update(one.rev for one in events if one.rev is not None)
+        self._rows.update(one.place for one in events if one.place is not None and self._began.lacks(one.place))
+
+    def __contains__(self, event: PublishedEvent) -> bool:
+        return event.rev in self._rows or event.place in self._rows
 
 
 async def row_slices(
@@ -234,7 +253,9 @@ def _position(server: Server) -> Position:
     return server.events.position._replace(changes=server.manager.newest_rev)
 
 
-def _snapshot(server: Server, who: Principal) -> PublishedEvent:
+async def _snapshot(server: Server, who: Principal) -> PublishedEvent:
+    """Return a snapshot. A single server makes it in the same turn of the event loop."""
+    await server.manager.look(account.id for account in server.authorization.accounts_of(who))
     position = _position(server)
     accounts = server.authorization.accounts_of(who)
     return PublishedEvent({"type": "snapshot", "rev": position.changes}, position, position.changes, accounts=accounts)

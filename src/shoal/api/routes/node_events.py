@@ -1,0 +1,62 @@
+"""What this server publishes, told to another server of the same database that has readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+from shoal.accounts.events import Event
+from shoal.api.http.caller import TheServer
+from shoal.api.http.event_feed import QUEUE_LIMIT
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
+from shoal.api.server import Server
+from shoal.cluster.call_signing import CallSigner, NotSigned
+from shoal.cluster.node_calls import CALL_HEADER, STREAM_PATH
+from shoal.events.event_lines import line_of
+from shoal.events.event_links import BEAT_SECONDS, EVENTS
+from shoal.events.told_rows import ToldRows
+
+routes = Routes(include_in_schema=False)
+
+BATCH_SECONDS = 0.01
+"""What is published within this time after an event is told together."""
+
+
+@routes.post(f"{STREAM_PATH}/{EVENTS}", dependencies=[ANYBODY])
+async def tell_events(request: Request, server: TheServer) -> StreamingResponse:
+    """Tell another server what happens here, until it leaves. It signs by the key that all share; no person calls."""
+    calls, told_rows = server.node_calls, server.told_rows
+    if calls is None or told_rows is None:
+        raise NotSigned("a single server serves this database")
+    content = await request.body()
+    name, inc = calls.me
+    key, number = calls.signer.check(request.headers.get(CALL_HEADER, ""), EVENTS, content, me=name, my_inc=inc)
+    lines = _lines(server, told_rows, key, number)
+    return StreamingResponse(lines, media_type="application/jsonl", headers={"X-Accel-Buffering": "no"})
+
+
+async def _lines(server: Server, told_rows: ToldRows, key: bytes, number: str) -> AsyncGenerator[bytes, None]:
+    """Yield signed lines. They end when the server stops, or when too much waits: the other one begins anew then."""
+    bus = server.events
+    with bus.subscribe(QUEUE_LIMIT, for_another_node=True) as subscription:
+        told_rows.listeners.add(subscription.wake)
+        try:
+            events: list[Event] = []
+            count = 0
+            while not (subscription.lost or subscription.ended):
+                # what is told by ``mine`` was put into the subscription before, so it is in this line or an earlier one
+                line = line_of(events, told_rows.mine, bus.newest)
+                yield b"%b %b\n" % (CallSigner.answer(key, f"{number}/{count}", line).encode(), line)
+                count += 1
+                await asyncio.sleep(BATCH_SECONDS)
+                events = []
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        events = await subscription.take()
+        finally:
+            told_rows.listeners.discard(subscription.wake)
