@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from benchmarks.processes import free_port
-from doors import Door, another_person, open_door, served
+from doors import Door, another_person
 from picture_files import a_png
 from postgres_server import Postgres
 from sandboxed import Sandbox, standing_sandbox
 from standins import until
+from two_doors import open_two_doors
 
 EN = {"Accept-Language": "en"}
 
@@ -37,27 +35,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def doors(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[tuple[Door, Door]]:
-    """Two servers whose addresses lead to them. The second runs no shop: the first is not asked to give up any."""
-    shared: dict[str, Any] = {
-        "database_url": url, "secret_key": "5a" * 32, "node_lease_seconds": 300.0,
-        "site_passport_url": sandbox.url, "site_mtop_url": sandbox.url,
-    }  # fmt: skip
-    async with AsyncExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
-        opened = []
-        for name in ("one", "two"):
-            port = free_port()
-            address = f"http://127.0.0.1:{port}"
-            door = await stack.enter_async_context(
-                open_door(tmp_path / name, node=name, node_address=address, **shared)
-            )
+    """Two servers, whose site for logins is the sandbox."""
+    async with open_two_doors(tmp_path, url, site_passport_url=sandbox.url, site_mtop_url=sandbox.url) as opened:
+        for door in opened:
             door.server.qr_logins._poll_seconds = 0.05
-            opened.append((door, port))
-        for door, port in opened:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            await stack.enter_async_context(served(door, listener))
-        yield opened[0][0], opened[1][0]
+        yield opened
 
 
 async def act(sandbox: Sandbox, login: dict[str, Any], status: str) -> None:
@@ -147,3 +129,18 @@ async def test_a_login_whose_server_has_ended_says_so_and_takes_no_place(doors: 
     assert {item["state"] for item in (await two.call("GET", "/qr-logins"))["items"]} == {"failed"}
     assert (await two.call("DELETE", f"/qr-logins/{logins[1]['id']}"))["state"] == "failed"
     assert (await two.call("POST", "/qr-logins", json={}))["state"] == "waiting"
+
+
+async def test_a_login_whose_server_lives_and_cannot_be_reached_is_named_and_listed_without_its_code(
+    doors: tuple[Door, Door],
+) -> None:
+    one, two = doors
+    login = await one.call("POST", "/qr-logins", json={"account": "shop"})
+    away = text("UPDATE nodes SET address = 'http://127.0.0.1:9' WHERE name = 'one'")
+    await two.server.database.write(lambda connection: connection.execute(away).rowcount)
+    for method in ("GET", "DELETE"):
+        refused = await two.call(method, f"/qr-logins/{login['id']}", 503)
+        assert (refused["code"], refused["params"]) == ("node_unreachable", {"node": "one"})
+    (shown,) = (await two.call("GET", "/qr-logins"))["items"]
+    assert (shown["id"], shown["state"], shown["account"], shown["content"]) == (login["id"], "waiting", "shop", "")
+    assert (await one.call("GET", f"/qr-logins/{login['id']}"))["state"] == "waiting", "nothing was done to it"

@@ -116,19 +116,23 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         )
         published.subscribe(lambda account_id, account: None if account else deps.heard.forget(account_id))
 
-        async def connect_to_site(account: Account, link: Link) -> None:
-            await XianyuLive(account, link, deps).main()
-
         yield Connections(
             published=published,
             deps=deps,
-            connect=connect or connect_to_site,
+            connect=connect or _connect_to_site(deps),
             starts=starts,
             supplier_units=supplier_units,
             assistant=assistant,
             item_pages=item_pages,
             sent_again=SentAgain(storage.database, texts),
         )
+
+
+def _connect_to_site(deps: ConnectionDeps) -> Connect:
+    async def connect(account: Account, link: Link) -> None:
+        await XianyuLive(account, link, deps).main()
+
+    return connect
 
 
 async def _open_pictures(storage: Storage, settings: Settings, closing: Closing) -> Pictures:

@@ -24,14 +24,14 @@ _TEXTS: Final = f"""
     UNION ALL SELECT image_url FROM outbox WHERE {OUTBOX_OPEN}
 """  # noqa: S608  no value from a request is in it
 """Everything that may name a picture: shops and sellers, rules, items, goods, and messages that may still leave."""
-_SWEEP: Final = text(f"""
+_SWEEP_SQL: Final = f"""
     WITH named AS MATERIALIZED (
         SELECT DISTINCT (regexp_matches(words, :pattern, 'g'))[1] AS name FROM ({_TEXTS}) AS texts
         WHERE strpos(words, :prefix) > 0
     ),
     seen AS (UPDATE pictures SET seen_at_ms = :now WHERE name IN (SELECT name FROM named))
     DELETE FROM pictures WHERE seen_at_ms < :before AND name NOT IN (SELECT name FROM named)
-""")  # noqa: S608
+"""  # noqa: S608
 
 
 def store_picture(connection: Connection, name: str, data: bytes, seen_at_ms: int) -> None:
@@ -77,4 +77,4 @@ def sweep_pictures(connection: Connection, *, prefix: str, pattern: str, now_ms:
     ``prefix``: of their addresses; ``pattern``: finds a name in a text. Return how many were deleted.
     """
     values = {"prefix": prefix, "pattern": pattern, "now": now_ms, "before": before_ms}
-    return connection.execute(_SWEEP, values).rowcount
+    return connection.execute(text(_SWEEP_SQL), values).rowcount
