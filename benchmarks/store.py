@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
 import itertools
 import queue
 import sqlite3
@@ -28,6 +27,7 @@ import psycopg
 
 from benchmarks.figures import keep
 from benchmarks.load import Figures
+from benchmarks.test_modules import of_tests
 from shoal.accounts.account import Account
 from shoal.accounts.store import Change, Committed, Op, Settlement
 from shoal.storage.database import Database
@@ -278,7 +278,7 @@ async def measure(name: str, url: str, *, widths: Sequence[int], rounds: int, se
 
 @contextmanager
 def _postgresql() -> Iterator[str | None]:
-    server = importlib.import_module("tests.postgres_server")
+    server = of_tests("postgres_server")
     if not server.INSTALLED:
         yield None
         return

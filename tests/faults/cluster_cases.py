@@ -55,37 +55,37 @@ Case = Callable[[Cluster, Found], Awaitable[None]]
 async def killed(cluster: Cluster, found: Found) -> None:
     """``kill -9`` of a server; it starts again."""
     name = _first(cluster)
-    async with _struck(cluster, found, name) as began:
+    async with _struck(cluster, found, *cluster.owners(name)) as began:
         await cluster.nodes[name].end(SIGKILL)
-        found.owned_seconds = await cluster.time_to_own(began, name)
+        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
     await _again(cluster, name)
 
 
 async def stopped(cluster: Cluster, found: Found) -> None:
     """SIGTERM; it starts again, and the others give up its share to it."""
     name = _first(cluster)
-    async with _struck(cluster, found, name) as began:
+    async with _struck(cluster, found, *cluster.owners(name)) as began:
         await cluster.nodes[name].end(SIGTERM)
-        found.owned_seconds = await cluster.time_to_own(began, name)
+        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
     await _again(cluster, name)
 
 
 async def frozen(cluster: Cluster, found: Found) -> None:
     """SIGSTOP beyond the lease, and SIGCONT, with its sockets still open at the site."""
     name = list(cluster.nodes)[1]
-    shops = sorted(await cluster.shops_of(name))
+    shops = sorted(await cluster.shops_of(*cluster.owners(name)))
     await cluster.site.do("policy", new_token_makes_zombie=False)
     cluster.judge.frozen = frozenset(shops)
     child = cluster.nodes[name].child
     try:
-        async with _struck(cluster, found, name) as began:
+        async with _struck(cluster, found, *cluster.owners(name)) as began:
             child.send_signal(SIGSTOP)
             for unb in shops[::2]:  # with its stored token the new owner would have the site end the old socket
                 await cluster.site.do("expire", account=unb, what="im_token")
-            found.owned_seconds = await cluster.time_to_own(began, name)
+            found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
     finally:
         child.send_signal(SIGCONT)
-    await cluster.shared_among(*cluster.nodes)
+    await cluster.shared_among(*cluster.owners())
     await cluster.all_connected()
     await cluster.judge.look()
     cluster.judge.frozen = frozenset()
@@ -94,11 +94,11 @@ async def frozen(cluster: Cluster, found: Found) -> None:
 async def cut(cluster: Cluster, found: Found) -> None:
     """The link to the database takes all and answers nothing, until the others run its shops."""
     name, link = next(iter(cluster.links.items()))
-    async with _struck(cluster, found, name) as began:
+    async with _struck(cluster, found, *cluster.owners(name)) as began:
         link.lose()
-        found.owned_seconds = await cluster.time_to_own(began, name)
+        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
     link.live()
-    await cluster.shared_among(*cluster.nodes)
+    await cluster.shared_among(*cluster.owners())
 
 
 async def restarted_database(cluster: Cluster, found: Found) -> None:
@@ -115,21 +115,41 @@ async def restarted_database(cluster: Cluster, found: Found) -> None:
     await cluster.all_connected()
     await cluster.judge.look()
     _count_connected(cluster.judge, found, frozenset(cluster.unbs.values()), struck_ms)
-    await cluster.shared_among(*cluster.nodes)
+    await cluster.shared_among(*cluster.owners())
 
 
 async def drained(cluster: Cluster, found: Found) -> None:
     """Drain one, some shards at a time, and let it take its share again."""
     name = list(cluster.nodes)[1]
     asked = cluster.living(name)
-    async with _struck(cluster, found, name) as began:
+    async with _struck(cluster, found, *cluster.owners(name)) as began:
         await asked.ok("POST", f"/system/nodes/{name}/drain")
-        await cluster.shared_among(*(one for one in cluster.nodes if one != name))
+        await cluster.shared_among(*(one for one in cluster.owners() if one not in cluster.owners(name)))
         found.owned_seconds = time.monotonic() - began
     await asked.ok("DELETE", f"/system/nodes/{name}/drain")
-    await cluster.shared_among(*cluster.nodes)
+    await cluster.shared_among(*cluster.owners())
 
 
+async def killed_worker(cluster: Cluster, found: Found) -> None:
+    """``kill -9`` of one worker; its parent declares it dead and starts it again."""
+    name = cluster.owners(cluster.parent)[0]
+    async with _struck(cluster, found, name) as began:
+        cluster.worker(name).kill()
+        found.owned_seconds = await cluster.time_to_own(began)
+    await cluster.shared_among(*cluster.owners())
+
+
+async def killed_parent(cluster: Cluster, found: Found) -> None:
+    """``kill -9`` of the parent: its workers end in order. It starts again."""
+    name = cluster.parent
+    async with _struck(cluster, found, *cluster.owners(name)) as began:
+        await cluster.nodes[name].end(SIGKILL)
+        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
+    await _again(cluster, name)
+
+
+WORKER_CASES: Final[dict[str, Case]] = {"worker": killed_worker, "parent": killed_parent}
+"""Those of a server with workers."""
 CASES: Final[dict[str, Case]] = {
     "killed": killed,
     "frozen": frozen,
@@ -141,7 +161,8 @@ CASES: Final[dict[str, Case]] = {
 
 
 def _first(cluster: Cluster) -> str:
-    return next(iter(cluster.nodes))
+    """Return the first server without workers."""
+    return next(name for name in cluster.nodes if name != cluster.parent)
 
 
 def _now_ms() -> int:
@@ -151,7 +172,7 @@ def _now_ms() -> int:
 @asynccontextmanager
 async def _struck(cluster: Cluster, found: Found, *names: str) -> AsyncIterator[float]:
     """Strike in the block, and wait after it until every shop of the struck servers is connected anew."""
-    shops = await cluster.shops_of(*names)
+    shops = await cluster.shops_of(*names)  # of servers and workers as they own shards
     found.shops = len(shops)
     struck_ms = _now_ms()
     yield time.monotonic()
@@ -180,7 +201,7 @@ async def _again(cluster: Cluster, name: str) -> None:
     if cluster.is_short:
         return
     await cluster.nodes[name].start()
-    await cluster.shared_among(*cluster.nodes)
+    await cluster.shared_among(*cluster.owners())
 
 
 # ── a whole run ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +213,7 @@ async def prepared(cluster: Cluster, *, units: int) -> None:
     await first.start()
     await cluster.open_shops(units)
     await asyncio.gather(*(server.start() for server in others))
-    await cluster.shared_among(*cluster.nodes)
+    await cluster.shared_among(*cluster.owners())
     await cluster.all_connected()
 
 
@@ -205,7 +226,7 @@ async def run_case(cluster: Cluster, name: str, *, per_second: float, chance: ra
         asyncio.create_task(cluster.trade(per_second, chance), name="trade"),
     ]
     try:
-        await CASES[name](cluster, found)
+        await (CASES | WORKER_CASES)[name](cluster, found)
         await cluster.all_connected()
     except (AssertionError, TimeoutError) as error:
         judge.broke(f"{name}: {type(error).__name__}: {error}")
@@ -249,7 +270,7 @@ async def settled(cluster: Cluster) -> Traded:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > IDLE_SECONDS:
             break
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
     told = {row["order_id"]: row["problem"]["code"] for row in await cluster.problems()}
     result = Traded(counted=count(cluster.bought, held, orders), questions=len(cluster.asked))
     result.with_owner.update(told.values())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
@@ -66,8 +68,18 @@ class Cluster:
     asked: list[Asked] = field(default_factory=list)
     extra: Mapping[str, str] = field(default_factory=dict)
     """More settings of every server."""
+    parent: str = ""
+    """The server that has ``workers``; empty: none has."""
+    workers: int = 0
+    _asking: psycopg.Connection[Any] | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_short: bool = False
     """Whether nobody waits until a server has half of its share, which takes many steps, or who was killed is back."""
+
+    def close(self) -> None:
+        """Close what asks the database."""
+        if self._asking is not None:
+            self._asking.close()
 
     # ── servers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,6 +103,20 @@ class Cluster:
     def living(self, *but: str) -> ServerProcess:
         """Return a server that runs, and is none of those."""
         return next(server for name, server in self.nodes.items() if name not in but and server.is_running)
+
+    def owners(self, *names: str) -> list[str]:
+        """Return the names under which these servers, else all, own shards: those of workers where there are some."""
+        return [
+            owner
+            for name in names or self.nodes
+            for owner in ([f"{name}/{one}" for one in range(1, self.workers + 1)] if name == self.parent else [name])
+        ]
+
+    def worker(self, name: str) -> psutil.Process:
+        """Return the process of a worker, such as ``one/2``, as its parent logged it last."""
+        server, _, number = name.partition("/")
+        log = self.nodes[server].log_file.read_text(encoding="utf-8")
+        return psutil.Process(int(re.findall(rf"a worker serves .*process=(\d+) worker={number}\b", log)[-1]))
 
     # ── shops ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -124,7 +150,7 @@ class Cluster:
             found = await self.site.get("sockets")
             return all(found.get(unb, {"now": 0})["now"] == 1 for unb in self.unbs.values())
 
-        await soon(is_so, seconds=seconds, every_seconds=0.2)
+        await soon(is_so, seconds=seconds, every_seconds=0.5)
 
     async def shared_among(self, *names: str) -> None:
         """Wait until exactly these servers own shards, and each shard has an owner.
@@ -144,10 +170,12 @@ class Cluster:
         """Ask the database itself."""
 
         def ask() -> list[tuple[Any, ...]]:
-            with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
-                return connection.execute(query, values or None).fetchall()
+            if self._asking is None or self._asking.closed:
+                self._asking = psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
+            return self._asking.execute(query, values or None).fetchall()
 
-        return await asyncio.to_thread(ask)
+        async with self._turn:
+            return await asyncio.to_thread(ask)
 
     async def shops_of(self, *names: str) -> frozenset[str]:
         """Return the seller numbers of the shops that these servers own."""
@@ -162,7 +190,7 @@ class Cluster:
             except psycopg.OperationalError:  # the database is restarting
                 return False
 
-        await soon(is_so, seconds=SOON_SECONDS, every_seconds=0.01)
+        await soon(is_so, seconds=SOON_SECONDS, every_seconds=0.02)
         return time.monotonic() - began
 
     # ── buyers ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,23 +232,29 @@ async def a_cluster(
     shops: int,
     lease_seconds: float,
     is_short: bool = False,
+    workers: int = 0,
     **extra: str,
 ) -> AsyncIterator[Cluster]:
-    """Make servers of these names, none of them started, on one site. The last one has a link to the database."""
+    """Make servers of these names, none of them started, on one site. The last one has a link to the database.
+
+    ``workers``: of the first one.
+    """
     site = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(site.end)
         url = stack.enter_context(postgres.database(migrated=True))
         cluster = Cluster(
             site=site, postgres=postgres, url=url, directory=directory, lease_seconds=lease_seconds,
-            judge=Judge(site), extra=extra, is_short=is_short,
+            judge=Judge(site), extra=extra, is_short=is_short, parent=names[0] if workers else "", workers=workers,
         )  # fmt: skip
+        stack.callback(cluster.close)
         for name in names:
             address = url
             if name == names[-1]:
                 link = cluster.links[name] = await stack.enter_async_context(DatabaseLink(url).open())
                 address = link.url
-            server = cluster.make(name, address)
+            options = ("--workers", str(workers)) if name == cluster.parent else ()
+            server = cluster.make(name, address, *options)
             stack.push_async_callback(_ended, server)
         yield cluster
 

@@ -15,14 +15,15 @@ import random
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 if __package__ != "faults":  # started as a script or a module of the repository
     sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from faults import figures
-from faults.cluster_cases import CASES, Found, Traded, prepared, run_case, settled
+from faults.cluster_cases import CASES, WORKER_CASES, Found, Traded, prepared, run_case, settled
 from faults.cluster_rig import a_cluster
 from postgres_server import running_server
 from warm_start import WarmStart, warm_processes
@@ -38,7 +39,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="several servers, struck among buyers, judged by the site's log")
     parser.add_argument("--shops", type=int, default=300, help="default %(default)s")
     parser.add_argument("--servers", type=int, nargs="+", choices=[2, 3], default=[2, 3], help="default 2 3")
-    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES), help="default all")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="of one of two more servers; 0: none (default %(default)s)"
+    )
+    parser.add_argument("--cases", nargs="+", choices=[*CASES, *WORKER_CASES], default=[*CASES, *WORKER_CASES])
     parser.add_argument("--lease", type=float, default=6.0, help="seconds (default %(default)s)")
     parser.add_argument("--per-second", type=float, default=3.0, help="buyers of each kind (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
@@ -46,36 +50,50 @@ def main() -> int:
     parser.add_argument("--figures", type=Path, default=figures.DEFAULT_DIRECTORY / "cluster.jsonl")
     chosen = parser.parse_args()
     is_broken = False
+    done = {row["name"] for row in figures.read(chosen.figures) if row["run"] == chosen.run}
     for servers in chosen.servers:
-        done = {row["name"] for row in figures.read(chosen.figures) if row["run"] == chosen.run}
-        cases = [case for case in chosen.cases if _named(case, servers) not in done]
-        if cases:
-            is_broken = asyncio.run(_run(chosen, servers, cases)) or is_broken
+        is_broken = _run_missing(chosen, _Setting(servers, 0), CASES, done) or is_broken
+    if chosen.workers:
+        is_broken = _run_missing(chosen, _Setting(2, chosen.workers), WORKER_CASES, done) or is_broken
     return int(is_broken)
 
 
-def _named(case: str, servers: int) -> str:
-    return f"{case}, {servers} servers"
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How many servers, and workers of the first one."""
+
+    servers: int
+    workers: int
+
+    def named(self, case: str) -> str:
+        """Return the name of a case under which its figures stand."""
+        return f"{case}, {self.servers} servers" + (f", one of {self.workers} workers" if self.workers else "")
 
 
-async def _run(chosen: argparse.Namespace, servers: int, cases: list[str]) -> bool:
+def _run_missing(chosen: argparse.Namespace, setting: _Setting, cases: Iterable[str], done: set[str]) -> bool:
+    missing = [case for case in cases if case in chosen.cases and setting.named(case) not in done]
+    return bool(missing) and asyncio.run(_run(chosen, setting, missing))
+
+
+async def _run(chosen: argparse.Namespace, setting: _Setting, cases: list[str]) -> bool:
     """Run cases one after another on the same servers; return whether anything was broken."""
     directory, chance, is_broken = Path(tempfile.mkdtemp(prefix="shoal-cluster-")), random.Random(chosen.seed), False
     warm = WarmStart()
     try:
         with running_server() as postgres, warm_processes(warm):
             await asyncio.to_thread(postgres.make_template)
+            names, workers = NAMES[: setting.servers], setting.workers
             async with a_cluster(
-                directory, postgres, NAMES[:servers], shops=chosen.shops, lease_seconds=chosen.lease
+                directory, postgres, names, shops=chosen.shops, lease_seconds=chosen.lease, workers=workers
             ) as cluster:
                 await prepared(cluster, units=UNITS)
                 for case in cases:
                     found = await run_case(cluster, case, per_second=chosen.per_second, chance=chance)
                     is_broken = bool(found.violations) or is_broken
-                    _tell(chosen, servers, found)
+                    _tell(chosen, setting, found)
                 traded = await settled(cluster)
                 is_broken = bool(traded.violations) or is_broken
-                _tell_traded(chosen, servers, traded)
+                _tell_traded(chosen, setting, traded)
     finally:
         warm.close()
     if is_broken:
@@ -85,8 +103,8 @@ async def _run(chosen: argparse.Namespace, servers: int, cases: list[str]) -> bo
     return is_broken
 
 
-def _tell(chosen: argparse.Namespace, servers: int, found: Found) -> None:
-    row = found.row() | {"run": chosen.run, "name": _named(found.name, servers), "load": round(os.getloadavg()[0], 1)}
+def _tell(chosen: argparse.Namespace, setting: _Setting, found: Found) -> None:
+    row = found.row() | {"run": chosen.run, "name": setting.named(found.name), "load": round(os.getloadavg()[0], 1)}
     figures.append(chosen.figures, PROOF, row)
     told = (
         f"{row['name']}: {found.shops} shops, owned after {found.owned_seconds:.2f} s, {found.dropped} came back, "
@@ -96,11 +114,11 @@ def _tell(chosen: argparse.Namespace, servers: int, found: Found) -> None:
     sys.stdout.flush()
 
 
-def _tell_traded(chosen: argparse.Namespace, servers: int, traded: Traded) -> None:
+def _tell_traded(chosen: argparse.Namespace, setting: _Setting, traded: Traded) -> None:
     counted = {name: value for name, value in asdict(traded.counted).items() if name != "unexplained"}
     owner = dict(traded.with_owner)
     facts = {"questions": traded.questions, "unanswered": traded.unanswered, "owner": owner}
-    name = f"{TRADED}, {servers} servers"
+    name = setting.named(TRADED)
     row = {"run": chosen.run, "name": name, **facts, **counted, "violations": traded.violations}
     figures.append(chosen.figures, PROOF, row)
     told = (

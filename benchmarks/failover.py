@@ -1,0 +1,80 @@
+"""How long shops are away when a server or a worker dies: ``python -m benchmarks.failover [--rounds 3]``.
+
+Two servers on one PostgreSQL, one of them with two workers, and the real sandbox, with the lease of the settings. Each
+case strikes again and again. Seconds are from the strike: until every shard has a living owner, and until the shops of
+the struck one are connected again, with the pace of starts raised. The site's log judges, as in the proof: a shop
+with two sockets is an overlap. The frozen server's own sockets, which cannot close, are none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.figures import keep
+from benchmarks.test_modules import of_tests
+
+CASES: Final = {
+    "worker": "a worker is killed",
+    "killed": "a server is killed",
+    "frozen": "a server stands still",
+    "cut": "its link to the database swallows all",
+    "stopped": "a server gets SIGTERM",
+    "database": "PostgreSQL restarts at once",
+}
+LEASE_SECONDS: Final = 15.0
+BUYERS_A_SECOND: Final = 0.5
+
+
+async def measure(shops: int, rounds: int, cases: list[str]) -> list[dict[str, Any]]:
+    """Strike each way so often. Return a row for each."""
+    rig, striking, warm_start = of_tests("faults.cluster_rig"), of_tests("faults.cluster_cases"), of_tests("warm_start")
+    warm, chance, rows = warm_start.WarmStart(), random.Random(1), []  # noqa: S311  no secret
+    with tempfile.TemporaryDirectory() as place, of_tests("postgres_server").running_server() as postgres:
+        await asyncio.to_thread(postgres.make_template)
+        how = {"shops": shops, "lease_seconds": LEASE_SECONDS, "workers": 2}
+        with warm_start.warm_processes(warm):
+            async with rig.a_cluster(Path(place), postgres, ("one", "two"), **how) as cluster:
+                await striking.prepared(cluster, units=5_000)
+                for case in cases:
+                    found = [
+                        await striking.run_case(cluster, case, per_second=BUYERS_A_SECOND, chance=chance)
+                        for _ in range(rounds)
+                    ]
+                    rows.append(_row(case, found))
+    warm.close()
+    return rows
+
+
+def _row(case: str, found: list[Any]) -> dict[str, Any]:
+    return {
+        "what": CASES[case],
+        "rounds": len(found),
+        "shops": round(statistics.mean(one.shops for one in found)),
+        "owned, median s": statistics.median(one.owned_seconds for one in found),
+        "owned, longest s": max(one.owned_seconds for one in found),
+        "connected, median s": statistics.median(one.connected_median for one in found),
+        "connected, longest s": max(one.connected_longest for one in found),
+        "connected anew": round(statistics.mean(one.dropped for one in found)),
+        "violations": sum(len(one.violations) for one in found),
+    }
+
+
+def main() -> None:
+    """Read the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shops", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    chosen = parser.parse_args()
+    rows = asyncio.run(measure(chosen.shops, chosen.rounds, chosen.cases))
+    keep("failover", rows, about=f"Shops of a struck server, of {chosen.shops} in all; lease {LEASE_SECONDS:g} s")
+
+
+if __name__ == "__main__":
+    main()
