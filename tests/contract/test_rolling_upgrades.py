@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from postgres_server import Postgres
-from shoal.cluster.cluster_ownership import ClusterOwnership, NodeTimes
+from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.node_rows import NodeRows, join
+from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.older_servers import older_servers
 from shoal.cluster.server_lease import ServerLease
 from shoal.errors import ConfigError

@@ -14,7 +14,7 @@ from shoal.cli.api_client import ApiClient
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import note, tell
 from shoal.cli.session import Url, run, signed_in
-from shoal.cli.words import words
+from shoal.cli.words import printable, words
 
 keys = typer.Typer(
     no_args_is_help=True,
@@ -108,6 +108,8 @@ def _publish(seen: dict[str, Any]) -> None:
         lines.append(words("cli.keys.from_setting"))
     if seen["unreadable"]:
         lines.append(words("cli.keys.damaged", unreadable=seen["unreadable"]))
+    if waiting := seen.get("waiting_for"):
+        lines.append(words("cli.keys.waiting_for", names=", ".join(printable(name) for name in waiting)))
     if seen["rotating"]:
         lines.append(words("cli.keys.progress_of", renewed=seen["renewed"], total=seen["total"]))
     tell(seen, "\n".join(lines))

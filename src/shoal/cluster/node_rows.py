@@ -25,6 +25,7 @@ _JOIN: Final = text(f"""
     ON CONFLICT (name) DO UPDATE SET
         inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false,
         draining = nodes.draining AND :again, clock_offset_ms = 0,
+        key_ids = CASE WHEN :again THEN nodes.key_ids ELSE '' END,
         host = excluded.host, address = excluded.address, version = excluded.version, schema = excluded.schema,
         last_error = '', started_at_ms = excluded.started_at_ms
     WHERE nodes.dead OR nodes.expires_at_ms < {NOW}

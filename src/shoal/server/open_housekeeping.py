@@ -11,6 +11,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.assistant.old_runs import OldRuns
 from shoal.cluster.duties import Duty
+from shoal.cluster.shared_key_rotation import SharedKeyRotation
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
@@ -42,6 +43,19 @@ class Housekeeping:
     rule_hits: RuleHits
     key_rotation: KeyRotation
     backups: BackupSchedule
+
+
+def _key_rotation(storage: Storage, settings: Settings, closing: Closing) -> KeyRotation:
+    key_file, from_setting = settings.data_dir / KEY_FILE, key_of(settings) is not None
+    database, vault, node = storage.database, storage.vault, storage.node
+    if node is None:
+        rotation = KeyRotation(database, vault, key_file, from_setting=from_setting)
+    else:
+        rotation = shared = SharedKeyRotation(database, vault, key_file, node, from_setting=from_setting)
+        closing.later("sealing anew", storage.duties.keep(Duty.KEYS, shared.serve))
+    closing.later("key rotation", rotation.close)
+    rotation.start()
+    return rotation
 
 
 @asynccontextmanager
@@ -76,11 +90,7 @@ async def open_housekeeping(
         duties = storage.duties
         closing.later("retention", duties.keep(Duty.RETENTION, retention.run))
         closing.later("word indexer", duties.keep(Duty.WORD_INDEX, WordIndexer(database).run))
-        key_rotation = KeyRotation(
-            database, storage.vault, settings.data_dir / KEY_FILE, from_setting=key_of(settings) is not None
-        )
-        closing.later("key rotation", key_rotation.close)
-        key_rotation.start()
+        key_rotation = _key_rotation(storage, settings, closing)
         backups = BackupSchedule(database, settings)
         closing.later("backups", backups.close)
         backups.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from shoal import __version__
@@ -14,6 +15,7 @@ from shoal.cluster.call_signing import PURPOSE, CallSigner
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, LocalDuties
 from shoal.cluster.node_calls import NodeCalls
+from shoal.cluster.node_keys import NodeKeys, check_opens_all, join_with_keys
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.nodes import Nodes
 from shoal.cluster.older_servers import older_servers
@@ -87,7 +89,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         audit_log.start()
         try:
             await database.remember_site(site_of(settings))
-            vault = await _open_vault(database, settings, audit_log)
+            vault = await _open_vault(database, settings, audit_log, lease)
             several_nodes = settings.node is not None and not database.is_sqlite
             short_writes = ShortWrites(database.url) if several_nodes else None
             if short_writes is not None:
@@ -134,12 +136,20 @@ def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
     )
 
 
-async def _open_vault(database: Database, settings: Settings, audit_log: AuditLog) -> Vault:
+async def _open_vault(
+    database: Database, settings: Settings, audit_log: AuditLog, lease: ServerLease | ClusterOwnership
+) -> Vault:
+    key, life = key_of(settings), lease.life if isinstance(lease, ClusterOwnership) else None
     try:
-        return await open_vault(database, settings.data_dir / KEY_FILE, key_of(settings))
+        vault = await open_vault(database, settings.data_dir / KEY_FILE, key, several_nodes=life is not None)
+        if life is not None:
+            mine = NodeKeys.of(vault.key_ids, from_setting=key is not None)
+            await database.read(partial(check_opens_all, mine=mine))
+            await database.write(partial(join_with_keys, life=life, mine=mine))
     except ConfigError as error:
         await audit_log.record(AuditEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
         raise
+    return vault
 
 
 def key_of(settings: Settings) -> str | None:

@@ -48,6 +48,7 @@ from shoal.storage.history_rows import (
     read_timeline,
     write_moves,
 )
+from shoal.storage.key_changes import take_up_at_start
 from shoal.storage.message_segments import drop_segments, segments_of_account
 from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
@@ -80,20 +81,25 @@ SEALED_FACTS: dict[str, dict[str, Any]] = {
 """Values of ``store_meta`` that are encrypted, with the vault's arguments for each."""
 
 
-async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
+async def open_vault(
+    database: Database, key_file: Path, secret_key: str | None = None, *, several_nodes: bool = False
+) -> Vault:
     """Load the keys for an open database, and verify them with a stored value.
 
+    A change of the key that several servers began is taken up first.
     A new database gets a new key file when there is none. A ``secret_key`` of another database, without this database's
     old key beside it, is treated as a mistake. Raises ``ConfigError`` that says what to do.
     """
     stored = await database.fact("key_check")
     vault = Vault.load(key_file, secret_key, create=stored is None and not await database.read(has_sealed_values))
+    if not secret_key and stored is not None:
+        await take_up_at_start(database, vault, key_file, several_nodes=several_nodes)
     stored = await database.remember("key_check", _key_check(vault))
     if not _opens(vault, stored):
         raise ConfigError("startup.wrong_key", path=key_file, code="wrong_secret_key")
     if secret_key and not _opens(Vault(parse_keys(secret_key, origin="SHOAL_SECRET_KEY")), stored):
         raise ConfigError("startup.wrong_secret_key", path=key_file, code="wrong_secret_key")
-    if not vault.is_current(bytes.fromhex(stored)):
+    if not several_nodes and not vault.is_current(bytes.fromhex(stored)):  # else all must have the key before
         await database.replace_fact("key_check", _key_check(vault))
         log.warning("a new key seals from now on; keep the old one until `shoal keys` says that nothing needs it")
     return vault

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from shoal.accounts.ownership import NOT_OWNER
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.errors import ConfigError, Conflict, StoreError
 from shoal.storage.database import Database
@@ -40,13 +41,15 @@ class KeyFigures:
     """The keys, the newest first, then missing keys that values name.
 
     ``from_setting``: they come from ``SHOAL_SECRET_KEY``, which a server cannot change. ``unreadable``: values under an
-    old key that could not be decrypted; they stay as they are.
+    old key that could not be decrypted; they stay as they are. ``waiting_for``: the servers that have not taken up the
+    newest key, where several share the database.
     """
 
     keys: tuple[KeyFigure, ...]
     from_setting: bool
     rotating: bool
     unreadable: int
+    waiting_for: tuple[str, ...] = ()
 
     @property
     def renewed(self) -> int:
@@ -173,6 +176,8 @@ class KeyRotation:
                 for place in sealed_columns():
                     renewed += await self._renew(place)
             except StoreError as error:
+                if error.code in {NOT_OWNER, "store_closed"}:  # another server goes on
+                    raise
                 log.warning("values could not be sealed anew; trying again", why=error.code, seconds=wait)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, longest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -69,6 +70,16 @@ def count_by_key(connection: Connection) -> Counter[bytes]:
         for key_id, count in connection.execute(query):
             counted[bytes(key_id)] += count
     return counted
+
+
+def foreign_key(connection: Connection, key_ids: Collection[bytes]) -> bytes | None:
+    """Return the id of a key that encrypts a value and is none of these."""
+    for place in sealed_columns():
+        key = _key_of(place)
+        query = select(key).where(place.table.c[place.name].is_not(None), key.not_in(key_ids)).limit(1)
+        if (found := connection.scalar(query)) is not None:
+            return bytes(found)
+    return None
 
 
 def seal_anew(

@@ -8809,7 +8809,8 @@ export interface components {
          *       "renewed": 40,
          *       "rotating": true,
          *       "total": 52,
-         *       "unreadable": 0
+         *       "unreadable": 0,
+         *       "waiting_for": []
          *     }
          */
         KeysBody: {
@@ -8837,6 +8838,11 @@ export interface components {
              * @description Number of values that their old key cannot decrypt; they stay as they are.
              */
             unreadable: number;
+            /**
+             * Waiting For
+             * @description The servers that have not taken up the newest key, where several share the database.
+             */
+            waiting_for: string[];
         };
         /**
          * KeywordRemoved

@@ -37,6 +37,7 @@ class KeysBody(BaseModel):
         renewed=40,
         total=52,
         unreadable=0,
+        waiting_for=[],
     )
     keys: list[KeyBody]
     from_setting: bool = Field(
@@ -46,6 +47,9 @@ class KeysBody(BaseModel):
     renewed: int = Field(description="Number of values encrypted with the newest key.")
     total: int
     unreadable: int = Field(description="Number of values that their old key cannot decrypt; they stay as they are.")
+    waiting_for: list[str] = Field(
+        description="The servers that have not taken up the newest key, where several share the database."
+    )
 
 
 @routes.get("/system/keys", summary="List encryption keys", responses=problems(401, 403, 503))
@@ -95,4 +99,5 @@ def _body(figures: KeyFigures) -> KeysBody:
         renewed=figures.renewed,
         total=figures.renewed + figures.old,
         unreadable=figures.unreadable,
+        waiting_for=list(figures.waiting_for),
     )

@@ -1,0 +1,203 @@
+"""Several servers of one database get a new key step by step, while each writes; none seals what another lacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from postgres_server import Postgres
+from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.duties import ClusterDuties, Duty
+from shoal.cluster.node_keys import NodeKeys, check_opens_all, join_with_keys
+from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.shared_key_rotation import SharedKeyRotation
+from shoal.errors import ConfigError, Conflict
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.key_rotation import KeyRotation
+from shoal.storage.sealed_values import count_by_key
+from shoal.storage.vault import Vault, key_id, read_key_file, write_key_file
+from standins import until, until_told
+from store_steps import add_user, an_account, committed, creation
+
+LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
+OLD, OTHER = b"o" * 32, b"p" * 32
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database(migrated=True) as fresh:
+        add_user(fresh, 1)
+        yield fresh
+
+
+@dataclass
+class Node:
+    """A server with its keys, and nothing else."""
+
+    name: str
+    database: Database
+    vault: Vault
+    key_file: Path
+    rotation: SharedKeyRotation
+    store: DBManager
+    ownership: ClusterOwnership
+    written: int = 0
+
+    async def keep_writing(self) -> None:
+        """Add shops, whose cookies are sealed."""
+        while True:
+            await committed(self.store, creation(an_account(f"{self.name}{self.written}")))
+            self.written += 1
+
+    def keys(self) -> list[bytes]:
+        return read_key_file(self.key_file, required=True)
+
+
+@asynccontextmanager
+async def node(tmp_path: Path, name: str, url: str, keys: list[bytes], *, setting: bool = False) -> AsyncIterator[Node]:
+    place = tmp_path / name
+    place.mkdir(exist_ok=True)
+    if not setting:
+        write_key_file(place / "secret.key", keys)
+    ownership = ClusterOwnership(name, LONG, end=lambda: None)
+    duties = ClusterDuties(ownership)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(ownership.close)
+        database = await stack.enter_async_context(Database(url=url, guard=ownership.take))
+        ownership.start()
+        secret_key = ",".join(key.hex() for key in keys) if setting else None
+        vault = await open_vault(database, place / "secret.key", secret_key, several_nodes=True)
+        mine = NodeKeys.of(vault.key_ids, from_setting=setting)
+        await database.read(partial(check_opens_all, mine=mine))
+        assert ownership.life is not None
+        await database.write(partial(join_with_keys, life=ownership.life, mine=mine))
+        rotation = SharedKeyRotation(
+            database, vault, place / "secret.key", ownership, from_setting=setting, look_seconds=0.05
+        )
+        ownership.keep(duties)
+        stack.push_async_callback(ownership.hold_still)
+        stack.push_async_callback(duties.keep(Duty.KEYS, rotation.serve))
+        rotation.start()
+        stack.push_async_callback(rotation.close)
+        store = DBManager(database, vault, several_nodes=True)
+        yield Node(name, database, vault, place / "secret.key", rotation, store, ownership)
+
+
+async def ended(*nodes: Node) -> None:
+    """Wait until the new key seals everything."""
+
+    async def rotating() -> bool:
+        return any([(await one.rotation.figures()).rotating for one in nodes])
+
+    await until_told(rotating, False)
+
+
+async def test_a_key_is_replaced_on_two_servers_that_write_all_the_time_and_no_value_is_lost(
+    tmp_path: Path, url: str
+) -> None:
+    async with node(tmp_path, "a", url, [OLD]) as one, node(tmp_path, "b", url, [OLD]) as two:
+        writing = [asyncio.create_task(each.keep_writing()) for each in (one, two)]
+        await until(lambda: one.written > 3 and two.written > 3)
+        begun = await two.rotation.rotate()
+        assert begun.rotating
+        with pytest.raises(Conflict, match="not ended"):
+            await one.rotation.rotate()
+        await ended(one, two)
+        counts = one.written, two.written
+        await until(lambda: one.written > counts[0] and two.written > counts[1])
+        (new, old), there = one.keys(), two.keys()
+        assert (old, there) == (OLD, [new, OLD])
+        figures = await one.rotation.forget()
+        assert [key.key_id for key in figures.keys] == [key_id(new).hex()]
+        await until(lambda: one.keys() == two.keys() == [new])
+        await until_told(lambda: _waiting(two), ())
+        for task in writing:
+            task.cancel()
+        await asyncio.wait(writing)
+        await one.database.settled()
+        await two.database.settled()
+        assert set(await one.database.read(count_by_key)) == {key_id(new)}
+        for each in (one, two):
+            found = (await each.store.load()).accounts
+            assert len(found) >= one.written + two.written
+            assert all(account.cookie.startswith("unb=") for account in found.values())
+
+
+async def _waiting(one: Node) -> tuple[str, ...]:
+    return (await one.rotation.figures()).waiting_for
+
+
+async def test_the_next_owner_goes_on_with_a_change_whose_server_dies_and_one_that_was_away_takes_it_up(
+    tmp_path: Path, url: str
+) -> None:
+    async with node(tmp_path, "b", url, [OLD]) as two:
+        async with node(tmp_path, "away", url, [OLD]):
+            pass  # it has the old key only, and is stopped
+        async with node(tmp_path, "a", url, [OLD]) as one:
+            await committed(one.store, creation(an_account("shop")))
+            await one.rotation.close()  # it takes nothing up any more
+            await two.rotation.rotate()
+            await until_told(lambda: _waiting(two), ("a",))
+            assert two.vault.key_ids[0] == key_id(OLD), "while one server lacks the new key, none seals with it"
+        await ended(two)  # the one that was waited for is gone
+        (new, _) = two.keys()
+        async with node(tmp_path, "away", url, [OLD]) as three:
+            assert three.keys() == [new, OLD]
+            assert (await three.store.load()).accounts.keys() == {"shop"}
+            await until_told(lambda: _waiting(two), ())
+        await two.rotation.forget()
+        with pytest.raises(ConfigError, match="not the key that encrypted this database"):
+            async with node(tmp_path, "away", url, [OLD]):
+                pass
+        async with node(tmp_path, "away", url, [new]) as three:
+            assert (await three.store.load()).accounts.keys() == {"shop"}
+
+
+async def test_a_server_joins_only_with_keys_that_all_can_read_with(tmp_path: Path, url: str) -> None:
+    async with node(tmp_path, "a", url, [OLD, OTHER], setting=True) as one:
+        await committed(one.store, creation(an_account("shop")))
+        with pytest.raises(Conflict, match="SHOAL_SECRET_KEY"):
+            await one.rotation.rotate()
+        async with node(tmp_path, "b", url, [OTHER, OLD], setting=True):  # all have both: the new one may come in front
+            pass
+    async with node(tmp_path, "a", url, [OTHER, OLD], setting=True) as one:
+        await ended(one)  # everything is sealed with the new one
+        await committed(one.store, creation(an_account("new")))
+        with pytest.raises(ConfigError, match="not the key that encrypted this database"):
+            async with node(tmp_path, "b", url, [OLD], setting=True):
+                pass
+        with pytest.raises(ConfigError, match=r"the server a lacks the key [0-9a-f]{16} with which this one would"):
+            async with node(tmp_path, "b", url, [b"q" * 32, OTHER], setting=True):
+                pass
+        fallen = text("UPDATE accounts SET cookie_sealed = :sealed WHERE id = 'shop'")
+        sealed = Vault([b"r" * 32]).seal("unb=1", column="accounts.cookie", account_id="shop")
+        await one.database.write(lambda connection: connection.execute(fallen, {"sealed": sealed}).rowcount)
+        lacking = key_id(b"r" * 32).hex()
+        with pytest.raises(ConfigError, match=f"secrets under the key {lacking}, which this server lacks"):
+            async with node(tmp_path, "b", url, [OTHER, OLD], setting=True):
+                pass
+
+
+async def test_a_single_server_goes_on_with_a_change_that_several_began(tmp_path: Path, url: str) -> None:
+    async with node(tmp_path, "a", url, [OLD]) as one, node(tmp_path, "b", url, [OLD]) as two:
+        await committed(one.store, creation(an_account("shop")))
+        await two.rotation.close()
+        await one.rotation.rotate()
+        key_file = one.key_file
+    async with Database(url=url) as database:
+        vault = await open_vault(database, key_file)
+        new, old = read_key_file(key_file, required=True)
+        assert (vault.key_ids, old) == ((key_id(new), key_id(OLD)), OLD)
+        alone = KeyRotation(database, vault, key_file, from_setting=False)
+        alone.start()
+        await until(lambda: not alone._is_running)
+        assert set(await database.read(count_by_key)) == {key_id(new)}
+        await alone.close()
