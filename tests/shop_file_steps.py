@@ -133,7 +133,13 @@ accounts = st.builds(
     ),
     rules=st.lists(rules, max_size=5).map(one_key_each),
     items=st.lists(
-        st.builds(ItemSetting, item_id=st.sampled_from(["1", "007", "no"]), reply=texts),
+        st.builds(
+            ItemSetting,
+            item_id=st.sampled_from(["1", "007", "no"]),
+            reply=texts,
+            facts=texts.map(str.strip),
+            floor_fen=st.sampled_from([None, 0, 2_500]),
+        ),
         unique_by=lambda one: one.item_id,
     ).map(lambda found: tuple(sorted(found, key=lambda one: one.item_id))),
     deliveries=st.lists(deliveries, max_size=4, unique_by=lambda rule: rule.place).map(tuple),

@@ -23,6 +23,11 @@ accounts:
       debounce_seconds: null
     item_replies:
       "700000000001": 在的
+    item_facts:
+      "700000000001": 电池 95%
+    item_floors:
+      "700000000001": 0
+      "700000000002": 2500
     rules:
       - words: [包邮]
         parts:
@@ -59,7 +64,8 @@ async def test_a_file_is_looked_at_then_applied_in_one_change_and_then_changes_n
     (tried,) = await apply(door, FILE, dry_run=True)
     assert (tried["outcome"], tried["generation"], door.account()) == ("would_change", before.generation, before)
     assert {(one["kind"], one["section"]) for one in tried["differences"]} == {
-        ("changed", "enabled"), ("changed", "settings"), ("added", "item_replies"), ("removed", "rules"),
+        ("changed", "enabled"), ("changed", "settings"), ("added", "item_replies"), ("added", "item_facts"),
+        ("added", "item_floors"), ("removed", "rules"),
         ("changed", "rules"), ("added", "deliveries"),
     }  # fmt: skip
     (done,) = await apply(door, FILE)
@@ -68,6 +74,9 @@ async def test_a_file_is_looked_at_then_applied_in_one_change_and_then_changes_n
     assert done["differences"] == tried["differences"]
     assert (shop.enabled, shop.remark, shop.keywords[0].reply) == (False, "书店", "全国包邮\n新疆除外")
     assert shop.deliveries[0].confirm == "yes"
+    assert [(item.item_id, item.facts, item.floor_fen) for item in shop.items] == [
+        ("700000000001", "电池 95%", 0), ("700000000002", "", 2_500),
+    ]  # fmt: skip
     assert shop.keywords[0].id == before.keywords[1].id
     assert (shop.cookie, shop.proxy, shop.pause_duration) == (before.cookie, before.proxy, before.pause_duration)
     (again,) = await apply(door, FILE)
@@ -262,3 +271,23 @@ async def test_in_the_shell_an_export_is_edited_and_applied(door: Door, tmp_path
         code, said = await in_shell(url, token, "export", "--schema")
         assert (code, '"$schema"' in said) == (0, True)
         assert (await in_shell(url, token, "export", "--account", "gone"))[0] == 1
+
+
+async def test_facts_and_lowest_prices_of_items_are_moved_by_a_file_and_pruned_only_when_asked(door: Door) -> None:
+    await apply(door, FILE)
+    text = await exported(door)
+    assert "item_floors:\n      '700000000001': 0\n      '700000000002': 2500\n" in text
+    await apply(
+        door, "version: 1\naccounts: {shop: {item_facts: {'1': ' 八成新 '}, item_floors: {'700000000002': null}}}\n"
+    )
+    items = {item.item_id: (item.reply, item.facts, item.floor_fen) for item in door.account().items}
+    assert items == {"1": ("", "八成新", None), "700000000001": ("在的", "电池 95%", 0)}
+    (again,) = await apply(door, text, prune=True)
+    assert {(one["kind"], one["section"]) for one in again["differences"]} == {
+        ("removed", "item_facts"), ("added", "item_floors"),
+    }  # fmt: skip
+    assert await exported(door) == text
+    wrong = "version: 1\naccounts: {shop: {item_floors: {'1': -1, '!': 5}}}\n"
+    assert [(place, code) for _, place, code in await faults_of(door, wrong)] == [
+        ("accounts.shop.item_floors.1", "bad_ai_number"), ("accounts.shop.item_floors.!", "bad_item_id"),
+    ]  # fmt: skip

@@ -10239,10 +10239,13 @@ export interface components {
         };
         /**
          * NodeShape
-         * @description One server. One that does not live has no lease; its shops are run by the others.
+         * @description One server, or one of its workers. One that does not live has no lease; its shops are run by the others.
          */
         NodeShape: {
-            /** Name */
+            /**
+             * Name
+             * @description SHOAL_NODE; of a worker with its number, such as `one/2`.
+             */
             name: string;
             /** Host */
             host: string;
@@ -13188,7 +13191,7 @@ export interface components {
          * @description Where in the file a difference stands.
          * @enum {string}
          */
-        Section: "enabled" | "settings" | "item_replies" | "rules" | "deliveries" | "staff";
+        Section: "enabled" | "settings" | "item_replies" | "item_facts" | "item_floors" | "rules" | "deliveries" | "staff";
         /**
          * SeedAnswer
          * @description The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code.
@@ -27955,7 +27958,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The server's name: SHOAL_NODE. */
+                /** @description The server's name: SHOAL_NODE; of one with workers, for all of them. */
                 name: string;
             };
             cookie?: never;
@@ -28050,7 +28053,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The server's name: SHOAL_NODE. */
+                /** @description The server's name: SHOAL_NODE; of one with workers, for all of them. */
                 name: string;
             };
             cookie?: never;

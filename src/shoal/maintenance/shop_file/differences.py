@@ -11,7 +11,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
-from shoal.maintenance.shop_file.export import SETTINGS, Row, delivery_row, replies_of, rule_row
+from shoal.maintenance.shop_file.export import ITEM_SECTIONS, SETTINGS, Row, delivery_row, item_values, rule_row
 
 MOST_CHARACTERS = 60
 """How much of a text a sentence shows."""
@@ -35,6 +35,8 @@ class Section(StrEnum):
     ENABLED = "enabled"
     SETTINGS = "settings"
     ITEM_REPLIES = "item_replies"
+    ITEM_FACTS = "item_facts"
+    ITEM_FLOORS = "item_floors"
     RULES = "rules"
     DELIVERIES = "deliveries"
     STAFF = "staff"
@@ -56,7 +58,11 @@ def differences(before: Account, after: Account, goods: Mapping[int, str]) -> li
     return [
         *_values(Section.ENABLED, {"enabled": before.enabled}, {"enabled": after.enabled}),
         *_values(Section.SETTINGS, _settings(before), _settings(after)),
-        *_values(Section.ITEM_REPLIES, replies_of(before), replies_of(after)),
+        *(
+            one
+            for section, name in ITEM_SECTIONS.items()
+            for one in _values(Section(section), item_values(before, name), item_values(after, name))
+        ),
         *_rules(before, after),
         *_deliveries(before.deliveries, after.deliveries, goods),
     ]

@@ -16,6 +16,9 @@ from shoal.rules.rule import Part, Rule
 SETTINGS = tuple(SettingsPart.model_fields)
 """What stands below ``settings``: all but the proxy, which has a password, and the views of delivery rules."""
 
+ITEM_SECTIONS = {"item_replies": "reply", "item_facts": "facts", "item_floors": "floor_fen"}
+"""The sections of settings of items, and the setting of each."""
+_UNSET = {"reply": "", "facts": "", "floor_fen": None}
 _RULE_NAMES = (
     "words",
     "word_mode",
@@ -43,16 +46,17 @@ def shop_row(account: Account, goods: Mapping[int, str], staff: Mapping[str, str
         "id": account.id,
         "enabled": account.enabled,
         "settings": {name: getattr(account, name) for name in SETTINGS},
-        "item_replies": replies_of(account),
+        **{section: item_values(account, name) for section, name in ITEM_SECTIONS.items()},
         "rules": [rule_row(rule) for rule in account.keywords],
         "deliveries": [delivery_row(rule, goods) for rule in account.deliveries],
     }
     return row if staff is None else {**row, "staff": dict(staff)}
 
 
-def replies_of(account: Account) -> dict[str, str]:
-    """Return the replies of items, by item id."""
-    return {item.item_id: item.reply for item in account.items if item.reply}
+def item_values(account: Account, name: str) -> Row:
+    """Return one setting of the items that have it, by item id."""
+    values = ((item.item_id, getattr(item, name)) for item in account.items)
+    return {item_id: value for item_id, value in values if value != _UNSET[name]}
 
 
 def rule_row(rule: Rule) -> Row:

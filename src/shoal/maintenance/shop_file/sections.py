@@ -14,7 +14,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import Deliveries, DeliveryRule
 from shoal.accounts.item_setting import ItemSetting
 from shoal.errors import InvalidInput
-from shoal.maintenance.shop_file.export import delivery_row, replies_of, rule_row
+from shoal.maintenance.shop_file.export import ITEM_SECTIONS, delivery_row, item_values, rule_row
 from shoal.maintenance.shop_file.reading import ReadFile
 from shoal.maintenance.shop_file.shapes import DeliveryPart, ShopPart
 from shoal.maintenance.shop_file.yaml_values import FileFault
@@ -82,8 +82,7 @@ class Sections:
             steps.append(edits.switched(self.part.enabled))
         if "settings" in given:
             steps.append(self._settings())
-        if "item_replies" in given:
-            steps.append(self._item_replies())
+        steps.extend(self._item_values(section, name) for section, name in ITEM_SECTIONS.items() if section in given)
         if "rules" in given:
             steps.append(await self._rules())
         if "deliveries" in given:
@@ -98,12 +97,15 @@ class Sections:
                 values[name] = value
         return edits.settings(values)
 
-    def _item_replies(self) -> edits.Edit:
-        for item_id, reply in self.part.item_replies.items():
-            with self.faults.noted(self.account.id, "item_replies", item_id):
-                edits.item(item_id, {"reply": reply})
-        gone = set(replies_of(self.account)) - self.part.item_replies.keys() if self.prune else set()
-        return lambda account: _with_replies(account, {**self.part.item_replies, **dict.fromkeys(gone, "")})
+    def _item_values(self, section: str, name: str) -> edits.Edit:
+        given: Values = getattr(self.part, section)
+        for item_id, value in given.items():
+            with self.faults.noted(self.account.id, section, item_id):
+                edits.item(item_id, {name: value})
+        unset = getattr(ItemSetting(item_id=""), name)
+        gone = set(item_values(self.account, name)) - given.keys() if self.prune else set()
+        wanted = {item_id: value.strip() if name == "facts" else value for item_id, value in given.items()}
+        return lambda account: _with_item_values(account, name, {**wanted, **dict.fromkeys(gone, unset)})
 
     async def _rules(self) -> edits.Edit:
         new_ids = self.new_ids(len(self.part.rules))
@@ -201,12 +203,14 @@ def _unless_same(before: Account, after: Account, rows: Callable[[Account], list
     return before if after is before or rows(before) == rows(after) else after
 
 
-def _with_replies(account: Account, replies: Mapping[str, str]) -> Account:
+def _with_item_values(account: Account, name: str, values: Mapping[str, Any]) -> Account:
+    """Return the account with one setting of these items; one that has nothing set any more is left out."""
     there = {item.item_id: item for item in account.items}
+    before = {item_id: there.get(item_id, ItemSetting(item_id=item_id)) for item_id in values}
     changed = {
-        item_id: replace(there.get(item_id, ItemSetting(item_id=item_id)), reply=reply)
-        for item_id, reply in replies.items()
-        if (there[item_id].reply if item_id in there else "") != reply
+        item_id: replace(before[item_id], **{name: value})
+        for item_id, value in values.items()
+        if getattr(before[item_id], name) != value
     }
     if not changed:
         return account

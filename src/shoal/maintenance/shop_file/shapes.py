@@ -130,6 +130,13 @@ class ShopPart(_Part):
     item_replies: dict[Text, Text] = Field(
         default={}, description="By item id. Others stay, unless `--prune` is given."
     )
+    item_facts: dict[Text, Text] = Field(
+        default={}, description="What the model may say of an item, by item id. Others stay, unless `--prune` is given."
+    )
+    item_floors: dict[Text, int | None] = Field(
+        default={},
+        description="The lowest price of an item in fen; null: the shop's. Others stay, unless `--prune` is given.",
+    )
     rules: list[RulePart] = Field(
         default=[], max_length=MAX_RULES, description="All rules in their order. A rule that is not here is deleted."
     )
