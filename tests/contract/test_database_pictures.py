@@ -174,6 +174,16 @@ async def test_files_of_before_go_into_the_database_and_a_refusal_or_a_death_los
     assert seen == [5, 1_001_000, 1_002_000, 1_003_000, 1_004_000], "since when nothing names it is not forgotten"
 
 
+async def test_two_workers_of_one_directory_move_its_files_together(databases: list[Database], tmp_path: Path) -> None:
+    names = [f"{number:032x}.png" for number in range(20)]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(a_png(number + 1, 1))
+    workers = [pictures_of(database, tmp_path) for database in databases]
+    await asyncio.gather(*(worker.open() for worker in workers))
+    await until(lambda: all(worker._moving is not None and worker._moving.done() for worker in workers))
+    assert (files_in(tmp_path), await names_of(databases[0])) == ([], names)
+
+
 async def test_the_move_goes_on_by_itself_once_the_database_takes_pictures_again(
     databases: list[Database], tmp_path: Path
 ) -> None:

@@ -131,6 +131,16 @@ async def test_a_login_whose_server_has_ended_says_so_and_takes_no_place(doors: 
     assert (await two.call("POST", "/qr-logins", json={}))["state"] == "waiting"
 
 
+async def test_the_logins_of_a_user_who_is_removed_at_one_server_end_at_the_other(doors: tuple[Door, Door]) -> None:
+    one, two = doors
+    async with another_person(one) as bob:
+        login = await bob.call("POST", "/qr-logins", json={})
+        (user_id,) = [user.id for user in await one.server.users.list_users() if user.username == "bob"]
+        assert [view.id for view in one.server.qr_logins.of(user_id)] == [login["id"]]
+        await two.call("DELETE", f"/users/{user_id}")
+        assert [view.state for view in one.server.qr_logins.of(user_id)] == ["cancelled"]
+
+
 async def test_a_login_whose_server_lives_and_cannot_be_reached_is_named_and_listed_without_its_code(
     doors: tuple[Door, Door],
 ) -> None:

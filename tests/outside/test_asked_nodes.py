@@ -95,8 +95,13 @@ async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_i
         assert (served["status"], served["problem"]) == ("shipped", None), "the answer waits for the other server"
         assert (await pair.site.seen(unb, "小鱼")).count("谢谢") == 1
 
+        login = await pair.two.ok("POST", "/qr-logins", {"account": there})
+        assert (await pair.one.ok("GET", f"/qr-logins/{login['id']}"))["content"] == login["content"]
+
         # who runs it is gone: nothing is sent, and the answer says so
         await pair.two.end(signal.SIGKILL)
+        looked = await pair.one.http.get(f"/qr-logins/{login['id']}")
+        assert (looked.status_code, looked.json()["code"]) == (503, "node_unreachable"), "its lease is still valid"
         assert (await pair.one.ok("GET", f"/items/{there}"))["count"] >= 0, "without titles, but at once"
         asked = await pair.one.ok("POST", "/items/get-all-from-account", {"cookie_id": there})
         assert (asked["success"], "two" in asked["message"]) == (False, True)
@@ -106,6 +111,8 @@ async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_i
         assert (status, refused["code"], refused["params"]) == (503, "owner_unreachable", {"node": "two"})
         assert await pair.answers() == before
         await pair.two.start()
+        left = await pair.one.ok("GET", f"/qr-logins/{login['id']}")
+        assert (left["state"], left["code"]) == ("failed", "qr_login_left"), "of a life that has ended"
 
         async def sends() -> bool:
             return (await send(pair.one, there, "有人听", "nobody-2"))[0] == 200

@@ -145,9 +145,11 @@ class DatabasePictures:
         """Move one file; return whether it was a picture. What is none stays where it is."""
         if name_in(URL_PREFIX + path.name) is None:
             return False
-        data, seen_ms = await beside(_read, path)
         try:
+            data, seen_ms = await beside(_read, path)
             measure(data)
+        except FileNotFoundError:  # another worker of this directory was faster
+            return True
         except InvalidInput:
             return False
         await self._database.write(lambda connection: add_picture(connection, path.name, data, seen_ms))
