@@ -10,6 +10,8 @@ import pytest
 from shoal.accounts.account import Account, AccountState, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.ownership import shard_of
+from shoal.accounts.row_reads import MOST_PER_SECOND
+from shoal.accounts.store import Tombstone
 from shoal.errors import ActionRequired, ShoalError
 from standins import ANN, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
@@ -18,11 +20,13 @@ from state.two_nodes import ACCOUNTS, Node, World
 SHARD = shard_of("shop")
 
 
-async def opened(seed: int = 1) -> tuple[World, Node, Node]:
-    """The shop runs at the first node; both have published it."""
-    world = World(seed)
+async def opened(*, claimed_before: int | None = None) -> tuple[World, Node, Node]:
+    """The shop runs at the first node; both have published it. The second may have claimed a shard before."""
+    world = World(1)
     await world.open()
     one, two = world.nodes["a"], world.nodes["b"]
+    if claimed_before is not None:
+        await two.claim(claimed_before)
     await one.claim(SHARD)
     await one.manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
     await asyncio.sleep(2)
@@ -127,12 +131,33 @@ def test_on_said_again_that_reaches_nobody_is_refused_and_nothing_of_a_change_is
     on_virtual_time(scenario())
 
 
+def test_who_asks_for_what_does_not_exist_does_not_burden_the_database() -> None:
+    async def scenario() -> None:
+        world, _, two = await opened()
+        read, stored = two.manager.row_reads.read, world.store.stored
+        asked: list[str] = []
+
+        async def counted(account_id: str) -> Account | Tombstone | None:
+            asked.append(account_id)
+            return await stored(account_id)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world.store, "stored", counted)
+            for most in (MOST_PER_SECOND, 2 * MOST_PER_SECOND):
+                for _ in range(1_000):
+                    await read("nobodys")
+                assert asked.count("nobodys") == most
+                await asyncio.sleep(1)
+        await world.close()
+
+    on_virtual_time(scenario())
+
+
 def test_a_number_that_is_held_at_one_node_is_taken_at_the_other_until_it_is_freed() -> None:
     """The other node is told of no change of holders: it looks before an account meets the site, and now and then."""
 
     async def scenario() -> None:
-        world, one, two = await opened()
-        await two.claim(shard_of("other"))
+        world, one, two = await opened(claimed_before=shard_of("other"))
         twin = await two.manager.add_cookie("other", cookie_of(1, secret="s2"), owner_id=2, caller=ANN)
         assert (twin.observation.state, twin.observation.reason) == (AccountState.PARKED, ParkReason.NUMBER_TAKEN)
         assert "other" not in world.site.ever, "it has not met the site"
@@ -170,9 +195,10 @@ def test_off_and_on_at_the_other_node_reads_the_park_record() -> None:
     on_virtual_time(scenario())
 
 
-async def _switching(world: World, told: list[str]) -> None:
+async def _switching(world: World, told: list[str], names: tuple[str, ...]) -> None:
+    """Nobody else switches these accounts. Who waited long enough is not told the state of before."""
     for _ in range(12):
-        node, name = world.rng.choice(list(world.nodes.values())), world.rng.choice(ACCOUNTS)
+        node, name = world.rng.choice(list(world.nodes.values())), world.rng.choice(names)
         caller = replace(ANN, wait_seconds=world.rng.choice((0.0, 1.0, 20.0)))
         on = world.rng.random() < 0.7
         try:
@@ -181,6 +207,8 @@ async def _switching(world: World, told: list[str]) -> None:
             told.append(error.code)
         else:
             told.append(outcome.observation.state)
+            opposite = AccountState.STOPPED if on else AccountState.RUNNING
+            assert caller.wait_seconds != 20.0 or told[-1] != opposite, (name, on)
         await asyncio.sleep(world.rng.uniform(0, 2))
 
 
@@ -228,7 +256,13 @@ def test_at_rest_both_tell_the_same_and_no_shop_ever_ran_twice(seed: int) -> Non
             await world.nodes["a"].manager.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
         await asyncio.sleep(2)
         told: list[str] = []
-        await asyncio.gather(_switching(world, told), _switching(world, told), _moving(world), _falling_silent(world))
+        first, *others = ACCOUNTS
+        await asyncio.gather(
+            _switching(world, told, (first,)),
+            _switching(world, told, tuple(others)),
+            _moving(world),
+            _falling_silent(world),
+        )
         for node in world.nodes.values():
             node.is_silent = False
         await asyncio.sleep(30)

@@ -195,5 +195,41 @@ MUTATIONS = (
         "_OPERATION, edits.switched(enabled), own)",
         "_OPERATION, edits.switched(enabled, self._tasks.is_parked), own)",
     ),
+    _one(
+        "'on' at another node does not read the park record",
+        "accounts/task_manager.py",
+        "return self._remote.of(account.id).parked_for == account.park_key",
+        "return False",
+    ),
+    _one(
+        "what a node stored takes back what it told",
+        "accounts/remote_states.py",
+        "known.at > began - (TOLD_SECONDS if known.is_told and state.node else 0.0)",
+        "known.at > began",
+    ),
+    _one(
+        "what the node before stored ends the wait for a shop that moves",
+        "accounts/remote_states.py",
+        "if failure is None or failure.code == MOVING:",
+        "if failure is None:",
+    ),
+    _one(
+        "what was stored before a change ends its wait",
+        "accounts/remote_states.py",
+        "return bool(known.node) and known.observation.observed_generation >= stand.generation",
+        "return bool(known.node)",
+    ),
+    _one(
+        "'on' that reached nobody is told as done",
+        "accounts/waits.py",
+        "                raise failures[name]\n",
+        "                failures = {}\n",
+    ),
+    _one(
+        "who holds a number is not read again before the site is met",
+        "accounts/seller_numbers.py",
+        "        await self._numbers.look(self._account.unb)\n",
+        "",
+    ),
 )
 """Every defect that the proofs must see."""

@@ -26,6 +26,7 @@ SUITES = {
         f"tests/state/test_{name}.py"
         for name in ("schedules", "virtual_loop", "cancellation", "sick_accounts", "found")
     ],
+    "two nodes": ["tests/state/test_two_nodes.py"],
     "unit": [
         f"tests/unit/accounts/test_{name}.py"
         for name in (

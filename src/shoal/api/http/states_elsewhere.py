@@ -44,6 +44,7 @@ async def found_account(server: Server, who: Principal, account_id: str, permiss
 
     One that this server does not know is looked up once: another may have added it a moment ago.
     """
-    if account_id not in server.manager.accounts:
+    if server.node_calls is not None and account_id not in server.manager.accounts:
+        await asyncio.sleep(0)  # as above
         await server.manager.row_reads.read(account_id)
     return server.authorization.require(who, account_id, permission)
