@@ -49,7 +49,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "an away word is said for each message",
         "messages/send_guards.py",
-        "        held = Decision.CLOSED\n",
+        "        held = intended.once_held\n",
         "        held = None\n",
         f"{_STORED}test_an_away_word_is_due_once_in_a_chat_and_closed_period[sqlite]",
         f"{_APART}test_a_closed_shop_says_its_away_word_once_in_each_chat_also_after_a_restart",

@@ -280,9 +280,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     def asks_model_at(self, at_ms: int) -> bool:
         """Return whether a language model may propose answers at that moment."""
-        if not self.asks_model:
-            return False
-        return not self.ai_hours or opening_hours(self.ai_hours, "").closed_at(self.timezone, at_ms) is None
+        return self.asks_model and self.model_closed_at(at_ms) is None
+
+    def model_closed_at(self, at_ms: int) -> Closed | None:
+        """Return the period out of the model's hours that includes the moment; ``None`` within them."""
+        return opening_hours(self.ai_hours, "").closed_at(self.timezone, at_ms) if self.ai_hours else None
 
     @property
     def answers(self) -> Answers:

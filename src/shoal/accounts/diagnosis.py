@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.account_locks import SLOW_SECONDS
+from shoal.accounts.model_finding import model_finding, moment_to_come
 from shoal.accounts.model_settings import ModelLack, ModelMode
-from shoal.rules.schedule import DEFAULT_TIMEZONE
 from shoal.xianyu.proxy import shown_proxy
 from shoal.xianyu.site_pages import MESSAGES_URL, SITE_URL
 
@@ -122,6 +120,8 @@ class Facts:
     figures: ReplyStats = field(default_factory=ReplyStats)
     model_lacks: ModelLack | None = None
     """What the account's language model lacks while it is on."""
+    model_rests_until_ms: int | None = None
+    """Until when the model's provider rests after failures."""
     unreadable: int = 0
     """Events of the site that could not be read since the server started, if one came lately; else 0."""
     unreadable_forms: tuple[str, ...] = ()
@@ -287,10 +287,7 @@ def _hours(facts: Facts) -> Check:
         return Check(name=CheckName.HOURS, finding=finding, blocks=True)
     if closed.until_ms is None:
         return Check(name=CheckName.HOURS, finding="closed_for_long", ok=False, blocks=True)
-    zone = ZoneInfo(account.timezone or DEFAULT_TIMEZONE)
-    now, until = (datetime.fromtimestamp(ms / 1000, zone) for ms in (facts.now_ms, closed.until_ms))
-    shape = "%H:%M" if until - now < timedelta(days=1) else "%Y-%m-%d %H:%M"
-    params = {"until": until.strftime(shape)}
+    params = {"until": moment_to_come(account.timezone, facts.now_ms, closed.until_ms)}
     return Check(name=CheckName.HOURS, finding="closed_until", ok=False, blocks=True, params=params)
 
 
@@ -303,18 +300,10 @@ def _filter(facts: Facts) -> Check:
 
 
 def _model(facts: Facts) -> Check:
-    """A model without a provider or an agreement is never asked, and leaves no run that would say so."""
-    figures = facts.figures
-    if facts.account.ai_mode == ModelMode.OFF:
-        return Check(name=CheckName.MODEL, finding="model_off")
-    if facts.model_lacks is ModelLack.NO_PROVIDER or not facts.account.ai_provider_id:
-        return Check(name=CheckName.MODEL, finding="model_no_provider", ok=False)
-    if facts.model_lacks is ModelLack.NO_CONSENT:
-        return Check(name=CheckName.MODEL, finding="model_no_consent", ok=False)
-    if not figures.model_held:
-        return Check(name=CheckName.MODEL, finding="model_answers", params={"count": figures.model_answers})
-    params = {"count": figures.model_held, "reasons": figures.model_reasons}
-    return Check(name=CheckName.MODEL, finding="model_held", ok=False, params=params)
+    finding, ok, params = model_finding(
+        facts.account, facts.figures, facts.model_lacks, facts.model_rests_until_ms, facts.now_ms
+    )
+    return Check(name=CheckName.MODEL, finding=finding, ok=ok, params=params)
 
 
 def _pause(facts: Facts) -> Check:

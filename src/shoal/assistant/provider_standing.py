@@ -24,15 +24,23 @@ class Standing:
 
 def lack_of(connection: Connection, account: Account) -> ModelLack | None:
     """Return what an account's model lacks while it is on; ``None`` for one that can be asked, and one that is off."""
+    return model_now(connection, account, 0)[0]
+
+
+def model_now(connection: Connection, account: Account, now_ms: int) -> tuple[ModelLack | None, int | None]:
+    """Return what an account's model lacks while it is on, and until when its provider rests."""
     if account.ai_mode == ModelMode.OFF:
-        return None
-    query = select(ai_providers.c.host, ai_providers.c.consented_host).where(
-        ai_providers.c.id == account.ai_provider_id, ai_providers.c.owner_id == account.owner_id
+        return None, None
+    query = (
+        select(ai_providers.c.host, ai_providers.c.consented_host, ai_provider_states.c.resting_until_ms)
+        .join_from(ai_providers, ai_provider_states, ai_provider_states.c.provider_id == ai_providers.c.id)
+        .where(ai_providers.c.id == account.ai_provider_id, ai_providers.c.owner_id == account.owner_id)
     )
     found = connection.execute(query).one_or_none()
     if found is None:
-        return ModelLack.NO_PROVIDER
-    return None if found.host and found.consented_host == found.host else ModelLack.NO_CONSENT
+        return ModelLack.NO_PROVIDER, None
+    lack = None if found.host and found.consented_host == found.host else ModelLack.NO_CONSENT
+    return lack, found.resting_until_ms if found.resting_until_ms > now_ms else None
 
 
 def standings(connection: Connection, owner_id: int, now_ms: int) -> dict[int, Standing]:

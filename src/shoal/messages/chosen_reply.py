@@ -11,7 +11,6 @@ from shoal.messages.replies import AnswerSource, Choice
 
 _DECISIONS: Final[Mapping[AnswerSource | None, Decision]] = {
     AnswerSource.HANDOFF: Decision.HANDED_OFF,
-    AnswerSource.AWAY_REPLY: Decision.CLOSED,
 }
 """The decision about a message that gets such an answer, and still waits for its owner."""
 
@@ -25,5 +24,7 @@ def reply_of(choice: Choice, ids: Sequence[str], *, once: bool = False) -> Reply
         answers=ids,
         rule_id=choice.rule_id,
         once=once,
-        decision=_DECISIONS.get(choice.source, Decision.ANSWERED),
+        decision=choice.waits
+        if choice.source is AnswerSource.AWAY_REPLY
+        else _DECISIONS.get(choice.source, Decision.ANSWERED),
     )

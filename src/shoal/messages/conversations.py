@@ -20,7 +20,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.handoff import handed_off
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.model_source import ModelSource, Superseded
-from shoal.messages.model_turns import Ending, ModelTurns, choice_of, is_left_to_model
+from shoal.messages.model_turns import Ending, ModelTurns, is_left_to_model, settled_choice
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource, Choice, choose
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
@@ -281,8 +281,8 @@ class Conversations:
         trace.step("decide")
         ids = [message.message_id for message in fresh]
         ending = await self._ending(burst, account, choice, ids)
-        if account is not None and ending is not None:
-            choice = choice_of(account, choice.asked, ending.turn)
+        if account is not None:
+            choice = settled_choice(account, choice, ending, burst.turn)
         trace.note(decision=choice.decision.value or "answer")
         is_guarded = ending is not None or choice.decision in {Decision.PENDING, Decision.HANDED_OFF}
         if account is None or not is_guarded:
@@ -393,6 +393,7 @@ class Conversations:
             shop_replies_per_minute=0 if is_silent else self._shop_limit(account),
             once=source is AnswerSource.DEFAULT_REPLY and account.default_reply_once,
             once_since_ms=choice.closed.since_ms if choice.closed is not None else None,
+            once_held=choice.waits,
             hands_off=source is AnswerSource.HANDOFF,
             by_model=by_model,
         )

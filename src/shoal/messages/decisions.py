@@ -48,6 +48,11 @@ class Decision(StrEnum):
     """The output filter held the answer back; the words are stored with it."""
     DRAFTED = "drafted"
     """A language model wrote a draft; a person decides whether it is sent."""
+    MODEL_AWAY = "model_away"
+    """The language model was not asked (out of its hours, resting, without budget), and there is no default reply.
+
+    Only the away word is said, once in each chat and day, or closed period of the model.
+    """
     CLOSED = "closed"
     """The shop is closed; only its away word is said, once in each chat and closed period."""
     HANDED_OFF = "handed_off"
@@ -97,7 +102,14 @@ class Hits:
 
 
 _LEFT_TO_OWNER = frozenset(
-    {Decision.NO_RULE, Decision.BUYER_LIMIT, Decision.PAID_UNKNOWN, Decision.FILTERED, Decision.DRAFTED}
+    {
+        Decision.NO_RULE,
+        Decision.BUYER_LIMIT,
+        Decision.PAID_UNKNOWN,
+        Decision.FILTERED,
+        Decision.DRAFTED,
+        Decision.MODEL_AWAY,
+    }
 )
 
 

@@ -24,14 +24,18 @@ from shoal.messages.model_runs import (
     run_event,
     supersede_drafts,
 )
-from shoal.messages.model_source import ModelSource, ModelTurn, Question, RunState, Superseded
+from shoal.messages.model_source import ModelSource, ModelTurn, NotAsked, Question, RunState, Superseded
 from shoal.messages.outbox import Guard
-from shoal.messages.replies import Answer, AnswerSource, Asked, Choice, handoff_choice
+from shoal.messages.replies import Answer, AnswerSource, Asked, Choice, away_choice, handoff_choice
 from shoal.messages.send_guards import Intended, spoken_over
+from shoal.rules.opening_hours import Closed
 from shoal.rules.rule import Part
+from shoal.rules.schedule import day_began_ms
 
 log = structlog.get_logger("shoal.models")
 
+_AWAY: Final = frozenset({"tokens", "money", "pace", "resting", "consent", NotAsked.NO_PROVIDER, NotAsked.NO_CONSENT})
+"""Why a model is away: it was not asked, and the chat's own limit is not the reason."""
 _LEFT_BY_RULES: Final = frozenset({"", AnswerSource.DEFAULT_REPLY.value})
 
 
@@ -140,6 +144,21 @@ class ModelTurns:
         at_ms = now_ms()
         for run_id, chat_id in await self._database.write(lambda one: interrupt_runs(one, mine, at_ms)):
             self._log.tell(run_event(mine, chat_id, run_id, RunState.FAILED, at_ms))
+
+
+def settled_choice(account: Account, choice: Choice, ending: Ending | None, turn: ModelTurn | None) -> Choice:
+    """Return the choice with what the model has to say, or what is said while it is away and nothing else answers."""
+    if ending is not None:
+        return choice_of(account, choice.asked, ending.turn)
+    if choice.decision is not Decision.NO_RULE or not account.asks_model:
+        return choice
+    at_ms = now_ms()
+    closed = account.model_closed_at(at_ms)
+    if closed is None:
+        if turn is None or turn.run_id or turn.why not in _AWAY:
+            return choice
+        closed = Closed(day_began_ms(account.timezone, at_ms), None)
+    return away_choice(account, choice.asked, closed)
 
 
 def choice_of(account: Account, asked: Asked, turn: ModelTurn) -> Choice:

@@ -101,7 +101,8 @@ class Choice:
     """The choice for a message: an answer to give (``PENDING``), or the decision against one.
 
     A silent rule's answer stands beside the decision; a filtered one does not, and ``words`` are those of it.
-    ``closed``: the period in which its answer, an away word, is said once.
+    ``closed``: the period in which its answer, an away word, is said once. ``waits``: the decision about a message that
+    gets this word, or had it: its owner still has to answer.
     """
 
     asked: Asked
@@ -110,6 +111,7 @@ class Choice:
     rule_id: str = ""
     words: tuple[str, ...] = ()
     closed: Closed | None = None
+    waits: Decision = Decision.CLOSED
 
     @property
     def source(self) -> AnswerSource | None:
@@ -149,6 +151,13 @@ def answer_apart(account: Account, asked: Asked, at_ms: int) -> Choice | None:
         return None
     answer = Answer(source=source, parts=_said(text, asked))
     return Choice(asked, answer, decision if answer.is_silent else Decision.PENDING, source.value, closed=closed)
+
+
+def away_choice(account: Account, asked: Asked, closed: Closed) -> Choice:
+    """Return the choice when the language model is away and nothing else answers: the away word once, or nothing."""
+    answer, away = Answer(source=AnswerSource.AWAY_REPLY, parts=_said(account.away_reply, asked)), Decision.MODEL_AWAY
+    decision = away if answer.is_silent else Decision.PENDING
+    return filtered(account, Choice(asked, answer, decision, answer.source.value, closed=closed, waits=away))
 
 
 def handoff_choice(account: Account, asked: Asked, *, says: bool) -> Choice:

@@ -27,8 +27,8 @@ class Intended:
     """An automatic reply to be checked: its buyer, its rule, and the time of the last question, ``asked_at_ms``.
 
     Limits of 0 mean no limit. ``once``: the chat gets such a reply only once. ``once_since_ms``: it gets the reply of
-    this rule once since then. ``hands_off``: the reply leaves the chat to the owner; ``by_model``: the buyer did not
-    ask for it.
+    this rule once since then, and ``once_held`` is the decision afterwards. ``hands_off``: the reply leaves the chat to
+    the owner; ``by_model``: the buyer did not ask for it.
     """
 
     account_id: str
@@ -42,6 +42,7 @@ class Intended:
     shop_replies_per_minute: int = 0
     once: bool = False
     once_since_ms: int | None = None
+    once_held: Decision = Decision.CLOSED
     hands_off: bool = False
     by_model: bool = False
 
@@ -58,7 +59,7 @@ def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
         and since_ms is not None
         and said_since(connection, account_id, chat_id, intended.rule_id, since_ms)
     ):
-        held = Decision.CLOSED
+        held = intended.once_held
     held = held or _limited(connection, intended)
     if held is None and intended.once and not first_once(connection, account_id, chat_id, now_ms):
         held = Decision.SAID_ONCE

@@ -26,6 +26,12 @@ def minute_of(clock: str) -> int:
     return int(clock[:2]) * 60 + int(clock[3:])
 
 
+def day_began_ms(timezone: str, at_ms: int) -> int:
+    """Return when the day of a shop in that zone began, in milliseconds since 1970."""
+    there = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(timezone or DEFAULT_TIMEZONE))
+    return int(there.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
     """The same hours on some days: from ``start`` up to, but without, ``end``.

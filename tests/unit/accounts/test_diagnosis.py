@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import shoal.accounts.diagnosis
+import shoal.accounts.model_finding
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.accounts.item_setting import ItemSetting
@@ -108,6 +109,7 @@ BESIDES: list[tuple[dict[str, Any], str]] = [
         for lack in ModelLack
     ),
     ({"account": {"ai_mode": "auto"}}, "model_no_provider"),
+    ({"account": {"ai_mode": "auto", "ai_provider_id": 1}, "model_rests_until_ms": NOW + 60_000}, "model_resting"),
     ({"orders_in_need": 2}, "orders_need_owner"),
     ({"account": {"delivery": False}}, "delivery_off"),
 ]
@@ -118,6 +120,15 @@ def test_what_concerns_single_chats_is_told_and_does_not_count_as_silence(values
     checks = diagnose(facts(**values))
     assert [check.finding for check in checks if not check.ok] == [finding]
     assert is_replying(checks)
+
+
+def test_a_model_out_of_its_hours_is_named_with_the_time_and_is_no_fault() -> None:
+    account = {"ai_mode": "auto", "ai_provider_id": 1, "ai_hours": "1-7 00:00-00:01", "timezone": "UTC"}
+    found = diagnose(facts(account=account, model_rests_until_ms=NOW + 60_000))
+    (check,) = (check for check in found if check.name is CheckName.MODEL)
+    assert (check.finding, check.ok) == ("model_out_of_hours", True)
+    assert check.params["until"] == "00:00"
+    assert "00:00" in said(check.finding, Language.EN, check.params)[0]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +300,10 @@ def test_the_end_of_the_token_stands_in_the_cookie(cookie: str, expires: int | N
 
 
 def test_every_finding_has_its_sentences() -> None:
-    source = "".join(Path(str(module.__file__)).read_text() for module in (shoal.accounts.diagnosis, proxy_check))
+    source = "".join(
+        Path(str(module.__file__)).read_text()
+        for module in (shoal.accounts.diagnosis, shoal.accounts.model_finding, proxy_check)
+    )
     told = {finding for values, finding in BLOCKED + BESIDES} | {check.finding for check in diagnose(facts())}
     findings = {key.split(".")[1] for key in read_catalogue(ROOT / "en") if key.startswith("advice.")}
     assert told <= findings

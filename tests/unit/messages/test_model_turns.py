@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from faults.prove_models import owners_words
 from model_shop import REPLY, ModelShop, model_shop
@@ -19,7 +19,7 @@ from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.reply_stats import reply_stats
 from shoal.messages.takeovers import Takeovers
-from shoal.storage.assistant_tables import ai_usage
+from shoal.storage.assistant_tables import ai_provider_states, ai_usage
 from without_sockets import CHAT, ME
 
 HANDOFF: dict[str, Any] = {"action": "handoff", "text": "", "offered_fen": None, "facts": []}
@@ -70,6 +70,36 @@ async def test_without_leave_or_room_the_default_reply_answers_and_nothing_is_ca
     assert (
         await there.shop.database.read(lambda connection: read_runs(connection, ["shop"], called=True, limit=9)) == []
     )
+
+
+@pytest.mark.parametrize("why", ["hours", "resting", "budget", "provider"])
+async def test_while_the_model_is_away_its_away_word_is_said_once_and_the_chat_waits(
+    there: ModelShop, why: str
+) -> None:
+    away: dict[str, dict[str, Any]] = {
+        "hours": {"ai_hours": _other_hours()}, "budget": {"ai_tokens_per_day": 10}, "provider": {"ai_provider_id": 77}
+    }  # fmt: skip
+    await there.add(away_reply="稍后回来", handoff_words="人工", **away.get(why, {}))
+    if why == "resting":
+        resting = update(ai_provider_states).values(resting_until_ms=now_ms() + 3_600_000)
+        await there.shop.database.write(lambda connection: connection.execute(resting).rowcount)
+    for _ in range(2):
+        await there.shop.decided(there.shop.site.says("还在吗"), Decision.MODEL_AWAY)
+    await there.shop.sendings("sent")
+    assert (there.shop.site.said, there.model.calls.after(0)) == (["稍后回来"], [])
+    assert await there.incidents("buyer_waits") == [(f"chat:shop/{CHAT}", "model_away")]
+
+
+async def test_without_an_away_word_the_message_says_that_the_model_was_away(there: ModelShop) -> None:
+    await there.add(ai_hours=_other_hours())
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.MODEL_AWAY)
+    assert there.shop.site.said == []
+
+
+async def test_the_limit_of_turns_is_no_absence_of_the_model(there: ModelShop) -> None:
+    await there.add(ai_turns_per_chat=0, away_reply="稍后回来")
+    await there.shop.decided(there.shop.site.says("还在吗"), Decision.NO_RULE)
+    assert there.shop.site.said == []
 
 
 async def test_a_provider_without_consent_hears_nothing(there: ModelShop) -> None:

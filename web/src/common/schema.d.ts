@@ -6516,7 +6516,7 @@ export interface components {
          * @description Why a message was answered or not. Stored with it; ``is_final``: it may not be answered any more.
          * @enum {string}
          */
-        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "filtered" | "drafted" | "closed" | "handed_off" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
+        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "filtered" | "drafted" | "model_away" | "closed" | "handed_off" | "said_once" | "too_old" | "disabled" | "replies_off" | "system_text" | "site_card" | "site_tip" | "official" | "group_chat" | "paid_unknown" | "nothing_said" | "echo" | "human";
         /**
          * DefaultReplies
          * @description The default reply of each account, by id.

@@ -20,7 +20,7 @@ from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.routes.live_facts import LiveFacts, live_facts
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
-from shoal.assistant.provider_standing import lack_of
+from shoal.assistant.provider_standing import model_now
 from shoal.clock import now_ms
 from shoal.connection.heard import HOUR_MS, Heard, HeardByAccount
 from shoal.errors import StoreError
@@ -107,7 +107,7 @@ async def facts_of(server: Server, account: Account, live: LiveFacts) -> Facts:
     """Collect what is known about the account now. ``live``: what the server knows that runs it."""
     now, settings = now_ms(), server.settings
     message_age_ms = round(settings.message_age_seconds * 1000)
-    figures, lacks, in_need, jar, readable = ReplyStats(), None, 0, None, False
+    figures, lacks, rests, in_need, jar, readable = ReplyStats(), None, None, 0, None, False
     with suppress(StoreError):  # an unreadable database is itself a finding
         figures = await reply_stats(
             server.database,
@@ -118,7 +118,7 @@ async def facts_of(server: Server, account: Account, live: LiveFacts) -> Facts:
         )
         readable = True
         if account.ai_mode != ModelMode.OFF:
-            lacks = await server.database.read(lambda connection: lack_of(connection, account))
+            lacks, rests = await server.database.read(lambda connection: model_now(connection, account, now))
         in_need = await server.order_store.in_need(account.id)
         jar = await server.credentials.jar(account)
     holder = server.manager.locks.holder(account.id)
@@ -137,6 +137,7 @@ async def facts_of(server: Server, account: Account, live: LiveFacts) -> Facts:
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
         model_lacks=lacks,
+        model_rests_until_ms=rests,
         unreadable=live.heard.unreadable_since(now - HOUR_MS),
         unreadable_forms=tuple(live.heard.forms),
         site_ahead_ms=live.site_ahead_ms,

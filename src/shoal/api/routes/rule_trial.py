@@ -171,7 +171,9 @@ async def _blocked(
     if is_system_text(asked.text):
         return _decision(Decision.SYSTEM_TEXT, language)
     if (found.answer is None and found.decision is Decision.PENDING) or not account.replies:
-        return _decision(Decision.NO_RULE if account.replies else Decision.REPLIES_OFF, language)
+        is_out = account.asks_model and account.model_closed_at(now_ms()) is not None
+        nothing = Decision.MODEL_AWAY if is_out else Decision.NO_RULE
+        return _decision(nothing if account.replies else Decision.REPLIES_OFF, language)
     if found.decision is not Decision.PENDING:
         code, detail, do = _decision(found.decision, language)
         return code, f"{detail}{_named(found, language)}", do
