@@ -74,6 +74,11 @@ async def test_the_shops_of_a_killed_worker_go_on_at_once_and_one_page_has_the_f
         await shared_out(server)
         before = workers(server)
         assert len(before) == 2
+        before[1].suspend()
+        for _ in range(10):  # the other one takes every connection
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+                assert (await client.get("/health")).status_code == 200
+        before[1].resume()
         before[0].kill()
         await shared_out(server)  # the killed one was declared dead, and its next life took its share
         await all_connected(site)
@@ -133,3 +138,13 @@ async def test_workers_that_could_not_share_the_shops_are_refused(
     ended = await asyncio.wait_for(ran(("-m", "shoal", "serve", "--workers", "2", *options), environment), 60)
     assert ended.returncode == 2
     assert told in ended.stderr
+
+
+async def test_a_server_whose_first_worker_cannot_start_says_so_once_and_ends(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    environment = clean_environment(SHOAL_DATA_DIR=str(tmp_path), SHOAL_DATABASE_URL=postgres.url("nobody_made_this"))
+    serve = ("-m", "shoal", "serve", "--node", "one", "--workers", "2")
+    ended = await asyncio.wait_for(ran(serve, environment), 60)
+    assert ended.returncode in {1, 2}
+    assert ended.stderr.count("shoal: ") == 1

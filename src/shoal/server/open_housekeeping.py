@@ -25,6 +25,7 @@ from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
 from shoal.server.open_storage import KEY_FILE, Storage, key_of
 from shoal.server.retention import Retention
+from shoal.storage.data_directory import is_first
 from shoal.storage.database_probe import DatabaseProbe
 from shoal.storage.database_stats import DatabaseStats, database_stats
 from shoal.storage.db_manager import ANSWERS_SECRET, own_secret
@@ -93,7 +94,8 @@ async def open_housekeeping(
         key_rotation = _key_rotation(storage, settings, closing)
         backups = BackupSchedule(database, settings)
         closing.later("backups", backups.close)
-        backups.start()
+        if is_first(settings.node):
+            backups.start()
         yield Housekeeping(
             database_probe=probe,
             database_stats=stats,

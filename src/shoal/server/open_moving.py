@@ -50,6 +50,6 @@ async def open_moving(
 
 async def open_uploads(settings: Settings) -> Uploads:
     """Open the place of files that are being read; what a crash left there is removed."""
-    uploads = Uploads(settings.data_dir, most_mib=settings.import_max_mib)
+    uploads = Uploads(settings.data_dir, most_mib=settings.import_max_mib, node=settings.node)
     await uploads.sweep()
     return uploads

@@ -8,6 +8,7 @@ end when the parent does, however it ends: each watches its line to it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -37,8 +38,6 @@ AGAIN_SECONDS: Final = (0.5, 30.0)
 SOUND_SECONDS: Final = 60.0
 END_SECONDS: Final = 60.0
 """How long the workers may take to end."""
-REFUSED: Final = 2
-"""The exit status of a worker that cannot start with these settings: to try again would not help."""
 LOCKED_SECONDS: Final = 10.0
 """How long the workers of a parent that died may hold the directory: they are ending."""
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -98,6 +97,7 @@ class Workers:
                 signal.signal(number, lambda *_: None)
             signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
             stack.callback(signal.set_wakeup_fd, -1)
+            gc.freeze()  # what is loaded is shared with the workers until somebody writes to it
             while self._turn():
                 pass
         return self._status
@@ -225,15 +225,15 @@ class Workers:
     def _ended(self, place: _Place, status: int) -> None:
         """Free the shards of a worker that has ended, tell the others, and let it start again."""
         began = time.monotonic()
-        was_ready, place.pid, place.is_ready = place.is_ready, 0, False
+        place.pid, place.is_ready = 0, False
         _hang_up(place)
         if self._ending_since is not None:
             return
         freed = end_worker(self._settings, f"{self._node}/{place.number}")
         for other in self._places:
             _tell(other, LOOK)
-        if status == REFUSED and not was_ready:
-            self._status = REFUSED
+        if not self._has_served:  # as one process would end
+            self._status = status if status > 0 else 1
             self._end(END)
             return
         sound = began - place.started_at >= SOUND_SECONDS

@@ -19,6 +19,7 @@ from shoal.maintenance.moving.autoagent import is_autoagent, read_autoagent
 from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import OldShop
 from shoal.maintenance.moving.upload_parts import parts_of
+from shoal.storage.data_directory import own_file
 
 log = structlog.get_logger("shoal.moving")
 
@@ -33,8 +34,8 @@ _READ_AT_ONCE: Final = 2
 class Uploads:
     """Takes files that users send. They hold cookies and codes in clear, so none stays longer than its reading."""
 
-    def __init__(self, data_dir: Path, *, most_mib: int) -> None:
-        self._directory = data_dir / DIRECTORY
+    def __init__(self, data_dir: Path, *, most_mib: int, node: str | None = None) -> None:
+        self._directory = own_file(data_dir / DIRECTORY, node)
         self._most_bytes = most_mib * 1024**2
         self._places = asyncio.Semaphore(_READ_AT_ONCE)
         self._senders: set[int] = set()
