@@ -12,6 +12,7 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.assistant.old_runs import OldRuns
 from shoal.cluster.duties import Duty
 from shoal.cluster.shared_key_rotation import SharedKeyRotation
+from shoal.cluster.turns import Turn
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.goods.goods_store import GoodsStore
@@ -92,7 +93,8 @@ async def open_housekeeping(
         closing.later("retention", duties.keep(Duty.RETENTION, retention.run))
         closing.later("word indexer", duties.keep(Duty.WORD_INDEX, WordIndexer(database).run))
         key_rotation = _key_rotation(storage, settings, closing)
-        backups = BackupSchedule(database, settings)
+        turn = None if storage.node is None else Turn(database, storage.node, "backup")
+        backups = BackupSchedule(database, settings, turn=turn)
         closing.later("backups", backups.close)
         if is_first(settings.node):
             backups.start()

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from shoal.clock import now_ms as wall_clock_ms
+from shoal.cluster.turns import Turn
 from shoal.concurrency.child_process import child_environment
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
@@ -48,19 +49,22 @@ class Last(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BackupSchedule:
-    """Makes the scheduled backups of one server. Owns one task, from ``start`` to ``close``."""
+    """Makes the scheduled backups. Owns one task, from ``start`` to ``close``."""
 
     def __init__(
         self,
         database: Database,
         settings: Settings,
         *,
+        turn: Turn | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        """Raises ``ConfigError`` when only one of directory and key is set, or the key is none."""
+        """``turn``: of several servers, those with a directory take turns, so that one backup is made. Raises
+        ``ConfigError`` when only one of directory and key is set, or the key is none."""
         self._database = database
         self._settings = settings
+        self._turn_of_all = turn
         self._now_ms = now_ms
         self._look_seconds = look_seconds
         self._turn = asyncio.Lock()
@@ -152,7 +156,8 @@ class BackupSchedule:
             else:
                 last = msgspec.structs.replace(before, failed_at_ms=now, code=done.code, why=done.why)
                 log.error("backup failed", code=done.code, why=done.why)
-            await self._database.replace_fact(FACT, msgspec.json.encode(last).decode())
+            if (await self.last()).at_ms <= last.at_ms:  # else another server made a newer one meanwhile
+                await self._database.replace_fact(FACT, msgspec.json.encode(last).decode())
             await note_backup(self._database, is_well=bool(done.path), at_ms=now)
             return last
 
@@ -161,12 +166,24 @@ class BackupSchedule:
         while True:
             await asyncio.sleep(self._look_seconds)
             try:
-                if self.due_at_ms(await self.last()) <= self._now_ms():
-                    await self.make_now()
+                if await self._is_due():
+                    await self._make_in_turn()
             except StoreError as error:
                 log.warning("backup not noted", why=error.code)
             except Exception:  # a defect here must not end the backups of later days
                 log.exception("a scheduled backup met a defect")
+
+    async def _is_due(self) -> bool:
+        return self.due_at_ms(await self.last()) <= self._now_ms()
+
+    async def _make_in_turn(self) -> None:
+        """Make a backup, unless another server makes it, or has made it meanwhile."""
+        if self._turn_of_all is None:
+            await self.make_now()
+            return
+        async with self._turn_of_all.taken() as is_mine:
+            if is_mine and await self._is_due():
+                await self.make_now()
 
     async def _made(self) -> Done:
         settings = self._settings

@@ -1,0 +1,85 @@
+"""Work that several servers could do is done by one of them at a time: the daily backup."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from postgres_server import Postgres
+from shoal.cluster.cluster_ownership import ClusterOwnership
+from shoal.cluster.node_times import NodeTimes
+from shoal.cluster.turns import Turn
+from shoal.maintenance.backup.locks import new_key_pair
+from shoal.maintenance.backup.schedule import BackupSchedule
+from shoal.storage.database import Database
+from shoal.storage.db_manager import open_vault
+from standins import quick_settings
+
+LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database(migrated=True) as fresh:
+        yield fresh
+
+
+@asynccontextmanager
+async def node(name: str, url: str) -> AsyncIterator[tuple[Database, ClusterOwnership]]:
+    ownership = ClusterOwnership(name, LONG, end=lambda: None)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(ownership.close)
+        database = await stack.enter_async_context(Database(url=url, guard=ownership.take))
+        ownership.start()
+        yield database, ownership
+
+
+async def test_a_turn_is_taken_by_one_and_free_again_after_the_block_and_after_a_death(url: str) -> None:
+    async with AsyncExitStack() as stack:
+        mine = Turn(*await stack.enter_async_context(node("a", url)), "work")
+        async with node("b", url) as parts, mine.taken() as is_mine:
+            other = Turn(*parts, "work")
+            assert is_mine
+            async with other.taken() as is_theirs, Turn(*parts, "other work").taken() as is_free:
+                assert (is_theirs, is_free) == (False, True)
+        async with AsyncExitStack() as dying:
+            parts = await dying.enter_async_context(node("b", url))
+            held = Turn(*parts, "work").taken()
+            assert await held.__aenter__()
+            async with mine.taken() as is_mine:
+                assert not is_mine
+        async with mine.taken() as is_mine:
+            assert is_mine, "who held it is dead"
+
+
+@pytest.mark.slow
+async def test_servers_that_are_all_set_up_for_backups_make_one(tmp_path: Path, url: str) -> None:
+    _, public_key = new_key_pair()
+
+    def schedule(database: Database, ownership: ClusterOwnership) -> BackupSchedule:
+        settings = quick_settings(
+            data_dir=tmp_path / "data", database_url=url, backup_dir=tmp_path / "backups", backup_key=public_key,
+            secret_key="5a" * 32,
+        )  # fmt: skip
+        return BackupSchedule(database, settings, turn=Turn(database, ownership, "backup"), look_seconds=0.05)
+
+    (tmp_path / "data").mkdir()
+    async with node("a", url) as one, node("b", url) as two:
+        await open_vault(one[0], tmp_path / "data" / "secret.key", "5a" * 32, several_nodes=True)
+        schedules = [schedule(*parts) for parts in (one, two)]
+        for each in schedules:
+            each.start()
+        try:
+            async with asyncio.timeout(60):
+                while not (last := await schedules[0].last()).at_ms and not last.failed_at_ms:
+                    await asyncio.sleep(0.05)
+            assert (last.code, last.why) == ("", "")
+            await asyncio.sleep(0.5)  # both have looked again
+        finally:
+            for each in schedules:
+                await each.close()
+        assert len(list((tmp_path / "backups").iterdir())) == 1
