@@ -125,6 +125,8 @@ async def test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order(
         assert pair.here.server.manager.observation("shop").state == "running"
         await pair.hear("last")
         assert await names_of(here, 1) == await names_of(there, 1) == ["last"], "and none came twice"
+        await pair.there.add("new", 2)
+        assert (await told(here, "state")).body["account"] == "new", "a shop that was just added is waited for"
 
 
 async def test_a_reader_goes_on_at_another_server_and_misses_nothing(pair: Pair) -> None:
@@ -158,6 +160,7 @@ async def until_snapshot(feed: Feed) -> AsyncIterator[PublishedEvent]:
 
 
 async def test_a_link_that_breaks_and_one_that_begins_are_a_reset(pair: Pair) -> None:
+    assert not pair.there.server.events._other_nodes, "nobody is heard while there are no readers"
     async with AsyncExitStack() as stack:
         async with served_at(pair):
             here = await stack.enter_async_context(reader(pair.here))
@@ -176,6 +179,9 @@ async def test_a_link_that_breaks_and_one_that_begins_are_a_reset(pair: Pair) ->
                 await pair.hear(f"after{count}")
                 await asyncio.sleep(0.05)
             assert (await hearing)[0].startswith("after")
+            await stack.aclose()
+            await until(lambda: not pair.there.server.events._other_nodes)
+            assert pair.links.heard == []
 
 
 async def test_a_server_that_cannot_be_reached_keeps_nobody_waiting(pair: Pair) -> None:
@@ -198,24 +204,6 @@ async def test_a_server_that_cannot_be_reached_keeps_nobody_waiting(pair: Pair) 
             assert await names_of(here, 1) == ["heard"]
     async with served_at(pair), reader(pair.here, start) as here:
         assert [one.body["message_id"] async for one in until_snapshot(here)] == ["unheard", "own", "again", "heard"]
-
-
-async def test_a_shop_that_was_just_added_is_waited_for(pair: Pair) -> None:
-    async with served_at(pair), reader(pair.here) as here:
-        await told(here, "snapshot")
-        await pair.there.add("new", 2)
-        seen = {(await told(here, "state")).body["account"] for _ in range(1)}
-        assert seen == {"new"}
-
-
-async def test_nobody_is_heard_while_there_are_no_readers(pair: Pair) -> None:
-    async with served_at(pair):
-        assert not pair.there.server.events._other_nodes
-        async with reader(pair.here) as here:
-            await told(here, "snapshot")
-            assert pair.there.server.events._other_nodes
-        await until(lambda: not pair.there.server.events._other_nodes)
-        assert pair.links.heard == []
 
 
 async def test_no_stranger_hears_and_no_stranger_is_heard(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
