@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from picture_files import a_png
 from postgres_fixture import postgres  # noqa: F401  (a fixture)
 from postgres_server import Postgres
 from sandboxed import Sandbox, standing_sandbox
+from standins import cookie_of
 from two_doors import AlternatingProxy, open_two_doors
 
 
@@ -68,3 +70,38 @@ async def test_a_shop_is_added_by_scanning_a_code_that_each_look_finds_at_anothe
             assert await page.evaluate("async url => (await fetch(url)).status", picture) == 200
     assert console.complaints == []
     assert proxy.asked > 10
+
+
+async def test_a_walk_shows_each_change_and_each_state_whichever_server_answers(
+    chromium: Browser, place: Place, doors: tuple[Door, Door]
+) -> None:
+    proxy = AlternatingProxy(doors)
+    async with (
+        served(replace(doors[0], app=cast("Any", proxy)), place.listener),
+        Console(doors[0], place, chromium) as console,
+    ):
+        pages = [await console.page("/console/accounts") for _ in doors]  # their sockets are at different servers
+        page, other = pages
+        await page.locator("[data-test=add]").click()
+        pairs = dict(pair.split("=") for pair in cookie_of(1).split("; "))
+        cookie = json.dumps([{"name": name, "value": value} for name, value in pairs.items()])
+        await page.locator("textarea[name=cookie]").fill(cookie)
+        await page.locator("input[name=shop]").fill("afu")
+        await page.locator("[data-test=save]").click()
+        for one in pages:
+            await expect(one.locator("[data-account=afu] [data-state]")).to_have_text("运行中，不会回复")
+        await page.get_by_role("link", name="afu", exact=True).first.click()
+        for number in range(4):
+            await page.locator("[data-tab=account-rules]").click()
+            await page.locator("[data-test=add-rule]").click()
+            await page.locator("[name=words]").fill(f"词{number}")
+            await page.locator("[data-test=add-text]").click()
+            await page.locator("[name=part-0]").fill("在的")
+            await page.locator("[data-test=save-rule]").click()
+            await expect(page.locator("[data-rule]")).to_have_count(number + 1)
+            await page.get_by_role("link", name="店铺", exact=True).first.click()
+            await page.get_by_role("link", name="afu", exact=True).first.click()
+        for state in ("已停止", "运行中"):
+            await other.locator("[data-account=afu] [data-test=enabled]").click()
+            await expect(other.locator("[data-account=afu] [data-state]")).to_have_text(state)
+    assert console.complaints == []
