@@ -155,7 +155,7 @@ async def test_a_user_has_only_so_many_channels_and_tests(door: Door, monkeypatc
         raise AssertionError("it was sent over the limit")
 
     for _ in range(60):
-        door.server.rate_limits.count_channel_test(1)
+        await door.server.rate_limits.count_channel_test(1)
     monkeypatch.setattr(type(door.server.notices.transport), "send", sent)
     refused = await door.call("POST", f"/channels/{channel}/test", 429)
     assert refused["code"] == "too_many_channel_tests"

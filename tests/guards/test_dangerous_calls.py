@@ -39,7 +39,8 @@ NAMES_OF_OURS = {
     "storage/columns.py", "storage/engines.py", "storage/migrations/versions/0008_first_hours.py",
     "storage/migrations/versions/0017_notices.py", "storage/schema.py",
     "cluster/server_lease.py", "cluster/node_rows.py", "cluster/nodes.py", "cluster/node_calls.py",
-    "cluster/node_watch.py", "cluster/paces.py", "storage/database_stats.py", "storage/rule_table.py",
+    "cluster/node_watch.py", "cluster/paces.py", "cluster/limited_tries.py",
+    "storage/database_stats.py", "storage/rule_table.py",
     "maintenance/backup/loading.py", "maintenance/backup/restoring.py", "maintenance/backup/snapshot.py",
     "maintenance/store_migration/migrating.py",
 }  # fmt: skip

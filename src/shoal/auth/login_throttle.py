@@ -31,13 +31,13 @@ from shoal.errors import TooManyAttempts
 
 _FAMILIAR_LIMIT: Final = 10_000
 """How many pairs of user and address are remembered."""
-_WAITING_LIMIT: Final = 64
+WAITING_LIMIT: Final = 64
 """How many attempts may wait for others under way; further ones are refused for a few seconds."""
-_BUSY_RETRY_SECONDS: Final = 5
+BUSY_RETRY_SECONDS: Final = 5
 _IPV6_NET: Final = 64
 """The smallest IPv6 network that one customer is given: its holder has every address in it."""
 
-_Counted = Sequence[tuple[RateLimitItem, str]]
+Counted = Sequence[tuple[RateLimitItem, str]]
 """The windows that limit the failures of an attempt, with the key that each counts for."""
 
 
@@ -131,25 +131,30 @@ class LoginThrottle:
                 self._under_way -= Counter(counted)  # drops what is zero
                 self._turn.notify_all()
 
-    def _counted(self, guess: Guess, place: str, name: str, known: Known) -> _Counted:
-        """Return what an attempt counts for.
+    def _counted(self, guess: Guess, place: str, name: str, known: Known) -> Counted:
+        """Return what an attempt counts for: the first choice whose windows are not used up, else the last one."""
+        *before, last = self.choices(guess, place, name, known)
+        return next((counted for counted in before if not self._seconds_to_wait(counted)), last)
+
+    def choices(self, guess: Guess, place: str, name: str, known: Known) -> list[Counted]:
+        """Return what an attempt may count for, the best first.
 
         A known user has separate windows; a mark with used-up windows does not count.
         """
         strangers = [(window, f"address:{place}") for window in self._by_address]
         if not name:
-            return strangers
+            return [strangers]
         user = user_digest(name)
 
-        def theirs(key: str) -> _Counted:
+        def theirs(key: str) -> Counted:
             return [(window, f"{guess.value}:{key}") for window in self._by_user[guess]]
 
         own = theirs(f"{known.value}:{user}")
-        if known is Known.SIGNED_IN or (known is Known.BY_MARK and not self._seconds_to_wait(own)):
-            return own
-        if self._is_familiar(pair := f"{user}@{place}"):
-            return theirs(pair)
-        return [*strangers, *theirs(user)]
+        if known is Known.SIGNED_IN:
+            return [own]
+        pair = f"{user}@{place}"
+        others = theirs(pair) if self._is_familiar(pair) else [*strangers, *theirs(user)]
+        return [own, others] if known is Known.BY_MARK else [others]
 
     def count_wrong_token(self, address: str) -> None:
         """Count a token that is not valid. Raises ``TooManyAttempts`` after too many of them from the address.
@@ -161,10 +166,10 @@ class LoginThrottle:
         for window, key in counted:
             self._limiter.hit(window, key)
 
-    async def _wait_for_room(self, counted: _Counted) -> None:
+    async def _wait_for_room(self, counted: Counted) -> None:
         """Wait until an attempt under way ends: all of them may fail, and one more would then exceed the limit."""
-        if self._waiting >= _WAITING_LIMIT:
-            raise TooManyAttempts(retry_after=_BUSY_RETRY_SECONDS)
+        if self._waiting >= WAITING_LIMIT:
+            raise TooManyAttempts(retry_after=BUSY_RETRY_SECONDS)
         self._waiting += 1
         try:
             await self._turn.wait_for(lambda: self._has_room(counted))
@@ -183,16 +188,16 @@ class LoginThrottle:
         since = self._familiar.get(pair)
         return since is not None and time.monotonic() - since <= LIFETIME_SECONDS
 
-    def _has_room(self, counted: _Counted) -> bool:
+    def _has_room(self, counted: Counted) -> bool:
         """Return whether one more attempt may begin now. Raises when the failures alone forbid it."""
         self._refuse_too_many(counted)
         return all(self._limiter.get_window_stats(*one).remaining > self._under_way[one] for one in counted)
 
-    def _refuse_too_many(self, counted: _Counted) -> None:
+    def _refuse_too_many(self, counted: Counted) -> None:
         if wait := self._seconds_to_wait(counted):
             raise TooManyAttempts(retry_after=math.ceil(wait))
 
-    def _seconds_to_wait(self, counted: _Counted) -> float:
+    def _seconds_to_wait(self, counted: Counted) -> float:
         """Return for how long the failures alone forbid another attempt; 0: they do not."""
         all_stats = [self._limiter.get_window_stats(*one) for one in counted]
         return max(

@@ -1,13 +1,15 @@
 """How often one session, or one API token, may call, so that a faulty script leaves capacity for other users.
 
-Also how many pictures a user may upload in a day, how often a user may test channels, and how many users may register
-from one address in an hour.
+Calls are counted by each server for itself. Also how many pictures a user may upload in a day, how often a user may
+test channels, and how many users may register from one address in an hour.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -44,24 +46,27 @@ class RateLimits:
         """Count one call of that API token. Raises ``TooManyCalls``."""
         self._count("token", str(token_id))
 
-    def count_picture(self, user_id: int) -> None:
+    async def count_picture(self, user_id: int) -> None:
         """Count one more picture of that user. Raises ``TooManyCalls`` (``too_many_pictures``)."""
-        self._count("picture", str(user_id), "too_many_pictures")
+        await self._count_rarely("picture", str(user_id), "too_many_pictures")
 
-    def count_channel_test(self, user_id: int) -> None:
+    async def count_channel_test(self, user_id: int) -> None:
         """Count one more test of a channel of that user. Raises ``TooManyCalls`` (``too_many_channel_tests``)."""
-        self._count("channel_test", str(user_id), "too_many_channel_tests")
+        await self._count_rarely("channel_test", str(user_id), "too_many_channel_tests")
 
-    def check_registration(self, address: str) -> None:
-        """Check that one more user may register from the address.
+    @asynccontextmanager
+    async def registration(self, address: str) -> AsyncIterator[None]:
+        """Let a user register from the address in this block; it counts unless it fails.
 
         Raises ``TooManyCalls`` (``too_many_registrations``).
         """
         self._count("registration", address, "too_many_registrations", only_look=True)
-
-    def count_registration(self, address: str) -> None:
-        """Count one more registration from the address. Raises as ``check_registration``."""
+        yield
         self._count("registration", address, "too_many_registrations")
+
+    async def _count_rarely(self, kind: str, key: str, code: str) -> None:
+        """Count what happens some times an hour. Raises ``TooManyCalls``."""
+        self._count(kind, key, code)
 
     def _count(self, kind: str, key: str, code: str | None = None, *, only_look: bool = False) -> None:
         limit = self._limits[kind]

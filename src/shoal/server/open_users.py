@@ -14,11 +14,15 @@ from shoal.auth.invitations import Invitations
 from shoal.auth.login import Login
 from shoal.auth.login_throttle import LoginThrottle
 from shoal.auth.passwords import Passwords
+from shoal.auth.rate_limits import RateLimits
 from shoal.auth.sessions import Sessions
+from shoal.auth.shared_rate_limits import SharedRateLimits
+from shoal.auth.shared_throttle import SharedLoginThrottle
 from shoal.auth.totp import Totp
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import ADMIN_NAME, Role, Users
 from shoal.clock import now_ms
+from shoal.cluster.limited_tries import LimitedTries
 from shoal.config import Settings
 from shoal.errors import ConfigError, InvalidInput
 from shoal.server.closing import Closing
@@ -30,6 +34,8 @@ SETUP_LINK_HOURS = 24
 """How long the first administrator's set-up link is valid; it ends with the first sign-in."""
 FAMILIAR_DAYS = 30
 """How long an address from which a user signed in is known after a restart."""
+OVERLAP_MS = 60_000
+"""How much is read twice of the sign-ins at other nodes: their clocks differ, and an entry is written late."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +63,7 @@ async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[User
         closing.later("sessions", sessions.close)
         api_tokens = ApiTokens(replica)
         closing.later("tokens", api_tokens.close)
-        users, totp, delays = Users(replica, passwords), Totp(replica, storage.vault), LoginThrottle()
-        await _remember_places(storage.database, delays)
+        users, totp, delays = Users(replica, passwords), Totp(replica, storage.vault), await _open_delays(storage)
         devices = DeviceMarks(await own_secret(storage.database, storage.vault, DEVICES_SECRET))
         yield UserParts(
             users=users,
@@ -70,10 +75,38 @@ async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[User
         )
 
 
-async def _remember_places(database: Database, delays: LoginThrottle) -> None:
+def open_rate_limits(storage: Storage, settings: Settings) -> RateLimits:
+    """Return the limits of calls and of what happens some times an hour; the latter nodes share."""
+    if storage.short_writes is None:
+        return RateLimits(settings)
+    return SharedRateLimits(settings, LimitedTries(storage.short_writes))
+
+
+async def _open_delays(storage: Storage) -> LoginThrottle:
+    """Return the delays for wrong guesses: those of this server, or those that all nodes share."""
+    since_ms = now_ms() - FAMILIAR_DAYS * 86_400_000
+    if storage.short_writes is None:
+        alone = LoginThrottle()
+        await _remember_places(storage.database, alone, since_ms)
+        return alone
+    delays = SharedLoginThrottle(LimitedTries(storage.short_writes))
+    await _remember_places(storage.database, delays, since_ms)
+
+    read_to_ms = now_ms()
+
+    async def read_places() -> None:
+        nonlocal read_to_ms
+        begun_ms = now_ms()
+        await _remember_places(storage.database, delays, read_to_ms - OVERLAP_MS)
+        read_to_ms = begun_ms
+
+    delays.read_places = read_places
+    return delays
+
+
+async def _remember_places(database: Database, delays: LoginThrottle, since_ms: int) -> None:
     """Load the addresses from which users signed in. Failed attempts are forgotten at a restart, so the guesses of
     others do not delay users there."""
-    since_ms = now_ms() - FAMILIAR_DAYS * 86_400_000
     places = await database.read(lambda connection: places_of_sign_ins(connection, since_ms))
     for user, address in reversed(places):
         for name in (user.username, user.email):

@@ -104,7 +104,6 @@ from shoal.api.routes import rule_trial as trying
 from shoal.api.routes import users as user_parts
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
-from shoal.auth.rate_limits import RateLimits
 from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.connection.qr_login_register import SeveralServers
@@ -125,7 +124,7 @@ from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_moving import open_moving, open_uploads
 from shoal.server.open_storage import Storage, open_nodes, open_storage
-from shoal.server.open_users import FirstEntry, first_entry, open_users
+from shoal.server.open_users import FirstEntry, first_entry, open_rate_limits, open_users
 
 if TYPE_CHECKING:
     from shoal.api.metrics.metrics import Metrics
@@ -335,7 +334,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         authorization=accounts.authorization,
         totp=users.totp,
         login=users.login,
-        rate_limits=RateLimits(settings),
+        rate_limits=open_rate_limits(storage, settings),
         live_streams=LiveStreams(settings.streams_per_user),
         user_removal=accounts.user_removal,
         message_log=shared.message_log,

@@ -125,7 +125,7 @@ async def check_model_provider(provider_id: ProviderId, server: TheServer, me: M
     what shops and checks spent today in China; its own cost is in that sum, and in the cost of no shop.
     """
     target = await server.assistant.providers.target(me.id, provider_id)
-    server.rate_limits.count_channel_test(me.id)
+    await server.rate_limits.count_channel_test(me.id)
     return checked_shape(await check_provider(server.database, server.assistant.calls, target))
 
 

@@ -276,13 +276,15 @@ async def register(body: RegisterBody, request: Request, server: TheServer) -> P
     if not server.settings.open_registration:
         raise Forbidden("registration is closed", code="registration_closed")
     origin = origin_for(request, None)
-    server.rate_limits.check_registration(place_of(address_of(request)))
-    async with server.login.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
+    address = address_of(request)
+    async with (
+        server.rate_limits.registration(place_of(address)),
+        server.login.delays.attempt(Guess.LINK, address=address) as attempt,
+    ):
         try:
             user = await server.users.create(
                 body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email
             )
-            server.rate_limits.count_registration(place_of(address_of(request)))
         except Conflict:  # a caller who probes many names must not learn which are taken
             attempt.fail()
             raise

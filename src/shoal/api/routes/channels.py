@@ -127,7 +127,7 @@ async def remove_channel(channel_id: ChannelId, server: TheServer, me: Me, origi
 async def test_channel(channel_id: ChannelId, server: TheServer, me: Me) -> TestAnswer:
     """Send a test message now, also in quiet hours, and return the service's own answer."""
     channel = await server.notices.channels.get(me.id, channel_id)
-    server.rate_limits.count_channel_test(me.id)
+    await server.rate_limits.count_channel_test(me.id)
     language = Language(channel.language)
     message = Message(
         title=say("channels.test_title", language),

@@ -62,7 +62,7 @@ async def keep_picture(
     """Store a picture for replies. A picture that no rule uses is deleted after a week; at most 300 a day."""
     if not who.owns_shops and not server.authorization.accounts_of(who, Permission.REPLY):
         raise permission_missing(Permission.REPLY, Permission.READ)  # no account to reply for: no need for a picture
-    server.rate_limits.count_picture(who.id)
+    await server.rate_limits.count_picture(who.id)
     data = await image.read()
     size = measure(data)
     return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)

@@ -119,7 +119,7 @@ async def remove_webhook(webhook_id: WebhookId, server: TheServer, me: Me, origi
 async def try_webhook(webhook_id: WebhookId, server: TheServer, me: Me) -> WebhookTested:
     """Post a `webhook.test` now, also to a webhook that is off, and return what the receiver answered."""
     target = await server.notices.webhooks.store.target(me.id, webhook_id)
-    server.rate_limits.count_channel_test(me.id)
+    await server.rate_limits.count_channel_test(me.id)
     at_ms = now_ms()
     called = await server.notices.webhooks.calls.post(target, f"test-{at_ms}", "webhook.test", body_of_test(at_ms))
     await server.notices.webhooks.store.note(me.id, webhook_id, called.attempt)
