@@ -52,6 +52,8 @@ async def test_a_switch_waits_for_the_server_that_runs_the_shop_and_tells_its_st
     (row,) = await pair.other.call("GET", "/cookies/details")
     assert (row["state"], row["node"]) == ("running", "b")
     assert (await pair.other.call("GET", "/system/status"))["accounts"] == {"running": 1}
+    for door, wanted in ((pair.other, 0), (pair.owner, 1)):
+        assert (await door.call("GET", "/health/ready"))["accounts"]["wanted"] == wanted, "a server counts its own"
     batch = await pair.other.call("PUT", "/cookies/status?wait=60", json={"updates": {"shop": False}})
     assert [row["state"] for row in batch["results"]] == ["stopped"]
 

@@ -27,7 +27,7 @@ class AccountCounts:
 
 
 class AccountCounter:
-    """Counts the accounts of all users. A count is at most ``FRESH_SECONDS`` old."""
+    """Counts the accounts of all users that run at this server. A count is at most ``FRESH_SECONDS`` old."""
 
     def __init__(self, manager: CookieManager) -> None:
         self._manager = manager
@@ -41,8 +41,9 @@ class AccountCounter:
         return self._counted[1]
 
     def _count(self) -> AccountCounts:
-        wanted = [account.id for account in self._manager.accounts.values() if account.enabled]
-        tasks = self._manager.tasks
+        manager = self._manager
+        wanted = [one.id for one in manager.accounts.values() if one.enabled and manager.runs_here(one.id)]
+        tasks = manager.tasks
         states = Counter(tasks[account_id].observation.state for account_id in wanted if account_id in tasks)
         return AccountCounts(
             wanted=len(wanted),

@@ -41,17 +41,18 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
         return LiveFacts(
             seen=server.manager.observation(account.id), heard=heard, site_ahead_ms=server.site_time.ahead_ms
         )
-    told = None
-    with suppress(OwnerAway, AnswerLost, RefusedThere, StoreError):
+    told = seen = None
+    with suppress(OwnerAway, AnswerLost, RefusedThere, StoreError, msgspec.ValidationError):
         told = await calls.ask(account.id, DIAGNOSE, {"rev": account.rev}, seconds=ASKED_SECONDS)
-    if told is None:
+        seen = msgspec.convert(told["seen"], Observation)
+    if told is None or seen is None:
         node = await stored_there(server, account)
         seen = server.manager.observation(account.id)
         return LiveFacts(seen=seen, heard=HeardByAccount(), node=node, is_silent=bool(node))
     known = {kind.value for kind in Heard}
     counts = {Heard(kind): Count(times, at_ms) for kind, times, at_ms in told["heard"] if kind in known}
     return LiveFacts(
-        seen=msgspec.convert(told["seen"], Observation),
+        seen=seen,
         heard=HeardByAccount(counts=counts, forms=dict.fromkeys(told["forms"], 1)),
         site_ahead_ms=told["site_ahead_ms"],
         node=told["node"],
