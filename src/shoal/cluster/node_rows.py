@@ -70,6 +70,9 @@ _END: Final = text("""
     UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc AND started_at_ms = :started_at_ms AND NOT dead
 """)
 _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc")
+_TELL: Final = text("NOTIFY shoal_shards")
+"""Wakes the others, which look once a second in any case; sent with the commit. Not when shards are given up, which is
+often: each of many nodes would look each time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +136,7 @@ class NodeRows:
     def leave(self, connection: Connection) -> None:
         """End this life: whatever it still holds is free."""
         connection.execute(_LEAVE, self._me)
+        connection.execute(_TELL)
 
 
 def join(
@@ -156,7 +160,10 @@ def end_life(connection: Connection, life: Life) -> bool:
     if not inspect(connection).has_table("nodes"):
         return False
     values = {"name": life.name, "inc": life.inc, "started_at_ms": life.started_at_ms}
-    return connection.execute(_END, values).rowcount == 1
+    if connection.execute(_END, values).rowcount != 1:
+        return False
+    connection.execute(_TELL)
+    return True
 
 
 def decide_alone(connection: Connection) -> None:

@@ -156,7 +156,8 @@ async def _followed(
         return None
     from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
 
-    return await closing.enter_async_context(following(storage.database, store, published))
+    freed = storage.node.look_now if storage.node is not None else None
+    return await closing.enter_async_context(following(storage.database, store, published, freed))
 
 
 def _linked(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -33,8 +33,10 @@ class Following:
 
 
 @asynccontextmanager
-async def following(database: Database, store: DBManager, published: PublishedAccounts) -> AsyncIterator[Following]:
-    """Follow the stream, after the accounts were loaded."""
+async def following(
+    database: Database, store: DBManager, published: PublishedAccounts, freed: Callable[[], None] | None = None
+) -> AsyncIterator[Following]:
+    """Follow the stream, after the accounts were loaded. ``freed``: see ``CommitHints``."""
 
     async def published_all() -> None:
         await database.group_writer.settled()
@@ -43,7 +45,7 @@ async def following(database: Database, store: DBManager, published: PublishedAc
     async with Closing() as closing:
         follower = Follower(store.stream, published)
         closing.later("follower", follower.close)
-        hints = CommitHints(database.url, follower.wake)
+        hints = CommitHints(database.url, follower.wake, freed)
         closing.later("commit hints", hints.close)
         told_rows = ToldRows(published.events, follower, published_all)
         closing.later("told rows", told_rows.close)
