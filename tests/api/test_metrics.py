@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
 
 from doors import Door, another_person, open_door
+from model_runs import a_run
+from model_steps import served_model, settings_for
 from shoal.api.metrics import stored_figures
+from shoal.clock import now_ms
+from shoal.storage.assistant_tables import ai_provider_states
 from standins import until
 
 TOKEN = "a token of the operator's monitoring"
@@ -21,7 +26,7 @@ WORDS = re.compile(r"[a-z0-9_.+]{0,40}|\+Inf", re.IGNORECASE)
 """What the value of a label may look like: a word of the program, a bound, a version."""
 LABELS = {
     "kind", "outcome", "state", "reason", "enabled", "decision", "status", "step", "problem", "le", "version", "python",
-    "database", "generation",
+    "database", "generation", "rail",
 }  # fmt: skip
 
 
@@ -82,6 +87,35 @@ async def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
         assert value(now, "shoal_database_size_bytes") > 0
         assert value(now, "process_resident_memory_bytes") > 1e6
         await until(lambda: door.app.state.metrics._lag.seconds.total >= 0 and sum(_lag_of(door)) > 0)
+
+
+async def test_the_figures_of_models_tell_calls_money_rests_and_drafts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_figures, "FRESH_SECONDS", 0.0)
+    async with (
+        served_model() as (base, model),
+        open_door(tmp_path / "data", metrics_token=TOKEN, allow_private_targets="all") as door,
+    ):
+        await door.add()
+        prices: dict[str, Any] = {"price_in_fen": 1_000, "price_out_fen": 1_000, "fen_per_day": 4}
+        one = await door.call("POST", "/ai-providers", json=settings_for(base, **prices))
+        before = await scraped(door)
+        assert value(before, "shoal_model_calls_total") == value(before, "shoal_model_budget_used") == 0
+        costs = (await door.call("POST", f"/ai-providers/{one['id']}/check"))["cost_microfen"]
+        model.lay("429", times=1, seconds=0)
+        await door.call("POST", f"/ai-providers/{one['id']}/check")
+        await a_run(door.server.database, "shop", state="drafted")
+        resting = update(ai_provider_states).values(resting_until_ms=now_ms() + 60_000)
+        await door.server.database.write(lambda connection: connection.execute(resting).rowcount)
+        now = await scraped(door)
+        assert value(now, "shoal_model_calls_total", outcome="answered") == 1
+        assert value(now, "shoal_model_calls_total", outcome="busy") == 1
+        assert value(now, "shoal_model_held_back_total", rail="amount") == 0
+        assert value(now, "shoal_model_budget_used") == pytest.approx(costs / 4e6)
+        assert value(now, "shoal_model_providers_resting") == value(now, "shoal_drafts_waiting") == 1
+        await door.call("PUT", f"/ai-providers/{one['id']}", json={"fen_per_day": 0})
+        assert value(await scraped(door), "shoal_model_budget_used") == 1, "a limit of 0 is spent"
 
 
 def _lag_of(door: Door) -> list[int]:

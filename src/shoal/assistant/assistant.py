@@ -131,6 +131,9 @@ class Assistant:
         await self._database.write(
             lambda connection: note(connection, run.id, run.made, proposal, run.ms, self._now_ms())
         )
+        for verdict in proposal.verdicts if proposal is not None else ():
+            if not verdict.passed:
+                self._calls.held_back.add(verdict.rail.value)
         return self._turn(turn, run, proposal, why, is_first=not begun.answers)
 
     def _turn(self, turn: ModelTurn, run: _Run, proposal: Proposal | None, why: str, *, is_first: bool) -> ModelTurn:

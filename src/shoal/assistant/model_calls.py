@@ -18,6 +18,7 @@ from yarl import URL
 
 from shoal.assistant.prompt import Context, PromptMessage, agent_question
 from shoal.assistant.providers import Provider, ProviderKind, Target
+from shoal.measures import Tally
 from shoal.network.outbound import GuardedConnector, InsideError, Outbound
 from shoal.xianyu.site_session import Redirected, open_session
 
@@ -28,6 +29,8 @@ CONNECT_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 << 10
 _OF_A_MESSAGE: Final = 8
 """The tokens around one message of a prompt."""
+ANSWERED: Final = "answered"
+"""The outcome of a call that brought an answer; of any other it is a ``WhyFailed``."""
 _SLACK: Final = 4
 """How often more tokens than were reckoned with a provider may count, until its figures are no figures."""
 
@@ -100,8 +103,10 @@ class ModelCalls:
         self._outbound = outbound
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
-        self.counts: dict[str, int] = {"calls": 0, "failures": 0, "tokens_in": 0, "tokens_out": 0}
-        """What was done since the start, for the figures."""
+        self.outcomes = Tally()
+        """How the calls since the start ended: ``answered``, or why not."""
+        self.held_back = Tally()
+        """How often each rail held back what a model would have said to a buyer."""
 
     async def close(self) -> None:
         """Close the session."""
@@ -117,17 +122,16 @@ class ModelCalls:
         ``context``: what an agent gets in place of the messages; without one the last message is its question.
         """
         target.provider.require_consent()
-        began, self.counts["calls"] = time.monotonic(), self.counts["calls"] + 1
+        began = time.monotonic()
         try:
             data = await self._post(target, _body(target.provider, messages, max_tokens, context))
             answer = _answer(target.provider, data, messages, max_tokens)
         except ModelFailed as failed:
-            self.counts["failures"] += 1
+            self.outcomes.add(failed.why.value)
             log.info("model gave no answer", host=target.provider.host, why=failed.why.value, status=failed.status)
             raise
         ms = round((time.monotonic() - began) * 1000)
-        self.counts["tokens_in"] += answer[1]
-        self.counts["tokens_out"] += answer[2]
+        self.outcomes.add(ANSWERED)
         log.info("model answered", host=target.provider.host, ms=ms, tokens_in=answer[1], tokens_out=answer[2])
         return RawAnswer(*answer, ms)
 

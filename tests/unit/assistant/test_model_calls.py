@@ -37,9 +37,7 @@ async def test_a_call_has_the_prompt_and_the_key_and_nothing_of_the_site() -> No
     assert json.loads(answer.text) == {"action": "reply", "text": "在的"}
     assert answer.tokens_in == sum(len(one["content"]) for one in PROMPT), "the provider's own figures"
     assert answer.tokens_out == len(answer.text)
-    assert calls.counts == {
-        "calls": 1, "failures": 0, "tokens_in": answer.tokens_in, "tokens_out": answer.tokens_out
-    }  # fmt: skip
+    assert calls.outcomes.times == {("answered",): 1}
 
 
 async def test_an_agent_gets_the_question_and_what_the_shop_knows() -> None:
@@ -87,7 +85,7 @@ async def test_what_is_no_answer_is_a_failure_that_says_why(fault: Any, why: Why
     said = f"{failure!r} {logs}"
     assert KEY not in said
     assert "还在吗" not in said
-    assert calls.counts["failures"] == 1
+    assert calls.outcomes.times == {(why,): 1}
 
 
 async def test_a_slow_provider_and_one_that_is_not_there() -> None:

@@ -144,6 +144,7 @@ async def test_what_the_model_may_not_say_leaves_the_chat_to_the_owner_once(
         assert run.why == why
     else:
         assert bool(run.rail) is (state == "blocked")
+    assert bool(there.shop.calls.held_back.times) is (state == "blocked")
     stats = await reply_stats(
         there.shop.database, "shop", now_ms=now_ms(), looked_back_ms=3_600_000, too_old_before_ms=0
     )

@@ -18,6 +18,8 @@ from shoal.api.metrics.families import counter, counters, gauge, gauges, histogr
 from shoal.api.metrics.loop_lag import LoopLag
 from shoal.api.metrics.stored_figures import StoredFigures
 from shoal.api.server import Server
+from shoal.assistant.model_calls import ANSWERED, WhyFailed
+from shoal.assistant.rails import Rail
 from shoal.connection.heard import Heard
 from shoal.goods.goods import GoodsKind
 from shoal.messages.decisions import Decision
@@ -50,6 +52,7 @@ class ServerCollector(Collector):
         yield from self._database()
         yield from self._messages()
         yield from self._orders()
+        yield from self._models()
         if self.stored is not None:
             yield from _stored(self.stored)
 
@@ -173,6 +176,17 @@ class ServerCollector(Collector):
             [(outcome,) for outcome in ("arrived", "refused", "unanswered")],
         )  # fmt: skip
 
+    def _models(self) -> Iterator[Metric]:
+        calls = self._server.assistant.calls
+        yield counters(
+            "model_calls", "Calls of language models, by outcome.", ("outcome",), calls.outcomes,
+            [(outcome,) for outcome in (ANSWERED, *WhyFailed)],
+        )  # fmt: skip
+        yield counters(
+            "model_held_back", "How often a check held back what a language model would have said.", ("rail",),
+            calls.held_back, [(rail,) for rail in Rail],
+        )  # fmt: skip
+
 
 def _stored(stored: StoredFigures) -> Iterator[Metric]:
     stats = stored.stats
@@ -192,6 +206,15 @@ def _stored(stored: StoredFigures) -> Iterator[Metric]:
         "units_free", "Units that an order can get, by kind of goods.", ("kind",), _all(GoodsKind, stored.units_free)
     )
     yield gauge("notices_waiting", "Notices that must still be sent.", stored.notices_waiting)
+    yield gauge("drafts_waiting", "Drafts of language models that wait for a person.", stored.drafts_waiting)
+    yield gauge(
+        "model_providers_resting", "Providers of language models that rest after failures.", stored.providers_resting
+    )
+    yield gauge(
+        "model_budget_used",
+        "The largest share of its money of the day that a provider with a limit has spent.",
+        stored.model_budget_used,
+    )
     yield gauges("webhooks", "Webhooks by state.", ("state",), _all(_WEBHOOKS, stored.webhooks))
 
 

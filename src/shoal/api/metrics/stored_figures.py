@@ -8,11 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, case, func, select, text
+from sqlalchemy import Connection, Select, and_, case, func, select, text
 
+from shoal.assistant.budget import MICROFEN, day_of
+from shoal.clock import now_ms
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.errors import StoreError
 from shoal.messages.message_log import Direction
+from shoal.messages.model_source import RunState
+from shoal.storage.assistant_tables import OPEN_RUN, ai_provider_states, ai_providers, ai_runs, ai_usage
 from shoal.storage.database import Database
 from shoal.storage.database_stats import DatabaseStats
 from shoal.storage.goods_tables import UNIT_FREE, goods, units
@@ -26,6 +30,7 @@ WAIT_SECONDS: Final = 2.0
 """How long a scrape waits for them: a database that does not answer must not hide all other figures."""
 
 Kinds = dict[tuple[str, ...], float]
+_DRAFTED: Final = RunState.DRAFTED.value
 _OF_ORDERS = (IncidentKind.ORDER_PROBLEM.value, IncidentKind.REFUND_ASKED.value)
 
 
@@ -42,6 +47,9 @@ class StoredFigures:
     webhooks: Kinds
     messages_waiting: int
     notices_waiting: int
+    drafts_waiting: int
+    providers_resting: int
+    model_budget_used: float
 
 
 class KeptFigures:
@@ -104,4 +112,27 @@ def read_figures(connection: Connection, stats: DatabaseStats) -> StoredFigures:
         webhooks=kinds(select(webhook, count).group_by(webhook)),
         messages_waiting=number(select(count).select_from(messages).where(*unanswered)),
         notices_waiting=number(select(count).select_from(notices).where(text(TO_SEND))),
+        drafts_waiting=number(select(count).select_from(ai_runs).where(text(OPEN_RUN), ai_runs.c.state == _DRAFTED)),
+        providers_resting=number(
+            select(count).select_from(ai_provider_states).where(ai_provider_states.c.resting_until_ms > now_ms())
+        ),
+        model_budget_used=_budget_used(connection),
     )
+
+
+def _budget_used(connection: Connection) -> float:
+    """Return the largest share of its money of the day in China that a provider with a limit has spent; at most 1."""
+    day, state = day_of("", now_ms()), ai_provider_states.c
+    checks = case((state.checks_day == day, state.checks_cost_microfen), else_=0)
+    query = (
+        select(ai_providers.c.fen_per_day, checks, func.sum(ai_usage.c.cost_microfen))
+        .join_from(ai_providers, ai_provider_states, state.provider_id == ai_providers.c.id)
+        .outerjoin(ai_usage, and_(ai_usage.c.provider_id == ai_providers.c.id, ai_usage.c.day == day))
+        .where(ai_providers.c.fen_per_day.is_not(None))
+        .group_by(ai_providers.c.id, ai_providers.c.fen_per_day, state.checks_day, state.checks_cost_microfen)
+    )
+    shares = (
+        (int(of_checks) + int(of_shops or 0)) / (limit * MICROFEN) if limit else 1.0
+        for limit, of_checks, of_shops in connection.execute(query)
+    )
+    return min(1.0, max(shares, default=0.0))
