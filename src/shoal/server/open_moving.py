@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from shoal.assistant.provider_store import ProviderStore
+from shoal.cluster.turns import Turn
 from shoal.config import Settings
 from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.moving.carry_out import Tools
@@ -40,7 +41,8 @@ async def open_moving(
         audit_log=storage.audit_log,
         runs=RunStore(storage.database, storage.vault),
     )
-    moving = Moving(tools, shops_per_owner=settings.shops_per_owner)
+    turn = None if storage.node is None else Turn(storage.database, storage.node, "import")
+    moving = Moving(tools, shops_per_owner=settings.shops_per_owner, turn=turn)
     await moving.open()
     try:
         yield moving

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Set
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Set
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from shoal.accounts.change_path import Caller
 from shoal.auth.users import Role, User
 from shoal.clock import now_ms
+from shoal.cluster.turns import Turn
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import Conflict, ShoalError, StoreError, UnknownAccount
 from shoal.maintenance.moving.carry_out import CarryOut, Tools
@@ -63,8 +64,10 @@ class Started:
 class Moving:
     """Plans imports, runs them one at a time, and turns on what they brought. ``close`` ends the run in progress."""
 
-    def __init__(self, tools: Tools, *, shops_per_owner: int) -> None:
+    def __init__(self, tools: Tools, *, shops_per_owner: int, turn: Turn | None = None) -> None:
+        """``turn``: of several servers, one runs an import at a time."""
         self._tools = tools
+        self._turn = turn
         self._shops_per_owner = shops_per_owner
         self._is_busy = False
         self._task: asyncio.Task[None] | None = None
@@ -74,7 +77,18 @@ class Moving:
     async def open(self) -> None:
         """Mark the runs that a crash cut off. A store that takes no writes now does not prevent the start."""
         with suppress(StoreError):
-            await self._tools.runs.stop_all(now_ms())
+            async with self._taken() as is_mine:
+                if is_mine:
+                    await self._tools.runs.stop_all(now_ms())
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[bool]:
+        """Take the turn for the block; yield whether no other server that lives runs an import."""
+        if self._turn is None:
+            yield True
+            return
+        async with self._turn.taken() as is_mine:
+            yield is_mine
 
     async def close(self) -> None:
         """End the run in progress between two steps; the same file goes on with it."""
@@ -138,13 +152,25 @@ class Moving:
         if self._is_busy or (self._task is not None and not self._task.done()):
             raise Conflict("another import runs", code="moving_under_way")
         self._is_busy = True
-        try:
+        async with AsyncExitStack() as turn:
+            turn.callback(self._is_free)
+            if not await turn.enter_async_context(self._taken()):
+                raise Conflict("another server runs an import", code="moving_under_way")
+            if self._turn is not None:
+                await self._tools.runs.stop_all(now_ms())  # who ran one has died since this server started
             run = await self._tools.runs.begin(me.id, plan, file_name, now_ms())
-        finally:
-            self._is_busy = False
+            held = turn.pop_all()
         self._running, self._done = run, 0
-        self._task = asyncio.create_task(self._carry_out(run, plan, me, origin), name=f"moving {run.id}")
+        self._task = asyncio.create_task(self._in_turn(held, run, plan, me, origin), name=f"moving {run.id}")
+        self._is_busy = False
         return run
+
+    def _is_free(self) -> None:
+        self._is_busy = False
+
+    async def _in_turn(self, turn: AsyncExitStack, run: Run, plan: Plan, me: User, origin: str) -> None:
+        async with turn:
+            await self._carry_out(run, plan, me, origin)
 
     async def _carry_out(self, run: Run, plan: Plan, me: User, origin: str) -> None:
         state, why = RunState.STOPPED, "server_ended"
