@@ -27,8 +27,10 @@ log = structlog.get_logger("shoal.calls")
 WATCH: Final = "watch"
 NAMES_AT_ONCE: Final = 200
 """How many accounts one call asks about."""
-ANSWER_SECONDS: Final = 1.0
-"""How much longer than the wait a call may take."""
+READ_SECONDS: Final = 1.0
+"""How long a read waits for an answer."""
+ANSWER_SECONDS: Final = 3.0
+"""How much longer than its wait for the tasks a call may take: the node may have to read the change first."""
 SILENT_SECONDS: Final = 2.0
 """How long reads show what a node has stored that gave no answer, before one of them asks it again."""
 _OWNERS: Final = text(f"""
@@ -117,7 +119,8 @@ class NodeWatch:
             return before
         body = {"revs": revs, "revive": woken, "seconds": within_seconds}
         try:
-            told = await self._calls.ask_node(node, WATCH, body, seconds=within_seconds + ANSWER_SECONDS)
+            seconds = within_seconds + ANSWER_SECONDS if within_seconds or woken else READ_SECONDS
+            told = await self._calls.ask_node(node, WATCH, body, seconds=seconds)
         except ShoalError as error:
             self._silent[node] = (now + within_seconds + SILENT_SECONDS, error)
             return error
