@@ -188,6 +188,12 @@ def _cluster(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"several servers: {row['name']}", told, len(row["violations"])
 
 
+def _told_events(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        told = f"{row['said']:,} messages, {row['again']:,} told again, {row['resets']} resets"
+        yield f"events at {row['name']}", told, len(row["violations"])
+
+
 _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "kill loop": _kills,
     "kill loop on PostgreSQL": _kills,
@@ -206,6 +212,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "model_outputs": _model_outputs,
     "webhooks": _webhooks,
     "cluster": _cluster,
+    "told events": _told_events,
 }
 
 

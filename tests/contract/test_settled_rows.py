@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 
 import pytest
+from sqlalchemy import text
 
 from node_steps import OpenWriter, open_writers, told
 from shoal.accounts.journal_stream import StreamPlace
@@ -144,3 +145,8 @@ async def test_a_webhook_posts_a_row_that_became_visible_after_a_larger_one(
     await told(reader.take, lambda: reader.settled.position.messages == 2)
     await poster.now()
     assert poster.receiver.arrived == ["early", "late"]
+
+
+async def test_the_writer_has_a_transaction_id_before_it_can_take_an_id_of_a_row(node: DBManager) -> None:
+    query = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+    assert await node._database.write(lambda connection: connection.scalar(query))
