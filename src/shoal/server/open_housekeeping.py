@@ -26,7 +26,6 @@ from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
 from shoal.server.open_storage import KEY_FILE, Storage, key_of
 from shoal.server.retention import Retention
-from shoal.storage.data_directory import is_first
 from shoal.storage.database_probe import DatabaseProbe
 from shoal.storage.database_stats import DatabaseStats, database_stats
 from shoal.storage.db_manager import ANSWERS_SECRET, own_secret
@@ -96,8 +95,7 @@ async def open_housekeeping(
         turn = None if storage.node is None else Turn(database, storage.node, "backup")
         backups = BackupSchedule(database, settings, turn=turn)
         closing.later("backups", backups.close)
-        if is_first(settings.node):
-            backups.start()
+        backups.start()
         yield Housekeeping(
             database_probe=probe,
             database_stats=stats,

@@ -19,11 +19,6 @@ def is_worker(node: str | None) -> bool:
     return node is not None and "/" in node
 
 
-def is_first(node: str | None) -> bool:
-    """Return whether a process does what is done once for its directory: it is alone there, or the first worker."""
-    return node is None or not is_worker(node) or node.endswith("/1")
-
-
 def own_file(file: Path, node: str | None) -> Path:
     """Return the file that a process has for itself: workers of one directory have each their own."""
     return file.with_name(f"{file.name}-{node.rpartition('/')[2]}") if node is not None and is_worker(node) else file
