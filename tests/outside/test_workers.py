@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGHUP, SIGKILL
 
 import httpx
 import psutil
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
+from certificates import certificate
 from postgres_server import Postgres
 from warm_start import ran
 
@@ -125,6 +127,42 @@ async def test_workers_end_with_a_killed_parent_and_the_next_one_starts_without_
         left = workers(server)
         assert await server.end() == 0
         assert not [one for one in left if one.is_running()]
+
+
+async def test_a_renewed_certificate_is_read_by_all_workers(tmp_path: Path, postgres: Postgres) -> None:
+    def renewed() -> ssl.SSLContext:
+        _, trusting = certificate(tmp_path, "localhost")
+        (tmp_path / "localhost.pem").chmod(0o600)
+        return trusting
+
+    pem, first = str(tmp_path / "localhost.pem"), renewed()
+    with postgres.database(migrated=True) as url:
+        server = ServerProcess(
+            tmp_path / "one", "http://127.0.0.1:9", SHOAL_DATABASE_URL=url, SHOAL_SECRET_KEY="5a" * 32,
+            SHOAL_TLS_CERT=pem, SHOAL_TLS_KEY=pem,
+        )  # fmt: skip
+        server.options = ("--node", "one", "--workers", "2")
+        await server.http.aclose()
+        address = f"https://localhost:{server.port}"
+        server.http = httpx.AsyncClient(base_url=address, verify=first, timeout=60)
+        try:
+            await server.start()
+            await shared_out(server)
+            second = renewed()
+            server.child.send_signal(SIGHUP)
+
+            async def all_show_it() -> bool:
+                try:
+                    for _ in range(8):  # each over a connection of its own, to whichever worker takes it
+                        async with httpx.AsyncClient(base_url=address, verify=second, timeout=60) as client:
+                            assert (await client.get("/health/live")).status_code == 200
+                except httpx.ConnectError:
+                    return False
+                return True
+
+            await soon(all_show_it)
+        finally:
+            await server.close()
 
 
 @pytest.mark.parametrize(
