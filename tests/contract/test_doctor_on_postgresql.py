@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from benchmarks.processes import soon
 from postgres_server import Postgres
 from shoal.cli.app import app
+from shoal.clock import now_ms
 from shoal.errors import ConfigError
 from shoal.storage.database import Database
 from shoal.storage.postgresql_fitness import check_fitness
@@ -41,9 +42,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-async def found(data: Path, url: str) -> dict[str, dict[str, str]]:
+async def found(data: Path, url: str, **more: str) -> dict[str, dict[str, str]]:
     """What it finds, by name. Nothing that needs an action comes without one, and no password is shown."""
-    environment = {"SHOAL_DATA_DIR": str(data), "SHOAL_PORT": "0", "SHOAL_DATABASE_URL": url, "LC_ALL": "C"}
+    environment = {"SHOAL_DATA_DIR": str(data), "SHOAL_PORT": "0", "SHOAL_DATABASE_URL": url, "LC_ALL": "C", **more}
     done = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--offline", "--json"], env=environment)
     assert PASSWORD not in done.output
     answer: dict[str, Any] = json.loads(done.output)
@@ -192,3 +193,14 @@ def test_a_version_that_is_too_old_is_refused(postgres: Postgres) -> None:
             with pytest.raises(ConfigError, match=r"PostgreSQL 1\d\S* is too old; Shoal needs 90 or newer"):
                 check_fitness(connection, creates_tables=True, oldest=900_000)
         engine.dispose()
+
+
+@pytest.mark.parametrize(("ahead_ms", "level"), [(0, "ok"), (3_000, "warn"), (-30_000, "fail")])
+async def test_a_server_among_several_is_told_how_far_its_clock_is_from_the_databases(
+    data: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, ahead_ms: int, level: str
+) -> None:
+    monkeypatch.setattr("shoal.cli.doctor.data.now_ms", lambda: now_ms() + ahead_ms)
+    with postgres.database(migrated=True) as url:
+        clock = (await found(data, url, SHOAL_NODE="one"))["database_clock"]
+        assert clock["level"] == level, clock
+        assert "database_clock" not in await found(data, url)

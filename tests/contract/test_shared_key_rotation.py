@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -19,12 +20,13 @@ from shoal.cluster.node_keys import NodeKeys, check_opens_all, join_with_keys
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.shared_key_rotation import SharedKeyRotation
 from shoal.errors import ConfigError, Conflict
+from shoal.server.reply_server import Application, build_app
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import Vault, key_id, read_key_file, write_key_file
-from standins import until, until_told
+from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 from store_steps import add_user, an_account, committed, creation
 
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
@@ -201,3 +203,49 @@ async def test_a_single_server_goes_on_with_a_change_that_several_began(tmp_path
         await until(lambda: not alone._is_running)
         assert set(await database.read(count_by_key)) == {key_id(new)}
         await alone.close()
+
+
+@pytest.mark.slow
+async def test_two_whole_servers_change_their_key_and_one_with_another_key_or_site_is_refused(
+    tmp_path: Path, url: str
+) -> None:
+    site = FakeSite()
+
+    def app_of(name: str, **more: Any) -> Application:
+        (tmp_path / name).mkdir(mode=0o700, exist_ok=True)
+        settings = quick_settings(data_dir=tmp_path / name, database_url=url, node=name, **more)
+        return build_app(settings, connect=site.connect)
+
+    def key_file(name: str) -> Path:
+        return tmp_path / name / "secret.key"
+
+    one = app_of("one")
+    async with one.router.lifespan_context(one):
+        two = app_of("two")
+        with pytest.raises(ConfigError, match="is missing, and the database holds secrets"):
+            async with two.router.lifespan_context(two):
+                pass
+        write_key_file(key_file("two"), [OTHER])
+        with pytest.raises(ConfigError, match="not the key that encrypted this database"):
+            async with two.router.lifespan_context(two):
+                pass
+        old = read_key_file(key_file("one"), required=True)
+        write_key_file(key_file("two"), old)
+        elsewhere = app_of("two", site_ws_url="ws://127.0.0.1:1/other")
+        with pytest.raises(ConfigError, match="another PostgreSQL database, for another site"):
+            async with elsewhere.router.lifespan_context(elsewhere):
+                pass
+        async with two.router.lifespan_context(two):
+            here, there = one.state.server, two.state.server
+            await there.manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+            await there.key_rotation.rotate()
+
+            async def rotating() -> bool:
+                return any([(await each.key_rotation.figures()).rotating for each in (here, there)])
+
+            await until_told(rotating, False)
+            await here.key_rotation.forget()
+            await until(lambda: len(read_key_file(key_file("two"), required=True)) == 1)
+            (new,) = read_key_file(key_file("two"), required=True)
+            assert read_key_file(key_file("one"), required=True) == [new] != old
+            assert (await there.store.load()).accounts.keys() == {"shop"}

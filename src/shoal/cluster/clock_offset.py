@@ -18,6 +18,16 @@ MOST_MS: Final = 10_000
 """From here on a server does not join, and gives up its shops to servers whose clocks are right."""
 
 
+def certainly_ahead(asked_ms: int, database_ms: int, took_seconds: float) -> int:
+    """Return how far this machine's clock certainly is ahead, in milliseconds; negative: behind.
+
+    The database said its time at some moment between the question and the answer; what the way may explain does not
+    count. ``asked_ms``: this machine's time at the question.
+    """
+    ahead_ms = asked_ms - database_ms
+    return max(0, ahead_ms) + min(0, ahead_ms + round(took_seconds * 1000))
+
+
 class ClockOffset:
     """Measured at each answer of the database that says its time. Used on the thread of the lease."""
 
@@ -28,13 +38,8 @@ class ClockOffset:
         self._is_warned = False
 
     def note(self, asked_ms: int, database_ms: int, took_seconds: float) -> None:
-        """Measure: the database said its time at some moment between the question and the answer.
-
-        ``asked_ms``: this machine's time at the question. What the way may explain does not count.
-        """
-        way_ms = round(took_seconds * 1000)
-        ahead_ms = asked_ms - database_ms
-        self.ms = max(0, ahead_ms) + min(0, ahead_ms + way_ms)
+        """Measure like ``certainly_ahead``, and tell when the clock begins to differ, and when it agrees again."""
+        self.ms = certainly_ahead(asked_ms, database_ms, took_seconds)
         if (abs(self.ms) > WARNED_MS) is self._is_warned:
             return
         self._is_warned = not self._is_warned

@@ -18,6 +18,9 @@ from sqlalchemy.pool import NullPool
 
 from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refusal, warning
 from shoal.cli.doctor.postgresql import not_let_in, sentence_of
+from shoal.clock import now_ms
+from shoal.cluster.clock_offset import MOST_MS, WARNED_MS, certainly_ahead
+from shoal.cluster.node_rows import NOW
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
 from shoal.server.open_storage import KEY_FILE, key_of, site_of
@@ -113,6 +116,8 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
     found.findings.append(sound)
     if sound.level is Level.FAIL:
         return
+    if settings.node:
+        found.findings.append(_clock(connection))
     if not inspect(connection).get_table_names():
         found.findings.append(fine(Look.SCHEMA, "database_new", name=DATABASE_FILE))
         return
@@ -126,6 +131,19 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
         found.findings.append(refusal(Look.BOUND_SITE, ConfigError("startup.other_site", bound=bound, site=site)))
     found.accounts = connection.scalar(select(func.count()).where(accounts.c.enabled, ~accounts.c.deleted)) or 0
     _look_at_key(connection, settings, found)
+
+
+def _clock(connection: Connection) -> Finding:
+    """Compare this machine's clock with the database's, by which several servers go."""
+    began, asked_ms = time.monotonic(), now_ms()
+    database_ms = int(connection.scalar(text(f"SELECT {NOW}")) or 0)
+    ahead_ms = certainly_ahead(asked_ms, database_ms, time.monotonic() - began)
+    seconds = f"{ahead_ms / 1000:+.1f}"
+    if abs(ahead_ms) > MOST_MS:
+        return failure(Look.DATABASE_CLOCK, "database_clock_wrong", seconds=seconds)
+    if abs(ahead_ms) > WARNED_MS:
+        return warning(Look.DATABASE_CLOCK, "database_clock_wrong", seconds=seconds)
+    return fine(Look.DATABASE_CLOCK, "database_clock")
 
 
 def _soundness(connection: Connection) -> Finding:

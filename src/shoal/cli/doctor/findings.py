@@ -36,6 +36,7 @@ class Look(StrEnum):
     FILES = "files"
     TIME_ZONE = "time_zone"
     CLOCK = "clock"
+    DATABASE_CLOCK = "database_clock"
     CERTIFICATE = "certificate"
     SITE = "site"
     PROXIES = "proxies"
