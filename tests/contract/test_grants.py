@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from quick_start import cheap_hasher
 from shoal.accounts.account import Account
@@ -15,8 +15,8 @@ from shoal.accounts.events import AccessChanged, EventBus
 from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.passwords import Passwords
 from shoal.auth.permission import Permission
-from shoal.auth.users import Users
-from shoal.errors import Conflict, UnknownAccount, UnknownUser
+from shoal.auth.users import User, Users
+from shoal.errors import Conflict, StoreError, UnknownAccount, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.user_tables import users
@@ -126,3 +126,43 @@ async def test_nothing_is_given_of_what_is_not_there_and_to_nobody(
     later = account.evolve(created_at_ms=account.created_at_ms + 1)
     with pytest.raises(UnknownAccount):
         await access.give(later, bob.id, Permission.READ, given_by="x")
+
+
+async def test_grants_that_cannot_be_read_again_count_for_a_bounded_time_and_own_accounts_always(
+    place: Place, database: Database, owned: tuple[Account, Principal]
+) -> None:
+    account, bob = owned
+    ann = Principal(user=await _user(database, account.owner_id))
+    bus = EventBus()
+    access = Authorization(
+        database,
+        {account.id: account},
+        bus,
+        of_owner=lambda user_id: [account] if user_id == account.owner_id else [],
+        follow_seconds=0.05,
+        trusted_seconds=0.5,
+    )
+    await access.open()
+    if not place.url:
+        await access.close()
+        pytest.skip("SQLite has one server only")
+    await access.give(account, bob.id, Permission.READ, given_by="ann")
+    rename = "ALTER TABLE grants RENAME TO away", "ALTER TABLE away RENAME TO grants"
+    await database.write(lambda connection: connection.execute(text(rename[0])).rowcount)
+    assert access.permission_on(bob, account) is Permission.READ, "it was read a moment ago"
+    await until(lambda: access.permission_on(bob, account) is None)
+    with pytest.raises(StoreError):
+        access.require(bob, account.id, Permission.READ)
+    assert access.accounts_of(bob) == []
+    assert access.require(ann, account.id, Permission.OWN) is account
+    await database.write(lambda connection: connection.execute(text(rename[1])).rowcount)
+    await until(lambda: access.permission_on(bob, account) is Permission.READ)
+    await access.close()
+
+
+async def _user(database: Database, user_id: int) -> User:
+    passwords = Passwords(cheap_hasher())
+    found = await Users(database, passwords).get(user_id)
+    await passwords.close()
+    assert found is not None
+    return found

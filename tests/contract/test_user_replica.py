@@ -298,3 +298,26 @@ async def test_f3_what_is_kept_and_meets_a_defect_keeps_nothing_else_from_being_
         token = await opened.open(ann.id)
     query = select(func.count()).where(sessions.c.token_hash == token_hash(token))
     await until_told(lambda: database.read(lambda connection: connection.scalar(query)), 1)
+
+
+async def test_a_node_answers_from_its_copy_for_a_bounded_time_because_another_may_have_ended_the_session(
+    postgres: Postgres,
+) -> None:
+    with postgres.database(migrated=True) as url:
+        async with Database(url=url) as database:
+            replica = UserReplica(database, replace(QUICK, trusted_seconds=2.0))
+            await replica.open()
+            count = select(func.count()).select_from(users)
+
+            async def reads() -> bool:
+                try:
+                    return await replica.read(lambda connection: connection.scalar(count)) is not None
+                except StoreError:
+                    return False
+
+            await replica._refresh(within_seconds=None)
+            with away(postgres, url):
+                assert await reads(), "for a while"
+                await until_told(reads, wanted=False)
+            await until_told(reads, wanted=True)
+            await replica.close()

@@ -1,12 +1,15 @@
 """What a user may do with which account: an owner everything, other users what the owner has granted.
 
 The grants are kept in memory as they are in the database, so that a check needs no query. They are correct at once
-after a change on this node, after a restart, and within ``FOLLOW_SECONDS`` after a change on another node.
+after a change on this node, after a restart, and within ``FOLLOW_SECONDS`` after a change on another node. When nodes
+share the database and none could be read for ``TRUSTED_SECONDS``, shared accounts are refused; those of the caller not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +35,8 @@ log = structlog.get_logger("shoal.access")
 
 FOLLOW_SECONDS = 2.0
 """How often a node looks for grants that another node changed."""
+TRUSTED_SECONDS = 10.0
+"""How long grants that were read are trusted when another node may have changed them since."""
 MOST_STAFF = 100
 """With how many users an account may be shared."""
 
@@ -101,15 +106,23 @@ class Authorization:
         of_owner: Callable[[int], Iterable[Account]],
         now_ms: Callable[[], int] = now_ms,
         follow_seconds: float = FOLLOW_SECONDS,
+        trusted_seconds: float = math.inf,
     ) -> None:
-        """``accounts``: the published snapshots, by id. ``of_owner``: those of a user."""
+        """``accounts``: the published snapshots, by id. ``of_owner``: those of a user.
+
+        ``trusted_seconds``: how long what was read counts when it cannot be read again.
+        """
         self._database = database
         self._accounts = accounts
         self._of_owner = of_owner
         self._events = events
         self._now_ms = now_ms
         self._follow_seconds = follow_seconds
+        self._trusted_seconds = trusted_seconds
         self._grants: _Grants = {}
+        self._distrusted: _Grants = {}
+        """The grants that were read too long ago; they count no more."""
+        self._read_at = -math.inf
         self.version = 0
         """Rises whenever a grant may have changed."""
         self._turn = asyncio.Lock()
@@ -138,22 +151,37 @@ class Authorization:
         Raises ``StoreError``.
         """
         async with self._turn:
+            began = time.monotonic()
             rows = await self._database.read(lambda connection: connection.execute(select(grants)).all())
             found: _Grants = {}
             for row in rows:
                 found.setdefault(row.account_id, {})[row.user_id] = _grant(row)
-            before, self._grants = self._grants, found
-            self.version += 1
-            for account_id in {*before, *found}:
-                self._tell_differing(before.get(account_id, {}), found.get(account_id, {}))
+            self._read_at, self._distrusted = began, {}
+            self._replace(found)
+
+    def _replace(self, found: _Grants) -> None:
+        before, self._grants = self._grants, found
+        self.version += 1
+        for account_id in {*before, *found}:
+            self._tell_differing(before.get(account_id, {}), found.get(account_id, {}))
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._follow_seconds)
+            left = self._read_at + self._trusted_seconds - time.monotonic()
             try:
-                await self.reload()
-            except StoreError as error:
-                log.debug("grants not read", why=error.code)
+                async with asyncio.timeout(None if left == math.inf else left if left > 0 else self._trusted_seconds):
+                    await self.reload()
+            except (StoreError, TimeoutError) as error:
+                log.debug("grants not read", why=type(error).__name__)
+                self._distrust_old()
+
+    def _distrust_old(self) -> None:
+        """Refuse shared accounts when the grants were read too long ago: another node may have taken them."""
+        if self._grants and time.monotonic() - self._read_at >= self._trusted_seconds:
+            log.warning("shared shops are refused: the database has not answered who may see them")
+            self._distrusted = self._grants
+            self._replace({})
 
     # ── questions ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,6 +210,8 @@ class Authorization:
         """Check the permission on an account that was found. Raises as ``require``."""
         given = self.permission_on(who, account)
         if given is None:
+            if who.id in self._distrusted.get(account.id, ()):
+                raise StoreError("the database does not answer who may see this account")
             raise UnknownAccount(account.id)
         if given < permission:
             raise permission_missing(permission, given, by_token=who.token is not None and who.most < permission)

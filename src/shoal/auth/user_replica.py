@@ -8,6 +8,8 @@ are stored as soon as the database accepts them, each under the conditions of th
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +45,8 @@ class ReplicaTimes:
     write_seconds: float = 3.0
     refresh_seconds: float = 10.0
     retry_seconds: float = 1.0
+    trusted_seconds: float = math.inf
+    """How old the replica may be: another node may have ended a session since."""
 
 
 class UserStore(Protocol):
@@ -66,6 +70,7 @@ class UserReplica:
         self._database = database
         self._times = times or ReplicaTimes()
         self._engine: Engine | None = None
+        self._read_at = 0.0
         self._is_true = False
         """Whether the replica contains every change that was made here."""
         self._away = False
@@ -199,7 +204,7 @@ class UserReplica:
             task.exception()  # marks the exception as retrieved, also when no caller waits any more
 
     def _replicated(self, job: Job[T], failure: StoreError) -> T:
-        if self._engine is None or not self._is_true:
+        if self._engine is None or not self._is_true or time.monotonic() - self._read_at > self._times.trusted_seconds:
             raise failure
         with self._engine.begin() as connection:
             return job(connection)
@@ -245,13 +250,13 @@ class UserReplica:
     async def _refresh(self, *, within_seconds: float | None) -> None:
         """Read the tables, and apply the kept writes to the copy. Raises ``StoreError`` and ``TimeoutError``."""
         async with self._turn:
-            before_reading = self._changes, self._passed
+            before_reading, began = (self._changes, self._passed), time.monotonic()
             async with asyncio.timeout(within_seconds):
                 fresh = await self._database.read(_copied)
             for job in self._kept:
                 with suppress(Exception), fresh.begin() as connection:  # the database decides later which of them hold
                     job(connection)
-            before, self._engine = self._engine, fresh
+            before, self._engine, self._read_at = self._engine, fresh, began
             self.version += 1
             self._drop(before)
             if self._away:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.reload import Reload
 from shoal.accounts.task_manager import STARTED_AT_ONCE
-from shoal.auth.authorization import Authorization
+from shoal.auth.authorization import TRUSTED_SECONDS, Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import Duty, InTurn
@@ -85,9 +86,7 @@ async def open_accounts(
         followed = await _followed(closing, storage, store, connections.published)
         if isinstance(storage.lease, ServerLease):
             storage.lease.keep(manager.ownership_changed)
-        authorization = Authorization(
-            storage.database, manager.accounts, manager.events, of_owner=connections.published.of_owner
-        )
+        authorization = _authorization_of(storage, manager, connections)
         closing.later("access", authorization.close)
         await authorization.open()
         reload = Reload(manager)
@@ -145,6 +144,16 @@ def _manager_of(
         ownership=storage.lease or LocalOwnership(),
         nodes=NodeWatch(storage.database, nodes.calls) if nodes.calls is not None else None,
         starts=connections.starts,
+    )
+
+
+def _authorization_of(storage: Storage, manager: CookieManager, connections: Connections) -> Authorization:
+    return Authorization(
+        storage.database,
+        manager.accounts,
+        manager.events,
+        of_owner=connections.published.of_owner,
+        trusted_seconds=TRUSTED_SECONDS if storage.several_nodes else math.inf,
     )
 
 

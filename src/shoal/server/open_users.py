@@ -19,7 +19,7 @@ from shoal.auth.sessions import Sessions
 from shoal.auth.shared_rate_limits import SharedRateLimits
 from shoal.auth.shared_throttle import SharedLoginThrottle
 from shoal.auth.totp import Totp
-from shoal.auth.user_replica import UserReplica
+from shoal.auth.user_replica import ReplicaTimes, UserReplica
 from shoal.auth.users import ADMIN_NAME, Role, Users
 from shoal.clock import now_ms
 from shoal.cluster.limited_tries import LimitedTries
@@ -34,6 +34,8 @@ SETUP_LINK_HOURS = 24
 """How long the first administrator's set-up link is valid; it ends with the first sign-in."""
 FAMILIAR_DAYS = 30
 """How long an address from which a user signed in is known after a restart."""
+TRUSTED_SECONDS = 30.0
+"""How long a node answers from its copy who may come in, while the database does not answer."""
 OVERLAP_MS = 60_000
 """How much is read twice of the sign-ins at other nodes: their clocks differ, and an entry is written late."""
 
@@ -56,7 +58,8 @@ async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[User
     async with Closing() as closing:
         passwords = Passwords()
         closing.later("passwords", passwords.close)
-        replica = UserReplica(storage.database)
+        times = ReplicaTimes(trusted_seconds=TRUSTED_SECONDS) if storage.several_nodes else None
+        replica = UserReplica(storage.database, times)
         closing.later("users", replica.close)
         await replica.open()
         sessions = Sessions(replica, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
