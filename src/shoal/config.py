@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     of its own. Unfinished: see the page about several machines, which says what is missing. Leave it unset."""
     node_address: str = Field("", pattern=r"^(https?://[^\s?#/]+/?)?$")
     """Experimental: where the other nodes call this one, such as `https://10.0.0.5:8080`; a proxy must not stand before
-    it. Without it they cannot send messages for shops that run here."""
+    it. Without it they cannot send messages for shops that run here, nor tell what happens to them."""
     node_outgoing: str = Field("one", min_length=1, max_length=100)
     """Experimental: name of the address from which this node reaches the site. Nodes with the same name share the pace
     of starts and token calls. Name it only when the site sees this node under an address of its own."""

@@ -25,6 +25,7 @@ from standins import until
 pytestmark = pytest.mark.postgresql
 
 KEY = "5a" * 32
+TOKEN = "a token of the operator's monitoring"
 Feed = AsyncGenerator[PublishedEvent | None, None]
 
 
@@ -72,6 +73,7 @@ async def pair(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
     monkeypatch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
     ports = {name: free_port() for name in "ab"}
     shared: dict[str, Any] = {"database_url": url, "secret_key": KEY, "node_lease_seconds": 300.0}
+    shared["metrics_token"] = TOKEN
     async with AsyncExitStack() as stack:
 
         async def opened(name: str) -> Door:
@@ -113,6 +115,8 @@ async def test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order(
         for feed in (here, there):
             await told(feed, "snapshot")
         assert pair.links.heard == ["b"]
+        figures = await pair.here.client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+        assert "\nshoal_nodes_heard 1.0\n" in figures.text
         await pair.hear(*names[:10])
         await pair.there.call("PUT", "/cookies/shop/status", json={"enabled": False})
         await pair.hear(*names[10:])

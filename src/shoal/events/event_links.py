@@ -73,6 +73,8 @@ class EventLinks:
         self._runs_here = runs_here
         self._links: dict[Node, _Link] = {}
         self._unknown: set[str] = set()
+        self._silent: set[str] = set()
+        """The nodes without an address that were told of in the log."""
         self._readers = 0
         self._moved = asyncio.Event()
         self._looked = asyncio.Event()
@@ -116,7 +118,11 @@ class EventLinks:
         if not self._hears():
             return
         async with self._one_at_a_time:
-            living = {node for node in await self._calls.others() if node.address}
+            others = await self._calls.others()
+            living = {node for node in others if node.address}
+            for name in {node.name for node in others} - {node.name for node in living} - self._silent:
+                self._silent.add(name)
+                log.warning("another server says no address: what happens to its shops is not told here", node=name)
             for node in self._links.keys() - living:
                 self._end(node)
             for node in living - self._links.keys() if self._hears() else ():
