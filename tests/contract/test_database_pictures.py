@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import create_engine, text, update
 
 from filled_tables import fill_every_table
 from picture_files import a_gif, a_png
@@ -33,6 +33,10 @@ FULL = """
     CREATE TRIGGER full_disk BEFORE INSERT ON pictures FOR EACH ROW EXECUTE FUNCTION refuse()
 """
 """What PostgreSQL says when its disk is full."""
+WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE datname = current_database() AND NOT granted
+"""
 NAMING = (
     ("accounts", "picture"), ("accounts", "default_reply"), ("observed", "seller_picture"), ("rules", "parts"),
     ("item_settings", "reply"), ("delivery_rules", "parts"), ("goods", "image_url"), ("deliveries", "parts"),
@@ -118,6 +122,25 @@ async def test_a_link_that_breaks_is_made_anew_for_the_next_picture(databases: l
         if await is_read():
             break
     assert [await is_read() for _ in range(8)] == [True] * 8
+
+
+async def test_a_picture_that_takes_long_to_store_holds_up_no_other_write(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.storage.database_engines.WRITER_BUSY_SECONDS", 600.0)  # however slow the machine is
+    engine = create_engine(url)
+    async with Database(url=url) as database:
+        pictures = pictures_of(database, tmp_path)
+        with engine.connect() as holding, holding.begin():
+            holding.exec_driver_sql("LOCK TABLE pictures IN EXCLUSIVE MODE")
+            storing = asyncio.create_task(pictures.keep(a_png()))
+            async with asyncio.timeout(60):
+                while not await database.read(lambda connection: connection.exec_driver_sql(WAITING).scalar()):
+                    await asyncio.sleep(0.01)
+            await database.replace_fact("beside", "x")
+            assert not storing.done()
+        assert (await pictures.read(await storing)).data == a_png()
+    engine.dispose()
 
 
 async def test_a_full_or_unreachable_database_refuses_plainly_and_keeps_nothing(

@@ -82,13 +82,17 @@ class DatabasePictures:
         """See ``Pictures.keep``."""
         name = await beside(_name_of, data, self._name_key())
         now = self._now_ms()
-        await self._database.write(lambda connection: store_picture(connection, name, data, now))
+        await self._write(lambda connection: store_picture(connection, name, data, now))
         return URL_PREFIX + name
 
     async def keep_as(self, name: str, data: bytes) -> None:
         """See ``Pictures.keep_as``."""
         now = self._now_ms()
-        await self._database.write(lambda connection: store_picture(connection, name, data, now))
+        await self._write(lambda connection: store_picture(connection, name, data, now))
+
+    async def _write(self, job: Callable[[Connection], None]) -> None:
+        """Write beside the group writer: there all shops would wait for the bytes."""
+        await beside(self._database.write_apart, job)
 
     async def read(self, url: str) -> Picture:
         """See ``Pictures.read``."""
@@ -152,7 +156,7 @@ class DatabasePictures:
             return True
         except InvalidInput:
             return False
-        await self._database.write(lambda connection: add_picture(connection, path.name, data, seen_ms))
+        await self._write(lambda connection: add_picture(connection, path.name, data, seen_ms))
         await beside(path.unlink, missing_ok=True)
         return True
 

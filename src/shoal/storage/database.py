@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from shoal.errors import ConfigError, StoreChecking, StoreError
 from shoal.storage.data_directory import lock_directory, make_private_directory
 from shoal.storage.database_engines import DatabaseEngines
-from shoal.storage.database_errors import as_store_error, opening
+from shoal.storage.database_errors import as_store_error, database_errors, opening, translated
 from shoal.storage.database_preparation import prepare
 from shoal.storage.engines import database_url, is_sqlite
 from shoal.storage.group_work import ChangeWriter, FaultPoint
@@ -220,6 +220,18 @@ class Database:
         if self.checking:
             raise StoreChecking
         return await self.touched.run(self.group_writer.run, job, told)
+
+    def write_apart(self, job: Callable[[Connection], T]) -> T:
+        """Run ``job`` on this thread in one transaction on PostgreSQL, beside the group writer, which does not wait.
+
+        For large rows that may as well be written twice: a commit of unknown outcome counts as refused. Raises
+        ``NotApplied``.
+        """
+        try:
+            with self._engines.writer_apart().connect() as connection, connection.begin():
+                return job(connection)
+        except database_errors() as error:
+            raise translated(error) from None
 
     async def announce(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` like ``write``, but skip it if its caller is cancelled before.

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, QueuePool
 
+from shoal.errors import StoreError
 from shoal.storage.engines import SILENCE_SECONDS, open_engine, open_guard
 from shoal.storage.searches import SEARCHERS
 
@@ -24,6 +25,7 @@ class DatabaseEngines:
         self._readers = readers
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
+        self._apart_engine: Engine | None = None
 
     def writer(self) -> Engine:
         """Return the engine of the writer."""
@@ -34,6 +36,13 @@ class DatabaseEngines:
     def bound_writer(self, idle_seconds: float) -> None:
         """Replace the writer's engine by one that bounds how long PostgreSQL waits for a transaction standing still."""
         self._write_engine = self._make_writer(idle_seconds)
+        self._apart_engine = self._make_writer(idle_seconds)
+
+    def writer_apart(self) -> Engine:
+        """Return the engine of those who write to PostgreSQL beside the writer; it keeps no connection."""
+        if self._apart_engine is None:
+            raise StoreError("the database is not open", code="store_closed")
+        return self._apart_engine
 
     def readers(self) -> Engine:
         """Return the engine of the threads that read."""
@@ -51,11 +60,11 @@ class DatabaseEngines:
         return open_guard(self._url, busy_seconds=READER_BUSY_SECONDS, idle_seconds=idle_seconds)
 
     def dispose(self) -> None:
-        """Close every connection of the two engines."""
-        for engine in (self._read_engine, self._write_engine):
+        """Close every connection of the engines."""
+        for engine in (self._read_engine, self._write_engine, self._apart_engine):
             if engine is not None:
                 engine.dispose()
-        self._read_engine = self._write_engine = None
+        self._read_engine = self._write_engine = self._apart_engine = None
 
     def _make_writer(self, idle_seconds: float = 0.0) -> Engine:
         busy_seconds, silence_seconds = WRITER_BUSY_SECONDS, SILENCE_SECONDS if idle_seconds else 0.0
