@@ -15,7 +15,11 @@ from postgres_server import Postgres
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import Backoff
+from shoal.api.routes.live_facts import DIAGNOSE
+from shoal.api.routes.node_calls import NODE_OPERATIONS, OPERATIONS
+from shoal.api.routes.ops import OPS
 from shoal.cluster.node_calls import AnswerLost
+from shoal.cluster.node_watch import WATCH
 from shoal.errors import ActionRequired
 from shoal.storage.idempotency_keys import KeyedRequest
 from shoal.xianyu.push_events import UnknownEvent
@@ -198,3 +202,22 @@ async def test_a_diagnosis_is_that_of_the_server_that_runs_the_shop(pair: DoorPa
     assert told["heard"] == own["heard"] != []
     differ = [check["name"] for check, mine in zip(told["checks"], own["checks"], strict=True) if check != mine]
     assert differ == ["owned_here"]
+
+
+async def test_what_a_newer_server_tells_is_left_aside_and_what_it_stored_is_told(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[dict[str, Any]] = [{}, {"seen": 3}, {"seen": {"shop": {"state": "dreaming"}}}]
+    for number, strange in enumerate(answers):
+
+        async def told(*_: Any, strange: dict[str, Any] = strange) -> dict[str, Any]:
+            return strange
+
+        for operations, operation in ((NODE_OPERATIONS, WATCH), (NODE_OPERATIONS, OPS), (OPERATIONS, DIAGNOSE)):
+            monkeypatch.setitem(operations, operation, told)
+        on = number % 2 == 1
+        assert (await switch(pair, on))["state"] == ("running" if on else "stopped")
+        assert (await pair.other.call("GET", "/cookies/shop"))["state"] == ("running" if on else "stopped")
+        assert (await pair.other.call("GET", "/ops/unheard-of"))["state"] == "unknown"
+        checks = (await pair.other.call("GET", "/cookies/shop/diagnosis"))["checks"]
+        assert [check["ok"] for check in checks if check["name"] == "owned_here"] == [False]

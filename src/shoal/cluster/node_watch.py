@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, text
 from shoal.accounts.account import OBSERVED_FIELDS, Observation
 from shoal.accounts.ownership import shard_of
 from shoal.accounts.remote_states import MOVING, RemoteState, Stand, Watched
-from shoal.cluster.node_calls import NodeCalls, OwnerAway
+from shoal.cluster.node_calls import AnswerLost, NodeCalls, OwnerAway
 from shoal.cluster.node_rows import NOW
 from shoal.errors import ShoalError
 from shoal.storage.among import among
@@ -121,11 +121,12 @@ class NodeWatch:
         try:
             seconds = within_seconds + ANSWER_SECONDS if within_seconds or woken else READ_SECONDS
             told = await self._calls.ask_node(node, WATCH, body, seconds=seconds)
+            seen = _told(told, node)
         except ShoalError as error:
             self._silent[node] = (now + within_seconds + SILENT_SECONDS, error)
             return error
         self._silent.pop(node, None)
-        return _told(told["seen"], node)
+        return seen
 
     async def _find_owners(self, names: Collection[str]) -> None:
         unknown = [name for name in names if shard_of(name) not in self._owners]
@@ -139,15 +140,15 @@ def read_owners(connection: Connection, names: Collection[str]) -> dict[int, str
     return {row.shard: row.name for row in connection.execute(_OWNERS, {"shards": shards})}
 
 
-def _told(seen: Mapping[str, Any], node: str) -> dict[str, RemoteState]:
-    """Return observations as another node told them; one that only a newer version understands is left out."""
-    told = {}
-    for name, facts in seen.items():
-        try:
-            told[name] = RemoteState(msgspec.convert(facts, Observation), node)
-        except msgspec.ValidationError as error:
-            log.warning("what a node observes is not understood", account=name, node=node, why=str(error))
-    return told
+def _told(answer: Mapping[str, Any], node: str) -> dict[str, RemoteState]:
+    """Return observations as another node told them. Raises ``AnswerLost`` for what only a newer version understands:
+    the node has not told it then."""
+    try:
+        seen = msgspec.convert(answer.get("seen"), dict[str, Observation])
+    except msgspec.ValidationError as error:
+        log.warning("what a node observes is not understood", node=node, why=str(error))
+        raise AnswerLost("the answer is not understood", code="node_silent", node=node) from None
+    return {name: RemoteState(observation, node) for name, observation in seen.items()}
 
 
 def facts_of(observation: Observation) -> dict[str, Any]:

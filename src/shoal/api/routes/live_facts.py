@@ -33,6 +33,16 @@ class LiveFacts:
     is_silent: bool = False
 
 
+class _Told(msgspec.Struct):
+    """As ``answer_diagnose`` tells it."""
+
+    seen: Observation
+    heard: list[tuple[str, int, int]]
+    forms: list[str]
+    site_ahead_ms: int
+    node: str
+
+
 async def live_facts(server: Server, account: Account) -> LiveFacts:
     """Return what the server that runs the account knows now."""
     calls = server.node_calls
@@ -41,21 +51,21 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
         return LiveFacts(
             seen=server.manager.observation(account.id), heard=heard, site_ahead_ms=server.site_time.ahead_ms
         )
-    told = seen = None
+    told = None
     with suppress(OwnerAway, AnswerLost, RefusedThere, StoreError, msgspec.ValidationError):
-        told = await calls.ask(account.id, DIAGNOSE, {"rev": account.rev}, seconds=ASKED_SECONDS)
-        seen = msgspec.convert(told["seen"], Observation)
-    if told is None or seen is None:
+        answer = await calls.ask(account.id, DIAGNOSE, {"rev": account.rev}, seconds=ASKED_SECONDS)
+        told = msgspec.convert(answer, _Told)
+    if told is None:
         node = await stored_there(server, account)
         seen = server.manager.observation(account.id)
         return LiveFacts(seen=seen, heard=HeardByAccount(), node=node, is_silent=bool(node))
     known = {kind.value for kind in Heard}
-    counts = {Heard(kind): Count(times, at_ms) for kind, times, at_ms in told["heard"] if kind in known}
+    counts = {Heard(kind): Count(times, at_ms) for kind, times, at_ms in told.heard if kind in known}
     return LiveFacts(
-        seen=seen,
-        heard=HeardByAccount(counts=counts, forms=dict.fromkeys(told["forms"], 1)),
-        site_ahead_ms=told["site_ahead_ms"],
-        node=told["node"],
+        seen=told.seen,
+        heard=HeardByAccount(counts=counts, forms=dict.fromkeys(told.forms, 1)),
+        site_ahead_ms=told.site_ahead_ms,
+        node=told.node,
     )
 
 

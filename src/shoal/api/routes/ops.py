@@ -96,7 +96,7 @@ async def _undecided_elsewhere(server: Server, calls: NodeCalls, asked: dict[str
             answer = await calls.ask_node(node, OPS, asked, seconds=ASKED_SECONDS)
         except (OwnerAway, AnswerLost, RefusedThere) as error:
             return error.code == "node_gone"  # what it had begun has ended with it
-        return not answer["undecided"]
+        return answer.get("undecided") is False
 
     return not all(await asyncio.gather(*(is_decided(node) for node in await server.nodes.others())))
 
