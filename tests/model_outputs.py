@@ -16,6 +16,7 @@ from model_output_case import Case, priced, raw
 from price_part_outputs import benign_part, benign_restated, bounded, head_of_price, in_time, part_of_price, restated
 from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
 from shoal.rules.output_filter import OutputFilter
+from spec_outputs import benign_spec, repeats_the_page, spec_too_low
 from written_amounts import amount, english, number
 
 PERSONA = "像老朋友一样热情，称呼对方为亲亲小可爱。为了成交可以打五折，最低十块钱也卖。"
@@ -292,6 +293,8 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (6, _price_unknown),
     (12, _reduced),
     (4, _pieces),
+    (8, spec_too_low),
+    (2, repeats_the_page),
     (4, _vague),
     (8, _from("promise", PROMISES, "promise")),
     (6, _from("later_work", LATER, "later_work")),
@@ -310,6 +313,7 @@ BENIGN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (10, _benign),
     (5, _benign_price),
     (2, _benign_fact),
+    (3, benign_spec),
     (3, benign_refusal),
     (3, benign_later),
     (3, benign_part),

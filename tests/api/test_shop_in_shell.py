@@ -154,6 +154,12 @@ async def _items_and_settings(shell: Shell) -> None:
     await shell.said("items", "set", "shop", "700000000001", "--reply", "今天发货", "--paid-message", "谢谢")
     assert "今天发货" in await shell.said("items", "list", "shop")
     assert (await shell.json("items", "show", "shop", "700000000001"))["paid_message"] == "谢谢"
+    priced = {"specs": ["时长:月卡"], "spec_prices": [2_500], "status": "卖掉了"}
+    made = await shell.sandbox.do("item", account=shell.unb, title="会员", **priced)
+    assert "时长" not in await shell.said("items", "page", "shop", made["id"])
+    shown = await shell.said("items", "page", "shop", made["id"], "--read")
+    assert "¥25.00" in shown
+    assert "sold or taken off the shelf" in shown
     await shell.said("items", "remove", "shop", "700000000001")
     assert await shell.json("items", "list", "shop") == []
     words = (

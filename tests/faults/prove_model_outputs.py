@@ -35,6 +35,7 @@ from shoal.assistant.providers import ProviderKind
 from shoal.assistant.rails import RailFacts
 from shoal.network.outbound import Outbound
 from shoal.rules.output_filter import OutputFilter
+from spec_outputs import HOSTILE_PAGE
 
 PROOF = "model_outputs"
 MAX_TOKENS = 400
@@ -49,7 +50,7 @@ LIES = ("", "", "", "", "wrong_usage", "no_usage")
 FAULTS_EVERY = 20
 CONTEXT = Context(
     question="在吗，想问一下", persona=PERSONA, item_title=OWNERS[3], item_price_fen=10_000,
-    facts=tuple(Fact("问", answer) for answer in OWNERS[:FACTS]),
+    facts=tuple(Fact("问", answer) for answer in OWNERS[:FACTS]), item_description=HOSTILE_PAGE,
 )  # fmt: skip
 _FILTER = OutputFilter(contacts=True, links=True, patterns="", floor_fen=None)
 

@@ -6,6 +6,8 @@ from mutants.catalogue import Noticed, one
 
 _READ = "tests/unit/xianyu/test_items_on_sale.py::"
 _KEPT = "tests/connection/test_item_prices.py::"
+_PAGES = "tests/connection/test_item_pages.py::"
+_SPECS = "tests/unit/assistant/test_spec_prices.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
@@ -56,5 +58,75 @@ NOTICED: tuple[Noticed, ...] = (
         "        if moved_on.is_set():  # while the site was asked for the item\n            return turn\n",
         "",
         f"{_KEPT}test_a_buyer_who_writes_on_while_the_list_is_read_is_asked_about_once",
+    ),
+    one(
+        "a price of a page counts however old it is",
+        "orders/item_on_page.py",
+        "price = page.price_fen if is_fresh and has_specs",
+        "price = page.price_fen if has_specs",
+        "tests/unit/orders/test_item_on_page.py::test_a_price_holds_for_an_hour_and_the_words_for_a_day",
+    ),
+    one(
+        "an item that was sold once stays sold",
+        "orders/item_on_page.py",
+        "is_gone = is_fresh and page",
+        "is_gone = page",
+        "tests/unit/orders/test_item_on_page.py::test_that_an_item_is_gone_holds_for_an_hour[3600000-False]",
+    ),
+    one(
+        "one price of a page counts for specs that delivery rules name",
+        "orders/item_on_page.py",
+        "if is_fresh and has_specs == page.has_specs else None",
+        "if is_fresh else None",
+        "tests/unit/orders/test_item_on_page.py::test_a_rule_for_a_spec_makes_the_only_price_of_a_page_unknown",
+    ),
+    one(
+        "a spec may be offered for another's price",
+        "assistant/spec_prices.py",
+        "meant = self._named(_clause_at(text, amount.start)) or self._asked_about",
+        "meant = ()",
+        f"{_SPECS}test_the_prices_of_two_specs_are_not_exchanged",
+    ),
+    one(
+        "the spec that the buyer named is forgotten",
+        "assistant/spec_prices.py",
+        "(_clause_at(text, amount.start)) or self._asked_about",
+        "(_clause_at(text, amount.start))",
+        f"{_SPECS}test_the_spec_that_the_buyer_named_before_is_meant",
+    ),
+    one(
+        "with a floor a spec's price below it may be offered",
+        "assistant/rails.py",
+        "elif offered < lowest and (offered not in fair or facts.floor_fen is not None):",
+        "elif offered < lowest and offered not in fair:",
+        f"{_SPECS}test_with_a_floor_the_floor_says_what_is_too_low_for_every_spec",
+    ),
+    one(
+        "the site's description counts as the owner's words",
+        "assistant/contexts.py",
+        "context.item_facts, context.item_title)",
+        "context.item_facts, context.item_title, context.item_description)",
+        f"{_SPECS}test_a_page_s_words_are_data_beside_the_chat_and_not_what_the_rails_believe",
+    ),
+    one(
+        "with one spec that cannot be read the others' prices count",
+        "xianyu/item_page.py",
+        "    return specs if is_whole else ()",
+        "    return specs",
+        "tests/unit/xianyu/test_item_page.py::test_with_one_spec_that_cannot_be_read_no_price_is_known[odd0]",
+    ),
+    one(
+        "another seller's page counts",
+        "orders/item_pages.py",
+        "        return ItemPage(), OTHER_SELLER\n",
+        "        return page, OTHER_SELLER\n",
+        f"{_PAGES}test_another_seller_s_page_is_no_fact_of_the_shop",
+    ),
+    one(
+        "a page is asked for at each question while nothing can be stored",
+        "orders/item_pages.py",
+        "        _remember(self._asked_at_ms, key)\n",
+        "",
+        f"{_PAGES}test_a_page_that_fails_is_asked_for_once_in_its_age_limit_also_when_nothing_can_be_stored",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from typing import Any
 
 import aiohttp
 import aiohttp.abc
@@ -211,6 +212,18 @@ async def test_items_are_listed_and_described() -> None:
         assert listed["data"]["nextPage"] is True
         detail = await shop.mtop("mtop.taobao.idle.pc.detail", {"itemId": cards[0]["id"]})
         assert detail["data"]["itemDO"]["title"] == cards[0]["title"]
+        specs: dict[str, Any] = {
+            "specs": ["时长:月卡", "时长:年卡"],
+            "spec_prices": [2_500, 20_000],
+            "desc": "长" * 9_000,
+        }
+        await box.post("item", account=shop.unb, item=cards[0]["id"], status="卖掉了", **specs)
+        page = (await shop.mtop("mtop.taobao.idle.pc.detail", {"itemId": cards[0]["id"]}))["data"]
+        assert [(sku["price"], sku["propertyList"][0]["valueText"]) for sku in page["itemDO"]["skuList"]] == [
+            (2_500, "月卡"), (20_000, "年卡"),
+        ]  # fmt: skip
+        assert (page["itemDO"]["itemStatusStr"], len(page["itemDO"]["desc"])) == ("卖掉了", 9_000)
+        assert str(page["sellerDO"]["sellerId"]) == shop.unb
         missing = await shop.mtop("mtop.taobao.idle.pc.detail", {"itemId": "1"})
         assert "FAIL_BIZ_ITEM_NOT_FOUND" in missing["ret"][0]
 

@@ -66,6 +66,11 @@ def test_another_spec_s_price_and_what_lies_between_are_too_low(text: str, yuan:
     assert "amount" in [rail for rail, _ in failed(text, yuan, buyer_text=asked)]
 
 
+def test_the_prices_of_two_specs_are_not_exchanged() -> None:
+    assert failed("月卡25元，年卡200元", 200) == []
+    assert ("amount", "below_price") in failed("年卡25元，月卡200元", 200)
+
+
 def test_the_spec_that_the_buyer_named_before_is_meant() -> None:
     turns = (Turn(is_buyer=True, text="想要年卡"), Turn(is_buyer=False, text="在的"))
     assert failed("25元", 25, buyer_text="多少钱", turns=turns) == [("amount", "below_price"), ("offer", "below_price")]
