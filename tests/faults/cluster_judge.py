@@ -11,19 +11,25 @@ import asyncio
 from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any
-
-from benchmarks.processes import SandboxProcess
+from typing import Any, Protocol
 
 LOOK_SECONDS = 0.3
 _AT_ONCE = "20000"
+
+
+class Logs(Protocol):
+    """Where the sandbox's logs are read."""
+
+    async def get(self, what: str, **query: str) -> dict[str, Any]:
+        """Return a page of a log."""
+        ...
 
 
 @dataclass
 class Judge:
     """Follows the sandbox's logs from its beginning; what breaks a promise stands in ``violations``."""
 
-    site: SandboxProcess
+    site: Logs
     frozen: AbstractSet[str] = frozenset()
     """Shops whose process is frozen: their old sockets stay open, and may be ended by the site."""
     violations: list[str] = field(default_factory=list)
