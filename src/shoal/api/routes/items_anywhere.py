@@ -47,8 +47,7 @@ async def items_of(server: Server, account: Account) -> Listed | None:
     """
     calls = _asks_others(server, account)
     if calls is None:
-        titles = await server.item_lists.of(account)
-        return None if titles is None else Listed(titles, server.item_lists.prices(account))
+        return await _here(server, account)
     return _listed(await calls.ask(account.id, ITEMS, {"rev": account.rev}))
 
 
@@ -59,8 +58,7 @@ async def items_soon(server: Server, account: Account, *, seconds: float) -> Lis
     """
     calls = _asks_others(server, account)
     if calls is None:
-        titles = await server.item_lists.soon(account, seconds=seconds) or server.item_lists.kept(account)
-        return Listed(titles, server.item_lists.prices(account))
+        return await _soon_here(server, account, seconds)
     asked = {"rev": account.rev, "soon": seconds}
     try:
         return _listed(await calls.ask(account.id, ITEMS, asked, seconds=seconds + _LATER_SECONDS)) or _NOTHING
@@ -94,6 +92,16 @@ def _asks_others(server: Server, account: Account) -> NodeCalls | None:
     return None if calls is None or calls.is_mine(account.id) else calls
 
 
+async def _here(server: Server, account: Account) -> Listed | None:
+    titles = await server.item_lists.of(account)
+    return None if titles is None else Listed(titles, server.item_lists.prices(account))
+
+
+async def _soon_here(server: Server, account: Account, seconds: float) -> Listed:
+    titles = await server.item_lists.soon(account, seconds=seconds) or server.item_lists.kept(account)
+    return Listed(titles, server.item_lists.prices(account))
+
+
 def _kept_here(server: Server, account: Account) -> Listed:
     return Listed(server.item_lists.kept(account), server.item_lists.prices(account))
 
@@ -120,12 +128,12 @@ def _listed(done: dict[str, Any]) -> Listed | None:
 
 
 async def answer_items(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:
-    """Read a shop's list for another server; with ``soon``, within so many seconds."""
+    """Read a shop's list for another server; with ``soon``, within so many seconds. The question is never passed on."""
     seconds = asked.get("soon")
     if seconds is None:
-        listed = await items_of(server, account)
+        listed = await _here(server, account)
     else:
-        listed = await items_soon(server, account, seconds=float(seconds))
+        listed = await _soon_here(server, account, float(seconds))
     return {"listed": None if listed is None else _told(listed)}
 
 
