@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from asked_statements import asked, plans
 from benchmarks.many_messages import Talk, insert_chats, insert_messages
 from contract.message_steps import a_message
+from shoal.accounts.positions import Position
 from shoal.messages.chats import Chats
 from shoal.messages.message_log import MessageLog
 from shoal.messages.word_indexer import WordIndexer
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.grams import SEGMENT, SLOT_BITS, coded_places, grams_wanted, slot_of
-from shoal.storage.message_segments import draft_segment, indexed, read_segment, store_segment
+from shoal.storage.message_segments import draft_segment, ids_of, indexed, read_segment, store_segment
 from shoal.storage.schema import grams, messages
 from store_steps import an_account, committed, created, deletion
 
@@ -265,3 +266,16 @@ async def test_a_segment_is_not_stored_when_a_message_went_meanwhile(database: D
     await database.write(lambda connection: connection.execute(gone).rowcount)
     assert not await database.write(lambda connection: store_segment(connection, draft_segment(0, read)))
     assert await database.read(indexed) == []
+
+
+async def test_a_segment_is_indexed_once_no_server_can_add_a_message_to_it(
+    database: Database, manager: DBManager
+) -> None:
+    await created(manager, an_account("shop"))
+    first, last = ids_of(0)
+    said = [{"id": max(first, 1), "message_id": "a"}, {"id": last + 1, "message_id": "b"}]
+    query = insert(messages).values([{"account_id": "shop", "chat_id": "c", **one} for one in said])
+    await database.write(lambda connection: connection.execute(query).rowcount)
+    for settled, is_indexed in ((last - 1, False), (last, True)):
+        position = Position(0, 0, settled, 0, 0)
+        assert await WordIndexer(database, settled=partial(Position, *position)).index_next() is is_indexed

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 
+from shoal.accounts.positions import Position
 from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.message_segments import draft_segment, next_to_index, read_segment, store_segment
@@ -26,14 +28,25 @@ RESTS = 4.0
 class WordIndexer:
     """Indexes the words of messages."""
 
-    def __init__(self, database: Database, *, every_seconds: float = EVERY_SECONDS, rests: float = RESTS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        every_seconds: float = EVERY_SECONDS,
+        rests: float = RESTS,
+        settled: Callable[[], Position | None] = lambda: None,
+    ) -> None:
+        """``settled``: up to where messages are all there when several servers write; else ``None``."""
         self._database = database
+        self._settled = settled
         self._every_seconds = every_seconds
         self._rests = rests
 
     async def index_next(self) -> bool:
         """Index the newest full segment that is not indexed. Return whether there was one."""
-        segment = await self._database.read(next_to_index)
+        settled = self._settled()
+        until = None if settled is None else settled.messages or 0
+        segment = await self._database.read(lambda connection: next_to_index(connection, until))
         if segment is None:
             return False
         rows = await self._database.read(lambda connection: read_segment(connection, segment))

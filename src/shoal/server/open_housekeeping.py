@@ -90,7 +90,8 @@ async def open_housekeeping(
         )
         duties = storage.duties
         closing.later("retention", duties.keep(Duty.RETENTION, retention.run))
-        closing.later("word indexer", duties.keep(Duty.WORD_INDEX, WordIndexer(database).run))
+        indexer = WordIndexer(database, settled=accounts.settled)
+        closing.later("word indexer", duties.keep(Duty.WORD_INDEX, indexer.run))
         key_rotation = _key_rotation(storage, settings, closing)
         turn = None if storage.node is None else Turn(database, storage.node, "backup")
         backups = BackupSchedule(database, settings, turn=turn)

@@ -68,10 +68,12 @@ def segments_with_messages(connection: Connection) -> range:
     return range(0) if first is None or last is None else range(first >> SEGMENT_BITS, (last >> SEGMENT_BITS) + 1)
 
 
-def next_to_index(connection: Connection) -> int | None:
-    """Return the newest full segment that is not indexed."""
+def next_to_index(connection: Connection, until: int | None = None) -> int | None:
+    """Return the newest full segment that is not indexed; with ``until`` of those up to that id."""
     done = {one.segment for one in indexed(connection)}
-    return next((segment for segment in reversed(segments_with_messages(connection)[:-1]) if segment not in done), None)
+    full = reversed(segments_with_messages(connection)[:-1])
+    allowed = (segment for segment in full if until is None or ids_of(segment)[1] <= until)
+    return next((segment for segment in allowed if segment not in done), None)
 
 
 def _living(query: Select[Any], segment: int) -> Select[Any]:
