@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from shoal.assistant.prompt import HIDDEN, Context, Fact, Turn, instructions_of, messages_of, prompt_hash
+from shoal.assistant.prompt import HIDDEN, Context, Fact, Turn, instructions_of, messages_of, prompt_hash, scrubbed
 
 CONTEXT = Context(
     question="小明13800138000 问：80行吗",
@@ -38,6 +38,12 @@ def test_codes_cookies_numbers_and_names_are_not_in_it() -> None:
     for secret in ("小明", "13800138000", "x7k2-99Qa-1122", "abcd1234", "2208888"):
         assert secret not in text
     assert HIDDEN in text
+
+
+def test_codes_and_addresses_are_hidden_in_the_midst_of_long_texts() -> None:
+    for filler in ("描述文字" * 300, "_" * 1_200, "a." * 600, "=-" * 600):
+        text = scrubbed(f"{filler}，码x7k2-99Qa-1122 {filler} me@example.com {filler}=cookie2=abcd1234 {filler}")
+        assert not [one for one in ("x7k2", "example.com", "abcd1234") if one in text], filler[:4]
 
 
 def test_it_has_no_place_for_a_floor() -> None:
