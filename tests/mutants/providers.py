@@ -39,6 +39,13 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_BUDGET}test_callers_at_once_never_spend_more_than_the_day_has[postgresql-1]",
     ),
     one(
+        "a provider goes while another server switches a shop on with it",
+        "assistant/provider_store.py",
+        "            _hold_shops(connection, owner_id)\n",
+        "",
+        "tests/contract/test_provider_races.py::test_a_provider_stays_for_a_shop_that_is_being_switched_on",
+    ),
+    one(
         "what checks cost is no money of the day",
         "assistant/budget.py",
         'return int(state["checks_cost_microfen"]) if state["checks_day"] == day else 0',

@@ -140,12 +140,15 @@ class ProviderStore:
     async def remove(self, owner_id: int, provider_id: int) -> Provider:
         """Remove a provider. What it cost stays.
 
-        Raises ``UnknownProvider``, and ``Conflict`` (``provider_in_use``) while the model of a shop is on with it.
+        Raises ``UnknownProvider``, and ``Conflict`` (``provider_in_use``) while the model of a shop is on with it. A
+        shop whose model is switched on meanwhile is among those, or is written afterwards: who switches it on then
+        reads that it has no provider.
         """
         now = self._now_ms()
 
         def job(connection: Connection) -> RowMapping:
             before = _row_of(connection, owner_id, provider_id, lock=True)
+            _hold_shops(connection, owner_id)
             if shops := _shops_with(connection, owner_id, provider_id):
                 raise Conflict("the models of shops are on with it", code="provider_in_use", shops=shops)
             connection.execute(delete(ai_providers).where(ai_providers.c.id == provider_id))
@@ -192,6 +195,12 @@ def _begin_anew(connection: Connection, provider_id: int, now: int) -> None:
     connection.execute(mine.values(**fresh))
     subject = [provider_subject(provider_id)]
     close_incidents(connection, subject, [IncidentKind.MODEL_RESTING], now, is_well=False)
+
+
+def _hold_shops(connection: Connection, owner_id: int) -> None:
+    """Keep the owner's shops as they are until the transaction ends, also for other servers: it waits for changes."""
+    mine = select(accounts.c.id).where(accounts.c.owner_id == owner_id, ~accounts.c.deleted)
+    connection.execute(mine.order_by(accounts.c.id).with_for_update(read=True)).all()
 
 
 def _shops_with(connection: Connection, owner_id: int, provider_id: int) -> list[str]:

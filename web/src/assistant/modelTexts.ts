@@ -190,20 +190,20 @@ const en: Texts<typeof zh> = {
   },
   pasteTake: 'Add {n}',
 
-  items: 'Item facts and floor prices',
+  items: 'Item facts and lowest prices',
   itemsText:
-    'For one item each. The model never sees the floor: a lower price in its reply is stopped and the buyer left to you.',
+    'For one item each. The model never sees the lowest price: a lower price in its reply is stopped and the buyer left to you.',
   itemsNone: 'No item facts yet',
   itemsNoneText:
-    'Add facts and a floor for items that buyers ask about and bargain over. Without a floor, nothing below the price is allowed.',
+    'Add facts and a lowest price for items that buyers ask about and bargain over. Without one, nothing below the price is allowed.',
   itemAdd: 'Add item',
-  itemEdit: 'Edit facts and floor of item {item}',
+  itemEdit: 'Edit facts and lowest price of item {item}',
   itemFacts: 'Facts about the item',
   itemFactsHint: 'Condition, accessories, size: what buyers ask about.',
-  itemFloor: 'Floor price (¥)',
+  itemFloor: 'Lowest price (¥)',
   itemFloorHint: 'Empty for the shop’s lowest price; without either, not below the item’s price.',
-  floorOf: 'Floor {price}',
-  itemSaved: '{id}: facts and floor of item {item} saved',
+  floorOf: 'Lowest price {price}',
+  itemSaved: '{id}: facts and lowest price of item {item} saved',
 
   page: 'Page on Xianyu',
   pageText:

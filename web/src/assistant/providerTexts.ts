@@ -147,7 +147,7 @@ const en: Texts<typeof zh> = {
       names: 'Buyers’ names and numbers: the model reads only “buyer 1”',
       codes: 'Codes and anything that is delivered',
       cookie: 'Cookies, passwords and tokens',
-      floor: 'Your floor prices: Shoal checks them after the model',
+      floor: 'Your lowest prices: Shoal checks them after the model',
       others: 'Other conversations, orders and shops',
     },
     note: 'How {host} keeps and uses this is up to that provider’s terms. Another host needs a new consent, and you can withdraw it at any time.',

@@ -11,7 +11,7 @@ test('a draft that is gone says whose doing it was', () => {
 })
 
 test('a run names the check and the reason, and what it does not know as it is', () => {
-  expect(reasonOf({ rail: 'amount', why: 'below_floor' })).toBe('Check: Amounts · below the floor price')
+  expect(reasonOf({ rail: 'amount', why: 'below_floor' })).toBe('Check: Amounts · below the lowest price')
   expect(reasonOf({ rail: '', why: 'object: missing' })).toBe('object: missing')
   expect(reasonOf({ rail: '', why: '' })).toBe('')
 })
