@@ -177,6 +177,12 @@ async def test_pictures_and_registrations_are_limited_for_all_nodes_together(url
             await node.count_channel_test(2)
 
 
+async def test_a_sign_in_while_the_server_ends_is_counted_by_it_alone(url: str) -> None:
+    async with writers(url) as made:
+        nodes = Nodes(made, WIDE)
+    assert await nodes.guess(right=True) == 0
+
+
 async def test_old_tries_are_deleted(nodes: Nodes) -> None:
     await nodes.guess()
     await nodes.sql("UPDATE limited_tries SET at_ms = at_ms - 86400000")

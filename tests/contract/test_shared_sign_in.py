@@ -19,6 +19,8 @@ from shoal.auth.recent_reads import SECONDS
 from shoal.auth.users import Role
 from standins import until, until_told
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a password of theirs"
 SLOW = 5.0
 """What a busy machine may add to a bound."""

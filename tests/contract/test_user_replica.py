@@ -300,6 +300,7 @@ async def test_f3_what_is_kept_and_meets_a_defect_keeps_nothing_else_from_being_
     await until_told(lambda: database.read(lambda connection: connection.scalar(query)), 1)
 
 
+@pytest.mark.slow
 async def test_a_node_answers_from_its_copy_for_a_bounded_time_because_another_may_have_ended_the_session(
     postgres: Postgres,
 ) -> None:

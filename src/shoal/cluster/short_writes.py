@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from shoal.errors import StoreError
 from shoal.storage.database_errors import as_store_error
 from shoal.storage.engines import open_guard
 
@@ -31,9 +32,12 @@ class ShortWrites:
     def __init__(self, url: URL) -> None:
         self._engine = open_guard(url, busy_seconds=_BUSY_SECONDS, idle_seconds=_IDLE_SECONDS)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="shoal-short")
+        self._closed = False
 
     async def run(self, job: Callable[[Connection], T]) -> T:
         """Run a job and commit it. Raises ``StoreError``: it may have been committed or not."""
+        if self._closed:
+            raise StoreError("the server is ending", code="store_closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, job)
 
     def _run(self, job: Callable[[Connection], T]) -> T:
@@ -42,5 +46,6 @@ class ShortWrites:
 
     async def close(self) -> None:
         """Wait for the last jobs, and close the connections."""
+        self._closed = True
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         self._engine.dispose()
