@@ -13,7 +13,7 @@ from shoal.connection.heard import Heard, heard_as
 from shoal.errors import ActionRequired
 from shoal.xianyu.push_events import UnknownEvent
 from standins import cookie_of, until
-from wire.frames import all_frames
+from wire.frames import all_events
 
 
 async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(console: Console) -> None:
@@ -45,7 +45,7 @@ async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(con
 
 
 async def test_what_the_site_sends_is_counted_and_what_nobody_can_read_is_said(console: Console) -> None:
-    said = [frame.pushed() for frame in all_frames()]
+    said = all_events()
     console.door.server.heard.note("afu", [*said, UnknownEvent("keys 1,7,9")])
     page = await console.page("/console/accounts/afu")
     card = page.locator("[data-test=diagnosis]")

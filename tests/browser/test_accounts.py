@@ -12,6 +12,7 @@ from browser.conftest import Console, OpenConsole, WiredConsole, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
+from shoal.messages.picture_files import PictureFiles
 from standins import ANN, cookie_of, unb_of, until
 
 SHOPS = "/console/accounts"
@@ -224,7 +225,9 @@ async def test_a_shop_shows_its_sellers_picture_and_its_letter_without_one(wired
         picture = page.locator("[data-test=face] img")
         await expect(picture).to_have_js_property("complete", value=True)
         await expect(picture).to_have_js_property("naturalWidth", 80)
-    for file in wired.door.server.pictures._directory.iterdir():
+    pictures = wired.door.server.pictures
+    assert isinstance(pictures, PictureFiles)
+    for file in pictures._directory.iterdir():
         file.unlink()
     other = await wired.page(SHOPS)
     await expect(other.locator("[data-test=face]")).to_have_text("木")

@@ -92,6 +92,12 @@ def all_frames() -> list[Frame]:
     return sorted(frames, key=lambda frame: (frame.is_own_find, frame.name))
 
 
+def all_events() -> list[Event]:
+    """Return what Shoal makes of every frame that the site pushes."""
+    events = (frame.pushed() for frame in all_frames())
+    return [event for event in events if event is not None and not isinstance(event, ItemPage)]
+
+
 def _frame(path: Path) -> Frame:
     told = json.loads(path.read_text(encoding="utf-8"))
     return Frame(path.stem, told["what"], told["seen"], told["sure"], _plain(told["payload"]), told["becomes"])

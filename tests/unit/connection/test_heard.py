@@ -7,11 +7,11 @@ import structlog
 from shoal.connection.heard import HOUR_MS, MOST_FORMS, Heard, HeardCounts, heard_as
 from shoal.xianyu.push_events import UnknownEvent
 from shoal.xianyu.speakers import Speaker
-from wire.frames import all_frames
+from wire.frames import all_events
 
 
 def test_every_shape_of_the_site_counts_as_something_and_none_as_unreadable() -> None:
-    kinds = {heard_as(frame.pushed()) for frame in all_frames()}
+    kinds = {heard_as(event) for event in all_events()}
     assert kinds == set(Heard) - {Heard.UNREADABLE}
     assert {speaker.value for speaker in Speaker} <= {kind.value for kind in Heard}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shoal.config import Settings
 from shoal.server.listener import own_names
+from standins import quick_settings
 
 
 @pytest.mark.parametrize(
@@ -22,5 +22,5 @@ from shoal.server.listener import own_names
 def test_the_name_by_which_other_nodes_call_a_server_is_its_own(
     tmp_path: Path, allowed: str, address: str, names: set[str]
 ) -> None:
-    settings = Settings(data_dir=tmp_path, allowed_hosts=allowed, node="one", node_address=address)
+    settings = quick_settings(data_dir=tmp_path, allowed_hosts=allowed, node="one", node_address=address)
     assert own_names(settings) == names
