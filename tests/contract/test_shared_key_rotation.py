@@ -23,6 +23,7 @@ from shoal.errors import ConfigError, Conflict
 from shoal.server.reply_server import Application, build_app
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.key_changes import KeyChange, Step, put_change
 from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import Vault, key_id, read_key_file, write_key_file
@@ -186,6 +187,22 @@ async def test_a_server_joins_only_with_keys_that_all_can_read_with(tmp_path: Pa
         with pytest.raises(ConfigError, match=f"secrets under the key {lacking}, which this server lacks"):
             async with node(tmp_path, "b", url, [OTHER, OLD], setting=True):
                 pass
+
+
+async def test_a_server_that_lost_its_place_and_lacks_the_key_of_the_others_gives_up_its_shops(
+    tmp_path: Path, url: str
+) -> None:
+    async with node(tmp_path, "a", url, [OLD]) as one, node(tmp_path, "b", url, [OLD]) as two:
+        await until(lambda: bool(one.ownership.shards) and bool(two.ownership.shards))
+        # as after it was frozen while the others changed their key and forgot the old one
+        await two.rotation.close()
+        change = KeyChange(id=key_id(OTHER).hex(), step=Step.FORGET)
+        write_key_file(two.key_file, [OTHER, OLD])
+        await one.database.write(lambda connection: put_change(connection, change))
+        await until(lambda: not one.ownership.shards and one.ownership.draining)
+        why = text("SELECT last_error FROM nodes WHERE name = 'a'")
+        assert await two.database.read(lambda connection: connection.scalar(why)) == "key_lacking"
+        assert one.keys() == [OLD], "nothing was done to its keys"
 
 
 async def test_a_single_server_goes_on_with_a_change_that_several_began(tmp_path: Path, url: str) -> None:

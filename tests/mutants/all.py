@@ -12,6 +12,7 @@ from mutants import (
     providers,
     rails,
     several_nodes,
+    shared_duties,
     state_and_access,
     suppliers,
     webhooks,
@@ -31,4 +32,5 @@ NOTICED: tuple[Noticed, ...] = (
     *notices.NOTICED,
     *webhooks.NOTICED,
     *several_nodes.NOTICED,
+    *shared_duties.NOTICED,
 )

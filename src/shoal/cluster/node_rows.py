@@ -17,6 +17,7 @@ from shoal.cluster.last_life import Life
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 """The time by the clock of the database, in a statement."""
+_NOW_ALONE: Final = text(f"SELECT {NOW}")
 _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(7318041)")
 """Joins, and takings of the lease of a single server, are decided one after the other."""
 _JOIN: Final = text(f"""
@@ -169,6 +170,11 @@ def end_life(connection: Connection, life: Life) -> bool:
 def decide_alone(connection: Connection) -> None:
     """Take the lock of joining, and of the lease of a single server, until this transaction ends."""
     connection.execute(_ONE_AT_A_TIME)
+
+
+def database_now(connection: Connection) -> int:
+    """Return the time by the clock of the database, in milliseconds."""
+    return int(connection.scalar(_NOW_ALONE) or 0)
 
 
 def older_nodes(connection: Connection, schema: str) -> list[str]:

@@ -20,7 +20,7 @@ from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refus
 from shoal.cli.doctor.postgresql import not_let_in, sentence_of
 from shoal.clock import now_ms
 from shoal.cluster.clock_offset import MOST_MS, WARNED_MS, certainly_ahead
-from shoal.cluster.node_rows import NOW
+from shoal.cluster.node_rows import database_now
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
 from shoal.server.open_storage import KEY_FILE, key_of, site_of
@@ -136,7 +136,7 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
 def _clock(connection: Connection) -> Finding:
     """Compare this machine's clock with the database's, by which several servers go."""
     began, asked_ms = time.monotonic(), now_ms()
-    database_ms = int(connection.scalar(text(f"SELECT {NOW}")) or 0)
+    database_ms = database_now(connection)
     ahead_ms = certainly_ahead(asked_ms, database_ms, time.monotonic() - began)
     seconds = f"{ahead_ms / 1000:+.1f}"
     if abs(ahead_ms) > MOST_MS:
