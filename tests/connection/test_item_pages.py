@@ -89,9 +89,14 @@ async def test_the_prices_of_specs_are_those_of_the_page_which_is_read_once(
     assert await shop.tried(25) == ("blocked", "below_price")
 
 
-async def test_about_an_item_that_was_sold_the_owner_is_asked_and_not_the_model(shop: Shop) -> None:
+async def test_a_rule_asks_for_no_page_and_about_a_sold_item_the_owner_is_asked_and_not_the_model(shop: Shop) -> None:
+    await shop.door.call("POST", "/keywords/shop", json={"keywords": {"在吗": "在的"}})
+    await shop.sandbox.do("say", account=shop.unb, buyer="路过的风", text="在吗", item=shop.item)
+    assert await shop.sandbox.seen_soon(shop.unb, "路过的风", 1) == ["在的"]
+    assert (await shop.calls("pc.detail"), await shop.calls("xyh.item.list")) == (0, 0)
+
     await shop.page(status="卖掉了")
-    await shop.sandbox.do("say", account=shop.unb, buyer="豆豆妈", text="还在吗", item=shop.item)
+    await shop.sandbox.do("say", account=shop.unb, buyer="豆豆妈", text="可以拍么", item=shop.item)
     async with asyncio.timeout(60):
         while True:
             runs = (await shop.door.call("GET", "/ai-runs", params={"cid": "shop"}))["items"]
@@ -107,13 +112,6 @@ async def test_about_an_item_that_was_sold_the_owner_is_asked_and_not_the_model(
     for called, count in ((False, 1), (True, 0)):
         found = await shop.door.call("GET", "/ai-runs", params={"cid": "shop", "called": called})
         assert len(found["items"]) == count
-
-
-async def test_a_rule_s_answer_asks_for_no_page(shop: Shop) -> None:
-    await shop.door.call("POST", "/keywords/shop", json={"keywords": {"在吗": "在的"}})
-    await shop.sandbox.do("say", account=shop.unb, buyer="豆豆妈", text="在吗", item=shop.item)
-    assert await shop.sandbox.seen_soon(shop.unb, "豆豆妈", 1) == ["在的"]
-    assert (await shop.calls("pc.detail"), await shop.calls("xyh.item.list")) == (0, 0)
 
 
 async def test_a_page_that_the_site_wants_checked_for_parks_the_shop_and_is_not_asked_for_again(shop: Shop) -> None:
@@ -141,15 +139,6 @@ async def test_a_page_that_fails_is_asked_for_once_in_its_age_limit_also_when_no
     assert (await shop.calls("pc.detail"), await shop.stored()) == (1, None)
 
 
-async def test_another_seller_s_page_is_no_fact_of_the_shop(shop: Shop) -> None:
-    other = next(seller for seller in shop.sandbox.world.sellers.values() if seller.unb != shop.unb)
-    server = shop.door.server
-    found = await server.item_pages.of(server.manager.account("shop"), next(iter(other.items)), seconds=60)
-    assert found is not None
-    assert (found.why, found.page.title, found.page.price_fen) == ("other_seller", "", None)
-    assert await server.item_pages.of(server.manager.account("shop"), "no number", seconds=60) is None
-
-
 async def test_what_was_read_survives_a_restart(sandbox: Sandbox, tmp_path: Path) -> None:
     seller = next(iter(sandbox.world.sellers.values()))
     item = next(iter(seller.items))
@@ -164,7 +153,9 @@ async def test_what_was_read_survives_a_restart(sandbox: Sandbox, tmp_path: Path
     assert len(await sandbox.calls("pc.detail", seller.unb)) == 1
 
 
-async def test_pages_of_a_shop_are_read_one_after_another(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_are_read_one_after_another_and_another_seller_s_is_no_fact(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(item_pages, "PAGE_SECONDS", 0.01)
     server, items = shop.door.server, list(shop.sandbox.world.sellers[shop.unb].items)
     account = server.manager.account("shop")
@@ -176,6 +167,12 @@ async def test_pages_of_a_shop_are_read_one_after_another(shop: Shop, monkeypatc
     await shop.sandbox.do("fault/release")
     assert [page.item_id for page in await asyncio.gather(*asked) if page is not None] == items
     assert await shop.calls("pc.detail") == len(items)
+
+    other = next(seller for seller in shop.sandbox.world.sellers.values() if seller.unb != shop.unb)
+    found = await server.item_pages.of(server.manager.account("shop"), next(iter(other.items)), seconds=60)
+    assert found is not None
+    assert (found.why, found.page.title, found.page.price_fen) == ("other_seller", "", None)
+    assert await server.item_pages.of(server.manager.account("shop"), "no number", seconds=60) is None
 
 
 async def test_an_owner_sees_what_was_read_and_reads_it_again_at_most_once_a_minute(

@@ -120,7 +120,7 @@ NOTICED: tuple[Noticed, ...] = (
         "orders/item_pages.py",
         "        return ItemPage(), OTHER_SELLER\n",
         "        return page, OTHER_SELLER\n",
-        f"{_PAGES}test_another_seller_s_page_is_no_fact_of_the_shop",
+        f"{_PAGES}test_pages_are_read_one_after_another_and_another_seller_s_is_no_fact",
     ),
     one(
         "a page is asked for at each question while nothing can be stored",
