@@ -11,6 +11,7 @@ from sqlalchemy import update
 from browser.axe import findings
 from browser.conftest import NAME, WiredConsole, hangs_over, press
 from model_runs import a_run, state_of
+from model_steps import served_model, settings_for
 from shoal.accounts.callers import Caller
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
@@ -95,6 +96,29 @@ async def test_a_draft_is_edited_warned_of_like_typed_words_and_sent_all_the_sam
     await warning.get_by_role("button", name="仍然发送").click()
     await expect(page.locator(CARD)).to_have_count(0)
     assert await wired.sandbox.seen(wired.unb, NAME) == ["打 13800138000"]
+
+
+async def test_a_buyers_question_becomes_a_draft_that_is_edited_sent_and_shown_in_its_run(wired: WiredConsole) -> None:
+    """The whole way: the site, the connection, the provider over a socket, the desk, the site again."""
+    async with served_model() as (base, model):
+        made = await wired.door.server.assistant.providers.create(1, settings_for(base))
+        values = {"ai_mode": "draft", "ai_provider_id": made.id}
+        await wired.door.server.manager.update_settings("muzi", values, caller=Caller(actor="user:admin"))
+        model.script([{"action": "reply", "text": "在的，亲", "offered_fen": None, "facts": []}], cycles=True)
+        chat = str((await wired.say("还在吗"))["cid"])
+        page = await _open(wired, chat)
+        await expect(page.locator(WORDS)).to_have_value("在的，亲")
+        await page.locator(WORDS).fill("在的，喜欢可以直接拍")
+        await press(page.locator("[data-test=send-draft]"))
+        await expect(page.locator(CARD)).to_have_count(0)
+        assert await wired.sandbox.seen(wired.unb, NAME) == ["在的，喜欢可以直接拍"]
+        await page.locator("[data-test=to-runs]").click()
+        row = page.locator("[data-run]")
+        await expect(row).to_have_attribute("data-state", "answered")
+        await expect(row).to_contain_text("在的，喜欢可以直接拍")
+        await row.locator("summary").click()
+        await expect(row.locator("[data-test=raw]")).to_contain_text("在的，亲")
+        assert len(model.calls.after(0)) == 1
 
 
 async def test_a_newer_word_ends_a_draft_with_the_reason_and_keeps_what_was_edited(
