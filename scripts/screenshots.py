@@ -1,8 +1,9 @@
-"""Take pictures of the console from the demo: ``python scripts/screenshots.py``.
+"""Take pictures of the console from the demo: ``python scripts/screenshots.py [--docs] [NAME ...]``.
 
-Every page goes into ``.screenshots``, the help's pictures into ``docs/pictures``; ``--docs`` takes only the latter. To
-fill the pages, the script first puts three of the demo's shops into trouble, changes settings, makes the site refuse a
-message after payment, and copies the messages into every hour of the past week.
+Every page goes into ``.screenshots``, the help's pictures into ``docs/pictures``; ``--docs`` takes only the latter, and
+names take only pages and pictures of these names. To fill the pages, the script first puts three of the demo's shops
+into trouble, changes settings, makes the site refuse a message after payment, lets a shop draft with a language model,
+and copies the messages into every hour of the past week.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ PAGES = {
     "order": "/console/orders/{order}",
     "stock": "/console/stock",
     "deliveries": "/console/accounts/muzi/deliveries",
+    "shop-model": "/console/accounts/xiaoyu/model",
+    "shop-runs": "/console/accounts/xiaoyu/runs",
     "history": "/console/history",
     "incidents": "/console/incidents",
     "notices": "/console/settings/notices",
@@ -52,6 +55,7 @@ PAGES = {
     "settings-me": "/console/settings/me",
     "settings-tokens": "/console/settings/tokens",
     "settings-users": "/console/settings/users",
+    "settings-models": "/console/settings/models",
     "settings-security": "/console/settings/security",
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
@@ -75,7 +79,7 @@ SIZES = {1280: 800, 390: 844}
 PICTURES = {
     "overview": 1280, "add-shop": 1280, "shop": 1280, "shop-rules": 1280, "chat": 1280, "order": 1280,
     "stock": 1280, "deliveries": 1280, "notices": 1280, "shops-phone": 390,
-    "answers": 1280,
+    "answers": 1280, "settings-models": 1280, "shop-model": 1280, "shop-runs": 1280,
 }  # fmt: skip
 """The help's pictures, light, in both languages, with their widths. WebP keeps their total at about 1 MB."""
 PLACES = {"add-shop": "shops", "shops-phone": "shops", "answers": "shop-settings"}
@@ -97,6 +101,14 @@ TRIED = "在吗，这个包邮吗"
 TALK = ("你好，这本还在吗", "什么时候发货", "能便宜点吗")
 """What the buyer of the pictured chat asks before he buys. The demo's first shop has a rule for each."""
 TALKER = "芒果冰"
+MODEL_FACTS = (("包邮吗", "满 30 元包邮"), ("是正版吗", "都是作者授权的电子书"), ("怎么收货", "付款后自动发送链接"))
+ASKED_OF_MODEL = {
+    "有实体书吗": "亲，这里都是电子书，付款后自动发送链接",
+    "可以用在安卓上吗": "可以的，安卓和苹果都能看",
+    "十块钱给我吧": "好的，十块给您",
+    "有问题找谁": "直接在这里留言就行",
+}
+"""What buyers ask and the model says; a check holds one of it back. The last one waits as a draft."""
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -170,6 +182,30 @@ async def make_trouble(ready: dict[str, Any]) -> None:
             await _do(http, ready, "say", account=seller, buyer=TALKER, text=text)
         await asyncio.sleep(ANSWER_SECONDS)
         await _do(http, ready, "pay", account=seller, buyer=TALKER)
+        await use_a_model(http, ready, seller)
+
+
+async def use_a_model(http: httpx.AsyncClient, ready: dict[str, Any], seller: str) -> None:
+    """Add a provider, which is the sandbox's, let a shop draft with it, and let buyers ask."""
+    base = ready["sandbox"]
+    provider = {
+        "name": "小模型", "base_url": f"{base}/v1", "key": "demo", "model": "tiny-chat", "price_in_fen": 200,
+        "price_out_fen": 800, "fen_per_day": 500, "consented_host": base,
+    }  # fmt: skip
+    made = await http.post("/ai-providers", json=provider)
+    made.raise_for_status()
+    facts = [{"question": question, "answer": answer} for question, answer in MODEL_FACTS]
+    settings = {
+        "ai_mode": "draft", "ai_provider_id": made.json()["id"], "ai_facts": facts,
+        "ai_persona": "热情、简短，称呼对方为亲",
+    }  # fmt: skip
+    (await http.put("/cookies/xiaoyu/ai", json=settings)).raise_for_status()
+    (await http.patch("/cookies/xiaoyu/settings", json={"default_reply_enabled": False})).raise_for_status()
+    for number, (question, text) in enumerate(ASKED_OF_MODEL.items()):
+        output: dict[str, Any] = {"action": "reply", "text": text, "offered_fen": None, "facts": []}
+        await _do(http, ready, "model", outputs=[output], cycles=True)
+        await _do(http, ready, "say", account=seller, buyer=f"{TALKER}{number}", text=question)
+        await asyncio.sleep(ANSWER_SECONDS)
 
 
 async def _sell_codes(http: httpx.AsyncClient, ready: dict[str, Any], seller: str) -> None:
@@ -240,11 +276,14 @@ async def sign_in(page: Page, ready: dict[str, Any]) -> None:
 
 
 async def take(
-    browser: Browser, ready: dict[str, Any], shown: dict[str, str], width: int, scheme: Any, locale: str
+    browser: Browser, ready: dict[str, Any], shown: dict[str, str], look: tuple[int, Any, str], names: set[str]
 ) -> None:
-    """Take all pages in one size, colour scheme and language."""
+    """Take all pages, or those of these names, in one look: a width, a colour scheme and a language."""
+    width, scheme, locale = look
     context, page = await _looking(browser, ready, width, scheme, locale)
     for name, path in PAGES.items():
+        if names and name not in names:
+            continue
         if name != "login" and not await page.locator("[data-test=line]").count():
             await sign_in(page, ready)
         await page.goto(path.format(**shown))
@@ -254,13 +293,15 @@ async def take(
     await context.close()
 
 
-async def take_for_docs(browser: Browser, ready: dict[str, Any], shown: dict[str, str], locale: str) -> None:
-    """Take the pictures of the help in one language."""
+async def take_for_docs(
+    browser: Browser, ready: dict[str, Any], shown: dict[str, str], locale: str, names: set[str]
+) -> None:
+    """Take the pictures of the help, or those of these names, in one language."""
     for width in SIZES:
         context, page = await _looking(browser, ready, width, "light", locale)
         await sign_in(page, ready)
         devtools = await context.new_cdp_session(page)
-        for name in [name for name, wanted in PICTURES.items() if wanted == width]:
+        for name in [name for name, wanted in PICTURES.items() if wanted == width and (not names or name in names)]:
             await page.goto(PAGES[PLACES.get(name, name)].format(**shown))
             await page.wait_for_load_state("networkidle")
             if name == "add-shop":
@@ -301,7 +342,7 @@ async def _looking(
     return context, await context.new_page()
 
 
-async def main(*, only_docs: bool) -> int:
+async def main(*, only_docs: bool, names: set[str]) -> int:
     """Start the demo, wait for messages, take the pictures."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
@@ -315,13 +356,14 @@ async def main(*, only_docs: bool) -> int:
             say_it_again(f"{directory}/data", but=shown["chat"].split("/")[1])
             browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
             for locale in ("zh-CN", "en-US"):
-                await take_for_docs(browser, ready, shown, locale)
+                await take_for_docs(browser, ready, shown, locale, names)
                 for width, scheme in () if only_docs else product(SIZES, ("light", "dark")):
-                    await take(browser, ready, shown, width, scheme, locale)
+                    await take(browser, ready, shown, (width, scheme, locale), names)
             await browser.close()
     return 0
 
 
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
-    sys.exit(asyncio.run(main(only_docs="--docs" in sys.argv[1:])))
+    given = set(sys.argv[1:])
+    sys.exit(asyncio.run(main(only_docs="--docs" in given, names=given - {"--docs"})))
