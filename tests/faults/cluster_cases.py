@@ -57,7 +57,7 @@ async def killed(cluster: Cluster, found: Found) -> None:
     name = _first(cluster)
     async with _struck(cluster, found, *cluster.owners(name)) as began:
         await cluster.nodes[name].end(SIGKILL)
-        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
+        found.owned_seconds = await cluster.time_to_own(began)
     await _again(cluster, name)
 
 
@@ -66,7 +66,7 @@ async def stopped(cluster: Cluster, found: Found) -> None:
     name = _first(cluster)
     async with _struck(cluster, found, *cluster.owners(name)) as began:
         await cluster.nodes[name].end(SIGTERM)
-        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
+        found.owned_seconds = await cluster.time_to_own(began)
     await _again(cluster, name)
 
 
@@ -82,7 +82,7 @@ async def frozen(cluster: Cluster, found: Found) -> None:
             child.send_signal(SIGSTOP)
             for unb in shops[::2]:  # with its stored token the new owner would have the site end the old socket
                 await cluster.site.do("expire", account=unb, what="im_token")
-            found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
+            found.owned_seconds = await cluster.time_to_own(began)
     finally:
         child.send_signal(SIGCONT)
     await cluster.shared_among(*cluster.owners())
@@ -96,7 +96,7 @@ async def cut(cluster: Cluster, found: Found) -> None:
     name, link = next(iter(cluster.links.items()))
     async with _struck(cluster, found, *cluster.owners(name)) as began:
         link.lose()
-        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
+        found.owned_seconds = await cluster.time_to_own(began)
     link.live()
     await cluster.shared_among(*cluster.owners())
 
@@ -105,7 +105,7 @@ async def restarted_database(cluster: Cluster, found: Found) -> None:
     """PostgreSQL ends at once, as in a crash, and starts again: what is connected may stay so."""
     postgres = cluster.postgres
     assert isinstance(postgres, PostgresServer), "it has a server of its own"
-    found.shops = len(cluster.unbs)
+    found.shops, cluster.struck = len(cluster.unbs), ()
     struck_ms, began = _now_ms(), time.monotonic()
     await asyncio.to_thread(postgres.stop_at_once)
     await asyncio.to_thread(postgres.start_again)
@@ -144,7 +144,7 @@ async def killed_parent(cluster: Cluster, found: Found) -> None:
     name = cluster.parent
     async with _struck(cluster, found, *cluster.owners(name)) as began:
         await cluster.nodes[name].end(SIGKILL)
-        found.owned_seconds = await cluster.time_to_own(began, *cluster.owners(name))
+        found.owned_seconds = await cluster.time_to_own(began)
     await _again(cluster, name)
 
 
@@ -173,7 +173,7 @@ def _now_ms() -> int:
 async def _struck(cluster: Cluster, found: Found, *names: str) -> AsyncIterator[float]:
     """Strike in the block, and wait after it until every shop of the struck servers is connected anew."""
     shops = await cluster.shops_of(*names)  # of servers and workers as they own shards
-    found.shops = len(shops)
+    found.shops, cluster.struck = len(shops), await cluster.lives(*names)
     struck_ms = _now_ms()
     yield time.monotonic()
     judge = cluster.judge

@@ -37,7 +37,7 @@ _OWNED = """
 _WITHOUT_OWNER = """
     SELECT count(*) FROM shards WHERE NOT EXISTS (
         SELECT 1 FROM nodes WHERE nodes.name = shards.owner AND nodes.inc = shards.owner_inc AND NOT nodes.dead
-        AND nodes.name <> ALL(%s)
+        AND nodes.name || ':' || nodes.inc <> ALL(%s)
     )
 """
 
@@ -68,6 +68,8 @@ class Cluster:
     asked: list[Asked] = field(default_factory=list)
     extra: Mapping[str, str] = field(default_factory=dict)
     """More settings of every server."""
+    struck: tuple[str, ...] = ()
+    """The lives that were struck last."""
     parent: str = ""
     """The server that has ``workers``; empty: none has."""
     workers: int = 0
@@ -181,12 +183,17 @@ class Cluster:
         """Return the seller numbers of the shops that these servers own."""
         return frozenset(self.unbs[row[0]] for row in await self.rows(_OWNED, list(names)))
 
-    async def time_to_own(self, began: float, *struck: str) -> float:
-        """Wait until every shard has a living owner that is none of those; return the seconds since that moment."""
+    async def lives(self, *owners: str) -> tuple[str, ...]:
+        """Return the present lives of these."""
+        found = await self.rows("SELECT name || ':' || inc FROM nodes WHERE name = ANY(%s)", list(owners))
+        return tuple(str(life) for (life,) in found)
+
+    async def time_to_own(self, began: float) -> float:
+        """Wait until every shard has a living owner that is none of the struck lives; return the seconds since then."""
 
         async def is_so() -> bool:
             try:
-                return (await self.rows(_WITHOUT_OWNER, list(struck))) == [(0,)]
+                return (await self.rows(_WITHOUT_OWNER, list(self.struck))) == [(0,)]
             except psycopg.OperationalError:  # the database is restarting
                 return False
 
