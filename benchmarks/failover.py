@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import random
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +48,8 @@ async def measure(shops: int, rounds: int, cases: list[str]) -> list[dict[str, A
                         for _ in range(rounds)
                     ]
                     rows.append(_row(case, found))
+                    for sentence in [sentence for one in found for sentence in one.violations][:20]:
+                        sys.stderr.write(f"{sentence}\n")
     warm.close()
     return rows
 
