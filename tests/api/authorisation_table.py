@@ -39,6 +39,7 @@ POST /join/look
 POST /join
 POST /send-message
 POST /node-calls/{operation}
+POST /node-streams/events
 GET /health
 GET /health/live
 GET /health/ready

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, Table, func, select, text, update
 
 from shoal.accounts.account import Account, AccountState, Observation
 from shoal.accounts.item_setting import ItemSetting
@@ -126,24 +126,25 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
     for table in [*reversed(account_tables()), order_actions, ai_usage]:
         if connection.scalar(select(func.count()).where(table.c.account_id == account_id)):
             continue
-        row: dict[str, Any] = {"account_id": account_id}
-        for column in table.columns:
-            if column.name not in row and not column.nullable and column.server_default is None:
-                if column.autoincrement is True:
-                    continue
-                kind = column.type.python_type
-                row[column.name] = b"x" if kind is bytes else kind()
+        row = _a_row(table, account_id)
         if "user_id" in row:
             row["user_id"] = person
-        if "subject" in row:
-            row["subject"] = account_id
         if table is rules:
             row["words"] = '["k"]'
-        if "order_id" in row:
-            row["order_id"] = f"order of {account_id}"
         if table is seller_numbers:
             row["unb"] = f"number of {account_id}"
         connection.execute(table.insert().values(**row))
+
+
+def _a_row(table: Table, account_id: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"account_id": account_id}
+    for column in table.columns:
+        if column.name in row or column.nullable or column.server_default is not None or column.autoincrement is True:
+            continue
+        kind = column.type.python_type
+        row[column.name] = b"x" if kind is bytes else kind()
+    texts = {"subject": account_id, "id": f"id of {account_id}", "order_id": f"order of {account_id}"}
+    return row | {name: text for name, text in texts.items() if isinstance(row.get(name), str)}
 
 
 def _rows_of(connection: Connection, account_id: str) -> dict[str, int]:
