@@ -22,6 +22,7 @@ PAGES = (
     "/console/incidents", "/console/settings/notices", "/console/settings/me", "/console/settings/tokens",
     "/console/settings/users", "/console/settings/security", "/console/settings/moving",
     "/console/accounts/afu/runs", "/console/settings/models", "/console/accounts/afu/model",
+    "/console/servers",
 )  # fmt: skip
 LONG = pytest.mark.long
 LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))

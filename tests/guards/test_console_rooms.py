@@ -10,7 +10,7 @@ SOURCES = Path(__file__).parents[2] / "web" / "src"
 ROWS = (
     {"app"},
     {"overview", "chats", "orders", "history", "users", "settings", "login", "moving"},
-    {"rules", "deliveries", "stock", "notices", "assistant"},
+    {"rules", "deliveries", "stock", "notices", "assistant", "servers"},
     {"accounts"},
     {"common"},
     {"i18n"},

@@ -83,6 +83,7 @@ export const router = createRouter({
             { path: 'users', name: 'settings-users', component: () => import('../users/Users.vue') },
             { path: 'models', name: 'settings-models', component: () => import('../assistant/Models.vue') },
             { path: 'moving', name: 'settings-moving', component: () => import('../moving/Moving.vue') },
+            { path: '/servers', name: 'settings-servers', component: () => import('../servers/Servers.vue') },
             { path: 'security', name: 'settings-security', component: () => import('../settings/AuditLog.vue') },
           ],
         },
