@@ -58,7 +58,7 @@ class CallSigner:
         try:
             by, to, to_inc, until_ms, number, mac = json.loads(header)
             facts: _Facts = [str(by), str(to), int(to_inc), int(until_ms), str(number)]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise NotSigned("the header of the call cannot be read") from None
         key = next((key for key in self._keys() if _same(mac, _mac(key, "call", operation, facts, body))), None)
         if key is None or (to, to_inc) != (me, my_inc):

@@ -61,6 +61,7 @@ def test_nothing_else_is_believed(clock: Clock) -> None:
         {"header": "{}"},
         {"header": "[1, 2]"},
         {"header": json.dumps([*facts[:5], None])},
+        {"header": json.dumps([*facts[:2], float("inf"), *facts[3:]])},
         {"header": "[" * 9_999},
     ):
         call = {"header": header, "operation": "send", "body": BODY, "me": "b", "my_inc": 3} | wrong
