@@ -19,7 +19,7 @@ from store_steps import Clock
 async def test_replies_to_one_buyer_are_limited_by_the_hour(database: Database, sendings: Outbox, clock: Clock) -> None:
     for number in range(2):
         await sendings.queue([a_row(10 * number), a_row(10 * number + 1, part=1)])
-    await queued(sendings, a_row(50, kind=OutboxKind.MANUAL))
+    await queued(sendings, a_row(50, kind=OutboxKind.MANUAL, chat_id="d"))
     await queued(sendings, a_row(51, buyer_id="another"))
     assert await held(database, intended(clock, buyer_replies_per_hour=3)) is None
     assert await held(database, intended(clock, buyer_replies_per_hour=2)) is Decision.BUYER_LIMIT

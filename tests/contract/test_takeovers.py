@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contract.message_steps import held, intended, ours
+from contract.message_steps import a_row, held, intended, ours, queued
 from shoal.accounts.events import MessageEvent
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import MessageLog
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.send_guards import MINUTE_MS, not_taken_over_since
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.storage.database import Database
@@ -55,3 +57,20 @@ async def test_what_the_owner_answered_is_not_answered_again(database: Database,
     guard = not_taken_over_since("shop", "c", clock.now, clock.now)
     assert await database.write(guard) is Decision.HUMAN_ANSWERED
     assert await database.write(not_taken_over_since("shop", "d", 0, clock.now)) is None
+
+
+async def test_words_typed_with_shoal_are_the_owners_too(database: Database, sendings: Outbox, clock: Clock) -> None:
+    asked = clock.now
+    assert await held(database, intended(clock)) is None
+    clock.now += 5
+    await queued(sendings, a_row(1, kind=OutboxKind.MANUAL, actor="user:ann"))
+    assert await held(database, intended(clock, asked_at_ms=asked)) is Decision.HUMAN_ANSWERED
+    assert await database.write(not_taken_over_since("shop", "c", asked, clock.now)) is Decision.HUMAN_ANSWERED
+    assert await held(database, intended(clock, asked_at_ms=clock.now + 1)) is None, "the buyer wrote again"
+    assert await held(database, intended(clock, chat_id="d", asked_at_ms=asked)) is None
+
+
+async def test_words_that_did_not_leave_hold_nothing_back(database: Database, sendings: Outbox, clock: Clock) -> None:
+    refused = await queued(sendings, a_row(1, kind=OutboxKind.MANUAL))
+    await sendings.settle(refused, SendOutcome.REFUSED, "CSI_FORBID")
+    assert await held(database, intended(clock)) is None

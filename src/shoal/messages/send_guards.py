@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from shoal.messages.decisions import Decision, first_once
 from shoal.messages.handoff import hand_off, is_left_unsaid, said_since
@@ -120,7 +120,14 @@ def _spoken_over(
         messages.c.direction == Direction.HUMAN.value,
         messages.c.created_at_ms >= since_ms,
     )
-    return Decision.HUMAN_ANSWERED if connection.scalar(select(spoke)) else None
+    typed = exists().where(  # with Shoal: the site's echo of it is one of our messages, and tells of no person
+        outbox.c.account_id == account_id,
+        outbox.c.chat_id == chat_id,
+        outbox.c.kind == OutboxKind.MANUAL.value,
+        outbox.c.outcome.not_in([SendOutcome.DROPPED.value, SendOutcome.REFUSED.value]),
+        outbox.c.created_at_ms >= since_ms,
+    )
+    return Decision.HUMAN_ANSWERED if connection.scalar(select(or_(spoke, typed))) else None
 
 
 def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, now_ms: int) -> int:
