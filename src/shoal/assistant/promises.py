@@ -49,7 +49,7 @@ _IN_TIME: Final = re.compile(
     r"(?P<day>(?:same|next)[\s-]day)\s(?:shipping|delivery|dispatch)"
 )
 """When something is sent or arrives: a promise unless the owner tells the same time."""
-_REFUSED: Final = re.compile("(?:不支持|不接受|不参与|不|没有|无)[^，。！,!.\\n]{0,4}$")
+_REFUSED: Final = re.compile("(?:不支持|不接受|不参与|不|没有|无)[^，。！,!.\\n]{0,4}\\Z")
 _LATER: Final = re.compile(
     r"(?:我|我们|这边|小二|客服|店主|老板)?(?:先|去|再|来)?(?:帮[你您])?(?:问一?下|问问|查一?下|查查|核实|确认一?下|看一?下|请示|咨询一?下|了解一?下|"
     r"商量一?下|反馈一?下|沟通一?下).{0,8}?(?:再|后|就|给|告诉|回复|答复|联系|通知)|"

@@ -200,6 +200,8 @@ def test_a_time_is_promised_only_when_the_owner_tells_the_same() -> None:
         assert verdict_of(Rail.PROMISE, text).why == Why.PROMISED, text
     for text in ("亲，一般付款后48小时内发货", "48小时内就能发货的", "月卡30天到期", "周末不发货"):
         assert verdict_of(Rail.PROMISE, text).passed, text
+    beside = ("支持七天无理由退货", "48小时内发货")
+    assert verdict_of(Rail.PROMISE, "一般48小时内发货", owner_words=beside).passed, "a refusal ends with its fact"
 
 
 def test_without_an_open_offer_a_plain_answer_passes() -> None:
