@@ -43,18 +43,24 @@ class SpecPrices:
     def is_fair(self, text: str, amount: PricedAmount, pieces: int) -> bool:
         """Return whether an amount of a plain text is the price of a spec that may be meant there, or above it.
 
-        The specs named in its clause are meant, else those that the buyer named last, else any: then it must be the
-        very price of one. With a floor it must be that too, and not below the floor, which the caller compares.
+        The specs named in its clause are meant, else those that the text names last before it, else those that the
+        buyer named last, else any: then it must be the very price of one. With a floor it must be that too, and not
+        below the floor, which the caller compares.
         """
         if amount.fen is None or not self.specs:
             return False
         count = 1 if amount.of_one else pieces
         if self.has_floor:
             return any(amount.fen == spec.price_fen * count for spec in self.specs)
-        meant = self._named(_clause_at(text, amount.start)) or self._asked_about
+        meant = self._said_of(text, amount.start) or self._asked_about
         if meant:
             return amount.fen >= min(meant) * count
         return any(amount.fen == spec.price_fen * count for spec in self.specs)
+
+    def _said_of(self, text: str, start: int) -> tuple[int, ...]:
+        """Return the prices of the specs that the clause there names, else of those in the nearest clause before it."""
+        clauses = [_clause_at(text, start), *reversed(_CLAUSE.split(text[:start])[:-1])]
+        return next((prices for prices in map(self._named, clauses) if prices), ())
 
     @cached_property
     def _plain(self) -> tuple[tuple[tuple[str, ...], int], ...]:

@@ -77,6 +77,13 @@ def test_the_spec_that_the_buyer_named_before_is_meant() -> None:
     assert failed("200元", 200, buyer_text="多少钱", turns=turns) == []
 
 
+def test_the_spec_of_an_earlier_clause_is_meant_before_the_one_that_the_buyer_asked_for() -> None:
+    for text in ("年卡，25元给您", "年卡呢，50元", "年卡也有，便宜，50元就行"):
+        assert ("amount", "below_price") in failed(text, None, buyer_text="月卡多少"), text
+    assert failed("年卡的话，200元", 200, buyer_text="月卡多少") == []
+    assert failed("月卡有货，喜欢可以直接拍，25元", 25, buyer_text="年卡多少") == []
+
+
 def test_with_a_floor_the_floor_says_what_is_too_low_for_every_spec() -> None:
     assert failed("月卡25元，年卡200元", None, floor_fen=2_500) == []
     assert failed("月卡25元", 25, floor_fen=3_000) == [("amount", "below_floor"), ("offer", "below_floor")]
