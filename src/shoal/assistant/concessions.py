@@ -45,7 +45,11 @@ _FREE: Final = re.compile(
     r"for\s+free|free\s+of\s+charge|on\s+the\s+house|free\s+gift|(?:get|have|take)\s+it\s+free"
 )
 _POSTAGE: Final = re.compile(
-    r"包邮|免邮|免运费|运费我[出付来]|邮费我[出付来]|运费算我|free\s+(?:shipping|postage|delivery)"
+    r"包(?:邮|(?:运|邮|快递)费|快递|顺丰)|免(?:邮|(?:运|邮|快递)费)|[零0](?:运|邮|快递)费|(?<!不)含(?:邮|(?:运|邮|快递)费)|不(?:收|要|用出|用付)(?:您的?|你的?)?(?:运|邮|快递)费|"
+    r"(?:运|邮|快递)费(?:用|都|全部?|就|也|由|归|算|是)*(?:我|本店|小店|咱)(?:们|这边|家|来|自己)*(?:的|[出付来包担]|承担|负责)|"
+    r"(?:运|邮|快递)费(?:都|全部?|也|就)*(?:算我|免[了掉]|免(?=$|[，。！,!.哦的吧])|不(?:收|要|用[您你](?:出|付|管)))|"
+    r"free\s+(?:shipping|postage|delivery)|(?:shipping|postage|delivery)\s+(?:is\s+)?(?:included|free|on\s+(?:me|us))|"
+    r"no\s+(?:shipping|postage|delivery)\s+(?:fees?|costs?|charges?)"
 )
 _VAGUE: Final = re.compile(
     "便宜|优惠|小刀|可刀|能刀|议价|砍价|讲价|降价|打折|折扣|好商量|可以谈|价格.{0,3}(?:谈|聊|商量)|少一?点|让利|discount|cheaper|"

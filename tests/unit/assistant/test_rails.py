@@ -204,6 +204,16 @@ def test_a_time_is_promised_only_when_the_owner_tells_the_same() -> None:
     assert verdict_of(Rail.PROMISE, "一般48小时内发货", owner_words=beside).passed, "a refusal ends with its fact"
 
 
+def test_free_postage_is_a_concession_in_other_words_too() -> None:
+    ours = ("邮费算我的", "快递费我出", "运费由我承担", "运费我们这边承担", "运费全免", "邮费不用您出")
+    without = ("不收运费", "免快递费", "零运费", "包运费", "包快递", "价格含运费")
+    for text in (*ours, *without, "shipping is on me", "shipping included"):
+        assert verdict_of(Rail.AMOUNT, text, owner_words=()).why == Why.CONCESSION, text
+    for text in ("不含运费", "价格不含邮费", "运费您自理", "运费需要您承担", "邮费看地区", "运费不由我们承担"):
+        assert verdict_of(Rail.AMOUNT, text, owner_words=()).passed, text
+    assert verdict_of(Rail.AMOUNT, "邮费算我的", owner_words=("全国包邮",)).passed
+
+
 def test_without_an_open_offer_a_plain_answer_passes() -> None:
     answered = (Turn(True, "五块钱卖吗"), Turn(False, "最低15元哦"))
     for text in ("可以，直接拍就行", "在的", "您好，是正品哦"):
