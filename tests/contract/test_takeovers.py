@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from contract.message_steps import a_row, held, intended, ours, queued
+from dataclasses import replace
+
+import pytest
+
+from contract.message_steps import a_message, a_row, held, intended, ours, queued
 from shoal.accounts.events import MessageEvent
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import MessageLog
@@ -68,6 +72,21 @@ async def test_words_typed_with_shoal_are_the_owners_too(database: Database, sen
     assert await database.write(not_taken_over_since("shop", "c", asked, clock.now)) is Decision.HUMAN_ANSWERED
     assert await held(database, intended(clock, asked_at_ms=clock.now + 1)) is None, "the buyer wrote again"
     assert await held(database, intended(clock, chat_id="d", asked_at_ms=asked)) is None
+
+
+@pytest.mark.parametrize("site_ahead_ms", [-MINUTE_MS, MINUTE_MS])
+async def test_typed_words_and_a_question_are_compared_by_our_clock(
+    database: Database, log: MessageLog, sendings: Outbox, clock: Clock, site_ahead_ms: int
+) -> None:
+    await queued(sendings, a_row(1, kind=OutboxKind.MANUAL))
+    clock.now += 5
+    question = replace(a_message(1), created_at_ms=clock.now + site_ahead_ms)
+    await log.store_incoming("shop", [question])
+    meant = intended(clock, asked_at_ms=question.created_at_ms)
+    assert await held(database, meant) is None, "typed before the question"
+    clock.now += 5
+    await queued(sendings, a_row(2, kind=OutboxKind.MANUAL))
+    assert await held(database, meant) is Decision.HUMAN_ANSWERED
 
 
 async def test_words_that_did_not_leave_hold_nothing_back(database: Database, sendings: Outbox, clock: Clock) -> None:

@@ -120,12 +120,21 @@ def _spoken_over(
         messages.c.direction == Direction.HUMAN.value,
         messages.c.created_at_ms >= since_ms,
     )
-    typed = exists().where(  # with Shoal: the site's echo of it is one of our messages, and tells of no person
+    asked = messages.alias()
+    heard_at_ms = select(func.max(asked.c.received_at_ms)).where(
+        asked.c.account_id == account_id,
+        asked.c.chat_id == chat_id,
+        asked.c.direction == Direction.IN.value,
+        asked.c.created_at_ms == since_ms,
+    )
+    # with Shoal: the site's echo of it is one of our messages, and tells of no person. Its time is by our clock, as is
+    # that at which the question was heard; that at which it was asked is by the site's.
+    typed = exists().where(
         outbox.c.account_id == account_id,
         outbox.c.chat_id == chat_id,
         outbox.c.kind == OutboxKind.MANUAL.value,
         outbox.c.outcome.not_in([SendOutcome.DROPPED.value, SendOutcome.REFUSED.value]),
-        outbox.c.created_at_ms >= since_ms,
+        outbox.c.created_at_ms >= func.coalesce(heard_at_ms.scalar_subquery(), since_ms),
     )
     return Decision.HUMAN_ANSWERED if connection.scalar(select(or_(spoke, typed))) else None
 
