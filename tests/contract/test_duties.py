@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text, update
@@ -178,31 +179,32 @@ async def test_a_user_is_removed_with_the_shops_of_all_servers_also_when_the_ser
 ) -> None:
     site = FakeSite()
 
-    def app_of(name: str, address: str, lease_seconds: float) -> object:
-        return build_app(
-            quick_settings(
-                data_dir=tmp_path / name, database_url=address, node=name, secret_key="5a" * 32,
-                node_lease_seconds=lease_seconds,
-            ),
-            connect=site.connect,
-        )  # fmt: skip
+    def app_of(name: str, link: DatabaseLink) -> Any:
+        settings = quick_settings(
+            data_dir=tmp_path / name, database_url=link.url, node=name, secret_key="5a" * 32, node_lease_seconds=3.0
+        )
+        return build_app(settings, connect=site.connect)
 
-    async with DatabaseLink(url).open() as link:
-        one, two = app_of("one", link.url, 2.0), app_of("two", url, 60.0)
-        async with one.router.lifespan_context(one), two.router.lifespan_context(two):  # type: ignore[attr-defined]
-            here, there = one.state.server, two.state.server  # type: ignore[attr-defined]
-            users = [await there.users.create(name, "a password of theirs") for name in ("bob", "cid")]
+    async with DatabaseLink(url).open() as a_link, DatabaseLink(url).open() as b_link:
+        a, b = app_of("a", a_link), app_of("b", b_link)
+        async with a.router.lifespan_context(a), b.router.lifespan_context(b):
+            links = {a.state.server: a_link, b.state.server: b_link}
+            users = [await a.state.server.users.create(name, "a password of theirs") for name in ("bob", "cid")]
             names = [f"shop{number}" for number in range(6)]
             for number, name in enumerate(names):
                 owner = users[number % 2].id
-                await there.manager.add_cookie(name, cookie_of(number), owner_id=owner, caller=ANN)
+                await a.state.server.manager.add_cookie(name, cookie_of(number), owner_id=owner, caller=ANN)
             await until(lambda: site.live == dict.fromkeys(names, 1))
-            await until(lambda: bool(_run(here) and _run(there)))
-            await until(lambda: here.user_removal._duties.owns(Duty.USER_REMOVAL))
+            await until(lambda: all(_run(server) for server in links))
+            await until(lambda: _whose_duty(links) is not None)
+            there = next(server for server in links if server is not _whose_duty(links))
             await there.user_removal.begin(users[0].id, Caller(actor="user:ann"))
             assert await there.user_removal.gone(users[0].id, within_seconds=60)
             assert {name for name, live in site.live.items() if live} == {"shop1", "shop3", "shop5"}
-            link.die()  # whose duty it is hears nothing any more
+            await until(lambda: _whose_duty(links) is not None)
+            dies = _whose_duty(links)
+            links[dies].die()  # whose duty it is hears nothing any more
+            there = next(server for server in links if server is not dies)
             await there.user_removal.begin(users[1].id, Caller(actor="user:ann"))
             assert await there.user_removal.gone(users[1].id, within_seconds=60)
             assert set(there.manager.accounts) == set()
@@ -211,9 +213,13 @@ async def test_a_user_is_removed_with_the_shops_of_all_servers_also_when_the_ser
                 return not any(site.live.values())
 
             await until_told(is_quiet, True)
-            link.live()
+            links[dies].live()
 
 
-def _run(server: object) -> set[str]:
-    manager = server.manager  # type: ignore[attr-defined]
+def _whose_duty(servers: Iterable[Any]) -> Any:
+    return next((one for one in servers if one.user_removal._duties.owns(Duty.USER_REMOVAL)), None)
+
+
+def _run(server: Any) -> set[str]:
+    manager = server.manager
     return {name for name in manager.accounts if manager.observation(name).state is AccountState.RUNNING}

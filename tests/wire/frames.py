@@ -92,9 +92,14 @@ def all_frames() -> list[Frame]:
     return sorted(frames, key=lambda frame: (frame.is_own_find, frame.name))
 
 
+def pushed_frames() -> list[Frame]:
+    """Return all frames but those of replies."""
+    return [frame for frame in all_frames() if frame.becomes["event"] != ItemPage.__name__]
+
+
 def all_events() -> list[Event]:
     """Return what Shoal makes of every frame that the site pushes."""
-    events = (frame.pushed() for frame in all_frames())
+    events = (frame.pushed() for frame in pushed_frames())
     return [event for event in events if event is not None and not isinstance(event, ItemPage)]
 
 

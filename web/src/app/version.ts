@@ -27,9 +27,11 @@ export const useVersion = defineStore('version', () => {
   /** Where the user wanted to go. */
   let goal = ''
 
-  /** Part of a page did not come: find out why, and say so. */
+  /** Part of a page did not come: find out why, and say so. A page that is asked for once more is loaded anew, since
+   * browsers remember that its part failed, and do not ask again. */
   async function lost(to = ''): Promise<void> {
     if (to) goal = to
+    if (to && notice.value === 'failed') return reload()
     notice.value = (await isNewer().catch(() => false)) ? 'blocked' : 'failed'
   }
 
