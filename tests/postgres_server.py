@@ -26,6 +26,7 @@ import psutil
 import psycopg
 from psycopg import sql
 from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
 
 from memory_directory import memory_directory
 from shoal.storage.migrations import migrate
@@ -71,6 +72,18 @@ class Postgres:
         name = url.partition("@/")[2].partition("?")[0]
         command = [str(self.programs / "pg_dump"), "-h", str(self.place), "-U", "postgres", *options, name]
         return subprocess.run(command, check=True, capture_output=True).stdout
+
+    @contextlib.contextmanager
+    def away(self, url: str) -> Iterator[None]:
+        """Let a database refuse every connection."""
+        name = str(make_url(url).database)
+        with self.administrator() as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            try:
+                yield
+            finally:
+                connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def make_template(self) -> None:
         """Make the database that ``database(migrated=True)`` copies."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select, update
-from sqlalchemy.engine import make_url
 
 from doors import open_door
 from postgres_server import Postgres
@@ -126,25 +125,12 @@ async def test_f3_while_the_database_is_away_too_long_no_account_is_acted_for_an
     async with open_door(tmp_path / "data", database_url=url) as door:
         await door.add()
         await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
-        with away(postgres, url):
+        with postgres.away(url):
             await until(lambda: door.server.manager.observation("shop").state is AccountState.ELSEWHERE)
             assert not door.site.links["shop"].allows()
             assert door.site.live["shop"] == 0
         await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
         assert door.site.most_at_once["shop"] == 1
-
-
-@contextmanager
-def away(postgres: Postgres, url: str) -> Iterator[None]:
-    """A database that refuses every connection."""
-    name = str(make_url(url).database)
-    with postgres.administrator() as connection:
-        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-        try:
-            yield
-        finally:
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 async def test_f3_a_server_whose_place_another_took_acts_no_more_and_never_again(tmp_path: Path, url: str) -> None:

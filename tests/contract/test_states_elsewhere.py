@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,24 @@ import pytest
 from sqlalchemy import text
 
 from door_pairs import DoorPair, open_door_pair
+from doors import Door
 from postgres_server import Postgres
-from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account import Account, AccountState, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import Backoff
 from shoal.api.routes.live_facts import DIAGNOSE
 from shoal.api.routes.node_calls import NODE_OPERATIONS, OPERATIONS
 from shoal.api.routes.ops import OPS
+from shoal.api.schemas.responses import rfc3339
+from shoal.clock import now_ms
+from shoal.cluster import cluster_ownership
+from shoal.cluster.lease_watchdog import boot_clock
 from shoal.cluster.node_calls import AnswerLost
-from shoal.cluster.node_watch import WATCH
+from shoal.cluster.node_watch import WATCH, NodeWatch
 from shoal.errors import ActionRequired
 from shoal.storage.idempotency_keys import KeyedRequest
 from shoal.xianyu.push_events import UnknownEvent
-from standins import ANN, cookie_of, until
+from standins import ANN, cookie_of, until, until_told
 
 
 @pytest.fixture
@@ -148,6 +154,66 @@ async def test_a_shop_that_nobody_runs_is_elsewhere(pair: DoorPair, monkeypatch:
     )
     shown = await pair.other.call("GET", "/cookies/shop")
     assert (shown["state"], shown["node"]) == ("elsewhere", "")
+
+
+async def _said(door: Door) -> dict[str, Any]:
+    """What a server says of its one shop, in all places."""
+    shown = await door.call("GET", "/cookies/shop")
+    (row,) = await door.call("GET", "/cookies/details")
+    counted = (await door.call("GET", "/system/status"))["accounts"]
+    checks = (await door.call("GET", "/cookies/shop/diagnosis"))["checks"]
+    owned = [check for check in checks if check["name"] == "owned_here"]
+    return {"shown": (shown["state"], shown["node"]), "row": (row["state"], row["node"]), "n": counted, "owned": owned}
+
+
+async def test_while_the_database_is_away_no_shop_is_said_to_run_for_longer_than_a_lease(
+    pair: DoorPair, url: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = pair.other, pair.owner
+    began = rfc3339(now_ms())
+    before = await here.call("GET", "/cookies/shop")
+    assert (before["state"], before["node"], before["stale"]) == ("running", "b", False)
+    with postgres.away(url):
+        assert (await here.call("GET", "/cookies/details"))[0]["state"] == "running", "as long as a lease"
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster_ownership, "boot_clock", lambda: boot_clock() + 1_000)  # the lease has run out
+            patch.setattr(NodeWatch, "lease_seconds", 0.0)
+            there.server.manager.ownership_changed()
+            await until(lambda: there.server.manager.observation("shop").state is AccountState.ELSEWHERE)
+            own, told = await _said(there), await _said(here)
+            assert told == own
+            assert (own["shown"], own["row"], own["n"]) == (("elsewhere", ""), ("elsewhere", ""), {"elsewhere": 1})
+            assert not own["owned"][0]["ok"]
+            assert began <= (await here.call("GET", "/cookies/shop"))["since"] <= rfc3339(now_ms())
+    there.server.manager.ownership_changed()
+    for door in (here, there):
+        await until_told(partial(_shown, door), ("running", "b"))
+
+
+async def _shown(door: Door) -> tuple[str, str]:
+    shown = await door.call("GET", "/cookies/shop")
+    return shown["state"], shown["node"]
+
+
+async def test_a_disabled_shop_stays_stopped_at_both_while_the_database_is_away(
+    pair: DoorPair, url: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await switch(pair, False)
+    monkeypatch.setattr(NodeWatch, "lease_seconds", 0.0)
+    with postgres.away(url):
+        said = [await _said(door) for door in (pair.other, pair.owner)]
+    assert [one["shown"] for one in said] == [one["row"] for one in said] == [("stopped", "b")] * 2
+
+
+async def test_of_a_shop_of_which_nothing_is_known_no_time_before_it_was_added_is_told(
+    pair: DoorPair, url: str, postgres: Postgres
+) -> None:
+    await pair.owner.add("later", 2)
+    await until(lambda: "later" in pair.other.server.manager.accounts)
+    with postgres.away(url):
+        shown = await pair.other.call("GET", "/cookies/later")
+    assert (shown["state"], shown["node"]) == ("elsewhere", "")
+    assert shown["since"] == shown["created_at"]
 
 
 async def test_what_a_server_does_not_know_yet_it_reads_before_it_refuses(

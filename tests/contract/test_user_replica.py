@@ -13,7 +13,6 @@ import httpx
 import pyotp
 import pytest
 from sqlalchemy import Connection, func, select, text
-from sqlalchemy.engine import make_url
 
 from doors import Door, another_person, client_of, open_door
 from postgres_server import Postgres
@@ -33,19 +32,6 @@ from store_steps import Clock
 
 PASSWORD = "a password of theirs"
 QUICK = ReplicaTimes(read_seconds=3.0, write_seconds=1.0, refresh_seconds=10.0, retry_seconds=0.1)
-
-
-@contextlib.contextmanager
-def away(postgres: Postgres, url: str) -> Iterator[None]:
-    """A database that refuses every connection."""
-    name = str(make_url(url).database)
-    with postgres.administrator() as connection:
-        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-        try:
-            yield
-        finally:
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 @contextlib.contextmanager
@@ -85,7 +71,7 @@ async def test_f3_while_postgresql_is_down_who_is_signed_in_reads_and_others_sig
         ):
             leaving = await signs_in(client)
             script = (await bob.call("POST", "/tokens", json={"name": "s", "scope": "read"}))["token"]
-            with away(postgres, url):
+            with postgres.away(url):
                 await bob.call("GET", "/cookies")
                 assert await reads(door, script) == 200
                 new = await signs_in(client)
@@ -317,7 +303,7 @@ async def test_a_node_answers_from_its_copy_for_a_bounded_time_because_another_m
                     return False
 
             await replica._refresh(within_seconds=None)
-            with away(postgres, url):
+            with postgres.away(url):
                 assert await reads(), "for a while"
                 await until_told(reads, wanted=False)
             await until_told(reads, wanted=True)

@@ -111,6 +111,8 @@ class Node:
 
     # -- the other nodes -----------------------------------------------------------------------------------------
 
+    lease_seconds = 15.0
+
     async def stored(self, names: Collection[str]) -> Mapping[str, RemoteState]:
         await asyncio.sleep(self._world.rng.uniform(0.001, 0.05))
         shards = self._world.shards

@@ -9,7 +9,7 @@ from dataclasses import replace
 from random import Random
 
 from shoal.accounts import edits
-from shoal.accounts.account import Account, Observation, check_account_id
+from shoal.accounts.account import Account, AccountState, Observation, check_account_id
 from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect
 from shoal.accounts.answer_settings import OF_NEW_SHOPS
@@ -178,11 +178,16 @@ class CookieManager(SettingChanges):
         return self._task_manager.has_place(account_id)
 
     def node_of(self, account_id: str) -> str | None:
-        """Return the node that runs the account, as far as it is known; ``None`` on a single server."""
+        """Return the node that runs the account, as far as it is known; ``None`` on a single server.
+
+        A node whose lease has run out runs none.
+        """
         nodes = self.remote_states.nodes
         if nodes is None:
             return None
-        return nodes.me if self.runs_here(account_id) else self.remote_states.node_of(account_id)
+        if not self.runs_here(account_id):
+            return self.remote_states.node_of(account_id)
+        return "" if self._task_manager.observation(account_id).state is AccountState.ELSEWHERE else nodes.me
 
     async def observe(self, account: Account) -> ShoalError | None:
         """Let ``observation`` be what the node that runs the account observes now. Return why it did not tell, if so.

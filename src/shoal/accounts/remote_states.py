@@ -14,12 +14,11 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from shoal.accounts.account import AccountState, Observation
+from shoal.clock import now_ms
 from shoal.errors import ShoalError, StoreError
 
 log = structlog.get_logger("shoal.tasks")
 
-ELSEWHERE: Final = Observation(state=AccountState.ELSEWHERE)
-"""What a node says of an account whose task it does not have, when it knows nothing else."""
 FRESH_SECONDS: Final = (0.25, 2.0)
 """How long at least, and at most, what is stored is shown without reading it again: its owner gathers as long before it
 stores. In between, four times as long as the last reading took: that of 3,000 accounts takes some 80 ms."""
@@ -65,6 +64,10 @@ class OtherNodes(Protocol):
     def me(self) -> str:
         """Return the name of this node."""
 
+    @property
+    def lease_seconds(self) -> float:
+        """Return how long a node certainly may run its accounts after it was seen to."""
+
     async def stored(self, names: Collection[str]) -> Mapping[str, RemoteState]:
         """Return what is stored of existing accounts, with the living node that runs each. Raises ``StoreError``."""
 
@@ -97,13 +100,15 @@ class RemoteStates:
         self.nodes = nodes
         self._known: dict[str, _Known] = {}
         self._fresh_seconds = FRESH_SECONDS[0]
+        self._unknown = Observation(state=AccountState.ELSEWHERE, since_ms=now_ms())
+        """What is said of an account of which nothing is known."""
         self.version = 0
         """Rises with each observation, or node, that differs."""
 
     def of(self, account_id: str) -> Observation:
         """Return the last known observation; its state is ``elsewhere`` when no node is known to run it."""
         known = self._known.get(account_id)
-        return ELSEWHERE if known is None else known.observation
+        return self._unknown if known is None else known.observation
 
     def node_of(self, account_id: str) -> str:
         """Return the node that is known to run the account, or nothing."""
@@ -128,9 +133,7 @@ class RemoteStates:
     def _keep(self, account_id: str, state: RemoteState, *, at: float, is_told: bool) -> None:
         observation = state.observation
         if not state.node and observation.state is not AccountState.ELSEWHERE:
-            observation = observation.evolve(
-                state=AccountState.ELSEWHERE, reason="", detail="", next_attempt_at_ms=None, crash_loop=False
-            )
+            observation = _nowhere(observation)
         known = self._known.get(account_id)
         if known is None:
             self._known[account_id] = _Known(observation, state.node, at=at, is_told=is_told)
@@ -144,8 +147,8 @@ class RemoteStates:
     # -- what is stored --------------------------------------------------------------------------------------------
 
     async def look(self, names: Iterable[str]) -> None:
-        """Read what is stored of accounts that run elsewhere, unless that was just done. A failure shows nothing
-        new."""
+        """Read what is stored of accounts that run elsewhere, unless that was just done. After a failure what was last
+        known is shown for as long as a lease is valid (see ``_let_go``)."""
         now = asyncio.get_running_loop().time()
         due = [name for name in names if not self._is_fresh(name, now)]
         if not due or self.nodes is None:
@@ -155,6 +158,7 @@ class RemoteStates:
                 await self.read(due)
         except (StoreError, TimeoutError) as error:
             log.debug("states of other nodes are not read", why=getattr(error, "code", "timeout"))
+            self._let_go(due)
 
     async def read(self, names: Collection[str]) -> None:
         """Read what is stored of accounts that run elsewhere. Raises ``StoreError``."""
@@ -165,10 +169,25 @@ class RemoteStates:
         took = asyncio.get_running_loop().time() - began
         self._fresh_seconds = min(max(4 * took, FRESH_SECONDS[0]), FRESH_SECONDS[1])
         for name in names:
-            known, state = self._known.get(name), found.get(name, RemoteState(ELSEWHERE))
+            known, state = self._known.get(name), found.get(name, RemoteState(self._unknown))
             if known is not None and known.at > began - (TOLD_SECONDS if known.is_told and state.node else 0.0):
                 continue
             self._keep(name, state, at=began, is_told=False)
+
+    def _let_go(self, names: Iterable[str]) -> None:
+        """Hold accounts that cannot be read for run by no node when they were last seen longer ago than a lease is
+        valid: the node that ran them may have lost it since. They are elsewhere since they were last seen. Of a
+        disabled one nothing more needs to be known: it stays stopped."""
+        if self.nodes is None:
+            return
+        now, lease = asyncio.get_running_loop().time(), self.nodes.lease_seconds
+        for name in names:
+            known = self._known.get(name)
+            if known is None or not known.node or known.observation.state is AccountState.STOPPED:
+                continue
+            if now - known.at > lease:
+                seen_ms = now_ms() - round((now - known.at) * 1000)
+                self._keep(name, RemoteState(_nowhere(known.observation, seen_ms)), at=known.at, is_told=False)
 
     def _is_fresh(self, account_id: str, now: float) -> bool:
         known = self._known.get(account_id)
@@ -204,12 +223,27 @@ class RemoteStates:
         if not seconds and not revive and not ask:
             await self.look(stands)
             return {}
+        try:
+            return await self._asked(self.nodes, stands, seconds, revive, is_here)
+        except StoreError:
+            self._let_go(name for name in stands if not is_here(name))
+            raise
+
+    async def _asked(
+        self,
+        nodes: OtherNodes,
+        stands: Mapping[str, Stand],
+        seconds: float,
+        revive: Collection[str],
+        is_here: Callable[[str], bool],
+    ) -> Mapping[str, ShoalError]:
+        """Ask the nodes that run accounts until all are settled, or the time is over (see ``settled``)."""
         loop = asyncio.get_running_loop()
         ends_at, (pause, longest) = loop.time() + seconds, AGAIN_SECONDS
         left, failures = dict(stands), dict[str, ShoalError]()
         while left:
             within = min(max(0.0, ends_at - loop.time()), LONGEST_CALL_SECONDS)
-            watched = await self.nodes.watched(left, revive=set(revive) & left.keys(), within_seconds=within)
+            watched = await nodes.watched(left, revive=set(revive) & left.keys(), within_seconds=within)
             for name, state in watched.seen.items():
                 self.heard(name, state.observation, state.node)
                 failures.pop(name, None)
@@ -239,3 +273,16 @@ class RemoteStates:
         if failure is None or failure.code == MOVING:
             return failure is None
         return bool(known.node) and known.observation.observed_generation >= stand.generation
+
+
+def _nowhere(observation: Observation, since_ms: int | None = None) -> Observation:
+    """Return the observation of an account that no node runs; what is known of its seller and its login stays."""
+    since_ms = observation.since_ms if since_ms is None else since_ms
+    return observation.evolve(
+        state=AccountState.ELSEWHERE,
+        reason="",
+        detail="",
+        since_ms=since_ms,
+        next_attempt_at_ms=None,
+        crash_loop=False,
+    )

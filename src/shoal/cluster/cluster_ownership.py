@@ -114,6 +114,11 @@ class ClusterOwnership:
         """Return the name of this node, and the number of its life; -1 before its first one."""
         return self.name, -1 if self.life is None else self.life.inc
 
+    @property
+    def lease_seconds(self) -> float:
+        """Return how long the lease is valid after a renewal."""
+        return self._times.lease_seconds
+
     def database_ms(self) -> int:
         """Return the time by the database's clock, as it was told at the last renewal."""
         return self._database_clock + round(boot_clock() * 1000)

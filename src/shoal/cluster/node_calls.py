@@ -125,6 +125,11 @@ class NodeCalls:
         """Return the name of this node, and the number of its life."""
         return self._ownership.me()
 
+    @property
+    def lease_seconds(self) -> float:
+        """Return how long the lease of a node is valid after a renewal; all nodes have the same setting."""
+        return self._ownership.lease_seconds
+
     async def ask(
         self, account_id: str, operation: str, body: dict[str, Any], *, seconds: float = CALL_SECONDS
     ) -> dict[str, Any]:

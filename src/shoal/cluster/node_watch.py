@@ -57,6 +57,11 @@ class NodeWatch:
         """Return the name of this node."""
         return self._calls.me[0]
 
+    @property
+    def lease_seconds(self) -> float:
+        """Return how long a node may run its accounts after it was seen to."""
+        return self._calls.lease_seconds
+
     async def stored(self, names: Collection[str]) -> Mapping[str, RemoteState]:
         """Return what is stored of accounts, with the living node that runs each. Raises ``StoreError``."""
 

@@ -259,7 +259,7 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
         enabled=account.enabled,
         state=seen.state,
         reason=seen.reason,
-        since=rfc3339(seen.since_ms),
+        since=rfc3339(max(seen.since_ms, account.created_at_ms)),  # of some that never started nothing is known
         next_attempt_at=maybe_rfc3339(seen.next_attempt_at_ms),
         action_url=link,
         action_text=text,
