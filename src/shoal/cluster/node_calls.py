@@ -1,11 +1,13 @@
 """Asks another node to do what only that one can: one HTTP call, of an operation.
 
 ``ask`` asks the node that runs an account, ``ask_node`` the one of a name. A call that certainly was not carried out is
-made once more, for the account may just have moved. A call that is asked for by another node is never passed on.
+made once more, for the account may just have moved. A call that is asked for by another node is never passed on. One
+that gets no answer ends once the asked life has ended, or another node runs the account.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, TextClause, text
 
 from shoal.accounts.ownership import Fence, shard_of
+from shoal.cluster.asked_lives import Left, until_left
 from shoal.cluster.call_signing import CallSigner
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.node_rows import NOW
@@ -66,6 +69,10 @@ class AnswerLost(ShoalError):
     code = "owner_silent"
 
 
+class OwnerMoved(AnswerLost):
+    """No answer came, and another life owns the account now: what the asked one has not stored yet, it never will."""
+
+
 class RefusedThere(ShoalError):
     """The node that was asked refused; ``code`` and ``params`` are its own."""
 
@@ -78,6 +85,8 @@ class _Asked:
     name: str
     inc: int
     address: str
+    shard: int | None
+    """That of the account; ``None`` when the node is asked by its name."""
 
 
 class Node(NamedTuple):
@@ -135,7 +144,7 @@ class NodeCalls:
     ) -> dict[str, Any]:
         """Let the node that runs the account carry out an operation, and return its answer.
 
-        Raises ``OwnerAway`` (nothing was done), ``AnswerLost``, ``RefusedThere``, and ``StoreError``.
+        Raises ``OwnerAway`` (nothing was done), ``AnswerLost`` (also ``OwnerMoved``), ``RefusedThere``, ``StoreError``.
         """
 
         async def owner() -> _Asked:
@@ -182,10 +191,10 @@ class NodeCalls:
             raise OwnerAway("no living node has that name", code="node_gone", node=name)
         return node
 
-    async def _found(self, kind: str, statement: TextClause, values: dict[str, str | int]) -> _Asked | None:
+    async def _found(self, kind: str, statement: TextClause, values: dict[str, Any]) -> _Asked | None:
         def job(connection: Connection) -> _Asked | None:
             row = connection.execute(statement, values).first()
-            return None if row is None else _Asked(kind, *row)
+            return None if row is None else _Asked(kind, row.name, row.inc, row.address, values.get("shard"))
 
         found = await self._database.read(job)
         if found is not None and not found.address and found.name != self._ownership.name:
@@ -193,6 +202,28 @@ class NodeCalls:
         return found
 
     async def _ask(self, node: _Asked, operation: str, content: bytes, seconds: float) -> dict[str, Any]:
+        """Make the call. It is given up once the asked life can no longer do it."""
+        calling = asyncio.create_task(self._call(node, operation, content, seconds), name=f"call:{operation}")
+        mine = self._ownership
+
+        def has_taken(taker: str) -> bool:  # this node hears of what it claimed a little later than the database
+            return taker != mine.name or (node.shard is not None and mine.owns_shard(node.shard))
+
+        left = until_left(self._database, node.name, node.inc, node.shard, has_taken)
+        leaving = asyncio.create_task(left, name="asked life")
+        try:
+            await asyncio.wait({calling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if calling.done():
+                return await calling
+            log.warning("a node left while it was asked", node=node.name, operation=operation, how=leaving.result())
+            kind = OwnerMoved if leaving.result() is Left.MOVED else AnswerLost
+            raise kind("it left while it was asked", code=f"{node.kind}_silent", node=node.name)
+        finally:
+            for task in (calling, leaving):
+                task.cancel()
+            await asyncio.gather(calling, leaving, return_exceptions=True)
+
+    async def _call(self, node: _Asked, operation: str, content: bytes, seconds: float) -> dict[str, Any]:
         name, _ = self.me
         signature, number = self.signer.signed(operation, content, to=node.name, to_inc=node.inc, by=name)
         headers = {CALL_HEADER: signature, "Content-Type": "application/json"}

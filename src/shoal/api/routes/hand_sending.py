@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -10,13 +11,16 @@ from shoal.accounts.account import Account
 from shoal.accounts.ownership import carrying
 from shoal.api.server import Server
 from shoal.assistant.drafts import RunClosed
-from shoal.cluster.node_calls import AnswerLost, NodeCalls, RefusedThere
+from shoal.cluster.node_calls import AnswerLost, NodeCalls, OwnerMoved, RefusedThere
 from shoal.errors import ShoalError
 from shoal.messages.manual_sending import Filtered, NotConnected, NotSent, send_by_hand
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.sender import OutgoingMessage, Sent
 
 SEND: Final = "send"
+_LOOKS: Final = 10
+_LOOKED_SECONDS: Final = 0.5
+"""How often, and how long after each other, a message is looked for that its new owner has to settle."""
 _SETTLED: Final = {SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN, SendOutcome.DROPPED}
 _TOLD: Final = ("chat_id", "buyer_id", "text", "image_url", "actor", "op_id")
 _REFUSALS: Final[dict[str, type[ShoalError]]] = {
@@ -41,29 +45,48 @@ async def send_for(
     no draft any more. Of several servers also ``OwnerAway`` (certainly nothing was sent) and ``AnswerLost``.
     """
     calls = server.node_calls
-    if calls is None or calls.is_mine(account.id):
-        return await send_here(
-            server, account, outgoing, repeats=repeats, anyway=anyway, take_over=take_over, draft_id=draft_id
-        )
-    told = {name: getattr(outgoing, name) for name in _TOLD}
-    flags = {"repeats": repeats, "anyway": anyway, "take_over": take_over, "draft_id": draft_id}
-    asked = {"rev": account.rev, "message": told, **flags}
-    return await _send_there(server, calls, account.id, outgoing.op_id, asked)
+    if calls is not None and not calls.is_mine(account.id):
+        told = {name: getattr(outgoing, name) for name in _TOLD}
+        flags = {"repeats": repeats, "anyway": anyway, "take_over": take_over, "draft_id": draft_id}
+        asked = {"rev": account.rev, "message": told, **flags}
+        try:
+            return await _send_there(calls, account.id, asked)
+        except AnswerLost as lost:  # what it has stored of the message tells more than silence
+            sent = await _stored(server, account.id, outgoing.op_id, lost)
+        if sent is not None:
+            return sent
+        repeats = True
+        if not calls.is_mine(account.id):
+            return await _send_there(calls, account.id, asked | {"repeats": True})
+    return await send_here(
+        server, account, outgoing, repeats=repeats, anyway=anyway, take_over=take_over, draft_id=draft_id
+    )
 
 
-async def _send_there(
-    server: Server, calls: NodeCalls, account_id: str, op_id: str | None, asked: dict[str, Any]
-) -> Sent:
+async def _stored(server: Server, account_id: str, op_id: str | None, lost: AnswerLost) -> Sent | None:
+    """Return the outcome that is stored of a message; ``None`` when it certainly was not sent and never will be.
+
+    Raises ``lost`` when it may still be sent, and when its new owner does not settle it in time.
+    """
+    moved = isinstance(lost, OwnerMoved)
+    for look in range(_LOOKS if moved else 1):
+        await asyncio.sleep(_LOOKED_SECONDS if look else 0)
+        row = await server.message_log.outbox.by_op(account_id, op_id) if op_id else None
+        if row is not None and row.outcome in _SETTLED:
+            return Sent.of(row)
+        if row is None and moved and op_id:
+            return None
+        if row is None:
+            break
+    raise lost
+
+
+async def _send_there(calls: NodeCalls, account_id: str, asked: dict[str, Any]) -> Sent:
     try:
         done = await calls.ask(account_id, SEND, asked)
     except RefusedThere as refusal:
         kind = _REFUSALS.get(refusal.code)
         raise refusal if kind is None else kind(str(refusal), code=refusal.code, **refusal.params) from None
-    except AnswerLost:  # what it has stored of the message tells more than silence
-        row = await server.message_log.outbox.by_op(account_id, op_id) if op_id else None
-        if row is None or row.outcome not in _SETTLED:
-            raise
-        return Sent.of(row)
     return Sent(SendOutcome(done["outcome"]), done["reason"], done["id"], done["message_id"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from shoal.api.routes.hand_sending import behind_fence
 from shoal.api.routes.items_anywhere import items_soon
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
+from shoal.cluster.node_calls import OwnerMoved
 from shoal.errors import InvalidInput
 from shoal.goods.order_units import OrderUnit
 from shoal.goods.stock_history import By
@@ -95,8 +97,15 @@ async def send_once_more(
     if calls is not None and not calls.is_mine(account.id):
         asked = {"rev": account.rev, "order_id": order.order_id, "replace_unit": replace_unit, "reason": reason}
         who = {"actor": caller.actor, "op_id": caller.op_id, "repeats": caller.repeats}
-        await calls.ask(account.id, SEND_AGAIN, asked | who)
-        return
+        try:
+            await calls.ask(account.id, SEND_AGAIN, asked | who)
+        except OwnerMoved:  # what it had stored is seen by the new owner, who then sends nothing
+            caller = dataclasses.replace(caller, repeats=True)
+            if not calls.is_mine(account.id):
+                await calls.ask(account.id, SEND_AGAIN, asked | who | {"repeats": True})
+                return
+        else:
+            return
     await _send_once_more_here(server, account, order, caller, replace_unit=replace_unit, reason=reason)
 
 
