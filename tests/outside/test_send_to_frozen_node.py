@@ -1,0 +1,39 @@
+"""A message is sent by hand while the server that runs the shop stands still: its next server sends it, once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from benchmarks.processes import soon
+from outside.node_pair import a_pair
+from outside.test_asked_nodes import ready, send
+from postgres_server import Postgres
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
+
+
+async def test_a_message_by_hand_to_a_frozen_server_has_a_certain_answer_and_leaves_once(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_pair(tmp_path, postgres) as pair:
+        await ready(pair)
+        shop = min(await pair.run_at(pair.two))
+        frozen = pair.two.child
+        frozen.send_signal(signal.SIGSTOP)
+        try:
+            status, answer = await asyncio.wait_for(send(pair.one, shop, "有人吗", "by-hand"), 600)
+            assert (status, answer.get("outcome", answer.get("code"))) in {(200, "sent"), (409, "not_connected")}
+            was_sent = status == 200
+            await pair.all_at(pair.one)
+        finally:
+            frozen.send_signal(signal.SIGCONT)
+        await pair.shared_out()
+
+        async def is_said() -> bool:
+            return await pair.site.seen(pair.sellers[shop]["unb"], "小鱼") == ["在的"] + ["有人吗"] * was_sent
+
+        await soon(is_said)
