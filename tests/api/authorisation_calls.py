@@ -138,7 +138,7 @@ UNREPEATED = {"/system/keys/rotate", "/logout"}
 
 
 def example_of(document: dict[str, Any], route: APIRoute, method: str) -> Any:
-    operation = document["paths"].get(route.path, {}).get(method.lower(), {})
+    operation = document["paths"].get(route.path_format, {}).get(method.lower(), {})
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if content is None:
         return None

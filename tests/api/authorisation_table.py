@@ -132,8 +132,8 @@ DELETE /invitations/{invitation_id}
 GET /system/keys
 POST /system/keys/rotate
 GET /system/nodes
-POST /system/nodes/{name}/drain
-DELETE /system/nodes/{name}/drain
+POST /system/nodes/{name:path}/drain
+DELETE /system/nodes/{name:path}/drain
 GET /system/backups
 POST /system/backups
 POST /system/backups/make

@@ -212,7 +212,7 @@ def test_each_refusal_that_a_rule_can_cause_stands_in_the_document() -> None:
         if not route.include_in_schema:  # it answers 410 to all who may ask
             continue
         for method in route.methods or ():
-            statuses = set(document["paths"][route.path][method.lower()]["responses"])
+            statuses = set(document["paths"][route.path_format][method.lower()]["responses"])
             needed = {"401", "429"} | (
                 {"403"} if rule.asks >= Asks.SESSION or rule.permission > Permission.READ else set()
             )

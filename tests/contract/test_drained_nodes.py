@@ -83,6 +83,9 @@ async def test_any_server_lists_all_and_drains_one_which_gives_up_its_shops_and_
     await shared_out(one, {"a": SHARDS // 2, "b": SHARDS // 2})
     assert (await one.call("GET", "/health/ready"))["ready"]
     assert (await one.call("POST", "/system/nodes/nobody/drain", 404))["code"] == "unknown_node"
+    for method in ("POST", "DELETE"):
+        for name in ("b/1", "b%2F1"):
+            assert (await one.call(method, f"/system/nodes/{name}/drain", 409))["code"] == "drained_by_server"
 
 
 async def test_of_two_that_are_drained_at_the_same_time_one_stays(pair: tuple[Door, Door]) -> None:
@@ -105,6 +108,9 @@ async def test_the_command_waits_until_the_shops_are_given_up(pair: tuple[Door, 
         assert (await listed(one))["b"]["shards"] == 0
         assert (await in_shell(url, token, "nodes", "undrain", "b"))[0] == 0
         assert (await in_shell(url, token, "nodes", "drain", "zz"))[0] == 1
+        for command in ("drain", "undrain"):
+            code, said = await in_shell(url, token, "nodes", command, "b/1")
+            assert (code, "b/1 is a worker of b." in said) == (1, True)
 
 
 def test_a_server_that_is_started_again_takes_shards_and_one_that_lost_its_lease_goes_on_being_drained(

@@ -209,7 +209,7 @@ def test_f10_the_page_says_of_every_route_about_the_server_itself_who_may_call_i
         for name in re.findall(r"`([A-Z]+ /[^`]+)`", names)
     }
     wanted = {
-        f"{method} {route.path}": CALLERS[rule.asks]
+        f"{method} {route.path_format}": CALLERS[rule.asks]
         for routes in _ROUTES
         for route in routes.routes
         if isinstance(route, APIRoute) and route.path.startswith(("/system/", "/health"))

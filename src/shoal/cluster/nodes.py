@@ -122,11 +122,14 @@ class Nodes:
         """Let a node, or all workers of a server, give up their shards and take none, or take their share again.
 
         Until it is started anew.
-        Raises ``UnknownNode`` when none of that name is alive, and ``Conflict``: ``one_server``, or ``last_node`` when
-        no other node would take the shards.
+        Raises ``UnknownNode`` when none of that name is alive, and ``Conflict``: ``one_server``, ``drained_by_server``
+        for the name of a worker, or ``last_node`` when no other node would take the shards.
         """
         if self._ownership is None:
             raise Conflict("a single server serves the database", code="one_server")
+        if "/" in name:
+            server = name.partition("/")[0]
+            raise Conflict("workers are drained together", code="drained_by_server", worker=name, name=server)
 
         def job(connection: Connection) -> None:
             decide_alone(connection)  # two that are drained at the same time would each count on the other

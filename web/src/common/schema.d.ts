@@ -2448,7 +2448,8 @@ export interface paths {
          * @description Let a server give up its shops to the others, some at a time, and take none until it is started again.
          *
          *     Any server may be asked. Answers 409 (`last_node`) when no other server would take them, and (`one_server`) where
-         *     a single one serves the database. `GET /system/nodes` shows how many are left.
+         *     a single one serves the database, and (`drained_by_server`) for a worker: those of a server are drained together,
+         *     by its name. `GET /system/nodes` shows how many are left.
          */
         post: operations["drain_node"];
         /**

@@ -13,6 +13,7 @@ OF_THE_SERVER: Final = (
     Problem("no_old_key", 409),
     Problem("unknown_node", 404, ("name",)),
     Problem("one_server", 409),
+    Problem("drained_by_server", 409, ("worker", "name")),
     Problem("owner_unreachable", 503, ("node",)),
     Problem("owner_changing", 503),
     Problem("owner_silent", 503, ("node",)),

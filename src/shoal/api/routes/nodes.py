@@ -65,7 +65,7 @@ async def get_nodes(server: TheServer, _: Administrator) -> NodesShape:
 
 
 @routes.post(
-    "/system/nodes/{name}/drain",
+    "/system/nodes/{name:path}/drain",
     summary="Let a server give up its shops",
     responses=problems(400, 401, 403, 404, 409, 422, 503),
 )
@@ -73,14 +73,15 @@ async def drain_node(name: NodeName, server: TheServer, me: Administrator, origi
     """Let a server give up its shops to the others, some at a time, and take none until it is started again.
 
     Any server may be asked. Answers 409 (`last_node`) when no other server would take them, and (`one_server`) where
-    a single one serves the database. `GET /system/nodes` shows how many are left.
+    a single one serves the database, and (`drained_by_server`) for a worker: those of a server are drained together,
+    by its name. `GET /system/nodes` shows how many are left.
     """
     await _mark(server, me, origin, name, draining=True)
     return await _shown(server)
 
 
 @routes.delete(
-    "/system/nodes/{name}/drain",
+    "/system/nodes/{name:path}/drain",
     summary="Let a server take its share of the shops again",
     responses=problems(400, 401, 403, 404, 409, 422, 503),
 )
