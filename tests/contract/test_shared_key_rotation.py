@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
+from doors import in_shell, open_door, served
 from postgres_server import Postgres
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, Duty
@@ -151,13 +153,15 @@ async def test_the_next_owner_goes_on_with_a_change_whose_server_dies_and_one_th
             await until_told(lambda: _waiting(two), ("a",))
             assert two.vault.key_ids[0] == key_id(OLD), "while one server lacks the new key, none seals with it"
         await ended(two)  # the one that was waited for is gone
+        assert (await two.rotation.figures()).absent == ("a", "away")
         (new, _) = two.keys()
         async with node(tmp_path, "away", url, [OLD]) as three:
             assert three.keys() == [new, OLD]
             assert (await three.store.load()).accounts.keys() == {"shop"}
             await until_told(lambda: _waiting(two), ())
-        await two.rotation.forget()
-        with pytest.raises(ConfigError, match="not the key that encrypted this database"):
+            assert (await two.rotation.figures()).absent == ("a",), "it runs, and has the new key"
+        assert (await two.rotation.forget()).absent == ("a",)
+        with pytest.raises(ConfigError, match=r"copy secret\.key of a server that runs to \S+away/secret\.key"):
             async with node(tmp_path, "away", url, [OLD]):
                 pass
         async with node(tmp_path, "away", url, [new]) as three:
@@ -223,6 +227,28 @@ async def test_a_single_server_goes_on_with_a_change_that_several_began(tmp_path
 
 
 @pytest.mark.slow
+async def test_the_command_names_servers_that_do_not_run_before_it_deletes_the_old_key(
+    tmp_path: Path, url: str
+) -> None:
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute("UPDATE users SET role = 'admin'")
+        connection.execute("INSERT INTO nodes (name, dead, key_ids) VALUES ('gone', true, 'file:00')")
+        connection.execute("INSERT INTO nodes (name, dead, key_ids) VALUES ('here/2', true, 'file:00')")
+    async with open_door(tmp_path / "here", database_url=url, node="here") as door, served(door) as at:
+        token = await door.server.sessions.open(1, 3600)
+        await door.call("POST", "/system/keys/rotate")
+
+        async def rotating() -> bool:
+            return bool((await door.call("GET", "/system/keys"))["rotating"])
+
+        await until_told(rotating, False)
+        code, said = await in_shell(at, token, "keys", "forget", typed="n\n")
+        assert (code, "lack the newest key: gone." in said) == (1, True), said
+        assert len((await door.call("GET", "/system/keys"))["keys"]) == 2, "nothing was deleted"
+        code, said = await in_shell(at, token, "keys", "forget", "--yes")
+        assert (code, "lack the newest key: gone." in said) == (0, True), said
+
+
 async def test_two_whole_servers_change_their_key_and_one_with_another_key_or_site_is_refused(
     tmp_path: Path, url: str
 ) -> None:

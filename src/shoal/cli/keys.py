@@ -47,9 +47,7 @@ def forget_keys(
     _as_json: AsJson = False,
 ) -> None:
     """Delete the old keys once nothing uses them. Older backups need them: keep a copy elsewhere."""
-    if not yes and not typer.confirm(_question(), err=True):
-        raise typer.Exit(1)
-    run(_forget(url))
+    run(_forget(url, yes=yes))
 
 
 async def _show(url: str | None) -> None:
@@ -69,6 +67,7 @@ async def _rotate(url: str | None, *, wait: bool) -> None:
             _publish(seen)
             raise typer.Exit(1)
         tell(seen, words("cli.keys.rotated", total=seen["total"]))
+        _name_absent(seen)
         if sys.stdin.isatty() and typer.confirm(_question(), err=True):
             await client.call("POST", "system", "keys", "forget")
             note(words("cli.keys.forgotten"))
@@ -87,10 +86,19 @@ async def _follow(client: ApiClient, seen: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
-async def _forget(url: str | None) -> None:
+async def _forget(url: str | None, *, yes: bool) -> None:
     async with signed_in(url) as client:
+        _name_absent(await client.call("GET", "system", "keys"))
+        if not yes and not typer.confirm(_question(), err=True):
+            raise typer.Exit(1)
         seen = await client.call("POST", "system", "keys", "forget")
     tell(seen, words("cli.keys.forgotten"))
+
+
+def _name_absent(seen: dict[str, Any]) -> None:
+    """Name the servers that start with a copy of the key file only, once the old key is deleted."""
+    if absent := seen.get("absent"):
+        note(words("cli.keys.absent", names=", ".join(printable(name) for name in absent)), err=True)
 
 
 def _question() -> str:
@@ -110,6 +118,8 @@ def _publish(seen: dict[str, Any]) -> None:
         lines.append(words("cli.keys.damaged", unreadable=seen["unreadable"]))
     if waiting := seen.get("waiting_for"):
         lines.append(words("cli.keys.waiting_for", names=", ".join(printable(name) for name in waiting)))
+    if absent := seen.get("absent"):
+        lines.append(words("cli.keys.absent", names=", ".join(printable(name) for name in absent)))
     if seen["rotating"]:
         lines.append(words("cli.keys.progress_of", renewed=seen["renewed"], total=seen["total"]))
     tell(seen, "\n".join(lines))

@@ -18,6 +18,7 @@ from shoal.storage.store_facts import fact_of
 from shoal.storage.vault import key_id_of
 
 _LIVING: Final = text(f"SELECT name, key_ids FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW} ORDER BY name")  # noqa: S608
+_ALL: Final = text(f"SELECT name, key_ids, NOT dead AND expires_at_ms >= {NOW} AS is_live FROM nodes ORDER BY name")  # noqa: S608
 _TELL: Final = text("UPDATE nodes SET key_ids = :keys WHERE name = :name AND inc = :inc AND key_ids <> :keys")
 _LACKS: Final = text("""
     UPDATE nodes SET draining = true, last_error = :why WHERE name = :name AND inc = :inc AND NOT draining
@@ -49,6 +50,17 @@ class NodeKeys:
 def living_keys(connection: Connection) -> dict[str, NodeKeys]:
     """Return the keys of all servers that live."""
     return {row.name: NodeKeys.read(row.key_ids) for row in connection.execute(_LIVING)}
+
+
+def absent_without(connection: Connection, key: str) -> tuple[str, ...]:
+    """Return the servers that do not run and did not have this key when they last ran.
+
+    A server of which a worker lives is not among them: all its workers have one key file.
+    """
+    rows = connection.execute(_ALL).all()
+    living = {row.name.partition("/")[0] for row in rows if row.is_live}
+    lacking = {row.name.partition("/")[0] for row in rows if key not in NodeKeys.read(row.key_ids).ids}
+    return tuple(sorted(lacking - living))
 
 
 def tell_keys(connection: Connection, life: Life, keys: NodeKeys) -> None:

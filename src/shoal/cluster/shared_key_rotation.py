@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.node_keys import NodeKeys, living_keys, tell_keys, tell_lack
+from shoal.cluster.node_keys import NodeKeys, absent_without, living_keys, tell_keys, tell_lack
 from shoal.cluster.node_rows import decide_alone
 from shoal.errors import Conflict, ShoalError
 from shoal.storage.database import Database
@@ -125,14 +125,17 @@ class SharedKeyRotation(KeyRotation):
     async def _count(self) -> KeyFigures:
         figures = await super()._count()
         change, nodes = await self._database.read(_stand)
+        newest = figures.keys[0].key_id if change is None else change.id
+        if not self._from_setting:  # else no key file is copied
+            absent = await self._database.read(lambda connection: absent_without(connection, newest))
+            figures = replace(figures, absent=absent)
         if change is not None and change.step is Step.GIVE:
             lacking = tuple(name for name, keys in nodes.items() if change.id not in keys.ids)
             return replace(figures, rotating=True, waiting_for=lacking)
         if change is not None and change.step is Step.FORGET:
             keeping = tuple(name for name, keys in nodes.items() if keys.ids != (change.id,))
             return replace(figures, rotating=bool(figures.old), waiting_for=keeping)
-        goal = figures.keys[0].key_id if change is None else change.id
-        waiting = _not_sealing(nodes, goal) if change is not None or figures.old else ()
+        waiting = _not_sealing(nodes, newest) if change is not None or figures.old else ()
         return replace(figures, rotating=bool(figures.old or waiting), waiting_for=waiting)
 
     async def rotate(self) -> KeyFigures:

@@ -96,7 +96,8 @@ async def open_vault(
         await take_up_at_start(database, vault, key_file, several_nodes=several_nodes)
     stored = await database.remember("key_check", _key_check(vault))
     if not _opens(vault, stored):
-        raise ConfigError("startup.wrong_key", path=key_file, code="wrong_secret_key")
+        wrong = "startup.wrong_key_of_several" if several_nodes else "startup.wrong_key"
+        raise ConfigError(wrong, path=key_file, code="wrong_secret_key")
     if secret_key and not _opens(Vault(parse_keys(secret_key, origin="SHOAL_SECRET_KEY")), stored):
         raise ConfigError("startup.wrong_secret_key", path=key_file, code="wrong_secret_key")
     if not several_nodes and not vault.is_current(bytes.fromhex(stored)):  # else all must have the key before

@@ -42,7 +42,7 @@ class KeyFigures:
 
     ``from_setting``: they come from ``SHOAL_SECRET_KEY``, which a server cannot change. ``unreadable``: values under an
     old key that could not be decrypted; they stay as they are. ``waiting_for``: the servers that have not taken up the
-    newest key, where several share the database.
+    newest key, where several share the database. ``absent``: those that do not run and lacked it when they last ran.
     """
 
     keys: tuple[KeyFigure, ...]
@@ -50,6 +50,7 @@ class KeyFigures:
     rotating: bool
     unreadable: int
     waiting_for: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def renewed(self) -> int:

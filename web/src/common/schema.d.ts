@@ -8792,6 +8792,7 @@ export interface components {
          * KeysBody
          * @description The keys, newest first, and the progress of the rotation.
          * @example {
+         *       "absent": [],
          *       "from_setting": false,
          *       "keys": [
          *         {
@@ -8844,6 +8845,11 @@ export interface components {
              * @description The servers that have not taken up the newest key, where several share the database.
              */
             waiting_for: string[];
+            /**
+             * Absent
+             * @description The servers that do not run and lacked the newest key when they last ran. Once the old key is deleted, each needs a copy of another server's secret.key before it starts.
+             */
+            absent: string[];
         };
         /**
          * KeywordRemoved

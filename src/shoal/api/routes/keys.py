@@ -38,6 +38,7 @@ class KeysBody(BaseModel):
         total=52,
         unreadable=0,
         waiting_for=[],
+        absent=[],
     )
     keys: list[KeyBody]
     from_setting: bool = Field(
@@ -49,6 +50,10 @@ class KeysBody(BaseModel):
     unreadable: int = Field(description="Number of values that their old key cannot decrypt; they stay as they are.")
     waiting_for: list[str] = Field(
         description="The servers that have not taken up the newest key, where several share the database."
+    )
+    absent: list[str] = Field(
+        description="The servers that do not run and lacked the newest key when they last ran. Once the old key is "
+        "deleted, each needs a copy of another server's secret.key before it starts."
     )
 
 
@@ -100,4 +105,5 @@ def _body(figures: KeyFigures) -> KeysBody:
         total=figures.renewed + figures.old,
         unreadable=figures.unreadable,
         waiting_for=list(figures.waiting_for),
+        absent=list(figures.absent),
     )
