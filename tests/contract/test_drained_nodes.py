@@ -14,7 +14,8 @@ from sqlalchemy import Engine, create_engine, text
 from doors import Door, another_person, in_shell, open_door, served
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
-from shoal.cluster.node_rows import join
+from shoal.cluster.node_rows import OLD_MS, join
+from shoal.server.retention import Retention
 from standins import until
 
 KEY = "5a" * 32
@@ -127,6 +128,36 @@ def test_a_server_that_is_started_again_takes_shards_and_one_that_lost_its_lease
         fresh = join(connection, "a", 10_000, FACTS)
         assert fresh is not None
         assert not fresh.claim(connection).draining
+    engine.dispose()
+
+
+async def test_servers_that_are_gone_for_a_week_leave_the_list_and_come_back_with_a_number_of_their_own(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = Retention.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "first_after_seconds", 0.0)
+    week = OLD_MS // 1000
+    engine: Engine = create_engine(url)
+    with engine.begin() as connection:
+        old, new = (join(connection, name, 10_000, FACTS) for name in ("gone", "lately"))
+        assert old is not None
+        assert new is not None
+        old.leave(connection)
+        new.leave(connection)
+        moved = "UPDATE nodes SET started_at_ms = started_at_ms - :age, expires_at_ms = expires_at_ms - :age"
+        connection.execute(text(f"{moved}, inc = inc - {week} WHERE name = 'gone'"), {"age": OLD_MS + 20_000})
+        connection.execute(text(f"{moved} WHERE name = 'lately'"), {"age": OLD_MS - 3_600_000})
+    async with open_door(tmp_path / "a", database_url=url, node="a", secret_key=KEY) as door:
+        async with asyncio.timeout(60):
+            while set(await listed(door)) != {"a", "lately"}:
+                await asyncio.sleep(0.05)
+        await shared_out(door, {"a": SHARDS, "lately": 0})
+        with engine.begin() as connection:
+            fresh = join(connection, "gone", 10_000, FACTS)
+            assert fresh is not None
+            assert fresh.life.inc > old.life.inc - week, "no number comes twice"
+            fresh.leave(connection)
     engine.dispose()
 
 

@@ -22,7 +22,7 @@ _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(7318041)")
 """Joins, and takings of the lease of a single server, are decided one after the other."""
 _JOIN: Final = text(f"""
     INSERT INTO nodes (name, inc, expires_at_ms, host, address, version, schema, started_at_ms)
-    VALUES (:name, 1, {NOW} + :lease, :host, :address, :version, :schema, {NOW})
+    VALUES (:name, {NOW} / 1000, {NOW} + :lease, :host, :address, :version, :schema, {NOW})
     ON CONFLICT (name) DO UPDATE SET
         inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false,
         draining = nodes.draining AND :again, clock_offset_ms = 0,
@@ -32,6 +32,7 @@ _JOIN: Final = text(f"""
     WHERE nodes.dead OR nodes.expires_at_ms < {NOW}
     RETURNING inc, started_at_ms
 """)  # noqa: S608  no value from a request is in it
+"""The first life is numbered by the time, so that no number comes twice when the row was deleted in between."""
 _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
 _OLDER: Final = text(f"""
     SELECT name FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW} AND schema COLLATE "C" < :schema ORDER BY name
@@ -70,6 +71,9 @@ _GIVE_UP: Final = text("""
 _END: Final = text("""
     UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc AND started_at_ms = :started_at_ms AND NOT dead
 """)
+OLD_MS: Final = 7 * 86_400_000
+"""How long the row of a node that does not run is kept after its lease ran out."""
+_DELETE_OLD: Final = text(f"DELETE FROM nodes WHERE expires_at_ms < {NOW} - {OLD_MS}")  # noqa: S608
 _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc")
 _TELL: Final = text("NOTIFY shoal_shards")
 """Wakes the others, which look once a second in any case; sent with the commit. Not when shards are given up, which is
@@ -165,6 +169,11 @@ def end_life(connection: Connection, life: Life) -> bool:
         return False
     connection.execute(_TELL)
     return True
+
+
+def delete_old_nodes(connection: Connection) -> int:
+    """Delete the nodes whose leases ran out long ago. Return how many. One that comes back joins as a new one."""
+    return connection.execute(_DELETE_OLD).rowcount
 
 
 def decide_alone(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from shoal.errors import Conflict, UnknownNode
 from shoal.storage.database import Database
 
 MOST: Final = 200
-"""How many rows are shown: names that are not used any more stay in the table."""
+"""How many rows are shown: names that are not used any more stay in the table for a week."""
 _LIST: Final = text(f"""
     SELECT name, host, address, version, schema, draining, started_at_ms, clock_offset_ms,
         NOT dead AND expires_at_ms >= {NOW} AS is_live,

@@ -11,6 +11,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.assistant.old_runs import OldRuns
 from shoal.cluster.duties import Duty
+from shoal.cluster.node_rows import delete_old_nodes
 from shoal.cluster.shared_key_rotation import SharedKeyRotation
 from shoal.cluster.turns import Turn
 from shoal.concurrency.single_flight import SingleFlight
@@ -87,6 +88,7 @@ async def open_housekeeping(
             incidents=IncidentHistory(database),
             old_runs=OldRuns(database),
             checked=database.checked,
+            delete_old_nodes=None if storage.node is None else partial(database.write, delete_old_nodes),
         )
         duties = storage.duties
         closing.later("retention", duties.keep(Duty.RETENTION, retention.run))

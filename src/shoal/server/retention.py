@@ -28,8 +28,8 @@ _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Deletes old rows of the store, messages, runs of models, pictures, the audit log, incidents and answers to keyed
-    requests.
+    """Deletes old rows of the store, messages, runs of models, pictures, the audit log, incidents, answers to keyed
+    requests, and nodes that are gone.
 
     Owns one task, from ``start`` to ``close``.
     The first run waits until the store is ``checked``, however long that takes: nothing is written before.
@@ -47,6 +47,7 @@ class Retention:
         incidents: IncidentHistory,
         old_runs: OldRuns,
         checked: Callable[[], Awaitable[None]],
+        delete_old_nodes: Callable[[], Awaitable[int]] | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
         every_seconds: float = EVERY_SECONDS,
@@ -60,6 +61,7 @@ class Retention:
         self._incidents = incidents
         self._old_runs = old_runs
         self._checked = checked
+        self._delete_old_nodes = delete_old_nodes
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
         self._every_seconds = every_seconds
@@ -128,3 +130,12 @@ class Retention:
             log.info("pictures pruned", pictures=await self._pictures.sweep(now / 1000))
         except StoreError as error:
             log.warning("pictures not pruned", why=error.code)
+        await self._prune_nodes()
+
+    async def _prune_nodes(self) -> None:
+        if self._delete_old_nodes is None:
+            return
+        try:
+            log.info("nodes pruned", nodes=await self._delete_old_nodes())
+        except StoreError as error:
+            log.warning("nodes not pruned", why=error.code)
