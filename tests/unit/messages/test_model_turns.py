@@ -20,6 +20,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.reply_stats import reply_stats
 from shoal.messages.takeovers import Takeovers
 from shoal.storage.assistant_tables import ai_provider_states, ai_usage
+from standins import ANN, until
 from without_sockets import CHAT, ME
 
 HANDOFF: dict[str, Any] = {"action": "handoff", "text": "", "offered_fen": None, "facts": []}
@@ -231,6 +232,23 @@ async def test_what_is_switched_off_while_the_model_thinks_says_nothing(
     there.model.close()
     assert await there.final(asked) == ("replies_off" if "replies" in change else "no_rule")
     await there.runs("superseded")
+    assert there.shop.site.said == []
+
+
+async def test_a_shop_switched_off_while_the_model_thinks_says_nothing_after_the_answer_of_that_call(
+    there: ModelShop,
+) -> None:
+    there.model.script([REPLY], cycles=True)
+    there.model.lay("slow", times=1, seconds=60)
+    await there.add()
+    asked = there.shop.site.says("还在吗")
+    await there.asked(1)
+    await there.shop.manager.update_cookie_status("shop", False, caller=ANN)
+    there.model.close()
+    await until(lambda: there.shop.manager.observation("shop").state == "stopped")
+    (left,) = await there.shop.log.list_messages(["shop"])
+    assert (left.message.message_id, left.message.decision) == (asked, Decision.PENDING)
+    assert await there.shop.log.outbox.list_sendings(["shop"]) == []
     assert there.shop.site.said == []
 
 
