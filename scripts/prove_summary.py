@@ -155,7 +155,12 @@ def _models(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         words = f"{row['chats']:,} chats whose owner writes at a random moment, {row['kills']} kills"
         ends = ", ".join(f"{count:,} {state}" for state, count in sorted(row["states"].items()))
-        yield "language models", f"{words}; runs: {ends}", row["spoken_over"] + row["twice"]
+        ways = "; ".join(
+            f"{way}: {told['chats']:,}, {told['before']:,} answered before it"
+            for way, told in row.get("ways", {}).items()
+        )
+        figures = f"{words}{f' ({ways})' if ways else ''}; runs: {ends}"
+        yield "language models", figures, row["spoken_over"] + row["twice"]
 
 
 def _model_outputs(rows: list[Row]) -> Iterable[tuple[str, str, int]]:

@@ -334,6 +334,11 @@ class OneShop:
         await until(lambda: self.manager.observation("shop").state == "running")
 
     @property
+    def live(self) -> LiveConnections:
+        """The connections that are up."""
+        return self._live
+
+    @property
     def sender(self) -> Sender:
         """The sender of the connection that is up."""
         sender = self._live.sender("shop")

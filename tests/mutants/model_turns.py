@@ -16,6 +16,13 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_TURNS}test_the_owner_who_speaks_while_the_model_thinks_is_not_spoken_over",
     ),
     one(
+        "words typed with Shoal do not hold an answer back",
+        "messages/send_guards.py",
+        "select(or_(spoke, typed))",
+        "select(spoke)",
+        f"{_TURNS}test_after_the_owners_word_at_a_random_moment_the_model_says_nothing[0]",
+    ),
+    one(
         "what was asked for one mode is used in another",
         "messages/model_source.py",
         "return self.message_ids == tuple(message_ids) and self.mode == mode",

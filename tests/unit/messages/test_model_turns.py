@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from faults.prove_models import owners_words
+from faults.prove_models import PAUSES_MINUTES, Way, owners_words
 from model_shop import REPLY, ModelShop, model_shop
 from shoal.assistant.assistant import DISCLOSURE
 from shoal.assistant.budget import day_of
@@ -285,10 +285,15 @@ async def test_a_question_that_a_restart_cut_off_is_asked_again_and_its_reservat
 
 
 @pytest.mark.slow
-async def test_after_the_owners_word_at_a_random_moment_the_model_says_nothing(there: ModelShop) -> None:
-    told = await owners_words(there, chats=40, seed=1)
+@pytest.mark.parametrize("minutes", PAUSES_MINUTES)
+async def test_after_the_owners_word_at_a_random_moment_the_model_says_nothing(there: ModelShop, minutes: int) -> None:
+    told = await owners_words(there, chats=30, seed=1, pause_minutes=minutes)
     assert told.spoken_over == []
     assert told.states["answered"] + told.states["superseded"] > 0
+    assert {way: seen["chats"] for way, seen in told.ways.items()} == dict.fromkeys(told.ways, 10)
+    may_answer = [seen["later"] for way, seen in told.ways.items() if not minutes or way == Way.TYPED]
+    assert may_answer
+    assert all(may_answer), "what the buyer asks later is answered where nothing pauses"
 
 
 async def test_a_slow_model_delays_no_rule_of_another_chat(there: ModelShop) -> None:
