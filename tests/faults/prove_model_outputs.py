@@ -46,7 +46,7 @@ GIVES_NOTHING = (
     "cut_off", "withheld", "injection",
 )  # fmt: skip
 """Faults after which nothing may be said, whatever the output would have been."""
-LIES = ("", "", "", "", "wrong_usage", "no_usage")
+LIES = ("", "", "", "", "wrong_usage", "low_usage", "no_usage")
 FAULTS_EVERY = 20
 CONTEXT = Context(
     question="在吗，想问一下", persona=PERSONA, item_title=OWNERS[3], item_price_fen=10_000,

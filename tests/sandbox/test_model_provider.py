@@ -61,6 +61,8 @@ async def test_each_fault_plays_so_often() -> None:
             json.loads((await _ask(box))[1])
         await box.post("model", fault="wrong_usage")
         assert json.loads((await _ask(box))[1])["usage"]["prompt_tokens"] < 0
+        await box.post("model", fault="low_usage")
+        assert json.loads((await _ask(box))[1])["usage"]["prompt_tokens"] == 1
         await box.post("model", fault="no_usage")
         assert "usage" not in json.loads((await _ask(box))[1])
         await box.post("model", fault="closed")

@@ -33,6 +33,9 @@ ANSWERED: Final = "answered"
 """The outcome of a call that brought an answer; of any other it is a ``WhyFailed``."""
 _SLACK: Final = 4
 """How often more tokens than were reckoned with a provider may count, until its figures are no figures."""
+_FEWEST: Final = 8
+"""How often fewer tokens it may count. This is one token for eight Latin letters or for four Chinese signs: tokenizers
+make about twice as many of a text, so a figure below it does not count the text that was sent or came back."""
 
 
 class WhyFailed(StrEnum):
@@ -219,7 +222,7 @@ def _completion(data: bytes) -> tuple[str, Any]:
 
 
 def _figure(told: Any, reckoned: int, most: int) -> int:
-    is_figure = isinstance(told, int) and not isinstance(told, bool) and (0 < told <= most or told == reckoned == 0)
+    is_figure = isinstance(told, int) and not isinstance(told, bool) and reckoned <= told * _FEWEST and told <= most
     return int(told) if is_figure else reckoned
 
 

@@ -22,14 +22,15 @@ from shoal.sandbox.journal import Journal
 
 ModelFault = Literal[
     "", "slow", "429", "500", "401", "closed", "redirect", "huge", "page", "half_json", "wrong_schema", "not_json",
-    "empty", "cut_off", "withheld", "injection", "wrong_usage", "no_usage",
+    "empty", "cut_off", "withheld", "injection", "wrong_usage", "low_usage", "no_usage",
 ]  # fmt: skip
 """What the next calls meet.
 
 ``slow``: answered after ``seconds``, or at the next change. ``closed``: the connection ends within the answer.
 ``half_json``: the envelope ends in its middle. ``wrong_schema``, ``not_json``, ``empty``, ``injection``: a good
 envelope around such an output. ``cut_off``, ``withheld``: the output ends at the limit of tokens, or a filter of the
-provider held it back. ``wrong_usage``: figures that cannot be; ``no_usage``: none.
+provider held it back. ``wrong_usage``: figures that cannot be; ``low_usage``: one token each
+way, whatever was sent; ``no_usage``: none.
 """
 _JOURNAL: Final = 10_000
 GOOD: Final = '{"action": "reply", "text": "您好，在的，请问有什么可以帮您？", "offered_fen": null, "facts": []}'
@@ -47,6 +48,7 @@ _BAD_OUTPUTS: Final = {
 }
 _FINISHED: Final = {"cut_off": "length", "withheld": "content_filter"}
 _WRONG_USAGE: Final = {"prompt_tokens": -5, "completion_tokens": "many", "total_tokens": 10**18}
+_LOW_USAGE: Final = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
 @dataclass(slots=True)
@@ -139,6 +141,8 @@ async def _complete(request: Request) -> Response:
         del answer["usage"]
     if fault == "wrong_usage":
         answer["usage"] = _WRONG_USAGE
+    if fault == "low_usage":
+        answer["usage"] = _LOW_USAGE
     if fault == "half_json":
         whole = json.dumps(answer, ensure_ascii=False)
         return Response(whole[: len(whole) // 2], media_type="application/json")
