@@ -162,6 +162,12 @@ def _pieces(rng: Random) -> Case:
     words = rng.choice(
         (f"{name}件一共{total}元", f"{count}个{total}块", f"{total}元{name}套", f"{count} pieces {total} yuan")
     )
+    if rng.random() < 0.5:  # only the buyer says how many
+        asked = rng.choice(
+            (f"{name}件一起多少钱", f"要{count}个，总共多少", f"{count}套怎么卖", f"I want {count} pieces")
+        )
+        words = f"{total} yuan" if asked.isascii() else rng.choice((f"一共{total}元", f"{total}元哦", f"给您{total}块"))
+        return Case(raw(words, total * 100), "amount", kind="asked pieces", around=around | {"buyer_text": asked})
     return Case(raw(words, total * 100), "amount", kind="pieces", around=around)
 
 

@@ -53,6 +53,13 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_RAILS}test_discounts_in_one_answer_add_up",
     ),
     one(
+        "the pieces that only the buyer names are not counted",
+        "assistant/rails.py",
+        "pieces=max(said.pieces, asked_pieces(self.asked, before, self.plain))",
+        "pieces=said.pieces",
+        f"{_RAILS}test_the_pieces_that_the_buyer_asks_for_count",
+    ),
+    one(
         "a price of several pieces is read as that of one",
         "assistant/rails.py",
         "(1 if amount.of_one else said.prices.pieces)",

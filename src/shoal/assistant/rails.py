@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
 from shoal.assistant.agreements import agrees
+from shoal.assistant.asked_pieces import asked_pieces
 from shoal.assistant.echoes import echoes_in
 from shoal.assistant.languages import wrong_language
 from shoal.assistant.machine_words import denials_in
@@ -172,9 +173,14 @@ class Said:
 
     @cached_property
     def prices(self) -> PriceWords:
-        """The amounts and concessions in the text, without those in the owner's own clauses."""
+        """The amounts and concessions in the text, without those in the owner's own clauses.
+
+        An amount is that of all the pieces which the text or the buyer speaks of, unless it is said of one.
+        """
         tail = plain(self.facts.said_before[-_TAIL:])
-        return price_words(self.plain, tail, self.is_owners, self.name_text)
+        said = price_words(self.plain, tail, self.is_owners, self.name_text)
+        before = [plain(turn.text[-_MOST_READ:]) for turn in reversed(self.facts.turns) if turn.is_buyer]
+        return replace(said, pieces=max(said.pieces, asked_pieces(self.asked, before, self.plain)))
 
     @cached_property
     def unfair(self) -> PriceWords:

@@ -255,3 +255,48 @@ def test_any_text_gets_a_verdict_of_each_rail(text: str, buyer: str) -> None:
     verdicts = check(output, facts(buyer_text=buyer, said_before=text, owner_words=(text,)))
     assert [verdict.rail for verdict in verdicts] == list(Rail)
     assert all(verdict.passed == (verdict.why == "") for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("三件一起多少钱", "150元"),
+        ("要10个", "总共120元"),
+        ("两件一共多少", "一共100元哦"),
+        ("我要三个，多少钱", "总共150元，可以直接拍"),
+        ("拿100个呢", "500元"),
+        ("来俩", "120元"),
+        ("x3多少", "200元"),
+        ("price for 3 pcs", "200 yuan"),
+        ("I want both", "150 yuan"),
+    ],
+)
+def test_the_pieces_that_the_buyer_asks_for_count(asked: str, text: str) -> None:
+    output = ModelOutput(action="reply", text=text, offered_fen=None)
+    for around in ({"floor_fen": None}, {"floor_fen": 8_000}):
+        held = {one.why for one in check(output, facts(buyer_text=asked, price_fen=10_000, **around)) if not one.passed}
+        assert held & {Why.BELOW_PRICE, Why.BELOW_FLOOR}, around
+    turns = (Turn(is_buyer=True, text=asked), Turn(is_buyer=False, text="在的"))
+    output = ModelOutput(action="reply", text=f"total {text}" if text.isascii() else f"总共{text}", offered_fen=None)
+    later = facts(buyer_text="ok?" if text.isascii() else "好的呀", turns=turns, floor_fen=None, price_fen=10_000)
+    assert Why.BELOW_PRICE in {one.why for one in check(output, later)}, "the sum of what was asked before"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "yuan"),
+    [
+        ("三件一起多少钱", "三件一共300元", 300),
+        ("三件一起多少钱", "100元一件", 100),
+        ("要10个", "每个100元哦", 100),
+        ("两件一共多少", "一共200元", 200),
+        ("用了3个月吗", "100元哦", 100),
+        ("有3个颜色吗", "100元哦", 100),
+        ("一件多少", "100元", 100),
+        ("第2个多少钱", "100元哦", 100),
+        ("price for 3 pcs", "300 yuan", 300),
+    ],
+)
+def test_a_whole_price_of_the_pieces_and_that_of_one_may_be_said(asked: str, text: str, yuan: int) -> None:
+    output = ModelOutput(action="reply", text=text, offered_fen=yuan * 100)
+    held = [one for one in check(output, facts(buyer_text=asked, floor_fen=None, price_fen=10_000)) if not one.passed]
+    assert held == []
