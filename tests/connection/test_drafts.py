@@ -142,6 +142,18 @@ async def test_a_draft_that_did_not_leave_is_none_again_in_a_chat_that_moved_on(
     assert await counter.seen() == []
 
 
+async def test_words_typed_with_shoal_end_the_open_draft_of_their_chat(counter: Counter) -> None:
+    run = await _draft(counter)
+    elsewhere = await a_run(counter.door.server.database, chat_id="another", buyer_id=counter.buyer_id)
+    body = {"cookie_id": "shop", "chat_id": counter.chat_id, "to_user_id": counter.buyer_id, "message": "我来答"}
+    await counter.door.call("POST", "/send-message", json=body)
+    row = await counter.door.call("GET", f"/ai-runs/{run}")
+    assert (row["state"], row["why"], row["outbox_id"]) == ("superseded", "human", None)
+    assert (await _approve(counter, run, 409))["code"] == "run_closed"
+    assert await counter.seen() == ["我来答"]
+    assert (await counter.door.call("GET", f"/ai-runs/{elsewhere}"))["state"] == "drafted"
+
+
 async def test_others_see_and_send_no_draft(counter: Counter) -> None:
     run = await _draft(counter)
     async with another_person(counter.door) as bob:

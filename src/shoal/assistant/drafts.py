@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, and_, select, update
@@ -11,7 +11,9 @@ from shoal.accounts.events import Publish, publish_nothing
 from shoal.assistant.run_rows import Run, read_run, run_event
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput
+from shoal.messages import model_runs
 from shoal.messages.logged_message import Direction
+from shoal.messages.model_runs import supersede_drafts
 from shoal.messages.model_source import RunState, Superseded
 from shoal.messages.outbox_rows import SendOutcome, sent_by
 from shoal.storage.assistant_tables import ai_runs
@@ -64,6 +66,27 @@ class Drafts:
             _close(connection, run, RunState.ANSWERED, self._now_ms(), text=text, actor=actor)
 
         return job
+
+    def ended_by_words(
+        self, account_id: str, chat_id: str, closes: Callable[[Connection], None] | None, ended: list[int]
+    ) -> Callable[[Connection], None]:
+        """Return what ends the open drafts of a chat, for the transaction that queues a person's words in it.
+
+        ``closes`` runs before: it closes the draft that the words are, and raises ``RunClosed``. ``ended`` gets the ids
+        of the others.
+        """
+
+        def job(connection: Connection) -> None:
+            if closes is not None:
+                closes(connection)
+            ended[:] = supersede_drafts(connection, account_id, chat_id, Direction.HUMAN.value, self._now_ms())
+
+        return job
+
+    def tell_ended(self, account_id: str, chat_id: str, ended: Sequence[int]) -> None:
+        """Tell that drafts ended."""
+        for run_id in ended:
+            self._publish(model_runs.run_event(account_id, chat_id, run_id, RunState.SUPERSEDED, self._now_ms()))
 
     async def sent(self, run: Run, outbox_id: int) -> None:
         """Note the message of a draft, and tell that it was sent."""

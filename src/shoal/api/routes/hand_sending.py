@@ -108,12 +108,12 @@ async def send_here(
                 account.id, outgoing.chat_id, minutes=account.pause_duration, actor=outgoing.actor
             )
 
-    closes = None
+    closes, ended = None, list[int]()
+    drafts = server.assistant.drafts
     if draft_id is not None:
-        drafts = server.assistant.drafts
         closes = drafts.sending(await drafts.find(draft_id), outgoing.text, outgoing.actor)
     with behind_fence(server, account.id):
-        return await send_by_hand(
+        sent = await send_by_hand(
             server.live_connections,
             server.message_log.outbox,
             account,
@@ -122,8 +122,10 @@ async def send_here(
             repeats=repeats,
             anyway=anyway,
             first=first,
-            guard=closes,
+            guard=drafts.ended_by_words(account.id, outgoing.chat_id, closes, ended),
         )
+    drafts.tell_ended(account.id, outgoing.chat_id, ended)
+    return sent
 
 
 @contextmanager
