@@ -153,6 +153,26 @@ async def test_what_was_read_survives_a_restart(sandbox: Sandbox, tmp_path: Path
     assert len(await sandbox.calls("pc.detail", seller.unb)) == 1
 
 
+async def test_a_buyer_who_names_ever_new_items_makes_the_shop_read_few_pages(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_pages, "PAGE_SECONDS", 0.01)
+    monkeypatch.setattr(item_pages, "MOST_STRANGE", 3)
+    pages, account = shop.door.server.item_pages, shop.door.server.manager.account("shop")
+    assert await pages.of(account, shop.item, seconds=60) is not None
+    strange = [await pages.of(account, f"77000{number}", seconds=60) for number in range(5)]
+    assert [page is not None for page in strange] == [True, True, False, False, False], "the first item was new too"
+    assert await shop.calls("pc.detail") == 3
+    monkeypatch.setattr(item_pages, "AGED_MS", 0)
+    assert await pages.of(account, shop.item, seconds=60) is not None
+    await until(lambda: not pages._reading)
+    assert await shop.calls("pc.detail") == 4, "the shop's own item is read again"
+    assert await pages.read_again(account, "770009") is not None, "its owner may"
+    assert await shop.calls("pc.detail") == 5
+    monkeypatch.setattr(item_pages, "HOUR_MS", 0)
+    assert await pages.of(account, "770004", seconds=60) is not None, "the next hour"
+
+
 async def test_pages_are_read_one_after_another_and_another_seller_s_is_no_fact(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,13 @@ _SPECS = "tests/unit/assistant/test_spec_prices.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
+        "pages of strange items are read without end",
+        "orders/item_pages.py",
+        "if len(times) >= MOST_STRANGE:",
+        "if False:",
+        f"{_PAGES}test_a_buyer_who_names_ever_new_items_makes_the_shop_read_few_pages",
+    ),
+    one(
         "a price of zero on the site lets any amount pass",
         "xianyu/items_on_sale.py",
         "return int(Decimal(price) * 100) or None",

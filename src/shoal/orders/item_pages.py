@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
@@ -35,6 +36,10 @@ WORDS_MS: Final = 86_400_000
 """How long the description is known: it says what hardly changes within a day."""
 AGAIN_MS: Final = 60_000
 """How long an owner who wants it read again gets what is known, without a call."""
+HOUR_MS: Final = 3_600_000
+MOST_STRANGE: Final = 60
+"""How many pages of strange items of one shop are read in an hour for questions: a buyer can name ever new ids, and
+each call may be the one that the site wants checked, which parks the shop. A shop's own items stop being strange."""
 MOST_REMEMBERED: Final = 10_000
 """Of how many items it is remembered in memory when they were asked about, should the database store nothing."""
 _ID: Final = re.compile(r"[0-9]{1,32}", re.ASCII)
@@ -72,6 +77,7 @@ class ItemPages:
         self._asked_at_ms: dict[tuple[str, str], int] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._called_at_ms: dict[str, int] = {}
+        self._strange_at_ms: dict[str, deque[int]] = {}
         self.ask_owner: AskOwner | None = None
         """Asks another server for an account that does not run here; set where several serve one database."""
 
@@ -139,6 +145,8 @@ class ItemPages:
             return None
         if self._asked_at_ms.get(key, steady_ms() - rest_ms) > steady_ms() - rest_ms:
             return None
+        if is_here and not by_owner and not _is_own(known) and not self._may_read_strange(account.id):
+            return None
         _remember(self._asked_at_ms, key)
         work = self._read(account, item_id) if is_here else self._read_there(account, item_id, by_owner=by_owner)
         fence = self._fence_of(account.id) if self._fence_of is not None and is_here else None
@@ -147,6 +155,18 @@ class ItemPages:
         self._reading[key] = reading
         reading.add_done_callback(lambda ended: self._read_to_end(key, ended))
         return reading
+
+    def _may_read_strange(self, account_id: str) -> bool:
+        """Return whether one more strange item may be read of that account in this hour, and count it."""
+        times = self._strange_at_ms.setdefault(account_id, deque())
+        now = steady_ms()
+        while times and times[0] <= now - HOUR_MS:
+            times.popleft()
+        if len(times) >= MOST_STRANGE:
+            log.info("page of a strange item not read", account=account_id, why="too many in an hour")
+            return False
+        times.append(now)
+        return True
 
     async def _read(self, account: Account, item_id: str) -> None:
         """Read a page and store it, or why it could not be read. Only one page of an account is read at a time."""
@@ -174,6 +194,11 @@ class ItemPages:
         del self._reading[key]
         if not reading.cancelled() and (error := reading.exception()) is not None:
             log.info("item page not read", account=key[0], why=getattr(error, "code", type(error).__name__))
+
+
+def _is_own(known: StoredPage | None) -> bool:
+    """Return whether a page was read as that of an item of the shop."""
+    return known is not None and known.read_at_ms is not None and bool(known.page.title)
 
 
 def _remember(times: dict[Key, int], key: Key) -> None:
