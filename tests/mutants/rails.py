@@ -53,6 +53,13 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_RAILS}test_discounts_in_one_answer_add_up",
     ),
     one(
+        "an amount of the shop's ends offers that an answer points back to",
+        "assistant/rails.py",
+        "reopened = points_back(said.plain, said.asked)",
+        "reopened = False",
+        f"{_RAILS}test_an_answer_that_points_back_to_a_low_offer_accepts_it",
+    ),
+    one(
         "the pieces that only the buyer names are not counted",
         "assistant/rails.py",
         "pieces=max(said.pieces, asked_pieces(self.asked, before, self.plain))",

@@ -34,6 +34,15 @@ _YOURS: Final = re.compile(
     "(?:按|依|照|听|归|随)[你您]|[你您](?:说|出|给|讲)的|[你您]说了算|就?(?:这样|这么)(?:吧|定)|"
     "as you (?:say|said|like)|your (?:price|offer)"
 )
+_EARLIER: Final = "(?:最?开始|一开始|最初|起初|刚才|刚刚|之前|先前|前面|上面|原先)"
+_BACK: Final = re.compile(
+    f"(?:按|依|照|就|以|随|听)[着照]?[您你我]?{_EARLIER}|[您你]{_EARLIER}[^，。！？,!?]{{0,3}}(?:说|出|报|给|提|讲)|那个?价|"
+    r"(?:your|the|that) (?:first|earlier|original|previous) (?:price|offer|number|one)|what you (?:said|offered|asked)"
+)
+_ASKED_BACK: Final = re.compile(
+    f"{_EARLIER}[^，。！？,!?]{{0,6}}(?:价|数|元|块|钱)|那个价|"
+    r"my (?:first|earlier|original|previous) (?:price|offer|number|one)|what i (?:said|offered)"
+)
 _ASKED: Final = frozenset({Kind.VAGUE, Kind.POSTAGE, Kind.ROUNDED})
 
 
@@ -65,14 +74,22 @@ class Bounds:
         return replace(said, amounts=tuple(kept))
 
 
-def open_offers(turns: Sequence[Turn], question: str, bounds: Bounds) -> list[str]:
-    """Return the words of the buyer's last open offer: in the question, or since the shop named an allowed amount."""
+def points_back(answer: str, question: str) -> bool:
+    """Return whether a plain answer, or the plain question for it, speaks of a price that the buyer named earlier."""
+    return _BACK.search(answer) is not None or _ASKED_BACK.search(question) is not None
+
+
+def open_offers(turns: Sequence[Turn], question: str, bounds: Bounds, *, reopened: bool = False) -> list[str]:
+    """Return the words of the buyer's last open offer: in the question, or since the shop named an allowed amount.
+
+    ``reopened``: offers before that amount count too, for an answer that may speak of one.
+    """
     texts: list[str] = []
     for turn in turns[-MOST_TURNS:]:
         text = plain(turn.text[:LONGEST_TURN])
         if turn.is_buyer:
             texts.append(text)
-        elif names_allowed_amount(text, bounds):
+        elif not reopened and names_allowed_amount(text, bounds):
             texts.clear()
     for text in (plain(question[:LONGEST_QUESTION]), *reversed(texts)):
         below = bounds.words_in(text).below(bounds.reduced_fen, bounds.lowest_fen)

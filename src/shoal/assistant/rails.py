@@ -19,7 +19,7 @@ from shoal.assistant.echoes import echoes_in
 from shoal.assistant.languages import wrong_language
 from shoal.assistant.machine_words import denials_in
 from shoal.assistant.model_output import ModelOutput
-from shoal.assistant.open_offers import Bounds, loose_offers, names_allowed_amount, open_offers
+from shoal.assistant.open_offers import Bounds, loose_offers, names_allowed_amount, open_offers, points_back
 from shoal.assistant.plain_text import joined, plain, plain_of_owner
 from shoal.assistant.price_words import PriceWords, price_words
 from shoal.assistant.promises import later_work_in, promises_in
@@ -260,7 +260,8 @@ def _left_open(said: Said) -> Iterator[str]:
     facts, bounds = said.facts, said.bounds
     if names_allowed_amount(said.plain, bounds) or refuses(said.plain):
         return
-    yield from open_offers(facts.turns, facts.buyer_text, bounds)
+    reopened = points_back(said.plain, said.asked)
+    yield from open_offers(facts.turns, facts.buyer_text, bounds, reopened=reopened)
     if not said.prices.amounts and agrees(said.plain):
         yield from loose_offers(facts.buyer_text, bounds)
 

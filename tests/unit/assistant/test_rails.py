@@ -300,3 +300,26 @@ def test_a_whole_price_of_the_pieces_and_that_of_one_may_be_said(asked: str, tex
     output = ModelOutput(action="reply", text=text, offered_fen=yuan * 100)
     held = [one for one in check(output, facts(buyer_text=asked, floor_fen=None, price_fen=10_000)) if not one.passed]
     assert held == []
+
+
+def test_an_answer_that_points_back_to_a_low_offer_accepts_it() -> None:
+    turns = (Turn(is_buyer=True, text="60卖吗"), Turn(is_buyer=False, text="100元哦"))
+    around: dict[str, Any] = {"turns": turns, "floor_fen": None, "price_fen": 10_000}
+    asked = facts(**around, buyer_text="刚才我说的那个价真不行？")
+    for text in ("那就行", "那就行吧", "就按您开始说的吧", "按最开始那个价吧", "依您之前的", "可以的"):
+        output = ModelOutput(action="reply", text=text, offered_fen=None)
+        assert Why.AGREED in {one.why for one in check(output, asked)}, text
+    thinking = facts(**around, buyer_text="真的不能再考虑一下吗")
+    for text in ("就按您开始说的吧", "依您之前的", "your first offer it is"):
+        output = ModelOutput(action="reply", text=text, offered_fen=None)
+        assert Why.AGREED in {one.why for one in check(output, thinking)}, text
+    for text, known in (
+        ("不好意思，这个价卖不了", asked),
+        ("最低100元哦", asked),
+        ("在的，可以直接拍", facts(**around, buyer_text="那我拍了")),
+    ):
+        output = ModelOutput(action="reply", text=text, offered_fen=None)
+        assert [one for one in check(output, known) if not one.passed] == [], text
+    seen = facts(**around | {"turns": (Turn(is_buyer=False, text="100元哦"),)}, buyer_text="刚才那个价还有吗")
+    output = ModelOutput(action="reply", text="有的，可以直接拍", offered_fen=None)
+    assert [one for one in check(output, seen) if not one.passed] == [], "nobody named a low one"
