@@ -11,6 +11,13 @@ _SPECS = "tests/unit/assistant/test_spec_prices.py::"
 
 NOTICED: tuple[Noticed, ...] = (
     one(
+        "a page is read for a question that the limits hold back",
+        "assistant/assistant.py",
+        "item_id=question.item_id if with_item else None",
+        "item_id=question.item_id",
+        f"{_PAGES}test_a_question_that_the_limits_hold_back_asks_for_no_page",
+    ),
+    one(
         "pages of strange items are read without end",
         "orders/item_pages.py",
         "if len(times) >= MOST_STRANGE:",

@@ -55,8 +55,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a limit of 0 fen is no limit",
         "assistant/budget.py",
-        "    elif fen_per_day is not None:\n",
-        "    elif fen_per_day:\n",
+        "    if fen_per_day is None:\n        return None\n",
+        "    if not fen_per_day:\n        return None\n",
         f"{_BUDGET}test_the_money_of_a_day_is_that_of_all_shops_together[sqlite]",
     ),
     one(

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import ModelMode
 from shoal.assistant.asking import Answered, Proposal, ProposalKind, ask_model
-from shoal.assistant.budget import NoRoom, Reservation, Spending, day_of
+from shoal.assistant.budget import NoRoom, Reservation, Spending, day_of, lacks_room
 from shoal.assistant.contexts import ItemOf, context_of, rail_facts_of
-from shoal.assistant.known_chat import KnownChat, read_chat
+from shoal.assistant.known_chat import DAY_MS, KnownChat, answers_since, read_chat
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, WhyFailed
 from shoal.assistant.prompt import Context, PromptMessage, messages_of
 from shoal.assistant.provider_store import ProviderStore
@@ -102,12 +102,18 @@ class Assistant:
             return replace(turn, why=NotAsked.NO_PROVIDER)
         except Conflict:
             return replace(turn, why=NotAsked.NO_CONSENT)
-        known = await self._database.read(lambda connection: read_chat(connection, account.id, question))
-        context = await self._context(account, question, known)
+        now = self._now_ms()
+        spending = Spending(account.id, target.provider, day_of(account.timezone, now))
+        known, may_ask = await self._database.read(
+            lambda connection: (
+                read_chat(connection, account.id, question),
+                _may_ask(connection, account, question, spending, now),
+            )
+        )
+        context = await self._context(account, question, known, with_item=may_ask)
         if moved_on.is_set():  # while the site was asked for the item
             return turn
         now = self._now_ms()
-        spending = Spending(account.id, target.provider, day_of(account.timezone, now))
         beginning = Beginning(
             account=account,
             question=question,
@@ -213,13 +219,22 @@ class Assistant:
 
         await self._database.write(job)
 
-    async def _context(self, account: Account, question: Question, known: KnownChat) -> Context:
+    async def _context(self, account: Account, question: Question, known: KnownChat, *, with_item: bool) -> Context:
         return await context_of(
             account,
             question.text,
             self._item_of,
-            item_id=question.item_id,
+            item_id=question.item_id if with_item else None,
             turns=known.turns,
             ids=(question.buyer_id, question.chat_id),
             names=(question.buyer_name,),
         )
+
+
+def _may_ask(connection: Connection, account: Account, question: Question, spending: Spending, now_ms: int) -> bool:
+    """Return whether the limits may let a question about an item be asked; else its page is not worth a call."""
+    if not question.item_id:
+        return True
+    if answers_since(connection, account.id, question.chat_id, now_ms - DAY_MS) >= account.ai_turns_per_chat:
+        return False
+    return not lacks_room(connection, spending, MOST_TOKENS_OUT, account.ai_tokens_per_day, now_ms=now_ms)

@@ -131,6 +131,26 @@ def reserve(
     return made
 
 
+def lacks_room(connection: Connection, spending: Spending, tokens: int, tokens_per_day: int, *, now_ms: int) -> bool:
+    """Return whether ``reserve`` would find no room for so many tokens of output now. It reads, and locks nothing."""
+    state = _state(connection, spending.provider.id)
+    if state is None or state["resting_until_ms"] > now_ms:
+        return True
+    is_this_minute = 0 <= now_ms - state["minute_began_ms"] < _MINUTE_MS
+    if is_this_minute and state["minute_calls"] >= state["calls_per_minute"]:
+        return True
+    made = Reservation(
+        account_id=spending.account_id,
+        provider_id=spending.provider.id,
+        day=spending.day,
+        tokens_in=0,
+        tokens_out=tokens,
+        price_in_fen=state["price_in_fen"],
+        price_out_fen=state["price_out_fen"],
+    )
+    return _lacking(connection, made, tokens_per_day, state) is not None
+
+
 def pace(connection: Connection, provider_id: int, tokens_in: int, tokens_out: int, *, now_ms: int) -> Reservation:
     """Reserve a call that is of no shop, such as a check, on the day in China. Raises ``NoRoom`` as ``reserve``.
 
@@ -206,21 +226,26 @@ def tokens_today(connection: Connection, account_id: str, day: str) -> int:
 def _require_room(
     connection: Connection, made: Reservation, tokens_per_day: int, state: RowMapping, now_ms: int
 ) -> None:
+    why = _lacking(connection, made, tokens_per_day, state)
+    if why is not None:
+        _tell_once(connection, made, why, now_ms)
+        raise NoRoom(why)
+
+
+def _lacking(connection: Connection, made: Reservation, tokens_per_day: int, state: RowMapping) -> NoRoomWhy | None:
+    """Return what of the day does not suffice for a call: the shop's tokens, or the provider's money."""
     fen_per_day: int | None = state["fen_per_day"]
     mine, its = ai_usage.c.account_id == made.account_id, ai_usage.c.provider_id == made.provider_id
     tokens = func.sum(case((mine, ai_usage.c.tokens_in + ai_usage.c.tokens_out), else_=0))
     cost = func.sum(case((its, ai_usage.c.cost_microfen), else_=0))
     whose = mine if fen_per_day is None else or_(mine, its)
     used, spent = connection.execute(select(tokens, cost).where(ai_usage.c.day == made.day, whose)).one()
-    why = None
     if int(used or 0) + made.tokens_in + made.tokens_out > tokens_per_day:
-        why = NoRoomWhy.TOKENS
-    elif fen_per_day is not None:
-        all_spent = int(spent or 0) + _checks_cost(state, made.day) + _reserved_cost(made)
-        why = NoRoomWhy.MONEY if all_spent > fen_per_day * MICROFEN else None
-    if why is not None:
-        _tell_once(connection, made, why, now_ms)
-        raise NoRoom(why)
+        return NoRoomWhy.TOKENS
+    if fen_per_day is None:
+        return None
+    all_spent = int(spent or 0) + _checks_cost(state, made.day) + _reserved_cost(made)
+    return NoRoomWhy.MONEY if all_spent > fen_per_day * MICROFEN else None
 
 
 def _tell_once(connection: Connection, made: Reservation, why: NoRoomWhy, now_ms: int) -> None:
@@ -264,6 +289,10 @@ def _add(connection: Connection, made: Reservation, *, tokens_in: int, tokens_ou
 
 def _locked(connection: Connection, provider_id: int) -> RowMapping | None:
     """Return limits and state of a provider, and hold them until the transaction ends."""
+    return _state(connection, provider_id, is_held=True)
+
+
+def _state(connection: Connection, provider_id: int, *, is_held: bool = False) -> RowMapping | None:
     query = (
         select(
             ai_provider_states,
@@ -277,4 +306,6 @@ def _locked(connection: Connection, provider_id: int) -> RowMapping | None:
         .join_from(ai_provider_states, ai_providers, ai_providers.c.id == ai_provider_states.c.provider_id)
         .where(ai_provider_states.c.provider_id == provider_id)
     )
-    return connection.execute(query.with_for_update(of=ai_provider_states)).mappings().one_or_none()
+    if is_held:
+        query = query.with_for_update(of=ai_provider_states)
+    return connection.execute(query).mappings().one_or_none()
