@@ -104,7 +104,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "only listed words agree to an open offer",
         "assistant/rails.py",
-        "    yield from open_offers(facts.turns, facts.buyer_text, bounds)\n",
+        "    yield from open_offers(facts.turns, facts.buyer_text, bounds, reopened=reopened)\n",
         "    yield from open_offers(facts.turns, facts.buyer_text, bounds) if agrees(said.plain) else ()\n",
         f"{_HELD}[amount]",
     ),
