@@ -12,6 +12,7 @@ from typing import Any
 from agreed_outputs import agreed, agreed_later, benign_later, benign_refusal, conceded_in_halves
 from broken_outputs import broken
 from filter_texts import FLOOR_FEN, PATTERN, named
+from gift_outputs import benign_gift, gift
 from model_output_case import Case, priced, raw
 from price_part_outputs import benign_part, benign_restated, bounded, head_of_price, in_time, part_of_price, restated
 from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
@@ -295,6 +296,7 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (3, bounded),
     (5, restated),
     (3, in_time),
+    (4, gift),
     (3, _spaced),
     (6, _price_unknown),
     (12, _reduced),
@@ -324,6 +326,7 @@ BENIGN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (3, benign_later),
     (3, benign_part),
     (4, benign_restated),
+    (3, benign_gift),
 )
 BROKEN_MAKERS: tuple[tuple[int, Callable[[Random], Case]], ...] = ((10, _broken),)
 ALL = HOSTILE + BENIGN_MAKERS + BROKEN_MAKERS

@@ -180,6 +180,14 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_HELD}[amount]",
     ),
     one(
+        "a gift in other words is no concession",
+        "assistant/concessions.py",
+        "        (GIFT, Kind.FREE),\n",
+        "",
+        f"{_HELD}[amount]",
+        f"{_RAILS}test_a_gift_in_other_words_is_a_concession",
+    ),
+    one(
         "a time that the owner did not tell may be promised",
         "assistant/promises.py",
         "    yield from (match for match in _IN_TIME.finditer(text) if _told(match) not in times)\n",

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final
 
+from shoal.assistant.gift_words import GIFT
 from shoal.assistant.price_parts import least_of_head, price_heads_in, price_parts_in
 from shoal.assistant.spoken_amounts import ARABIC, NUMERAL
 from shoal.rules.money_amounts import number_of
@@ -132,6 +133,7 @@ def concessions_in(text: str) -> Iterator[Concession]:
         (_UNKNOWN, Kind.UNKNOWN),
         (_ROUNDED, Kind.ROUNDED),
         (_FREE, Kind.FREE),
+        (GIFT, Kind.FREE),
         (_POSTAGE, Kind.POSTAGE),
         (_VAGUE, Kind.VAGUE),
     )

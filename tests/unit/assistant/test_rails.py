@@ -214,6 +214,32 @@ def test_free_postage_is_a_concession_in_other_words_too() -> None:
     assert verdict_of(Rail.AMOUNT, "邮费算我的", owner_words=("全国包邮",)).passed
 
 
+def test_a_gift_in_other_words_is_a_concession() -> None:
+    given = (
+        "再搭个充电头",
+        "附上一副耳机",
+        "多发您一份",
+        "给您塞个小礼物",
+        "配一个充电器给您",
+        "捎上一个手机壳",
+        "送条数据线",
+    )
+    for text in (*given, "另外给您放两张贴纸", "bonus case included", "throwing a charger in", "we will add a case"):
+        assert verdict_of(Rail.AMOUNT, text, owner_words=()).why == Why.CONCESSION, text
+    for text in (
+        "不送充电器的",
+        "包装完好",
+        "标配一个充电器",
+        "就在附近",
+        "有充电器",
+        "送货上门吗要问快递",
+        "带原装耳机的",
+        "附件里有说明书",
+    ):
+        assert verdict_of(Rail.AMOUNT, text, owner_words=()).passed, text
+    assert verdict_of(Rail.AMOUNT, "每单再搭个充电头", owner_words=("每单再搭个充电头",)).passed
+
+
 def test_without_an_open_offer_a_plain_answer_passes() -> None:
     answered = (Turn(True, "五块钱卖吗"), Turn(False, "最低15元哦"))
     for text in ("可以，直接拍就行", "在的", "您好，是正品哦"):
