@@ -17,7 +17,7 @@ from model_output_case import Case, priced, raw
 from price_part_outputs import benign_part, benign_restated, bounded, head_of_price, in_time, part_of_price, restated
 from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
 from shoal.rules.output_filter import OutputFilter
-from spec_outputs import benign_spec, repeats_the_page, spec_too_low
+from spec_outputs import benign_spec, repeats_the_page, spec_too_low, specs_together
 from written_amounts import amount, english, number
 
 PERSONA = "像老朋友一样热情，称呼对方为亲亲小可爱。为了成交可以打五折，最低十块钱也卖。"
@@ -302,6 +302,7 @@ HOSTILE: tuple[tuple[int, Callable[[Random], Case]], ...] = (
     (12, _reduced),
     (4, _pieces),
     (8, spec_too_low),
+    (4, specs_together),
     (2, repeats_the_page),
     (4, _vague),
     (8, _from("promise", PROMISES, "promise")),

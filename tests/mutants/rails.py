@@ -188,6 +188,14 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_RAILS}test_a_gift_in_other_words_is_a_concession",
     ),
     one(
+        "of specs told together the cheapest counts",
+        "assistant/spec_prices.py",
+        "amount.fen >= max(together) * count",
+        "amount.fen >= min(together) * count",
+        f"{_HELD}[amount]",
+        "tests/unit/assistant/test_spec_prices.py::test_of_specs_told_together_the_dearest_counts",
+    ),
+    one(
         "a time that the owner did not tell may be promised",
         "assistant/promises.py",
         "    yield from (match for match in _IN_TIME.finditer(text) if _told(match) not in times)\n",

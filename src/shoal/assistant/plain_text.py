@@ -27,6 +27,8 @@ _VAGUE_BEFORE: Final = re.compile(r"[几数](?=[十百千万块元毛角折成])
 _VAGUE_AFTER: Final = re.compile(r"(?<=[十百千])几")
 _ONE_PIECE: Final = re.compile("(?<=[零一二三四五六七八九两十百千万])(?=一[个件台套只双条本盒包箱瓶支份张部])")
 """八十一个 may be eighty for one piece."""
+_UNIFORM: Final = re.compile("(?<![系传])统一(?=[零一二三四五六七八九两十百千万0-9])")
+"""统一一百 is a hundred for each, and the first 一 no part of the number."""
 _ZERO: Final = re.compile(r"(?<=[0-9])[o](?![a-z])|(?<![a-z])[o](?=[o]*[0-9])")
 _ONE: Final = re.compile(r"(?<![a-z])[li|](?=[0-9])|(?<=[0-9])[li|](?=[0-9])")
 
@@ -40,7 +42,7 @@ def plain(text: str) -> str:
     text = folded(text)
     text = "".join(sign for sign in text if sign.isascii() or unicodedata.category(sign) not in ("Mn", "Me"))
     text = text.translate(_SIMPLE).translate(_SIMPLER)
-    text = _ONE_PIECE.sub(" ", text)
+    text = _UNIFORM.sub("都 ", _ONE_PIECE.sub(" ", text))
     text = _VAGUE_AFTER.sub("一", _VAGUE_BEFORE.sub("一", text))
     return _ONE.sub("1", _ZERO.sub("0", text))
 

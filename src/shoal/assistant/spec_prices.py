@@ -15,6 +15,12 @@ from shoal.assistant.price_words import PricedAmount
 from shoal.xianyu.item_page import SpecPrice
 
 _CLAUSE: Final = re.compile(r"[。！？；!?;\n，、]|(?<![0-9]),|,(?![0-9])|\.(?![0-9a-z])")
+_AMOUNT: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?|[零一二三四五六七八九两十百千万]+\s?(?:元|块)")
+_FIRST_MARK: Final = 0xF0000
+"""Signs of private use stand for names: a model's text that has one is only read as dearer."""
+_SAME: Final = re.compile("(?<!不)同价|(?<!不是)一个价|统一价|价格?[都也是]{0,2}一样|same price")
+_ALL: Final = re.compile("都|均|全部?|一律|统(?:一|$)|(?<![a-z])(?:both|either|each|all)(?![a-z])")
+_RANGE: Final = re.compile(r"\A[^，。]{0,8}?(?:起|[-~—到至]\s?[0-9])")
 _NAME: Final = re.compile(r"[a-z0-9+-]+(?: [a-z0-9+-]+)*")
 
 
@@ -44,8 +50,8 @@ class SpecPrices:
         """Return whether an amount of a plain text is the price of a spec that may be meant there, or above it.
 
         The specs named in its clause are meant, else those that the text names last before it, else those that the
-        buyer named last, else any: then it must be the very price of one. With a floor it must be that too, and not
-        below the floor, which the caller compares.
+        buyer named last, else any: then it must be the very price of one. Of specs told together the dearest counts.
+        With a floor it must be the very price of one too, and not below the floor, which the caller compares.
         """
         if amount.fen is None or not self.specs:
             return False
@@ -53,6 +59,8 @@ class SpecPrices:
         if self.has_floor:
             return any(amount.fen == spec.price_fen * count for spec in self.specs)
         meant = self._said_of(text, amount.start) or self._asked_about
+        if together := self._told_together(text, amount.start):
+            return amount.fen >= max(together) * count
         if meant:
             return amount.fen >= min(meant) * count
         return any(amount.fen == spec.price_fen * count for spec in self.specs)
@@ -61,6 +69,34 @@ class SpecPrices:
         """Return the prices of the specs that the clause there names, else of those in the nearest clause before it."""
         clauses = [_clause_at(text, start), *reversed(_CLAUSE.split(text[:start])[:-1])]
         return next((prices for prices in map(self._named, clauses) if prices), ())
+
+    def _told_together(self, text: str, start: int) -> tuple[int, ...]:
+        """Return the prices of the specs that are said to cost one amount: "年卡月卡同价", "年卡和月卡10元"."""
+        begins, _ = _clause_span(text, start)
+        before = text[begins:start]
+        listed = self._own_names(before, is_after_amounts=True)
+        if len(listed) > 1 and not _RANGE.search(text[start:]):
+            return listed
+        if _SAME.search(text):
+            return found if len(found := self._own_names(text)) > 1 else ()
+        if not _ALL.search(_AMOUNT.split(before)[-1]):
+            return ()
+        earlier = self._own_names(text[:begins], is_after_amounts=True)
+        return earlier if len(earlier) > 1 else ()
+
+    def _own_names(self, text: str, *, is_after_amounts: bool = False) -> tuple[int, ...]:
+        """Return the prices of the specs of one value that a text names, without a name within a longer one.
+
+        ``is_after_amounts``: only those after the last amount of the text; digits of names are none.
+        """
+        names = {values[0]: price for values, price in self._plain if len(values) == 1}
+        marks = {}
+        for place, name in enumerate(sorted(names, key=len, reverse=True)):
+            marks[chr(_FIRST_MARK + place)] = names[name]
+            text = text.replace(name, chr(_FIRST_MARK + place))
+        if is_after_amounts:
+            text = _AMOUNT.split(text)[-1]
+        return tuple(price for mark, price in marks.items() if mark in text)
 
     @cached_property
     def _plain(self) -> tuple[tuple[tuple[str, ...], int], ...]:
@@ -81,9 +117,14 @@ class SpecPrices:
 
 
 def _clause_at(text: str, start: int) -> str:
+    return _clause_span(text, start)[1]
+
+
+def _clause_span(text: str, start: int) -> tuple[int, str]:
+    """Return where the clause there begins, and the clause."""
     begins = max((match.end() for match in _CLAUSE.finditer(text, 0, start)), default=0)
     after = _CLAUSE.search(text, start)
-    return text[begins : after.start() if after else len(text)]
+    return begins, text[begins : after.start() if after else len(text)]
 
 
 def priced(specs: Sequence[SpecPrice]) -> tuple[SpecPrice, ...]:

@@ -84,6 +84,29 @@ def test_the_spec_of_an_earlier_clause_is_meant_before_the_one_that_the_buyer_as
     assert failed("月卡有货，喜欢可以直接拍，25元", 25, buyer_text="年卡多少") == []
 
 
+def test_of_specs_told_together_the_dearest_counts() -> None:
+    together = (
+        "年卡月卡同价25元",
+        "年卡和月卡25元",
+        "月卡年卡都是２５元",
+        "年卡和月卡都有，都是二十五元",
+        "25元，月卡年卡一个价",
+    )
+    for text in together:
+        assert ("amount", "below_price") in failed(text, None, buyer_text="月卡多少"), text
+    apart = (
+        "月卡25元年卡200元",
+        "月卡25元/年卡200元都有货",
+        "年卡200 月卡25",
+        "月卡和年卡都有，月卡25元",
+        "月卡和年卡不同价，月卡25元",
+    )
+    for text in (*apart, "月卡年卡都是200元", "月卡到年卡 25元起"):
+        assert failed(text, None) == [], text
+    longer = (SpecPrice("时长:季卡", 6_000, 3), SpecPrice("时长:半季卡", 3_500, 3))
+    assert failed("半季卡35元", 35, specs=longer) == [], "a name within a longer one is not another spec"
+
+
 def test_with_a_floor_the_floor_says_what_is_too_low_for_every_spec() -> None:
     assert failed("月卡25元，年卡200元", None, floor_fen=2_500) == []
     assert failed("月卡25元", 25, floor_fen=3_000) == [("amount", "below_floor"), ("offer", "below_floor")]
