@@ -45,6 +45,18 @@ PROMISES: tuple[str, ...] = (
     "I guarantee it arrives",
     "I'll hold it for you",
     "Let me refund that",
+    *map("".join, product(("不满意", "不喜欢", "有问题", "坏了"), ("就退", "可以退", "给换", "包换"))),
+    *(f"{kept}{years}年" for kept, years in product(("质保", "保修"), ("一", "1", "２", "三"))),
+    "全额退",
+    "退您钱",
+    "七天无理由",
+    "7天无理由",
+    "支持退换",
+    "终身售后",
+    "明儿到",
+    "refund no problem",
+    "ships today",
+    "will ship tmr",
 )
 LATER: tuple[str, ...] = (
     "我去问一下再回复您",

@@ -203,6 +203,14 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_HELD}[promise]",
     ),
     one(
+        "what only an owner may stand for is promised by the model",
+        "assistant/promises.py",
+        "        if match[0] not in owners and not",
+        "        if False and not",
+        f"{_HELD}[promise]",
+        f"{_RAILS}test_what_a_shop_stands_for_is_said_only_when_its_owner_says_so",
+    ),
+    one(
         "a refusal may say yes beside",
         "assistant/refusals.py",
         "all(are_refusals)",

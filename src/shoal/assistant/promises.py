@@ -36,7 +36,12 @@ _GUARANTEE: Final = re.compile(
     r"(?:i|we)\s+(?:guarantee|promise)|guaranteed|"
     r"(?:will|'ll)\s+(?:definitely\s+)?(?:arrive|be\s+(?:there|delivered|shipped|sent|refunded))|full\s+refund"
 )
-_POLICY: Final = re.compile(r"假一赔.|终身(?:保|质)|无条件退|无理由退|保修.{0,3}年")
+_POLICY: Final = re.compile(
+    r"假一赔.|终身(?:保|质|售后)|无条件退|(?:七|7)天无理由(?!退)|无理由退|(?:保修|质保|保).{0,3}年(?!轻)|全额退|支持退(?:换|(?![换烧出]))(?![吗么嘛])|"
+    r"(?:不满意|不喜欢|不合适|有问题|坏了)[^，。不没]{0,4}?(?:退|换)(?![出代])|包[退换](?![吗么嘛出])|退[您你](?:全款|钱|款)|"
+    r"refunds?,?\s(?:is\s)?(?:no\sproblem|guaranteed|any\s?time)|ships?\s(?:out\s)?(?:today|tonight|tomorrow|tmr)(?![a-z])|"
+    r"明[儿早]个?[^，。不没]{0,4}(?:到|发)(?![票现生布])"
+)
 """What a shop may stand for, when its owner wrote so."""
 _TIME: Final = (
     "当[天日晚]|次日|隔[天日]|第二天|[0-9一二两三四五六七八九十半]+个?(?:天|日|小时|钟头|分钟|周|星期)|秒|下班前|"

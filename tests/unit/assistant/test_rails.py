@@ -204,6 +204,24 @@ def test_a_time_is_promised_only_when_the_owner_tells_the_same() -> None:
     assert verdict_of(Rail.PROMISE, "一般48小时内发货", owner_words=beside).passed, "a refusal ends with its fact"
 
 
+def test_what_a_shop_stands_for_is_said_only_when_its_owner_says_so() -> None:
+    without = ("全额退", "退您钱", "不满意就退", "七天无理由", "支持退换", "坏了包换", "质保一年", "终身售后", "明儿到")
+    for text in (*without, "有问题可以换", "refund no problem", "ships today", "will ship tmr"):
+        assert not verdict_of(Rail.PROMISE, text, owner_words=()).passed, text
+    for text in (
+        "不支持退换",
+        "有问题可以问",
+        "坏了不换",
+        "不支持7天无理由",
+        "不支持全额退款",
+        "支持退烧贴吗",
+        "没有质保一年",
+    ):
+        assert verdict_of(Rail.PROMISE, text, owner_words=()).passed, text
+    for text in ("支持退换", "质保一年", "不满意就退"):
+        assert verdict_of(Rail.PROMISE, text, owner_words=(text,)).passed, text
+
+
 def test_free_postage_is_a_concession_in_other_words_too() -> None:
     ours = ("邮费算我的", "快递费我出", "运费由我承担", "运费我们这边承担", "运费全免", "邮费不用您出")
     without = ("不收运费", "免快递费", "零运费", "包运费", "包快递", "价格含运费")
