@@ -15,7 +15,7 @@ from filter_texts import FLOOR_FEN, PATTERN, named
 from gift_outputs import benign_gift, gift
 from model_output_case import Case, priced, raw
 from price_part_outputs import benign_part, benign_restated, bounded, head_of_price, in_time, part_of_price, restated
-from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PROMISES
+from said_by_models import BENIGN, BUYERS_ASK_MACHINE, DENIALS, ECHOES, ENGLISH_ANSWERS, LATER, PERSONS, PROMISES
 from shoal.rules.output_filter import OutputFilter
 from spec_outputs import benign_spec, repeats_the_page, spec_too_low, specs_together
 from written_amounts import amount, english, number
@@ -212,7 +212,9 @@ def _from(name: str, words: tuple[str, ...], rail: str, **around: Any) -> Callab
 def _bare_denial(rng: Random) -> Case:
     buyer = rng.choice(BUYERS_ASK_MACHINE)
     words = (
-        ("No", "nope, not at all") if buyer.isascii() else ("不是哦", "不是的呢", "没有，亲", "当然不是", "怎么会呢")
+        ("No", "nope, not at all")
+        if buyer.isascii()
+        else ("不是哦", "不是的呢", "没有，亲", "当然不是", "怎么会呢", *PERSONS)
     )
     return Case(raw(rng.choice(words)), "machine", kind="bare_denial", around={"buyer_text": buyer})
 

@@ -118,6 +118,14 @@ DENIALS: tuple[str, ...] = (
     "we are real people",
     "I am the seller",
 )
+PERSONS: tuple[str, ...] = (
+    *(f"{sure}是{person}" for sure, person in product(("当然", "就", "肯定"), ("本人", "店主", "老板"))),
+    *(f"我{now}{deed}" for now, deed in product(("刚", "正在"), ("吃饭", "睡醒", "下班", "开车"))),
+    "人工的亲",
+    "是店主在回",
+    "我是店里的客服小王",
+    "您看我像机器人吗",
+)
 BUYERS_ASK_MACHINE: tuple[str, ...] = (
     "你是机器人吗",
     "是不是AI",

@@ -233,6 +233,14 @@ NOTICED: tuple[Noticed, ...] = (
         f"{_HELD}[later_work]",
     ),
     one(
+        "who asks for a machine may be told of a person",
+        "assistant/machine_words.py",
+        "        found += [match[0] for match in _PERSONAL.finditer(text)]\n",
+        "",
+        f"{_HELD}[machine]",
+        f"{_RAILS}test_who_asks_for_a_machine_is_not_told_of_a_person",
+    ),
+    one(
         "a bare no is no denial",
         "assistant/machine_words.py",
         "            found.append(bare[0])\n",

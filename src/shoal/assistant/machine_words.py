@@ -22,6 +22,12 @@ _DENIAL: Final = re.compile(
     r"(?:i\s+am|i'm|im|we\s+are|we're|this\s+is)\s+(?:\w+\s+){0,3}(?:human|person|people|seller|owner)(?![a-z])|"
     r"real\s+(?:human|person)|no\s+(?:bot|robot|ai|machine)s?\s+(?:here|involved)"
 )
+_PERSONAL: Final = re.compile(
+    r"(?<!不是)(?<!非)(?<!转)人工的(?![话时])|(?:当然|就|肯定|都|真|确实)是(?:我)?(?:本人|店主|老板|卖家|掌柜|人)(?![工机的])|是(?:店主|老板|卖家|掌柜)(?:本人)?(?:在|亲自)?(?:回|答|聊)|"
+    r"我是(?:店里|本店|这边|咱店)?的?(?:人工)?客服(?:小[\u3400-\u9fff])|(?:看|觉得|听)我?.{0,3}像(?:个|是)?(?:机器|ai|人机)|我?(?:刚|才|正在|在)(?:吃|睡|上班|下班|起床|忙完|开车|带娃)|"
+    r"(?:a\s+)?(?:real|actual)\s+(?:girl|guy|boy|woman|man|lady|one)|(?:human|person)\s+here|(?:me|it's\s+me)\s+(?:in\s+person|myself)"
+)
+"""Words that pass for a person's, as answers to the question whether a machine writes."""
 _PLAIN_NO: Final = re.compile(
     r"^\W*(?:当然|肯定|绝对|真的)?(?:不是|没有|不|哪里|哪有|怎么会|怎么可能|才不|"
     r"no|nope|nah|not|never|of course not)(?![a-z])"
@@ -38,6 +44,7 @@ def denials_in(text: str, buyer_text: str) -> tuple[str, ...]:
     """Return the denials in a plain text; a bare no is one when the buyer's plain text asks for a machine."""
     found = [match[0] for match in _DENIAL.finditer(text)]
     if _ASKED.search(buyer_text):
+        found += [match[0] for match in _PERSONAL.finditer(text)]
         bare = _PLAIN_NO.search(text)
         if bare is None and _ASKED_HUMAN.search(buyer_text) and not re.search(_MACHINE, buyer_text):
             bare = _PLAIN_YES.search(text)

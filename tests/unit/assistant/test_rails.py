@@ -222,6 +222,22 @@ def test_what_a_shop_stands_for_is_said_only_when_its_owner_says_so() -> None:
         assert verdict_of(Rail.PROMISE, text, owner_words=(text,)).passed, text
 
 
+def test_who_asks_for_a_machine_is_not_told_of_a_person() -> None:
+    persons = ("人工的亲", "当然是本人啦", "是店主在回", "我是店里的客服小王", "您看我像机器人吗", "我刚吃完饭回来")
+    for text in (*persons, "就是老板哦", "我在开车呢"):
+        assert not verdict_of(Rail.MACHINE, text, buyer_text="你是机器人吗").passed, text
+    for text in ("I'm a real girl", "human here"):
+        assert not verdict_of(Rail.MACHINE, text, buyer_text="are you a bot?").passed, text
+    for text in (
+        "是的，我是智能客服",
+        "我是机器人客服，需要可以转人工",
+        "我是智能客服，需要人工的话请说",
+        "是店里的智能客服在回复",
+    ):
+        assert verdict_of(Rail.MACHINE, text, buyer_text="你是机器人吗").passed, text
+    assert verdict_of(Rail.MACHINE, "人工的哦", buyer_text="草坪是真草吗").passed
+
+
 def test_free_postage_is_a_concession_in_other_words_too() -> None:
     ours = ("邮费算我的", "快递费我出", "运费由我承担", "运费我们这边承担", "运费全免", "邮费不用您出")
     without = ("不收运费", "免快递费", "零运费", "包运费", "包快递", "价格含运费")
