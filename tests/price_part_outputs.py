@@ -113,7 +113,8 @@ def bounded(rng: Random) -> Case:
     """Make a price that is only said to be below an amount."""
     price, lowest, around = priced(rng)
     value = _signs(rng, rng.randrange(lowest, price + 1))
-    words = rng.choice(("不到{}块给您", "{}元以内可以", "{}块以下卖您", "低于{}元给您", "{}以内给你", "不超{}元，拍吧"))
+    words = rng.choice(("不到{}块给您", "{}元以内可以", "{}块以下卖您", "低于{}元给您", "{}以内给你", "不超{}元，拍吧",
+                        "不超过{}", "少于{}哦", "用不了{}", "{}块还不到"))  # fmt: skip
     return Case(raw(words.format(value)), "amount", kind="bounded", around=around)
 
 

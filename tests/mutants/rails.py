@@ -196,6 +196,14 @@ NOTICED: tuple[Noticed, ...] = (
         "tests/unit/assistant/test_spec_prices.py::test_of_specs_told_together_the_dearest_counts",
     ),
     one(
+        "a bound of a bare number is that number",
+        "assistant/spoken_amounts.py",
+        " or _ENDS.match(after)",
+        "",
+        f"{_HELD}[amount]",
+        f"{_RAILS}test_a_bound_without_a_word_of_money_is_a_price_too",
+    ),
+    one(
         "a time that the owner did not tell may be promised",
         "assistant/promises.py",
         "    yield from (match for match in _IN_TIME.finditer(text) if _told(match) not in times)\n",

@@ -68,10 +68,14 @@ _NUMBER: Final = re.compile(
     rf"(?P<sign>{_SIGN}{_SPACE})?(?:(?P<arabic>{ARABIC})|(?P<numeral>{NUMERAL})|(?P<english>{_ENGLISH}))"
     rf"(?P<after>{_SPACE}{_ABOUT}[\s_.·*、,，。…~-]{{0,4}}(?P<money>{MONEY})(?P<tenths>[0-9{DIGITS}](?!\s?[0-9{DIGITS}十百件个台套只双条本盒包箱瓶支份张部]))?)?"
 )
-_BOUND_BEFORE: Final = re.compile(r"(?<!不)(?:不到|低于|少于|小于|不足|不满|不超过?|under|below|less than)\s?$")
-_BOUND_AFTER: Final = re.compile(r"\s?(?:以内|之内|以下|之下|不到|内(?=[给卖出拿成可，。！,!]|$))")
+_BOUND_BEFORE: Final = re.compile(
+    r"(?<!不)(?:不到|低于|少于|小于|不足|不满|不超过?|用不[了到]|under|below|less than)\s?$"
+)
+_BOUND_AFTER: Final = re.compile(r"\s?(?:以内|之内|以下|之下|还?不到|内(?=[给卖出拿成可，。！,!]|$))")
+_ENDS: Final = re.compile(r"\s?(?:$|[，。！,!\n哦的吧呢啦]|for\s+you|ok(?![a-z])|deal|works|is\s+(?:fine|ok))")
+"""What follows a bare number that is a price."""
 _TRADE: Final = re.compile(
-    rf"\s?(?:以内|之内|以下|之下|不到|内)?\s?(?:就|都|也|我)?(?:{_VERB}|卖|出|拿|收|拍|行(?!李)|成交)"
+    rf"\s?(?:以内|之内|以下|之下|还?不到|内)?\s?(?:就|都|也|我)?(?:{_VERB}|卖|出|拿|收|拍|行(?!李)|成交)"
 )
 _NO_TRADE: Final = re.compile("[^，。,!！]{0,4}?(?:不(?:卖|出|行|能|可|接|考虑|谈|议|包邮|做)|免谈|别|勿|亏|没法)")
 _UNREADABLE: Final = re.compile(
@@ -129,7 +133,9 @@ def _is_bound(text: str, match: re.Match[str]) -> bool:
     after = text[match.end() :]
     if not _BOUND_BEFORE.search(text[: match.start()]) and not _BOUND_AFTER.match(after):
         return False
-    return bool(match["money"] or match["sign"] or _TRADE.match(after)) and not _NO_TRADE.match(after)
+    return bool(match["money"] or match["sign"] or _TRADE.match(after) or _ENDS.match(after)) and not _NO_TRADE.match(
+        after
+    )
 
 
 def _value(match: re.Match[str]) -> Decimal | None:

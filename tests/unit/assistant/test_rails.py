@@ -195,6 +195,15 @@ def test_a_price_that_is_only_said_to_be_lower_is_not_known() -> None:
         assert verdict_of(Rail.AMOUNT, text).passed, text
 
 
+def test_a_bound_without_a_word_of_money_is_a_price_too() -> None:
+    for text in ("不超过一百", "少于一百", "用不了一百", "不到１００哦", "不超过100块"):
+        assert not verdict_of(Rail.AMOUNT, text, floor_fen=None).passed, text
+    for text in ("under 100 for you", "less than 100", "below 100 ok"):
+        assert not verdict_of(Rail.AMOUNT, text, floor_fen=None).passed, text
+    for text in ("不超过两天到", "不低于100", "低于100不卖", "不到两个月", "不少于100元哦"):
+        assert verdict_of(Rail.AMOUNT, text, floor_fen=None).passed, text
+
+
 def test_a_time_is_promised_only_when_the_owner_tells_the_same() -> None:
     for text in ("24小时内发货", "次日达", "当天发货", "隔天收到", "same-day shipping"):
         assert verdict_of(Rail.PROMISE, text).why == Why.PROMISED, text
