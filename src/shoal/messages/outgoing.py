@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from shoal.errors import ShoalError
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.rules.rule import Part
+from shoal.xianyu.socket_errors import GateClosed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,3 +77,13 @@ class DecidedBefore(Exception):
     def __init__(self, message_ids: frozenset[str]) -> None:
         super().__init__()
         self.message_ids = message_ids
+
+
+def switched_off(failure: ShoalError) -> Decision | None:
+    """Return what was switched off when a message was about to leave; ``None``: nothing, it failed otherwise.
+
+    ``DISABLED``: the account was disabled or moved just then.
+    """
+    if not isinstance(failure, GateClosed):
+        return None
+    return Decision.REPLIES_OFF if failure.code == Decision.REPLIES_OFF.value else Decision.DISABLED

@@ -17,12 +17,12 @@ from shoal.messages.handoff import HANDOFF
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard, PartGuard
 from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
-from shoal.messages.outgoing import DecidedBefore, OutgoingMessage, Reply, Sent
+from shoal.messages.outgoing import DecidedBefore, OutgoingMessage, Reply, Sent, switched_off
 from shoal.messages.sealed_texts import UNITS_LOST
 from shoal.messages.send_guards import not_taken_over_since
 from shoal.messages.site_pictures import SitePictures
 from shoal.xianyu import frames
-from shoal.xianyu.live_socket import LiveSocket
+from shoal.xianyu.live_socket import LiveSocket, SendReceipt
 from shoal.xianyu.socket_errors import GateClosed, SendRefused
 
 __all__ = ["DecidedBefore", "OutgoingMessage", "Reply", "Sender", "Sent"]
@@ -39,8 +39,6 @@ MOST_RESENDS = 3
 _WITH_ANOTHER = frozenset({SendOutcome.SENDING, SendOutcome.WAITING})
 """The outcomes of a part that this connection did not start."""
 
-_DISABLED = Decision.DISABLED.value
-"""The reason of a message that was not sent because the account was disabled or moved just then."""
 _LOST = "connection_lost"
 
 Begin = Callable[[Sequence[OutboxRow]], Awaitable[Sequence[Sending]]]
@@ -106,10 +104,9 @@ class Sender:
             try:
                 sent = await self._deliver(sending)
             except (GateClosed, TemporaryFailure, ActionRequired) as failure:
-                is_shut = isinstance(failure, GateClosed)
-                reason = _DISABLED if is_shut else _LOST
-                is_mine = await self._outbox.take_back(self._account_id, queued.ids, reason)
-                if is_mine and not is_shut:
+                off = switched_off(failure)
+                is_mine = await self._outbox.take_back(self._account_id, queued.ids, off or _LOST)
+                if is_mine and off is None:
                     raise
                 return Sent.of(await self._outbox.get(sending.id))  # the next connection may continue with it
         is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and outgoing.kind is OutboxKind.MANUAL
@@ -132,10 +129,9 @@ class Sender:
             try:
                 sent = await self._deliver(first, again=first.outcome is SendOutcome.UNCERTAIN)
             except (GateClosed, TemporaryFailure, ActionRequired) as failure:
-                is_shut = isinstance(failure, GateClosed)
-                ids = [sending.id for sending in sendings]
-                await self._outbox.take_back(self._account_id, ids, _DISABLED if is_shut else _LOST)
-                if not is_shut:
+                off = switched_off(failure)
+                await self._outbox.take_back(self._account_id, [one.id for one in sendings], off or _LOST)
+                if off is None:
                     raise
                 return True
         for place, sending in enumerate(later):
@@ -170,18 +166,18 @@ class Sender:
             try:
                 sent = await self._deliver(first)
             except (GateClosed, TemporaryFailure, ActionRequired) as failure:
-                is_shut = isinstance(failure, GateClosed)
+                off = switched_off(failure)
                 await self._outbox.take_back(
                     self._account_id,
                     queued.ids,
-                    _DISABLED if is_shut else _LOST,
+                    off or _LOST,
                     answers=reply.answers,
-                    decision=Decision.DISABLED if is_shut else Decision.PENDING,
+                    decision=off or Decision.PENDING,
                     once_in=reply.chat_id if reply.once else None,
                 )
-                if not is_shut:
+                if off is None:
                     raise
-                return Sent(SendOutcome.DROPPED, _DISABLED, first.id)
+                return Sent(SendOutcome.DROPPED, off, first.id)
         if sent.outcome is SendOutcome.UNCERTAIN:
             sent = await self._insist(sent)
         return await self._go_on(sent, later) if later else sent
@@ -212,9 +208,10 @@ class Sender:
                 return Sent.of(await self._outbox.get(sending.id))
             try:
                 sent = await self._deliver(sending)
-            except GateClosed:
-                await self._outbox.settle(sending.id, SendOutcome.DROPPED, _DISABLED)
-                return Sent(SendOutcome.DROPPED, _DISABLED, sending.id)
+            except GateClosed as failure:
+                reason = switched_off(failure) or Decision.DISABLED
+                await self._outbox.settle(sending.id, SendOutcome.DROPPED, reason)
+                return Sent(SendOutcome.DROPPED, reason, sending.id)
             except (TemporaryFailure, ActionRequired):
                 await self._outbox.put_back(sending.id)
                 raise
@@ -298,10 +295,10 @@ class Sender:
                         ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id,
                         url=picture.url, width=picture.width, height=picture.height,
                     )  # fmt: skip
-                    receipt = await self._socket.send(frame, row.uuid, self._timeout)
+                    receipt = await self._sent(frame, row)
             else:
                 frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, text)
-                receipt = await self._socket.send(frame, row.uuid, self._timeout)
+                receipt = await self._sent(frame, row)
             sent = Sent(SendOutcome.SENT, "sent_again" if again else "", row_id, receipt.message_id)
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
@@ -313,6 +310,12 @@ class Sender:
             sent = Sent(SendOutcome.UNCERTAIN, "no_answer", row_id)
         await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
         return sent
+
+    async def _sent(self, frame: frames.Frame, row: OutboxRow) -> SendReceipt:
+        """Send a frame. No other code runs between this look at the switch of replies and the write."""
+        if row.kind is OutboxKind.REPLY and not self._may_reply():
+            raise GateClosed("replies are off", code=Decision.REPLIES_OFF.value)
+        return await self._socket.send(frame, row.uuid, self._timeout)
 
     async def _text_of(self, row: OutboxRow) -> str:
         """Return the text to be sent. Raise ``TemporaryFailure`` when units in it cannot be opened now, and

@@ -10,8 +10,9 @@ import pytest
 
 from shoal.errors import TemporaryFailure
 from shoal.messages import sender as sender_module
+from shoal.messages.decisions import Decision
 from shoal.messages.outbox import Outbox
-from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.sender import OutgoingMessage, Reply
 from shoal.rules.rule import Part
 from standins import ANN, until
@@ -77,6 +78,29 @@ async def test_a_part_that_another_connection_has_begun_is_left_to_it(shop: OneS
     assert (await answering).outcome is SendOutcome.SENDING
     await shop.sendings("sent", "sending", "waiting")
     assert shop.site.said == ["一"]
+
+
+@pytest.mark.parametrize("said", [0, 1])
+async def test_replies_switched_off_after_a_part_was_stored_let_it_not_leave(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch, said: int
+) -> None:
+    await shop.add()
+    text_of, asked = Outbox.text_of, 0
+
+    async def late(store: Outbox, row: OutboxRow) -> str:
+        nonlocal asked
+        if asked == said:
+            await shop.manager.update_settings("shop", {"replies": False}, caller=ANN)
+        asked += 1
+        return await text_of(store, row)
+
+    monkeypatch.setattr(Outbox, "text_of", late)
+    sent = await shop.sender.answer(TWO, lambda _: None)
+    assert (sent.outcome, sent.reason) == (SendOutcome.DROPPED, Decision.REPLIES_OFF)
+    assert shop.site.said == ["一", "二"][:said]
+    rows = await shop.sendings(*["sent"] * said, *["dropped"] * (2 - said))
+    assert {row.reason for row in rows if row.outcome is SendOutcome.DROPPED} == {Decision.REPLIES_OFF.value}
+    assert (await shop.sender.send(LETTER)).outcome is SendOutcome.SENT, "a person may write"
 
 
 async def test_a_refused_part_ends_the_answer(shop: OneShop) -> None:
