@@ -82,11 +82,15 @@ async def test_the_shops_of_a_killed_worker_go_on_at_once_and_one_page_has_the_f
                 assert (await client.get("/health")).status_code == 200
         before[1].resume()
         before[0].kill()
+
+        async def is_replaced() -> bool:
+            return len({one.pid for one in workers(server)} - {one.pid for one in before}) == 1
+
+        await soon(is_replaced)
         await shared_out(server)  # the killed one was declared dead, and its next life took its share
         await all_connected(site)
         most = {one["max"] for one in (await site.get("sockets")).values()}
         assert most == {1}, "no shop was ever connected twice"
-        assert len({one.pid for one in workers(server)} - {one.pid for one in before}) == 1
 
         async def both_tell() -> bool:
             page = (await server.http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})).text
