@@ -11,7 +11,7 @@ def _one(name: str, file: str, old: str, new: str) -> Mutation:
 
 _SEND_TEXT = (
     "                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, text)\n"
-    "                receipt = await self._socket.send(frame, row.uuid, self._timeout)\n"
+    "                receipt = await self._sent(frame, row)\n"
 )
 _REPLACE = '__import__("dataclasses").replace'
 _WITH_ANOTHER_UUID = f"{_REPLACE}(sending, row={_REPLACE}(row, uuid=self._socket.names.uuid()))"
