@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     data directory. Set it when you already run and back up PostgreSQL."""
     node: str | None = Field(None, min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9-]*$")
     """Experimental: name of this server among several on one PostgreSQL database, each with a name and a data directory
-    of its own. Unfinished: see the page about several machines, which says what is missing. Leave it unset."""
+    of its own. Read the page about several machines first. Unset, this server serves its database alone."""
     node_address: str = Field("", pattern=r"^(https?://[^\s?#/]+/?)?$")
     """Experimental: where the other nodes call this one, such as `https://10.0.0.5:8080`; a proxy must not stand before
     it. Without it they cannot send messages for shops that run here, nor tell what happens to them."""

@@ -133,4 +133,4 @@ async def test_a_single_server_shows_a_sentence_and_no_way_to_it(console: Consol
     await page.goto("/console/servers")
     single = page.locator("[data-test=single]")
     await expect(single).to_contain_text("一台服务器接待所有店铺")
-    assert await single.locator("[data-test=help]").get_attribute("href") == "/help/cluster/"
+    assert await single.locator("[data-test=help]").get_attribute("href") == "/help/howto/several-machines/"

@@ -23,7 +23,7 @@ export const helpPages: Readonly<Record<string, string>> = {
   'settings-users': 'howto/colleagues/',
   'settings-models': 'howto/model/',
   'settings-moving': 'howto/moving-in/',
-  'settings-servers': 'cluster/',
+  'settings-servers': 'howto/several-machines/',
   'settings-security': 'howto/colleagues/',
   nothing: '',
 }
