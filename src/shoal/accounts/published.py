@@ -26,7 +26,7 @@ Listener = Callable[[str, Account | None], None]
 
 
 def _nothing() -> None:
-    """For a bus that nobody asks yet how far everything was published."""
+    """Do nothing: no node is asked yet how far everything is published."""
 
 
 class PublishedAccounts:

@@ -127,7 +127,7 @@ class StatusBatch:
 
 def _result(done: Done, seen: Mapping[str, Observation], unreached: Mapping[str, ShoalError]) -> BatchResult:
     name = done.account.id
-    if name in unreached:  # "on" said again reached nobody
+    if name in unreached:  # no server received the second "on"
         return BatchResult(account_id=name, outcome="failed", error=unreached[name])
     return BatchResult(
         account_id=name,

@@ -43,7 +43,7 @@ _SECRET: Final = re.compile(
 )
 """What may be a code, a cookie, a link, a mail address or a telephone number. An owner's facts are not searched.
 
-A long text is searched in a time that grows with its length only: no part begins anew within what another has read."""
+The time of a search grows with the length of the text, not with its square: no match begins within another."""
 
 
 class PromptMessage(TypedDict):

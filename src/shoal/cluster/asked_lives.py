@@ -37,7 +37,7 @@ class Left(StrEnum):
     MOVED = "moved"
     """Another life owns the shard."""
     ENDED = "ended"
-    """The life has ended; nobody is known to own the shard."""
+    """The life has ended, and the shard has no known owner."""
 
 
 async def until_left(

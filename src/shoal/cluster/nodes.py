@@ -121,7 +121,7 @@ class Nodes:
     async def drain(self, name: str, *, draining: bool = True) -> None:
         """Let a node, or all workers of a server, give up their shards and take none, or take their share again.
 
-        Until it is started anew.
+        It lasts until the node starts again.
         Raises ``UnknownNode`` when none of that name is alive, and ``Conflict``: ``one_server``, ``drained_by_server``
         for the name of a worker, or ``last_node`` when no other node would take the shards.
         """

@@ -1,7 +1,8 @@
 """The pace that all nodes share of what begins from one outgoing address: first connections, reconnects, token calls.
 
 The database gives out slots, one row for each address and kind. A node reserves as many slots at a time as it has turns
-that wait, for at most ``BLOCK_SECONDS``; one for which nobody waits asks nothing. A slot whose turn has gone is lost.
+that wait, for at most ``BLOCK_SECONDS``; an address without waiting shops asks nothing. A slot whose turn has gone is
+lost.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LATE_SECONDS: Final = 1.0
 """A slot that is used later than this is the last of its block: the process stood still, and others go on by now."""
 RETRY_SECONDS: Final = 1.0
 _KEPT_MS: Final = 24 * 3600 * 1000
-"""How long the row of an address stays that nobody uses."""
+"""How long the row of an unused address stays."""
 _SWEEP_SECONDS: Final = 3600.0
 _RESERVE: Final = text(f"""
     INSERT INTO paces (address, kind, next_at_ms) VALUES (:address, :kind, {NOW} - :slack + :span)
@@ -99,7 +100,7 @@ class SharedPace:
         self._lines: dict[str, _Line] = {}
 
     def has_room(self, address: str = "") -> bool:
-        """Return whether nobody waits for that address here. Another node may have the next slots all the same."""
+        """Return whether no shop waits for that address here. Another node may still have the next slots."""
         line = self._lines.get(self._paces.name_of(address))
         return line is None or not line.queues
 
@@ -120,7 +121,7 @@ class SharedPace:
         await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, name: str, line: _Line) -> None:
-        """Give the turns of an address as their slots come, until nobody waits."""
+        """Give the turns of an address as their slots come, until no shop waits."""
         try:
             await asyncio.sleep(0)  # those that ask in the same turn of the loop have their slots in one block
             while waiting := len(line.queues):

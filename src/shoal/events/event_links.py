@@ -102,7 +102,7 @@ class EventLinks:
             self._readers -= 1
 
     async def close(self) -> None:
-        """Hear nobody any more."""
+        """End all links."""
         self._closed = True
         tasks = [link.task for link in self._links.values() if link.task is not None]
         tasks += [] if self._looking is None else [self._looking]
@@ -141,7 +141,7 @@ class EventLinks:
     # -- the tasks -------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """Look which nodes there are, until nobody has read for a while."""
+        """Link to all living nodes, until this one has had no reader for a while."""
         loop = asyncio.get_running_loop()
         read_at = loop.time()
         while self._readers or loop.time() - read_at < LINGER_SECONDS:

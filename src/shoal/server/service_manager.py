@@ -33,7 +33,7 @@ class ServiceManager:
     def __init__(self, address: str = "", *, watchdog_seconds: float | None = None) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self.every_seconds = None if watchdog_seconds is None else watchdog_seconds / _SHARE
-        """Between two signs of life; ``None``: nobody waits for any."""
+        """Between two signs of life; ``None``: the service manager expects none."""
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_refused = False

@@ -125,7 +125,7 @@ class SharedIdempotencyKeys(IdempotencyKeys):
         return {"reserved_by": name, "reserved_inc": inc}
 
     async def _take(self, op_id: str) -> bool:
-        """Go on with a request that nobody is at any more. Return whether this node may."""
+        """Take over a request that its node has left. Return whether this node may go on with it."""
         mine = self._mine()
         is_mine = and_(*(ops.c[name] == value for name, value in mine.items()))
         free = or_(ops.c.reserved_by.is_(None), is_mine, ~_LIVES)

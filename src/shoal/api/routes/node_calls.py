@@ -86,7 +86,7 @@ async def _while_asked(request: Request, work: Coroutine[Any, Any, dict[str, Any
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise HTTPException(400)  # nobody receives it
+            raise HTTPException(400)  # the caller has left
         return await working
     finally:
         for task in (working, leaving):

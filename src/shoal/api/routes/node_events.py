@@ -41,7 +41,7 @@ async def tell_events(request: Request, server: TheServer) -> StreamingResponse:
 
 
 async def _lines(server: Server, told_rows: ToldRows, key: bytes, number: str) -> AsyncGenerator[bytes, None]:
-    """Yield signed lines. They end when the server stops, or when too much waits: the other one begins anew then."""
+    """Yield signed lines until the server stops, or too much waits: then the other node connects again."""
     bus = server.events
     with bus.subscribe(QUEUE_LIMIT, for_another_node=True) as subscription:
         told_rows.listeners.add(subscription.wake)
