@@ -203,7 +203,7 @@ def test_the_console_shows_texts_as_texts() -> None:
         heard = text.replace("navigator.serviceWorker?.addEventListener('message'", "")
         assert not re.search(r"postMessage|addEventListener\(['\"]message|jsonp", heard, re.IGNORECASE), name
         assert not re.search(r"<(object|embed|applet|iframe|frame)\b", text), name
-        assert not re.search(r'target="_blank"(?! rel="noopener)', text), name
+        assert not re.search(r'target="_blank"(?!\s+rel="noopener)', text), name
 
 
 def test_f15_every_address_that_the_console_leads_to_is_one_of_ours_or_of_the_site() -> None:
