@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence, ShardListener, shard_of
 from shoal.cluster.clock_offset import ClockOffset
+from shoal.cluster.deadline_timer import DeadlineTimer
 from shoal.cluster.last_life import Life, LifeFile
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
@@ -72,7 +73,7 @@ class ClusterOwnership:
         """Shards that were given up, while the database has not said so: they may be free at any moment."""
         self._listener: ShardListener | None = None
         self._keeping: list[asyncio.Task[None]] = []
-        self._lapse: asyncio.TimerHandle | None = None
+        self._lapse = DeadlineTimer(boot_clock, lambda: self._deadline, self._publish)
         self._still = False
         self._shifting = asyncio.Lock()
         """Held while shards come or go, so that none comes back before its accounts have ended."""
@@ -235,10 +236,7 @@ class ClusterOwnership:
 
     def _arm(self) -> None:
         """Stop all accounts at the deadline, also while the database does not answer."""
-        if self._lapse is not None:
-            self._lapse.cancel()
-        loop = asyncio.get_running_loop()
-        self._lapse = loop.call_later(max(0.0, self._deadline - boot_clock()) + 0.001, self._publish)
+        self._lapse.arm()
         self._publish()
 
     def _publish(self) -> None:
@@ -368,8 +366,7 @@ class ClusterOwnership:
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
-        if self._lapse is not None:
-            self._lapse.cancel()
+        self._lapse.cancel()
         self._deadline, self._mine = 0.0, {}
         self._watchdog.close()
         await self._on(self._renewals, self._leave)

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.ownership import Fence
+from shoal.cluster.deadline_timer import DeadlineTimer
 from shoal.cluster.lock_place import place_of
 from shoal.cluster.node_rows import decide_alone, live_nodes
 from shoal.errors import ConfigError
@@ -73,7 +74,7 @@ class ServerLease:
         self._deadline = 0.0
         self._lost = False
         self._keeping: asyncio.Task[None] | None = None
-        self._lapse: asyncio.TimerHandle | None = None
+        self._lapse = DeadlineTimer(_clock, lambda: self._deadline, self._lapsed)
         self._changed: Callable[[], None] = lambda: None
         self._reported = True
         """The last reported value: whether accounts may be acted for."""
@@ -175,10 +176,7 @@ class ServerLease:
 
     def _watch_deadline(self) -> None:
         """Stop all accounts when the lease expires, also while the database does not answer."""
-        if self._lapse is not None:
-            self._lapse.cancel()
-        loop = asyncio.get_running_loop()
-        self._lapse = loop.call_later(max(0.0, self._deadline - _clock()) + 0.001, self._lapsed)
+        self._lapse.arm()
 
     def _lapsed(self) -> None:
         if not self.owns(""):
@@ -197,8 +195,7 @@ class ServerLease:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-        if self._lapse is not None:
-            self._lapse.cancel()
+        self._lapse.cancel()
         self._deadline = 0.0
         await asyncio.get_running_loop().run_in_executor(self._thread, self._release)
         await asyncio.to_thread(self._thread.shutdown)
