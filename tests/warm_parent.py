@@ -42,7 +42,8 @@ def _main() -> None:
         importlib.import_module(name)
     importlib.import_module("shoal.auth.passwords").PasswordHasher = cheap_hasher  # type: ignore[attr-defined]
     typer.main.get_command = functools.cache(typer.main.get_command)
-    typer.main.get_command(importlib.import_module("shoal.cli.app").app)
+    for command in typer.main.get_command(importlib.import_module("shoal.cli.app").app).commands.values():  # type: ignore[attr-defined]
+        assert command.name
     gc.collect()
     gc.freeze()
     while True:

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shoal.cli.ai import ai
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import note, tell
 from shoal.cli.session import Url, run, signed_in
@@ -18,6 +19,7 @@ from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, word_or, words
 
 providers = typer.Typer(no_args_is_help=True, help=words("ai_providers.help.providers"))
+ai.add_typer(providers, name="providers")
 
 Id = Annotated[int, typer.Argument(metavar="ID", help=words("ai_providers.help.id"))]
 Name = Annotated[str | None, typer.Option(help=words("ai_providers.help.name"), show_default=False)]

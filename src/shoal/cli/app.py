@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shoal import __version__
-from shoal.cli import account_settings as _account_settings  # noqa: F401  adds its commands to ``accounts``
-from shoal.cli import ai_shop as _ai_shop  # noqa: F401  adds its commands to ``ai``
-from shoal.cli import answer_settings as _answer_settings  # noqa: F401  adds its commands to ``accounts``
-from shoal.cli import goods_settings as _goods_settings  # noqa: F401  adds its commands to ``goods``
-from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``
-from shoal.cli import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
-from shoal.cli import suppliers as _suppliers  # noqa: F401  adds its commands to ``goods``
-from shoal.cli.accounts import accounts
-from shoal.cli.ai import ai
-from shoal.cli.ai_providers import providers
-from shoal.cli.api_client import ApiClient, NoServer, Refused
-from shoal.cli.backup import backup, restore
-from shoal.cli.buyers import buyers
-from shoal.cli.channels import channels
-from shoal.cli.chats import chats
-from shoal.cli.deliveries import deliveries
-from shoal.cli.doctor.command import doctor
-from shoal.cli.goods import goods
-from shoal.cli.history import history
-from shoal.cli.imports import imports
-from shoal.cli.incidents import incidents
-from shoal.cli.items import items
-from shoal.cli.keys import keys
-from shoal.cli.me import me
-from shoal.cli.messages import messages
-from shoal.cli.migrate_store import migrate_store
-from shoal.cli.nodes import nodes
-from shoal.cli.notices import notices
-from shoal.cli.orders import orders
-from shoal.cli.rules import rules
-from shoal.cli.session import Url, chosen_url, run
-from shoal.cli.shop_file import apply_shops, export_shops
-from shoal.cli.system import system
-from shoal.cli.token_file import TokenFile
-from shoal.cli.tokens import tokens
-from shoal.cli.users import users
-from shoal.cli.webhooks import webhooks
+from shoal.cli.late_commands import Late, LateGroup
 from shoal.cli.words import language, words
-from shoal.config import load_settings
 from shoal.errors import ConfigError, ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
-from shoal.logs.logs import configure_logging, log_crashes
 
 if TYPE_CHECKING:
     import socket
@@ -66,8 +28,56 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 _EXIT_CODES = words("cli.app.help.exit_codes")
+_GROUPS = (
+    Late("accounts", "accounts", ("account_settings", "answer_settings", "numbers", "sharing")),
+    Late("rules", "rules"),
+    Late("items", "items"),
+    Late("chats", "chats"),
+    Late("ai", "ai", ("ai_shop", "ai_providers")),
+    Late("messages", "messages"),
+    Late("orders", "orders"),
+    Late("deliveries", "deliveries"),
+    Late("goods", "goods", ("goods_settings", "suppliers")),
+    Late("buyers", "buyers"),
+    Late("channels", "channels", ("notices",)),
+    Late("incidents", "incidents"),
+    Late("notices", "notices"),
+    Late("history", "history"),
+    Late("users", "users"),
+    Late("me", "me"),
+    Late("keys", "keys"),
+    Late("backup", "backup"),
+    Late("tokens", "tokens"),
+    Late("webhooks", "webhooks"),
+    Late("system", "system"),
+    Late("nodes", "nodes"),
+)
+
+
+class _Shoal(LateGroup):
+    """All commands; those that are defined here stand between the two."""
+
+    before = MappingProxyType(
+        {
+            "restore": Late("backup", "restoring", single=True),
+            "migrate-store": Late("migrate_store", "moving", single=True),
+            "doctor": Late("doctor.command", "examining", single=True),
+            "export": Late("shop_file", "shops", single=True),
+            "apply": Late("shop_file", "shops", single=True),
+        }
+    )
+    after = MappingProxyType(
+        {
+            "login": Late("sign_in", "sign_in", single=True),
+            "logout": Late("sign_in", "sign_in", single=True),
+            **{group.of: group for group in _GROUPS},
+            "import": Late("imports", "imports"),
+        }
+    )
+
 
 app = typer.Typer(
+    cls=_Shoal,
     name="shoal",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -76,35 +86,6 @@ app = typer.Typer(
     help=words("cli.app.help.shoal"),
     epilog=_EXIT_CODES,
 )
-app.add_typer(accounts, name="accounts")
-app.add_typer(rules, name="rules")
-app.add_typer(items, name="items")
-app.add_typer(chats, name="chats")
-app.add_typer(ai, name="ai")
-ai.add_typer(providers, name="providers")
-app.add_typer(messages, name="messages")
-app.add_typer(orders, name="orders")
-app.add_typer(deliveries, name="deliveries")
-app.add_typer(goods, name="goods")
-app.add_typer(buyers, name="buyers")
-app.add_typer(channels, name="channels")
-app.add_typer(incidents, name="incidents")
-app.add_typer(notices, name="notices")
-app.add_typer(history, name="history")
-app.add_typer(users, name="users")
-app.add_typer(me, name="me")
-app.add_typer(keys, name="keys")
-app.add_typer(backup, name="backup")
-app.command("restore", help=words("cli.backup.help.restore"))(restore)
-app.command("migrate-store", help=words("cli.migrate_store.help.migrate_store"))(migrate_store)
-app.add_typer(tokens, name="tokens")
-app.add_typer(webhooks, name="webhooks")
-app.add_typer(system, name="system")
-app.add_typer(nodes, name="nodes")
-app.command("doctor", help=words("doctor.help.doctor"))(doctor)
-app.add_typer(imports, name="import")
-app.command("export", help=words("cli.shop_file.help.export"))(export_shops)
-app.command("apply", help=words("cli.shop_file.help.apply"))(apply_shops)
 
 
 def main() -> None:
@@ -145,6 +126,9 @@ def shoal(
     ] = False,
 ) -> None:
     """Keep many Xianyu seller accounts connected, answering and in step."""
+    if not gc.isenabled():  # by now the command has been imported, and that stays for good
+        gc.freeze()
+        gc.enable()
 
 
 @app.command(help=words("cli.app.help.serve"))
@@ -171,6 +155,9 @@ def serve(
     workers: Annotated[int | None, typer.Option(help=words("cli.app.help.workers"), hidden=True)] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
+    from shoal.config import load_settings
+    from shoal.logs.logs import configure_logging, log_crashes
+
     settings = load_settings(
         host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key, node=node, workers=workers
     )
@@ -245,6 +232,8 @@ def sandbox(
     ] = None,
 ) -> None:
     """Run a local sandbox of the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
+    import asyncio
+
     from shoal.sandbox.certificate import make_certificate
     from shoal.sandbox.clock import Clock
     from shoal.sandbox.policy import Policy, strict_policy
@@ -280,66 +269,6 @@ def sandbox(
         raise ConfigError("startup.sandbox_refused", why=error) from None
     except OSError as error:
         raise ConfigError("startup.sandbox_port", host=host, port=port, why=error.strerror) from None
-
-
-@app.command(help=words("cli.app.help.login"))
-def login(
-    url: Url = None,
-    user: Annotated[
-        str | None,
-        typer.Option("--user", "-u", help=words("cli.app.help.user")),
-    ] = None,
-) -> None:
-    """Sign in to a server and keep the session for later commands, in a file that only you can read."""
-    address = chosen_url(url)
-    run(_reach(address))
-    name, password = user or os.environ.get("SHOAL_USER"), os.environ.get("SHOAL_PASSWORD")
-    if password is None:
-        if not sys.stdin.isatty():
-            raise ConfigError("cli.app.password_unasked")
-        name = name or typer.prompt(words("cli.app.user"), default="admin", err=True)
-        password = typer.prompt(words("cli.app.password"), hide_input=True, err=True)
-    run(_login(address, name or "admin", password))
-
-
-@app.command(help=words("cli.app.help.logout"))
-def logout(url: Url = None) -> None:
-    """End the stored session, on the server and in the file."""
-    run(_logout(chosen_url(url)))
-
-
-async def _reach(url: str) -> None:
-    """Check that the server runs and accepts a password over this connection, before a user types one."""
-    async with ApiClient(url) as client:
-        await client.call("POST", "login", body={})
-
-
-async def _login(url: str, user: str, password: str) -> None:
-    async with ApiClient(url) as client:
-        try:
-            token = await client.sign_in(user, password)
-        except Refused as error:
-            if error.code != "totp_needed" or not sys.stdin.isatty():
-                raise
-            code = typer.prompt(words("cli.app.totp"), err=True)
-            token = await client.sign_in(user, password, code)
-    TokenFile().put(url, user=user, token=token)
-    typer.echo(words("cli.app.signed_in", user=user, url=url))
-
-
-async def _logout(url: str) -> None:
-    token = TokenFile().get(url)
-    if token is None:
-        typer.echo(words("cli.app.was_not_signed_in", url=url))
-        return
-    TokenFile().drop(url)
-    async with ApiClient(url, token) as client:
-        try:
-            await client.call("POST", "logout")
-        except (NoServer, Refused) as error:
-            typer.echo(words("cli.app.signed_out_here", error=error), err=True)
-            return
-    typer.echo(words("cli.app.signed_out", url=url))
 
 
 if __name__ == "__main__":

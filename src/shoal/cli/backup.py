@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 backup = typer.Typer(no_args_is_help=True, help=words("cli.backup.help.backup"))
+restoring = typer.Typer()
 
 DataDir = Annotated[str | None, typer.Option("--data-dir", help=words("cli.help.data_dir"))]
 AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
@@ -154,6 +155,7 @@ def keygen(
     typer.echo(f"\n    {public}\n")
 
 
+@restoring.command("restore", help=words("cli.backup.help.restore"))
 def restore(  # noqa: PLR0917  each is an option of the command
     file: Annotated[
         Path | None,

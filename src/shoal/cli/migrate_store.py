@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 
+moving = typer.Typer()
+
+
+@moving.command("migrate-store", help=words("cli.migrate_store.help.migrate_store"))
 def migrate_store(
     source: Annotated[str, typer.Argument(metavar="FROM", help=words("cli.migrate_store.help.source"))],
     target: Annotated[str, typer.Argument(metavar="TO", help=words("cli.migrate_store.help.target"))],

@@ -15,7 +15,6 @@ from shoal.cli.api_client import ApiClient, NoServer, Refused, server_url
 from shoal.cli.last_changes import LastChanges
 from shoal.cli.token_file import TokenFile
 from shoal.cli.words import printable, words
-from shoal.config import load_settings
 from shoal.errors import ShoalError
 from shoal.network.addresses import reachable_url
 
@@ -40,6 +39,8 @@ def chosen_url(url: str | None) -> str:
     given = url or os.environ.get("SHOAL_URL")
     if given:
         return server_url(given)
+    from shoal.config import load_settings  # noqa: PLC0415  it takes a quarter of a start, and few who name a server need it
+
     settings = load_settings()
     return reachable_url(settings.host, settings.port, scheme="https" if settings.tls_cert else "http")
 

@@ -15,6 +15,10 @@ from shoal.cli.words import printable, words
 _SIGNS = {"added": "+", "changed": "~", "removed": "-", "moved": "~"}
 
 
+shops = typer.Typer()
+
+
+@shops.command("export", help=words("cli.shop_file.help.export"))
 def export_shops(
     accounts: Annotated[
         list[str] | None, typer.Option("--account", metavar="ID", help=words("cli.shop_file.help.account"))
@@ -32,6 +36,7 @@ def export_shops(
     run(_export(url, accounts or [], as_json=as_json))
 
 
+@shops.command("apply", help=words("cli.shop_file.help.apply"))
 def apply_shops(
     file: Annotated[str, typer.Argument(metavar="FILE", help=words("cli.shop_file.help.file"), show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help=words("cli.shop_file.help.dry_run"))] = False,

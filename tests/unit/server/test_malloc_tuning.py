@@ -40,8 +40,9 @@ def test_a_buffer_of_a_connection_is_mapped_by_itself(*, apart: bool, mapped: st
 
 def test_what_the_command_line_loads_is_out_of_the_collectors_sight() -> None:
     program = (
-        "import gc, shoal.__main__, shoal.cli.app; "
-        "shoal.cli.app.main = lambda: print(len(gc.get_objects()), gc.isenabled()); shoal.__main__.main()"
+        "import gc, sys, shoal.__main__, shoal.cli.session as session; "
+        "session.run = lambda work: print(work.close() or len(gc.get_objects()), gc.isenabled()); "
+        "sys.argv[:] = ['shoal', 'accounts', 'list']; shoal.__main__.main()"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     objects, enabled = told.stdout.split()

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _MARKS = {"ok": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", "bold red")}
 
 
+examining = typer.Typer()
+
+
+@examining.command("doctor", help=words("doctor.help.doctor"))
 def doctor(
     data_dir: Annotated[str | None, typer.Option(help=words("cli.help.data_dir"))] = None,
     offline: Annotated[bool, typer.Option("--offline", help=words("doctor.help.offline"))] = False,
