@@ -7,7 +7,7 @@ epoch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -77,6 +77,32 @@ class LocalOwnership:
     def fence(self, account_id: str) -> Fence | None:  # noqa: ARG002  the port's signature
         """Return ``None``: no other node writes."""
         return None
+
+
+Standing = Callable[[], bool]
+"""Whether the life of this node in which something began still goes on, so that it may be committed. It is asked
+directly before the COMMIT, on the writer's thread, and may wait for a renewal that is due."""
+_BEGAN: ContextVar[Standing | None] = ContextVar("began", default=None)
+
+
+def always_stands() -> bool:
+    """Return ``True``: a single server has one life."""
+    return True
+
+
+def began_in() -> Standing | None:
+    """Return the life in which the current request began, where its request says so."""
+    return _BEGAN.get()
+
+
+@contextmanager
+def beginning_in(life: Standing) -> Iterator[None]:
+    """Let the changes of the block be committed in this life only."""
+    token = _BEGAN.set(life)
+    try:
+        yield
+    finally:
+        _BEGAN.reset(token)
 
 
 _CARRIED: ContextVar[tuple[Fence, ...]] = ContextVar("fences", default=())

@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shoal.accounts.ownership import Fence, ShardListener, shard_of
+from shoal.accounts.ownership import Fence, ShardListener, Standing, shard_of
 from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.deadline_timer import DeadlineTimer
 from shoal.cluster.last_life import Life, LifeFile
@@ -28,6 +28,7 @@ from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.server_lease import is_leased
+from shoal.cluster.standing import standing_of
 from shoal.errors import ConfigError
 from shoal.storage.migrations import is_enough, newest
 
@@ -119,6 +120,10 @@ class ClusterOwnership:
     def lease_seconds(self) -> float:
         """Return how long the lease is valid after a renewal."""
         return self._times.lease_seconds
+
+    def standing(self) -> Standing:
+        """Return whether the present life goes on, asked before a change is committed."""
+        return standing_of(lambda: self._rows, lambda: self._deadline, self._times)
 
     def database_ms(self) -> int:
         """Return the time by the database's clock, as it was told at the last renewal."""

@@ -21,6 +21,19 @@ class NodeTimes:
         """Return how long a node acts after it asked for a renewal: less than the lease, for clocks that differ."""
         return self.lease_seconds * (1 - _MARGIN)
 
+    @property
+    def idle_seconds(self) -> float:
+        """Return how long PostgreSQL keeps a transaction of a node that stands still."""
+        return self.lease_seconds / 3
+
+    @property
+    def committing_seconds(self) -> float:
+        """Return how long after it asked for a renewal a node may begin to commit a change.
+
+        If it stands still then, the transaction has ended before the lease has.
+        """
+        return self.lease_seconds - self.idle_seconds
+
     @classmethod
     def of_lease(cls, lease_seconds: float) -> NodeTimes:
         """Return times that fit a lease."""

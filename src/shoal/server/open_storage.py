@@ -70,7 +70,8 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         lease = _lease_of(settings, url)
         closing.later("lease", lease.close)
         older = older_servers if isinstance(lease, ClusterOwnership) else None
-        idle_seconds = settings.node_lease_seconds / 3 if settings.node else IDLE_SECONDS
+        times = NodeTimes.of_lease(settings.node_lease_seconds)
+        idle_seconds = times.idle_seconds if settings.node else IDLE_SECONDS
 
         def copy_first(revision: str) -> None:
             from shoal.maintenance.backup.before_upgrade import CopyBeforeUpgrade  # noqa: PLC0415  it loads Alembic
@@ -83,6 +84,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         ).open()  # fmt: skip
         if isinstance(lease, ClusterOwnership):
             lease.start()
+            database.group_writer.standing = lease.standing
         closing.later("database", database.close)
         audit_log = AuditLog(database)
         closing.later("security log", audit_log.close)

@@ -17,6 +17,11 @@ from shoal.storage.upserts import insert_or
 
 log = logging.getLogger("shoal.storage.group_writer")
 
+SETTLE_SECONDS = 5.0
+"""How long to look for the outcome of a failed COMMIT before it is reported as unknown."""
+REOPEN_SECONDS = (1.0, 30.0)
+"""First and longest wait between attempts to reopen a degraded store."""
+
 _BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from shoal.accounts.journal import JournalEntry
-from shoal.accounts.ownership import Fence
+from shoal.accounts.ownership import Fence, Standing, always_stands
 from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
 from shoal.errors import NotApplied, ShoalError
 from shoal.storage.change_rows import Draft
@@ -64,6 +64,8 @@ class Changes:
 
     changes: ChangeSet
     settle: Settle
+    stands: Standing = always_stands
+    """Whether it may still be committed. Once it may not, others may have been told that it never was."""
     _drafts: tuple[Draft, ...] | None = None
 
     @property
@@ -91,6 +93,12 @@ class Changes:
         if self._drafts is None:
             self._drafts = writer.draft(self.changes)
         return self._drafts
+
+    def run_alone(self, connection: Connection, writer: ChangeWriter) -> Committed:
+        """Write it outside its group. Raise ``NotApplied`` when it may not be committed any more."""
+        if not self.stands():
+            raise life_over()
+        return Committed(writer.write_checked(connection, self.drafted(writer)))
 
     def deliver(self, outcome: Outcome) -> None:
         """Report the outcome to the caller."""
@@ -165,6 +173,18 @@ def is_refusal_by_database(outcome: Outcome) -> bool:
 def store_closed() -> NotApplied:
     """Return the refusal of work for a closed store."""
     return NotApplied("the store is closed", code="store_closed")
+
+
+def life_over() -> NotApplied:
+    """Return the refusal of a change that began in a life of this node that has ended."""
+    return NotApplied("this server's lease ran out before the change was committed")
+
+
+def check_lives(group: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
+    """Raise ``NotApplied`` when a change that is about to be committed may not be any more."""
+    for work, outcome in zip(group, outcomes, strict=True):
+        if isinstance(work, Changes) and isinstance(outcome, Committed) and not work.stands():
+            raise life_over()
 
 
 def hand_over(deliveries: Sequence[Delivery]) -> None:

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shoal.accounts.ownership import carried_fences
+from shoal.accounts.ownership import Standing, always_stands, began_in, carried_fences
 from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
 from shoal.storage.commit_figures import CommitFigures
-from shoal.storage.commit_outcome import CommitOutcome
+from shoal.storage.commit_outcome import REOPEN_SECONDS, SETTLE_SECONDS, CommitOutcome
 from shoal.storage.database_errors import CLASH_RETRIES, is_clash, translated
 from shoal.storage.engines import begin, commit, dispose, driver_of, in_transaction, roll_back
 from shoal.storage.fences import hold_fences
@@ -39,6 +39,7 @@ from shoal.storage.group_work import (
     Mark,
     Outcome,
     Work,
+    check_lives,
     failure_of,
     hand_over,
     is_refusal_by_database,
@@ -49,11 +50,6 @@ from shoal.storage.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-SETTLE_SECONDS = 5.0
-"""How long to look for the outcome of a failed COMMIT before it is reported as unknown."""
-REOPEN_SECONDS = (1.0, 30.0)
-"""First and longest wait between attempts to reopen a degraded store."""
 
 
 class GroupWriter:
@@ -92,6 +88,8 @@ class GroupWriter:
         self._commit_outcome = CommitOutcome(engine, f"{WRITER_ROWS}{name}", lambda at: self._point(at))  # noqa: PLW0108
         self._reopen_seconds = reopen_seconds
         self.change_writer: ChangeWriter | None = None
+        self.standing: Callable[[], Standing] = lambda: always_stands
+        """Returns the present life of this node: changes are committed in that in which they were submitted."""
         self.on_degraded: Callable[[bool], None] | None = None
         self.degraded = False
         self.refused_last = False
@@ -127,7 +125,7 @@ class GroupWriter:
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes all or nothing; ``settle`` is called on the loop."""
-        work = Changes(tuple(changes), settle)
+        work = Changes(tuple(changes), settle, began_in() or self.standing())
         if self.change_writer is None:
             self._enqueue(work)
         elif work.drafting_takes_long and self._loop is not None:
@@ -262,6 +260,7 @@ class GroupWriter:
             self._commit_outcome.stamp(connection, token)
             self._point("statement")
             outcomes = write(connection, group)
+            check_lives(group, outcomes)
         except BaseException:
             self._roll_back(connection)
             raise
@@ -305,7 +304,7 @@ class GroupWriter:
         try:
             outcome: Outcome
             if isinstance(work, Changes):
-                outcome = Committed(self._writer().write_checked(connection, work.drafted(self._writer())))
+                outcome = work.run_alone(connection, self._writer())
             elif isinstance(work, Job):
                 outcome = Done((work.run_alone if alone else work.run)(connection))
             else:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, and_, exists, literal_column, or_, select, update
 
+from shoal.accounts.ownership import beginning_in
 from shoal.clock import now_ms
 from shoal.errors import LockTimeout, StoreError
 from shoal.storage.database import Database
@@ -68,10 +69,14 @@ class SharedIdempotencyKeys(IdempotencyKeys):
 
     @asynccontextmanager
     async def turn(self, request: KeyedRequest) -> AsyncIterator[None]:
-        """Run requests with the same key one at a time on this node, as on a single server. Raises ``LockTimeout``."""
+        """Run requests with the same key one at a time on this node, as on a single server. Raises ``LockTimeout``.
+
+        What they change is committed in the present life only, else ``GET /ops`` could not tell what never will be.
+        """
         async with super().turn(request):
             try:
-                yield
+                with beginning_in(self._database.group_writer.standing()):
+                    yield
             finally:
                 op_id = self._open.pop(request, None)
                 if op_id in self._answered:
