@@ -16,10 +16,11 @@ from typing import Final
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
 
 from shoal.clock import now_ms
 from shoal.goods.goods import GoodsKind
+from shoal.goods.noted_bindings import PAGE, NotedBindings
 from shoal.goods.stock_history import By, StockEvent, write_entries, write_history
 from shoal.goods.unit_states import UnitState
 from shoal.goods.unit_texts import UnitTexts
@@ -36,7 +37,6 @@ RESTORED: Final = "restored"
 """The reason in the stock's history of what a restore changed."""
 MOST_LINES: Final = 200_000
 """A longer file keeps its newer half."""
-_PAGE: Final = 1_000
 _NEXT_UNIT: Final = text("SELECT setval(pg_get_serial_sequence('units', 'id'), (SELECT max(id) FROM units))")
 
 
@@ -84,8 +84,9 @@ class SentUnits:
         self._path = path
         self._now_ms = now_ms
         self._turn = asyncio.Lock()
-        self._noted: int | None = None
-        """Up to which binding the file knows all; ``None`` before it was compared with the database."""
+        self._is_shared = node is not None
+        self._noted: NotedBindings | None = None
+        """Which bindings the file names; ``None`` before it was compared with the database."""
 
     async def open(self) -> None:
         """Compare the file with the database, and doubt what left since a backup. Raises ``StoreError``."""
@@ -104,17 +105,18 @@ class SentUnits:
         if self._path is None or self._noted is None:
             return
         async with self._turn:
-            while fresh := await self._database.read(lambda connection: _bound_after(connection, self._noted or 0)):
+            is_last = False
+            while not is_last:
+                rows, noted = await self._database.read(self._noted.look)
                 try:
-                    await asyncio.to_thread(_append, self._path, fresh)
+                    if rows:
+                        await asyncio.to_thread(_append, self._path, [_line_of(row) for row in rows])
                 except OSError as error:
                     log.warning("units not noted", path=str(self._path), why=error.strerror)
                     return
-                self._noted = fresh[-1].number
-                if len(fresh) < _PAGE:
-                    return
+                self._noted, is_last = noted, len(rows) < PAGE
 
-    async def _compared(self, path: Path) -> int:
+    async def _compared(self, path: Path) -> NotedBindings:
         head, lines = await asyncio.to_thread(_read, path)
         known = await self._database.fact(self._fact)
         newest = await self._database.read(_newest)
@@ -133,10 +135,11 @@ class SentUnits:
             lines = [line if line.number <= backup else _renumbered(line, newest) for line in lines]
         kept = lines[-MOST_LINES // 2 :] if len(lines) > MOST_LINES else lines
         if missing or len(kept) < len(lines) or newest < head.before:
-            before = lines[-len(kept) - 1].number if len(kept) < len(lines) else min(head.before, newest)
+            left_out = lines[: -len(kept)] if len(kept) < len(lines) else []
+            before = max((line.number for line in left_out), default=min(head.before, newest))
             head, lines = _Head(database=self._mark, before=before), kept
             await asyncio.to_thread(_write, path, head, lines)
-        return lines[-1].number if lines else head.before
+        return NotedBindings.of_file({line.number for line in lines}, head.before, is_shared=self._is_shared)
 
     async def _doubt(self, missing: Sequence[SentUnit]) -> int:
         """Give the orders the units that left to them, doubt those, and return the newest binding."""
@@ -155,22 +158,12 @@ def _newest(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(bindings.c.id))) or 0)
 
 
-def _bound_after(connection: Connection, number: int) -> list[SentUnit]:
-    query = (
-        select(bindings, units.c.digest)
-        .outerjoin(units, units.c.id == bindings.c.unit_id)
-        .where(bindings.c.id > number)
-        .order_by(bindings.c.id)
-        .limit(_PAGE)
-    )
-    return [
-        SentUnit(
-            number=row["id"], goods=row["goods_id"], owner=row["owner_id"], unit=row["unit_id"], place=row["unit_no"],
-            unb=row["unb"], order=row["order_id"], digest=row["digest"] or "", once=bool(row["one_time"]),
-            replaces=row["replaces"], reason=row["reason"],
-        )
-        for row in connection.execute(query).mappings()
-    ]  # fmt: skip
+def _line_of(row: RowMapping) -> SentUnit:
+    return SentUnit(
+        number=row["id"], goods=row["goods_id"], owner=row["owner_id"], unit=row["unit_id"], place=row["unit_no"],
+        unb=row["unb"], order=row["order_id"], digest=row["digest"] or "", once=bool(row["one_time"]),
+        replaces=row["replaces"], reason=row["reason"],
+    )  # fmt: skip
 
 
 def _doubt(connection: Connection, lines: Iterable[SentUnit], now: int) -> int:
