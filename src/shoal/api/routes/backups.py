@@ -136,13 +136,14 @@ async def make_backup(
 
 
 async def _shown(server: Server) -> BackupsShape:
-    schedule, last = server.backups, await server.backups.last()
+    schedule = server.backups
+    began_at_ms = schedule.began_at_ms  # read first: who is told that none is being made sees what it became
+    last = await schedule.last()
     directory = server.settings.backup_dir
     next_ms = max(schedule.due_at_ms(last), now_ms())
     found = _Found()
     if directory is not None:
         found = await beside(_look, directory, last.path, schedule.keep, next_ms)
-    began_at_ms = schedule.began_at_ms
     return BackupsShape(
         on=schedule.is_on,
         running=began_at_ms is not None,
