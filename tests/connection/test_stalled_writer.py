@@ -234,6 +234,24 @@ async def test_f1_a_line_whose_pushes_wait_for_the_writer_is_not_taken_for_deaf(
     assert len(await shoal.sandbox.calls("login.token", unb)) == 1
 
 
+async def test_f1_the_socket_of_a_shop_that_parts_is_closed_once_another_server_may_run_it(shoal: Shoal) -> None:
+    """What its connection has to store may take as long as the database, and goes on without the socket."""
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    async with standing(shoal, "statement") as stands:
+        storing = asyncio.create_task(shoal.database.write(lambda _: None))
+        await until(stands)
+        shoal.manager._task_manager._tasks["shop"]._stop_connection()
+        await until(lambda: shoal.live_connections.sender("shop") is None)
+        assert (await shoal.sandbox.sockets(unb))["now"] == 1, "its position waits to be stored"
+        shoal.live_connections.cut_lost(lambda _: False)
+        await shoal.sandbox.left(unb)
+        assert shoal.manager.observation("shop").state is AccountState.STOPPING
+    await storing
+    await running(shoal)
+
+
 async def test_f1_what_its_caller_has_left_before_it_was_written_is_not_written(shoal: Shoal) -> None:
     ran = []
 

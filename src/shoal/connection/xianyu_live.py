@@ -201,7 +201,6 @@ class XianyuLive:
                 deps.interruptions.settle_soon(deps.message_log, deps.order_store, self._account.id)
 
     async def _stay(self, authorization: _Access, token: SocketToken) -> None:
-        timeout_seconds = self._settings.site_timeout_seconds
         try:
             async with connect(
                 authorization.session,
@@ -211,23 +210,21 @@ class XianyuLive:
                 gate=self._link.allows,
                 stop_switch=authorization.stop_switch,
             ) as socket:
-                registration = await socket.register(
-                    token.access_token, token.device_id, timeout_seconds=timeout_seconds
-                )
-                site_clock = SiteClock(registration.server_time_ms)
-                away = await self._deps.positions.position(self._account.id)
-                position = SyncCursor(
-                    self._account.id,
-                    socket,
-                    self._deps.positions,
-                    away,
-                    site_clock=site_clock,
-                    timeout_seconds=timeout_seconds,
-                )
-                await position.agree()
-                await self._work(authorization, socket, site_clock, position, away)
+                with self._deps.live_connections.socket(self._account.id, socket):
+                    await self._stay_over(socket, authorization, token)
         except ExceptionGroup as group:
             raise _most_telling(group) from group
+
+    async def _stay_over(self, socket: LiveSocket, authorization: _Access, token: SocketToken) -> None:
+        timeout_seconds = self._settings.site_timeout_seconds
+        registration = await socket.register(token.access_token, token.device_id, timeout_seconds=timeout_seconds)
+        site_clock = SiteClock(registration.server_time_ms)
+        away = await self._deps.positions.position(self._account.id)
+        position = SyncCursor(
+            self._account.id, socket, self._deps.positions, away, site_clock=site_clock, timeout_seconds=timeout_seconds
+        )
+        await position.agree()
+        await self._work(authorization, socket, site_clock, position, away)
 
     async def _work(
         self,

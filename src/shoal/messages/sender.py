@@ -75,10 +75,6 @@ class Sender:
         self._own_uuids: set[str] | None = set()
         """This connection's messages, until ``take_up`` has read those that the last one left."""
 
-    def cut(self) -> None:
-        """Close the connection at once."""
-        self._socket.cut()
-
     def on_echo(self, listener: Callable[[Sending], Awaitable[None]]) -> None:
         """Call ``listener`` with every row whose echo comes back, after that is stored."""
         self._echo_listeners.append(listener)
