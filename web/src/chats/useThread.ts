@@ -1,23 +1,13 @@
 /** One chat: what was said and sent, kept current; whose turn it is; and the owner's own words on their way. */
 import { computed, ref, watch } from 'vue'
-import {
-  type Chat,
-  call,
-  type Message,
-  type Page,
-  type Pause,
-  path,
-  Refusal,
-  type Sending,
-  type Sent,
-  why,
-} from '../common/api'
+import { type Chat, call, type Message, type Page, path, Refusal, type Sending, type Sent, why } from '../common/api'
 import { useLive } from '../common/liveData'
 import { useToasts } from '../common/toasts'
 import { t } from '../i18n'
 import { useRuleNames } from '../rules/ruleNames'
 import { draftOf, forgetAside, keepDraft, setAside } from './drafts'
 import { type Entry, renewed, thread } from './thread'
+import { useTakeOver } from './useTakeOver'
 
 const PAGE = 50
 const SOON_MS = 150
@@ -72,10 +62,10 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
 
   const where = () => ({ cid: place().account, chat: place().chat })
   const loadFacts = () => call<Page<Chat>>('GET', '/chats', { query: { ...where(), limit: 1 } })
-  const loadMessages = (cursor?: string) =>
-    call<Page<Message>>('GET', '/messages', { query: { ...where(), limit: PAGE, cursor } })
-  const loadSendings = (cursor?: string) =>
-    call<Page<Sending>>('GET', '/sendings', { query: { ...where(), limit: PAGE, cursor } })
+  const loadMessages = (cursor?: string, limit = PAGE) =>
+    call<Page<Message>>('GET', '/messages', { query: { ...where(), limit, cursor } })
+  const loadSendings = (cursor?: string, limit = PAGE) =>
+    call<Page<Sending>>('GET', '/sendings', { query: { ...where(), limit, cursor } })
 
   /** The newest of everything, joined to what is there. */
   const { problem, load } = useLive(
@@ -104,16 +94,20 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   )
 
   /** What is older, of whichever list ends later. */
-  async function loadOlder(): Promise<void> {
+  async function loadOlder(rows = PAGE): Promise<void> {
+    const { account, chat } = place()
+    const isOther = (): boolean => place().account !== account || place().chat !== chat
     const end = (rows: { at: string }[]): number => Date.parse(rows.at(-1)?.at ?? '') || 0
     const { messages: more, sendings: moreSent } = next.value
     try {
       if (more && (!moreSent || end(messages.value) >= end(sendings.value))) {
-        const page = await loadMessages(more)
+        const page = await loadMessages(more, rows)
+        if (isOther()) return
         messages.value = [...messages.value, ...page.items]
         next.value = { ...next.value, messages: page.next }
       } else if (moreSent) {
-        const page = await loadSendings(moreSent)
+        const page = await loadSendings(moreSent, rows)
+        if (isOther()) return
         sendings.value = [...sendings.value, ...page.items]
         next.value = { ...next.value, sendings: page.next }
       }
@@ -136,38 +130,7 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   )
   watch(sendings, (rows) => rules.want(place().account, new Set(rows.map((row) => row.rule_id ?? ''))))
 
-  const pausePath = (): string => path('cookies', place().account, 'chats', place().chat, 'pause')
-
-  async function take(minutes: number): Promise<void> {
-    const before = facts.value
-    if (!before) return
-    const until = new Date(Date.now() + minutes * 60_000).toISOString()
-    facts.value = { ...before, paused_until: until, pause_reason: 'taken_over', pause_actor: '' }
-    try {
-      const pause = await call<Pause>('PUT', pausePath(), { body: { minutes } })
-      facts.value = { ...before, paused_until: pause.until, pause_reason: pause.reason, pause_actor: pause.actor }
-      const undo = { label: t('app.undo'), run: () => void giveBack() }
-      toasts.done(t('conversations.took', { name: name.value }), undo)
-    } catch (error) {
-      facts.value = before
-      toasts.refused(t('conversations.notTaken', { why: why(error) }))
-    }
-  }
-
-  async function giveBack(): Promise<void> {
-    const before = facts.value
-    if (!before) return
-    const minutes = Math.ceil((Date.parse(before.paused_until ?? '') - Date.now()) / 60_000) || 60
-    facts.value = { ...before, paused_until: null, pause_reason: null, pause_actor: '' }
-    try {
-      await call('DELETE', pausePath())
-      const undo = { label: t('app.undo'), run: () => void take(minutes) }
-      toasts.done(t('conversations.gaveBack', { name: name.value }), undo)
-    } catch (error) {
-      facts.value = before
-      toasts.refused(t('conversations.notGiven', { why: why(error) }))
-    }
-  }
+  const { take, giveBack } = useTakeOver(place, facts, name)
 
   /** Send the owner's words; a failure puts them back into their draft. `anyway`: also what the output filter holds back. */
   async function send(text: string, takeOver: boolean, anyway = false): Promise<void> {

@@ -7,6 +7,7 @@ import { modelCost } from '../assistant/costTexts'
 import { model } from '../assistant/modelTexts'
 import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
+import { desk } from '../chats/deskTexts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
@@ -43,6 +44,7 @@ export const en: Messages = {
   account: account.en,
   conversations: conversations.en,
   deliveries: deliveries.en,
+  desk: desk.en,
   history: history.en,
   incidents: incidents.en,
   model: model.en,

@@ -7,6 +7,7 @@ import { modelCost } from '../assistant/costTexts'
 import { model } from '../assistant/modelTexts'
 import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
+import { desk } from '../chats/deskTexts'
 import { conversations, decision } from '../chats/texts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
@@ -42,6 +43,7 @@ export const zh = {
   account: account.zh,
   conversations: conversations.zh,
   deliveries: deliveries.zh,
+  desk: desk.zh,
   history: history.zh,
   incidents: incidents.zh,
   model: model.zh,

@@ -1,0 +1,79 @@
+"""The conversation as a workplace: what it is about, links, what was looked for, and threads of any length."""
+
+from __future__ import annotations
+
+import time
+
+from playwright.async_api import Locator, expect
+
+from browser.conftest import NAME, Console, said
+from shoal.messages.message_log import IncomingMessage
+
+IN_VIEW = """log => {
+  const box = log.getBoundingClientRect()
+  return [...log.querySelectorAll('article')].filter(one => {
+    const { top, bottom } = one.getBoundingClientRect()
+    return bottom > box.top && top < box.bottom
+  }).map(one => one.dataset.entry)
+}"""
+
+
+async def _many(console: Console, count: int, first: str) -> None:
+    """A buyer said so many sentences, a second apart, the first one in these words."""
+    start = int(time.time() * 1000) - count * 1000
+    messages = [
+        IncomingMessage(
+            message_id=f"m{number}", chat_id="c1", item_id="7001", sender_id="221", sender_name=f"{NAME}1",
+            text=first if number == 1 else f"第 {number} 句" + "，说来话长" * (number % 17),
+            created_at_ms=start + number * 1000,
+        )
+        for number in range(1, count + 1)
+    ]  # fmt: skip
+    await console.door.server.message_log.store_incoming("afu", messages)
+
+
+async def _in_view(log: Locator) -> list[str]:
+    return list(await log.evaluate(IN_VIEW))
+
+
+async def test_links_are_alive_and_tell_where_they_really_lead(console: Console) -> None:
+    await said(console, 1, "看 https://www.goofish.com/item?id=7001，或者 https://www.tаobao.com/x javascript:alert(1)")
+    page = await console.page("/console/conversations/afu/c1")
+    links = page.get_by_role("log").locator("article a")
+    await expect(links).to_have_count(2)
+    await expect(links.first).to_have_attribute("href", "https://www.goofish.com/item?id=7001")
+    await expect(links.first).to_have_attribute("rel", "noopener noreferrer nofollow")
+    await expect(page.locator("[data-test=host]")).to_have_text(" (www.xn--tobao-4ve.com)")
+    await expect(page.locator("[data-test=item-card]")).to_contain_text("商品 7001")
+
+
+async def test_what_was_looked_for_is_marked_and_brought_into_view_from_far_back(console: Console) -> None:
+    await _many(console, 400, "蓝色的还有吗")
+    page = await console.page("/console/conversations/afu/c1?q=蓝色")
+    log = page.get_by_role("log")
+    await expect(log.locator("mark")).to_have_text("蓝色")
+    await expect(log.locator("mark")).to_be_in_viewport()
+    assert "第 400 句" not in await log.inner_text()
+
+
+async def test_of_a_long_thread_only_what_is_near_the_view_is_drawn_and_the_view_keeps_its_place(
+    console: Console,
+) -> None:
+    await _many(console, 400, "在吗")
+    page = await console.page("/console/conversations/afu/c1?q=在吗")
+    log = page.get_by_role("log")
+    await expect(log.locator("mark")).to_be_in_viewport()
+    assert await log.locator("article").count() < 100
+    await log.evaluate("log => { log.scrollTop = log.scrollHeight / 2 }")
+    await expect(log.locator("mark")).to_have_count(0)
+    await expect(log.locator("article").first).to_be_attached()
+    before = await _in_view(log)
+    assert before
+    await said(console, 401, "刚说的")
+    await expect(page.get_by_role("button", name="有新消息")).to_be_visible()
+    assert await _in_view(log) == before
+    await page.get_by_role("button", name="有新消息").click()
+    await expect(page.get_by_text("刚说的").last).to_be_in_viewport()
+    await said(console, 402, "又说的")
+    await expect(log.get_by_text("又说的")).to_be_in_viewport()
+    assert await log.locator("article").count() < 100

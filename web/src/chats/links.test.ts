@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { pieces } from './links'
+
+const links = (text: string): (string | undefined)[] =>
+  pieces(text)
+    .filter((piece) => piece.href)
+    .map((piece) => piece.href)
+
+test('put together, the pieces are the text', () => {
+  for (const text of [
+    '',
+    '在吗',
+    'a https://a.example/x?y=1. b',
+    'https://a.example',
+    '看https://a.example，好吗 http://b.example/)',
+  ]) {
+    expect(
+      pieces(text)
+        .map((piece) => piece.text)
+        .join(''),
+    ).toBe(text)
+  }
+})
+
+test('a link ends before the punctuation that follows it', () => {
+  expect(links('看https://a.example/x，好吗')).toEqual(['https://a.example/x'])
+  expect(links('(https://a.example/x_(y)).')).toEqual(['https://a.example/x_(y)'])
+  expect(links('https://a.example/x?y=1&z=2!')).toEqual(['https://a.example/x?y=1&z=2'])
+})
+
+test('only addresses of the web are links', () => {
+  expect(links('javascript:alert(1) data:text/html,x ftp://a.example tel:123 www.a.example http://')).toEqual([])
+  expect(links('HTTPS://A.example/X')).toEqual(['https://a.example/X'])
+})
+
+test('the real host is told where the text could deceive', () => {
+  expect(pieces('https://www.taobao.com/x')[0]?.host).toBeUndefined()
+  expect(pieces('https://www.tаobao.com/x')[0]?.host).toBe('www.xn--tobao-4ve.com')
+  expect(pieces('https://taobao.com@evil.example/x')[0]?.host).toBe('evil.example')
+  expect(pieces('https://taobao.com\u202e/moc.live')[0]?.href).toBe('https://taobao.com/')
+})
