@@ -209,10 +209,10 @@ async def test_on_a_phone_shops_are_cards_with_their_switch_in_reach(console: Co
     assert box["x"] + box["width"] <= 390
     await _switch(page, "muzi").tap()
     await until(lambda: not console.door.account("muzi").enabled)
-    await page.get_by_role("button", name="菜单").tap()
-    await expect(page.get_by_role("link", name="店铺")).to_be_visible()
+    await page.locator("[data-test=more-pages]").tap()
+    await expect(page.get_by_role("link", name="库存")).to_be_visible()
     await page.keyboard.press("Escape")
-    await expect(page.get_by_role("link", name="店铺")).to_be_hidden()
+    await expect(page.get_by_role("link", name="库存")).to_be_hidden()
 
 
 async def test_a_shop_shows_its_sellers_picture_and_its_letter_without_one(wired: WiredConsole) -> None:

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Account } from '../common/api'
-import { arranged, todoOf } from './arrange'
+import { arranged, needsHand, todoOf } from './arrange'
 
 function account(id: string, more: Partial<Account> = {}): Account {
   return {
@@ -52,7 +52,7 @@ test('a running shop with nothing to say is none of the running ones, and needs 
   expect(names(arranged(list, 'all', '', 'state', false)).slice(0, 3)).toEqual(['parked', 'mute', 'serves'])
 })
 
-test('what is to be done begins with what only an owner can mend and ends with what is tried again by itself', () => {
+test('what is to be done begins with what only an owner can mend, and leaves out what is tried again by itself', () => {
   const list = [
     account('a', { state: 'retrying' }),
     account('b'),
@@ -60,7 +60,8 @@ test('what is to be done begins with what only an owner can mend and ends with w
     account('d', { state: 'parked' }),
     account('e', { state: 'stopping', enabled: false }),
   ]
-  expect(names(todoOf(list))).toEqual(['d', 'c', 'a'])
+  expect(names(todoOf(list))).toEqual(['d', 'c'])
+  expect(todoOf(list)).toHaveLength(list.filter(needsHand).length)
 })
 
 test('by state the most urgent comes first, and equals keep the order of their names', () => {

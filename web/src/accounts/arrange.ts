@@ -10,13 +10,10 @@ export const needsHand = (account: Account): boolean =>
   (account.observed.crash_loop && account.enabled) ||
   (isMute(account) && account.answers === 'nothing')
 
-/** What an owner may want to look at: first what only they can mend, last what is tried again by itself. */
+/** The shops that need a hand: first what only their owner can mend. */
 export function todoOf(list: Account[]): Account[] {
-  const urgency = (account: Account): number =>
-    account.state === 'parked' ? 0 : account.observed.crash_loop ? 1 : isMute(account) ? 2 : 3
-  return list
-    .filter((account) => needsHand(account) || (account.state === 'retrying' && account.enabled))
-    .sort((a, b) => urgency(a) - urgency(b))
+  const urgency = (account: Account): number => (account.state === 'parked' ? 0 : account.observed.crash_loop ? 1 : 2)
+  return list.filter(needsHand).sort((a, b) => urgency(a) - urgency(b))
 }
 
 export type Filter = 'all' | 'hand' | 'running' | 'mute' | 'busy' | 'retrying' | 'off'

@@ -8,6 +8,7 @@ import Console from './App.vue'
 import NotLoaded from './NotLoaded.vue'
 import { router } from './router'
 import { useVersion } from './version'
+import './install'
 import './style.css'
 import '../common/theme'
 

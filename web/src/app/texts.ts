@@ -10,6 +10,7 @@ const zh = {
     language: '切换语言：English',
     theme: { auto: '外观：跟随系统', light: '外观：浅色', dark: '外观：深色' },
     signOut: '退出登录',
+    me: '我的',
     signedInAs: '当前用户：{name}',
     help: '本页帮助',
     api: 'API 文档',
@@ -36,6 +37,18 @@ const zh = {
     stock: '库存',
     history: '变更记录',
     settings: '设置',
+    more: '更多',
+    waiting: '等待您回复',
+  },
+  leave: {
+    title: '退出登录？',
+    text: '本浏览器里未发送的会话草稿会一并清除。店铺会继续运行和自动回复。',
+  },
+  install: {
+    add: '安装到桌面',
+    insecure: '当前是 HTTP 连接，浏览器不允许安装。改用 HTTPS 打开控制台后即可安装，也才能收到推送。',
+    ios: '在 Safari 中点“分享”，选择“添加到主屏幕”，再从主屏幕打开，即可收到推送和角标。',
+    menu: '在浏览器菜单中选择“安装应用”或“添加到主屏幕”。',
   },
   line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…', full: '页面过多，已暂停' },
   start: {
@@ -77,6 +90,7 @@ const en: Texts<typeof zh> = {
     language: 'Switch language: 中文',
     theme: { auto: 'Appearance: system', light: 'Appearance: light', dark: 'Appearance: dark' },
     signOut: 'Sign out',
+    me: 'Your menu',
     signedInAs: 'Signed in as {name}',
     help: 'Help on this page',
     api: 'API reference',
@@ -103,6 +117,19 @@ const en: Texts<typeof zh> = {
     stock: 'Stock',
     history: 'History',
     settings: 'Settings',
+    more: 'More',
+    waiting: 'Waiting for your reply',
+  },
+  leave: {
+    title: 'Sign out?',
+    text: 'Unsent conversation drafts in this browser are removed too. Your shops keep running and replying.',
+  },
+  install: {
+    add: 'Install as app',
+    insecure:
+      'Browsers don’t install pages over plain HTTP. Open the console over HTTPS to install it and to get push notifications.',
+    ios: 'In Safari tap Share, choose “Add to Home Screen”, and open it from there to get push notifications and a badge.',
+    menu: 'Choose “Install app” or “Add to Home screen” in your browser’s menu.',
   },
   line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, reconnecting…', full: 'Paused' },
   start: {

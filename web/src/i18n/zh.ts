@@ -1,5 +1,6 @@
 import { account } from '../accounts/accountTexts'
 import { dialogs } from '../accounts/dialogTexts'
+import { answersFirst } from '../accounts/firstAnswerTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
@@ -19,6 +20,7 @@ import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { webhooks } from '../notices/webhookTexts'
 import { orders } from '../orders/texts'
+import { firstSteps } from '../overview/firstTexts'
 import { overview } from '../overview/texts'
 import { ruleLists } from '../rules/listTexts'
 import { rules } from '../rules/texts'
@@ -41,6 +43,8 @@ export const zh = {
   ...overview.zh,
   ...sharing.zh,
   account: account.zh,
+  answersFirst: answersFirst.zh,
+  firstSteps: firstSteps.zh,
   conversations: conversations.zh,
   deliveries: deliveries.zh,
   desk: desk.zh,

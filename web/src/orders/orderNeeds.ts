@@ -1,6 +1,6 @@
 /** What waits for its owner: how many orders, as far as a badge tells, and the payments that name no order. */
 import { defineStore } from 'pinia'
-import { ref, shallowRef, watch } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import { useAccounts } from '../accounts/store'
 import { call, type Message, type Order, type Page, path } from '../common/api'
 import { useLine } from '../common/line'
@@ -13,8 +13,11 @@ const LATER_MS = 5_000
 export const useOrderNeeds = defineStore('orderNeeds', () => {
   const accounts = useAccounts()
   const line = useLine()
+  /** How many wait, of which only the first of each kind are counted. */
+  const number = ref(0)
+  const isMore = ref(false)
   /** "3", or "20+" where there are more; empty when none waits. */
-  const badge = ref('')
+  const badge = computed(() => (number.value ? `${number.value}${isMore.value ? '+' : ''}` : ''))
   const payments = shallowRef<Message[]>([])
   let timer = 0
   let due = 0
@@ -28,8 +31,8 @@ export const useOrderNeeds = defineStore('orderNeeds', () => {
         call<Page<Message>>('GET', '/messages', { query: { decision: 'paid_unknown', handled: false, limit: MOST } }),
       ])
       payments.value = unknown.items
-      const count = orders.items.length + unknown.items.length
-      badge.value = count ? `${count}${orders.next || unknown.next ? '+' : ''}` : ''
+      number.value = orders.items.length + unknown.items.length
+      isMore.value = Boolean(orders.next || unknown.next)
     } catch {
       // The badge stays as it was: the page of the orders tells what is wrong.
     }
@@ -64,5 +67,5 @@ export const useOrderNeeds = defineStore('orderNeeds', () => {
     soon(0)
   }
 
-  return { badge, payments, settle }
+  return { badge, number, isMore, payments, settle }
 })
