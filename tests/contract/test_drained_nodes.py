@@ -125,6 +125,10 @@ def test_a_server_that_is_started_again_takes_shards_and_one_that_lost_its_lease
         assert again is not None
         assert again.claim(connection).draining
         again.leave(connection)
+        of_parent = join(connection, "a", 10_000, FACTS, stays_drained=True)
+        assert of_parent is not None
+        assert of_parent.claim(connection).draining, "a worker that its parent starts again"
+        of_parent.leave(connection)
         fresh = join(connection, "a", 10_000, FACTS)
         assert fresh is not None
         assert not fresh.claim(connection).draining

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from signal import SIGHUP, SIGKILL
+from typing import Any
 
 import httpx
 import psutil
@@ -16,6 +17,7 @@ import pytest
 from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
 from certificates import certificate
 from postgres_server import Postgres
+from shoal.accounts.ownership import SHARDS
 from warm_start import ran
 
 pytestmark = [pytest.mark.outside, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -60,7 +62,7 @@ async def shared_out(server: ServerProcess) -> None:
             items = (await server.ok("GET", "/system/nodes"))["items"]
         except httpx.TransportError:  # the worker that had the connection was killed
             return False
-        return {one["name"] for one in items if one["live"] and one["shards"]} == {"one/1", "one/2"}
+        return {one["name"] for one in items if one["live"] and one["shards"]} >= {"one/1", "one/2"}
 
     await soon(is_so)
 
@@ -114,6 +116,44 @@ async def test_the_shops_of_a_killed_worker_go_on_at_once_and_one_page_has_the_f
             async with httpx.AsyncClient(base_url=server.url, headers=server.http.headers) as client:
                 found = await client.get(f"/qr-logins/{begun['id']}")
             assert (found.status_code, found.json()["id"]) == (200, begun["id"])
+
+
+async def test_a_worker_that_dies_while_its_server_is_drained_takes_no_shop_when_it_is_started_again(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with a_server(tmp_path, postgres) as (server, site):
+        await shared_out(server)
+        shared = ("SHOAL_DATABASE_URL", "SHOAL_SECRET_KEY", "SHOAL_NODE_LEASE_SECONDS")
+        other = ServerProcess(tmp_path / "two", site.url, **{name: server.environment[name] for name in shared})
+        other.options = ("--node", "two")
+
+        async def facts() -> dict[str, dict[str, Any]]:
+            return {one["name"]: one for one in (await other.ok("GET", "/system/nodes"))["items"]}
+
+        async def all_moved() -> bool:
+            shards: int = (await facts())["two"]["shards"]
+            return shards == SHARDS
+
+        try:
+            await other.start()
+            await other.ok("POST", "/system/nodes/one/drain")
+            await soon(all_moved)
+            before = await facts()
+            workers(server)[0].kill()
+
+            async def is_there_again() -> bool:
+                found = [one for name, one in (await facts()).items() if name != "two" and one["live"]]
+                fresh = [one for one in found if one["started_at"] != before[one["name"]]["started_at"]]
+                return (len(found), len(fresh)) == (2, 1)
+
+            await soon(is_there_again)
+            told = await facts()
+            assert [told[name]["draining"] for name in ("one/1", "one/2", "two")] == [True, True, False]
+            assert told["two"]["shards"] == SHARDS
+            await other.ok("DELETE", "/system/nodes/one/drain")
+            await shared_out(server)
+        finally:
+            await other.close()
 
 
 async def test_workers_end_with_a_killed_parent_and_the_next_one_starts_without_waiting(

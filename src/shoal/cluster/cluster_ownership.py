@@ -54,14 +54,17 @@ class ClusterOwnership:
         version: str = "",
         address: str = "",
         data_dir: Path | None = None,
+        stays_drained: bool = False,
         end: Callable[[], None] = end_process,
     ) -> None:
         """``address``: where other nodes call this one. ``data_dir``: locked by this process before ``take``, so that
-        its last life need not be waited for. ``end`` ends the process when its loop stands still after the deadline."""
+        its last life need not be waited for. ``stays_drained``: the life before it may have been drained, and this one
+        is then too. ``end`` ends the process when its loop stands still after the deadline."""
         self.name = name
         self._times = times or NodeTimes()
         self._facts = {"host": socket.gethostname(), "address": address, "version": version}
         self._life_file = LifeFile(data_dir, name) if data_dir is not None else None
+        self._stays_drained = stays_drained
         self._engine: Engine | None = None
         self._rows: NodeRows | None = None
         self._renewals = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
@@ -169,7 +172,7 @@ class ClusterOwnership:
         """Write the row of a new life; it begins once that is committed."""
         self._asked_at, wall_ms = boot_clock(), self.clock.wall_ms()
         facts = {**self._facts, "schema": newest()}
-        rows = join(connection, self.name, self._lease_ms, facts, again=again)
+        rows = join(connection, self.name, self._lease_ms, facts, again=again, stays_drained=self._stays_drained)
         if rows is not None:
             self.clock.note(wall_ms, rows.life.started_at_ms, boot_clock() - self._asked_at)
             self.clock.check()

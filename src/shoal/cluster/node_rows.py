@@ -25,7 +25,7 @@ _JOIN: Final = text(f"""
     VALUES (:name, {NOW} / 1000, {NOW} + :lease, :host, :address, :version, :schema, {NOW})
     ON CONFLICT (name) DO UPDATE SET
         inc = nodes.inc + 1, expires_at_ms = excluded.expires_at_ms, dead = false,
-        draining = nodes.draining AND :again, clock_offset_ms = 0,
+        draining = nodes.draining AND :drained, clock_offset_ms = 0,
         key_ids = CASE WHEN :again THEN nodes.key_ids ELSE '' END,
         host = excluded.host, address = excluded.address, version = excluded.version, schema = excluded.schema,
         last_error = '', started_at_ms = excluded.started_at_ms
@@ -145,13 +145,21 @@ class NodeRows:
 
 
 def join(
-    connection: Connection, name: str, lease_ms: int, facts: Mapping[str, str], *, again: bool = False
+    connection: Connection,
+    name: str,
+    lease_ms: int,
+    facts: Mapping[str, str],
+    *,
+    again: bool = False,
+    stays_drained: bool = False,
 ) -> NodeRows | None:
     """Begin a life of a node. Return ``None`` while an earlier one of that name may still act.
 
-    ``facts``: what the node says of itself. ``again``: of the same process, which goes on being drained.
+    ``facts``: what the node says of itself. ``again``: of the same process, which goes on being drained, and so does
+    another one that ``stays_drained``.
     """
-    row = connection.execute(_JOIN, {"name": name, "lease": lease_ms, "again": again, **facts}).first()
+    values = {"name": name, "lease": lease_ms, "again": again, "drained": again or stays_drained}
+    row = connection.execute(_JOIN, {**values, **facts}).first()
     if row is None:
         return None
     connection.execute(

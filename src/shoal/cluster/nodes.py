@@ -39,8 +39,12 @@ _OTHERS: Final = text(
 )
 _MARK: Final = text(f"""
     UPDATE nodes SET draining = :draining
-    WHERE split_part(name, '/', 1) = :name AND NOT dead AND expires_at_ms >= {NOW}
+    WHERE split_part(name, '/', 1) = :name AND EXISTS (
+        SELECT 1 FROM nodes AS living
+        WHERE split_part(living.name, '/', 1) = :name AND NOT living.dead AND living.expires_at_ms >= {NOW}
+    )
 """)  # noqa: S608
+"""With its workers that have just died: their parent starts them again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

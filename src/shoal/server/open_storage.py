@@ -63,11 +63,14 @@ class Storage:
 
 
 @asynccontextmanager
-async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
-    """Open the database, which no other server may serve. Raises ``ConfigError`` and ``StoreError``."""
+async def open_storage(settings: Settings, *, stays_drained: bool = False) -> AsyncIterator[Storage]:
+    """Open the database, which no other server may serve. Raises ``ConfigError`` and ``StoreError``.
+
+    ``stays_drained``: this server goes on being drained if it was, as a worker that its parent starts again.
+    """
     async with Closing() as closing:
         url = settings.database_url.get_secret_value() if settings.database_url else ""
-        lease = _lease_of(settings, url)
+        lease = _lease_of(settings, url, stays_drained=stays_drained)
         closing.later("lease", lease.close)
         older = older_servers if isinstance(lease, ClusterOwnership) else None
         times = NodeTimes.of_lease(settings.node_lease_seconds)
@@ -126,7 +129,7 @@ def _duties_of(lease: ServerLease | ClusterOwnership | None) -> LocalDuties | Cl
     return LocalDuties(lambda: lease is None or lease.owns(""))
 
 
-def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
+def _lease_of(settings: Settings, url: str, *, stays_drained: bool) -> ServerLease | ClusterOwnership:
     """Return what keeps others from this server's accounts. Raises ``ConfigError`` for a node without PostgreSQL."""
     if not settings.node:
         return ServerLease(settings.data_dir / LOCK_FILE)
@@ -134,8 +137,9 @@ def _lease_of(settings: Settings, url: str) -> ServerLease | ClusterOwnership:
         raise ConfigError("startup.node_needs_postgresql", code="node_needs_postgresql")
     times = NodeTimes.of_lease(settings.node_lease_seconds)
     return ClusterOwnership(
-        settings.node, times, version=__version__, address=settings.node_address, data_dir=settings.data_dir
-    )
+        settings.node, times, version=__version__, address=settings.node_address, data_dir=settings.data_dir,
+        stays_drained=stays_drained,
+    )  # fmt: skip
 
 
 async def _open_vault(

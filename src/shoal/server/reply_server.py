@@ -192,7 +192,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
         async with Closing() as closing:
             port_for_metrics = _check_monitoring(settings, closing, worker)
             async with _explained():
-                app.state.server, first, app.state.started = await _open(settings, connect, closing)
+                app.state.server, first, app.state.started = await _open(settings, connect, closing, worker)
             _start_heartbeat(app.state.server, settings, closing)
             app.state.metrics = await _open_metrics(app.state.server, settings, port_for_metrics, closing)
             _start_traces(settings, closing)
@@ -305,10 +305,10 @@ _Opened = tuple[Server, FirstEntry | None, asyncio.Task[None]]
 """The components, how the first administrator enters, and the task that starts the accounts."""
 
 
-async def _open(settings: Settings, connect: Connect | None, closing: Closing) -> _Opened:
+async def _open(settings: Settings, connect: Connect | None, closing: Closing, worker: Worker | None) -> _Opened:
     """Open every component, room by room. Open components are closed in reverse order, also when a later one fails."""
     enter = closing.enter_async_context
-    storage = await enter(open_storage(settings))
+    storage = await enter(open_storage(settings, stays_drained=worker is not None and worker.is_again))
     users = await enter(open_users(storage, settings))
     connections = await enter(open_connections(storage, settings, connect))
     accounts = await enter(open_accounts(storage, nodes := open_nodes(storage, closing), users, connections, settings))

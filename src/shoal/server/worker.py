@@ -26,13 +26,14 @@ LOOK: Final = b"L"
 class Worker:
     """What a worker inherits. ``inner``: where other servers and workers call this one; ``plain``: without TLS.
 
-    ``metrics``: the port for figures, which all workers serve.
+    ``metrics``: the port for figures, which all workers serve. ``is_again``: one before it was in its place.
     """
 
     line: socket.socket
     inner: socket.socket
     plain: bool
     metrics: socket.socket | None = None
+    is_again: bool = False
 
     def ready(self) -> None:
         """Tell the parent that this worker serves. A parent that has died is noticed elsewhere."""

@@ -207,7 +207,9 @@ class Workers:
             address = self._address_of(place)
             mine = self._settings.model_copy(update={"node": f"{self._node}/{place.number}", "node_address": address})
             plain = not self._settings.node_address
-            worker = Worker(line=line, inner=place.inner, plain=plain, metrics=self._metrics)
+            worker = Worker(
+                line=line, inner=place.inner, plain=plain, metrics=self._metrics, is_again=place.started_at > 0
+            )
             status = self._run_worker(mine, self._taken, worker)
         finally:
             sys.stdout.flush()
