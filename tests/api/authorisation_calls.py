@@ -69,6 +69,14 @@ def _of_an_entry(_: int, answer: Any) -> str | None:
     return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_entry" else None
 
 
+def _of_undone_rows(_: int, answer: Any) -> str | None:
+    """Tell the refusal of the only row. A change that nobody could undo is allowed to be tried."""
+    if not isinstance(answer, dict) or "results" not in answer:
+        return None
+    code = str(answer["results"][0]["code"])
+    return {"unknown_entry": UNKNOWN, "not_undoable": ALLOWED}.get(code, code)
+
+
 def _of_a_run(_: int, answer: Any) -> str | None:
     return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_run" else None
 
@@ -82,6 +90,18 @@ _HOOK = ("msg_time", "user_url", "send_user_id", "send_user_name", "item_id", "s
 RECIPES: dict[tuple[str, str], Recipe] = {
     ("PUT", "/cookies/status"): Recipe(
         body=lambda cid: {"updates": {cid: False}}, query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_first_row
+    ),
+    ("PUT", "/cookies/batch"): Recipe(
+        body=lambda cid: {"accounts": [cid], "add_tags": ["x"]},
+        query=lambda _: {"dry_run": "1"},
+        headers={},
+        outcome=_of_first_row,
+    ),
+    ("PUT", "/staff"): Recipe(
+        body=lambda cid: {"username": "partner", "shops": [{"account": cid, "permission": None}]},
+        query=lambda _: {"dry_run": "1"},
+        headers={},
+        outcome=_of_first_row,
     ),
     ("POST", "/apply"): Recipe(
         body=lambda cid: {"file": f'version: 1\naccounts: {{"{cid}": {{settings: {{remark: new}}}}}}\n'},
@@ -103,6 +123,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     },
     ("GET", "/history"): Recipe(query=_named, outcome=_of_a_list),
     ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
+    ("POST", "/history/undo"): Recipe(query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_undone_rows),
     **{
         ("GET", path): Recipe(query=_named)
         for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents", "/ai-runs", "/ai-usage")
@@ -115,6 +136,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tokens"): {"name": "x"},
+    ("POST", "/invitations"): {"role": "staff"},
     ("PUT", "/channels/{channel_id}/subscriptions"): {"kinds": []},
     ("PUT", "/me/alerts"): {"title": True, "sound": False, "notify": False},
     ("POST", "/console/cookie-check"): {"value": cookie_of(3)},

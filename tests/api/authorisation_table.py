@@ -65,6 +65,7 @@ GET /metrics
 
 ## who is signed in                     u      y   y   y   y   y   y   y   y   t   t   t   t   t   t
 GET /me
+GET /staff
 PUT /me/password
 POST /me/totp
 POST /me/totp/confirm
@@ -176,6 +177,7 @@ POST /imports/{run_id}/start
 GET /cookies
 GET /cookies/details
 GET /cookies/check
+GET /activity/shops
 GET /default-replies
 GET /itemReplays
 GET /api/orders
@@ -373,9 +375,11 @@ DELETE /cookies/{cid}/rules/{rule_id}
 
 ## the same, named in the body          u      --- y-- -y- y-- --- r-- r-- y-- r   r   y-- y-- --- y--
 PUT /cookies/status
+PUT /cookies/batch
 POST /apply
 DELETE /item-reply/batch *
 POST /history/{rev}/undo
+POST /history/undo
 
 ## owns a shop                          u      --- y-- -y- r-- --- r-- r-- r-- r-- r-- r-- y-- --- r--
 PUT /cookies/{cid} *
@@ -386,4 +390,5 @@ GET /cookies/{cid}/staff
 ## shares a shop                        u      --- y-- -y- r-- --- r-- r-- r-- t   t   t   t   t   t
 PUT /cookies/{cid}/staff/{username}
 DELETE /cookies/{cid}/staff/{username}
+PUT /staff
 """

@@ -80,6 +80,8 @@ def calls_of(world: World, route: APIRoute, method: str, document: dict[str, Any
                 content_type = "application/json"
                 named = account_id or MINE
                 content = recipe.body(named) if recipe.body else BODIES.get(at, example)
+                if at == ("POST", "/history/undo"):
+                    content = {"revs": [world.revs[named]]}
                 body = b"" if content is None else json.dumps(content).encode()
             yield Call(
                 route=route, method=method, recipe=recipe, who=who, account_id=account_id, wanted=wanted, status=status,

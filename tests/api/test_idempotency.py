@@ -241,7 +241,7 @@ ONLY_ASK = {
 OF_WEBHOOKS = {"add_webhook", "change_webhook", "remove_webhook", "try_webhook", "replay_webhook"}
 """Adding shows a secret once; the others lead to the same, or are asked for again on purpose."""
 
-SAME_AGAIN = {"put_staff", "delete_staff", "reload_cache", "rotate_keys", "forget_keys"}
+SAME_AGAIN = {"put_staff", "put_shares", "delete_staff", "reload_cache", "rotate_keys", "forget_keys"}
 """What they led to holds, or is refused, when they are repeated."""
 
 OF_SERVERS = {"answer_call", "tell_events"}

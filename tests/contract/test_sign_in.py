@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from quick_start import cheap_hasher
 from shoal.auth.audit_entries import AuditEvent, places_of_sign_ins
 from shoal.auth.audit_log import AuditLog
-from shoal.auth.invitations import Invitations
+from shoal.auth.invitations import Invitations, Used
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions
 from shoal.auth.totp import Factor, Totp
@@ -54,7 +54,7 @@ async def test_a_link_is_used_once_and_ends_in_time(
     assert (await links.look(token)) == link
     racing = (links.use(token, username=f"ann{number}", password=PASSWORD) for number in range(4))
     ended = await asyncio.gather(*racing, return_exceptions=True)
-    assert Counter(type(result) for result in ended) == {tuple: 1, UnknownUser: 3}
+    assert Counter(type(result) for result in ended) == {Used: 1, UnknownUser: 3}
     (row,) = await links.everything()
     assert (row.invited_by, row.email) == ("boss", "ann@example.com")
     assert row.used_by is not None
@@ -69,7 +69,7 @@ async def test_a_link_is_used_once_and_ends_in_time(
     _, second = await links.password_link(admin.id, hours=1)
     with pytest.raises(UnknownUser):
         await links.look(first)
-    _, person = await links.use(second, username="", password="quite another one")
+    person = (await links.use(second, username="", password="quite another one")).user
     assert person.id == admin.id
     assert await users.verify("boss", "quite another one") is not None
 

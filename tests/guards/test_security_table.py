@@ -16,7 +16,7 @@ from shoal.api.http import body_limit
 from shoal.api.http.route_rules import Asks, routes_of, rule_of
 from shoal.api.schemas import request_texts
 from shoal.auth import api_tokens, passwords, totp
-from shoal.auth import authorization as access
+from shoal.auth import grant_rows as access
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.login_throttle import Windows
 from shoal.auth.permission import Permission

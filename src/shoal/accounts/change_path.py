@@ -189,7 +189,7 @@ class ChangePath:
                 holds.append(hold)
             before = await self._all_done_before(ops, caller)
             changes = [
-                Change.between(old := self._owned(account_id, caller), edit(old), ops[account_id])
+                Change.between(old := self._owned(account_id, caller), await apply_edit(edit, old), ops[account_id])
                 for account_id, edit in edits.items()
                 if account_id not in before
             ]

@@ -93,7 +93,9 @@ class CookieManager(SettingChanges):
         )
         self.update_deliveries_of = self._batch.deliveries
         self.add_account = self._path.create
-        self.apply_edit = self._batch.edited
+        self.apply_edit, self.edit_many, self.preview_many = (
+            self._batch.edited, self._batch.edit_many, self._batch.preview_many,
+        )  # fmt: skip
         self._to_purge: list[str] = []
         accounts = self._published.accounts
         self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders

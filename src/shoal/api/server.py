@@ -41,6 +41,7 @@ from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.messages.rule_hits import RuleHits
+from shoal.messages.shop_counts import ShopCounts
 from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
 from shoal.notices.notice_components import NoticeComponents
@@ -86,6 +87,7 @@ class Server:
     user_removal: UserRemoval
     message_log: MessageLog
     rule_hits: RuleHits
+    shop_counts: ShopCounts
     takeovers: Takeovers
     chats: Chats
     item_pages: ItemPages

@@ -10,35 +10,35 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row, delete, exists, func, select
+from sqlalchemy import Connection, Row, delete, select
 
-from shoal.accounts.account import SECRET_FIELDS, Account
+from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.auth.api_tokens import ApiToken
-from shoal.auth.permission import Permission
+from shoal.auth.grant_rows import Grant, Wanted, grant_of, write_grants
+from shoal.auth.permission import Permission, permission_missing
 from shoal.auth.sessions import Session
 from shoal.auth.users import Role, User
 from shoal.clock import now_ms
-from shoal.errors import Conflict, Forbidden, StoreError, UnknownAccount, UnknownUser
+from shoal.errors import ShoalError, StoreError, UnknownAccount
+from shoal.storage.among import among
 from shoal.storage.database import Database
-from shoal.storage.schema import accounts
-from shoal.storage.upserts import insert_or
-from shoal.storage.user_tables import grants, users
+from shoal.storage.user_tables import grants
 
 log = structlog.get_logger("shoal.access")
+T = TypeVar("T")
 
 FOLLOW_SECONDS = 2.0
 """How often a node looks for grants that another node changed."""
 TRUSTED_SECONDS = 10.0
 """How long grants that were read are trusted when another node may have changed them since."""
-MOST_STAFF = 100
-"""With how many users an account may be shared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,22 +72,6 @@ class Principal:
     def covers(self, account_id: str) -> bool:
         """Return whether the caller may ask about that account at all: a token may be limited to some accounts."""
         return self.token is None or self.token.covers(account_id)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
-    """What an owner lets a user do with an account."""
-
-    account_id: str
-    user_id: int
-    permission: Permission
-    account_since_ms: int
-    since_ms: int
-    given_by: str
-
-    def is_for(self, account: Account) -> bool:
-        """Return whether the grant is for this account, and not for an earlier one of the same id."""
-        return account.id == self.account_id and account.created_at_ms == self.account_since_ms
 
 
 _Grants = dict[str, dict[int, Grant]]
@@ -126,7 +110,8 @@ class Authorization:
         self.version = 0
         """Rises whenever a grant may have changed."""
         self._turn = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._looking: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,21 +128,39 @@ class Authorization:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
-        await asyncio.gather(*self._running, return_exceptions=True)
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._running, *self._looking, return_exceptions=True)
 
-    async def reload(self) -> None:
+    async def reload(self, *, behind_writes: bool = False) -> None:
         """Read the grants again and publish ``AccessChanged`` for each user whose permissions differ.
 
-        Raises ``StoreError``.
+        ``behind_writes``: what waits to be written now is read too. Raises ``StoreError``.
         """
+        ask = self._database.write if behind_writes else self._database.read
         async with self._turn:
             began = time.monotonic()
-            rows = await self._database.read(lambda connection: connection.execute(select(grants)).all())
+            rows = await ask(lambda connection: connection.execute(select(grants)).all())
             found: _Grants = {}
             for row in rows:
-                found.setdefault(row.account_id, {})[row.user_id] = _grant(row)
+                found.setdefault(row.account_id, {})[row.user_id] = grant_of(row)
             self._read_at, self._distrusted = began, {}
             self._replace(found)
+
+    def look_again(self) -> asyncio.Task[None]:
+        """Read the grants again, with all that is written now, as often as the database does not answer."""
+        task = asyncio.create_task(self._look_again(), name="grants again")
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+        return task
+
+    async def _look_again(self) -> None:
+        while True:
+            try:
+                return await self.reload(behind_writes=True)
+            except StoreError as error:
+                log.debug("grants not read", why=type(error).__name__)
+                await asyncio.sleep(self._follow_seconds)
 
     def _replace(self, found: _Grants) -> None:
         before, self._grants = self._grants, found
@@ -191,8 +194,8 @@ class Authorization:
             return None
         if account.owner_id == who.id:
             return who.most
-        grant = self._grants.get(account.id, {}).get(who.id)
-        return min(grant.permission, who.most) if grant is not None and grant.is_for(account) else None
+        given = self.given_to(account, who.id)
+        return None if given is None else min(given, who.most)
 
     def require(self, who: Principal, account_id: str, permission: Permission) -> Account:
         """Return the account if the caller has the permission on it.
@@ -274,6 +277,20 @@ class Authorization:
         """Return the ids of other owners' accounts that the caller may see."""
         return [account.id for account in self.accounts_of(who) if account.owner_id != who.id]
 
+    def colleagues_of(self, who: Principal) -> dict[int, int]:
+        """Return the users with whom the caller shares accounts of its own, and how many with each."""
+        found: dict[int, int] = {}
+        for account in self._of_owner(who.id):
+            for grant in self._grants.get(account.id, {}).values():
+                if grant.is_for(account):
+                    found[grant.user_id] = found.get(grant.user_id, 0) + 1
+        return found
+
+    def given_to(self, account: Account, user_id: int) -> Permission | None:
+        """Return what a user was granted on an account."""
+        grant = self._grants.get(account.id, {}).get(user_id)
+        return grant.permission if grant is not None and grant.is_for(account) else None
+
     def staff_of(self, account: Account) -> list[Grant]:
         """Return the grants of an account, oldest first."""
         found = (grant for grant in self._grants.get(account.id, {}).values() if grant.is_for(account))
@@ -287,36 +304,32 @@ class Authorization:
         Raises ``Conflict`` (``own_shop``, ``too_many_staff``), ``UnknownUser`` or ``UnknownAccount`` when either does
         not exist.
         """
-        if user_id == account.owner_id:
-            raise Conflict("the owner needs no grant", code="own_shop")
-        row = {
-            "account_id": account.id,
-            "user_id": user_id,
-            "access": permission.word,
-            "account_since_ms": account.created_at_ms,
-            "since_ms": self._now_ms(),
-            "given_by": given_by,
-        }
+        changed, failed = await self.share(user_id, [Wanted(account, permission)], given_by=given_by)
+        if failed:
+            raise failed[account.id]
+        return bool(changed)
 
-        def job(connection: Connection) -> None:
-            living = select(exists().where(accounts.c.id == account.id, ~accounts.c.deleted))
-            if not connection.scalar(living.where(accounts.c.created_at_ms == account.created_at_ms)):
-                raise UnknownAccount(account.id)
-            if not connection.scalar(select(exists().where(users.c.id == user_id))):
-                raise UnknownUser("there is no such user")
-            others = grants.c.account_id == account.id, grants.c.user_id != user_id
-            if (connection.scalar(select(func.count()).where(*others)) or 0) >= MOST_STAFF:
-                raise Conflict("the shop is shared with many", code="too_many_staff", limit=MOST_STAFF)
-            fresh = {name: row[name] for name in ("access", "account_since_ms", "given_by")}
-            statement = insert_or(connection, grants).values(**row)
-            connection.execute(statement.on_conflict_do_update(index_elements=["account_id", "user_id"], set_=fresh))
+    async def share(
+        self, user_id: int, wanted: Sequence[Wanted], *, given_by: str
+    ) -> tuple[set[str], dict[str, ShoalError]]:
+        """Grant a user permissions on accounts, or take them (``None``), each for itself in one transaction.
 
-        return await self._changed(account.id, job)
+        Return the accounts for which something changed, and the errors of the others that failed, as ``give`` raises
+        them. Raises ``UnknownUser``.
+        """
+        now = self._now_ms()
+
+        def job(connection: Connection) -> dict[str, ShoalError]:
+            return write_grants(connection, user_id, wanted, now_ms=now, given_by=given_by)
+
+        failed, changed = await self._changed([one.account.id for one in wanted], job)
+        return changed, failed
 
     async def take(self, account_id: str, user_id: int) -> bool:
         """Delete a user's grant on an account. False: there was none."""
         statement = delete(grants).where(grants.c.account_id == account_id, grants.c.user_id == user_id)
-        return await self._changed(account_id, lambda connection: connection.execute(statement).rowcount)
+        _, changed = await self._changed([account_id], lambda connection: connection.execute(statement).rowcount)
+        return bool(changed)
 
     def forget_user(self, user_id: int) -> None:
         """Drop at once the grants of a user who is being removed; their rows are deleted with the user."""
@@ -327,28 +340,42 @@ class Authorization:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _changed(self, account_id: str, job: Callable[[Connection], object]) -> bool:
-        """Write, and read the account's grants into memory, also when the caller was cancelled during the write."""
-        differed: list[bool] = []
+    async def _changed(self, account_ids: Sequence[str], job: Callable[[Connection], T]) -> tuple[T, set[str]]:
+        """Write, and read the accounts' grants into memory, also when the caller was cancelled during the write.
 
-        async def write() -> None:
-            def rows(connection: Connection) -> list[Row[tuple[object, ...]]]:
-                job(connection)
-                return list(connection.execute(select(grants).where(grants.c.account_id == account_id)).all())
+        Return what ``job`` returned, and the accounts whose grants differ.
+        """
+
+        async def write() -> tuple[T, set[str]]:
+            def rows(connection: Connection) -> tuple[T, list[Row[tuple[object, ...]]]]:
+                result = job(connection)
+                query = select(grants).where(among(grants.c.account_id, account_ids))
+                return result, list(connection.execute(query).all())
 
             async with self._turn:
-                found = {row.user_id: _grant(row) for row in await self._database.write(rows)}
-                before = self._grants.pop(account_id, {})
-                if found:
-                    self._grants[account_id] = found
+                result, written = await self._database.write(rows)
+                found: _Grants = {account_id: {} for account_id in account_ids}
+                for row in written:
+                    found[row.account_id][row.user_id] = grant_of(row)
+                differing = set()
+                for account_id, after in found.items():
+                    before = self._grants.pop(account_id, {})
+                    if after:
+                        self._grants[account_id] = after
+                    if self._tell_differing(before, after):
+                        differing.add(account_id)
                 self.version += 1
-                differed.append(self._tell_differing(before, found))
+                return result, differing
 
-        task = asyncio.create_task(write(), name=f"grant:{account_id}")
+        task = asyncio.create_task(write(), name=f"grants:{account_ids[0] if account_ids else ''}")
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        await asyncio.shield(task)
-        return differed[0]
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # marks the exception as retrieved, also when no caller waits any more
 
     def _tell_differing(self, before: Mapping[int, Grant], after: Mapping[int, Grant]) -> bool:
         def permission(side: Mapping[int, Grant], user_id: int) -> tuple[Permission, int] | None:
@@ -365,28 +392,3 @@ class Authorization:
 
 def _age(found: tuple[Account, Permission]) -> tuple[int, str]:
     return found[0].created_at_ms, found[0].id
-
-
-_OF_THE_OWNER = SECRET_FIELDS | {"cookie_version", "deleted", "owner_id", "unb"}
-
-
-def permission_to_change(fields: Iterable[str]) -> Permission:
-    """Return the permission that is needed to change those fields of an account."""
-    return Permission.OPERATE if _OF_THE_OWNER.isdisjoint(fields) else Permission.OWN
-
-
-def permission_missing(permission: Permission, given: Permission, *, by_token: bool = False) -> Forbidden:
-    """Return the error for a caller whose permission is too low. ``by_token``: the token is the limit."""
-    code = "right_missing/token" if by_token else "right_missing"
-    return Forbidden(f"needs {permission.word}, has {given.word}", code=code, needed=permission.word, given=given.word)
-
-
-def _grant(row: Row[tuple[object, ...]]) -> Grant:
-    return Grant(
-        account_id=row.account_id,
-        user_id=row.user_id,
-        permission=Permission.of(row.access),
-        account_since_ms=row.account_since_ms,
-        since_ms=row.since_ms,
-        given_by=row.given_by,
-    )

@@ -8,12 +8,13 @@ password also ends when its user signs in with the old password, or changes it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, delete, or_, select, update
 
+from shoal.auth.invited_shops import InvitedShop, give_shops, shops_of, still_given, stored_shops
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import HOUR_MS, token_hash
 from shoal.auth.user_replica import UserStore
@@ -28,18 +29,32 @@ _KEPT_MS: Final = 30 * 24 * HOUR_MS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invitation:
-    """One link. ``for_user_id``: the user whose password it sets; ``None`` for a new user, who gets ``role``."""
+    """One link. ``for_user_id``: the user whose password it sets; ``None`` for a new user, who gets ``role``.
+
+    ``shops``: the accounts that are shared with a new user, as far as they still belong to the maker then.
+    """
 
     id: str
     role: str
     email: str | None
     for_user_id: int | None
     for_username: str | None
+    maker_id: int | None
     invited_by: str | None
     used_by: str | None
     created_at_ms: int
     expires_at_ms: int
     used_at_ms: int | None
+    shops: tuple[InvitedShop, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Used:
+    """A link that was used, its user, and which of its accounts were shared with that user."""
+
+    link: Invitation
+    user: User
+    shared: tuple[InvitedShop, ...]
 
 
 class Invitations:
@@ -51,13 +66,20 @@ class Invitations:
         self._now_ms = now_ms
 
     async def invite(
-        self, role: Role, *, hours: float, email: str | None = None, invited_by: int | None = None
+        self,
+        role: Role,
+        *,
+        hours: float,
+        email: str | None = None,
+        invited_by: int | None = None,
+        shops: Sequence[InvitedShop] = (),
     ) -> tuple[Invitation, str]:
         """Make a link for a new user; return it and its token, which is stored nowhere.
 
         Raises ``InvalidInput`` (``bad_email``).
         """
         values = {"role": role.value, "email": checked_email(email), "invited_by": invited_by}
+        values["shops"] = stored_shops(shops)
         return await self._make(values, hours)
 
     async def password_link(
@@ -120,12 +142,20 @@ class Invitations:
         return _invitation(row)
 
     async def use(
-        self, token: str, *, username: str, password: str, email: str | None = None
-    ) -> tuple[Invitation, User]:
-        """Add the new user, or set the new password. When two requests use one link, only one of them succeeds.
+        self,
+        token: str,
+        *,
+        username: str,
+        password: str,
+        email: str | None = None,
+        shared: Callable[[], object] = lambda: None,
+    ) -> Used:
+        """Add the new user and share the link's accounts, or set the new password, in one transaction.
 
-        ``username`` and ``email`` count for a new user only. Raises as ``look``, and as ``Users.create``; the link then
-        stays usable.
+        When two requests use one link, only one of them succeeds. An account that was removed, or went to another
+        owner, since the link was made is not shared. ``shared`` is called when accounts were shared or may have been,
+        also when the caller is cancelled. ``username`` and ``email`` count for a new user only. Raises as ``look``, and
+        as ``Users.create``; the link then stays usable.
         """
         link = await self.look(token)
         name = link.for_username or checked_name(username)
@@ -133,7 +163,8 @@ class Invitations:
         hashed = await self._passwords.new(password, about=(name, address))
         now = self._now_ms()
 
-        def job(connection: Connection) -> User:
+        def job(connection: Connection) -> Used:
+            given: list[InvitedShop] = []
             used = update(invitations).where(*self._open(token)).values(used_at_ms=now)
             if connection.execute(used).rowcount != 1:
                 raise UnknownUser("this link is over", code="unknown_invitation")
@@ -144,11 +175,16 @@ class Invitations:
                 user_id = add_user(
                     connection, name=name, email=address, role=Role(link.role), password_hash=hashed, now_ms=now
                 ).id
+                given = _share(connection, link.id, user_id, now)
             mark = update(invitations).where(invitations.c.id == link.id).values(used_by=user_id)
             connection.execute(mark)
-            return find_user(connection, user_id)
+            return Used(link=link, user=find_user(connection, user_id), shared=tuple(given))
 
-        return link, await self._database.write(job)
+        try:
+            return await self._database.write(job)
+        finally:
+            if link.shops:
+                shared()
 
     def _open(self, token: str) -> list[Any]:
         """Return the conditions under which a token's link is usable.
@@ -179,8 +215,9 @@ _NAMES: Final = {"for_username": "for_user_id", "invited_by": "invited_by", "use
 def _query(*where: Any) -> Select[Any]:
     joined: FromClause = invitations
     columns: list[ColumnElement[Any]] = [
-        invitations.c[entry.name] for entry in fields(Invitation) if entry.name not in _NAMES
+        invitations.c[entry.name] for entry in fields(Invitation) if entry.name not in {*_NAMES, "maker_id"}
     ]
+    columns.append(invitations.c.invited_by.label("maker_id"))
     for name, column in _NAMES.items():
         somebody = users.alias(name)
         joined = joined.outerjoin(somebody, somebody.c.id == invitations.c[column])
@@ -189,4 +226,16 @@ def _query(*where: Any) -> Select[Any]:
 
 
 def _invitation(row: RowMapping) -> Invitation:
-    return Invitation(**{entry.name: row[entry.name] for entry in fields(Invitation)})
+    values = {entry.name: row[entry.name] for entry in fields(Invitation)}
+    return Invitation(**values | {"shops": shops_of(values["shops"])})
+
+
+def _share(connection: Connection, invitation_id: str, user_id: int, now_ms: int) -> list[InvitedShop]:
+    """Share the accounts of an invitation with its new user, as far as its maker still owns them."""
+    makers = users.alias("makers")
+    joined = invitations.outerjoin(makers, makers.c.id == invitations.c.invited_by)
+    query = select(invitations.c.shops, invitations.c.invited_by, makers.c.username).select_from(joined)
+    stored, owner_id, maker = connection.execute(query.where(invitations.c.id == invitation_id)).one()
+    shops = still_given(connection, shops_of(stored), owner_id)
+    give_shops(connection, shops, user_id, given_by=f"user:{maker}", now_ms=now_ms)
+    return shops

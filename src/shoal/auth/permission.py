@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Self
+
+from shoal.accounts.account import SECRET_FIELDS
+from shoal.errors import Forbidden
 
 
 class Permission(IntEnum):
@@ -27,3 +31,17 @@ class Permission(IntEnum):
     def of(cls, word: str) -> Self:
         """Return the permission of a name. Raises ``KeyError``."""
         return cls[word.upper()]
+
+
+_OF_THE_OWNER = SECRET_FIELDS | {"cookie_version", "deleted", "owner_id", "unb"}
+
+
+def permission_to_change(fields: Iterable[str]) -> Permission:
+    """Return the permission that is needed to change those fields of an account."""
+    return Permission.OPERATE if _OF_THE_OWNER.isdisjoint(fields) else Permission.OWN
+
+
+def permission_missing(permission: Permission, given: Permission, *, by_token: bool = False) -> Forbidden:
+    """Return the error for a caller whose permission is too low. ``by_token``: the token is the limit."""
+    code = "right_missing/token" if by_token else "right_missing"
+    return Forbidden(f"needs {permission.word}, has {given.word}", code=code, needed=permission.word, given=given.word)

@@ -38,6 +38,8 @@ from shoal.api.routes import (
     auth,
     backups,
     batch,
+    batch_edits,
+    batch_undo,
     buyers,
     cards,
     channels,
@@ -91,6 +93,7 @@ from shoal.api.routes import (
     rules,
     seller_numbers,
     send,
+    shop_counts,
     shop_files,
     staff,
     suppliers,
@@ -114,6 +117,7 @@ from shoal.console import routes as console
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.goods_components import open_goods
 from shoal.messages.chats import Chats
+from shoal.messages.shop_counts import ShopCounts
 from shoal.messages.takeovers import Takeovers
 from shoal.notices.notice_components import open_notices
 from shoal.rules.xlsx_processes import XlsxProcesses
@@ -134,10 +138,12 @@ log = structlog.get_logger("shoal.server")
 
 _ROUTES = [
     part.routes for part in (
-        auth, session, me, user_parts, tokens, staff, invitations, batch, shop_files, cookies, cookie_settings, trying,
+        auth, session, me, user_parts, tokens, staff, invitations, batch, batch_edits, shop_files, cookies,
+        cookie_settings, trying,
         filter_trial, reply_hook, items, item_pages, default_replies, item_replies, keywords, rules, rule_lists,
         deliveries, delivery_check, delivery_files, buyers,
-        history, audit_log, timeline, diagnosis, messages, chats, send, ai_runs, ai_settings, ai_trial, activity,
+        history, batch_undo, audit_log, timeline, diagnosis, messages, chats, send, ai_runs, ai_settings, ai_trial,
+        activity, shop_counts,
         orders, ops, events, health, metrics, reload, nodes, node_calls, node_events,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
@@ -339,6 +345,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         user_removal=accounts.user_removal,
         message_log=shared.message_log,
         rule_hits=housekeeping.rule_hits,
+        shop_counts=ShopCounts(storage.database),
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
         item_pages=item_pages.asked_of_owners(connections.item_pages, nodes),

@@ -123,5 +123,7 @@ invitations = Table(
     time_column("created_at_ms"),
     time_column("expires_at_ms"),
     maybe_time_column("used_at_ms"),
+    Column("shops", Text, nullable=True),
     Index("ix_invitations_expires_at_ms", "expires_at_ms"),
 )
+"""``shops``: the accounts that are shared with the new user, as JSON (``auth/invited_shops.py``)."""

@@ -473,6 +473,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/staff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List colleagues
+         * @description List the users with whom the caller shares own accounts, and how many accounts with each.
+         */
+        get: operations["get_colleagues"];
+        /**
+         * Share several accounts with a user
+         * @description Give a user one permission on each of several accounts, or take it (`null`). For their owner.
+         *
+         *     Each account stands for itself: 207 when some failed. `before` of the results, sent again, undoes the request.
+         */
+        put: operations["put_shares"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/invitations": {
         parameters: {
             query?: never;
@@ -489,6 +515,9 @@ export interface paths {
         /**
          * Create an invitation
          * @description Create a link by which one new user chooses a name and a password. The link is shown only once.
+         *
+         *     `shops` are accounts of the caller. They are shared with the new user when the link is used, as far as the caller
+         *     still owns them then.
          */
         post: operations["create_invitation"];
         delete?: never;
@@ -549,6 +578,8 @@ export interface paths {
         /**
          * Use an invitation or password link
          * @description Use a link: choose a name and a password, or a new password; then sign in with it. A link works once.
+         *
+         *     The accounts of an invitation are shared in the same step; `skipped` names those that are gone since.
          */
         post: operations["join"];
         delete?: never;
@@ -573,6 +604,30 @@ export interface paths {
          *     is set.
          */
         put: operations["batch_update_cookie_status"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change several accounts alike
+         * @description Change settings, tags, rules and delivery rules of several accounts: each by itself (207 when some failed), or
+         *     all or none. What is not sent stays as it is.
+         *
+         *     Each account gets one change in the history. The `rev` of the results undoes the request: `POST /history/undo`. A
+         *     batch has no ETag, and refuses an `If-Match`.
+         */
+        put: operations["edit_accounts"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1696,6 +1751,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/history/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo several changes
+         * @description Undo each of several changes by itself, as `POST /history/{rev}/undo` does; 207 when some were not undone.
+         *
+         *     Of several changes of one account the newest is undone first. A dry run looks at each as if it were the only one.
+         */
+        post: operations["undo_changes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/security-log": {
         parameters: {
             query?: never;
@@ -2101,6 +2178,26 @@ export interface paths {
          * @description Count buyers' messages, sent replies, and refused or uncertain replies, in equal time spans.
          */
         get: operations["get_activity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/activity/shops": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count messages of each account
+         * @description Count buyers' messages and sent replies of each account of the caller. The counts may be 10 s old.
+         */
+        get: operations["get_shop_counts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5490,6 +5587,7 @@ export interface components {
          *           "id": "my-shop",
          *           "op_id": "nightly:my-shop",
          *           "outcome": "changed",
+         *           "rev": 120,
          *           "state": "starting"
          *         }
          *       ]
@@ -5498,6 +5596,47 @@ export interface components {
         BatchAnswer: {
             /** Results */
             results: components["schemas"]["BatchRow"][];
+        };
+        /**
+         * BatchBody
+         * @description Accounts, and what is changed in each of them; at least one kind of change.
+         *
+         *     ``settings``: those that are sent. ``add_tags``, ``remove_tags``: words of the remark that begin with ``#``, here
+         *     without it. ``rules`` and ``deliveries``: copied from another account.
+         * @example {
+         *       "accounts": [
+         *         "my-shop",
+         *         "other-shop"
+         *       ],
+         *       "add_tags": [
+         *         "phones"
+         *       ],
+         *       "rules": {
+         *         "account": "my-shop",
+         *         "mode": "merge"
+         *       },
+         *       "settings": {
+         *         "default_reply": "在的，请说",
+         *         "default_reply_enabled": true
+         *       }
+         *     }
+         */
+        BatchBody: {
+            /** Accounts */
+            accounts: string[];
+            settings?: components["schemas"]["SharedSettingsBody"] | null;
+            /**
+             * Add Tags
+             * @default []
+             */
+            add_tags: string[];
+            /**
+             * Remove Tags
+             * @default []
+             */
+            remove_tags: string[];
+            rules?: components["schemas"]["CopyBody"] | null;
+            deliveries?: components["schemas"]["CopyBody"] | null;
         };
         /**
          * BatchList
@@ -5531,6 +5670,8 @@ export interface components {
         /**
          * BatchRow
          * @description The result for one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence.
+         *
+         *     `rev`: that of the change, for an undo.
          */
         BatchRow: {
             /** Id */
@@ -5549,6 +5690,8 @@ export interface components {
             state: components["schemas"]["AccountState"] | null;
             /** Op Id */
             op_id: string;
+            /** Rev */
+            rev?: number | null;
         };
         /**
          * BatchShape
@@ -6333,6 +6476,42 @@ export interface components {
             code: string;
         };
         /**
+         * ColleagueList
+         * @description The users with whom the caller shares accounts, in the order of their names.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "shops": 30,
+         *           "username": "ann"
+         *         }
+         *       ]
+         *     }
+         */
+        ColleagueList: {
+            /** Items */
+            items: components["schemas"]["ColleagueShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * ColleagueShape
+         * @description One user with whom the caller shares accounts, and how many.
+         * @example {
+         *       "active": true,
+         *       "shops": 30,
+         *       "username": "ann"
+         *     }
+         */
+        ColleagueShape: {
+            /** Username */
+            username: string;
+            /** Active */
+            active: boolean;
+            /** Shops */
+            shops: number;
+        };
+        /**
          * CompatOrder
          * @description One order in the older system's form; times are UTC. The last two fields are additions of this server.
          */
@@ -6511,6 +6690,24 @@ export interface components {
             browser: string;
             /** Cookie Expires At */
             cookie_expires_at: string | null;
+        };
+        /**
+         * CopyBody
+         * @description The account whose rules are copied. ``merge`` keeps the other rules, ``replace`` deletes them.
+         * @example {
+         *       "account": "my-shop",
+         *       "mode": "merge"
+         *     }
+         */
+        CopyBody: {
+            /** Account */
+            account: string;
+            /**
+             * Mode
+             * @default merge
+             * @enum {string}
+             */
+            mode: "merge" | "replace";
         };
         /**
          * Decision
@@ -7142,6 +7339,67 @@ export interface components {
              * @default false
              */
             is_multi_spec: boolean;
+        };
+        /**
+         * EditedRow
+         * @description The result for one account. ``changes``, of a dry run: each field with its old and new value, long texts cut; of
+         *     rules the numbers of those that are added, edited and removed.
+         */
+        EditedRow: {
+            /** Id */
+            id: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "changed" | "unchanged" | "would_change" | "failed";
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Generation */
+            generation: number | null;
+            state: components["schemas"]["AccountState"] | null;
+            /** Op Id */
+            op_id: string;
+            /** Rev */
+            rev?: number | null;
+            /** Changes */
+            changes?: {
+                [key: string]: unknown[] | {
+                    [key: string]: number;
+                };
+            };
+        };
+        /**
+         * EditsAnswer
+         * @description One result for each account, in the order of the request.
+         * @example {
+         *       "results": [
+         *         {
+         *           "changes": {
+         *             "default_reply": [
+         *               "",
+         *               "在的，请说"
+         *             ],
+         *             "keywords": {
+         *               "added": 12
+         *             }
+         *           },
+         *           "code": "",
+         *           "detail": "",
+         *           "generation": 8,
+         *           "id": "my-shop",
+         *           "op_id": "nightly:my-shop",
+         *           "outcome": "would_change",
+         *           "state": "running"
+         *         }
+         *       ]
+         *     }
+         */
+        EditsAnswer: {
+            /** Results */
+            results: components["schemas"]["EditedRow"][];
         };
         /**
          * EnabledCounts
@@ -8246,11 +8504,17 @@ export interface components {
         };
         /**
          * InvitationBody
-         * @description The role of the invited user, and how long the link is valid.
+         * @description The role of the invited user, the accounts that are shared with that user, and how long the link is valid.
          * @example {
          *       "email": "ann@example.com",
          *       "expires_hours": 72,
-         *       "role": "owner"
+         *       "role": "staff",
+         *       "shops": [
+         *         {
+         *           "account": "my-shop",
+         *           "permission": "reply"
+         *         }
+         *       ]
          *     }
          */
         InvitationBody: {
@@ -8267,6 +8531,11 @@ export interface components {
              * @default 72
              */
             expires_hours: number;
+            /**
+             * Shops
+             * @default []
+             */
+            shops: components["schemas"]["InvitedShopBody"][];
         };
         /**
          * InvitationList
@@ -8280,7 +8549,14 @@ export interface components {
          *           "id": "5f2b9c0d1e3a4b6c",
          *           "invited_by": "admin",
          *           "kind": "invitation",
-         *           "role": "owner"
+         *           "role": "owner",
+         *           "shops": [
+         *             {
+         *               "account": "my-shop",
+         *               "name": "手机壳",
+         *               "permission": "reply"
+         *             }
+         *           ]
          *         }
          *       ]
          *     }
@@ -8294,6 +8570,9 @@ export interface components {
         /**
          * InvitationShape
          * @description One link. ``kind``: for a new user (with ``role``), or for a new password of ``username``.
+         *
+         *     ``shops``: the accounts that are shared with the new user, shown to the maker and to whom the link was sent. Those
+         *     that the maker no longer has are left out.
          * @example {
          *       "created_at": "2026-01-02T03:04:05.000Z",
          *       "email": "ann@example.com",
@@ -8301,7 +8580,14 @@ export interface components {
          *       "id": "5f2b9c0d1e3a4b6c",
          *       "invited_by": "admin",
          *       "kind": "invitation",
-         *       "role": "owner"
+         *       "role": "owner",
+         *       "shops": [
+         *         {
+         *           "account": "my-shop",
+         *           "name": "手机壳",
+         *           "permission": "reply"
+         *         }
+         *       ]
          *     }
          */
         InvitationShape: {
@@ -8327,6 +8613,41 @@ export interface components {
             expires_at: string;
             /** Used At */
             used_at: string | null;
+            /** Shops */
+            shops: components["schemas"]["InvitedShopShape"][];
+        };
+        /**
+         * InvitedShopBody
+         * @description One account of the administrator who invites, and the permission that the new user gets on it.
+         * @example {
+         *       "account": "my-shop",
+         *       "permission": "reply"
+         *     }
+         */
+        InvitedShopBody: {
+            /** Account */
+            account: string;
+            /**
+             * Permission
+             * @default reply
+             * @enum {string}
+             */
+            permission: "read" | "reply" | "operate";
+        };
+        /**
+         * InvitedShopShape
+         * @description One account that the new user may work in. ``name``: what its owner calls it.
+         */
+        InvitedShopShape: {
+            /** Account */
+            account: string;
+            /** Name */
+            name: string;
+            /**
+             * Permission
+             * @enum {string}
+             */
+            permission: "read" | "reply" | "operate" | "own";
         };
         /**
          * ItemBody
@@ -8713,7 +9034,13 @@ export interface components {
         /**
          * JoinAnswer
          * @description The user who may sign in now.
+         *
+         *     ``shared``: the accounts that the user may work in; ``skipped``: those of the link that are gone since.
          * @example {
+         *       "shared": [
+         *         "my-shop"
+         *       ],
+         *       "skipped": [],
          *       "user_id": 2,
          *       "username": "ann"
          *     }
@@ -8723,6 +9050,10 @@ export interface components {
             user_id: number;
             /** Username */
             username: string;
+            /** Shared */
+            shared: string[];
+            /** Skipped */
+            skipped: string[];
         };
         /**
          * JoinBody
@@ -9333,7 +9664,14 @@ export interface components {
          *       "email": "ann@example.com",
          *       "expires_at": "2026-01-05T03:04:05.000Z",
          *       "kind": "invitation",
-         *       "role": "owner"
+         *       "role": "owner",
+         *       "shops": [
+         *         {
+         *           "account": "my-shop",
+         *           "name": "手机壳",
+         *           "permission": "reply"
+         *         }
+         *       ]
          *     }
          */
         LinkAnswer: {
@@ -9349,6 +9687,8 @@ export interface components {
             username: string | null;
             /** Expires At */
             expires_at: string;
+            /** Shops */
+            shops: components["schemas"]["InvitedShopShape"][];
         };
         /**
          * LinkBody
@@ -10119,6 +10459,13 @@ export interface components {
          *       "kind": "invitation",
          *       "path": "/console/join#x3C9…",
          *       "role": "owner",
+         *       "shops": [
+         *         {
+         *           "account": "my-shop",
+         *           "name": "手机壳",
+         *           "permission": "reply"
+         *         }
+         *       ],
          *       "token": "x3C9…"
          *     }
          */
@@ -10145,6 +10492,8 @@ export interface components {
             expires_at: string;
             /** Used At */
             used_at: string | null;
+            /** Shops */
+            shops: components["schemas"]["InvitedShopShape"][];
             /** Path */
             path: string;
             /** Token */
@@ -13603,6 +13952,104 @@ export interface components {
          */
         SettingsBody: {
             /**
+             * Pause Duration
+             * @default 10
+             */
+            pause_duration: number;
+            /** Debounce Seconds */
+            debounce_seconds?: number | null;
+            /** Buyer Replies Per Hour */
+            buyer_replies_per_hour?: number | null;
+            /** Shop Replies Per Minute */
+            shop_replies_per_minute?: number | null;
+            /**
+             * Paid Message
+             * @default
+             */
+            paid_message: string;
+            /**
+             * Replies
+             * @default true
+             */
+            replies: boolean;
+            /**
+             * Delivery
+             * @default true
+             */
+            delivery: boolean;
+            /**
+             * Auto Confirm
+             * @default false
+             */
+            auto_confirm: boolean;
+            /**
+             * Free Shipping
+             * @default false
+             */
+            free_shipping: boolean;
+            /**
+             * Default Reply Enabled
+             * @default false
+             */
+            default_reply_enabled: boolean;
+            /**
+             * Default Reply
+             * @default
+             */
+            default_reply: string;
+            /**
+             * Default Reply Once
+             * @default false
+             */
+            default_reply_once: boolean;
+            /**
+             * Timezone
+             * @default
+             */
+            timezone: string;
+            /**
+             * Opening Hours
+             * @default
+             */
+            opening_hours: string;
+            /**
+             * Holidays
+             * @default
+             */
+            holidays: string;
+            /**
+             * Away Reply
+             * @default
+             */
+            away_reply: string;
+            /**
+             * Handoff Words
+             * @default
+             */
+            handoff_words: string;
+            /**
+             * Handoff Reply
+             * @default
+             */
+            handoff_reply: string;
+            /**
+             * Filter Contacts
+             * @default false
+             */
+            filter_contacts: boolean;
+            /**
+             * Filter Links
+             * @default false
+             */
+            filter_links: boolean;
+            /**
+             * Filter Patterns
+             * @default
+             */
+            filter_patterns: string;
+            /** Price Floor Fen */
+            price_floor_fen?: number | null;
+            /**
              * Name
              * @default
              */
@@ -13612,6 +14059,87 @@ export interface components {
              * @default
              */
             remark: string;
+            /** Proxy */
+            proxy?: string | null;
+        };
+        /**
+         * SettingsChanged
+         * @description The settings after the change.
+         */
+        SettingsChanged: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            settings: components["schemas"]["DesiredBody"];
+        };
+        /**
+         * SettleBody
+         * @description The result that the owner states: the action was ``done``, or is ``not_needed``.
+         * @example {
+         *       "action": "confirm",
+         *       "outcome": "done"
+         *     }
+         */
+        SettleBody: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "free_shipping" | "paid_message" | "confirm";
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "done" | "not_needed";
+        };
+        /**
+         * ShapeProblem
+         * @description One field of a body that has the wrong shape.
+         */
+        ShapeProblem: {
+            /** Type */
+            type: string;
+            /** Loc */
+            loc: (string | number)[];
+            /** Msg */
+            msg: string;
+        };
+        /**
+         * ShareRow
+         * @description The result for one account. ``before`` and ``permission``: that of the user before, and now.
+         */
+        ShareRow: {
+            /** Id */
+            id: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "changed" | "unchanged" | "would_change" | "failed";
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Before */
+            before: ("read" | "reply" | "operate" | "own") | null;
+            /** Permission */
+            permission: ("read" | "reply" | "operate" | "own") | null;
+        };
+        /**
+         * SharedSettingsBody
+         * @description Settings that many accounts may have alike. Those left out stay; ``PATCH /cookies/{cid}/settings`` says more.
+         * @example {
+         *       "default_reply": "在的，请说",
+         *       "default_reply_enabled": true
+         *     }
+         */
+        SharedSettingsBody: {
             /**
              * Pause Duration
              * @default 10
@@ -13710,56 +14238,92 @@ export interface components {
             filter_patterns: string;
             /** Price Floor Fen */
             price_floor_fen?: number | null;
-            /** Proxy */
-            proxy?: string | null;
         };
         /**
-         * SettingsChanged
-         * @description The settings after the change.
-         */
-        SettingsChanged: {
-            /** Changed */
-            changed: boolean;
-            /** Generation */
-            generation: number;
-            /** Rev */
-            rev: number;
-            state: components["schemas"]["AccountState"];
-            /** Op Id */
-            op_id: string;
-            settings: components["schemas"]["DesiredBody"];
-        };
-        /**
-         * SettleBody
-         * @description The result that the owner states: the action was ``done``, or is ``not_needed``.
+         * SharedShopBody
+         * @description One account of the caller, and the permission of another user on it; ``null``: it is shared no more.
          * @example {
-         *       "action": "confirm",
-         *       "outcome": "done"
+         *       "account": "my-shop",
+         *       "permission": "reply"
          *     }
          */
-        SettleBody: {
-            /**
-             * Action
-             * @enum {string}
-             */
-            action: "free_shipping" | "paid_message" | "confirm";
-            /**
-             * Outcome
-             * @enum {string}
-             */
-            outcome: "done" | "not_needed";
+        SharedShopBody: {
+            /** Account */
+            account: string;
+            /** Permission */
+            permission: ("read" | "reply" | "operate") | null;
         };
         /**
-         * ShapeProblem
-         * @description One field of a body that has the wrong shape.
+         * SharesAnswer
+         * @description One result for each account, in the order of the request.
+         * @example {
+         *       "results": [
+         *         {
+         *           "code": "",
+         *           "detail": "",
+         *           "id": "my-shop",
+         *           "outcome": "changed",
+         *           "permission": "reply"
+         *         }
+         *       ],
+         *       "username": "ann"
+         *     }
          */
-        ShapeProblem: {
-            /** Type */
-            type: string;
-            /** Loc */
-            loc: (string | number)[];
-            /** Msg */
-            msg: string;
+        SharesAnswer: {
+            /** Username */
+            username: string;
+            /** Results */
+            results: components["schemas"]["ShareRow"][];
+        };
+        /**
+         * SharesBody
+         * @description Another user, and what that user may do with each of some accounts.
+         * @example {
+         *       "shops": [
+         *         {
+         *           "account": "my-shop",
+         *           "permission": "reply"
+         *         }
+         *       ],
+         *       "username": "ann"
+         *     }
+         */
+        SharesBody: {
+            /** Username */
+            username: string;
+            /** Shops */
+            shops: components["schemas"]["SharedShopBody"][];
+        };
+        /**
+         * ShopCountList
+         * @description The accounts that had messages or replies.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "messages": 212,
+         *           "replies": 198
+         *         }
+         *       ]
+         *     }
+         */
+        ShopCountList: {
+            /** Items */
+            items: components["schemas"]["ShopCountShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * ShopCountShape
+         * @description One account: buyers' messages, and replies that were sent.
+         */
+        ShopCountShape: {
+            /** Account */
+            account: string;
+            /** Messages */
+            messages: number;
+            /** Replies */
+            replies: number;
         };
         /**
          * ShopFileBody
@@ -15003,6 +15567,20 @@ export interface components {
             text: string;
         };
         /**
+         * UndoManyBody
+         * @description The ``rev`` of each change that is undone.
+         * @example {
+         *       "revs": [
+         *         120,
+         *         121
+         *       ]
+         *     }
+         */
+        UndoManyBody: {
+            /** Revs */
+            revs: number[];
+        };
+        /**
          * UndoPreview
          * @description What an undo would change, in the form of the history; empty when it would change nothing.
          * @example {
@@ -15047,6 +15625,61 @@ export interface components {
              * @default undone
              */
             msg: string;
+        };
+        /**
+         * UndoneAnswer
+         * @description One result for each change, in the order of the request.
+         * @example {
+         *       "results": [
+         *         {
+         *           "code": "",
+         *           "detail": "",
+         *           "generation": 9,
+         *           "id": "my-shop",
+         *           "new_rev": 131,
+         *           "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41:120",
+         *           "outcome": "changed",
+         *           "rev": 120,
+         *           "state": "running"
+         *         }
+         *       ]
+         *     }
+         */
+        UndoneAnswer: {
+            /** Results */
+            results: components["schemas"]["UndoneRow"][];
+        };
+        /**
+         * UndoneRow
+         * @description The undo of one change. ``id``: its account, empty when the change is unknown; ``new_rev``: that of the undo.
+         */
+        UndoneRow: {
+            /** Rev */
+            rev: number;
+            /** Id */
+            id: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "changed" | "unchanged" | "would_change" | "failed";
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /**
+             * Detail
+             * @default
+             */
+            detail: string;
+            /** Generation */
+            generation?: number | null;
+            state?: components["schemas"]["AccountState"] | null;
+            /** Op Id */
+            op_id: string;
+            /** New Rev */
+            new_rev?: number | null;
         };
         /**
          * UnitCounts
@@ -17898,6 +18531,172 @@ export interface operations {
             };
         };
     };
+    get_colleagues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ColleagueList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    put_shares: {
+        parameters: {
+            query?: {
+                /** @description Only report what would change; change nothing. */
+                dry_run?: boolean;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SharesBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesAnswer"];
+                };
+            };
+            /** @description Some of the accounts failed */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SharesAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_invitations: {
         parameters: {
             query?: never;
@@ -18325,6 +19124,142 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BatchAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    edit_accounts: {
+        parameters: {
+            query?: {
+                /** @description `each` changes every account by itself; `atomic` changes all or none. */
+                mode?: "each" | "atomic";
+                /** @description Only report what would change; change nothing. */
+                dry_run?: boolean;
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EditsAnswer"];
+                };
+            };
+            /** @description Some of the accounts failed */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EditsAnswer"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -25038,6 +25973,140 @@ export interface operations {
             };
         };
     };
+    undo_changes: {
+        parameters: {
+            query?: {
+                /** @description Only report what would change; change nothing. */
+                dry_run?: boolean;
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndoManyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UndoneAnswer"];
+                };
+            };
+            /** @description Some of the changes were not undone */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UndoneAnswer"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_security_log: {
         parameters: {
             query?: {
@@ -26928,6 +27997,65 @@ export interface operations {
             };
             /** @description Not found, or the caller has no access to it */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_shop_counts: {
+        parameters: {
+            query?: {
+                /** @description Start of the count, at most 7 days ago; if omitted, a day ago. */
+                since?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShopCountList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,8 +24,8 @@ from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.server import Server
 from shoal.auth.api_tokens import PREFIX
 from shoal.auth.audit_entries import AuditEvent
-from shoal.auth.authorization import Principal, permission_missing
-from shoal.auth.permission import Permission
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission, permission_missing
 from shoal.auth.sessions import Session
 from shoal.auth.users import Role, User
 from shoal.concurrency.fair_turns import asking_user
@@ -223,6 +223,7 @@ WhoReadsNamed = Annotated[Principal, Depends(_who_may(Permission.READ, Shop.CONT
 """For routes that name an account in the query or body: they check the permission by ``server.authorization``."""
 WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Permission.REPLY, Shop.CONTENT))]
 WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Permission.OPERATE, Shop.CONTENT))]
+WhoManagesNamed = Annotated[Principal, Depends(_who_may(Permission.OWN, Shop.CONTENT))]
 WhoAddsNamed = Annotated[Principal, Depends(_who_may(Permission.OWN, Shop.CONTENT, adds_shops=True))]
 
 

@@ -10,8 +10,8 @@ from fastapi import Depends, Header, Path, Request
 from shoal.api.http.caller import actor_of, known, server_in
 from shoal.api.http.route_rules import Asks, RouteRule, reads_token, ruled
 from shoal.api.schemas.op_ids import new_op_id
-from shoal.auth.authorization import Principal, permission_missing
-from shoal.auth.permission import Permission
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission, permission_missing
 from shoal.errors import Forbidden
 from shoal.goods.goods import Goods, UnknownGoods
 from shoal.goods.stock_history import By

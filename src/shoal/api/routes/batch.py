@@ -33,12 +33,15 @@ MOST_NAMED = 20
 
 _ROW = {
     "id": "my-shop", "outcome": "changed", "code": "", "detail": "", "generation": 8, "state": "starting",
-    "op_id": "nightly:my-shop",
+    "op_id": "nightly:my-shop", "rev": 120,
 }  # fmt: skip
 
 
 class BatchRow(BaseModel):
-    """The result for one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence."""
+    """The result for one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence.
+
+    `rev`: that of the change, for an undo.
+    """
 
     id: str
     outcome: Literal["changed", "unchanged", "would_change", "failed"]
@@ -47,6 +50,7 @@ class BatchRow(BaseModel):
     generation: int | None
     state: AccountState | None
     op_id: str
+    rev: int | None = None
 
 
 class BatchAnswer(BaseModel):
@@ -83,24 +87,26 @@ async def batch_update_cookie_status(
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
-    refused = await _refused(server, who, body.updates)
+    refused = await accounts_refused(server, who, body.updates)
     mine = {name: enabled for name, enabled in body.updates.items() if name not in refused}
     atomic = mode == "atomic"
     if atomic and refused:
-        raise _first_refusal(refused)
+        raise first_refusal(refused)
     results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
     by_id = {result.account_id: result for result in results}
     strange = [name for name in body.updates if name not in by_id]
-    by_id |= {name: await _of_refused(server, caller, name, refused) for name in strange}
+    by_id |= {name: await result_of_refused(server, caller, name, refused) for name in strange}
     language = language_of(accept_language)
-    rows = [_row(by_id[name], caller.op_id, language) for name in body.updates]
+    rows = [batch_row(by_id[name], caller.op_id, language) for name in body.updates]
     if any(isinstance(result.error, PASSING) for result in results):
         leave_open(request)
-    response.status_code = 207 if _any_failed(rows) else 200
+    response.status_code = 207 if any_failed(rows) else 200
     return BatchAnswer(results=rows)
 
 
-async def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, UnknownAccount | Forbidden]:
+async def accounts_refused(
+    server: Server, who: Principal, names: Iterable[str]
+) -> dict[str, UnknownAccount | Forbidden]:
     """Return the accounts that the caller may not switch, with the reason."""
     refused: dict[str, UnknownAccount | Forbidden] = {}
     for name in names:
@@ -111,7 +117,7 @@ async def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict
     return refused
 
 
-def _first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> UnknownAccount | Forbidden:
+def first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> UnknownAccount | Forbidden:
     """Return the error that refuses an all-or-nothing batch."""
     strangers = [name for name, error in refused.items() if isinstance(error, UnknownAccount)]
     if strangers:
@@ -119,7 +125,7 @@ def _first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> Unknown
     return next(iter(refused.values()))
 
 
-async def _of_refused(
+async def result_of_refused(
     server: Server, caller: Caller, account_id: str, refused: Mapping[str, UnknownAccount | Forbidden]
 ) -> BatchResult:
     """Return the result for an account that the caller may not switch or that does not exist.
@@ -132,14 +138,16 @@ async def _of_refused(
     if made is None:
         return BatchResult(account_id=account_id, outcome="failed", error=error)
     outcome = "changed" if made.changed else "unchanged"
-    return BatchResult(account_id=account_id, outcome=outcome, generation=made.generation)
+    return BatchResult(account_id=account_id, outcome=outcome, generation=made.generation, rev=made.rev)
 
 
-def _any_failed(rows: Sequence[BatchRow]) -> bool:
+def any_failed(rows: Sequence[BatchRow]) -> bool:
+    """Return whether the answer is 207."""
     return any(row.outcome == "failed" for row in rows)
 
 
-def _row(result: BatchResult, op_id: str, language: Language) -> BatchRow:
+def batch_row(result: BatchResult, op_id: str, language: Language) -> BatchRow:
+    """Return the result for an account as JSON."""
     seen, error = result.observation, result.error
     return BatchRow.model_validate(
         {
@@ -150,5 +158,6 @@ def _row(result: BatchResult, op_id: str, language: Language) -> BatchRow:
             "generation": result.generation,
             "state": seen.state if seen else None,
             "op_id": shown_op_id(f"{op_id}:{result.account_id}"),
+            "rev": result.rev if result.outcome == "changed" else None,
         }
     )

@@ -21,7 +21,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_secret
 from shoal.api.schemas.account_requests import AccountInfoBody, AutoConfirmBody, PauseBody, RemarkBody, SettingsBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, DesiredBody, desired_body, example, rfc3339
-from shoal.auth.authorization import permission_missing, permission_to_change
+from shoal.auth.permission import permission_missing, permission_to_change
 from shoal.errors import InvalidInput
 
 routes = Routes(tags=["account settings"], route_class=ChangingRoute)

@@ -22,8 +22,8 @@ from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
 from shoal.api.server import Server
-from shoal.auth.authorization import Principal, permission_to_change
-from shoal.auth.permission import Permission
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission, permission_to_change
 from shoal.errors import InvalidInput, StaleGeneration
 
 routes = Routes(tags=["history"], route_class=ChangingRoute)
@@ -210,7 +210,7 @@ async def undo_change(
 
     A new cookie, the creation and the deletion of an account cannot be undone. Restored rules and items keep their ids.
     """
-    entry, account = await _undoable_entry(server, who, rev)
+    entry, account = await undoable_entry(server, who, rev)
     if "deliveries" in entry.changes and not caller.repeats:
         await require_own_goods(server, account, undo(entry)(account).deliveries)
     if dry_run:
@@ -219,7 +219,7 @@ async def undo_change(
     return Undone(**await changed(server, response, account.id, server.manager.undo(entry, caller=caller)))
 
 
-async def _undoable_entry(server: Server, who: Principal, rev: int) -> tuple[JournalEntry, Account]:
+async def undoable_entry(server: Server, who: Principal, rev: int) -> tuple[JournalEntry, Account]:
     """Return a change that the caller may see, and its account, if the caller may change every field of it."""
     entries = await server.store.journal(after_rev=rev - 1, limit=1)
     if not entries or entries[0].rev != rev or not server.authorization.may_see_entry(who, entries[0]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -14,13 +15,17 @@ from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of, ad
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
-from shoal.api.schemas.user_requests import InvitationBody, JoinBody, LinkBody
+from shoal.api.http.states_elsewhere import found_account
+from shoal.api.schemas.responses import PermissionWord, example, maybe_rfc3339, permission_word, rfc3339
+from shoal.api.schemas.user_requests import InvitationBody, InvitedShopBody, JoinBody, LinkBody
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
+from shoal.auth.authorization import Principal
 from shoal.auth.invitations import Invitation
+from shoal.auth.invited_shops import InvitedShop
 from shoal.auth.login_throttle import Guess
-from shoal.auth.users import Role
+from shoal.auth.permission import Permission
+from shoal.auth.users import Role, User
 from shoal.errors import UnknownUser
 
 routes = Routes(tags=["users"])
@@ -42,12 +47,25 @@ _LINK: dict[str, Any] = {
     "id": "5f2b9c0d1e3a4b6c", "kind": "invitation", "role": "owner", "email": "ann@example.com", "username": None,
     "invited_by": "admin", "used_by": None, "created_at": "2026-01-02T03:04:05.000Z",
     "expires_at": "2026-01-05T03:04:05.000Z", "used_at": None,
+    "shops": [{"account": "my-shop", "name": "手机壳", "permission": "reply"}],
 }  # fmt: skip
 Kind = Literal["invitation", "password"]
 
 
+class InvitedShopShape(BaseModel):
+    """One account that the new user may work in. ``name``: what its owner calls it."""
+
+    account: str
+    name: str
+    permission: PermissionWord
+
+
 class InvitationShape(BaseModel):
-    """One link. ``kind``: for a new user (with ``role``), or for a new password of ``username``."""
+    """One link. ``kind``: for a new user (with ``role``), or for a new password of ``username``.
+
+    ``shops``: the accounts that are shared with the new user, shown to the maker and to whom the link was sent. Those
+    that the maker no longer has are left out.
+    """
 
     model_config = example(**_LINK)
     id: str
@@ -60,6 +78,7 @@ class InvitationShape(BaseModel):
     created_at: str
     expires_at: str
     used_at: str | None
+    shops: list[InvitedShopShape]
 
 
 class NewLinkAnswer(InvitationShape):
@@ -82,41 +101,72 @@ class LinkAnswer(BaseModel):
     """The purpose of a link."""
 
     model_config = example(
-        kind="invitation", role="owner", email="ann@example.com", username=None, expires_at="2026-01-05T03:04:05.000Z"
-    )
+        kind="invitation", role="owner", email="ann@example.com", username=None, expires_at="2026-01-05T03:04:05.000Z",
+        shops=_LINK["shops"],
+    )  # fmt: skip
     kind: Kind
     role: Role | None
     email: str | None
     username: str | None
     expires_at: str
+    shops: list[InvitedShopShape]
 
 
 class JoinAnswer(BaseModel):
-    """The user who may sign in now."""
+    """The user who may sign in now.
 
-    model_config = example(user_id=2, username="ann")
+    ``shared``: the accounts that the user may work in; ``skipped``: those of the link that are gone since.
+    """
+
+    model_config = example(user_id=2, username="ann", shared=["my-shop"], skipped=[])
     user_id: int
     username: str
+    shared: list[str]
+    skipped: list[str]
 
 
 @routes.get("/invitations", summary="List invitations", responses=problems(401, 403, 503))
-async def get_invitations(server: TheServer, _: Administrator) -> InvitationList:
+async def get_invitations(server: TheServer, me: Administrator) -> InvitationList:
     """List all links of the last weeks: open, used or expired. For administrators."""
-    return InvitationList(items=[invitation_shape(link) for link in await server.invitations.everything()])
+    links = await server.invitations.everything()
+    return InvitationList(items=[invitation_shape(server, link, reader=me) for link in links])
 
 
 @routes.post("/invitations", summary="Create an invitation", responses=problems(400, 401, 403, 413, 422, 503))
 async def create_invitation(
     body: InvitationBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
 ) -> NewLinkAnswer:
-    """Create a link by which one new user chooses a name and a password. The link is shown only once."""
+    """Create a link by which one new user chooses a name and a password. The link is shown only once.
+
+    `shops` are accounts of the caller. They are shared with the new user when the link is used, as far as the caller
+    still owns them then.
+    """
     link, token = await server.invitations.invite(
-        Role(body.role), hours=body.expires_hours, email=body.email, invited_by=me.id
+        Role(body.role),
+        hours=body.expires_hours,
+        email=body.email,
+        invited_by=me.id,
+        shops=await _invited(server, me, body.shops),
     )
+    facts: dict[str, Any] = {"shops": len(link.shops)} if link.shops else {}
     await server.audit_log.record(
-        AuditEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation_id=link.id, role=body.role
+        AuditEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation_id=link.id, role=body.role, **facts
     )
-    return new_link(link, token)
+    return new_link(server, link, token)
+
+
+async def _invited(server: Server, me: User, shops: Sequence[InvitedShopBody]) -> list[InvitedShop]:
+    """Return the accounts of an invitation. Raise ``UnknownAccount`` or ``Forbidden`` for one that is not the
+    caller's."""
+    who = Principal(user=me)
+    found = {
+        shop.account: (await found_account(server, who, shop.account, Permission.OWN), shop.permission)
+        for shop in shops
+    }
+    return [
+        InvitedShop(account_id=account.id, account_since_ms=account.created_at_ms, permission=permission)
+        for account, permission in found.values()
+    ]
 
 
 @routes.delete(
@@ -134,7 +184,7 @@ async def revoke_invitation(
         origin=origin,
         invitation_id=link.id,
     )
-    return invitation_shape(link)
+    return invitation_shape(server, link, reader=me)
 
 
 @routes.post(
@@ -144,9 +194,14 @@ async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: N
     """Return the purpose of a link before it is used."""
     async with _guessing(server, request):
         link = await server.invitations.look(body.token.get_secret_value())
-    shape = invitation_shape(link)
+    shape = invitation_shape(server, link)
     return LinkAnswer(
-        kind=shape.kind, role=shape.role, email=shape.email, username=shape.username, expires_at=shape.expires_at
+        kind=shape.kind,
+        role=shape.role,
+        email=shape.email,
+        username=shape.username,
+        expires_at=shape.expires_at,
+        shops=shape.shops,
     )
 
 
@@ -157,23 +212,34 @@ async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: N
     responses=problems(400, 404, 409, 413, 422, 429, 503),
 )
 async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) -> JoinAnswer:
-    """Use a link: choose a name and a password, or a new password; then sign in with it. A link works once."""
+    """Use a link: choose a name and a password, or a new password; then sign in with it. A link works once.
+
+    The accounts of an invitation are shared in the same step; `skipped` names those that are gone since.
+    """
+    reading: list[asyncio.Task[None]] = []
     async with _guessing(server, request):
-        link, user = await server.invitations.use(
+        used = await server.invitations.use(
             body.token.get_secret_value(),
             username=body.username,
             password=body.password.get_secret_value(),
             email=body.email,
+            shared=lambda: reading.append(server.authorization.look_again()),
         )
+    link, user = used.link, used.user
+    if reading:
+        await asyncio.wait(reading, timeout=server.settings.database_deadline_seconds)
     server.sessions.look_again(user.id)
     origin = origin_for(request, None)
     note = partial(server.audit_log.record, actor=actor_of(user), user_id=user.id, origin=origin, invitation_id=link.id)
-    await note(AuditEvent.INVITATION_USED)
+    facts: dict[str, Any] = {"shops": len(used.shared)} if used.shared else {}
+    await note(AuditEvent.INVITATION_USED, **facts)
     if link.for_user_id is None:
         await note(AuditEvent.PERSON_MADE, username=user.username, role=user.role.value)
     else:
         await note(AuditEvent.PASSWORD_CHANGED)
-    return JoinAnswer(user_id=user.id, username=user.username)
+    shared = [shop.account_id for shop in used.shared]
+    skipped = [shop.account_id for shop in link.shops if shop.account_id not in shared]
+    return JoinAnswer(user_id=user.id, username=user.username, shared=shared, skipped=skipped)
 
 
 @asynccontextmanager
@@ -187,8 +253,12 @@ async def _guessing(server: Server, request: Request) -> AsyncIterator[None]:
             raise
 
 
-def invitation_shape(link: Invitation) -> InvitationShape:
-    """Return a link as JSON, without its token, of which the server keeps only a hash."""
+def invitation_shape(server: Server, link: Invitation, *, reader: User | None = None) -> InvitationShape:
+    """Return a link as JSON, without its token, of which the server keeps only a hash.
+
+    ``reader``: an administrator; ``None`` for who has the token.
+    """
+    shops = link.shops if reader is None or reader.id == link.maker_id else ()
     return InvitationShape(
         id=link.id,
         kind="invitation" if link.for_username is None else "password",
@@ -200,9 +270,19 @@ def invitation_shape(link: Invitation) -> InvitationShape:
         created_at=rfc3339(link.created_at_ms),
         expires_at=rfc3339(link.expires_at_ms),
         used_at=maybe_rfc3339(link.used_at_ms),
+        shops=[shape for shop in shops if (shape := _shop_shape(server, link, shop)) is not None],
     )
 
 
-def new_link(link: Invitation, token: str) -> NewLinkAnswer:
+def _shop_shape(server: Server, link: Invitation, shop: InvitedShop) -> InvitedShopShape | None:
+    """Return an account of a link, if it is still there and its maker's."""
+    account = server.manager.accounts.get(shop.account_id)
+    if account is None or account.created_at_ms != shop.account_since_ms or account.owner_id != link.maker_id:
+        return None
+    permission = Permission.of(shop.permission)
+    return InvitedShopShape(account=account.id, name=account.name, permission=permission_word(permission))
+
+
+def new_link(server: Server, link: Invitation, token: str) -> NewLinkAnswer:
     """Return a new link, with its token."""
-    return NewLinkAnswer(**invitation_shape(link).model_dump(), path=f"{JOIN_PATH}#{token}", token=token)
+    return NewLinkAnswer(**invitation_shape(server, link).model_dump(), path=f"{JOIN_PATH}#{token}", token=token)

@@ -13,8 +13,8 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
-from shoal.auth.authorization import Principal, permission_missing
-from shoal.auth.permission import Permission
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission, permission_missing
 from shoal.messages.picture_formats import measure
 from shoal.messages.pictures import URL_PREFIX
 

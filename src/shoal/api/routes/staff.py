@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Header, Path, Query, Response
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
-from shoal.api.http.caller import Me, Origin, OwnAccount, TheServer, actor_of
+from shoal.api.http.caller import Me, Origin, OwnAccount, TheServer, WhoManagesNamed, actor_of
 from shoal.api.http.openapi_errors import problems
+from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
+from shoal.api.http.states_elsewhere import found_account
 from shoal.api.schemas.responses import PermissionWord, example, permission_word, rfc3339
-from shoal.api.schemas.user_requests import StaffBody
+from shoal.api.schemas.user_requests import SharesBody, StaffBody
 from shoal.api.server import Server
 from shoal.auth.audit_entries import AuditEvent
-from shoal.auth.authorization import Grant
+from shoal.auth.audit_log import MAX_FACTS
+from shoal.auth.authorization import Principal
+from shoal.auth.grant_rows import Grant, Wanted
 from shoal.auth.permission import Permission
 from shoal.auth.users import User
-from shoal.errors import UnknownUser
+from shoal.errors import Conflict, Forbidden, ShoalError, UnknownAccount, UnknownUser
+from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["accounts"])
 
@@ -46,6 +52,47 @@ class StaffList(BaseModel):
     model_config = example(items=[_ROW], next=None)
     items: list[StaffShape]
     next: str | None = None
+
+
+class ColleagueShape(BaseModel):
+    """One user with whom the caller shares accounts, and how many."""
+
+    model_config = example(username="ann", active=True, shops=30)
+    username: str
+    active: bool
+    shops: int
+
+
+class ColleagueList(BaseModel):
+    """The users with whom the caller shares accounts, in the order of their names."""
+
+    model_config = example(items=[{"username": "ann", "active": True, "shops": 30}], next=None)
+    items: list[ColleagueShape]
+    next: str | None = None
+
+
+class ShareRow(BaseModel):
+    """The result for one account. ``before`` and ``permission``: that of the user before, and now."""
+
+    id: str
+    outcome: Literal["changed", "unchanged", "would_change", "failed"]
+    code: str
+    detail: str
+    before: PermissionWord | None
+    permission: PermissionWord | None
+
+
+class SharesAnswer(BaseModel):
+    """One result for each account, in the order of the request."""
+
+    model_config = example(
+        username="ann",
+        results=[
+            {"id": "my-shop", "outcome": "changed", "code": "", "detail": "", "before": None, "permission": "reply"}
+        ],
+    )
+    username: str
+    results: list[ShareRow]
 
 
 class StaffRemoved(BaseModel):
@@ -105,6 +152,117 @@ async def delete_staff(
     if changed:
         await _note(server, AuditEvent.PERMISSION_TAKEN, me, user, account, origin)
     return StaffRemoved(username=user.username, changed=changed)
+
+
+@routes.get("/staff", summary="List colleagues", responses=problems(401, 403, 503))
+async def get_colleagues(me: Me, server: TheServer) -> ColleagueList:
+    """List the users with whom the caller shares own accounts, and how many accounts with each."""
+    numbers = server.authorization.colleagues_of(Principal(user=me))
+    found = [user for user in await server.users.list_users() if user.id in numbers] if numbers else []
+    rows = [ColleagueShape(username=user.username, active=user.active, shops=numbers[user.id]) for user in found]
+    return ColleagueList(items=sorted(rows, key=lambda row: row.username.casefold()))
+
+
+@routes.put(
+    "/staff",
+    summary="Share several accounts with a user",
+    responses={
+        207: {"model": SharesAnswer, "description": "Some of the accounts failed"},
+        **problems(400, 401, 403, 404, 413, 422, 503),
+    },
+)
+async def put_shares(
+    body: SharesBody,
+    me: Me,
+    who: WhoManagesNamed,
+    server: TheServer,
+    origin: Origin,
+    response: Response,
+    *,
+    dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
+    accept_language: Annotated[str | None, Header()] = None,
+) -> SharesAnswer:
+    """Give a user one permission on each of several accounts, or take it (`null`). For their owner.
+
+    Each account stands for itself: 207 when some failed. `before` of the results, sent again, undoes the request.
+    """
+    asked = {shop.account: Permission.of(shop.permission) if shop.permission else None for shop in body.shops}
+    wanted, failed = await _own(server, who, asked)
+    changed: set[str] = set()
+    before: dict[str, Permission | None] = {}
+    if wanted:  # who owns none of them does not learn which users there are
+        user = await _user(server, body.username)
+        before = {one.account.id: server.authorization.given_to(one.account, user.id) for one in wanted}
+        changed = {one.account.id for one in wanted if before[one.account.id] != one.permission}
+        if not dry_run:
+            changed, refused = await server.authorization.share(user.id, wanted, given_by=actor_of(me))
+            failed |= refused
+            await _note_shares(server, me, user, origin, {name: asked[name] for name in asked if name in changed})
+        elif any(one.account.owner_id == user.id and one.permission for one in wanted):
+            failed |= {one.account.id: Conflict("the owner needs no grant", code="own_shop") for one in wanted}
+    language = language_of(accept_language)
+    rows = [_share_row(name, asked[name], before.get(name), failed.get(name), language) for name in asked]
+    for row in rows:
+        if row.outcome == "changed":
+            row.outcome = "unchanged" if row.id not in changed else "would_change" if dry_run else "changed"
+    response.status_code = 207 if failed else 200
+    return SharesAnswer(username=body.username, results=rows)
+
+
+async def _own(
+    server: Server, who: Principal, asked: Mapping[str, Permission | None]
+) -> tuple[list[Wanted], dict[str, ShoalError]]:
+    """Return those of the accounts that the caller owns, and why the others cannot be shared."""
+    wanted: list[Wanted] = []
+    failed: dict[str, ShoalError] = {}
+    for name, permission in asked.items():
+        try:
+            wanted.append(Wanted(await found_account(server, who, name, Permission.OWN), permission))
+        except (UnknownAccount, Forbidden) as error:
+            failed[name] = error
+    return wanted, failed
+
+
+def _share_row(
+    name: str, asked: Permission | None, before: Permission | None, error: ShoalError | None, language: Language
+) -> ShareRow:
+    now = before if error else asked
+    return ShareRow(
+        id=name,
+        outcome="failed" if error else "changed",
+        code=error.code if error else "",
+        detail=problem_of(error).sentence(language, error.params) if error else "",
+        before=permission_word(before) if before else None,
+        permission=permission_word(now) if now else None,
+    )
+
+
+async def _note_shares(
+    server: Server, me: User, user: User, origin: str, changed: Mapping[str, Permission | None]
+) -> None:
+    """Record what changed: one entry for at most 20 accounts, since the log keeps no more waiting entries than 1,000.
+
+    An entry is about the first of its accounts, so that their owner finds it.
+    """
+    by_permission: dict[Permission | None, list[str]] = {}
+    for name, permission in changed.items():
+        by_permission.setdefault(permission, []).append(name)
+    for permission, names in by_permission.items():
+        event = AuditEvent.PERMISSION_TAKEN if permission is None else AuditEvent.PERMISSION_GIVEN
+        facts: dict[str, Any] = {} if permission is None else {"permission": permission.word}
+        for first in range(0, len(names), MAX_FACTS):
+            some = names[first : first + MAX_FACTS]
+            if len(some) > 1:
+                facts["accounts"] = some
+            await server.audit_log.record(
+                event,
+                actor=actor_of(me),
+                user_id=user.id,
+                origin=origin,
+                account=some[0],
+                username=user.username,
+                **facts,
+            )
 
 
 async def _user(server: Server, username: str) -> User:

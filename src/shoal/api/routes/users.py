@@ -140,7 +140,7 @@ async def create_password_link(
         raise Conflict("one's own is changed by the one before", code="own_password")
     link, token = await server.invitations.password_link(user_id, hours=body.expires_hours, invited_by=me.id)
     await _note(server, AuditEvent.INVITATION_MADE, me, user_id, origin, invitation_id=link.id)
-    return new_link(link, token)
+    return new_link(server, link, token)
 
 
 @routes.delete(

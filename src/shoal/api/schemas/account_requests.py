@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.api.schemas.request_texts import MAX_BATCH, Secret, Text, body_example
@@ -100,7 +102,35 @@ class AccountInfoBody(BaseModel):
     show_browser: bool | None = None
 
 
-class SettingsBody(BaseModel):
+class SharedSettingsBody(BaseModel):
+    """Settings that many accounts may have alike. Those left out stay; ``PATCH /cookies/{cid}/settings`` says more."""
+
+    model_config = body_example(default_reply_enabled=True, default_reply="在的，请说")
+    pause_duration: int = 10
+    debounce_seconds: float | None = Field(None, allow_inf_nan=False)
+    buyer_replies_per_hour: int | None = None
+    shop_replies_per_minute: int | None = None
+    paid_message: Text = ""
+    replies: bool = True
+    delivery: bool = True
+    auto_confirm: bool = False
+    free_shipping: bool = False
+    default_reply_enabled: bool = False
+    default_reply: Text = ""
+    default_reply_once: bool = False
+    timezone: Text = ""
+    opening_hours: Text = ""
+    holidays: Text = ""
+    away_reply: Text = ""
+    handoff_words: Text = ""
+    handoff_reply: Text = ""
+    filter_contacts: bool = False
+    filter_links: bool = False
+    filter_patterns: Text = ""
+    price_floor_fen: int | None = None
+
+
+class SettingsBody(SharedSettingsBody):
     """Settings of an account to change; those left out stay.
 
     ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
@@ -130,29 +160,43 @@ class SettingsBody(BaseModel):
     model_config = body_example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
     name: Text = ""
     remark: Text = ""
-    pause_duration: int = 10
-    debounce_seconds: float | None = Field(None, allow_inf_nan=False)
-    buyer_replies_per_hour: int | None = None
-    shop_replies_per_minute: int | None = None
-    paid_message: Text = ""
-    replies: bool = True
-    delivery: bool = True
-    auto_confirm: bool = False
-    free_shipping: bool = False
-    default_reply_enabled: bool = False
-    default_reply: Text = ""
-    default_reply_once: bool = False
-    timezone: Text = ""
-    opening_hours: Text = ""
-    holidays: Text = ""
-    away_reply: Text = ""
-    handoff_words: Text = ""
-    handoff_reply: Text = ""
-    filter_contacts: bool = False
-    filter_links: bool = False
-    filter_patterns: Text = ""
-    price_floor_fen: int | None = None
     proxy: Secret | None = None
+
+
+class CopyBody(BaseModel):
+    """The account whose rules are copied. ``merge`` keeps the other rules, ``replace`` deletes them."""
+
+    model_config = body_example(account="my-shop", mode="merge")
+    account: Text
+    mode: Literal["merge", "replace"] = "merge"
+
+
+class BatchBody(BaseModel):
+    """Accounts, and what is changed in each of them; at least one kind of change.
+
+    ``settings``: those that are sent. ``add_tags``, ``remove_tags``: words of the remark that begin with ``#``, here
+    without it. ``rules`` and ``deliveries``: copied from another account.
+    """
+
+    model_config = body_example(
+        accounts=["my-shop", "other-shop"],
+        settings={"default_reply_enabled": True, "default_reply": "在的，请说"},
+        add_tags=["phones"],
+        rules={"account": "my-shop", "mode": "merge"},
+    )
+    accounts: list[Text] = Field(min_length=1, max_length=MAX_BATCH)
+    settings: SharedSettingsBody | None = None
+    add_tags: list[Text] = Field(default=[], max_length=20)
+    remove_tags: list[Text] = Field(default=[], max_length=20)
+    rules: CopyBody | None = None
+    deliveries: CopyBody | None = None
+
+
+class UndoManyBody(BaseModel):
+    """The ``rev`` of each change that is undone."""
+
+    model_config = body_example(revs=[120, 121])
+    revs: list[int] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class ItemBody(BaseModel):

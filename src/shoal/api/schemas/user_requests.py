@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from shoal.api.schemas.request_texts import Secret, Text, body_example
+from shoal.api.schemas.request_texts import MAX_BATCH, Secret, Text, body_example
 from shoal.auth.api_tokens import DEFAULT_DAYS, LONGEST_DAYS
+from shoal.auth.invited_shops import MOST_INVITED_SHOPS
 
 
 class LoginBody(BaseModel):
@@ -96,13 +97,43 @@ class StaffBody(BaseModel):
     permission: Literal["read", "reply", "operate"]
 
 
-class InvitationBody(BaseModel):
-    """The role of the invited user, and how long the link is valid."""
+class SharedShopBody(BaseModel):
+    """One account of the caller, and the permission of another user on it; ``null``: it is shared no more."""
 
-    model_config = body_example(role="owner", email="ann@example.com", expires_hours=72)
+    model_config = body_example(account="my-shop", permission="reply")
+    account: Text
+    permission: Literal["read", "reply", "operate"] | None
+
+
+class SharesBody(BaseModel):
+    """Another user, and what that user may do with each of some accounts."""
+
+    model_config = body_example(username="ann", shops=[{"account": "my-shop", "permission": "reply"}])
+    username: Text
+    shops: list[SharedShopBody] = Field(max_length=MAX_BATCH)
+
+
+class InvitedShopBody(BaseModel):
+    """One account of the administrator who invites, and the permission that the new user gets on it."""
+
+    model_config = body_example(account="my-shop", permission="reply")
+    account: Text
+    permission: Literal["read", "reply", "operate"] = "reply"
+
+
+class InvitationBody(BaseModel):
+    """The role of the invited user, the accounts that are shared with that user, and how long the link is valid."""
+
+    model_config = body_example(
+        role="staff",
+        email="ann@example.com",
+        expires_hours=72,
+        shops=[{"account": "my-shop", "permission": "reply"}],
+    )
     role: RoleName = "owner"
     email: Text | None = None
     expires_hours: float = Field(default=72, ge=0.1, le=720, allow_inf_nan=False, strict=False)
+    shops: list[InvitedShopBody] = Field(default=[], max_length=MOST_INVITED_SHOPS)
 
 
 class PasswordLinkBody(BaseModel):
