@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import string
 import sys
@@ -129,6 +130,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
 ``None``: any string of the code may be a code of the family.
 """
 
+_LOOKED_AT = (ast.Call, ast.Constant)
 _KEY = re.compile(r"[a-z_]+(\.[\w/-]+)+")
 _HOLE = re.compile(r"(?<!{){(\w+)")
 _CHINESE = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
@@ -136,14 +138,15 @@ _CHINESE = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 
 def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str]) -> list[str]:
     """Return a line for each fault."""
-    asked, built, strings = _uses(sources)
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, _LOOKED_AT)]
+    asked, built, strings = _uses(nodes)
     return [
         *(f"{key}: only in Chinese" for key in sorted(zh.keys() - en.keys())),
         *(f"{key}: only in English" for key in sorted(en.keys() - zh.keys())),
         *(f"{key}: the code asks for it, the catalogues lack it" for key in sorted(asked - zh.keys())),
         *(f"{name}.…: the code builds such keys, FAMILIES lacks them" for name in sorted(built - FAMILIES.keys())),
         *_unused(zh, built, strings),
-        *_not_given(en, sources),
+        *_not_given(en, nodes),
         *(fault for key in sorted(zh.keys() & en.keys()) for fault in _unlike(key, zh[key], en[key])),
     ]
 
@@ -160,9 +163,9 @@ def _unused(zh: Mapping[str, str], built: set[str], strings: set[str]) -> Iterat
             yield f"{name}.{code}: the catalogues lack it"
 
 
-def _not_given(texts: Mapping[str, str], sources: Collection[str]) -> Iterator[str]:
+def _not_given(texts: Mapping[str, str], nodes: Collection[ast.AST]) -> Iterator[str]:
     """Placeholders that a call with a plain key, or an error with a plain code, leaves empty."""
-    for node in (node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+    for node in (node for node in nodes if isinstance(node, ast.Call)):
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         first = node.args[0] if node.args and _name_of(node.func) in ASKING else None
         code = given.get("code")
@@ -204,21 +207,20 @@ def _names(text: str) -> set[str]:
     return found
 
 
-def _uses(sources: Collection[str]) -> tuple[set[str], set[str], set[str]]:
+def _uses(nodes: Collection[ast.AST]) -> tuple[set[str], set[str], set[str]]:
     """Return the keys in the code, the families of built keys, and all strings."""
     asked: set[str] = set()
     built = {row.codes for row in PROBLEMS.values() if row.codes}
     strings = {f"parked_{why}" for why in ParkReason} | {"sendings_refused", "sendings_uncertain"}
-    for source in sources:
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                strings.add(node.value)
-            if isinstance(node, ast.Call) and _name_of(node.func) in ASKING and node.args:
-                for part in ast.walk(node.args[0]):
-                    if isinstance(part, ast.JoinedStr) and isinstance(part.values[0], ast.Constant):
-                        built.add(str(part.values[0].value).rpartition(".")[0])
-                    elif isinstance(part, ast.Constant) and _KEY.fullmatch(str(part.value)):
-                        asked.add(str(part.value))
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.add(node.value)
+        if isinstance(node, ast.Call) and _name_of(node.func) in ASKING and node.args:
+            for part in ast.walk(node.args[0]):
+                if isinstance(part, ast.JoinedStr) and isinstance(part.values[0], ast.Constant):
+                    built.add(str(part.values[0].value).rpartition(".")[0])
+                elif isinstance(part, ast.Constant) and _KEY.fullmatch(str(part.value)):
+                    asked.add(str(part.value))
     return asked, built, strings
 
 
@@ -232,6 +234,7 @@ def sources_of(package: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # all nodes of the code stay until the end
     found = faults(read_catalogue(ROOT / "zh"), read_catalogue(ROOT / "en"), sources_of(PACKAGE))
     sys.stderr.write("".join(f"{line}\n" for line in found))
     sys.exit(bool(found))
