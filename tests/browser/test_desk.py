@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import FilePayload, Locator, expect
 
-from browser.conftest import NAME, Console, said
+from browser.conftest import NAME, Console, WiredConsole, press, said
 from shoal.messages.message_log import IncomingMessage
 
 IN_VIEW = """log => {
@@ -16,6 +17,20 @@ IN_VIEW = """log => {
     return bottom > box.top && top < box.bottom
   }).map(one => one.dataset.entry)
 }"""
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+PASTE = """(box, data) => {
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0))
+  const clipboardData = new DataTransfer()
+  clipboardData.items.add(new File([bytes], 'pasted.png', { type: 'image/png' }))
+  box.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+}"""
+
+
+def _file(name: str, data: bytes, kind: str = "image/png") -> FilePayload:
+    return {"name": name, "mimeType": kind, "buffer": data}
 
 
 async def _many(console: Console, count: int, first: str) -> None:
@@ -77,3 +92,38 @@ async def test_of_a_long_thread_only_what_is_near_the_view_is_drawn_and_the_view
     await said(console, 402, "又说的")
     await expect(log.get_by_text("又说的")).to_be_in_viewport()
     assert await log.locator("article").count() < 100
+
+
+async def test_pictures_are_chosen_and_pasted_previewed_and_sent_in_order(wired: WiredConsole) -> None:
+    said = await wired.say("有实拍图吗")
+    page = await wired.page(f"/console/conversations/muzi/{said['cid']}")
+    box, waiting = page.get_by_label(f"回复 {NAME}"), page.locator("[data-test=pictures] li")
+    files = [_file("a.png", PNG), _file("b.png", PNG), _file("c.svg", b"<svg/>", "image/svg+xml")]
+    await page.locator("[data-test=add-picture]").set_input_files(files)
+    await expect(page.locator("[data-test=toast].refused")).to_contain_text("“c.svg”不是可发送的图片")
+    await expect(waiting.locator("img")).to_have_count(2)
+    await box.evaluate(PASTE, base64.b64encode(PNG).decode())
+    await expect(waiting.locator("img")).to_have_count(3)
+    await page.get_by_role("button", name="移除图片 b.png").click()
+    await expect(waiting).to_have_count(2)
+    await box.fill("就是这个")
+    await page.locator("[data-test=send]").click()
+    await expect(waiting).to_have_count(0)
+    await expect(box).to_be_focused()
+    sent = page.get_by_role("log").locator("article", has=page.locator("[data-test=outcome]", has_text="已发送"))
+    await expect(sent).to_have_count(3)
+    await expect(sent.locator("img")).to_have_count(2)
+    await expect(sent.last).to_contain_text("就是这个")
+
+
+async def test_a_picture_that_does_not_leave_comes_back_before_the_words(wired: WiredConsole) -> None:
+    said = await wired.say("有实拍图吗")
+    page = await wired.page(f"/console/conversations/muzi/{said['cid']}")
+    refusal = '{"detail": "店铺没有连接", "code": "not_connected", "params": {}}'
+    await page.route("**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json"))
+    await page.locator("[data-test=add-picture]").set_input_files([_file("a.png", PNG)])
+    await page.get_by_label(f"回复 {NAME}").fill("看图")
+    await press(page.locator("[data-test=send]"))
+    await expect(page.locator("[data-test=toast].refused")).to_contain_text("店铺没有连接")
+    await expect(page.locator("[data-test=pictures] li")).to_have_count(1)
+    await expect(page.get_by_label(f"回复 {NAME}")).to_have_value("看图")

@@ -17,10 +17,13 @@ interface Draft {
 
 /** What is shown of them; where the browser keeps nothing, they last as long as the page. */
 const drafts = reactive(new Map<string, Draft>())
-let writer = 0
+let writing = 0
+
+/** The user who writes here; 0 for nobody. */
+export const writer = (): number => writing
 
 const chatKey = (account: string, chat: string): string => `${account}/${chat}`
-const placeOf = (key: string): string => `${PREFIX}${writer}.${key}`
+const placeOf = (key: string): string => `${PREFIX}${writing}.${key}`
 
 /** Run what may fail, as storage does where it is full or forbidden. */
 function tried(what: () => void): void {
@@ -46,8 +49,8 @@ function parsed(text: string | null): Draft | null {
 
 /** Begin with what this user wrote before; what another user left in this browser is taken away. */
 export function openDrafts(user: number): void {
-  if (user === writer) return
-  writer = user
+  if (user === writing) return
+  writing = user
   drafts.clear()
   tried(() => {
     const mine = placeOf('')
@@ -61,7 +64,7 @@ export function openDrafts(user: number): void {
 
 /** The user signed out: nothing of what they wrote stays in this browser. */
 export function dropDrafts(): void {
-  writer = 0
+  writing = 0
   drafts.clear()
   tried(() => {
     for (const place of storedKeys(PREFIX)) localStorage.removeItem(place)

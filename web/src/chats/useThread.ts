@@ -1,12 +1,12 @@
 /** One chat: what was said and sent, kept current; whose turn it is; and the owner's own words on their way. */
 import { computed, ref, watch } from 'vue'
-import { type Chat, call, type Message, type Page, path, Refusal, type Sending, type Sent, why } from '../common/api'
+import { type Chat, call, type Message, type Page, type Sending, why } from '../common/api'
 import { useLive } from '../common/liveData'
 import { useToasts } from '../common/toasts'
 import { t } from '../i18n'
 import { useRuleNames } from '../rules/ruleNames'
-import { draftOf, forgetAside, keepDraft, setAside } from './drafts'
 import { type Entry, renewed, thread } from './thread'
+import { useSending } from './useSending'
 import { useTakeOver } from './useTakeOver'
 
 const PAGE = 50
@@ -17,30 +17,10 @@ interface Place {
   chat: string
 }
 
-/** What is on its way and not yet in the list. */
-export interface Leaving {
-  kind: 'leaving'
-  key: string
-  text: string
-}
-
 /** What a renewal brought: the first view of the chat, or a newer entry at its end. */
 export interface Renewal {
   isFirst: boolean
   isNewer: boolean
-}
-
-/** What to say of a message that did not arrive for certain. */
-function failure(sent: Sent): string {
-  if (sent.outcome === 'refused') return t('conversations.wasRefused', { why: sent.reason })
-  if (sent.outcome === 'uncertain') return t('conversations.wasUncertain')
-  return sent.outcome === 'dropped' ? t('conversations.wasDropped') : ''
-}
-
-/** What the output filter holds back may be sent all the same. */
-function offered(error: unknown, insist: () => void): { label: string; run: () => void } | undefined {
-  const isFiltered = error instanceof Refusal && error.code === 'filtered'
-  return isFiltered ? { label: t('conversations.sendAnyway'), run: insist } : undefined
 }
 
 /** `shown` runs with each renewal, before the page draws it. */
@@ -53,8 +33,6 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   const sendings = ref<Sending[]>([])
   const next = ref<{ messages: string | null; sendings: string | null }>({ messages: null, sendings: null })
   const loaded = ref(false)
-  const leaving = ref<Leaving[]>([])
-  let keys = 0
 
   const name = computed(() => facts.value?.buyer_name || facts.value?.buyer_id || t('conversations.noName'))
   const isMore = computed(() => ({ messages: next.value.messages !== null, sendings: next.value.sendings !== null }))
@@ -122,7 +100,6 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
       facts.value = undefined
       messages.value = []
       sendings.value = []
-      leaving.value = []
       loaded.value = false
       void load()
     },
@@ -132,43 +109,7 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
 
   const { take, giveBack } = useTakeOver(place, facts, name)
 
-  /** Send the owner's words; a failure puts them back into their draft. `anyway`: also what the output filter holds back. */
-  async function send(text: string, takeOver: boolean, anyway = false): Promise<void> {
-    const { account, chat } = place()
-    const key = `w${++keys}`
-    leaving.value = [...leaving.value, { kind: 'leaving', key, text }]
-    setAside(account, chat)
-    const buyer = facts.value?.buyer_id
-    try {
-      const body = { chat_id: chat, text, take_over: takeOver, anyway, ...(buyer && { to_user_id: buyer }) }
-      const sent = await call<Sent>('POST', path('cookies', account, 'send'), { body })
-      forgetAside(account, chat)
-      const failed = failure(sent)
-      if (failed) toasts.refused(failed)
-    } catch (error) {
-      const insist = (): void => {
-        if (place().account !== account || place().chat !== chat) return // it would go to another buyer
-        if (draftOf(account, chat) === text) keepDraft(account, chat, '')
-        void send(text, takeOver, true)
-      }
-      toasts.refused(t('conversations.notSent', { why: why(error) }), offered(error, insist))
-      if (!draftOf(account, chat)) keepDraft(account, chat, text) // also when another chat is open by now
-    }
-    if (place().chat === chat && place().account === account) await load()
-    leaving.value = leaving.value.filter((one) => one.key !== key)
-  }
-
-  /** What is on its way. The stored row may be there already: it is not shown twice. */
-  const waiting = computed(() => {
-    const open = sendings.value
-      .filter((one) => one.kind === 'manual' && one.outcome === 'sending')
-      .map((one) => one.text)
-    return leaving.value.filter((one) => {
-      const at = open.indexOf(one.text)
-      if (at >= 0) open.splice(at, 1)
-      return at < 0
-    })
-  })
+  const { waiting, send } = useSending(place, () => facts.value?.buyer_id, sendings, load)
 
   return { facts, name, entries, isMore, waiting, loaded, problem, load, loadOlder, take, giveBack, send }
 }
