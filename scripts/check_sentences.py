@@ -108,6 +108,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "moving.odd": None,
     "obstacle": {*Obstacle, *ShopObstacle},
     "order_advice": set(OrderProblem) - OF_THE_RULES,
+    "order_file": None,
     "order_status": set(OrderStatusShape),
     "run_state": set(ModelRunState),
     "order_step": {*Action, SAME_AGAIN, ANOTHER_UNIT, GIVEN_BACK},

@@ -128,6 +128,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         ("GET", path): Recipe(query=_named)
         for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents", "/ai-runs", "/ai-usage")
     },
+    **{("GET", path): Recipe(query=_named) for path in ("/orders/sums", "/orders/export")},
     ("GET", "/ai-runs/{run_id}"): Recipe(outcome=_of_a_run),
     **{
         ("POST", f"/ai-runs/{{run_id}}/{what}"): Recipe(headers={}, outcome=_of_a_run) for what in ("approve", "drop")

@@ -320,6 +320,8 @@ GET /cookies/{cid}/pauses
 GET /activity
 GET /export
 GET /orders
+GET /orders/export
+GET /orders/sums
 GET /cookies/{cid}/orders
 GET /cookies/{cid}/orders/{order_id}
 

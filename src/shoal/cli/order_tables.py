@@ -34,6 +34,32 @@ def order_table(orders: Sequence[Order], *, plain: bool = False) -> Table:
     return table
 
 
+def sums_table(sums: dict[str, Any], *, plain: bool = False) -> Table:
+    """Return a table with a row per day, shop or item, and the total."""
+    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(words(f"cli.table.{sums['by']}"))
+    for name in ("orders", "paid", "paid_yuan", "pieces", "refunded", "refunded_yuan", "unknown_amounts"):
+        table.add_column(words(f"cli.table.{name}"), justify="right", no_wrap=True)
+    for row in sums["items"]:
+        item = row["item_title"] or row["item_id"] or words("cli.orders.unknown_item")
+        named = {"day": row["day"], "shop": row["account"], "item": f"{row['account']}: {item}"}
+        table.add_row(Text(printable(named[sums["by"]])), *_figures(row))
+    if sums["left_out"]:
+        table.add_row(words("cli.orders.left_out", count=sums["left_out"]))
+    table.add_row(Text(words("cli.orders.total"), style="bold"), *_figures(sums["total"]))
+    return table
+
+
+def _figures(row: dict[str, Any]) -> list[str]:
+    def yuan(fen: int) -> str:
+        return f"{fen // 100}.{fen % 100:02}"
+
+    return [
+        str(row["orders"]), str(row["paid"]), yuan(row["paid_fen"]), str(row["quantity"]),
+        str(row["refunded"]), yuan(row["refunded_fen"]), str(row["unknown"]),
+    ]  # fmt: skip
+
+
 def order_facts(order: Order) -> Table:
     """Return a table of one order: its facts, what to do, its actions and its time line."""
     table = Table(box=None, show_header=False, pad_edge=False)

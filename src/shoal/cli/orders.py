@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shoal.cli.arguments import AccountId, AsJson
-from shoal.cli.order_tables import order_facts, order_line, order_table
-from shoal.cli.output import tell
+from shoal.cli.moments import moment
+from shoal.cli.order_tables import order_facts, order_line, order_table, sums_table
+from shoal.cli.output import publish, tell
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
-from shoal.cli.words import words
+from shoal.cli.words import printable, words
 
 orders = typer.Typer(
     no_args_is_help=True,
@@ -32,12 +35,28 @@ class ActionName(StrEnum):
     CONFIRM = "confirm"
 
 
+class SumBy(StrEnum):
+    """What orders are summed by."""
+
+    DAY = "day"
+    SHOP = "shop"
+    ITEM = "item"
+
+
 class Outcome(StrEnum):
     """What the owner found on the site."""
 
     DONE = "done"
     NOT_NEEDED = "not_needed"
 
+
+OnlyShop = Annotated[
+    str | None,
+    typer.Argument(metavar="[ACCOUNT]", help=words("cli.orders.help.only_shop"), show_default=False),
+]
+Since = Annotated[str | None, typer.Option(help=words("cli.help.since"), show_default=False)]
+Until = Annotated[str | None, typer.Option(help=words("cli.help.until"), show_default=False)]
+_FORMATS = (".csv", ".xlsx")
 
 Action = Annotated[
     ActionName,
@@ -50,10 +69,7 @@ Action = Annotated[
 
 @orders.command("list", help=words("cli.orders.help.list"))
 def list_orders(
-    account_id: Annotated[
-        str | None,
-        typer.Argument(metavar="[ACCOUNT]", help=words("cli.orders.help.only_shop"), show_default=False),
-    ] = None,
+    account_id: OnlyShop = None,
     problem: Annotated[bool, typer.Option("--problem", "-p", help=words("cli.orders.help.problem"))] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help=words("cli.orders.help.limit"))] = 50,
     url: Url = None,
@@ -116,6 +132,64 @@ def settle_order(
 ) -> None:
     """Record what you found on the site: an action was done, or is no longer needed. The next action then continues."""
     run(_publish(url, account_id, order_id, "settle", {"action": action.value, "outcome": outcome.value}))
+
+
+@orders.command("sums", help=words("cli.orders.help.sums"))
+def sum_orders(
+    account_id: OnlyShop = None,
+    by: Annotated[SumBy, typer.Option(help=words("cli.orders.help.by"))] = SumBy.DAY,
+    since: Since = None,
+    until: Until = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sum orders by day, shop or item: how many, paid, refunded."""
+    run(_sums(url, _narrow(account_id, since, until) | {"by": by.value}, as_json=as_json))
+
+
+@orders.command("export", help=words("cli.orders.help.export"))
+def export_orders(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=words("cli.orders.help.file"), dir_okay=False)],
+    account_id: OnlyShop = None,
+    since: Since = None,
+    until: Until = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Save orders as a CSV or Excel file."""
+    if file.suffix.lower() not in _FORMATS:
+        raise typer.BadParameter(words("cli.deliveries.bad_ending"), param_hint="FILE")
+    params = _narrow(account_id, since, until) | {"format": file.suffix.lower().removeprefix(".")}
+    run(_export(url, file, params, as_json=as_json))
+
+
+def _narrow(account_id: str | None, since: str | None, until: str | None) -> dict[str, str]:
+    given = {"cid": account_id, "since": moment(since), "until": moment(until)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+async def _sums(url: str | None, params: dict[str, str], *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        found = await client.call("GET", "orders", "sums", params=params)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    elif not found["items"]:
+        typer.echo(words("cli.orders.none"))
+    else:
+        wide_console().print(sums_table(found, plain=not sys.stdout.isatty()))
+
+
+async def _export(url: str | None, file: Path, params: dict[str, str], *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        data = await client.fetch_file("orders", "export", params=params)
+    try:
+        await asyncio.to_thread(file.write_bytes, data)
+    except OSError as error:
+        raise typer.BadParameter(
+            words("cli.deliveries.unwritable", path=file, why=error.strerror), param_hint="FILE"
+        ) from None
+    answer = {"file": str(file), "bytes": len(data)}
+    publish(answer, lambda one: words("cli.deliveries.exported", file=printable(one["file"])), as_json=as_json)
 
 
 async def _list(url: str | None, account_id: str | None, *, problem: bool, limit: int, as_json: bool) -> None:

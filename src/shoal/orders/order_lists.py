@@ -1,44 +1,222 @@
-"""The query of a list of orders."""
+"""Lists of orders: which are sought, and each with the names that stand beside its ids."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Select, and_, exists, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, or_, select, tuple_
 
-from shoal.storage.among import among
-from shoal.storage.order_tables import orders
+from shoal.orders.order_actions import OrderAction, reason_of
+from shoal.orders.order_records import Order, order_action_of, order_of
+from shoal.storage.among import among, kept_of
+from shoal.storage.assistant_tables import item_pages
+from shoal.storage.newest_rows import newest_since
+from shoal.storage.order_tables import order_actions, orders
 from shoal.storage.schema import chats
 
+_PART_OF_A_NUMBER: Final = re.compile(r"[0-9]{4,}", re.ASCII)
+"""From four digits on, any part of an order's number is sought: sellers copy its end."""
+_FIRST_WINDOW: Final = 4
+_WIDER: Final = 8
+_WINDOWS: Final = 3
+_FEW_ACCOUNTS: Final = 8
+Place = tuple[int, str, str]
+"""A place in a list, newest first: time, account, order."""
 
-def wanted_orders(
-    account_ids: Collection[str],
-    *,
-    cursor: tuple[int, str, str] | None,
-    limit: int,
-    status: str | None,
-    with_problem: bool,
-    chat_id: str | None,
-    query: str,
-) -> Select[tuple[object, ...]]:
-    """Return the query of orders, newest first, as ``OrderStore.orders`` lists them."""
-    wanted = select(orders).where(among(orders.c.account_id, account_ids))
-    if status is not None:
-        wanted = wanted.where(orders.c.status == status)
-    if with_problem:
-        wanted = wanted.where(orders.c.problem != "")
-    if chat_id is not None:
-        wanted = wanted.where(orders.c.chat_id == chat_id)
-    if query:
-        with_buyer = and_(chats.c.account_id == orders.c.account_id, chats.c.chat_id == orders.c.chat_id)
-        of_buyer = exists().where(with_buyer, chats.c.buyer_name.icontains(query, autoescape=True))
-        named = (orders.c.item_id == query, orders.c.buyer_id == query, of_buyer)
-        wanted = wanted.where(or_(orders.c.order_id.startswith(query, autoescape=True), *named))
-    if cursor is not None:
-        created, account_id, order_id = cursor
-        later = or_(
-            orders.c.account_id > account_id,
-            and_(orders.c.account_id == account_id, orders.c.order_id > order_id),
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoughtOrders:
+    """Which orders are wanted. What is ``None`` or empty narrows nothing.
+
+    ``since_ms`` and ``until_ms``: received at or after, and before. ``query`` is the beginning of an order's number,
+    from four digits on any part of it, the whole id of its item or buyer, or a part of its buyer's name or of its
+    item's title.
+    """
+
+    status: str | None = None
+    with_problem: bool = False
+    chat_id: str | None = None
+    item_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    query: str = ""
+
+    @property
+    def narrows(self) -> bool:
+        """Return whether orders are left out by anything but their time."""
+        return bool(self.query or self.with_problem) or any(
+            part is not None for part in (self.status, self.chat_id, self.item_id)
         )
-        wanted = wanted.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
-    return wanted.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
+
+
+EVERY: Final = SoughtOrders()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order with its buyer's name and its item's title, empty while unknown, and the reason of its problem."""
+
+    order: Order
+    buyer_name: str = ""
+    item_title: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """The next orders of a list, at most ``limit``, after the ``cursor`` of the last one seen."""
+
+    account_ids: Collection[str]
+    sought: SoughtOrders = EVERY
+    cursor: Place | None = None
+    limit: int = 50
+
+    def orders(self, connection: Connection) -> list[Order]:
+        """Return the orders, newest first."""
+        wanted = select(orders)
+        if self.cursor is not None:
+            wanted = wanted.where(after(self.cursor))
+        order = (orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id)
+        wanted = wanted.order_by(*order).limit(self.limit)
+        for since_ms in self._windows(connection):
+            inside = narrowed(wanted, self.account_ids, self.sought, whole=since_ms is None)
+            if since_ms is not None:
+                inside = inside.where(orders.c.created_at_ms >= since_ms)
+            found = [order_of(row) for row in connection.execute(inside).mappings()]
+            if len(found) == self.limit:
+                break
+        return found
+
+    def listed(self, connection: Connection) -> list[ListedOrder]:
+        """Return the orders, newest first, with what stands beside them."""
+        return with_names(connection, self.orders(connection))
+
+    def _windows(self, connection: Connection) -> Iterator[int | None]:
+        """Yield times since which orders are read, each earlier than the one before; ``None`` at last: all.
+
+        Of many accounts no index has the newest orders, and most lists are full long before all have been read. Words
+        are rare, so all orders are read for them at once.
+        """
+        ends = [one for one in (self.sought.until_ms, self.cursor[0] if self.cursor else None) if one is not None]
+        rows = self.limit if not self.sought.narrows else _FIRST_WINDOW * self.limit
+        for _ in range(0 if self.sought.query else _WINDOWS):
+            since_ms = newest_since(
+                connection, orders.c.account_id, orders.c.created_at_ms, self.account_ids,
+                before_ms=min(ends, default=None), rows=rows,
+            )  # fmt: skip
+            if since_ms is None or since_ms <= (self.sought.since_ms or 0):
+                break
+            yield since_ms
+            rows *= _WIDER
+        yield None
+
+
+def narrowed(
+    wanted: Select[Any], account_ids: Collection[str], sought: SoughtOrders, *, whole: bool = False
+) -> Select[Any]:
+    """Return the query with the orders of these accounts that are sought.
+
+    ``whole``: most orders of the accounts are read. Then those of many accounts are read in the order in which they
+    are stored, which takes a tenth of the time.
+    """
+    wanted = wanted.where(_of_accounts(orders.c.account_id, account_ids, whole=whole))
+    for column, value in (
+        (orders.c.status, sought.status),
+        (orders.c.chat_id, sought.chat_id),
+        (orders.c.item_id, sought.item_id),
+    ):
+        wanted = wanted if value is None else wanted.where(column == value)
+    if sought.with_problem:
+        wanted = wanted.where(orders.c.problem != "")
+    if sought.since_ms is not None:
+        wanted = wanted.where(orders.c.created_at_ms >= sought.since_ms)
+    if sought.until_ms is not None:
+        wanted = wanted.where(orders.c.created_at_ms < sought.until_ms)
+    return wanted.where(_named(sought.query, account_ids)) if sought.query else wanted
+
+
+def _of_accounts(column: ColumnElement[str], account_ids: Collection[str], *, whole: bool) -> ColumnElement[bool]:
+    is_many = whole and len(account_ids) > _FEW_ACCOUNTS
+    return kept_of(column, account_ids) if is_many else among(column, account_ids)
+
+
+def _named(query: str, account_ids: Collection[str]) -> Any:
+    """Return whether an order is meant by what was typed.
+
+    The chats and items with such a name are found first, once: they are fewer than the orders.
+    """
+    of_buyer = select(chats.c.account_id, chats.c.chat_id).where(
+        _of_accounts(chats.c.account_id, account_ids, whole=True), chats.c.buyer_name.icontains(query, autoescape=True)
+    )
+    of_item = select(item_pages.c.account_id, item_pages.c.item_id).where(
+        _of_accounts(item_pages.c.account_id, account_ids, whole=True),
+        item_pages.c.title.icontains(query, autoescape=True),
+    )
+    number = orders.c.order_id
+    return or_(
+        number.contains(query) if _PART_OF_A_NUMBER.fullmatch(query) else number.startswith(query, autoescape=True),
+        orders.c.item_id == query,
+        orders.c.buyer_id == query,
+        tuple_(orders.c.account_id, orders.c.chat_id).in_(of_buyer),
+        tuple_(orders.c.account_id, orders.c.item_id).in_(of_item),
+    )
+
+
+def after(place: Place) -> Any:
+    """Return whether an order comes after a place in a list, newest first."""
+    created_ms, account_id, order_id = place
+    later = or_(orders.c.account_id > account_id, and_(orders.c.account_id == account_id, orders.c.order_id > order_id))
+    return or_(orders.c.created_at_ms < created_ms, and_(orders.c.created_at_ms == created_ms, later))
+
+
+def with_names(connection: Connection, found: Sequence[Order]) -> list[ListedOrder]:
+    """Return orders with what stands beside them."""
+    names = _texts(
+        connection, chats, chats.c.chat_id, chats.c.buyer_name, {(one.account_id, one.chat_id) for one in found}
+    )
+    titles = item_titles(connection, {(one.account_id, one.item_id) for one in found if one.item_id})
+    reasons = _reasons(connection, [order for order in found if order.problem])
+    return [
+        ListedOrder(
+            one,
+            names.get((one.account_id, one.chat_id), ""),
+            titles.get((one.account_id, one.item_id or ""), ""),
+            reasons.get((one.account_id, one.order_id), ""),
+        )
+        for one in found
+    ]
+
+
+def item_titles(connection: Connection, items: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the titles of items, by account and item; unknown ones are left out, or empty."""
+    return _texts(connection, item_pages, item_pages.c.item_id, item_pages.c.title, items)
+
+
+def _texts(
+    connection: Connection, table: Table, named: Column[Any], text: Column[Any], keys: Collection[tuple[str, Any]]
+) -> dict[tuple[str, str], str]:
+    """Return texts of rows that accounts have under these names, by both."""
+    if not keys:
+        return {}
+    wanted = select(table.c.account_id, named, text).where(tuple_(table.c.account_id, named).in_(list(keys)))
+    return {(account_id, name): found for account_id, name, found in connection.execute(wanted)}
+
+
+def _reasons(connection: Connection, troubled: Collection[Order]) -> dict[tuple[str, str], str]:
+    """Return why orders have a problem, by account and order: the detail of the action that stands in the way."""
+    if not troubled:
+        return {}
+    key = tuple_(order_actions.c.account_id, order_actions.c.order_id)
+    query = (
+        select(order_actions)
+        .where(key.in_([(order.account_id, order.order_id) for order in troubled]))
+        .order_by(order_actions.c.created_at_ms, order_actions.c.order_id, order_actions.c.action)
+    )
+    found: defaultdict[tuple[str, str], list[OrderAction]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        found[row["account_id"], row["order_id"]].append(order_action_of(row))
+    return {order: reason_of(its_actions) for order, its_actions in found.items()}

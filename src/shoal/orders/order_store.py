@@ -24,7 +24,7 @@ from shoal.orders.delivery_store import DeliveryStore
 from shoal.orders.open_orders import MAY_BE_SERVED, Due, due_before, unfinished, unread, unsettled
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_counts import OrderCounts
-from shoal.orders.order_lists import wanted_orders
+from shoal.orders.order_lists import OrderPage, SoughtOrders
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_event, order_of
 from shoal.orders.order_rows import OrderRow
 from shoal.storage.database import Database
@@ -190,19 +190,10 @@ class OrderStore:
         chat_id: str | None = None,
         query: str = "",
     ) -> list[Order]:
-        """List orders, newest first. ``cursor`` is that of the last one seen.
-
-        ``query`` is the beginning of an order's id, the whole id of its item or buyer, or a part of its buyer's name.
-        """
-        wanted = wanted_orders(
-            account_ids, cursor=cursor, limit=limit, status=status, with_problem=with_problem, chat_id=chat_id,
-            query=query,
-        )  # fmt: skip
-
-        def job(connection: Connection) -> list[Order]:
-            return [order_of(row) for row in connection.execute(wanted).mappings()]
-
-        return await (self._database.search(job) if query else self._database.read(job))
+        """List orders, newest first, sought as ``SoughtOrders`` says. ``cursor`` is that of the last one seen."""
+        sought = SoughtOrders(status=status, with_problem=with_problem, chat_id=chat_id, query=query)
+        page = OrderPage(account_ids, sought, cursor, limit)
+        return await (self._database.search if query else self._database.read)(page.orders)
 
     async def in_need(self, account_id: str) -> int:
         """Count the account's orders that wait for their owner."""

@@ -14,6 +14,9 @@ from shoal.rules.xlsx import FORMULA_SIGNS, MAX_ROWS, Column, Fault, Row, Table,
 CSV: Final = "text/csv"
 """The media type of such a file."""
 
+CSV_MARK: Final = b"\xef\xbb\xbf"
+"""Stands before all rows: without it Excel reads Chinese as another encoding."""
+
 _ENCODINGS: Final = ("utf-8-sig", "gb18030")
 """Excel in China saves CSV files as GB18030."""
 _CELL_BYTES: Final = 1 << 20
@@ -51,11 +54,14 @@ def csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def written_csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """Return a CSV file with these heads and rows. ``read_csv`` returns the same texts."""
+    return CSV_MARK + csv_rows([heads]) + csv_rows([guarded(text) for text in row] for row in rows)
+
+
+def csv_rows(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return rows of a CSV file as they are; a text that may be taken for a formula needs ``guarded`` before."""
     file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(heads)
-    writer.writerows([_guarded(text) for text in row] for row in rows)
-    return file.getvalue().encode("utf-8-sig")  # without the mark Excel reads Chinese as another encoding
+    csv.writer(file).writerows(rows)
+    return file.getvalue().encode()
 
 
 def read_csv(data: bytes, columns: Sequence[Column], *, most: int) -> Table:
@@ -83,7 +89,8 @@ def read_csv(data: bytes, columns: Sequence[Column], *, most: int) -> Table:
     return Table(tuple(rows), tuple(faults), {key: top[place].strip() for key, place in places.items()})
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
+    """Return a text as a cell that no program takes for a formula."""
     return f"'{text}" if _RISKY.match(text) else text
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from shoal.api.schemas.order_sums import OrderSumsShape
 from shoal.api.schemas.orders import FULL_EXAMPLE
-from shoal.cli.order_tables import order_facts, order_line, order_table
+from shoal.cli.order_tables import order_facts, order_line, order_table, sums_table
 
 ORDER: dict[str, Any] = FULL_EXAMPLE
 
@@ -55,3 +56,15 @@ def test_a_strangers_words_move_no_cursor() -> None:
     text = drawn(order_facts(hostile)) + order_line(hostile)
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+def test_sums_tell_each_part_and_the_total_in_yuan() -> None:
+    sums: dict[str, Any] = OrderSumsShape.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index,assignment]
+    table = drawn(sums_table(sums))
+    assert [line.split() for line in table.splitlines() if line.startswith(("2026", "Total"))] == [
+        ["2026-01-02", "3", "2", "39.80", "2", "1", "19.90", "0"], ["Total", "3", "2", "39.80", "2", "1", "19.90", "0"],
+    ]  # fmt: skip
+    row = {**sums["items"][0], "account": "my-shop", "item_id": "", "item_title": ""}
+    table = drawn(sums_table({**sums, "by": "item", "items": [row], "left_out": 7}))
+    assert "my-shop: item unknown" in table
+    assert "and 7 more" in table

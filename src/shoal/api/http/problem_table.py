@@ -256,6 +256,8 @@ _ROWS = (
     Problem("bad_rule_id", 422),
     Problem("duplicate_rule_id", 422),
     Problem("bad_timezone", 422),
+    Problem("too_many_orders", 422, ("limit",)),
+    Problem("too_many_days", 422, ("limit",)),
     Problem("bad_picture", 422),
     Problem("keyword_exists", 400, ("keyword",)),
     Problem("picture_too_large", 422, ("limit",)),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import Header, Path, Query, Request
-from pydantic import BaseModel
+from fastapi import Path, Query, Request
 
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.change_path import Caller
@@ -19,15 +19,14 @@ from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
-from shoal.api.routes.messages import asked_for
+from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_delivery import delivery_of, send_once_more
+from shoal.api.routes.order_filters import Sought, Spoken
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.orders import (
     CompatOrders,
     FullOrder,
     OrderList,
-    OrderShape,
-    OrderStatusShape,
     ServeBody,
     SettleBody,
     compat_order,
@@ -37,7 +36,7 @@ from shoal.api.schemas.orders import (
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
 from shoal.language.choice import Language, language_of
-from shoal.orders.order_actions import reason_of
+from shoal.orders.order_lists import OrderPage, SoughtOrders, with_names
 from shoal.orders.order_rows import PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, ENDS, FREE_SHIPPING_OFF, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why
@@ -50,22 +49,9 @@ LONGEST_SERVE_WAIT_SECONDS = 30.0
 LOOK: Final = "look"
 """The call by which one server tells another that an order has something to do."""
 _LOOK_SECONDS = 0.05
-_NO_NUL = r"^[^\x00]*$"
 _LEFT_ALONE = frozenset({AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, Why.BEFORE_ACCOUNT.value})
 
-Spoken = Annotated[str | None, Header()]
 OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,32}$", description="The order's id on the site.")]
-Status = Annotated[OrderStatusShape | None, Query(description="Only orders with this status.")]
-WithProblem = Annotated[bool, Query(description="Only orders that need action by the owner.")]
-Chat = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only for this chat.")]
-Wanted = Annotated[
-    str,
-    Query(
-        max_length=64,
-        pattern=_NO_NUL,
-        description="The beginning of an order id, an item or buyer id, or a part of the buyer's name.",
-    ),
-]
 
 
 class OwnersWord(StrEnum):
@@ -75,19 +61,6 @@ class OwnersWord(StrEnum):
     """The action was done."""
     NOT_NEEDED = "not_needed"
     """The action is no longer needed."""
-
-
-_Names = dict[tuple[str, str], str]
-"""The names of buyers, by account and chat."""
-
-
-class _Filter(BaseModel):
-    status: OrderStatusShape | None
-    problem: bool
-    chat: str | None
-    q: str
-    cursor: str | None
-    limit: int
 
 
 @routes.get("/api/orders", summary="List orders (old path)", responses=READING)
@@ -107,19 +80,15 @@ async def list_orders(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: Annotated[str | None, Query(description="Only for this account.", examples=["my-shop"])] = None,
-    status: Status = None,
-    problem: WithProblem = False,
-    chat: Chat = None,
-    q: Wanted = "",
+    cid: OfAccount = None,
+    sought: Sought,
     cursor: Cursor = None,
     limit: Limit = 50,
     accept_language: Spoken = None,
 ) -> OrderList:
     """List the orders of the caller's accounts, newest first."""
-    wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
-    listing = _listed(server, await asked_for(server, who, cid), wanted, language_of(accept_language))
-    return await while_here(request, listing, lasting=bool(q))
+    listing = _listed(server, await asked_for(server, who, cid), sought, cursor, limit, language_of(accept_language))
+    return await while_here(request, listing, lasting=sought.narrows)
 
 
 @routes.get("/cookies/{cid}/orders", summary="List an account's orders", responses=READING_ONE)
@@ -128,18 +97,14 @@ async def list_account_orders(
     account: ReadAccount,
     server: TheServer,
     *,
-    status: Status = None,
-    problem: WithProblem = False,
-    chat: Chat = None,
-    q: Wanted = "",
+    sought: Sought,
     cursor: Cursor = None,
     limit: Limit = 50,
     accept_language: Spoken = None,
 ) -> OrderList:
     """List the orders of one account, newest first."""
-    wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
-    listing = _listed(server, [account.id], wanted, language_of(accept_language))
-    return await while_here(request, listing, lasting=bool(q))
+    listing = _listed(server, [account.id], sought, cursor, limit, language_of(accept_language))
+    return await while_here(request, listing, lasting=sought.narrows)
 
 
 @routes.get("/cookies/{cid}/orders/{order_id}", summary="Get an order", responses=READING_ONE)
@@ -214,41 +179,24 @@ async def settle_order(
     return await _full(server, account, await _known(server, account, order_id), language_of(accept_language))
 
 
-async def _listed(server: Server, account_ids: Sequence[str], wanted: _Filter, language: Language) -> OrderList:
-    place = mixed_place_of(wanted.cursor, (int, str, str)) if wanted.cursor else None
-    found = await server.order_store.orders(
-        account_ids,
-        cursor=place,
-        limit=wanted.limit + 1,
-        status=None if wanted.status is None else wanted.status.stored.value,
-        with_problem=wanted.problem,
-        chat_id=wanted.chat,
-        query=wanted.q,
-    )
-    page = found[: wanted.limit]
-    names = await _names(server, page)
-    items = [await _short(server, order, names, language) for order in page]
-    return OrderList(items=items, next=cursor_of(*page[-1].cursor) if len(found) > wanted.limit else None)
-
-
-async def _names(server: Server, orders: Sequence[Order]) -> _Names:
-    return await server.chats.buyer_names({(order.account_id, order.chat_id) for order in orders if order.chat_id})
-
-
-async def _short(server: Server, order: Order, names: _Names, language: Language) -> OrderShape:
-    reason = (
-        reason_of(await server.order_store.order_actions(order.account_id, order.order_id)) if order.problem else ""
-    )
-    return order_shape(order, names.get((order.account_id, order.chat_id), ""), reason, language)
+async def _listed(
+    server: Server, account_ids: Sequence[str], sought: SoughtOrders, cursor: str | None, limit: int, language: Language
+) -> OrderList:
+    place = mixed_place_of(cursor, (int, str, str)) if cursor else None
+    job = OrderPage(account_ids, sought, place, limit + 1).listed
+    found = await (server.database.search if sought.narrows else server.database.read)(job)
+    page = found[:limit]
+    items = [order_shape(one, language) for one in page]
+    return OrderList(items=items, next=cursor_of(*page[-1].order.cursor) if len(found) > limit else None)
 
 
 async def _full(server: Server, account: Account, order: Order, language: Language) -> FullOrder:
     order_store = server.order_store
-    name = (await _names(server, [order])).get((order.account_id, order.chat_id), "")
-    order_actions = await order_store.order_actions(order.account_id, order.order_id)
-    events = await order_store.events(order.account_id, order.order_id)
+    (listed,) = await server.database.read(partial(with_names, found=[order]))
+    order_actions = await order_store.order_actions(account.id, order.order_id)
+    events = await order_store.events(account.id, order.order_id)
     delivery = await delivery_of(server, account, order, order_actions, language)
-    return full_order(order, name, order_actions, events, delivery, language)
+    return full_order(listed, order_actions, events, delivery, language)
 
 
 async def _known(server: Server, account: Account, order_id: str) -> Order:

@@ -14,7 +14,7 @@ from shoal.api.schemas.goods import StateShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
-from shoal.orders.order_actions import reason_of
+from shoal.orders.order_lists import ListedOrder
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
 from shoal.xianyu.push_events import Parcel
@@ -27,8 +27,9 @@ _LINE = {
     "status": "pending_ship", "action": "", "outcome": "", "words": "我已付款，等待你发货",
 }  # fmt: skip
 ORDER_EXAMPLE: dict[str, Any] = {
-    "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "buyer_id": "2200000000099",
-    "buyer_name": "buyer", "chat_id": "59000001", "status": "pending_ship", "amount": "19.90", "quantity": "1",
+    "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "item_title": "会员月卡",
+    "buyer_id": "2200000000099", "buyer_name": "buyer", "chat_id": "59000001", "status": "pending_ship",
+    "amount": "19.90", "quantity": "1",
     "spec_name": "", "spec_value": "", "group_price": False, "parcel": "no",
     "problem": {
         "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
@@ -86,13 +87,15 @@ class ProblemShape(BaseModel):
 class OrderShape(BaseModel):
     """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
 
-    ``buyer_name`` is the name in the chat; empty when it is not known. ``parcel``: whether the goods go in a parcel;
+    ``buyer_name`` is the name in the chat, ``item_title`` that of the item's page; empty when it is not known.
+    ``parcel``: whether the goods go in a parcel;
     empty when the site has not said.
     """
 
     account: str
     order_id: str
     item_id: str | None
+    item_title: str
     buyer_id: str
     buyer_name: str
     chat_id: str
@@ -221,14 +224,13 @@ class CompatOrders(BaseModel):
     data: list[CompatOrder]
 
 
-def order_shape(order: Order, buyer_name: str, reasons: str, language: Language) -> OrderShape:
-    """Return one order as JSON. ``reasons``: the detail of the action that failed or is uncertain."""
-    return OrderShape(**_facts(order, buyer_name, reasons, language))
+def order_shape(listed: ListedOrder, language: Language) -> OrderShape:
+    """Return one order as JSON."""
+    return OrderShape(**_facts(listed, language))
 
 
 def full_order(
-    order: Order,
-    buyer_name: str,
+    listed: ListedOrder,
     order_actions: Sequence[OrderAction],
     events: Sequence[OrderEvent],
     delivery: OrderDeliveryShape | None,
@@ -246,8 +248,8 @@ def full_order(
         for order_action in order_actions
     ]
     return FullOrder(
-        **_facts(order, buyer_name, reason_of(order_actions), language),
-        url=PAGE_OF_ORDER.format(order.order_id),
+        **_facts(listed, language),
+        url=PAGE_OF_ORDER.format(listed.order.order_id),
         delivery=delivery,
         actions=actions,
         timeline=[_line(event) for event in events],
@@ -275,13 +277,15 @@ def compat_order(order: Order) -> CompatOrder:
     )
 
 
-def _facts(order: Order, buyer_name: str, reason: str, language: Language) -> dict[str, Any]:
+def _facts(listed: ListedOrder, language: Language) -> dict[str, Any]:
+    order = listed.order
     return {
         "account": order.account_id,
         "order_id": order.order_id,
         "item_id": order.item_id,
         "buyer_id": order.buyer_id,
-        "buyer_name": buyer_name,
+        "item_title": listed.item_title,
+        "buyer_name": listed.buyer_name,
         "chat_id": order.chat_id,
         "status": OrderStatusShape(order.status or "unknown"),
         "amount": order.amount,
@@ -290,7 +294,7 @@ def _facts(order: Order, buyer_name: str, reason: str, language: Language) -> di
         "spec_value": order.spec_value,
         "group_price": order.group_price,
         "parcel": Parcel(order.parcel),
-        "problem": _problem(order, reason, language),
+        "problem": _problem(order, listed.reason, language),
         "created_at": rfc3339(order.created_at_ms),
         "updated_at": rfc3339(order.updated_at_ms),
     }
