@@ -68,6 +68,23 @@ async def test_what_one_node_gives_or_takes_the_other_knows_soon_and_tells(
         assert await told.take() == [AccessChanged(user_id=bob.id)]
 
 
+async def test_whether_something_changed_is_told_by_the_database_also_before_a_node_has_heard(
+    place: Place, database: Database, owned: tuple[Account, Principal]
+) -> None:
+    if not place.url:
+        pytest.skip("SQLite has one server only")
+    account, bob = owned
+    other = await place.open_again(data_dir=place.data_dir / "other")
+    here, there = (
+        Authorization(one, {}, EventBus(), of_owner=lambda _: []) for one in (database, other)
+    )  # follow none
+    assert await here.give(account, bob.id, Permission.REPLY, given_by="user:ann")
+    assert not await there.give(account, bob.id, Permission.REPLY, given_by="user:ann")
+    assert await there.give(account, bob.id, Permission.READ, given_by="user:ann")
+    assert await here.take(account.id, bob.id)
+    assert not await there.take(account.id, bob.id)
+
+
 async def test_racing_gifts_leave_memory_as_the_database(database: Database, owned: tuple[Account, Principal]) -> None:
     account, bob = owned
     access = Authorization(database, {account.id: account}, EventBus(), of_owner=lambda _: [account])

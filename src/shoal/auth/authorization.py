@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, delete, select
 
 from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, EventBus
@@ -343,29 +343,23 @@ class Authorization:
     async def _changed(self, account_ids: Sequence[str], job: Callable[[Connection], T]) -> tuple[T, set[str]]:
         """Write, and read the accounts' grants into memory, also when the caller was cancelled during the write.
 
-        Return what ``job`` returned, and the accounts whose grants differ.
+        Return what ``job`` returned, and the accounts whose stored grants differ: memory may not have heard yet what
+        another node changed.
         """
 
         async def write() -> tuple[T, set[str]]:
-            def rows(connection: Connection) -> tuple[T, list[Row[tuple[object, ...]]]]:
-                result = job(connection)
-                query = select(grants).where(among(grants.c.account_id, account_ids))
-                return result, list(connection.execute(query).all())
+            def rows(connection: Connection) -> tuple[_Grants, T, _Grants]:
+                return _stored(connection, account_ids), job(connection), _stored(connection, account_ids)
 
             async with self._turn:
-                result, written = await self._database.write(rows)
-                found: _Grants = {account_id: {} for account_id in account_ids}
-                for row in written:
-                    found[row.account_id][row.user_id] = grant_of(row)
-                differing = set()
+                earlier, result, found = await self._database.write(rows)
                 for account_id, after in found.items():
                     before = self._grants.pop(account_id, {})
                     if after:
                         self._grants[account_id] = after
-                    if self._tell_differing(before, after):
-                        differing.add(account_id)
+                    self._tell_differing(before, after)
                 self.version += 1
-                return result, differing
+                return result, {one for one, after in found.items() if _differing(earlier[one], after)}
 
         task = asyncio.create_task(write(), name=f"grants:{account_ids[0] if account_ids else ''}")
         self._running.add(task)
@@ -377,17 +371,24 @@ class Authorization:
         if not task.cancelled():
             task.exception()  # marks the exception as retrieved, also when no caller waits any more
 
-    def _tell_differing(self, before: Mapping[int, Grant], after: Mapping[int, Grant]) -> bool:
-        def permission(side: Mapping[int, Grant], user_id: int) -> tuple[Permission, int] | None:
-            grant = side.get(user_id)
-            return None if grant is None else (grant.permission, grant.account_since_ms)
-
-        differing = [
-            user_id for user_id in {*before, *after} if permission(before, user_id) != permission(after, user_id)
-        ]
-        for user_id in differing:
+    def _tell_differing(self, before: Mapping[int, Grant], after: Mapping[int, Grant]) -> None:
+        for user_id in _differing(before, after):
             self._events.publish(AccessChanged(user_id=user_id))
-        return bool(differing)
+
+
+def _stored(connection: Connection, account_ids: Sequence[str]) -> _Grants:
+    found: _Grants = {account_id: {} for account_id in account_ids}
+    for row in connection.execute(select(grants).where(among(grants.c.account_id, account_ids))):
+        found[row.account_id][row.user_id] = grant_of(row)
+    return found
+
+
+def _differing(before: Mapping[int, Grant], after: Mapping[int, Grant]) -> list[int]:
+    def permission(side: Mapping[int, Grant], user_id: int) -> tuple[Permission, int] | None:
+        grant = side.get(user_id)
+        return None if grant is None else (grant.permission, grant.account_since_ms)
+
+    return [user_id for user_id in {*before, *after} if permission(before, user_id) != permission(after, user_id)]
 
 
 def _age(found: tuple[Account, Permission]) -> tuple[int, str]:
