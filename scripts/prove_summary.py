@@ -138,6 +138,15 @@ def _rehearsals(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield "will it deliver", f"{named}, {alarms}, {equal}", len(row["violations"])
 
 
+def _contract(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    if rows:
+        sums = _sums(rows)
+        one, two = (sum(row["asked"][number] for row in rows) for number in (0, 1))
+        told = f"{sums['passed']:,} passed, {sums['skipped']} hold of one server only"
+        met = f"{one:,} requests met the server that runs the shops, {two:,} the other"
+        yield "the contract at two servers", f"{told}; {met}", sum(row["exit_code"] != 0 for row in rows)
+
+
 def _notices(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         kills = f"{row['kills']} kills, {row['incidents']:,} incidents over 3 channels, {row['ends']:,} ends"
@@ -218,6 +227,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "webhooks": _webhooks,
     "cluster": _cluster,
     "told events": _told_events,
+    "contract at two servers": _contract,
 }
 
 

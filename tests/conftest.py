@@ -30,6 +30,11 @@ _SELDOM = (10_000, 20, 50)
 """Of so many new objects garbage is looked for. With the usual 700 that took a tenth of the time of the tests."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what a run may ask for."""
+    parser.addoption("--two-servers", metavar="SEED", help="open each door before two servers (two_servers.py)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Lay the tests' directories into memory where there is room, unless the caller names a place.
 
@@ -38,6 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if memory := memory_directory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+    if seed := config.getoption("two_servers"):
+        import postgres_fixture  # noqa: PLC0415  it imports SQLAlchemy
+        from two_servers import TwoServers  # noqa: PLC0415  it imports the whole server
+
+        config.pluginmanager.register(postgres_fixture)
+        config.pluginmanager.register(TwoServers(seed))
 
 
 @pytest.hookimpl(trylast=True)

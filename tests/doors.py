@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,19 @@ class Door:
         return (await self.client.get(path)).headers["etag"]
 
 
+@dataclass
+class Beside:
+    """How the requests of a door's clients are spread over its server and others of the same database."""
+
+    transport: Callable[[], httpx.AsyncBaseTransport]
+    proxy: ASGIApp
+
+
 def client_of(app: Application, token: str = "") -> httpx.AsyncClient:
     """A client that talks to the application without a socket."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = ProtocolTransport(app)
+    beside: Beside | None = getattr(app.state, "beside", None)
+    transport = beside.transport() if beside else ProtocolTransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://shoal.test", headers=headers)
 
 
@@ -88,22 +97,37 @@ async def _open(app: Application) -> AsyncIterator[None]:
     """The server's life. Its passwords are cheap, so that a test need not wait for what another one measures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "PasswordHasher", cheap_hasher)
-        living = app.router.lifespan_context(app)
-        await living.__aenter__()
+        life = app.router.lifespan_context(app)
+        await life.__aenter__()
     async with AsyncExitStack() as closing:
-        closing.push_async_exit(living)
+        closing.push_async_exit(life)
         yield
+
+
+def app_of(data_dir: Path, site: FakeSite | None, **settings: Any) -> Application:
+    """A server that is not open yet; without a ``site`` it calls ``site_…_url``."""
+    nowhere = {"site_passport_url": "http://127.0.0.1:9", "allow_private_targets": "127.0.0.1"}
+    return build_app(
+        quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if site is None else site.connect
+    )
+
+
+class Ways:
+    """Where a door is opened: at a single server, unless a run asks for several (``two_servers.py``)."""
+
+    several: Callable[..., AbstractAsyncContextManager[Door]] | None = None
 
 
 @asynccontextmanager
 async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: Any) -> AsyncIterator[Door]:
     """A server with its administrator signed in; closed at the end. ``over_the_wire``: to ``site_…_url``."""
     site = FakeSite()
-    nowhere = {"site_passport_url": "http://127.0.0.1:9", "allow_private_targets": "127.0.0.1"}
+    if Ways.several and not {"node", "database_url"} & settings.keys():
+        async with Ways.several(data_dir, site, over_the_wire=over_the_wire, **settings) as door:
+            yield door
+        return
     await blank_database(data_dir)
-    app = build_app(
-        quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if over_the_wire else site.connect
-    )
+    app = app_of(data_dir, None if over_the_wire else site, **settings)
     async with _open(app):
         token = await app.state.server.sessions.open(1, 3600)
         async with client_of(app, token) as client:
@@ -123,7 +147,8 @@ async def another_person(door: Door, name: str = "bob", role: Role = Role.OWNER)
 @asynccontextmanager
 async def served(door: Door, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """The same server on a socket. Its parts are those of the door: the lifespan does not run twice."""
-    app = door.app
+    beside: Beside | None = getattr(door.app.state, "beside", None)
+    app = beside.proxy if beside else door.app
 
     async def without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

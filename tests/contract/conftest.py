@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from memory_store import MemoryStore
 from postgres_fixture import postgres  # noqa: F401  (a fixture)
@@ -22,17 +24,27 @@ from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.vault import Vault
-from store_steps import Clock, Place, an_account, created
+from spread_database import SpreadDatabase
+from store_steps import Clock, Place, add_user, an_account, created
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a PostgreSQL, so that the quick checks can leave it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a PostgreSQL, so that the quick checks can leave it out. Two servers have no other database."""
     for item in items:
         if isinstance(item, pytest.Function):
             values = item.callspec.params.values() if hasattr(item, "callspec") else ()
             if "postgres" in item.fixturenames or "postgresql" in values:
                 item.add_marker("postgresql")
+    if config.getoption("two_servers"):
+        items[:] = [item for item in items if not re.search(r"\[(sqlite|memory)\b", item.name)]
+
+
+@pytest.fixture
+def spread(request: pytest.FixtureRequest) -> str | None:
+    """By which seed two servers use a database; ``None``: there is only one."""
+    seed: str | None = request.config.getoption("two_servers")
+    return seed and f"{seed} {request.node.nodeid}"
 
 
 @pytest.fixture
@@ -42,14 +54,20 @@ def migrated() -> bool:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path, migrated: bool) -> AsyncIterator[Place]:
+async def place(
+    request: pytest.FixtureRequest, tmp_path: Path, migrated: bool, spread: str | None
+) -> AsyncIterator[Place]:
     """A place for a database; whatever a test opens there is closed afterwards."""
     async with AsyncExitStack() as stack:
         directory = tmp_path / "data"
         url = await _new_database(request, stack, directory, migrated=migrated)
 
         async def open_again(**options: Any) -> Database:
-            database = Database(options.pop("data_dir", directory), url=url, **options)
+            at = options.pop("data_dir", directory)
+            if spread and not options and migrated:  # options are of one server
+                database: Database = SpreadDatabase(at, url=url, seed=spread)
+            else:
+                database = Database(at, url=url, **options)
             await database.open()
             stack.push_async_callback(database.close)
             return database
@@ -70,21 +88,38 @@ async def vault(database: Database, place: Place) -> Vault:
 
 
 @pytest.fixture
-async def manager(database: Database, vault: Vault) -> DBManager:
+async def manager(database: Database, vault: Vault, place: Place, spread: str | None) -> DBManager:
     """A ``DBManager`` on the open database."""
-    return DBManager(database, vault)
+    if spread:
+        _add_users(place.url)
+    return DBManager(database, vault, several_nodes=bool(spread))
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path, spread: str | None) -> AsyncIterator[AccountStore]:
     """Each store in turn, empty."""
     if request.param == "memory":
         yield MemoryStore()
         return
     async with AsyncExitStack() as stack:
         url = await _new_database(request, stack, tmp_path / "data")
-        database = await stack.enter_async_context(Database(tmp_path / "data", url=url))
-        yield DBManager(database, await open_vault(database, tmp_path / "secret.key"))
+        data_dir = tmp_path / "data"
+        if spread:
+            _add_users(url)
+        made = SpreadDatabase(data_dir, url=url, seed=spread) if spread else Database(data_dir, url=url)
+        database = await stack.enter_async_context(made)
+        vault = await open_vault(database, tmp_path / "secret.key")
+        yield DBManager(database, vault, several_nodes=bool(spread))
+
+
+def _add_users(url: str) -> None:
+    """Add the owners of the tests' shops: several servers make none for a user who is not there."""
+    for number in (1, 2, 3):
+        add_user(url, number)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT setval(pg_get_serial_sequence('users', 'id'), 1000)"))
+    engine.dispose()
 
 
 async def _new_database(

@@ -7495,7 +7495,8 @@ export interface components {
          *           "id": "my-shop",
          *           "more": 0,
          *           "op_id": "nightly:my-shop",
-         *           "outcome": "changed"
+         *           "outcome": "changed",
+         *           "rev": 121
          *         }
          *       ],
          *       "dry_run": false
@@ -7510,6 +7511,8 @@ export interface components {
         /**
          * FileRow
          * @description What became of one shop. `absent`: there is no such shop; none is created. `more`: differences not shown.
+         *
+         *     `rev`: of its change, for `Shoal-After`; null without one.
          */
         FileRow: {
             /** Id */
@@ -7521,6 +7524,8 @@ export interface components {
             detail: string;
             /** Generation */
             generation: number | null;
+            /** Rev */
+            rev: number | null;
             /** Differences */
             differences: components["schemas"]["DifferenceShape"][];
             /** More */

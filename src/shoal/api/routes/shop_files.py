@@ -225,6 +225,7 @@ def _shape(one: Applied, caller: Caller, language: Language) -> FileRow:
         code="unknown_account" if one.outcome is Outcome.ABSENT else error.code.partition("/")[0] if error else "",
         detail=detail,
         generation=one.generation,
+        rev=one.rev,
         differences=difference_shapes(found, language),
         more=max(0, len(found) - MOST_DIFFERENCES),
         op_id=shown_op_id(f"{caller.op_id}:{one.plan.account_id}"),

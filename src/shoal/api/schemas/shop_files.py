@@ -21,8 +21,8 @@ _DIFFERENCE: dict[str, Any] = {
     "text": "remark：“” → “书”",
 }  # fmt: skip
 _ROW: dict[str, Any] = {
-    "id": "my-shop", "outcome": "changed", "code": "", "detail": "", "generation": 8, "differences": [_DIFFERENCE],
-    "more": 0, "op_id": "nightly:my-shop",
+    "id": "my-shop", "outcome": "changed", "code": "", "detail": "", "generation": 8, "rev": 121,
+    "differences": [_DIFFERENCE], "more": 0, "op_id": "nightly:my-shop",
 }  # fmt: skip
 
 
@@ -45,13 +45,17 @@ class DifferenceShape(BaseModel):
 
 
 class FileRow(BaseModel):
-    """What became of one shop. `absent`: there is no such shop; none is created. `more`: differences not shown."""
+    """What became of one shop. `absent`: there is no such shop; none is created. `more`: differences not shown.
+
+    `rev`: of its change, for `Shoal-After`; null without one.
+    """
 
     id: str
     outcome: Outcome
     code: str
     detail: str
     generation: int | None
+    rev: int | None
     differences: list[DifferenceShape]
     more: int
     op_id: str

@@ -30,11 +30,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
-    """The outcome of one shop. ``generation`` is the one after the change."""
+    """The outcome of one shop. ``generation`` is the one after the change, ``rev`` its number in the history."""
 
     plan: ShopPlan
     outcome: Outcome
     generation: int | None = None
+    rev: int | None = None
     error: ShoalError | None = None
 
 
@@ -63,18 +64,19 @@ class Applying:
         if account is None:
             return Applied(plan=plan, outcome=Outcome.ABSENT)
         own = replace(caller, op_id=f"{caller.op_id}:{account.id}", if_match=account.generation)
-        changed, generation = bool(plan.staff), account.generation
+        changed, generation, rev = bool(plan.staff), account.generation, None
         try:
             if plan.edit is not None:
                 done = await self.change(account.id, plan.edit, own)
-                changed, generation = changed or done.changed, done.generation
+                changed, generation, rev = changed or done.changed, done.generation, done.rev
             elif caller.repeats and (before := await self.store.op(own.op_id)) is not None:
-                changed, generation = changed or before.changed, before.generation
+                changed, generation, rev = changed or before.changed, before.generation, before.rev
             for staff in plan.staff:
                 await self.share(plan, staff)
         except ShoalError as error:
             return Applied(plan=plan, outcome=Outcome.FAILED, error=error)
-        return Applied(plan=plan, outcome=Outcome.CHANGED if changed else Outcome.UNCHANGED, generation=generation)
+        outcome = Outcome.CHANGED if changed else Outcome.UNCHANGED
+        return Applied(plan=plan, outcome=outcome, generation=generation, rev=rev)
 
 
 def _tried(plan: ShopPlan) -> Applied:
