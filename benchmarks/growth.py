@@ -34,10 +34,11 @@ from shoal.logs.logs import configure_logging
 from shoal.messages.chats import Chats
 from shoal.messages.message_log import MessageLog
 from shoal.messages.word_indexer import WordIndexer
+from shoal.storage.chat_tables import chats
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.engines import DATABASE_FILE
-from shoal.storage.schema import chats, messages
+from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
 
 SIZES = {"accounts": (100, 1_000, 10_000), "journal": (10_000, 100_000, 1_000_000)}

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from shoal.storage.schema import chats, messages
+from shoal.storage.chat_tables import chats
+from shoal.storage.schema import messages
 
 _LETTERS = (
     "在吗多少钱包邮尺码颜色发货退换质量全新成色闲置面交自提快递便宜优惠刀小单价格还有库存实物图片视频保修发票几天到付你好"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from doors import Door, open_door
 from model_runs import a_run
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
+from shoal.messages.quick_replies import QuickReply
 from standins import cookie_of
 
 MINE, THEIRS, NOBODYS = "shop", "foreign", "nowhere"
@@ -44,6 +46,18 @@ class World:
     callers: list[Somebody]
     revs: dict[str, int]
     runs: dict[str, int]
+
+
+async def quick_reply_of(world: World, account_id: str) -> int:
+    """A quick reply of the shop; one that was deleted is added again."""
+    account = world.door.server.manager.accounts.get(account_id)
+    if account is None:
+        return 999_999
+    new = QuickReply(owner_id=account.owner_id, account_id=account_id, shortcut="", text=f"canary of {account_id}")
+    replies = world.door.server.chat_desk.quick_replies
+    if found := await replies.of([], [account_id]):
+        return found[0].id
+    return (await replies.add(new, None, secrets.token_hex(8))).id
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ NAMES: dict[str, str] = {
     "chat": "59000001", "goods_id": "999", "card_id": "999", "card_rule_id": "999", "index": "0",
     "invitation_id": "x", "item_id": "700000000001", "key": "x", "log_id": "999",
     "login_id": "x",
-    "message_id": "x", "notification_id": "999", "number": "1",
+    "message_id": "x", "note_id": "999", "notification_id": "999", "number": "1",
     "name": "x.png", "operation": "look", "op_id": "x", "order_id": "1", "path": "x", "plan_id": "x", "record_id": "1",
     "rule_id": "x", "run_id": "999", "session_id": "x",
     "table_name": "users", "token_id": "999",
@@ -81,6 +81,10 @@ def _of_a_run(_: int, answer: Any) -> str | None:
     return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_run" else None
 
 
+def _of_a_quick_reply(_: int, answer: Any) -> str | None:
+    return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_quick_reply" else None
+
+
 def _named(account_id: str) -> dict[str, Any]:
     return {"cid": account_id}
 
@@ -126,10 +130,16 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("POST", "/history/undo"): Recipe(query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_undone_rows),
     **{
         ("GET", path): Recipe(query=_named)
-        for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents", "/ai-runs", "/ai-usage")
+        for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents", "/ai-runs", "/ai-usage",
+                     "/chats/counts", "/quick-replies")
     },
     **{("GET", path): Recipe(query=_named) for path in ("/orders/sums", "/orders/export")},
     ("GET", "/ai-runs/{run_id}"): Recipe(outcome=_of_a_run),
+    ("POST", "/quick-replies"): Recipe(body=lambda cid: {"text": "x", "account": cid}, headers={}),
+    ("PUT", "/quick-replies/{reply_id}"): Recipe(
+        body=lambda cid: {"text": "x", "account": cid}, headers={}, outcome=_of_a_quick_reply
+    ),
+    ("DELETE", "/quick-replies/{reply_id}"): Recipe(headers={}, outcome=_of_a_quick_reply),
     **{
         ("POST", f"/ai-runs/{{run_id}}/{what}"): Recipe(headers={}, outcome=_of_a_run) for what in ("approve", "drop")
     },

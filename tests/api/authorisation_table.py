@@ -11,6 +11,8 @@ A new route needs a line here: think of each caller before you choose its kind, 
 
 from __future__ import annotations
 
+from api.authorisation_chats import CHATS
+
 CALLERS = (
     "nobody", "administrator", "owner", "stranger", "partner", "staff-none", "staff-read", "staff-reply",
     "staff-operate", "token-read", "token-reply", "token-operate", "token-own", "token-for-others", "token-of-staff",
@@ -394,3 +396,4 @@ PUT /cookies/{cid}/staff/{username}
 DELETE /cookies/{cid}/staff/{username}
 PUT /staff
 """
+TABLE += CHATS

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world
+from api.authorisation_callers import MINE, NOBODYS, THEIRS, Somebody, World, open_world, quick_reply_of
 from api.authorisation_calls import BODIES, NAMES, RECIPES, UNREPEATED, Recipe, ask, example_of, multipart_of, told
 from api.authorisation_cells import Route, outcome_of, read_table
 from api.authorisation_table import ALLOWED, CALLERS
@@ -108,6 +108,8 @@ async def _problem(world: World, call: Call) -> str:
     names = {**NAMES, "cid": cid, "rev": str(world.revs[cid])}
     if call.route.path.startswith("/ai-runs/"):
         names["run_id"] = str(world.runs[cid])
+    if call.route.path.startswith("/quick-replies/"):
+        names["reply_id"] = str(await quick_reply_of(world, cid))
     path = re.sub(r"{(\w+)(?::path)?}", lambda found: names[found[1]], call.route.path)
     query = urlencode(call.recipe.query(cid)) if call.recipe.query else ""
     headers = {**call.recipe.headers, "content-type": call.content_type}

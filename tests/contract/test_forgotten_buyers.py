@@ -18,13 +18,14 @@ from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.word_indexer import WordIndexer
 from shoal.storage.assistant_tables import ai_runs
+from shoal.storage.chat_tables import chat_notes, chats
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.goods_tables import bindings, deliveries
 from shoal.storage.grams import SEGMENT
 from shoal.storage.history_tables import ops
 from shoal.storage.order_tables import order_events, orders
-from shoal.storage.schema import chats, messages, metadata, outbox
+from shoal.storage.schema import messages, metadata, outbox
 from store_steps import an_account, created
 
 BUYER = "2209990000001"
@@ -69,6 +70,7 @@ async def talk_and_buy(
         )
         draft = {"chat_id": "theirs", "buyer_id": BUYER, "text": f"{OURS} {NAME}", "raw": f'{{"text":"{WORDS}"}}'}
         connection.execute(insert(ai_runs).values(account_id="shop", state="drafted", tokens_in=7, **draft))
+        connection.execute(insert(chat_notes).values(account_id="shop", chat_id="theirs", text=f"{OURS} {NAME}"))
         answer = f'{{"headers":[],"body":"{{\\"chat_id\\":\\"theirs\\",\\"text\\":\\"{OURS}\\"}}"}}'
         connection.execute(
             insert(ops).values(

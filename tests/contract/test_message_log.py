@@ -11,6 +11,7 @@ from asked_statements import asked, plans
 from contract.message_steps import a_message, a_row, ours, queued, the_message
 from shoal.accounts.events import MessageEvent
 from shoal.errors import NotApplied
+from shoal.messages.chat_status import ChatFilter
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, MessageLog
@@ -137,9 +138,11 @@ async def test_a_question_waits_when_no_automatic_answer_is_coming(
 
     async def waiting() -> set[str]:
         found = await chats.list_chats(["shop"], now_ms=clock.now)
-        asked = await chats.list_chats(["shop"], now_ms=clock.now, waiting=True)
+        asked = await chats.list_chats(["shop"], now_ms=clock.now, only=ChatFilter(waiting=True))
         assert [chat for chat in found if chat.waits] == asked
-        assert len(await chats.list_chats(["shop"], now_ms=clock.now, waiting=False)) == len(found) - len(asked)
+        assert len(await chats.list_chats(["shop"], now_ms=clock.now, only=ChatFilter(waiting=False))) == len(
+            found
+        ) - len(asked)
         return {chat.chat_id for chat in asked}
 
     for number, decision in enumerate(sorted(for_a_person | for_nobody), 1):
@@ -175,15 +178,15 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     assert (first.last_text, first.last_direction, first.last_at_ms) == ("在的", "human", 40)
     assert (second.chat_id, second.pause_reason, second.pause_actor) == ("d", TakeoverReason.TAKEN_OVER, "user:ann")
     assert await chats.list_chats(["shop"], now_ms=clock.now, before=first.cursor) == [second]
-    assert await chats.list_chats(["shop"], now_ms=clock.now, paused=True) == [second]
-    assert await chats.list_chats(["shop"], now_ms=clock.now, paused=False) == [first]
+    assert await chats.list_chats(["shop"], now_ms=clock.now, only=ChatFilter(paused=True)) == [second]
+    assert await chats.list_chats(["shop"], now_ms=clock.now, only=ChatFilter(paused=False)) == [first]
     (sought,) = await chats.list_chats(["shop"], now_ms=clock.now, query="尺码")
     assert sought == replace(first, found_text="尺码?"), "also where something else was said since"
     assert await chats.list_chats(["shop"], now_ms=clock.now, query="%") == []
     await log.decide("shop", ["m20"], Decision.PAUSED)
     second = replace(second, waits=True)
-    assert await chats.list_chats(["shop"], now_ms=clock.now, waiting=True) == [second]
-    assert await chats.list_chats(["shop"], now_ms=clock.now, waiting=False) == [first]
+    assert await chats.list_chats(["shop"], now_ms=clock.now, only=ChatFilter(waiting=True)) == [second]
+    assert await chats.list_chats(["shop"], now_ms=clock.now, only=ChatFilter(waiting=False)) == [first]
     assert await chats.list_chats(["other"], now_ms=clock.now) == []
     await log.mark_read("shop", "c", 50)
     await log.mark_read("shop", "c", 45)

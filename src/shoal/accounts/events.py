@@ -51,9 +51,9 @@ class AccountStateChanged:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class MessageEvent:
-    """Something was received, decided, sent or paused in a chat, or happened to an order.
+    """Something was received, decided, sent, paused or done in a chat, or happened to an order.
 
-    ``kind`` is ``message``, ``sending``, ``pause``, ``model`` or ``order``.
+    ``kind`` is ``message``, ``sending``, ``pause``, ``chat`` (what people did with it), ``model`` or ``order``.
 
     ``key`` names it among its kind; only the latest event with this key matters. ``facts`` are plain values, times in
     milliseconds since 1970 under names that end in ``_ms``. ``place``: its id, when it is a row that was added.

@@ -23,6 +23,7 @@ from shoal.auth.sessions import Sessions
 from shoal.auth.totp import Totp
 from shoal.auth.user_removal import UserRemoval
 from shoal.auth.users import Users
+from shoal.clock import now_ms
 from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.nodes import Nodes
 from shoal.concurrency.single_flight import SingleFlight
@@ -36,6 +37,7 @@ from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
 from shoal.maintenance.moving.moving import Moving
 from shoal.maintenance.moving.uploads import Uploads
+from shoal.messages.chat_desk import ChatDesk
 from shoal.messages.chats import Chats
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
@@ -90,6 +92,7 @@ class Server:
     shop_counts: ShopCounts
     takeovers: Takeovers
     chats: Chats
+    chat_desk: ChatDesk
     item_pages: ItemPages
     order_store: OrderStore
     sent_again: SentAgain
@@ -110,7 +113,7 @@ class Server:
     backups: BackupSchedule
     outbound: Outbound
     nodes: Nodes
-    started_at_ms: int
+    started_at_ms: int = field(default_factory=now_ms)
 
     @property
     def live_connections(self) -> LiveConnections:

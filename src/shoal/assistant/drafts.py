@@ -17,8 +17,9 @@ from shoal.messages.model_runs import supersede_drafts
 from shoal.messages.model_source import RunState, Superseded
 from shoal.messages.outbox_rows import SendOutcome, sent_by
 from shoal.storage.assistant_tables import ai_runs
+from shoal.storage.chat_tables import takeovers
 from shoal.storage.database import Database
-from shoal.storage.schema import messages, takeovers
+from shoal.storage.schema import messages
 
 
 class RunClosed(Conflict):

@@ -10,19 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, or_, select, text, update
 
 from shoal.errors import Conflict
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_status import ENDS
 from shoal.storage.among import among
 from shoal.storage.assistant_tables import OPEN_RUN, ai_runs
+from shoal.storage.chat_tables import chat_notes, chats
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import deliveries
 from shoal.storage.history_tables import ops
 from shoal.storage.message_segments import drop_segments_of
 from shoal.storage.order_tables import order_events, orders
-from shoal.storage.schema import chats, messages, outbox
+from shoal.storage.schema import messages, outbox
 
 STEP: Final = 500
 """How many messages are emptied in one transaction: none holds the writer for long."""
@@ -189,6 +190,8 @@ def _empty_rest(connection: Connection, shop: Shop, buyer_id: str, traces: _Trac
     for word in (buyer_id, *traces.chat_ids):
         kept = and_(ops.c.expires_at_ms.is_not(None), ops.c.answer.contains(word, autoescape=True))
         connection.execute(update(ops).where(kept).values(answer=_EMPTY_ANSWER))
+    in_notes = and_(chat_notes.c.account_id == shop.account_id, among(chat_notes.c.chat_id, traces.chat_ids))
+    connection.execute(delete(chat_notes).where(in_notes))
     talked = and_(chats.c.account_id == shop.account_id, among(chats.c.chat_id, traces.chat_ids))
     knows = or_(chats.c.buyer_id != "", chats.c.buyer_name != "", chats.c.last_text != "")
     blank = update(chats).where(talked, knows).values(buyer_id="", buyer_name="", last_text="")

@@ -20,23 +20,22 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    not_,
     or_,
     select,
-    true,
     tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shoal.messages.decisions import Decision
-from shoal.messages.outbox_rows import SendOutcome
+from shoal.messages.chat_status import ChatFilter, Reader, WorkStatus, listed_chats, of_chat
 from shoal.messages.takeovers import TakeoverReason
 from shoal.messages.word_search import are_few, contains, newest_by_chat
 from shoal.storage.among import among
+from shoal.storage.chat_tables import chat_events, chat_notes, chat_seen, chat_work, chats, takeovers
 from shoal.storage.database import Database
 from shoal.storage.newest_rows import newest_since
-from shoal.storage.schema import chats, messages, outbox, takeovers
+from shoal.storage.old_rows import delete_in_steps
+from shoal.storage.schema import messages
 from shoal.storage.upserts import insert_for, insert_or
 
 LONGEST_EXCERPT = 200
@@ -48,7 +47,8 @@ class Chat:
     """One chat. ``read_at_ms``: when the buyer last read our messages, as far as the site reported it.
 
     ``pause_reason`` is empty unless a takeover lasts until ``paused_until_ms``. ``found_text`` is the newest message
-    that matches a search. ``waits``: a question of the buyer waits for a person.
+    that matches a search. ``waits``: a question of the buyer waits for a person. ``heard``: how many messages the buyer
+    has written; ``unread``: how many of them the reader of the list has not seen. ``assignee``: a user name, or empty.
     """
 
     account_id: str
@@ -65,6 +65,11 @@ class Chat:
     pause_actor: str = ""
     found_text: str | None = None
     waits: bool = False
+    heard: int = 0
+    unread: int = 0
+    status: WorkStatus = WorkStatus.OPEN
+    snoozed_until_ms: int | None = None
+    assignee: str = ""
 
     @property
     def cursor(self) -> tuple[int, str, str]:
@@ -77,29 +82,16 @@ class Chat:
         return (self.chat_id, self.buyer_id, self.item_id)
 
 
+EVERY_CHAT = ChatFilter()
 _PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
 _IDS = (chats.c.chat_id, chats.c.buyer_id, chats.c.item_id)
 _AN_ID = re.compile(r"[!-~]+")
+_LOOKED_AT = 8
+"""So many times the rows of a page are looked at first to find those that a filter lets through."""
+_OF_CHAT = (chat_work, chat_seen, chat_notes, chat_events)
+"""The tables whose rows go with their chat: a later chat of the same id must find none of them."""
 _FEW_MATCHES = 2_000
 """So many messages are looked at to find the chats with a word."""
-_FROM_BUYER = "in"
-_UNDECIDED_MS = 120_000
-"""After that time a question that is not decided yet waits for a person too: nothing seems to answer it."""
-_FOR_NOBODY = frozenset(
-    {
-        Decision.SILENT_RULE,
-        Decision.HUMAN_ANSWERED,
-        Decision.SYSTEM_TEXT,
-        Decision.SITE_CARD,
-        Decision.SITE_TIP,
-        Decision.OFFICIAL,
-        Decision.GROUP_CHAT,
-        Decision.ECHO,
-        Decision.HUMAN,
-    }
-)
-"""Decisions about what needs no answer, of this server or of a person."""
-_NOT_SENT = (SendOutcome.REFUSED.value, SendOutcome.DROPPED.value)
 FROM_SITE = "site"
 """The direction of what the site says itself: it takes neither the buyer's turn nor the owner's."""
 
@@ -115,51 +107,38 @@ class Chats:
         account_ids: Collection[str],
         *,
         now_ms: int,
-        chat_id: str | None = None,
-        paused: bool | None = None,
-        waiting: bool | None = None,
+        only: ChatFilter = EVERY_CHAT,
+        reader: Reader | None = None,
         query: str = "",
         before: tuple[int, str, str] | None = None,
         limit: int = 50,
     ) -> list[Chat]:
         """List chats, the most recently active first. ``before`` is the ``cursor`` of the last one seen.
 
-        ``waiting``: only chats in which a question of the buyer does, or does not, wait for a person. ``query`` is
-        searched literally, ignoring case, in message texts and sender names, and compared with the ids of chat, buyer
-        and item.
+        ``reader``: whose unread messages are counted. ``query`` is searched literally, ignoring case, in message texts
+        and sender names, and compared with the ids of chat, buyer and item.
         """
-        waits = _waits(now_ms)
-        listed = _newest_first(now_ms, waits)
-        if chat_id is not None:
-            listed = listed.where(chats.c.chat_id == chat_id)
-        if paused is not None:
-            held = takeovers.c.until_ms
-            listed = listed.where(held.is_not(None) if paused else held.is_(None))
-        if waiting is not None:
-            listed = listed.where(waits if waiting else not_(waits))
+        listed = listed_chats(now_ms, reader).order_by(*(column.desc() for column in _PLACE))
+        listed = listed.where(*only.conditions(now_ms, reader))
         if before is not None:
             listed = listed.where(tuple_(*before) > _PLACE)
 
         def job(connection: Connection) -> list[Chat]:
-            if query and chat_id is None and not are_few(connection, account_ids):
+            if query and only.chat_id is None and not are_few(connection, account_ids):
                 return _with_words(connection, listed, query, account_ids, limit)
             mine = listed.where(among(chats.c.account_id, account_ids))
-            if not query and all(part is None for part in (chat_id, paused, waiting)):
-                last_at, before_ms = chats.c.last_at_ms, before[0] if before else None
-                since_ms = newest_since(
-                    connection, chats.c.account_id, last_at, account_ids, before_ms=before_ms, rows=limit
-                )
-                mine = mine if since_ms is None else mine.where(last_at >= since_ms)
             if query:
                 found = _found(query, chats)
                 mine = mine.add_columns(found.label("found_text")).where(or_(found.is_not(None), _named(query)))
-            return [_chat(row) for row in connection.execute(mine.limit(limit)).mappings()]
+                return [_chat(row) for row in connection.execute(mine.limit(limit)).mappings()]
+            before_ms = before[0] if before else None
+            return _newest(connection, mine, account_ids, only, before_ms=before_ms, limit=limit)
 
         return await (self._database.search(job) if query else self._database.read(job))
 
     async def find(self, account_id: str, chat_id: str, *, now_ms: int) -> Chat | None:
         """Return one chat, or ``None`` without messages."""
-        found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
+        found = await self.list_chats([account_id], now_ms=now_ms, only=ChatFilter(chat_id=chat_id), limit=1)
         return found[0] if found else None
 
     async def buyer_names(self, chats_of_accounts: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -177,52 +156,30 @@ class Chats:
         return await self._database.read(job)
 
 
-def _newest_first(now_ms: int, waits: ColumnElement[bool]) -> Select[Any]:
-    holds = and_(
-        takeovers.c.account_id == chats.c.account_id,
-        takeovers.c.chat_id == chats.c.chat_id,
-        takeovers.c.until_ms > now_ms,
-    )
-    return (
-        select(
-            chats,
-            takeovers.c.until_ms.label("paused_until_ms"),
-            takeovers.c.reason.label("pause_reason"),
-            takeovers.c.actor.label("pause_actor"),
-            waits.label("waits"),
-        )
-        .outerjoin(takeovers, holds)
-        .order_by(*(column.desc() for column in _PLACE))
-    )
+def _newest(
+    connection: Connection,
+    mine: Select[Any],
+    account_ids: Collection[str],
+    only: ChatFilter,
+    *,
+    before_ms: int | None,
+    limit: int,
+) -> list[Chat]:
+    """Read a page of the chats of many accounts from the time on since which they have enough.
 
-
-def _waits(now_ms: int) -> ColumnElement[bool]:
-    """Select whether a question waits: the buyer spoke last, and no automatic answer is coming or was left out on
-    purpose.
+    With a filter, chats since a time may be too few: then all are looked at.
     """
-    failed = exists().where(
-        outbox.c.account_id == messages.c.account_id,
-        outbox.c.message_id == messages.c.message_id,
-        outbox.c.outcome.in_(_NOT_SENT),
-    )
-    for_a_person = case(
-        (messages.c.verdict == Decision.PENDING.value, messages.c.received_at_ms < now_ms - _UNDECIDED_MS),
-        (messages.c.verdict == Decision.ANSWERED.value, failed),
-        else_=messages.c.verdict.not_in([one.value for one in _FOR_NOBODY]),
-    )
-    newest = (
-        select(for_a_person)
-        .where(
-            messages.c.account_id == chats.c.account_id,
-            messages.c.chat_id == chats.c.chat_id,
-            messages.c.direction == _FROM_BUYER,
-        )
-        .order_by(messages.c.created_at_ms.desc(), messages.c.id.desc())
-        .limit(1)
-        .correlate(chats)
-        .scalar_subquery()
-    )
-    return and_(chats.c.last_direction == _FROM_BUYER, func.coalesce(newest, true()))
+    since_ms = None
+    if only.chat_id is None:
+        rows = limit if only.is_everything else _LOOKED_AT * limit
+        last_at = chats.c.last_at_ms
+        since_ms = newest_since(connection, chats.c.account_id, last_at, account_ids, before_ms=before_ms, rows=rows)
+    if since_ms is not None:
+        some = mine.where(chats.c.last_at_ms >= since_ms).limit(limit)
+        found = [_chat(row) for row in connection.execute(some).mappings()]
+        if len(found) == limit or only.is_everything:
+            return found
+    return [_chat(row) for row in connection.execute(mine.limit(limit)).mappings()]
 
 
 def _named(query: str) -> ColumnElement[bool]:
@@ -290,20 +247,30 @@ def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int)
 
 
 async def forget_older_than(database: Database, moment_ms: int, rows: int) -> None:
-    """Delete chats without messages since then, and takeovers that ended before, at most ``rows`` of each at once."""
+    """Delete chats without messages since then with the work on them, takeovers that ended before, and older notes and
+    entries of the work on other chats, at most ``rows`` of each at once.
+    """
     for table, time_ms in ((chats, chats.c.last_at_ms), (takeovers, takeovers.c.until_ms)):
         while await _forget(database, table, time_ms < moment_ms, rows) == rows:
             pass
+    await delete_in_steps(database, chat_notes, chat_notes.c.created_at_ms < moment_ms, rows)
+    await delete_in_steps(database, chat_events, chat_events.c.at_ms < moment_ms, rows)
 
 
 async def _forget(database: Database, table: Table, old: ColumnElement[bool], rows: int) -> int:
     """Delete some of the old rows, which are looked for on a reader. Return how many were found."""
     query = select(table.c.account_id, table.c.chat_id).where(old).limit(rows)
     keys = await database.read(lambda connection: connection.execute(query).all())
+    accounts, names = ({key[place] for key in keys} for place in (0, 1))
+
+    def job(connection: Connection) -> None:
+        for one in (table, *(_OF_CHAT if table is chats else ())):
+            gone = old if one is table else ~exists().where(of_chat(one))
+            step = delete(one).where(among(one.c.account_id, accounts), among(one.c.chat_id, names), gone)
+            connection.execute(step)
+
     if keys:
-        accounts, names = ({key[place] for key in keys} for place in (0, 1))
-        step = delete(table).where(among(table.c.account_id, accounts), among(table.c.chat_id, names), old)
-        await database.write(lambda connection: connection.execute(step).rowcount)
+        await database.write(job)
     return len(keys)
 
 
@@ -332,6 +299,7 @@ def _merge(dialect: str) -> sqlite.Insert | postgresql.Insert:
         "item_id": case(
             (later, func.coalesce(new.item_id, chats.c.item_id)), else_=func.coalesce(chats.c.item_id, new.item_id)
         ),
+        "heard": chats.c.heard + new.heard,
         "last_at_ms": newest("last_at_ms"),
         "last_text": newest("last_text"),
         "last_direction": case(
@@ -365,6 +333,7 @@ def _row(chat: Chat) -> dict[str, Any]:
         "last_at_ms": chat.last_at_ms,
         "last_text": chat.last_text[:LONGEST_EXCERPT],
         "last_direction": chat.last_direction,
+        "heard": chat.heard,
     }
 
 
@@ -372,5 +341,9 @@ def _chat(row: Mapping[Any, Any]) -> Chat:
     values = dict(row)
     values["waits"] = bool(values["waits"])
     reason = values.pop("pause_reason")
-    actor = values.pop("pause_actor")
-    return Chat(**values, pause_reason=TakeoverReason(reason) if reason else None, pause_actor=actor or "")
+    values["status"] = WorkStatus(values["status"])
+    if values["status"] is not WorkStatus.SNOOZED:
+        values["snoozed_until_ms"] = None
+    for name in ("pause_actor", "assignee"):
+        values[name] = values[name] or ""
+    return Chat(**values, pause_reason=TakeoverReason(reason) if reason else None)

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, exists, select
 
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.takeovers import Takeover, TakeoverReason, put
+from shoal.storage.chat_tables import takeovers
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, chat_subject, open_incidents
-from shoal.storage.schema import outbox, takeovers
+from shoal.storage.schema import outbox
 
 HANDOFF: Final = "handoff"
 """What stands for a rule in the row of the hand-off sentence."""

@@ -10,8 +10,9 @@ from shoal.messages.message_log import Direction
 from shoal.messages.model_source import RunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.storage.assistant_tables import ai_runs
+from shoal.storage.chat_tables import chats, takeovers
 from shoal.storage.database import Database
-from shoal.storage.schema import UNHANDLED, chats, messages, outbox, takeovers
+from shoal.storage.schema import UNHANDLED, messages, outbox
 
 MOST_NAMES = 5
 """How many chats and rules are named; the others are only counted."""

@@ -12,10 +12,10 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages.model_runs import supersede_drafts
 from shoal.storage.among import among
+from shoal.storage.chat_tables import takeovers
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import chat_subject, close_incidents
-from shoal.storage.schema import takeovers
 from shoal.storage.upserts import insert_or
 
 

@@ -14,9 +14,9 @@ from shoal.orders.order_actions import OrderAction, reason_of
 from shoal.orders.order_records import Order, order_action_of, order_of
 from shoal.storage.among import among, kept_of
 from shoal.storage.assistant_tables import item_pages
+from shoal.storage.chat_tables import chats
 from shoal.storage.newest_rows import newest_since
 from shoal.storage.order_tables import order_actions, orders
-from shoal.storage.schema import chats
 
 _PART_OF_A_NUMBER: Final = re.compile(r"[0-9]{4,}", re.ASCII)
 """From four digits on, any part of an order's number is sought: sellers copy its end."""

@@ -43,6 +43,7 @@ from shoal.api.routes import (
     buyers,
     cards,
     channels,
+    chat_work,
     chats,
     cookie_settings,
     cookies,
@@ -61,6 +62,7 @@ from shoal.api.routes import (
     imports,
     incidents,
     invitations,
+    item_cards,
     item_pages,
     item_replies,
     items,
@@ -85,6 +87,7 @@ from shoal.api.routes import (
     pictures,
     push,
     qr_logins,
+    quick_replies,
     reference,
     reload,
     reply_hook,
@@ -108,7 +111,6 @@ from shoal.api.routes import rule_trial as trying
 from shoal.api.routes import users as user_parts
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
-from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.connection.qr_login_register import SeveralServers
 from shoal.connection.qr_logins import QrLogins
@@ -117,6 +119,7 @@ from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.goods_components import open_goods
+from shoal.messages.chat_desk import ChatDesk
 from shoal.messages.chats import Chats
 from shoal.messages.shop_counts import ShopCounts
 from shoal.messages.takeovers import Takeovers
@@ -143,8 +146,8 @@ _ROUTES = [
         cookie_settings, trying,
         filter_trial, reply_hook, items, item_pages, default_replies, item_replies, keywords, rules, rule_lists,
         deliveries, delivery_check, delivery_files, buyers,
-        history, batch_undo, audit_log, timeline, diagnosis, messages, chats, send, ai_runs, ai_settings, ai_trial,
-        activity, shop_counts,
+        history, batch_undo, audit_log, timeline, diagnosis, messages, chats, chat_work, quick_replies, item_cards,
+        send, ai_runs, ai_settings, ai_trial, activity, shop_counts,
         order_sums, orders, ops, events, health, metrics, reload, nodes, node_calls, node_events,
         system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
         notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
@@ -349,6 +352,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         shop_counts=ShopCounts(storage.database),
         takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
+        chat_desk=ChatDesk.on(storage.database, connections.published.publish_event),
         item_pages=item_pages.asked_of_owners(connections.item_pages, nodes),
         order_store=shared.order_store,
         sent_again=connections.sent_again,
@@ -368,7 +372,6 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         backups=housekeeping.backups,
         outbound=shared.outbound,
         nodes=nodes,
-        started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
     return server, await first_entry(users, settings, storage.audit_log), accounts.started  # last: no failure uses it

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from shoal.storage import (  # noqa: F401  all tables
     assistant_tables,
+    chat_tables,
     columns,
     goods_tables,
     history_tables,
@@ -52,8 +53,8 @@ UNHANDLED = "NOT messages.handled"
 """The messages that need something more; spelled out like ``OUTBOX_OPEN``: on SQLite ``handled = 0`` uses no index."""
 
 metadata = columns.metadata
-"""All tables: those below, and those of ``assistant_tables``, ``goods_tables``, ``history_tables``, ``moving_tables``,
-``node_tables``, ``notice_tables``, ``order_tables``, ``picture_table`` and ``user_tables``."""
+"""All tables: those below, and those of ``assistant_tables``, ``chat_tables``, ``goods_tables``, ``history_tables``,
+``moving_tables``, ``node_tables``, ``notice_tables``, ``order_tables``, ``picture_table`` and ``user_tables``."""
 
 
 accounts = Table(
@@ -329,32 +330,6 @@ outbox = Table(
         postgresql_where=text(OUTBOX_OPEN),
     ),
     sqlite_autoincrement=True,
-)
-
-chats = Table(
-    "chats",
-    metadata,
-    account_column(primary_key=True),
-    Column("chat_id", Text, primary_key=True),
-    text_column("buyer_id"),
-    text_column("buyer_name"),
-    Column("item_id", Text, nullable=True),
-    time_column("last_at_ms"),
-    text_column("last_text"),
-    text_column("last_direction"),
-    maybe_time_column("read_at_ms"),
-    Index("ix_chats_time", "account_id", "last_at_ms"),
-)
-
-takeovers = Table(
-    "chat_pauses",
-    metadata,
-    account_column(primary_key=True),
-    Column("chat_id", Text, primary_key=True),
-    text_column("reason"),
-    text_column("actor"),
-    time_column("since_ms"),
-    time_column("until_ms"),
 )
 
 sync_positions = Table(

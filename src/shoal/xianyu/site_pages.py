@@ -16,6 +16,8 @@ MESSAGES_URL: Final = f"{SITE_URL}/im"
 """The page on which a seller passes a check, in the browser and network that the cookie is from."""
 PAGE_OF_ORDER: Final = f"{SITE_URL}/order-detail?orderId={{}}&role=seller"
 """The page of an order, for its seller."""
+PAGE_OF_ITEM: Final = f"{SITE_URL}/item?id={{}}"
+"""The page of an item."""
 KNOWN_DOMAINS: Final = ("goofish.com", "taobao.com", "alipay.com")
 """The domains, with all their subdomains, of the site's verification pages."""
 _ADDRESS = re.compile(

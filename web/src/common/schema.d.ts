@@ -1966,6 +1966,187 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/chats/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the chats that wait
+         * @description Count the chats in which a question waits, with messages that the caller has not seen (of the last 30 days), open
+         *     ones that are the caller's, and snoozed ones.
+         */
+        get: operations["get_chat_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/chats/{chat}/work": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the work on a chat
+         * @description Return who cares for the chat, whether it is open, snoozed or done, and who changed that.
+         */
+        get: operations["get_chat_work"];
+        /**
+         * Change the work on a chat
+         * @description Call a chat done, put it off, open it, or say who cares for it. Whoever writes last is right.
+         *
+         *     A message of the buyer opens the chat again. Who has not seen all of them (`heard`) can neither call it done nor put
+         *     it off (409 `buyer_wrote_since`).
+         */
+        put: operations["change_chat_work"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/chats/{chat}/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Mark a chat as seen
+         * @description Note how many of the buyer's messages the caller has seen. It never goes back, and is the caller's alone.
+         */
+        put: operations["mark_chat_seen"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/chats/{chat}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the notes about a chat
+         * @description List what users noted about the chat, the oldest first. Notes are never sent.
+         */
+        get: operations["list_chat_notes"];
+        put?: never;
+        /**
+         * Add a note about a chat
+         * @description Add a note, which all who see the shop can read; at most 200 in a chat. It is deleted with the chat or buyer.
+         */
+        post: operations["add_chat_note"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/chats/{chat}/notes/{note_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a note about a chat
+         * @description Delete a note of one's own; who owns the shop deletes any.
+         */
+        delete: operations["delete_chat_note"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quick-replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List quick replies
+         * @description List the texts to insert in chats: those of the caller's shops, and those for all shops of their owners.
+         */
+        get: operations["list_quick_replies"];
+        put?: never;
+        /**
+         * Add a quick reply
+         * @description Add a text for a shop that the caller may operate, or for all shops of the caller; at most 200 of an owner.
+         */
+        post: operations["add_quick_reply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quick-replies/{reply_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Replace a quick reply
+         * @description Replace a text, its shortcut, its shop and, if it is given, its position.
+         */
+        put: operations["replace_quick_reply"];
+        post?: never;
+        /**
+         * Delete a quick reply
+         * @description Delete a text.
+         */
+        delete: operations["delete_quick_reply"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/items/{item_id}/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an item in short
+         * @description Return title, price and page of an item, by the site's last list of the shop, else by the item's page when that
+         *     was last read. The site is not asked.
+         */
+        get: operations["get_item_card"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cookies/{cid}/send": {
         parameters: {
             query?: never;
@@ -2198,6 +2379,51 @@ export interface paths {
          * @description Count buyers' messages and sent replies of each account of the caller. The counts may be 10 s old.
          */
         get: operations["get_shop_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders/sums": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sum orders
+         * @description Sum the orders of the caller's accounts that were received from `since` to `until`, the last 30 days otherwise.
+         *
+         *     By day at most 400 days are summed.
+         */
+        get: operations["sum_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export orders
+         * @description Return the orders of the caller's accounts as a CSV or Excel file, shop by shop, newest first; at most 100,000.
+         *
+         *     Numbers of orders, items and buyers are texts. In a CSV file a tab stands before long ones, so that programs that
+         *     open it do not round them.
+         */
+        get: operations["export_orders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5905,6 +6131,12 @@ export interface components {
             orders: number;
         };
         /**
+         * By
+         * @description What orders are summed by.
+         * @enum {string}
+         */
+        By: "day" | "shop" | "item";
+        /**
          * CardBody
          * @description A card. ``data_content``: one unit on each line. ``api_config``: JSON with url, method, headers, params, timeout
          *     and, beyond the older system, ``code_path``. ``description``: the text around `{DELIVERY_CONTENT}`.
@@ -6330,6 +6562,26 @@ export interface components {
             channel_id: number;
         };
         /**
+         * ChatCountsShape
+         * @description How many chats there are of each kind, counted up to 999: so many, or more.
+         * @example {
+         *       "mine": 2,
+         *       "snoozed": 1,
+         *       "unread": 7,
+         *       "waiting": 4
+         *     }
+         */
+        ChatCountsShape: {
+            /** Waiting */
+            waiting: number;
+            /** Unread */
+            unread: number;
+            /** Mine */
+            mine: number;
+            /** Snoozed */
+            snoozed: number;
+        };
+        /**
          * ChatList
          * @description Chats, the most recently active first.
          * @example {
@@ -6339,11 +6591,14 @@ export interface components {
          *           "buyer_id": "2200000000099",
          *           "buyer_name": "buyer",
          *           "chat_id": "59000001",
+         *           "heard": 3,
          *           "item_id": "700000000001",
          *           "last_at": "2026-01-02T03:04:05.000Z",
          *           "last_direction": "in",
          *           "last_text": "在吗",
          *           "pause_actor": "",
+         *           "status": "open",
+         *           "unread": 1,
          *           "waits": true
          *         }
          *       ]
@@ -6358,9 +6613,11 @@ export interface components {
         /**
          * ChatShape
          * @description One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
-         *     ``waits``: the buyer spoke last, and no automatic answer is coming or was left out on purpose.
+         *     ``waits``: the buyer spoke last, no automatic answer is coming or was left out on purpose, and the chat is open.
          *
-         *     ``found_text`` is the newest message that contains the searched words, or null.
+         *     ``found_text`` is the newest message that contains the searched words, or null. ``heard``: how many messages the
+         *     buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
+         *     see `PUT /cookies/{cid}/chats/{chat}/work`.
          */
         ChatShape: {
             /** Account */
@@ -6390,6 +6647,19 @@ export interface components {
             found_text: string | null;
             /** Waits */
             waits: boolean;
+            /** Heard */
+            heard: number;
+            /** Unread */
+            unread: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "snoozed" | "done";
+            /** Snoozed Until */
+            snoozed_until: string | null;
+            /** Assignee */
+            assignee: string | null;
         };
         /**
          * CheckAnswer
@@ -7596,6 +7866,7 @@ export interface components {
          *       },
          *       "group_price": false,
          *       "item_id": "700000000001",
+         *       "item_title": "会员月卡",
          *       "order_id": "4500000000000000001",
          *       "parcel": "no",
          *       "problem": {
@@ -7629,6 +7900,8 @@ export interface components {
             order_id: string;
             /** Item Id */
             item_id: string | null;
+            /** Item Title */
+            item_title: string;
             /** Buyer Id */
             buyer_id: string;
             /** Buyer Name */
@@ -8691,6 +8964,26 @@ export interface components {
             facts: string;
             /** Floor Fen */
             floor_fen?: number | null;
+        };
+        /**
+         * ItemCard
+         * @description An item in short. ``title`` is empty and ``price_fen`` null when they are not known. ``url``: its page.
+         * @example {
+         *       "item_id": "700000000001",
+         *       "price_fen": 2500,
+         *       "title": "视频会员",
+         *       "url": "https://www.goofish.com/item?id=700000000001"
+         *     }
+         */
+        ItemCard: {
+            /** Item Id */
+            item_id: string;
+            /** Title */
+            title: string;
+            /** Price Fen */
+            price_fen: number | null;
+            /** Url */
+            url: string;
         };
         /**
          * ItemChanged
@@ -10679,6 +10972,86 @@ export interface components {
             items: components["schemas"]["NodeShape"][];
         };
         /**
+         * NoteBody
+         * @description The text of a note.
+         * @example {
+         *       "text": "老客户，改过一次地址"
+         *     }
+         */
+        NoteBody: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * NoteDeleted
+         * @description The note is deleted.
+         * @example {
+         *       "id": 4,
+         *       "msg": "deleted"
+         *     }
+         */
+        NoteDeleted: {
+            /**
+             * Msg
+             * @default deleted
+             */
+            msg: string;
+            /** Id */
+            id: number;
+        };
+        /**
+         * NoteList
+         * @description The notes about a chat, the oldest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "author": "lin",
+         *           "chat_id": "59000001",
+         *           "id": 4,
+         *           "mine": true,
+         *           "text": "老客户，改过一次地址"
+         *         }
+         *       ]
+         *     }
+         */
+        NoteList: {
+            /** Items */
+            items: components["schemas"]["NoteShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * NoteShape
+         * @description A note about a chat. ``mine``: the caller wrote it.
+         * @example {
+         *       "account": "my-shop",
+         *       "at": "2026-01-02T03:04:05.000Z",
+         *       "author": "lin",
+         *       "chat_id": "59000001",
+         *       "id": 4,
+         *       "mine": true,
+         *       "text": "老客户，改过一次地址"
+         *     }
+         */
+        NoteShape: {
+            /** Id */
+            id: number;
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Author */
+            author: string;
+            /** Text */
+            text: string;
+            /** At */
+            at: string;
+            /** Mine */
+            mine: boolean;
+        };
+        /**
          * NoticeList
          * @description Notices, newest first.
          * @example {
@@ -11387,6 +11760,30 @@ export interface components {
             units: components["schemas"]["OrderUnitShape"][];
         };
         /**
+         * OrderFigures
+         * @description The sums of some orders; amounts are in fen.
+         *
+         *     ``orders`` counts all, also unpaid ones; ``paid``: those that stand paid, with their ``paid_fen`` and ``quantity``
+         *     (an order counts as one piece until the site says how many). ``refunded``: orders that were paid and whose refund is
+         *     asked for or made. ``unknown``: orders of both whose amount is not known, and which are in neither sum.
+         */
+        OrderFigures: {
+            /** Orders */
+            orders: number;
+            /** Paid */
+            paid: number;
+            /** Paid Fen */
+            paid_fen: number;
+            /** Quantity */
+            quantity: number;
+            /** Refunded */
+            refunded: number;
+            /** Refunded Fen */
+            refunded_fen: number;
+            /** Unknown */
+            unknown: number;
+        };
+        /**
          * OrderList
          * @description Orders, newest first.
          * @example {
@@ -11400,6 +11797,7 @@ export interface components {
          *           "created_at": "2026-01-02T03:04:05.120Z",
          *           "group_price": false,
          *           "item_id": "700000000001",
+         *           "item_title": "会员月卡",
          *           "order_id": "4500000000000000001",
          *           "parcel": "no",
          *           "problem": {
@@ -11432,7 +11830,8 @@ export interface components {
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
          *
-         *     ``buyer_name`` is the name in the chat; empty when it is not known. ``parcel``: whether the goods go in a parcel;
+         *     ``buyer_name`` is the name in the chat, ``item_title`` that of the item's page; empty when it is not known.
+         *     ``parcel``: whether the goods go in a parcel;
          *     empty when the site has not said.
          */
         OrderShape: {
@@ -11442,6 +11841,8 @@ export interface components {
             order_id: string;
             /** Item Id */
             item_id: string | null;
+            /** Item Title */
+            item_title: string;
             /** Buyer Id */
             buyer_id: string;
             /** Buyer Name */
@@ -11472,6 +11873,86 @@ export interface components {
          * @enum {string}
          */
         OrderStatusShape: "unknown" | "processing" | "group_pending" | "pending_ship" | "shipped" | "refunding" | "completed" | "cancelled";
+        /**
+         * OrderSumShape
+         * @description The sums of a ``day``, of an ``account``, or of an ``item_id`` of one; the other names are empty.
+         */
+        OrderSumShape: {
+            /** Orders */
+            orders: number;
+            /** Paid */
+            paid: number;
+            /** Paid Fen */
+            paid_fen: number;
+            /** Quantity */
+            quantity: number;
+            /** Refunded */
+            refunded: number;
+            /** Refunded Fen */
+            refunded_fen: number;
+            /** Unknown */
+            unknown: number;
+            /** Day */
+            day: string;
+            /** Account */
+            account: string;
+            /** Item Id */
+            item_id: string;
+            /** Item Title */
+            item_title: string;
+        };
+        /**
+         * OrderSumsShape
+         * @description Sums by day, oldest first, or by shop or item, the largest first.
+         *
+         *     Days without an order are left out. ``timezone``: whose days are meant. ``left_out``: so many more shops or items
+         *     have orders; those are in the ``total``.
+         * @example {
+         *       "by": "day",
+         *       "items": [
+         *         {
+         *           "account": "",
+         *           "day": "2026-01-02",
+         *           "item_id": "",
+         *           "item_title": "",
+         *           "orders": 3,
+         *           "paid": 2,
+         *           "paid_fen": 3980,
+         *           "quantity": 2,
+         *           "refunded": 1,
+         *           "refunded_fen": 1990,
+         *           "unknown": 0
+         *         }
+         *       ],
+         *       "left_out": 0,
+         *       "since": "2026-01-01T16:00:00.000Z",
+         *       "timezone": "Asia/Shanghai",
+         *       "total": {
+         *         "orders": 3,
+         *         "paid": 2,
+         *         "paid_fen": 3980,
+         *         "quantity": 2,
+         *         "refunded": 1,
+         *         "refunded_fen": 1990,
+         *         "unknown": 0
+         *       },
+         *       "until": "2026-01-03T16:00:00.000Z"
+         *     }
+         */
+        OrderSumsShape: {
+            by: components["schemas"]["By"];
+            /** Timezone */
+            timezone: string;
+            /** Since */
+            since: string;
+            /** Until */
+            until: string;
+            /** Items */
+            items: components["schemas"]["OrderSumShape"][];
+            total: components["schemas"]["OrderFigures"];
+            /** Left Out */
+            left_out: number;
+        };
         /**
          * OrderUnitShape
          * @description A unit of an order, without its text. ``replaces``: the number of the unit in whose place it was sent.
@@ -12298,6 +12779,96 @@ export interface components {
          * @enum {string}
          */
         QrLoginState: "waiting" | "scanned" | "face_check" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
+        /**
+         * QuickReplyBody
+         * @description A quick reply. ``account`` null: for all shops of the caller. Without a ``position`` it is the last, or stays.
+         *
+         *     A page that inserts the text may fill in `{buyer}`, `{item}`, `{price}` and `{shop}`.
+         * @example {
+         *       "shortcut": "发货",
+         *       "text": "{buyer}您好，今天下午发货"
+         *     }
+         */
+        QuickReplyBody: {
+            /**
+             * Shortcut
+             * @default
+             */
+            shortcut: string;
+            /** Text */
+            text: string;
+            /** Account */
+            account?: string | null;
+            /** Position */
+            position?: number | null;
+        };
+        /**
+         * QuickReplyDeleted
+         * @description The quick reply is deleted.
+         * @example {
+         *       "id": 3,
+         *       "msg": "deleted"
+         *     }
+         */
+        QuickReplyDeleted: {
+            /**
+             * Msg
+             * @default deleted
+             */
+            msg: string;
+            /** Id */
+            id: number;
+        };
+        /**
+         * QuickReplyList
+         * @description Quick replies, in the order of their positions.
+         * @example {
+         *       "items": [
+         *         {
+         *           "id": 3,
+         *           "may_change": true,
+         *           "owner": "mei",
+         *           "position": 1,
+         *           "shortcut": "发货",
+         *           "text": "{buyer}您好，今天下午发货"
+         *         }
+         *       ]
+         *     }
+         */
+        QuickReplyList: {
+            /** Items */
+            items: components["schemas"]["QuickReplyShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * QuickReplyShape
+         * @description A quick reply, with the name of its owner. ``may_change``: the caller may change and delete it.
+         * @example {
+         *       "id": 3,
+         *       "may_change": true,
+         *       "owner": "mei",
+         *       "position": 1,
+         *       "shortcut": "发货",
+         *       "text": "{buyer}您好，今天下午发货"
+         *     }
+         */
+        QuickReplyShape: {
+            /** Id */
+            id: number;
+            /** Shortcut */
+            shortcut: string;
+            /** Text */
+            text: string;
+            /** Account */
+            account: string | null;
+            /** Position */
+            position: number;
+            /** Owner */
+            owner: string;
+            /** May Change */
+            may_change: boolean;
+        };
         /**
          * QuietHours
          * @description Hours in which notices wait for the end of them, by the clock of a time zone. They may pass midnight.
@@ -13569,6 +14140,37 @@ export interface components {
             uri: string;
             /** Picture */
             picture: string;
+        };
+        /**
+         * SeenBody
+         * @description How many of the buyer's messages were seen: ``heard`` of the chat as it was shown.
+         * @example {
+         *       "heard": 12
+         *     }
+         */
+        SeenBody: {
+            /** Heard */
+            heard: number;
+        };
+        /**
+         * SeenShape
+         * @description How many messages the buyer has written, and how many of them the caller has not seen (at most 99).
+         * @example {
+         *       "account": "my-shop",
+         *       "chat_id": "59000001",
+         *       "heard": 12,
+         *       "unread": 0
+         *     }
+         */
+        SeenShape: {
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Heard */
+            heard: number;
+            /** Unread */
+            unread: number;
         };
         /**
          * SendBody
@@ -16329,6 +16931,120 @@ export interface components {
          * @enum {string}
          */
         WordMode: "any" | "all";
+        /**
+         * WorkAndEntries
+         * @description The work on a chat, and its newest fifty changes, the newest first.
+         * @example {
+         *       "account": "my-shop",
+         *       "assignee": "lin",
+         *       "chat_id": "59000001",
+         *       "events": [
+         *         {
+         *           "actor": "user:mei",
+         *           "after": "snoozed",
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "before": "open",
+         *           "until": "2026-01-02T09:00:00.000Z",
+         *           "what": "status"
+         *         }
+         *       ],
+         *       "heard": 12,
+         *       "snoozed_until": "2026-01-02T09:00:00.000Z",
+         *       "status": "snoozed"
+         *     }
+         */
+        WorkAndEntries: {
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Heard */
+            heard: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "snoozed" | "done";
+            /** Snoozed Until */
+            snoozed_until: string | null;
+            /** Assignee */
+            assignee: string | null;
+            /** Events */
+            events: components["schemas"]["WorkEntryShape"][];
+        };
+        /**
+         * WorkBody
+         * @description What to change of the work on a chat; what is left out stays. ``assignee`` null: nobody's.
+         *
+         *     ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``heard`` goes with ``done`` and ``snoozed``: that
+         *     of the chat as the person saw it.
+         * @example {
+         *       "heard": 12,
+         *       "status": "done"
+         *     }
+         */
+        WorkBody: {
+            /** Status */
+            status?: ("open" | "snoozed" | "done") | null;
+            /** Until */
+            until?: string | null;
+            /** Assignee */
+            assignee?: string | null;
+            /** Heard */
+            heard?: number | null;
+        };
+        /**
+         * WorkEntryShape
+         * @description One change of the work on a chat. ``until``: until when it was put off.
+         */
+        WorkEntryShape: {
+            /** At */
+            at: string;
+            /** Actor */
+            actor: string;
+            /**
+             * What
+             * @enum {string}
+             */
+            what: "status" | "assignee" | "note" | "note_deleted";
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
+            /** Until */
+            until: string | null;
+        };
+        /**
+         * WorkShape
+         * @description The work on a chat as it is now. ``heard``: how many messages the buyer has written.
+         *
+         *     ``snoozed_until`` is null unless the chat is snoozed. ``assignee`` is a user name, or null.
+         * @example {
+         *       "account": "my-shop",
+         *       "assignee": "lin",
+         *       "chat_id": "59000001",
+         *       "heard": 12,
+         *       "snoozed_until": "2026-01-02T09:00:00.000Z",
+         *       "status": "snoozed"
+         *     }
+         */
+        WorkShape: {
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Heard */
+            heard: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "snoozed" | "done";
+            /** Snoozed Until */
+            snoozed_until: string | null;
+            /** Assignee */
+            assignee: string | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -26638,6 +27354,12 @@ export interface operations {
                 paused?: boolean | null;
                 /** @description Only chats in which a question of the buyer waits (or does not) for a person. */
                 waiting?: boolean | null;
+                /** @description Only chats with this status. */
+                status?: ("open" | "snoozed" | "done") | null;
+                /** @description Only chats of this user: a name, `me`, or `none`. */
+                assignee?: string | null;
+                /** @description Only chats with (or without) messages of the buyer that the caller has not seen. */
+                unread?: boolean | null;
                 /** @description Only chats with this text in a message or sender's name, or with this chat, buyer or item id. */
                 q?: string;
                 /** @description `next` from the previous page; omit it for the first page. */
@@ -26989,6 +27711,1178 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_chat_counts: {
+        parameters: {
+            query?: {
+                /** @description Only for this account. */
+                cid?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatCountsShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_chat_work: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkAndEntries"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_chat_work: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    mark_chat_seen: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeenShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_chat_notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_chat_note: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_chat_note: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The `id` of a note. */
+                note_id: number;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteDeleted"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not match; `current` has the current values */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_quick_replies: {
+        parameters: {
+            query?: {
+                /** @description Only for this account. */
+                cid?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuickReplyList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_quick_reply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h. */
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuickReplyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuickReplyShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    replace_quick_reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The `id` of a quick reply. */
+                reply_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuickReplyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuickReplyShape"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_quick_reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The `id` of a quick reply. */
+                reply_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuickReplyDeleted"];
+                };
+            };
+            /** @description The request has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request conflicts with the current state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_item_card: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemCard"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -28097,6 +29991,181 @@ export interface operations {
             };
         };
     };
+    sum_orders: {
+        parameters: {
+            query?: {
+                /** @description What the sums are by. */
+                by?: components["schemas"]["By"];
+                /** @description Only for this account. */
+                cid?: string | null;
+                /** @description Whose days and times are meant. Without it those of the shop that `cid` names, else of Shanghai. */
+                tz?: string;
+                /** @description Only orders with this status. */
+                status?: components["schemas"]["OrderStatusShape"] | null;
+                /** @description Only orders that need action by the owner. */
+                problem?: boolean;
+                /** @description Only for this chat. */
+                chat?: string | null;
+                /** @description Only of this item. */
+                item?: string | null;
+                /** @description Only orders received at or after this time. */
+                since?: string | null;
+                /** @description Only orders received before this time. */
+                until?: string | null;
+                /** @description The beginning of an order id, from four digits on any part of it, an item or buyer id, or a part of the buyer's name or of the item's title. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderSumsShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    export_orders: {
+        parameters: {
+            query?: {
+                /** @description The kind of the file. */
+                format?: "csv" | "xlsx";
+                /** @description Only for this account. */
+                cid?: string | null;
+                /** @description Whose days and times are meant. Without it those of the shop that `cid` names, else of Shanghai. */
+                tz?: string;
+                /** @description Only orders with this status. */
+                status?: components["schemas"]["OrderStatusShape"] | null;
+                /** @description Only orders that need action by the owner. */
+                problem?: boolean;
+                /** @description Only for this chat. */
+                chat?: string | null;
+                /** @description Only of this item. */
+                item?: string | null;
+                /** @description Only orders received at or after this time. */
+                since?: string | null;
+                /** @description Only orders received before this time. */
+                until?: string | null;
+                /** @description The beginning of an order id, from four digits on any part of it, an item or buyer id, or a part of the buyer's name or of the item's title. */
+                q?: string;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_orders_compat: {
         parameters: {
             query?: {
@@ -28161,18 +30230,24 @@ export interface operations {
             query?: {
                 /** @description Only for this account. */
                 cid?: string | null;
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
                 /** @description Only orders with this status. */
                 status?: components["schemas"]["OrderStatusShape"] | null;
                 /** @description Only orders that need action by the owner. */
                 problem?: boolean;
                 /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description The beginning of an order id, an item or buyer id, or a part of the buyer's name. */
+                /** @description Only of this item. */
+                item?: string | null;
+                /** @description Only orders received at or after this time. */
+                since?: string | null;
+                /** @description Only orders received before this time. */
+                until?: string | null;
+                /** @description The beginning of an order id, from four digits on any part of it, an item or buyer id, or a part of the buyer's name or of the item's title. */
                 q?: string;
-                /** @description `next` from the previous page; omit it for the first page. */
-                cursor?: string | null;
-                /** @description Maximum number of rows. */
-                limit?: number;
             };
             header?: {
                 "accept-language"?: string | null;
@@ -28241,18 +30316,24 @@ export interface operations {
     list_account_orders: {
         parameters: {
             query?: {
+                /** @description `next` from the previous page; omit it for the first page. */
+                cursor?: string | null;
+                /** @description Maximum number of rows. */
+                limit?: number;
                 /** @description Only orders with this status. */
                 status?: components["schemas"]["OrderStatusShape"] | null;
                 /** @description Only orders that need action by the owner. */
                 problem?: boolean;
                 /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description The beginning of an order id, an item or buyer id, or a part of the buyer's name. */
+                /** @description Only of this item. */
+                item?: string | null;
+                /** @description Only orders received at or after this time. */
+                since?: string | null;
+                /** @description Only orders received before this time. */
+                until?: string | null;
+                /** @description The beginning of an order id, from four digits on any part of it, an item or buyer id, or a part of the buyer's name or of the item's title. */
                 q?: string;
-                /** @description `next` from the previous page; omit it for the first page. */
-                cursor?: string | null;
-                /** @description Maximum number of rows. */
-                limit?: number;
             };
             header?: {
                 "accept-language"?: string | null;

@@ -6,6 +6,7 @@ routes of the compatible REST dialect. Answers never show the variant. The sente
 
 from __future__ import annotations
 
+from shoal.api.http.chat_problems import CHAT_PROBLEMS
 from shoal.api.http.model_problems import MODEL_PROBLEMS
 from shoal.api.http.problem import Problem
 from shoal.api.http.server_problems import OF_THE_SERVER
@@ -377,6 +378,7 @@ _ROWS = (
     Problem("picture_not_stored", 503),
     Problem("store_error", 503),
     # ── the rest ──
+    *CHAT_PROBLEMS,
     *MODEL_PROBLEMS,
     Problem("temporary_failure", 503),
     Problem("needs_owner", 409),

@@ -16,9 +16,13 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.routes.messages import OfAccount, OfChat, asked_for
 from shoal.api.schemas.chat_requests import TakeOverBody
+from shoal.api.schemas.chat_work import StatusWord, status_of
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
 from shoal.clock import now_ms
+from shoal.messages.chat_status import NOBODY, ChatFilter, Reader
 from shoal.messages.chats import Chat
 from shoal.messages.takeovers import Takeover, TakeoverReason
 
@@ -28,6 +32,8 @@ ChatId = Annotated[
     str, Path(pattern=r"^[0-9A-Za-z._-]{1,128}$", description="The chat's id on the site.", examples=["59000001"])
 ]
 
+_UNKNOWN = -1
+"""No user has this id."""
 _PAUSE = {
     "account": "my-shop", "chat_id": "59000001", "reason": "human", "actor": "",
     "since": "2026-01-02T03:04:05.000Z", "until": "2026-01-02T03:14:05.000Z",
@@ -67,9 +73,11 @@ class PauseEnded(BaseModel):
 
 class ChatShape(BaseModel):
     """One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
-    ``waits``: the buyer spoke last, and no automatic answer is coming or was left out on purpose.
+    ``waits``: the buyer spoke last, no automatic answer is coming or was left out on purpose, and the chat is open.
 
-    ``found_text`` is the newest message that contains the searched words, or null.
+    ``found_text`` is the newest message that contains the searched words, or null. ``heard``: how many messages the
+    buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
+    see `PUT /cookies/{cid}/chats/{chat}/work`.
     """
 
     account: str
@@ -86,6 +94,11 @@ class ChatShape(BaseModel):
     pause_actor: str
     found_text: str | None
     waits: bool
+    heard: int
+    unread: int
+    status: StatusWord
+    snoozed_until: str | None
+    assignee: str | None
 
 
 class ChatList(BaseModel):
@@ -98,12 +111,18 @@ class ChatList(BaseModel):
                 "item_id": "700000000001", "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
                 "last_direction": "in", "read_at": None, "paused_until": None, "pause_reason": None, "pause_actor": "",
                 "found_text": None, "waits": True,
+                "heard": 3, "unread": 1, "status": "open", "snoozed_until": None, "assignee": None,
             }
         ],
         next=None,
     )  # fmt: skip
     items: list[ChatShape]
     next: str | None
+
+
+def reader_of(who: Principal) -> Reader:
+    """Return for whom unread messages are counted: also a token reads for its user."""
+    return Reader(user_id=who.id, since_ms=who.user.created_at_ms)
 
 
 @routes.get("/chats", summary="List chats", responses=READING_ONE)
@@ -117,6 +136,15 @@ async def list_chats(
     paused: Annotated[bool | None, Query(description="Only chats that are (or are not) taken over.")] = None,
     waiting: Annotated[
         bool | None, Query(description="Only chats in which a question of the buyer waits (or does not) for a person.")
+    ] = None,
+    status: Annotated[StatusWord | None, Query(description="Only chats with this status.")] = None,
+    assignee: Annotated[
+        str | None,
+        Query(max_length=64, pattern=NO_NUL, description="Only chats of this user: a name, `me`, or `none`."),
+    ] = None,
+    unread: Annotated[
+        bool | None,
+        Query(description="Only chats with (or without) messages of the buyer that the caller has not seen."),
     ] = None,
     q: Annotated[
         str,
@@ -136,9 +164,15 @@ async def list_chats(
         server.chats.list_chats(
             await asked_for(server, who, cid),
             now_ms=now_ms(),
-            chat_id=chat,
-            paused=paused,
-            waiting=waiting,
+            only=ChatFilter(
+                chat_id=chat,
+                paused=paused,
+                waiting=waiting,
+                status=status_of(status),
+                assignee_id=await _assignee_id(server, who, assignee),
+                unread=unread,
+            ),
+            reader=reader_of(who),
             query=q,
             before=before,
             limit=limit + 1,
@@ -173,6 +207,16 @@ async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer,
     return PauseEnded(ended=await server.takeovers.hand_back(account.id, chat, actor=caller.actor))
 
 
+async def _assignee_id(server: Server, who: Principal, assignee: str | None) -> int | None:
+    """Return the id of the user that a filter names; one that nobody has for an unknown name."""
+    if assignee in {None, "none"}:
+        return None if assignee is None else NOBODY
+    if assignee == "me":
+        return who.id
+    user = await server.users.by_name(assignee or "")
+    return _UNKNOWN if user is None else user.id
+
+
 def _pause(pause: Takeover) -> PauseShape:
     return PauseShape(
         account=pause.account_id,
@@ -200,4 +244,9 @@ def _chat(chat: Chat) -> ChatShape:
         pause_actor=chat.pause_actor,
         found_text=chat.found_text,
         waits=chat.waits,
+        heard=chat.heard,
+        unread=chat.unread,
+        status=chat.status.value,
+        snoozed_until=maybe_rfc3339(chat.snoozed_until_ms),
+        assignee=chat.assignee or None,
     )

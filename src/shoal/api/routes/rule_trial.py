@@ -31,7 +31,8 @@ from shoal.messages.replies import AnswerSource, Asked, Explained, explain
 from shoal.messages.send_guards import Intended, held_back_by
 from shoal.rules.matcher import Considered
 from shoal.rules.rule import Rule
-from shoal.storage.schema import chats, once_replies
+from shoal.storage.chat_tables import chats
+from shoal.storage.schema import once_replies
 from shoal.xianyu.trade_texts import is_system_text
 
 routes = Routes(tags=["rules"])

@@ -1,0 +1,244 @@
+"""The work of people on chats: who cares for one, whether it is done or put off, and what each user has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, case, func, insert, select
+
+from shoal.accounts.events import MessageEvent, Publish, publish_nothing
+from shoal.clock import now_ms
+from shoal.errors import Conflict, ShoalError
+from shoal.messages.chat_status import MOST_UNREAD, NOBODY, WorkStatus, of_chat, status
+from shoal.storage.chat_tables import chat_events, chat_seen, chat_work, chats
+from shoal.storage.database import Database
+from shoal.storage.upserts import insert_or
+from shoal.storage.user_tables import users
+
+MOST_ENTRIES = 50
+"""So many entries of a chat's history are told."""
+
+
+class UnknownChat(ShoalError):
+    """The account has no chat of that id, or none with messages."""
+
+    code = "unknown_chat"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """The work on a chat as it is now. ``heard``: how many messages the buyer has written.
+
+    ``assignee``: a user name, or empty.
+    """
+
+    account_id: str
+    chat_id: str
+    heard: int = 0
+    status: WorkStatus = WorkStatus.OPEN
+    until_ms: int | None = None
+    assignee: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkChange:
+    """What is to be changed; ``None`` leaves it as it is. ``assignee_id`` may be ``NOBODY``.
+
+    ``heard``: how many of the buyer's messages the person saw who calls the chat done or puts it off.
+    """
+
+    status: WorkStatus | None = None
+    until_ms: int | None = None
+    assignee_id: int | None = None
+    heard: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkEntry:
+    """One change: of the ``status`` (``until_ms``: put off until then), the ``assignee``, or of a ``note``."""
+
+    at_ms: int
+    actor: str
+    what: str
+    before: str = ""
+    after: str = ""
+    until_ms: int | None = None
+
+
+class ChatWork:
+    """Reads and changes the work on chats, on any server: whoever writes last is right."""
+
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
+    ) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._publish = publish
+
+    async def of(self, account_id: str, chat_id: str) -> tuple[Work, list[WorkEntry]]:
+        """Return the work on a chat and its newest changes. Raises ``UnknownChat``."""
+        now = self._now_ms()
+        return await self._database.read(
+            lambda connection: (
+                find_work(connection, account_id, chat_id, now),
+                _entries(connection, account_id, chat_id),
+            )
+        )
+
+    async def change(self, account_id: str, chat_id: str, change: WorkChange, actor: str) -> Work:
+        """Change the work on a chat, and note who did what. Nothing is stored when nothing differs.
+
+        Raises ``UnknownChat``, and ``Conflict`` (``buyer_wrote_since``) when the buyer has written what the person who
+        calls the chat done, or puts it off, has not seen.
+        """
+        now = self._now_ms()
+
+        def job(connection: Connection) -> tuple[Work, Work]:
+            before = find_work(connection, account_id, chat_id, now)
+            closes = change.status not in {None, WorkStatus.OPEN}
+            if closes and change.heard is not None and before.heard > change.heard:
+                raise Conflict("the buyer has written since", code="buyer_wrote_since", heard=before.heard)
+            _store(connection, before, change)
+            after = find_work(connection, account_id, chat_id, now)
+            _note_changes(connection, before, after, actor, now)
+            return before, after
+
+        def told(works: tuple[Work, Work]) -> None:
+            if works[0] != works[1]:
+                self._publish(work_event(works[1], "work", actor, now))
+
+        _, after = await self._database.write(job, told=told)
+        return after
+
+    async def see(self, account_id: str, chat_id: str, *, user_id: int, heard: int, actor: str) -> tuple[int, int]:
+        """Note that a user has seen so many of the buyer's messages; it never goes back.
+
+        Return how many there are and how many the user has not seen. Raises ``UnknownChat``.
+        """
+        there, seen = await self._database.read(lambda connection: _seen(connection, account_id, chat_id, user_id))
+        if (now_seen := min(heard, there)) > seen:
+            seen = now_seen
+            await self._database.write(
+                lambda connection: _see(connection, account_id, chat_id, user_id, seen),
+                told=lambda _: self._publish(_seen_event(account_id, chat_id, seen, actor, self._now_ms())),
+            )
+        return there, min(there - seen, MOST_UNREAD)
+
+
+def find_work(connection: Connection, account_id: str, chat_id: str, now: int) -> Work:
+    """Return the work on a chat as it is now. Raises ``UnknownChat``."""
+    query = (
+        select(chats.c.heard, status(now).label("status"), chat_work.c.until_ms, users.c.username)
+        .select_from(chats)
+        .outerjoin(chat_work, of_chat(chat_work))
+        .outerjoin(users, users.c.id == chat_work.c.assignee_id)
+        .where(chats.c.account_id == account_id, chats.c.chat_id == chat_id)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownChat
+    is_snoozed = row.status == WorkStatus.SNOOZED.value
+    return Work(
+        account_id=account_id,
+        chat_id=chat_id,
+        heard=row.heard,
+        status=WorkStatus(row.status),
+        until_ms=row.until_ms if is_snoozed else None,
+        assignee=row.username or "",
+    )
+
+
+def note_entry(connection: Connection, account_id: str, chat_id: str, entry: WorkEntry) -> None:
+    """Add an entry to a chat's history."""
+    names = ("at_ms", "actor", "what", "before", "after", "until_ms")
+    values = {name: getattr(entry, name) for name in names}
+    connection.execute(insert(chat_events).values(account_id=account_id, chat_id=chat_id, **values))
+
+
+def work_event(work: Work, what: str, actor: str, at_ms: int) -> MessageEvent:
+    """Return the event that the work on a chat is so now."""
+    facts = {
+        "chat": work.chat_id,
+        "what": what,
+        "actor": actor,
+        "status": work.status.value,
+        "snoozed_until_ms": work.until_ms,
+        "assignee": work.assignee or None,
+    }
+    return chat_event(work.account_id, facts, at_ms)
+
+
+def chat_event(account_id: str, facts: dict[str, Any], at_ms: int) -> MessageEvent:
+    """Return an event about a chat, which takes the place of an earlier one about the same."""
+    key = "/".join(str(facts[name]) for name in ("chat", "what", "actor"))
+    return MessageEvent(account_id=account_id, kind="chat", key=key, facts=facts, at_ms=at_ms)
+
+
+def _seen_event(account_id: str, chat_id: str, heard: int, actor: str, at_ms: int) -> MessageEvent:
+    return chat_event(account_id, {"chat": chat_id, "what": "seen", "actor": actor, "heard": heard}, at_ms)
+
+
+def _store(connection: Connection, before: Work, change: WorkChange) -> None:
+    values: dict[str, Any] = {}
+    wanted = (change.status, change.until_ms)
+    if change.status is not None and wanted != (before.status, before.until_ms):
+        heard = before.heard if change.heard is None else change.heard
+        values = {"status": change.status.value, "until_ms": change.until_ms, "heard": heard}
+    if change.assignee_id is not None:
+        values["assignee_id"] = None if change.assignee_id == NOBODY else change.assignee_id
+    if values:
+        row = insert_or(connection, chat_work).values(account_id=before.account_id, chat_id=before.chat_id, **values)
+        connection.execute(row.on_conflict_do_update(index_elements=list(chat_work.primary_key), set_=values))
+
+
+def _note_changes(connection: Connection, before: Work, after: Work, actor: str, now: int) -> None:
+    if (before.status, before.until_ms) != (after.status, after.until_ms):
+        entry = WorkEntry(
+            at_ms=now,
+            actor=actor,
+            what="status",
+            before=before.status.value,
+            after=after.status.value,
+            until_ms=after.until_ms,
+        )
+        note_entry(connection, after.account_id, after.chat_id, entry)
+    if before.assignee != after.assignee:
+        entry = WorkEntry(at_ms=now, actor=actor, what="assignee", before=before.assignee, after=after.assignee)
+        note_entry(connection, after.account_id, after.chat_id, entry)
+
+
+def _entries(connection: Connection, account_id: str, chat_id: str) -> list[WorkEntry]:
+    table = chat_events.c
+    query = (
+        select(table.at_ms, table.actor, table.what, table.before, table.after, table.until_ms)
+        .where(table.account_id == account_id, table.chat_id == chat_id)
+        .order_by(table.id.desc())
+        .limit(MOST_ENTRIES)
+    )
+    return [WorkEntry(**row) for row in connection.execute(query).mappings()]
+
+
+def _seen(connection: Connection, account_id: str, chat_id: str, user_id: int) -> tuple[int, int]:
+    mine = (of_chat(chat_seen), chat_seen.c.user_id == user_id)
+    query = (
+        select(chats.c.heard, func.coalesce(chat_seen.c.heard, 0))
+        .select_from(chats)
+        .outerjoin(chat_seen, mine[0] & mine[1])
+        .where(chats.c.account_id == account_id, chats.c.chat_id == chat_id)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownChat
+    return row[0], row[1]
+
+
+def _see(connection: Connection, account_id: str, chat_id: str, user_id: int, heard: int) -> None:
+    """Store what was seen, unless the chat is gone by now: its rows were deleted with it."""
+    there = select(chats.c.heard).where(chats.c.account_id == account_id, chats.c.chat_id == chat_id)
+    if connection.scalar(there) is None:
+        return
+    row = insert_or(connection, chat_seen).values(user_id=user_id, account_id=account_id, chat_id=chat_id, heard=heard)
+    later = case((row.excluded.heard > chat_seen.c.heard, row.excluded.heard), else_=chat_seen.c.heard)
+    connection.execute(row.on_conflict_do_update(index_elements=list(chat_seen.primary_key), set_={"heard": later}))
