@@ -32,6 +32,7 @@ class Duty(StrEnum):
     WORD_INDEX = "word_index"
     KEYS = "keys"
     USER_REMOVAL = "user_removal"
+    SNOOZES = "snoozes"
 
 
 SHARD_OF: Final = MappingProxyType(
@@ -42,6 +43,7 @@ SHARD_OF: Final = MappingProxyType(
         Duty.WORD_INDEX: 300,
         Duty.KEYS: 600,
         Duty.USER_REMOVAL: 900,
+        Duty.SNOOZES: 0,
     }
 )
 """A shard is never changed: servers of an older version go by it too."""

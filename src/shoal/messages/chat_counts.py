@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, func, select, text
 
 from shoal.messages.chat_status import Reader, WorkStatus, is_unread, of_chat, seen_by, status, waits
-from shoal.storage.among import among
+from shoal.storage.among import among, kept_of
 from shoal.storage.chat_tables import SNOOZED, chat_seen, chat_work, chats
 from shoal.storage.database import Database
 
@@ -32,7 +32,8 @@ class ChatCounts:
 async def count_chats(database: Database, account_ids: Collection[str], reader: Reader, *, now_ms: int) -> ChatCounts:
     """Count the chats of the accounts, each number up to ``MOST_COUNTED``."""
     of_accounts = among(chats.c.account_id, account_ids)
-    worked_on = select(chat_work.c.chat_id).join(chats, of_chat(chat_work)).where(of_accounts)
+    of_kept = kept_of(chats.c.account_id, account_ids)
+    worked_on = select(chat_work.c.chat_id).join(chats, of_chat(chat_work)).where(of_kept)
     is_snoozed = status(now_ms) == WorkStatus.SNOOZED.value
     asked: dict[str, Select[Any]] = {
         "waiting": select(chats.c.chat_id).outerjoin(chat_work, of_chat(chat_work)).where(of_accounts, waits(now_ms)),

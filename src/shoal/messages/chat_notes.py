@@ -79,7 +79,8 @@ class ChatNotes:
 
         def job(connection: Connection) -> tuple[Note, bool]:
             find_work(connection, account_id, chat_id, now)
-            added = connection.execute(insert_new(connection, chat_notes, "op_id"), row).rowcount == 1
+            new = insert_new(connection, chat_notes, "op_id").returning(chat_notes.c.id)
+            added = connection.execute(new, row).first() is not None
             mine = (chat_notes.c.account_id == account_id, chat_notes.c.chat_id == chat_id)
             count = connection.scalar(select(func.count()).where(*mine)) or 0
             if added and count > MOST_NOTES:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select
+from sqlalchemy import Connection, Row, Select, case, func, insert, select
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
@@ -129,20 +129,30 @@ class ChatWork:
 
 def find_work(connection: Connection, account_id: str, chat_id: str, now: int) -> Work:
     """Return the work on a chat as it is now. Raises ``UnknownChat``."""
-    query = (
-        select(chats.c.heard, status(now).label("status"), chat_work.c.until_ms, users.c.username)
-        .select_from(chats)
-        .outerjoin(chat_work, of_chat(chat_work))
-        .outerjoin(users, users.c.id == chat_work.c.assignee_id)
-        .where(chats.c.account_id == account_id, chats.c.chat_id == chat_id)
-    )
+    query = works(now).where(chats.c.account_id == account_id, chats.c.chat_id == chat_id)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise UnknownChat
+    return work_of(row)
+
+
+def works(now: int) -> Select[Any]:
+    """Select the work on chats as it is now, for ``work_of``."""
+    columns = (chats.c.account_id, chats.c.chat_id, chats.c.heard, chat_work.c.until_ms, users.c.username)
+    return (
+        select(*columns, status(now).label("status"))
+        .select_from(chats)
+        .outerjoin(chat_work, of_chat(chat_work))
+        .outerjoin(users, users.c.id == chat_work.c.assignee_id)
+    )
+
+
+def work_of(row: Row[Any]) -> Work:
+    """Return the work of a row of ``works``."""
     is_snoozed = row.status == WorkStatus.SNOOZED.value
     return Work(
-        account_id=account_id,
-        chat_id=chat_id,
+        account_id=row.account_id,
+        chat_id=row.chat_id,
         heard=row.heard,
         status=WorkStatus(row.status),
         until_ms=row.until_ms if is_snoozed else None,

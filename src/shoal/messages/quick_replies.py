@@ -72,7 +72,8 @@ class QuickReplies:
             last = select(func.max(quick_replies.c.position)).where(mine)
             place = (connection.scalar(last) or 0) + 1 if position is None else position
             row = _row(new, place) | {"owner_id": new.owner_id, "op_id": op_id}
-            added = connection.execute(insert_new(connection, quick_replies, "op_id"), row).rowcount == 1
+            fresh = insert_new(connection, quick_replies, "op_id").returning(quick_replies.c.id)
+            added = connection.execute(fresh, row).first() is not None
             count = connection.scalar(select(func.count()).where(mine)) or 0
             if added and count > MOST_QUICK_REPLIES:
                 raise Conflict(

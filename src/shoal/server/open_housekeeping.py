@@ -20,6 +20,7 @@ from shoal.goods.goods_store import GoodsStore
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.messages.picture_files import PictureFiles
 from shoal.messages.rule_hits import RuleHits
+from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.incident_history import IncidentHistory
 from shoal.server.closing import Closing
@@ -94,6 +95,8 @@ async def open_housekeeping(
         closing.later("retention", duties.keep(Duty.RETENTION, retention.run))
         indexer = WordIndexer(database, settled=accounts.settled)
         closing.later("word indexer", duties.keep(Duty.WORD_INDEX, indexer.run))
+        snooze_ends = SnoozeEnds(database, connections.published.publish_event)
+        closing.later("snooze ends", duties.keep(Duty.SNOOZES, snooze_ends.run))
         key_rotation = _key_rotation(storage, settings, closing)
         turn = None if storage.node is None else Turn(database, storage.node, "backup")
         backups = BackupSchedule(database, settings, turn=turn)
