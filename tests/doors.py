@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api_document import share_document
 from benchmarks.processes import START_SECONDS
 from protocol_transport import ProtocolTransport
 from quick_start import blank_database, cheap_hasher
@@ -27,6 +28,8 @@ from shoal.auth.users import Role
 from shoal.server.reply_server import Application, build_app
 from standins import FakeSite, cookie_of, quick_settings, until
 from warm_start import WARM
+
+share_document()
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}
 """What stands in every answer to a change, beside the compatible body."""

@@ -6,8 +6,6 @@ import resource
 import secrets
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -35,6 +33,7 @@ from shoal.storage.picture_rows import read_picture
 from standins import quick_settings
 from upgrades.make_fixture import KEY
 from upgrades.test_upgrades import MIGRATIONS, THE_SITE, lay
+from warm_start import ran
 
 Content = dict[str, list[tuple[Any, ...]]]
 PICTURE = "uploads/images/0123456789abcdef0123456789abcdef.png"
@@ -126,10 +125,7 @@ async def test_the_copy_is_the_older_database_row_by_row_and_the_command_restore
 
         (data_dir / PICTURE).unlink()
         place = {"SHOAL_DATA_DIR": str(data_dir), "SHOAL_DATABASE_URL": goal, "SHOAL_SECRET_KEY": KEY}
-        done = subprocess.run(  # noqa: ASYNC221
-            [sys.executable, "-m", "shoal", "restore", str(copy), "--yes"],
-            env=place, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = await ran(("-m", "shoal", "restore", str(copy), "--yes"), place)
         assert done.returncode == 0, done.stderr
         with connected(goal) as connection:
             assert len(read_picture(connection, PICTURE.rpartition("/")[2]) or b"") == 100_004
