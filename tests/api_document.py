@@ -34,4 +34,4 @@ def share_document() -> None:
             app.openapi_schema = made[name][1]
         return app.openapi_schema
 
-    FastAPI.openapi = openapi  # type: ignore[method-assign]
+    FastAPI.openapi = openapi  # type: ignore[method-assign,assignment]

@@ -64,10 +64,17 @@ def _sources() -> tuple[tuple[str, ast.Module], ...]:
     return tuple((path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 
+@cache
+def _nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Return what any test here looks at."""
+    looked_at = (ast.Import, ast.ImportFrom, ast.Call, ast.Attribute)
+    return tuple(node for node in ast.walk(tree) if isinstance(node, looked_at))
+
+
 def _imports(tree: ast.Module) -> set[str]:
     """Return the full names of the imported modules."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -77,7 +84,7 @@ def _imports(tree: ast.Module) -> set[str]:
 
 def _called(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
     """Yield every call with the last part of the called name."""
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
                 yield f".{node.func.attr}", node
@@ -100,7 +107,7 @@ def test_yaml_is_read_as_events_only() -> None:
     for name, tree in _sources():
         used = {
             node.attr
-            for node in ast.walk(tree)
+            for node in _nodes(tree)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml"
         }
         assert used <= YAML_IN_USE, name

@@ -66,10 +66,18 @@ def test_a_longer_file_of_the_console_has_a_row_only_as_long_as_it_needs_one() -
     assert min(LONGER_OF_CONSOLE.values()) > LONGEST_OF_CONSOLE
 
 
+def _statements(of: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements within another. No function is defined in an expression, and most nodes are in one."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for node in getattr(of, name, ()):
+            yield node
+            yield from _statements(node)
+
+
 def test_no_function_is_longer_than_one_screen() -> None:
     too_long, seen = [], 0
     for name, text in _files(PYTHON, ".py"):
-        for node in ast.walk(ast.parse(text)):
+        for node in _statements(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 seen += 1
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
