@@ -5,7 +5,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import vue from '@vitejs/plugin-vue'
 import { NaiveUiResolver } from 'unplugin-vue-components/resolvers'
 import components from 'unplugin-vue-components/vite'
-import { defineConfig, type Plugin } from 'vite'
+import { defineConfig, type Plugin, runnerImport } from 'vite'
 
 const out = fileURLToPath(new URL('../src/shoal/console/static', import.meta.url))
 
@@ -49,15 +49,49 @@ function firstThings(): Plugin {
     },
     transformIndexHtml: {
       order: 'post',
-      handler(html) {
+      handler(html, { bundle }) {
+        const chunks = Object.values(bundle ?? {}).filter((one) => one.type === 'chunk')
+        const texts = (language: string) =>
+          ['first', 'pages']
+            .map((part) => chunks.find((one) => one.facadeModuleId === `\0virtual:texts/${language}/${part}`)?.fileName)
+            .map((file) => file && `/console/${file}`)
+            .join(' ')
         const sheets = html.match(/ *<link rel="stylesheet"[^>]*>\n/g) ?? []
         const without = sheets.reduce((text, sheet) => text.replace(sheet, ''), html)
         const src = `/console/${isBuild ? fileName : 'src/app/boot.js'}`
         return {
           html: without.replace('  </body>', `${sheets.join('')}  </body>`),
-          tags: [{ tag: 'script', attrs: { src }, injectTo: 'head' }],
+          tags: [{ tag: 'script', attrs: { src, 'data-zh': texts('zh'), 'data-en': texts('en') }, injectTo: 'head' }],
         }
       },
+    },
+  }
+}
+
+/**
+ * Makes a module of each part of the texts in each language, so that a browser loads one language: `texts.ts` of a
+ * feature has both beside each other, for who writes them.
+ */
+function texts(): Plugin {
+  const name = /^virtual:texts\/(zh|en)\/(first|pages)$/
+  // Tests ask for texts of all parts, without a page that would load them.
+  const isTest = Boolean(process.env.VITEST)
+  const folder = fileURLToPath(new URL('src/i18n/', import.meta.url))
+  const read = (file: string) => runnerImport<Record<string, unknown>>(folder + file, { configFile: false })
+  return {
+    name: 'texts',
+    resolveId: (id) => (name.test(id) ? `\0${id}` : undefined),
+    async load(id) {
+      const [, language, part] = name.exec(id.slice(1)) ?? []
+      if (!language) return
+      const [all, first] = await Promise.all([read(`${language}.ts`), read('first.ts')])
+      for (const path of [...all.dependencies, ...first.dependencies]) this.addWatchFile(path)
+      const groups = Object.entries(all.module[language] as Record<string, object>)
+      const names = first.module.FIRST as string[]
+      const found = groups.filter(([group]) => names.includes(group) === (part === 'first') || isTest)
+      if (part === 'first' && !isTest && found.length !== names.length)
+        this.error(`first.ts names a group that ${language}.ts lacks`)
+      return `export default ${JSON.stringify(Object.fromEntries(found))}`
     },
   }
 }
@@ -67,6 +101,7 @@ export default defineConfig({
   plugins: [
     vue(),
     components({ dts: 'src/components.d.ts', dirs: [], resolvers: [NaiveUiResolver()] }),
+    texts(),
     firstThings(),
     packed(),
   ],

@@ -21,6 +21,14 @@
   // Who is not signed in is led to a form, not to the frame of the pages.
   root.dataset.first = kept('shoal.signed-in') ? 'pages' : 'form'
 
+  // The texts of that language, of the pages only for who is signed in: asked for now, not when a script asks for them.
+  const [first, pages] = (document.currentScript?.dataset[root.dataset.language === 'en' ? 'en' : 'zh'] ?? '').split(
+    ' ',
+  )
+  for (const href of root.dataset.first === 'pages' ? [first, pages] : [first]) {
+    if (href) document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href }))
+  }
+
   /** Shows the word in place of the skeleton; once the console is there, both are gone. */
   const fail = () => {
     const word = document.getElementById('boot-failed')

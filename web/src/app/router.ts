@@ -1,6 +1,7 @@
 /** The pages and their addresses. */
 import { createRouter, createWebHistory } from 'vue-router'
 import { useSession } from '../common/session'
+import { loadPages } from '../i18n'
 
 export const router = createRouter({
   history: createWebHistory('/console/'),
@@ -10,7 +11,7 @@ export const router = createRouter({
     { path: '/join', name: 'join', component: () => import('../login/Join.vue'), meta: { open: true } },
     {
       path: '/',
-      component: () => import('./Shell.vue'),
+      component: async () => (await Promise.all([import('./Frame.vue'), loadPages()]))[0],
       children: [
         {
           path: '',

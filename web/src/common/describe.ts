@@ -1,12 +1,11 @@
 /** A change in words: which fields, from what to what. */
 
-import { type Key, t } from '../i18n'
-import { zh } from '../i18n/zh'
+import { has, type Key, labelOf, t } from '../i18n'
 import type { Outcome } from './api'
 
 /** The name of a field of an account, as far as there is one. */
 export function fieldName(field: string): string {
-  return field in zh.fields ? t(`fields.${field}` as Key) : field
+  return labelOf('fields', field)
 }
 
 /** What stands for "nothing set" in fields where that means something. */
@@ -50,7 +49,7 @@ export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
     if (COUNTERS.has(field)) return { field, old: '', new: '' }
     if (Array.isArray(change)) return { field, old: valueText(change[0], field), new: valueText(change[1], field) }
     const counts = Object.entries((change ?? {}) as Record<string, unknown[]>)
-      .filter(([kind, list]) => kind in zh.values && Array.isArray(list) && list.length)
+      .filter(([kind, list]) => has(`values.${kind}`) && Array.isArray(list) && list.length)
       .map(([kind, list]) => t(`values.${kind}` as Key, { n: list.length }))
     return { field, old: '', new: counts.join(' · ') }
   })

@@ -23,13 +23,20 @@ test('both languages fill in the same holes, in each plural form', () => {
   }
 })
 
-test('a number chooses the plural form', () => {
-  choose('en')
+test('a number chooses the plural form', async () => {
+  await choose('en')
   expect([0, 1, 2].map((n) => t('users.list.shops', { n }))).toEqual(['0 shops', '1 shop', '2 shops'])
   expect(t('users.list.shops', { n: '1' })).toBe('1 shop')
   expect(t('users.list.shops', { n: '1,200' })).toBe('1,200 shops')
-  choose('zh')
+  await choose('zh')
   expect(t('users.list.shops', { n: 1 })).toBe('1 个店铺')
+})
+
+test('of two choices the last one holds', async () => {
+  await Promise.all([choose('en'), choose('zh')])
+  expect(t('app.retry')).toMatch(/\p{Script=Han}/u)
+  await Promise.all([choose('zh'), choose('en')])
+  expect(t('app.retry')).not.toMatch(/\p{Script=Han}/u)
 })
 
 test('no text is empty, left in the other language, or holds what the formatter would take for its own', () => {

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
-const { isFilled, KINDS, sentFields, sentKinds, shownKinds } = await import('./channelForm')
+const { allKinds, isFilled, sentFields, sentKinds, shownKinds } = await import('./channelForm')
 
 const service = {
   name: 'ntfy',
@@ -14,7 +14,7 @@ const service = {
 
 test('no kinds stand for all but those that are asked for, and those are sent as none', () => {
   const usual = shownKinds([])
-  expect(usual).toHaveLength(KINDS.length - 2)
+  expect(usual).toHaveLength(allKinds().length - 2)
   expect(usual).not.toContain('buyer_waits')
   expect(sentKinds(usual.toReversed())).toEqual([])
   expect(sentKinds([...usual, 'day'])).toEqual([...usual, 'day'])

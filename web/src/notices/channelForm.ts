@@ -1,7 +1,7 @@
 /** What the form of a channel holds, and what is sent of it. */
 import type { Channel, Incident, NoticeService } from '../common/api'
-import { t } from '../i18n'
-import { zh } from '../i18n/zh'
+import { names, t } from '../i18n'
+import type { Messages } from '../i18n/messages'
 
 export interface Quiet {
   from: string
@@ -9,23 +9,24 @@ export interface Quiet {
   zone: string
 }
 
-export type Kind = keyof typeof zh.notices.kinds
+export type Kind = keyof Messages['notices']['kinds']
 
 /** What a kind of incident is called. A kind of the server without a text here does not compile. */
 export const kindName = (kind: Incident['kind']): string => t(`notices.kinds.${kind}`)
 
 /** Every kind of incident. */
-export const KINDS = Object.keys(zh.notices.kinds) as Kind[]
+export const allKinds = (): Kind[] => names('notices.kinds')
 /** Kinds of which a channel tells only when it names them. */
 const ASKED_FOR: ReadonlySet<string> = new Set<Kind>(['buyer_waits', 'day'])
-const USUAL: readonly string[] = KINDS.filter((kind) => !ASKED_FOR.has(kind))
+const usual = (): string[] => allKinds().filter((kind) => !ASKED_FOR.has(kind))
 
 /** The kinds that stand for an empty list, which limits to none. */
-export const shownKinds = (kinds: readonly string[]): string[] => [...(kinds.length ? kinds : USUAL)]
+export const shownKinds = (kinds: readonly string[]): string[] => [...(kinds.length ? kinds : usual())]
 
 /** The list to send for the kinds that are chosen: empty for the usual ones, so that kinds to come are among them. */
 export function sentKinds(chosen: readonly string[]): string[] {
-  const isUsual = chosen.length === USUAL.length && USUAL.every((kind) => chosen.includes(kind))
+  const all = usual()
+  const isUsual = chosen.length === all.length && all.every((kind) => chosen.includes(kind))
   return isUsual ? [] : [...chosen]
 }
 
