@@ -18,6 +18,9 @@ from even_shares import shared_out
 from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
 from memory_directory import memory_directory
 
+gc.disable()
+"""Until the tests are collected: the conftest of a directory imports most of Shoal before that."""
+
 settings.register_profile("any machine", deadline=None)
 """However slow the machine is: a timing fails no test."""
 settings.register_profile("quick", deadline=None, max_examples=20)
