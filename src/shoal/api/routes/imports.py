@@ -16,6 +16,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import Asks, RouteRule, ruled
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import Cursor, Limit
+from shoal.api.routes.imports_anywhere import BEGIN, FORGET, PLAN, ROWS, plan_home, with_plan
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.imports import (
     BeginBody,
@@ -55,7 +56,7 @@ async def mover(request: Request) -> User:
 
 
 Mover = Annotated[User, Depends(mover)]
-PlanId = Annotated[str, Path(max_length=64, description="The plan's id.", examples=["kQ3yXw0N9m2bV7aP"])]
+PlanId = Annotated[str, Path(max_length=100, description="The plan's id.", examples=["kQ3yXw0N9m2bV7aP"])]
 RunId = Annotated[int, Path(ge=1, le=2**53, description="The import's id.", examples=[3])]
 Fate = Annotated[FateShape | None, Query(description="Only rows that meet this fate.")]
 
@@ -93,16 +94,16 @@ async def plan_import(
     async with server.moving_uploads.taken(me.id, _blocks(request)) as path:
         old, pictures = await server.moving_uploads.read(path, key=x_data_key)
         plan = await server.moving.plan(old, me, only_user=only_user, pictures=pictures)
-    return plan_shape(server.moving_plans.keep(me.id, name, plan))
+    return plan_shape(server.moving_plans.keep(me.id, name, plan, home=plan_home(server)))
 
 
-@routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404, 422))
+@routes.get("/imports/plans/{plan_id}", summary="Get a plan of an import", responses=problems(401, 403, 404, 422, 503))
 async def get_import_plan(plan_id: PlanId, server: TheServer, me: Mover) -> ImportPlan:
     """Return what a file would bring."""
-    return plan_shape(server.moving_plans.get(me.id, plan_id))
+    return await with_plan(server, me, PLAN, ImportPlan, plan_id)
 
 
-@routes.get("/imports/plans/{plan_id}/rows", summary="List rows of a plan", responses=problems(401, 403, 404, 422))
+@routes.get("/imports/plans/{plan_id}/rows", summary="List rows of a plan", responses=problems(401, 403, 404, 422, 503))
 async def list_plan_rows(
     plan_id: PlanId,
     server: TheServer,
@@ -114,18 +115,17 @@ async def list_plan_rows(
     limit: Limit = 50,
 ) -> ImportRows:
     """List the rows that do not simply come, each with its reason, as they stand in the file."""
-    rows = server.moving_plans.get(me.id, plan_id).plan.oddities
     start = place_of(cursor, 1)[0] if cursor else 0
-    found = [(at, odd) for at, odd in enumerate(rows[start:], start) if fate is None or odd.fate == fate][: limit + 1]
-    following = cursor_of(found[limit][0]) if len(found) > limit else None
-    return ImportRows(items=[row_shape(odd, language) for _, odd in found[:limit]], next=following)
+    page = {"start": start, "limit": limit, "fate": fate, "language": language.value}
+    return await with_plan(server, me, ROWS, ImportRows, plan_id, **page)
 
 
-@routes.delete("/imports/plans/{plan_id}", summary="Forget a plan of an import", responses=problems(401, 403, 404, 422))
+@routes.delete(
+    "/imports/plans/{plan_id}", summary="Forget a plan of an import", responses=problems(401, 403, 404, 422, 503)
+)
 async def forget_import_plan(plan_id: PlanId, server: TheServer, me: Mover) -> PlanForgotten:
     """Forget a plan at once."""
-    server.moving_plans.forget(me.id, plan_id)
-    return PlanForgotten()
+    return await with_plan(server, me, FORGET, PlanForgotten, plan_id)
 
 
 @routes.post("/imports", summary="Begin an import", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
@@ -136,10 +136,8 @@ async def begin_import(
 
     `GET /imports/{run_id}` shows how far it is.
     """
-    kept = server.moving_plans.get(me.id, body.plan_id)
-    run = await server.moving.begin(kept.plan, me, file_name=kept.file_name, origin=origin)
-    server.moving_plans.forget(me.id, body.plan_id)
-    return run_shape(run, language)
+    asked = {"origin": origin, "language": language.value}
+    return await with_plan(server, me, BEGIN, ImportRun, body.plan_id, **asked)
 
 
 @routes.get("/imports", summary="List imports", responses=problems(401, 403, 422, 503))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from fastapi import HTTPException, Request, Response
@@ -15,7 +16,7 @@ from shoal.api.http.caller import TheServer
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.metrics.whole_page import FIGURES, answer_figures
-from shoal.api.routes import items_anywhere, qr_logins_anywhere
+from shoal.api.routes import imports_anywhere, items_anywhere, qr_logins_anywhere
 from shoal.api.routes.hand_sending import SEND, answer_send
 from shoal.api.routes.item_pages import READ_PAGE, answer_read_page
 from shoal.api.routes.live_facts import DIAGNOSE, answer_diagnose
@@ -48,6 +49,10 @@ NODE_OPERATIONS: Final[dict[str, NodeOperation]] = {
     qr_logins_anywhere.LOOK: qr_logins_anywhere.answer_login,
     qr_logins_anywhere.LIST: qr_logins_anywhere.answer_logins,
     qr_logins_anywhere.CANCEL: qr_logins_anywhere.answer_cancel,
+    imports_anywhere.PLAN: partial(imports_anywhere.answer_with_plan, operation=imports_anywhere.PLAN),
+    imports_anywhere.ROWS: partial(imports_anywhere.answer_with_plan, operation=imports_anywhere.ROWS),
+    imports_anywhere.FORGET: partial(imports_anywhere.answer_with_plan, operation=imports_anywhere.FORGET),
+    imports_anywhere.BEGIN: partial(imports_anywhere.answer_with_plan, operation=imports_anywhere.BEGIN),
     OPS: answer_op,
     FIGURES: answer_figures,
 }

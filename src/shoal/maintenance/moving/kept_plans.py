@@ -40,14 +40,14 @@ class KeptPlans:
         self._now = now
         self._plans: dict[int, KeptPlan] = {}
 
-    def keep(self, user_id: int, file_name: str, plan: Plan) -> KeptPlan:
-        """Keep a plan in place of the user's last one."""
+    def keep(self, user_id: int, file_name: str, plan: Plan, *, home: str = "") -> KeptPlan:
+        """Keep a plan in place of the user's last one. ``home``: what its id begins with."""
         self._plans.pop(user_id, None)
         self._forget_old()
         while len(self._plans) >= MOST:
             del self._plans[next(iter(self._plans))]
         kept = KeptPlan(
-            id=secrets.token_urlsafe(12),
+            id=home + secrets.token_urlsafe(12),
             user_id=user_id,
             file_name=file_name,
             plan=plan,
