@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, func, insert, select, text
 
 from memory_store import MemoryStore
 from postgres_fixture import postgres  # noqa: F401  (a fixture)
@@ -23,9 +22,10 @@ from shoal.messages.takeovers import Takeovers
 from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
 from spread_database import SpreadDatabase
-from store_steps import Clock, Place, add_user, an_account, created
+from store_steps import Clock, Place, an_account, created
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,7 +37,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if "postgres" in item.fixturenames or "postgresql" in values:
                 item.add_marker("postgresql")
     if config.getoption("two_servers"):
-        items[:] = [item for item in items if not re.search(r"\[(sqlite|memory)\b", item.name)]
+        items[:] = [item for item in items if not _kinds(item) & {"sqlite", "memory"}]
+
+
+def _kinds(item: pytest.Item) -> set[object]:
+    """Return the databases that a test asks for."""
+    values = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return {values.get("place"), values.get("store")}
 
 
 @pytest.fixture
@@ -113,11 +119,13 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, spread: str | No
 
 
 def _add_users(url: str) -> None:
-    """Add the owners of the tests' shops: several servers make none for a user who is not there."""
-    for number in (1, 2, 3):
-        add_user(url, number)
+    """Add the owners of the tests' shops that are not there: several servers add no shop for a user who is not."""
     engine = create_engine(url)
     with engine.begin() as connection:
+        there = connection.scalar(select(func.count()).select_from(users))
+        for number in () if there else (1, 2, 3):
+            row = {"id": number, "username": f"user{number}", "name_key": f"user{number}", "password_hash": ""}
+            connection.execute(insert(users).values(row | {"created_at_ms": 0, "updated_at_ms": 0}))
         connection.execute(text("SELECT setval(pg_get_serial_sequence('users', 'id'), 1000)"))
     engine.dispose()
 
