@@ -25,14 +25,16 @@ CASES: Final = {
     "killed": "a server is killed",
     "frozen": "a server stands still",
     "cut": "its link to the database swallows all",
+    "stumbling": "the same, and processes stand still for 0.1 to 0.8 s",
     "stopped": "a server gets SIGTERM",
     "database": "PostgreSQL restarts at once",
 }
+STUMBLING: Final = "stumbling"
 LEASE_SECONDS: Final = 15.0
 BUYERS_A_SECOND: Final = 0.5
 
 
-async def measure(shops: int, rounds: int, cases: list[str]) -> list[dict[str, Any]]:
+async def measure(shops: int, rounds: dict[str, int]) -> list[dict[str, Any]]:
     """Strike each way so often. Return a row for each."""
     rig, striking, warm_start = of_tests("faults.cluster_rig"), of_tests("faults.cluster_cases"), of_tests("warm_start")
     warm, chance, rows = warm_start.WarmStart(), random.Random(1), []  # noqa: S311  no secret
@@ -42,12 +44,12 @@ async def measure(shops: int, rounds: int, cases: list[str]) -> list[dict[str, A
         with warm_start.warm_processes(warm):
             async with rig.a_cluster(Path(place), postgres, ("one", "two"), **how) as cluster:
                 await striking.prepared(cluster, units=5_000)
-                for case in cases:
-                    found = [
-                        await striking.run_case(cluster, case, per_second=BUYERS_A_SECOND, chance=chance)
-                        for _ in range(rounds)
-                    ]
+                for case, count in rounds.items():
+                    among = {"per_second": BUYERS_A_SECOND, "chance": chance, "stumbling": case == STUMBLING}
+                    struck = "cut" if case == STUMBLING else case
+                    found = [await striking.run_case(cluster, struck, **among) for _ in range(count)]
                     rows.append(_row(case, found))
+                    print(rows[-1], flush=True)
                     for sentence in [sentence for one in found for sentence in one.violations][:20]:
                         sys.stderr.write(f"{sentence}\n")
     warm.close()
@@ -63,6 +65,7 @@ def _row(case: str, found: list[Any]) -> dict[str, Any]:
         "owned, longest s": max(one.owned_seconds for one in found),
         "connected, median s": statistics.median(one.connected_median for one in found),
         "connected, longest s": max(one.connected_longest for one in found),
+        "frames judged": sum(one.frames for one in found),
         "connected anew": round(statistics.mean(one.dropped for one in found)),
         "violations": sum(len(one.violations) for one in found),
     }
@@ -73,9 +76,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shops", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cut-rounds", type=int, default=3, help="with a cut link, and the same once more, stumbling")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     chosen = parser.parse_args()
-    rows = asyncio.run(measure(chosen.shops, chosen.rounds, chosen.cases))
+    rounds = {case: chosen.cut_rounds if case in {"cut", STUMBLING} else chosen.rounds for case in chosen.cases}
+    rows = asyncio.run(measure(chosen.shops, rounds))
     keep("failover", rows, about=f"Shops of a struck server, of {chosen.shops} in all; lease {LEASE_SECONDS:g} s")
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any, Final
 
+import psutil
+
 from benchmarks.processes import ServerProcess, soon
 from faults.cluster_judge import Judge
 from faults.cluster_rig import SOON_SECONDS, Cluster, answers
@@ -204,6 +206,24 @@ async def _again(cluster: Cluster, name: str) -> None:
     await cluster.shared_among(*cluster.owners())
 
 
+async def stumble(cluster: Cluster, chance: random.Random) -> None:
+    """Stop one process after another for 0.1 to 0.8 s, servers, workers and the site, until it is cancelled.
+
+    Not in a case that stops a process itself.
+    """
+    while True:
+        await asyncio.sleep(chance.uniform(0.2, 1.2))
+        running = [one.child.pid for one in (*cluster.nodes.values(), cluster.site) if one.is_running]
+        workers = [child.pid for pid in running for child in psutil.Process(pid).children(recursive=True)]
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(chance.choice([*running, *workers]))
+            process.suspend()
+            try:
+                await asyncio.sleep(chance.uniform(0.1, 0.8))
+            finally:
+                process.resume()
+
+
 # ── a whole run ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -217,13 +237,16 @@ async def prepared(cluster: Cluster, *, units: int) -> None:
     await cluster.all_connected()
 
 
-async def run_case(cluster: Cluster, name: str, *, per_second: float, chance: random.Random) -> Found:
-    """Run one case among buyers; what the judge found since stands in the answer."""
+async def run_case(
+    cluster: Cluster, name: str, *, per_second: float, chance: random.Random, stumbling: bool = False
+) -> Found:
+    """Run one case among buyers; what the judge found since stands in the answer. ``stumbling``: see ``stumble``."""
     found = Found(name=name)
     judge, frames = cluster.judge, cluster.judge.frames
     busy = [
         asyncio.create_task(judge.follow(), name="judge"),
         asyncio.create_task(cluster.trade(per_second, chance), name="trade"),
+        *([asyncio.create_task(stumble(cluster, chance), name="stumble")] if stumbling else []),
     ]
     try:
         await (CASES | WORKER_CASES)[name](cluster, found)
