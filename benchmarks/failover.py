@@ -3,7 +3,8 @@
 Two servers on one PostgreSQL, one of them with two workers, and the real sandbox, with the lease of the settings. Each
 case strikes again and again. Seconds are from the strike: until every shard has a living owner, and until the shops of
 the struck one are connected again, with the pace of starts raised. The site's log judges, as in the proof: a shop
-with two sockets is an overlap. The frozen server's own sockets, which cannot close, are none.
+with two sockets is an overlap. The frozen server's own sockets, which cannot close, are none. Cases of a cut link alone
+are kept apart (``failover_cut``).
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def main() -> None:
     chosen = parser.parse_args()
     rounds = {case: chosen.cut_rounds if case in {"cut", STUMBLING} else chosen.rounds for case in chosen.cases}
     rows = asyncio.run(measure(chosen.shops, rounds))
-    keep("failover", rows, about=f"Shops of a struck server, of {chosen.shops} in all; lease {LEASE_SECONDS:g} s")
+    name = "failover_cut" if rounds.keys() <= {"cut", STUMBLING} else "failover"
+    keep(name, rows, about=f"Shops of a struck server, of {chosen.shops} in all; lease {LEASE_SECONDS:g} s")
 
 
 if __name__ == "__main__":

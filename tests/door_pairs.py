@@ -49,7 +49,7 @@ async def open_door_pair(tmp_path: Path, url: str, **settings: Any) -> AsyncIter
         owner = await stack.enter_async_context(open_door(tmp_path / "b", node="b", node_address=address, **shared))
         await owner.add()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
+            patch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
             other = await stack.enter_async_context(open_door(tmp_path / "a", node="a", **shared))
             pair = DoorPair(owner, other, port)
             await pair.followed()

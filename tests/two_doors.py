@@ -22,7 +22,7 @@ async def open_two_doors(tmp_path: Path, url: str, **settings: Any) -> AsyncIter
     shared: dict[str, Any] = {"database_url": url, "secret_key": "5a" * 32, "node_lease_seconds": 300.0, **settings}
     async with AsyncExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
+        patch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
         opened = []
         for name in ("one", "two"):
             listener = stack.enter_context(socket.create_server(("127.0.0.1", free_port())))

@@ -57,7 +57,7 @@ def url(postgres: Postgres) -> Iterator[str]:  # noqa: F811  (the fixture)
 async def cluster(
     url: str, open_console: OpenConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Cluster]:
-    monkeypatch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", SHARDS)
+    monkeypatch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", SHARDS)
     shared: dict[str, Any] = {"database_url": url, "secret_key": KEY, "node_lease_seconds": 300.0}
     async with open_door(tmp_path / "gone", node="old", **shared):
         pass

@@ -57,7 +57,7 @@ async def silent_at(port: int) -> AsyncIterator[list[bytes]]:
 @pytest.fixture
 async def doors(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Door, Door, int]]:
     """The server that is asked at, the one that runs the shop, and the port of the address that its row names."""
-    monkeypatch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
+    monkeypatch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
     monkeypatch.setattr("shoal.cluster.asked_lives.SILENT_SECONDS", 0.1)
     monkeypatch.setattr("shoal.cluster.asked_lives.LOOKED_SECONDS", 0.1)
     port = free_port()

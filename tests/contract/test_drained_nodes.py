@@ -31,7 +31,7 @@ def url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 async def pair(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Door, Door]]:
     """Two servers, ``a`` and ``b``, that share the shards, and a shop."""
-    monkeypatch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", SHARDS)
+    monkeypatch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", SHARDS)
     async with AsyncExitStack() as stack:
         doors = []
         for name in ("a", "b"):

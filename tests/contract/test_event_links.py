@@ -70,7 +70,7 @@ async def pair(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
     monkeypatch.setattr("shoal.events.event_links.UP_SECONDS", 60.0)
     monkeypatch.setattr("shoal.events.event_links.LOOK_SECONDS", 0.05)
     monkeypatch.setattr("shoal.events.event_links.LINGER_SECONDS", 0.0)
-    monkeypatch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
+    monkeypatch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
     ports = {name: free_port() for name in "ab"}
     shared: dict[str, Any] = {"database_url": url, "secret_key": KEY, "node_lease_seconds": 300.0}
     shared["metrics_token"] = TOKEN

@@ -68,7 +68,7 @@ async def pair(url: str, tmp_path: Path) -> AsyncIterator[Pair]:
         there = await stack.enter_async_context(open_door(tmp_path / "b", node="b", node_address=address, **shared))
         await there.add()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
+            patch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
             here = await stack.enter_async_context(open_door(tmp_path / "a", node="a", **shared))
             await until(lambda: "shop" in here.server.manager.accounts)
             yield Pair(here, there, port)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shoal.accounts.ownership import Fence, ShardListener, Standing, shard_of
 from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.deadline_timer import DeadlineTimer
+from shoal.cluster.handover import Handover
 from shoal.cluster.last_life import Life, LifeFile
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
@@ -35,8 +36,6 @@ from shoal.storage.migrations import is_enough, newest
 log = structlog.get_logger("shoal.lease")
 T = TypeVar("T")
 
-GIVEN_UP_AT_ONCE: Final = 32
-"""How many shards are given up at a time, so that few accounts are away together."""
 HOLD_STILL_SECONDS: Final = 5.0
 """How long the end waits for shards that come or go at that moment."""
 
@@ -73,6 +72,7 @@ class ClusterOwnership:
         self._database_clock = 0
         self._deadline = 0.0
         self._mine: dict[int, int] = {}
+        self._handover = Handover(self._times)
         self._leaving: set[int] = set()
         """Shards that were given up, while the database has not said so: they may be free at any moment."""
         self._listener: ShardListener | None = None
@@ -320,8 +320,8 @@ class ClusterOwnership:
             self._mine.update(fresh)
             log.info("shards claimed", node=self.name, count=len(fresh), held=len(self._mine))
             await self._listener.claimed(frozenset(fresh))
-        surplus = sorted(self._mine)[share.quota :][:GIVEN_UP_AT_ONCE]
-        if surplus:
+        self._handover.note(share)
+        if surplus := self._handover.surplus(share, set(self._mine)):
             await self._give_up(surplus)
 
     def _claim(self) -> Share | None:
@@ -329,7 +329,7 @@ class ClusterOwnership:
             return None
         try:
             with self._engine.connect() as connection, connection.begin():
-                return self._rows.claim(connection)
+                return self._rows.claim(connection, takes_back=self._handover.takes_back)
         except SQLAlchemyError as error:
             log.warning("no shards could be claimed", why=type(error).__name__)
             return None

@@ -50,12 +50,16 @@ _TAKERS: Final = text(f"""
     FROM nodes WHERE NOT dead AND NOT draining
 """)  # noqa: S608
 _ME: Final = text(f"SELECT draining, {_IS_RIGHT} AS is_right FROM nodes WHERE name = :name AND inc = :inc AND NOT dead")  # noqa: S608
+_IS_FREE: Final = """
+    owner IS NULL OR NOT EXISTS (
+        SELECT 1 FROM nodes WHERE nodes.name = shards.owner AND nodes.inc = shards.owner_inc AND NOT nodes.dead
+    )
+"""
+_ANY_FREE: Final = text(f"SELECT EXISTS (SELECT 1 FROM shards WHERE {_IS_FREE})")  # noqa: S608
 _CLAIM: Final = text(f"""
     WITH free AS MATERIALIZED (
         SELECT shard FROM shards
-        WHERE owner IS NULL OR NOT EXISTS (
-            SELECT 1 FROM nodes WHERE nodes.name = shards.owner AND nodes.inc = shards.owner_inc AND NOT nodes.dead
-        )
+        WHERE {_IS_FREE}
         ORDER BY shard LIMIT :most FOR UPDATE SKIP LOCKED
     )
     UPDATE shards SET owner = :name, owner_inc = :inc, epoch = epoch + 1 FROM free
@@ -82,11 +86,15 @@ often: each of many nodes would look each time."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """Which shards a node holds, by their epochs, how many it should hold, and whether it is being drained."""
+    """Which shards a node holds, by their epochs, how many it should hold, and whether it is being drained.
+
+    ``others_free``: it holds more than its share, and shards without an owner wait for others.
+    """
 
     held: dict[int, int]
     quota: int
     draining: bool
+    others_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +113,11 @@ class NodeRows:
         now: int | None = connection.scalar(_RENEW, values)
         return now
 
-    def claim(self, connection: Connection) -> Share:
+    def claim(self, connection: Connection, *, takes_back: bool = False) -> Share:
         """Claim free shards up to this node's share of all. Shards whose rows are locked are left for the next time.
 
-        What it returns is read back: a claim whose answer was lost is found again.
+        ``takes_back``: all that are free, also beyond its share. What it returns is read back: a claim whose answer
+        was lost is found again.
         """
         connection.execute(_DECLARE_DEAD)
         me, draining = connection.execute(_ME, self._me).first(), False
@@ -117,10 +126,12 @@ class NodeRows:
             draining = bool(me.draining)
             quota = 0 if draining else self._quota(connection, is_right=me.is_right)
         held = self._held(connection)
-        if len(held) < quota:
-            connection.execute(_CLAIM, {**self._me, "most": quota - len(held)})
+        most = SHARDS if quota and takes_back else quota - len(held)
+        if most > 0:
+            connection.execute(_CLAIM, {**self._me, "most": most})
             held = self._held(connection)
-        return Share(held=held, quota=quota, draining=draining)
+        others_free = len(held) > quota and bool(connection.scalar(_ANY_FREE))
+        return Share(held=held, quota=quota, draining=draining, others_free=others_free)
 
     @staticmethod
     def _quota(connection: Connection, *, is_right: bool) -> int:

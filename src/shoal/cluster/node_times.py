@@ -27,6 +27,11 @@ class NodeTimes:
         return self.lease_seconds / 3
 
     @property
+    def patience_seconds(self) -> float:
+        """Return how long shards that were given up may be free before a node takes them back."""
+        return self.lease_seconds / 3
+
+    @property
     def committing_seconds(self) -> float:
         """Return how long after it asked for a renewal a node may begin to commit a change.
 
