@@ -35,6 +35,7 @@ from shoal.maintenance.moving.plan import Kind
 from shoal.maintenance.moving.run_store import RunState
 from shoal.maintenance.shop_file.applying import Outcome
 from shoal.maintenance.shop_file.reading import KINDS
+from shoal.messages.chat_status import WorkStatus
 from shoal.messages.model_source import RunState as ModelRunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
@@ -65,6 +66,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.channels.levels": set(Level),
     "cli.chats.outcomes": set(SendOutcome),
+    "cli.chats.work": set(WorkStatus),
     "cli.items.states": {"on_sale", "gone", "unknown"},
     "cli.items.why": {"risk_control", "login_expired", "other_seller", "bad_reply"},
     "cli.goods.kinds": set(GoodsKind),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, Table, select
 
 from doors import Door, another_person
 from shoal.accounts.events import MessageEvent
@@ -42,6 +43,10 @@ async def row_of(door: Door, chat_id: str = "c1") -> dict[str, Any]:
 
 async def listed(door: Door, **asked: object) -> list[str]:
     return [row["chat_id"] for row in (await door.call("GET", "/chats", params=asked))["items"]]
+
+
+def rows_of(connection: Connection, *, table: Table) -> list[Any]:
+    return list(connection.execute(select(table)))
 
 
 def soon(**later: float) -> str:
@@ -236,7 +241,7 @@ async def test_the_work_on_a_chat_is_gone_with_its_account(door: Door) -> None:
     await door.call("DELETE", "/cookies/shop")
     await door.server.manager.seen_off("shop")
     for table in (chat_work, chat_notes):
-        assert await door.server.database.read(lambda connection, t=table: connection.execute(select(t)).all()) == []
+        assert await door.server.database.read(partial(rows_of, table=table)) == []
     assert (await door.call("GET", "/quick-replies"))["items"] == []
     await door.call("GET", WORK, 404)
 

@@ -170,7 +170,7 @@ async def test_a_note_and_a_quick_reply_are_added_once_by_an_op_and_no_more_than
 async def test_filters_find_chats_beyond_the_page_that_is_looked_at_first(
     database: Database, log: MessageLog, work: ChatWork, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.messages.chats._LOOKED_AT", 1)
+    monkeypatch.setattr("shoal.messages.chats._LOOKED_AT", (1, 2))
     for shop in ("shop", "other"):
         await log.store_incoming(shop, [a_message(number, chat_id=f"c{number}") for number in range(1, 9)])
     await work.change("shop", "c1", WorkChange(status=DONE), "user:mei")

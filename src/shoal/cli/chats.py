@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -97,6 +98,81 @@ def pause_chat(
 def resume_chat(account_id: AccountId, chat_id: ChatId, url: Url = None, as_json: AsJson = False) -> None:
     """Let a chat get automatic replies again, from the next message on."""
     ask(url, "DELETE", "cookies", account_id, "chats", chat_id, "pause", shown=_resumed, as_json=as_json)
+
+
+@chats.command("done", help=words("cli.chats.help.done"))
+def call_done(account_id: AccountId, chat_id: ChatId, url: Url = None, as_json: AsJson = False) -> None:
+    """Call a chat done, until the buyer writes again."""
+    _change_work(url, account_id, chat_id, {"status": "done"}, as_json=as_json)
+
+
+@chats.command("snooze", help=words("cli.chats.help.snooze"))
+def snooze_chat(
+    *,
+    account_id: AccountId,
+    chat_id: ChatId,
+    minutes: Annotated[int, typer.Option(min=1, max=366 * 24 * 60, help=words("cli.chats.help.minutes"))] = 60,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a chat off for some minutes, or until the buyer writes again."""
+    until = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    _change_work(url, account_id, chat_id, {"status": "snoozed", "until": until}, as_json=as_json)
+
+
+@chats.command("reopen", help=words("cli.chats.help.reopen"))
+def reopen_chat(account_id: AccountId, chat_id: ChatId, url: Url = None, as_json: AsJson = False) -> None:
+    """Open a chat that is done or was put off."""
+    _change_work(url, account_id, chat_id, {"status": "open"}, as_json=as_json)
+
+
+@chats.command("assign", help=words("cli.chats.help.assign"))
+def assign_chat(
+    account_id: AccountId,
+    chat_id: ChatId,
+    user: Annotated[
+        str | None, typer.Argument(metavar="[USER]", help=words("cli.chats.help.assignee"), show_default=False)
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say who cares for a chat; without a user, nobody does."""
+    _change_work(url, account_id, chat_id, {"assignee": user}, as_json=as_json)
+
+
+@chats.command("notes", help=words("cli.chats.help.notes"))
+def list_notes(account_id: AccountId, chat_id: ChatId, url: Url = None, as_json: AsJson = False) -> None:
+    """List the notes about a chat, the oldest first."""
+    none = words("cli.chats.no_notes")
+    ask_rows(url, "cookies", account_id, "chats", chat_id, "notes", table=_note_table, none=none, as_json=as_json)
+
+
+@chats.command("note", help=words("cli.chats.help.note"))
+def add_note(
+    account_id: AccountId,
+    chat_id: ChatId,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help=words("cli.chats.help.note_text"), show_default=False)],
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a note about a chat, which is never sent."""
+    path = ("cookies", account_id, "chats", chat_id, "notes")
+    ask(url, "POST", *path, body={"text": text}, shown=lambda _: words("cli.chats.noted"), as_json=as_json)
+
+
+def _change_work(url: str | None, account_id: str, chat_id: str, body: Row, *, as_json: bool) -> None:
+    ask(url, "PUT", "cookies", account_id, "chats", chat_id, "work", body=body, shown=_work, as_json=as_json)
+
+
+def _work(one: Row) -> str:
+    until = local(one["snoozed_until"]) if one["snoozed_until"] else ""
+    said = words(f"cli.chats.work.{one['status']}", chat=printable(one["chat_id"]), until=until)
+    return said if one["assignee"] is None else f"{said} {words('cli.chats.assigned', user=one['assignee'])}"
+
+
+def _note_table(found: list[Row]) -> Table:
+    rows = ((str(one["id"]), local(one["at"]), one["author"], one["text"]) for one in found)
+    return rows_table(("id", "at", "user", "text"), rows)
 
 
 async def _read(url: str | None, account_id: str, chat_id: str, *, limit: int, as_json: bool) -> None:

@@ -86,8 +86,8 @@ EVERY_CHAT = ChatFilter()
 _PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
 _IDS = (chats.c.chat_id, chats.c.buyer_id, chats.c.item_id)
 _AN_ID = re.compile(r"[!-~]+")
-_LOOKED_AT = 8
-"""So many times the rows of a page are looked at first to find those that a filter lets through."""
+_LOOKED_AT = (8, 100)
+"""So many times the rows of a page are looked at first, and then, to find those that a filter lets through."""
 _OF_CHAT = (chat_work, chat_seen, chat_notes, chat_events)
 """The tables whose rows go with their chat: a later chat of the same id must find none of them."""
 _FEW_MATCHES = 2_000
@@ -169,13 +169,13 @@ def _newest(
 
     With a filter, chats since a time may be too few: then all are looked at.
     """
-    since_ms = None
-    if only.chat_id is None:
-        rows = limit if only.is_everything else _LOOKED_AT * limit
-        last_at = chats.c.last_at_ms
+    last_at = chats.c.last_at_ms
+    for times in () if only.chat_id is not None else (1,) if only.is_everything else _LOOKED_AT:
+        rows = times * limit
         since_ms = newest_since(connection, chats.c.account_id, last_at, account_ids, before_ms=before_ms, rows=rows)
-    if since_ms is not None:
-        some = mine.where(chats.c.last_at_ms >= since_ms).limit(limit)
+        if since_ms is None:
+            break
+        some = mine.where(last_at >= since_ms).limit(limit)
         found = [_chat(row) for row in connection.execute(some).mappings()]
         if len(found) == limit or only.is_everything:
             return found

@@ -6563,7 +6563,7 @@ export interface components {
         };
         /**
          * ChatCountsShape
-         * @description How many chats there are of each kind, counted up to 999: so many, or more.
+         * @description How many chats there are of each kind, counted up to 100: then so many, or more.
          * @example {
          *       "mine": 2,
          *       "snoozed": 1,

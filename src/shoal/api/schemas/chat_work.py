@@ -106,7 +106,7 @@ class SeenShape(BaseModel):
 
 
 class ChatCountsShape(BaseModel):
-    """How many chats there are of each kind, counted up to 999: so many, or more."""
+    """How many chats there are of each kind, counted up to 100: then so many, or more."""
 
     model_config = example(waiting=4, unread=7, mine=2, snoozed=1)
     waiting: int

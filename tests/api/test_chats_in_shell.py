@@ -1,0 +1,29 @@
+"""The work on chats from the shell."""
+
+from __future__ import annotations
+
+from doors import Door, in_shell, served
+from shoal.clock import now_ms
+from shoal.messages.message_log import IncomingMessage
+
+
+async def test_a_chat_is_done_put_off_opened_assigned_and_noted(door: Door) -> None:
+    said = IncomingMessage(message_id="m1", chat_id="c1", sender_id="22", text="在吗", created_at_ms=now_ms())
+    await door.server.message_log.store_incoming("shop", [said])
+    async with served(door) as url:
+        token = await door.server.sessions.open(1)
+
+        async def say(*words: str, code: int = 0) -> str:
+            given, text = await in_shell(url, token, "chats", *words)
+            assert given == code, text
+            return text
+
+        assert "Chat c1 is done." in await say("done", "shop", "c1")
+        assert "is snoozed until" in await say("snooze", "shop", "c1", "--minutes", "30")
+        assert (await say("reopen", "shop", "c1")).strip() == "Chat c1 is open."
+        assert "Chat c1 is open. admin takes care of it." in await say("assign", "shop", "c1", "admin")
+        assert "takes care" not in await say("assign", "shop", "c1")
+        assert "No notes." in await say("notes", "shop", "c1")
+        assert "Noted." in await say("note", "shop", "c1", "老客户")
+        assert "老客户" in await say("notes", "shop", "c1")
+        assert "no such chat" in await say("done", "shop", "c9", code=1)
