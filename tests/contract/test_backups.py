@@ -305,6 +305,7 @@ def test_a_key_that_is_typed_wrong_is_refused(text: str) -> None:
     assert refused.value.code == "bad_backup_key"
 
 
+@pytest.mark.slow
 async def test_a_copy_of_the_database_restores_too_with_the_keys_that_are_there(made: Made, tmp_path: Path) -> None:
     data, copy, goal = tmp_path / "data", tmp_path / "copy.db", Goal(data_dir=tmp_path / "new")
     with closing(sqlite3.connect(data / "shoal.db")) as source, closing(sqlite3.connect(copy)) as target:
@@ -330,6 +331,7 @@ async def test_a_copy_of_the_database_restores_too_with_the_keys_that_are_there(
         assert await other.read(newest_rev) == done.life.rev, "a refused restore changed nothing"
 
 
+@pytest.mark.slow
 async def test_no_backup_is_made_where_it_cannot_be_written_or_its_key_is_missing(made: Made, tmp_path: Path) -> None:
     place = Place(data_dir=tmp_path / "data", url="", open_again=Database.open)
     with pytest.raises(ConfigError) as refused:

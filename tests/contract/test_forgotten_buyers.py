@@ -107,6 +107,7 @@ async def counts(database: Database) -> dict[str, int]:
     return await database.read(job)
 
 
+@pytest.mark.slow
 async def test_no_word_of_a_forgotten_buyer_stays_and_no_row_is_lost(database: Database, manager: DBManager) -> None:
     await created(manager, an_account("shop"))
     await talk_and_buy(database, count=SAID, others_count=SEGMENT)

@@ -51,6 +51,7 @@ async def restored(made: Made, goal: Goal) -> Restored:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_a_code_that_was_used_or_replaced_since_the_backup_opens_nothing_after_its_restore(
     database: Database, vault: Vault, place: Place, tmp_path: Path
 ) -> None:
