@@ -4,8 +4,6 @@ import type { Texts } from '../i18n/messages'
 const zh = {
   itemOf: '正在聊的商品',
   itemNoTitle: '商品 {id}',
-  gone: '已下架',
-  priceFrom: '{price} 起',
   ordersOf: '本会话的订单',
   allOrders: '全部订单',
   order: '订单 {id}：{state}',
@@ -27,8 +25,6 @@ const zh = {
 const en: Texts<typeof zh> = {
   itemOf: 'Item in this conversation',
   itemNoTitle: 'Item {id}',
-  gone: 'no longer for sale',
-  priceFrom: 'from {price}',
   ordersOf: 'Orders in this conversation',
   allOrders: 'All orders',
   order: 'Order {id}: {state}',

@@ -3,20 +3,15 @@ import type { Order } from '../common/api'
 import type { components } from '../common/schema'
 import type { Tone } from '../common/ui/ToneMark.vue'
 
-export type ItemPage = components['schemas']['ItemPageShape']
+export type Item = components['schemas']['ItemCard']
 
 /** Write an amount in fen as yuan, without the zeros that say nothing. */
 export function yuan(fen: number): string {
   return `¥${(fen / 100).toFixed(2).replace(/\.00$/, '')}`
 }
 
-/** The price of an item, or the lowest one of its specs; `from` tells that it is the lowest of several. */
-export function priceOf(page: ItemPage): { price: string; isFrom: boolean } | null {
-  if (page.price_fen !== null) return { price: yuan(page.price_fen), isFrom: false }
-  const prices = page.specs.map((spec) => spec.price_fen)
-  if (!prices.length) return null
-  return { price: yuan(Math.min(...prices)), isFrom: new Set(prices).size > 1 }
-}
+/** The price of an item; empty when it is not known. */
+export const priceOf = (item: Item | null): string => (item?.price_fen == null ? '' : yuan(item.price_fen))
 
 const OPEN = new Set<Order['status']>(['group_pending', 'pending_ship', 'refunding'])
 const DONE = new Set<Order['status']>(['shipped', 'completed'])

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Message, Sending } from '../common/api'
-import { renewed, thread } from './thread'
+import { renewed, thread, withNotes } from './thread'
+import type { Note } from './useNotes'
 
 const at = (second: number): string => `2026-01-02T03:04:${String(second).padStart(2, '0')}.000Z`
 const said = (id: number, second: number, rest: Partial<Message> = {}): Message =>
@@ -38,4 +39,13 @@ test('a newer page is joined to what is known, or takes its place when something
     joins: true,
   })
   expect(renewed([said(1, 1)], [said(9, 9)])).toEqual({ rows: [said(9, 9)], joins: false })
+})
+
+test('notes stand between the messages, and those older than what was loaded wait for it', () => {
+  const note = (id: number, second: number) => ({ id, at: at(second) }) as Note
+  const entries = thread([said(2, 9), said(1, 3)], [], whole)
+  const lines = (isMore: boolean) =>
+    withNotes(entries, [note(1, 1), note(2, 5), note(3, 20)], isMore).map((one) => one.key)
+  expect(lines(false)).toEqual(['n1', 'm1', 'n2', 'm2', 'n3'])
+  expect(lines(true)).toEqual(['m1', 'n2', 'm2', 'n3'])
 })

@@ -1,9 +1,13 @@
 /** One chat as a thread: what was said, what was sent and what became of it, oldest first. */
 import type { Message, Sending } from '../common/api'
+import type { Note } from './useNotes'
 
 export type Entry =
   | { kind: 'said'; key: string; at: number; message: Message }
   | { kind: 'sent'; key: string; at: number; sending: Sending }
+
+/** What stands in a thread beside that. */
+export type Line = Entry | { kind: 'note'; key: string; at: number; note: Note }
 
 /** Echoes of our own sendings: the sending itself is in the thread. An echo without a decision is not recognised yet. */
 const isEcho = (message: Message): boolean =>
@@ -49,4 +53,14 @@ export function renewed<T extends { id: number }>(
   const fresh = new Set(page.map((row) => row.id))
   const joins = known.some((row) => fresh.has(row.id))
   return { rows: joins ? [...page, ...known.filter((row) => !fresh.has(row.id))] : [...page], joins }
+}
+
+/** The thread with the notes between its entries. Those older than what was loaded come with it. */
+export function withNotes(entries: readonly Entry[], notes: readonly Note[], isMore: boolean): Line[] {
+  if (!notes.length) return [...entries]
+  const from = isMore ? (entries[0]?.at ?? 0) : Number.NEGATIVE_INFINITY
+  const lines = notes
+    .map((note) => ({ kind: 'note' as const, key: `n${note.id}`, at: Date.parse(note.at), note }))
+    .filter((line) => line.at >= from)
+  return [...entries, ...lines].sort((a, b) => a.at - b.at)
 }

@@ -8,6 +8,7 @@ import { useRuleNames } from '../rules/ruleNames'
 import { type Entry, renewed, thread } from './thread'
 import { useSending } from './useSending'
 import { useTakeOver } from './useTakeOver'
+import { useSeen, useWork } from './useWork'
 
 const PAGE = 50
 const SOON_MS = 150
@@ -65,6 +66,7 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
     {
       mine: (talk) => {
         const { account, chat } = place()
+        if (talk.type === 'chat' && (talk.what === 'note' || talk.what === 'seen')) return false
         return talk.account === account && (talk.chat === undefined || talk.chat === chat)
       },
       after: SOON_MS,
@@ -108,8 +110,10 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   watch(sendings, (rows) => rules.want(place().account, new Set(rows.map((row) => row.rule_id ?? ''))))
 
   const { take, giveBack } = useTakeOver(place, facts, name)
+  const work = useWork(place, facts, name)
+  useSeen(place, facts)
 
   const { waiting, send } = useSending(place, () => facts.value?.buyer_id, sendings, load)
 
-  return { facts, name, entries, isMore, waiting, loaded, problem, load, loadOlder, take, giveBack, send }
+  return { facts, name, entries, isMore, waiting, loaded, problem, load, loadOlder, take, giveBack, work, send }
 }

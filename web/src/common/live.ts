@@ -23,12 +23,14 @@ type LiveMessage =
  * befell an order, or changed the stock of goods.
  */
 export interface Talk {
-  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock' | 'incident' | 'model'
+  type: 'message' | 'sending' | 'decision' | 'pause' | 'order' | 'stock' | 'incident' | 'model' | 'chat'
   /** Empty for goods, which are of no single shop. */
   account: string
   /** Of what changed a stock. */
   goods_id?: number
   chat?: string
+  /** Of the work on a chat. */
+  what?: 'work' | 'note' | 'seen' | 'snooze_ended'
   /** Of what befell an order. */
   order_id?: string
   at: string

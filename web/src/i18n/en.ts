@@ -9,7 +9,9 @@ import { model } from '../assistant/modelTexts'
 import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
 import { desk } from '../chats/deskTexts'
+import { quick } from '../chats/quickTexts'
 import { conversations, decision } from '../chats/texts'
+import { work } from '../chats/workTexts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
@@ -61,6 +63,7 @@ export const en: Messages = {
   runs: runs.en,
   users: users.en,
   ruleLists: ruleLists.en,
+  quick: quick.en,
   rules: rules.en,
   security: security.en,
   stock: stock.en,
@@ -70,5 +73,6 @@ export const en: Messages = {
   tokens: tokens.en,
   totp: totp.en,
   webhooks: webhooks.en,
+  work: work.en,
   decision: decision.en,
 }

@@ -9,7 +9,9 @@ import { model } from '../assistant/modelTexts'
 import { providers } from '../assistant/providerTexts'
 import { runs } from '../assistant/runTexts'
 import { desk } from '../chats/deskTexts'
+import { quick } from '../chats/quickTexts'
 import { conversations, decision } from '../chats/texts'
+import { work } from '../chats/workTexts'
 import { common } from '../common/texts'
 import { deliveries } from '../deliveries/texts'
 import { history } from '../history/texts'
@@ -60,6 +62,7 @@ export const zh = {
   runs: runs.zh,
   users: users.zh,
   ruleLists: ruleLists.zh,
+  quick: quick.zh,
   rules: rules.zh,
   security: security.zh,
   stock: stock.zh,
@@ -69,5 +72,6 @@ export const zh = {
   tokens: tokens.zh,
   totp: totp.zh,
   webhooks: webhooks.zh,
+  work: work.zh,
   decision: decision.zh,
 }

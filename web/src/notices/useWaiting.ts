@@ -15,7 +15,7 @@ export type PageAlerts = components['schemas']['PageAlertsShape']
 
 const MOST = 50
 const SOON_MS = 1_000
-const ABOUT_CHATS = new Set(['message', 'decision', 'sending', 'pause'])
+const ABOUT_CHATS = new Set(['message', 'decision', 'sending', 'pause', 'chat'])
 /** More notices at once than these are one. */
 const MOST_NOTICES = 3
 

@@ -1,0 +1,92 @@
+/** The work on a chat: who has it, and whether it is open, put off or done. Shown at once, taken back where refused. */
+import { type Ref, watch } from 'vue'
+import { type Chat, call, path, why } from '../common/api'
+import { clockTime } from '../common/clock'
+import type { components } from '../common/schema'
+import { useToasts } from '../common/toasts'
+import { t } from '../i18n'
+
+export type Work = components['schemas']['WorkShape']
+type Standing = Pick<Chat, 'status' | 'snoozed_until' | 'assignee'>
+type Change = Partial<Pick<Chat, 'status' | 'assignee'>> & { until?: string; heard?: number }
+
+const standingOf = ({ status, snoozed_until, assignee }: Standing): Standing => ({ status, snoozed_until, assignee })
+
+export function useWork(
+  place: () => { account: string; chat: string },
+  facts: Ref<Chat | null | undefined>,
+  name: Readonly<Ref<string>>,
+) {
+  const toasts = useToasts()
+
+  /** Make a change and show it; `said` tells of it, and `back` undoes it. */
+  async function make(change: Change, said: string, back?: Change): Promise<void> {
+    const before = facts.value
+    const { account, chat } = place()
+    if (!before) return
+    const isHere = (): boolean => place().account === account && place().chat === chat
+    const { status = before.status, assignee = before.assignee } = change
+    const snoozed_until = change.status ? (change.until ?? null) : before.snoozed_until
+    facts.value = { ...before, status, assignee, snoozed_until }
+    try {
+      const now = await call<Work>('PUT', path('cookies', account, 'chats', chat, 'work'), { body: change })
+      if (isHere() && facts.value) facts.value = { ...facts.value, ...standingOf(now) }
+      const undo = back && { label: t('app.undo'), run: () => void (isHere() && make(back, t('work.undone'))) }
+      toasts.done(said, undo)
+    } catch (error) {
+      if (isHere() && facts.value) facts.value = { ...facts.value, ...standingOf(before) }
+      toasts.refused(t('work.notDone', { why: why(error) }))
+    }
+  }
+
+  /** How it stands now, as a change that brings it back. */
+  function back(): Change {
+    const { status, snoozed_until } = facts.value ?? { status: 'open' as const, snoozed_until: null }
+    return status === 'snoozed' && snoozed_until ? { status, until: snoozed_until } : { status }
+  }
+
+  const done = (): Promise<void> =>
+    make({ status: 'done', heard: facts.value?.heard ?? 0 }, t('work.saidDone', { name: name.value }), back())
+  const reopen = (): Promise<void> => make({ status: 'open' }, t('work.saidOpen', { name: name.value }), back())
+  const snooze = (until: Date): Promise<void> =>
+    make(
+      { status: 'snoozed', until: until.toISOString(), heard: facts.value?.heard ?? 0 },
+      t('work.saidSnoozed', { name: name.value, until: clockTime(until.toISOString(), Date.now()) }),
+      back(),
+    )
+  const assign = (to: string | null): Promise<void> =>
+    make({ assignee: to }, to ? t('work.saidAssigned', { name: to }) : t('work.saidUnassigned'), {
+      assignee: facts.value?.assignee ?? null,
+    })
+
+  return { done, reopen, snooze, assign }
+}
+
+/** What is open in front of somebody is seen: the server is told, once for each count. */
+export function useSeen(place: () => { account: string; chat: string }, facts: Ref<Chat | null | undefined>): void {
+  let told = ''
+
+  async function tell(): Promise<void> {
+    const now = facts.value
+    const { account, chat } = place()
+    if (!now?.unread || document.hidden || now.account !== account || now.chat_id !== chat) return
+    const mark = `${account}/${chat}/${now.heard}`
+    if (mark === told) return
+    told = mark
+    try {
+      await call('PUT', path('cookies', account, 'chats', chat, 'seen'), { body: { heard: now.heard } })
+    } catch {
+      told = '' // it stays unread, and is told with the next look
+    }
+  }
+
+  watch(facts, tell)
+  watch(
+    () => place().chat,
+    (_, __, ended) => {
+      document.addEventListener('visibilitychange', tell)
+      ended(() => document.removeEventListener('visibilitychange', tell))
+    },
+    { immediate: true },
+  )
+}

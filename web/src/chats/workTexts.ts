@@ -1,0 +1,108 @@
+/** The texts of the work on a chat: who has it, when it comes back, that it is done, and the notes on it. */
+import type { Texts } from '../i18n/messages'
+
+const zh = {
+  assign: '指派',
+  toMe: '指派给我',
+  toNobody: '取消指派',
+  snooze: '稍后',
+  snoozeTitle: '稍后处理',
+  done: '完成',
+  reopen: '重新打开',
+  more: '更多操作',
+  takeAnHour: '接管 1 小时',
+  untilWhen: '到什么时候',
+  until: {
+    hour: '1 小时后（{at}）',
+    tonight: '今晚（{at}）',
+    tomorrow: '明早（{at}）',
+    monday: '下周一（{at}）',
+    own: '自定时间…',
+  },
+  saidDone: '与 {name} 的会话已完成，买家再来信会重新打开',
+  saidOpen: '已重新打开与 {name} 的会话',
+  saidSnoozed: '与 {name} 的会话稍后处理，{until} 提醒',
+  saidAssigned: '已指派给 {name}',
+  saidUnassigned: '已取消指派',
+  undone: '已撤销',
+  notDone: '操作未成功：{why}',
+
+  unread: '未读',
+  unreadCount: '{n} 条未读',
+  mine: '我的',
+  unassigned: '未分配',
+  snoozed: '稍后处理',
+  isDone: '已完成',
+  moreFilters: '更多筛选',
+
+  reply: '回复买家',
+  note: '内部备注',
+  onlyTeam: '仅团队可见',
+  writeNote: '写内部备注，仅团队可见',
+  keepNote: '保存备注',
+  deleteNote: '删除备注',
+  noteNotKept: '备注未保存：{why}',
+  noteNotDeleted: '备注未删除：{why}',
+
+  keys: {
+    step: '下一个、上一个会话',
+    done: '完成会话',
+    snooze: '稍后处理',
+    assign: '指派',
+    write: '写回复',
+  },
+}
+
+const en: Texts<typeof zh> = {
+  assign: 'Assign',
+  toMe: 'Assign to me',
+  toNobody: 'Unassign',
+  snooze: 'Snooze',
+  snoozeTitle: 'Snooze until',
+  done: 'Done',
+  reopen: 'Reopen',
+  more: 'More actions',
+  takeAnHour: 'Take over for 1 hour',
+  untilWhen: 'Until',
+  until: {
+    hour: 'For 1 hour ({at})',
+    tonight: 'Tonight ({at})',
+    tomorrow: 'Tomorrow morning ({at})',
+    monday: 'Monday ({at})',
+    own: 'Pick a time…',
+  },
+  saidDone: 'Done with {name}. It reopens if the buyer writes again',
+  saidOpen: 'Reopened the conversation with {name}',
+  saidSnoozed: 'Snoozed {name} until {until}',
+  saidAssigned: 'Assigned to {name}',
+  saidUnassigned: 'Unassigned',
+  undone: 'Undone',
+  notDone: 'That didn’t work. {why}',
+
+  unread: 'Unread',
+  unreadCount: '{n} unread message | {n} unread messages',
+  mine: 'Mine',
+  unassigned: 'Unassigned',
+  snoozed: 'Snoozed',
+  isDone: 'Done',
+  moreFilters: 'More filters',
+
+  reply: 'Reply',
+  note: 'Internal note',
+  onlyTeam: 'only your team sees it',
+  writeNote: 'Write a note that only your team sees',
+  keepNote: 'Save note',
+  deleteNote: 'Delete note',
+  noteNotKept: 'Note not saved. {why}',
+  noteNotDeleted: 'Note not deleted. {why}',
+
+  keys: {
+    step: 'Next, previous conversation',
+    done: 'Mark the conversation done',
+    snooze: 'Snooze it',
+    assign: 'Assign it',
+    write: 'Write a reply',
+  },
+}
+
+export const work = { zh, en }
