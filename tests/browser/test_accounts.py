@@ -105,6 +105,7 @@ async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_co
     page = await console.page(SHOPS)
     await expect(page.get_by_text("还没有店铺")).to_be_visible()
     await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=paste]").click()
     paste = page.locator("textarea[name=cookie]")
     await expect(page.locator("[data-test=keep-hint]")).to_contain_text("保持登录")
     await paste.fill("words, but no cookie")
@@ -121,7 +122,7 @@ async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_co
     await expect(page.locator("[data-account='my 小店'] [data-state]")).to_have_text("运行中，不会回复")
     assert console.door.account("my 小店").cookie == cookie_of(3)
     assert "s13" not in await page.content()
-    await page.locator("[data-test=toast]").get_by_role("button", name="设置回复").click()
+    await page.locator("[data-test=write-own]").click()
     await expect(page.locator("[data-test=add-rule]")).to_be_visible()
 
 

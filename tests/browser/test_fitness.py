@@ -76,6 +76,7 @@ async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, s
     assert await findings(form) == []
     page = await console.page("/console/accounts", **look)
     await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=paste]").click()
     await page.locator("textarea[name=cookie]").fill("unb=1")
     await page.locator("[data-test=verdict]").wait_for()
     assert await findings(page) == []

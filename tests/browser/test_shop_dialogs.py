@@ -54,7 +54,7 @@ async def _open_menu(page: Page, account: str, what: str) -> None:
 async def test_a_shop_is_added_by_scanning_a_code(shops: Console, sandbox: Sandbox) -> None:
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=scan]").click()
+    await page.locator("[data-test=scan-more]").click()
     await page.locator("input[name=shop]").fill("my-shop")
     await page.locator("[data-test=show-code]").click()
     state = page.locator("[data-test=qr-state]")
@@ -93,7 +93,6 @@ async def test_an_expired_code_is_renewed_and_a_check_is_linked(shops: Console, 
     logins._lifetime_seconds = 0.5
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=scan]").click()
     await page.locator("[data-test=show-code]").click()
     await page.get_by_role("img", name="登录二维码").wait_for()
     logins._lifetime_seconds = 300.0
@@ -110,7 +109,6 @@ async def test_a_code_that_nobody_looks_at_any_more_logs_nobody_in(shops: Consol
     logins = shops.door.server.qr_logins
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=scan]").click()
     await page.locator("[data-test=show-code]").click()
     await page.get_by_role("img", name="登录二维码").wait_for()
     await page.keyboard.press("Escape")
@@ -122,7 +120,6 @@ async def test_a_page_that_is_loaded_again_gives_its_code_up(shops: Console) -> 
     logins = shops.door.server.qr_logins
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=scan]").click()
     await page.locator("[data-test=show-code]").click()
     await page.get_by_role("img", name="登录二维码").wait_for()
     await page.reload()
@@ -134,7 +131,7 @@ async def test_a_code_that_the_server_has_forgotten_can_be_replaced(shops: Conso
     logins = shops.door.server.qr_logins
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=scan]").click()
+    await page.locator("[data-test=scan-more]").click()
     await page.locator("input[name=shop]").fill("my-shop")
     await page.locator("[data-test=show-code]").click()
     await page.get_by_role("img", name="登录二维码").wait_for()
@@ -290,4 +287,5 @@ async def test_the_keyboard_leads_everywhere_and_tells_how(console: Console) -> 
     await page.keyboard.press("o")
     await expect(page.get_by_role("heading", level=1)).to_have_text("总览")
     await page.keyboard.press("n")
+    await page.locator("[data-test=paste]").press("Enter")
     await expect(page.locator("textarea[name=cookie]")).to_be_focused()

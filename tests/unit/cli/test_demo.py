@@ -18,6 +18,7 @@ from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import SHOPS
 from shoal.errors import ConfigError
 from shoal.messages.picture_files import PictureFiles
+from shoal.sandbox.script import DIALOGUES, PAY
 from shoal.storage.data_directory import PICTURE_DIRECTORY
 from shoal.storage.database import Database
 
@@ -155,12 +156,18 @@ def test_a_file_in_the_place_of_the_directory_is_a_sentence(tmp_path: Path) -> N
 def test_the_shops_are_as_the_demo_promises() -> None:
     assert len({check_account_id(shop.id) for shop in SHOPS}) == 6
     assert [shop.enabled for shop in SHOPS].count(False) == 1
-    assert sum("paid_message" in shop.settings for shop in SHOPS) == 2
-    confirming = [shop for shop in SHOPS if shop.auto_confirm]
-    assert [bool(shop.codes) for shop in confirming] == [False, True]
-    assert "paid_message" in confirming[0].settings
-    assert len(confirming[1].codes) == 2
+    assert [len(shop.codes) for shop in SHOPS if shop.codes] == [2]
+    assert {shop.auto_confirm for shop in SHOPS} == {True, False}
     assert {"在吗", "包邮", "多少钱", "发货"} <= set(SHOPS[0].keywords)
+
+
+def test_every_shop_serves_its_orders_and_answers_most_of_what_the_buyers_ask() -> None:
+    lines = [line for dialogue in DIALOGUES for line in dialogue if line != PAY]
+    assert len(lines) > 20
+    for shop in SHOPS:
+        assert bool(shop.codes) != ("paid_message" in shop.settings), shop.id
+        unanswered = [line for line in lines if not any(word in line for word in shop.keywords)]
+        assert shop.settings.get("default_reply_enabled") or len(unanswered) < len(lines) / 6, (shop.id, unanswered)
 
 
 class Board(AccountBoard):

@@ -35,13 +35,14 @@ export const useChanges = defineStore('changes', () => {
               body: { auto_confirm: wanted },
             })
       await shown(account.id, facts.generation)
+      const id = accounts.nameOf(account.id)
       const words = {
-        enabled: wanted ? t('change.enabled', { id: account.id }) : t('change.disabled', { id: account.id }),
-        auto_confirm: wanted ? t('change.confirmOn', { id: account.id }) : t('change.confirmOff', { id: account.id }),
+        enabled: wanted ? t('change.enabled', { id }) : t('change.disabled', { id }),
+        auto_confirm: wanted ? t('change.confirmOn', { id }) : t('change.confirmOff', { id }),
       }
       toasts.done(words[name], undoing(facts))
     } catch (error) {
-      toasts.refused(t('change.refused', { id: account.id, why: why(error) }))
+      toasts.refused(t('change.refused', { id: accounts.nameOf(account.id), why: why(error) }))
     } finally {
       if (asked.get(key) === wanted) asked.delete(key)
     }
@@ -62,13 +63,13 @@ export const useChanges = defineStore('changes', () => {
     unchanged.value = null
     try {
       await call('POST', path('cookies', account.id, 'resume'), { query: { wait: 0, ...(anyway && { anyway: true }) } })
-      toasts.done(t('change.resumed', { id: account.id }))
+      toasts.done(t('change.resumed', { id: accounts.nameOf(account.id) }))
     } catch (error) {
       if (error instanceof Refusal && error.code === 'cookie_unchanged') {
         unchanged.value = account
         return
       }
-      toasts.refused(t('change.refused', { id: account.id, why: why(error) }))
+      toasts.refused(t('change.refused', { id: accounts.nameOf(account.id), why: why(error) }))
     }
   }
 

@@ -1,6 +1,7 @@
 /** The look of the component library, light and dark. */
 import { darkTheme, type GlobalTheme, type GlobalThemeOverrides } from 'naive-ui'
 import { computed } from 'vue'
+import { isNarrow } from '../common/narrow'
 import { isDark } from '../common/theme'
 
 const FONT =
@@ -72,4 +73,10 @@ const dark: GlobalThemeOverrides = {
 }
 
 export const naiveTheme = computed<GlobalTheme | null>(() => (isDark.value ? darkTheme : null))
-export const naiveOverrides = computed(() => (isDark.value ? dark : light))
+/** What a finger meets on a phone is larger. */
+const FINGER = { heightSmall: '40px', heightMedium: '44px', heightLarge: '48px' }
+
+export const naiveOverrides = computed<GlobalThemeOverrides>(() => {
+  const chosen = isDark.value ? dark : light
+  return isNarrow.value ? { ...chosen, common: { ...chosen.common, ...FINGER } } : chosen
+})

@@ -38,6 +38,7 @@ const zh = {
     history: '变更记录',
     settings: '设置',
     more: '更多',
+    chats: '会话',
     waiting: '等待您回复',
   },
   leave: {
@@ -118,6 +119,7 @@ const en: Texts<typeof zh> = {
     history: 'History',
     settings: 'Settings',
     more: 'More',
+    chats: 'Chats',
     waiting: 'Waiting for your reply',
   },
   leave: {

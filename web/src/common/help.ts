@@ -30,6 +30,8 @@ export const helpPages: Readonly<Record<string, string>> = {
 
 /** Pages of the help that belong to a part of a page. */
 export const helpOfParts: Readonly<Record<string, string>> = {
+  adding: 'quick-start/',
+  replies: 'howto/rules/',
   webhooks: 'howto/webhooks/',
   backups: 'howto/backup/',
 }

@@ -67,7 +67,7 @@ const zh = {
     wasAdded: '添加了店铺',
     wasRemoved: '删除了店铺',
   },
-  time: { justNow: '刚刚' },
+  time: { justNow: '刚刚', runs: '已运行 {time}', lasts: '已 {time}' },
   files: {
     choose: '选择文件',
     another: '换一个文件',
@@ -154,7 +154,7 @@ const en: Texts<typeof zh> = {
     wasAdded: 'Shop added',
     wasRemoved: 'Shop removed',
   },
-  time: { justNow: 'just now' },
+  time: { justNow: 'just now', runs: 'running for {time}', lasts: 'for {time}' },
   files: {
     choose: 'Choose file',
     another: 'Choose another file',

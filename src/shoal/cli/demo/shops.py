@@ -13,10 +13,25 @@ from shoal.cli.api_client import ApiClient
 _EVERYDAY: Final = {
     "在吗": "在的，请问看中哪一件？",
     "在不在": "在的亲，直接说就行。",
+    "你好": "您好，有什么可以帮您？",
+    "还有货": "有货，随时可以拍。",
+    "还在": "还在的，喜欢就带走吧。",
     "包邮": "全国包邮，偏远地区补 5 元。",
     "多少钱": "标价就是实价，可以直接拍。",
+    "便宜": "已经是最低价啦。",
+    "少": "真的少不了啦，质量您放心。",
+    "刀": "不刀哦，价格已经很实在了。",
+    "优惠": "两件以上每件减 2 元。",
     "发货": "付款后自动发货，几秒钟就到。",
+    "自动发": "是的，付款后系统自动发，随时可以拍。",
+    "最新": "是最新的，有更新会再发给您。",
+    "看一眼": "商品页有详细介绍和图片，放心拍。",
+    "有问题": "当然可以，有问题随时找我。",
+    "付款": "收到付款，马上给您发。",
+    "拍": "收到，付款后马上给您发。",
+    "谢谢": "不客气，欢迎再来！",
 }
+"""What every shop answers: nearly all that the demo's buyers ask. The first keyword that is in a message answers it."""
 
 
 CODES_TITLE: Final = "视频会员卡密"
@@ -54,8 +69,7 @@ SHOPS: Final = (
         id="xiaoyu",
         name="小鱼杂货铺",
         note="电子书，自动发货",
-        keywords=_EVERYDAY
-        | {"还有货": "有货，随时可以拍。", "还在": "还在的，喜欢就带走吧。", "拍了": "收到，马上给您发。"},
+        keywords=_EVERYDAY,
         settings={"paid_message": "感谢购买！资料地址：https://example.com/ebook 提取码 8K2Q，有问题随时找我。"},
         auto_confirm=True,
     ),
@@ -63,14 +77,14 @@ SHOPS: Final = (
         id="shiguang",
         name="拾光书屋",
         note="发货前人工确认",
-        keywords=_EVERYDAY | {"便宜": "已经是最低价啦。", "最新": "是今年的新版。"},
+        keywords=_EVERYDAY | {"最新": "是今年的新版。"},
         settings={"paid_message": "已收到付款，书单和下载地址：https://example.com/books 提取码 5T7W。"},
     ),
     DemoShop(
         id="muzi",
         name="木子数码",
         note="卖卡密，两种规格",
-        keywords=_EVERYDAY | {"刀": "不刀哦，价格已经很实在了。", "优惠": "两件以上每件减 2 元。"},
+        keywords=_EVERYDAY,
         codes={"时长:月卡": "MUZI-YK", "时长:年卡": "MUZI-NK"},
         auto_confirm=True,
     ),
@@ -79,20 +93,29 @@ SHOPS: Final = (
         name="南风小店",
         note="有默认回复",
         keywords={"在吗": "在的，您说。", "包邮": "包邮的。"},
-        settings={"default_reply_enabled": True, "default_reply": "看到啦，店主稍后亲自回复您。"},
+        settings={
+            "default_reply_enabled": True,
+            "default_reply": "看到啦，店主稍后亲自回复您。",
+            "paid_message": "已收到付款，模板下载地址：https://example.com/templates 提取码 3N6F。",
+        },
+        auto_confirm=True,
     ),
     DemoShop(
         id="afu",
         name="阿福的闲置",
-        note="只答常见问题",
-        keywords={
-            "在吗": "在，直接拍。",
-            "多少钱": "看标价。",
-            "怎么发货": "网盘发，秒到。",
-            "谢谢": "不客气，欢迎再来！",
-        },
+        note="网盘资料",
+        keywords={"怎么发货": "网盘发，秒到。"} | _EVERYDAY,
+        settings={"paid_message": "谢谢支持！网盘地址：https://example.com/afu 提取码 7Y2M。"},
+        auto_confirm=True,
     ),
-    DemoShop(id="jumao", name="橘猫会员铺", note="休息中", keywords=_EVERYDAY, enabled=False),
+    DemoShop(
+        id="jumao",
+        name="橘猫会员铺",
+        note="休息中",
+        keywords=_EVERYDAY,
+        settings={"paid_message": "会员已开通，请在会员页查看，有问题随时找我。"},
+        enabled=False,
+    ),
 )
 
 

@@ -1,0 +1,75 @@
+"""The console in the hand: tabs, rows of two lines, targets for a finger, the way out behind a question, the app."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from browser.conftest import Console, answering
+from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account_task import Link
+from shoal.errors import ActionRequired
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+SMALL = """() => [...document.querySelectorAll(`.tab-bar a, .tab-bar button, header button, [data-account] button,
+  [data-account] .n-switch, .tools button, .filters button`)].filter(one => one.offsetParent)
+  .map(one => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
+  .filter(([, box]) => box.height < 43.5 || box.width < 43.5)
+  .map(([html, box]) => `${html} ${box.width}×${box.height}`)"""
+
+
+async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(console: Console) -> None:
+    await answering(console, "afu", "xiaoyu")
+    for number in range(4, 13):
+        await console.door.add(f"shop-{number}", number)
+
+    async def login_is_over(_: Account, __: Link) -> None:
+        raise ActionRequired(ParkReason.LOGIN_EXPIRED)
+
+    console.door.site.behave = login_is_over
+    await console.door.call("POST", "/cookies/afu/resume")
+    page = await console.page("/console/accounts", **PHONE)
+    row = page.locator("[data-account=afu]")
+    await expect(row.get_by_role("button", name="更新 Cookie")).to_be_visible()
+    bottom = (await page.locator(".tab-bar").bounding_box() or {})["y"]
+    boxes = [await one.bounding_box() for one in await page.locator("[data-account]").all()]
+    assert len([box for box in boxes if box and box["y"] + box["height"] <= bottom]) >= 7
+    switch = await row.locator("[data-test=enabled]").bounding_box()
+    assert switch is not None
+    assert switch["x"] > 390 * 3 / 4
+    assert await page.evaluate(SMALL) == []
+    await row.get_by_role("checkbox").tap()
+    await expect(row).to_have_attribute("aria-selected", "true")
+    await row.get_by_role("button", name="更新 Cookie").tap()
+    await expect(page.get_by_role("dialog")).to_contain_text("afu")
+
+
+async def test_what_needs_a_hand_comes_first_and_is_one_number_everywhere(console: Console) -> None:
+    await answering(console, "xiaoyu")
+    page = await console.page(**PHONE)
+    await expect(page.locator("[data-test=needs]")).to_have_text("2")
+    await expect(page.locator(".figures a", has_text="需要处理").locator("strong")).to_have_text("2")
+    await expect(page.locator(".tab-bar a[href='/console/accounts'] .badge")).to_have_text("2")
+    todo = await page.locator("[data-test=todo]").bounding_box()
+    figures = await page.locator(".figures").bounding_box()
+    assert todo is not None
+    assert figures is not None
+    assert todo["y"] < figures["y"]
+
+
+async def test_the_menu_says_how_to_install_and_the_icon_gets_the_number_of_what_needs_a_hand(console: Console) -> None:
+    await answering(console, "muzi", "xiaoyu")
+    context = await console.browser(**PHONE)
+    await context.add_init_script(
+        "navigator.setAppBadge = async n => { document.documentElement.dataset.number = n };"
+        "navigator.clearAppBadge = async () => { document.documentElement.dataset.number = 0 }"
+    )
+    page = await context.new_page()
+    token = await console.door.server.sessions.open(1, 3600, kind="console")
+    await context.add_cookies([{"name": "shoal_session", "value": token, "url": console.url, "httpOnly": True}])
+    await page.goto("/console/")
+    await expect(page.locator("html")).to_have_attribute("data-number", "1")
+    await answering(console, "afu")
+    await expect(page.locator("html")).to_have_attribute("data-number", "0")
+    await page.locator("[data-test=more-pages]").tap()
+    await page.locator("[data-test=install-app]").tap()
+    await expect(page.locator("[data-test=install]")).to_contain_text("添加到主屏幕")
