@@ -208,3 +208,36 @@ async def test_an_order_leads_to_the_chat_of_a_buyer_who_never_wrote_and_who_can
     if width < 760:
         await page.locator("[data-test=thread] .back").click()
     await expect(page.locator("[data-chat]")).to_have_count(1)
+
+
+async def test_orders_are_summed_by_day_shop_and_item_and_saved_as_a_file(console: Console) -> None:
+    await console.door.call("PUT", "/cookies/afu/status", json={"enabled": False})
+    await _paid(console, amount="19.90", quantity="2")
+    await _paid(console, "4500000000000000002", item_id="7002", amount="5", chat_id="c2")
+    await _paid(console, "4500000000000000003", item_id="7002", amount="", chat_id="c3", status="refunding")
+    page = await console.page("/console/orders")
+    await page.get_by_role("button", name="统计").click()
+    total = page.locator("[data-test=total]")
+    await expect(total).to_contain_text("¥24.90")
+    await expect(page.locator("[data-test=unknown]")).to_contain_text("1 个订单的金额")
+    await expect(page.get_by_role("img", name="每天的付款金额和退款金额. 付款 ¥24.90")).to_be_visible()
+    await page.get_by_role("button", name="按商品").click()
+    rows = page.locator("[data-test=sums] tbody tr")
+    await expect(rows).to_have_count(2)
+    await expect(rows.first).to_contain_text("¥19.90")
+    assert await findings(page) == []
+    await page.reload()
+    await rows.nth(1).get_by_role("button").click()
+    await expect(page.locator("[data-order]")).to_have_count(2)
+    await page.get_by_role("searchbox").fill("0002")
+    await expect(page.locator("[data-order]")).to_have_count(1)
+    await page.locator("[data-test=export]").click()
+    async with page.expect_download() as saving:
+        await page.get_by_text("CSV 文件").click()
+    text = (await (await saving.value).path()).read_text(encoding="utf-8-sig")
+    assert [line.split(",")[0] for line in text.splitlines()] == ["订单号", "\t4500000000000000002"]
+    await expect(page.locator("[data-test=toast]")).to_contain_text("已保存")
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await page.get_by_role("button", name="统计").click()
+    await expect(total).to_contain_text("¥5.00")
+    assert not await hangs_over(page)

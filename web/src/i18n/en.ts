@@ -21,6 +21,7 @@ import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { webhooks } from '../notices/webhookTexts'
+import { orderSums } from '../orders/sumsTexts'
 import { orders } from '../orders/texts'
 import { firstSteps } from '../overview/firstTexts'
 import { overview } from '../overview/texts'
@@ -58,6 +59,7 @@ export const en: Messages = {
   moving: moving.en,
   notices: notices.en,
   orders: orders.en,
+  orderSums: orderSums.en,
   providers: providers.en,
   push: push.en,
   runs: runs.en,

@@ -21,6 +21,7 @@ import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { webhooks } from '../notices/webhookTexts'
+import { orderSums } from '../orders/sumsTexts'
 import { orders } from '../orders/texts'
 import { firstSteps } from '../overview/firstTexts'
 import { overview } from '../overview/texts'
@@ -57,6 +58,7 @@ export const zh = {
   moving: moving.zh,
   notices: notices.zh,
   orders: orders.zh,
+  orderSums: orderSums.zh,
   providers: providers.zh,
   push: push.zh,
   runs: runs.zh,

@@ -2,7 +2,7 @@
 import type { Texts } from '../i18n/messages'
 
 const zh = {
-  search: '搜索订单号、买家昵称、买家或商品 ID',
+  search: '搜索订单号（任意 4 位）、买家、商品',
   status: '订单状态',
   anyStatus: '全部状态',
   which: '筛选订单',
@@ -38,7 +38,7 @@ const zh = {
   item: '商品',
   buyer: '买家',
   spec: '规格',
-  amountOf: '¥{amount} × {n}',
+  amountOf: '¥{amount}（{n} 件）',
   price: '¥{amount}',
   created: '收到时间',
   groupPrice: '小刀',
@@ -170,7 +170,7 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
-  search: 'Search order ID, buyer or item ID',
+  search: 'Any 4 digits of the order ID, buyer or item',
   status: 'Order status',
   anyStatus: 'Any status',
   which: 'Filter orders',
@@ -208,7 +208,7 @@ const en: Texts<typeof zh> = {
   item: 'Item',
   buyer: 'Buyer',
   spec: 'Variant',
-  amountOf: '¥{amount} × {n}',
+  amountOf: '¥{amount} ({n} pieces)',
   price: '¥{amount}',
   created: 'Received',
   groupPrice: 'Group price',
