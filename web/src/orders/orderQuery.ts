@@ -1,5 +1,5 @@
 /** What is sought among orders, as the server is asked for it: the list, the sums and the file are asked alike. */
-import { spanOf } from '../history/span'
+import { spanOf } from '../common/span'
 
 /** The names of the filters, as they stand in the address. */
 export const FILTERS = ['q', 'cid', 'status', 'filter', 'chat', 'item', 'time', 'from', 'to', 'view', 'by'] as const

@@ -1,4 +1,4 @@
-/** The span of time that is sought in the history. */
+/** The span of time that is sought in a list. */
 
 export const TIMES = ['any', 'today', 'week', 'month', 'days'] as const
 
