@@ -139,7 +139,7 @@ async def open_spread_door(
     shared: dict[str, Any] = {"database_url": url, "secret_key": KEY, "node_lease_seconds": 300.0, **settings}
     async with AsyncExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("shoal.cluster.cluster_ownership.GIVEN_UP_AT_ONCE", 0)
+        patch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)
         apps = []
         for name, directory in (("one", data_dir), ("two", data_dir.with_name(f"{data_dir.name}-two"))):
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
