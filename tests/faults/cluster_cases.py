@@ -17,6 +17,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any, Final
 
 import psutil
+import psycopg
 
 from benchmarks.processes import ServerProcess, soon
 from faults.cluster_judge import Judge
@@ -26,6 +27,11 @@ from postgres_server import PostgresServer
 
 IDLE_SECONDS: Final = 60.0
 """Without any progress for so long, nothing more will come by itself."""
+_WAITING: Final = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND relation = 'messages'::regclass"
+_STANDING: Final = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'
+    AND state_change < clock_timestamp() - interval '0.2 s'
+"""
 _SHIPPED = {"shipped", "completed"}
 
 
@@ -74,6 +80,15 @@ async def stopped(cluster: Cluster, found: Found) -> None:
 
 async def frozen(cluster: Cluster, found: Found) -> None:
     """SIGSTOP beyond the lease, and SIGCONT, with its sockets still open at the site."""
+    await _frozen(cluster, found)
+
+
+async def frozen_writing(cluster: Cluster, found: Found) -> None:
+    """The same inside a transaction that holds a shard's row: PostgreSQL ends it, and others claim that shard too."""
+    await _frozen(cluster, found, is_writing=True)
+
+
+async def _frozen(cluster: Cluster, found: Found, *, is_writing: bool = False) -> None:
     name = list(cluster.nodes)[1]
     shops = sorted(await cluster.shops_of(*cluster.owners(name)))
     await cluster.site.do("policy", new_token_makes_zombie=False)
@@ -81,6 +96,8 @@ async def frozen(cluster: Cluster, found: Found) -> None:
     child = cluster.nodes[name].child
     try:
         async with _struck(cluster, found, *cluster.owners(name)) as began:
+            if is_writing:
+                await _stop_inside_a_transaction(cluster, child)
             child.send_signal(SIGSTOP)
             for unb in shops[::2]:  # with its stored token the new owner would have the site end the old socket
                 await cluster.site.do("expire", account=unb, what="im_token")
@@ -91,6 +108,31 @@ async def frozen(cluster: Cluster, found: Found) -> None:
     await cluster.all_connected()
     await cluster.judge.look()
     cluster.judge.frozen = frozenset()
+
+
+async def _stop_inside_a_transaction(cluster: Cluster, child: asyncio.subprocess.Process) -> None:
+    """Stop a process while each writer, which holds a shard, waits for a table; then let them have it."""
+    owners = cluster.owners()
+    with psycopg.connect(cluster.url.replace("+psycopg", "")) as locking:
+        await asyncio.to_thread(locking.execute, "LOCK TABLE messages IN EXCLUSIVE MODE")
+        for owner in owners:
+            unb = min(await cluster.shops_of(owner))
+            await cluster.site.do("say", account=unb, buyer="最后的客人", text="还有吗")
+
+        async def all_wait() -> bool:
+            return (await cluster.rows(_WAITING)) == [(len(owners),)]
+
+        await soon(all_wait, seconds=SOON_SECONDS, every_seconds=0.01)
+        child.send_signal(SIGSTOP)
+        await asyncio.to_thread(locking.commit)
+
+    async def stands_inside() -> bool:
+        return (await cluster.rows(_STANDING)) == [(1,)]
+
+    try:
+        await soon(stands_inside, seconds=cluster.lease_seconds, every_seconds=0.02)
+    except TimeoutError:
+        cluster.judge.broke("the process did not stop inside a transaction")
 
 
 async def cut(cluster: Cluster, found: Found) -> None:
@@ -155,6 +197,7 @@ WORKER_CASES: Final[dict[str, Case]] = {"worker": killed_worker, "parent": kille
 CASES: Final[dict[str, Case]] = {
     "killed": killed,
     "frozen": frozen,
+    "frozen-writing": frozen_writing,
     "cut": cut,
     "database": restarted_database,
     "drained": drained,
