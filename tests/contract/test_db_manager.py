@@ -127,8 +127,7 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
         if connection.scalar(select(func.count()).where(table.c.account_id == account_id)):
             continue
         row = _a_row(table, account_id)
-        if "user_id" in row:
-            row["user_id"] = person
+        row |= dict.fromkeys(row.keys() & {"user_id", "owner_id"}, person)
         if table is rules:
             row["words"] = '["k"]'
         if table is seller_numbers:
