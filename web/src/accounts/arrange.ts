@@ -17,7 +17,9 @@ export function todoOf(list: Account[]): Account[] {
 }
 
 export type Filter = 'all' | 'hand' | 'running' | 'mute' | 'busy' | 'retrying' | 'off'
-export type SortKey = 'shop' | 'state' | 'rules' | 'message'
+export type SortKey = 'shop' | 'state' | 'rules' | 'message' | 'messages' | 'replies'
+/** What is counted of a shop elsewhere, by its id. */
+export type Counts = Record<'messages' | 'replies', (id: string) => number>
 
 const URGENCY: Record<Account['state'], number> = {
   parked: 0,
@@ -43,14 +45,25 @@ const FILTERS: Record<Filter, (account: Account) => boolean> = {
   off: (account) => !account.enabled,
 }
 
-const KEYS: Record<Exclude<SortKey, 'shop'>, (account: Account) => number> = {
+const NO_COUNTS: Counts = { messages: () => 0, replies: () => 0 }
+
+const KEYS: Record<Exclude<SortKey, 'shop'>, (account: Account, counts: Counts) => number> = {
   state: (account) => (isMute(account) ? MUTE_URGENCY : URGENCY[account.state]),
   rules: (account) => -(account.desired.keyword_count ?? 0),
   message: (account) => -(Date.parse(account.observed.last_message_at ?? '') || 0),
+  messages: (account, counts) => -counts.messages(account.id),
+  replies: (account, counts) => -counts.replies(account.id),
 }
 
 /** The part of `list` (which is in the order of names) that fits, in the order that was asked for. */
-export function arranged(list: Account[], filter: Filter, words: string, key: SortKey, down: boolean): Account[] {
+export function arranged(
+  list: Account[],
+  filter: Filter,
+  words: string,
+  key: SortKey,
+  down: boolean,
+  counts: Counts = NO_COUNTS,
+): Account[] {
   const wanted = words.trim().toLowerCase().split(/\s+/).filter(Boolean)
   const fits = FILTERS[filter]
   const found = list.filter((account) => {
@@ -61,7 +74,7 @@ export function arranged(list: Account[], filter: Filter, words: string, key: So
   })
   if (key !== 'shop') {
     const value = KEYS[key]
-    const keyed = found.map((account) => ({ account, by: value(account) }))
+    const keyed = found.map((account) => ({ account, by: value(account, counts) }))
     keyed.sort((a, b) => a.by - b.by)
     for (let i = 0; i < keyed.length; i++) found[i] = (keyed[i] as { account: Account }).account
   }

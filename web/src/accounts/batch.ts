@@ -1,57 +1,78 @@
-/** One edit of many shops: the preview and the result for each. */
+/** One edit of many shops: the preview, the result for each, and the way back. */
 import {
-  type Account,
   type AccountState,
   type BatchRow,
-  type ChangeFacts,
   call,
-  path,
-  Refusal,
-  why,
+  type EditedRow,
+  type SharedSettings,
+  type ShareRow,
 } from '../common/api'
-import { useAccounts } from './store'
-import { tagged } from './tags'
 
-export type BatchEdit = { kind: 'enabled' | 'auto_confirm'; on: boolean } | { kind: 'tag'; on: boolean; tag: string }
+export type Permission = 'read' | 'reply' | 'operate'
+/** From which shop rules are copied, and what becomes of those that are there. */
+export interface Copy {
+  account: string
+  mode: 'merge' | 'replace'
+}
+interface Edit {
+  settings?: SharedSettings
+  add_tags?: string[]
+  remove_tags?: string[]
+  rules?: Copy
+  deliveries?: Copy
+}
+/** What is changed in each shop; `edit` is what the request says besides the shops. */
+export type BatchEdit =
+  | { kind: 'enabled'; on: boolean }
+  | { kind: 'edit'; edit: Edit }
+  | { kind: 'share'; username: string; permission: Permission | null }
 
 export interface BatchLine {
   id: string
   outcome: BatchRow['outcome']
   detail: string
   state: AccountState | null
+  /** What would change, by field. */
+  changes?: EditedRow['changes']
   /** The change that was made, to be taken back. */
-  rev?: number
+  rev?: number | null
+  /** What the colleague was allowed before. */
+  before?: ShareRow['before']
 }
 
-/** So many shops are changed at a time, where the server has no batch of its own. */
-const AT_ONCE = 6
+/** So many shops are sent in one request, so that one sees how far it has come. */
+export const IN_ONE = 200
 
-const isSo = (account: Account, edit: BatchEdit): boolean =>
-  edit.kind === 'tag'
-    ? tagged(account.desired.remark, edit.tag, edit.on) === account.desired.remark
-    : account.desired[edit.kind] === edit.on
+/** How many shops are done. */
+type Progress = (done: number) => void
 
 /** What would become of each shop. */
-export async function previewed(ids: string[], edit: BatchEdit): Promise<BatchLine[]> {
-  if (edit.kind === 'enabled') return await switched(ids, edit.on, true)
-  const accounts = useAccounts()
-  return ids.map((id) => {
-    const account = accounts.get(id)
-    if (!account) return { id, outcome: 'failed', detail: '', state: null }
-    return { id, outcome: isSo(account, edit) ? 'unchanged' : 'would_change', detail: '', state: account.state }
-  })
-}
+export const previewed = (ids: string[], edit: BatchEdit, progress?: Progress): Promise<BatchLine[]> =>
+  inParts(ids, (some) => asked(some, edit, true), progress)
 
 /** Make it so in each shop, whatever becomes of the others. */
-export async function carriedOut(ids: string[], edit: BatchEdit): Promise<BatchLine[]> {
-  if (edit.kind === 'enabled') return await switched(ids, edit.on, false)
-  const lines: BatchLine[] = []
-  const queue = ids.entries()
-  const work = async (): Promise<void> => {
-    for (const [at, id] of queue) lines[at] = await one(id, edit)
+export const carriedOut = (ids: string[], edit: BatchEdit, progress?: Progress): Promise<BatchLine[]> =>
+  inParts(ids, (some) => asked(some, edit, false), progress)
+
+async function inParts<One, Row>(
+  all: One[],
+  ask: (some: One[]) => Promise<Row[]>,
+  progress?: Progress,
+): Promise<Row[]> {
+  const rows: Row[] = []
+  for (let at = 0; at < all.length; at += IN_ONE) {
+    rows.push(...(await ask(all.slice(at, at + IN_ONE))))
+    progress?.(rows.length)
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, work))
-  return lines
+  return rows
+}
+
+async function asked(ids: string[], edit: BatchEdit, dry: boolean): Promise<BatchLine[]> {
+  if (edit.kind === 'enabled') return await switched(ids, edit.on, dry)
+  if (edit.kind === 'share') return await shared(edit.username, ids, () => edit.permission, dry)
+  const body = { ...edit.edit, accounts: ids }
+  return (await call<{ results: EditedRow[] }>('PUT', '/cookies/batch', { body, query: { dry_run: dry ? 1 : 0 } }))
+    .results
 }
 
 async function switched(ids: string[], on: boolean, dry: boolean): Promise<BatchLine[]> {
@@ -60,55 +81,35 @@ async function switched(ids: string[], on: boolean, dry: boolean): Promise<Batch
   return (await call<{ results: BatchRow[] }>('PUT', '/cookies/status', { body: { updates }, query })).results
 }
 
-async function one(id: string, edit: Exclude<BatchEdit, { kind: 'enabled' }>): Promise<BatchLine> {
-  const state = useAccounts().get(id)?.state ?? null
-  try {
-    const facts =
-      edit.kind === 'tag'
-        ? await tag(id, edit.tag, edit.on)
-        : await call<ChangeFacts>('PUT', path('cookies', id, 'auto-confirm'), { body: { auto_confirm: edit.on } })
-    if (!facts?.changed) return { id, outcome: 'unchanged', detail: '', state }
-    return { id, outcome: 'changed', detail: '', state, rev: facts.rev }
-  } catch (error) {
-    return { id, outcome: 'failed', detail: why(error), state }
-  }
-}
-
-/** A remark is changed only if it is still as shown: another user's change stays. */
-async function tag(id: string, name: string, on: boolean): Promise<ChangeFacts | null> {
-  let account = useAccounts().get(id) ?? (await call<Account>('GET', path('cookies', id)))
-  for (let last = false; ; last = true) {
-    const remark = tagged(account.desired.remark, name, on)
-    if (remark === account.desired.remark) return null
-    try {
-      return await call<ChangeFacts>('PATCH', path('cookies', id, 'settings'), {
-        body: { remark },
-        ifMatch: `"g${account.generation}"`,
-        query: { wait: 0 },
-      })
-    } catch (error) {
-      if (last || !(error instanceof Refusal) || error.status !== 412 || !error.current) throw error
-      account = error.current as Account
-    }
-  }
+async function shared(
+  username: string,
+  ids: string[],
+  permission: (id: string) => string | null,
+  dry: boolean,
+): Promise<BatchLine[]> {
+  const shops = ids.map((account) => ({ account, permission: permission(account) }))
+  const query = { dry_run: dry ? 1 : 0 }
+  const { results } = await call<{ results: ShareRow[] }>('PUT', '/staff', { body: { username, shops }, query })
+  return results.map((row) => ({ ...row, state: null }))
 }
 
 /** Take it back where it was made; answers with why it could not be, for each shop in which it could not. */
 export async function takenBack(lines: BatchLine[], edit: BatchEdit): Promise<string[]> {
   const made = lines.filter((line) => line.outcome === 'changed')
-  if (edit.kind === 'enabled') {
-    const back = await switched(
-      made.map((line) => line.id),
-      !edit.on,
-      false,
-    )
-    return back.filter((line) => line.outcome === 'failed').map((line) => line.detail)
+  const back = await inParts(made, (some) => backOf(some, edit))
+  return back.filter((line) => line.outcome === 'failed').map((line) => line.detail)
+}
+
+async function backOf(made: BatchLine[], edit: BatchEdit): Promise<{ outcome: string; detail: string }[]> {
+  const ids = made.map((line) => line.id)
+  if (edit.kind === 'enabled') return await switched(ids, !edit.on, false)
+  if (edit.kind === 'share') {
+    const before = new Map(made.map((line) => [line.id, line.before ?? null]))
+    return await shared(edit.username, ids, (id) => before.get(id) ?? null, false)
   }
-  const problems: string[] = []
-  for (const { rev } of made) {
-    await call('POST', `/history/${rev}/undo`, { query: { wait: 0 } }).catch((error: unknown) =>
-      problems.push(why(error)),
-    )
-  }
-  return problems
+  const revs = made.flatMap((line) => line.rev ?? [])
+  const query = { wait: 0 }
+  return (
+    await call<{ results: { outcome: string; detail: string }[] }>('POST', '/history/undo', { body: { revs }, query })
+  ).results
 }

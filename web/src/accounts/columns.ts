@@ -14,6 +14,8 @@ export interface Column {
 export const OPTIONAL: Column[] = [
   { key: 'confirm', title: 'accounts.autoConfirm', width: '120px' },
   { key: 'rules', title: 'accounts.rules', width: '96px', sort: 'rules' },
+  { key: 'messages', title: 'many.messages', width: '104px', sort: 'messages' },
+  { key: 'replies', title: 'many.replies', width: '104px', sort: 'replies' },
   { key: 'message', title: 'accounts.lastMessage', width: '128px', sort: 'message' },
   { key: 'unb', title: 'accounts.unb', width: '136px' },
   { key: 'proxy', title: 'accounts.proxy', width: '150px' },

@@ -1,16 +1,16 @@
 /** What is shown of a table, and what is selected in it. */
 import { computed, reactive, ref } from 'vue'
 import type { Account } from '../common/api'
-import { arranged, type Filter, type SortKey } from './arrange'
+import { arranged, type Counts, type Filter, type SortKey } from './arrange'
 
-export function useSelection(list: () => Account[]) {
+export function useSelection(list: () => Account[], counts?: Counts) {
   const words = ref('')
   const filter = ref<Filter>('all')
   const key = ref<SortKey>('shop')
   const down = ref(false)
   const picked = reactive(new Set<string>())
 
-  const shown = computed(() => arranged(list(), filter.value, words.value, key.value, down.value))
+  const shown = computed(() => arranged(list(), filter.value, words.value, key.value, down.value, counts))
   const pickedShown = computed(() => shown.value.filter((account) => picked.has(account.id)))
 
   function sort(by: SortKey): void {

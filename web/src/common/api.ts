@@ -10,6 +10,11 @@ export type AccountState = Shapes['AccountState']
 /** What stands in every answer to a change. */
 export type ChangeFacts = Pick<Shapes['MsgAnswer'], 'changed' | 'generation' | 'rev' | 'state' | 'op_id'>
 export type BatchRow = Shapes['BatchRow']
+export type EditedRow = Shapes['EditedRow']
+export type SharedSettings = Partial<Shapes['SharedSettingsBody']>
+export type ShareRow = Shapes['ShareRow']
+export type InvitedShop = Shapes['InvitedShopShape']
+export type ColleagueRow = Shapes['ColleagueShape']
 export type HistoryRow = Shapes['AccountHistoryRow']
 export type Message = Shapes['MessageShape']
 export type Chat = Shapes['ChatShape']

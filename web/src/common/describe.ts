@@ -48,9 +48,10 @@ export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
   return Object.entries(changes).map(([field, change]) => {
     if (COUNTERS.has(field)) return { field, old: '', new: '' }
     if (Array.isArray(change)) return { field, old: valueText(change[0], field), new: valueText(change[1], field) }
-    const counts = Object.entries((change ?? {}) as Record<string, unknown[]>)
-      .filter(([kind, list]) => has(`values.${kind}`) && Array.isArray(list) && list.length)
-      .map(([kind, list]) => t(`values.${kind}` as Key, { n: list.length }))
+    const counts = Object.entries((change ?? {}) as Record<string, unknown[] | number>)
+      .map(([kind, rows]) => [kind, typeof rows === 'number' ? rows : rows?.length] as const)
+      .filter(([kind, n]) => has(`values.${kind}`) && n)
+      .map(([kind, n]) => t(`values.${kind}` as Key, { n: n ?? 0 }))
     return { field, old: '', new: counts.join(' · ') }
   })
 }

@@ -1,6 +1,7 @@
 import { account } from '../accounts/accountTexts'
 import { dialogs } from '../accounts/dialogTexts'
 import { answersFirst } from '../accounts/firstAnswerTexts'
+import { many } from '../accounts/manyTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
@@ -54,6 +55,7 @@ export const en: Messages = {
   desk: desk.en,
   history: history.en,
   incidents: incidents.en,
+  many: many.en,
   model: model.en,
   modelCost: modelCost.en,
   moving: moving.en,

@@ -1,6 +1,7 @@
 import { account } from '../accounts/accountTexts'
 import { dialogs } from '../accounts/dialogTexts'
 import { answersFirst } from '../accounts/firstAnswerTexts'
+import { many } from '../accounts/manyTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
@@ -53,6 +54,7 @@ export const zh = {
   desk: desk.zh,
   history: history.zh,
   incidents: incidents.zh,
+  many: many.zh,
   model: model.zh,
   modelCost: modelCost.zh,
   moving: moving.zh,
