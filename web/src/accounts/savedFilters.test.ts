@@ -1,9 +1,14 @@
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { MOST_VIEWS, useSavedViews } from './savedFilters'
 
 const view = { words: '#phones', filter: 'hand', key: 'messages', down: false } as const
 
-beforeEach(() => localStorage.clear())
+const stored = new Map<string, string>()
+vi.stubGlobal('localStorage', {
+  getItem: (key: string) => stored.get(key) ?? null,
+  setItem: (key: string, value: string) => stored.set(key, value),
+})
+beforeEach(() => stored.clear())
 
 test('a view is kept for its user, replaced by its name and removed', () => {
   const mine = useSavedViews(1)
