@@ -5,8 +5,8 @@ import { useRoute } from 'vue-router'
 import { useAccounts } from '../accounts/store'
 import { count } from '../common/clock'
 import type { Key } from '../i18n'
+import { useOrderNeeds } from '../notices/orderNeeds'
 import { useWaiting } from '../notices/useWaiting'
-import { useOrderNeeds } from '../orders/orderNeeds'
 
 export const PLACES = [
   { name: 'overview', title: 'nav.overview', icon: LayoutDashboard, key: 'o' },

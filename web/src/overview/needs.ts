@@ -3,7 +3,7 @@ import { defineStore } from 'pinia'
 import { computed } from 'vue'
 import { useAccounts } from '../accounts/store'
 import { count } from '../common/clock'
-import { useOrderNeeds } from '../orders/orderNeeds'
+import { useOrderNeeds } from '../notices/orderNeeds'
 
 export const useNeeds = defineStore('needs', () => {
   const accounts = useAccounts()

@@ -1,5 +1,5 @@
 /** Rules for the questions that every shop is asked: a beginning that its owner edits. Buyers write and read Chinese. */
-import { NEW_RULE, type WantedRule } from '../rules/rules'
+import { NEW_RULE, type WantedRule } from './rules'
 
 export const TEMPLATES = [
   {
