@@ -18,7 +18,7 @@ CONSOLE = ("web/src", "web/public")
 GENERATED = {"web/src/common/schema.d.ts", "web/src/components.d.ts"}
 LONGER_OF_CONSOLE = {
     "web/src/accounts/AccountSettings.vue": 558,
-    "web/src/accounts/Accounts.vue": 329,
+    "web/src/accounts/Accounts.vue": 328,
     "web/src/accounts/DiagnosisCard.vue": 310,
     "web/src/accounts/accountTexts.ts": 380,
     "web/src/deliveries/Deliveries.vue": 444,
