@@ -25,6 +25,6 @@ test('too many views leave the newest, and what is not readable counts as none',
   for (let n = 0; n <= MOST_VIEWS; n++) mine.save(`v${n}`, view)
   expect(mine.views.value.map((one) => one.name)).not.toContain('v0')
   expect(mine.views.value).toHaveLength(MOST_VIEWS)
-  localStorage.setItem('shoal.views.1', '{')
+  localStorage.setItem('shoal.views', '{')
   expect(useSavedViews(1).views.value).toEqual([])
 })

@@ -11,24 +11,29 @@ export interface View {
 export type SavedView = View & { name: string }
 
 export const MOST_VIEWS = 20
-const PLACE = 'shoal.views.'
+const VIEWS = 'shoal.views'
 
-function read(place: string): SavedView[] {
+/** The views of every user of this browser, by the user's id. */
+function stored(): Record<string, SavedView[]> {
   try {
-    const stored: unknown = JSON.parse(localStorage.getItem(place) ?? '[]')
-    return Array.isArray(stored) ? (stored as SavedView[]).filter((one) => typeof one?.name === 'string') : []
+    const found: unknown = JSON.parse(localStorage.getItem(VIEWS) ?? '{}')
+    return found && typeof found === 'object' ? (found as Record<string, SavedView[]>) : {}
   } catch {
-    return []
+    return {}
   }
 }
 
+function viewsOf(userId: number): SavedView[] {
+  const found = stored()[userId]
+  return Array.isArray(found) ? found.filter((one) => typeof one?.name === 'string') : []
+}
+
 export function useSavedViews(userId: number) {
-  const place = `${PLACE}${userId}`
-  const views = ref<SavedView[]>(read(place))
+  const views = ref<SavedView[]>(viewsOf(userId))
 
   function keep(next: SavedView[]): void {
     views.value = next
-    localStorage.setItem(place, JSON.stringify(next))
+    localStorage.setItem(VIEWS, JSON.stringify({ ...stored(), [userId]: next }))
   }
 
   /** Keep a view under a name; one of the same name is replaced, and of too many the oldest goes. */
