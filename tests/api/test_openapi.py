@@ -38,7 +38,8 @@ Callers = tuple[dict[str, str], ...]
 """The headers of those who call."""
 
 WITHOUT_JSON = {
-    "get_events", "get_metrics", "register", "export_keywords", "export_deliveries", "export_shops", "get_shop_schema",
+    "get_events", "get_metrics", "register", "export_keywords", "export_deliveries", "export_orders", "export_shops",
+    "get_shop_schema",
 }  # fmt: skip
 """What is answered with a stream, a text or a file, or never with 200."""
 

@@ -56,6 +56,8 @@ def _filled(path: str, account_id: str) -> str:
         "buyer_id": "x",
         "plan_id": "x",
         "run_id": "2",
+        "note_id": "2",
+        "reply_id": "2",
         "table_name": "cookies",
     }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)

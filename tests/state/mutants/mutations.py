@@ -192,8 +192,8 @@ MUTATIONS = (
     _one(
         "a batch un-parks",
         "accounts/status_batch.py",
-        "_OPERATION, edits.switched(enabled), own)",
-        "_OPERATION, edits.switched(enabled, self._tasks.is_parked), own)",
+        "wanted = {account_id: edits.switched(enabled) for",
+        "wanted = {account_id: edits.switched(enabled, self._tasks.is_parked) for",
     ),
     _one(
         "'on' at another node does not read the park record",
