@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from playwright.async_api import expect
 
 from browser.conftest import Console, answering
@@ -9,7 +11,7 @@ from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 SMALL = """() => [...document.querySelectorAll(`.tab-bar a, .tab-bar button, header button, [data-account] button,
   [data-account] .n-switch, .tools button, .filters button`)].filter(one => one.offsetParent)
   .map(one => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
@@ -30,9 +32,10 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     page = await console.page("/console/accounts", **PHONE)
     row = page.locator("[data-account=afu]")
     await expect(row.get_by_role("button", name="更新 Cookie")).to_be_visible()
-    bottom = (await page.locator(".tab-bar").bounding_box() or {})["y"]
+    bar = await page.locator(".tab-bar").bounding_box()
+    assert bar is not None
     boxes = [await one.bounding_box() for one in await page.locator("[data-account]").all()]
-    assert len([box for box in boxes if box and box["y"] + box["height"] <= bottom]) >= 7
+    assert len([box for box in boxes if box and box["y"] + box["height"] <= bar["y"]]) >= 7
     switch = await row.locator("[data-test=enabled]").bounding_box()
     assert switch is not None
     assert switch["x"] > 390 * 3 / 4
