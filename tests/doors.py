@@ -150,7 +150,7 @@ async def another_person(door: Door, name: str = "bob", role: Role = Role.OWNER)
 @asynccontextmanager
 async def served(door: Door, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """The same server on a socket. Its parts are those of the door: the lifespan does not run twice."""
-    beside: Beside | None = getattr(door.app.state, "beside", None)
+    beside: Beside | None = getattr(getattr(door.app, "state", None), "beside", None)
     app = beside.proxy if beside else door.app
 
     async def without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:

@@ -38,6 +38,7 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     op_id = (await server.ok("GET", "/cookies/shop/history"))["items"][0]["op_id"]
     rule = (await server.ok("GET", "/cookies/shop/rules"))["items"][0]
     order = (await server.ok("GET", "/cookies/shop/orders"))["items"][0]
+    chat = (await server.ok("GET", "/chats"))["items"][0]
     login = await server.ok("POST", "/qr-logins", {})
     old = await server.ok("POST", "/qr-login/generate", {})
     goods = await server.ok("POST", "/goods", {"name": "codes", "kind": "stock"})
@@ -71,6 +72,7 @@ async def read_everything(server: ServerProcess, item: str) -> None:
         "unit_id": str(unit["id"]),
         "rule_id": rule["id"],
         "order_id": order["order_id"],
+        "chat": chat["chat_id"],
         "table_name": "cookies",
     }
     async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=server.http.event_hooks) as nobody:
