@@ -196,9 +196,9 @@ class MemoryStore:
         if self._holders.get(number) == holder:
             del self._holders[number]
 
-    async def number_holders(self, number: str | None = None) -> dict[str, str]:
+    async def number_holders(self, *numbers: str) -> dict[str, str]:
         """Who holds which number."""
-        return {held: holder for held, holder in self._holders.items() if number in {None, held}}
+        return {held: holder for held, holder in self._holders.items() if not numbers or held in numbers}
 
     async def journal(
         self,

@@ -261,8 +261,8 @@ def test_f8_what_is_read_of_the_holders_is_older_than_what_changed_during_the_re
     class SlowRead(MemoryStore):
         seconds = 0.0
 
-        async def number_holders(self, number: str | None = None) -> dict[str, str]:
-            found = await super().number_holders(number)
+        async def number_holders(self, *numbers: str) -> dict[str, str]:
+            found = await super().number_holders(*numbers)
             await asyncio.sleep(self.seconds)
             return found
 

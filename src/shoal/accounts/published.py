@@ -43,6 +43,7 @@ class PublishedAccounts:
         """With several nodes: the generation of the deletion of each account that does not exist now."""
         self._accounts: dict[str, Account] = {}
         self._of_number: dict[str, tuple[str, ...]] = {}
+        self._shared_numbers: dict[str, None] = {}
         self._of_owner: defaultdict[int, dict[str, Account]] = defaultdict(dict)
         self._listeners: list[Listener] = []
         self._loaded_rev = 0
@@ -87,6 +88,11 @@ class PublishedAccounts:
     def of_number(self, number: str) -> tuple[str, ...]:
         """Return the accounts with that seller's number, each of another owner."""
         return self._of_number.get(number, ())
+
+    @property
+    def shared_numbers(self) -> Collection[str]:
+        """The seller's numbers that several accounts have."""
+        return self._shared_numbers.keys()
 
     def of_owner(self, owner_id: int) -> Collection[Account]:
         """Return the accounts of that user."""
@@ -172,8 +178,13 @@ class PublishedAccounts:
                 self._of_number[old.unb] = others
             else:
                 del self._of_number[old.unb]
+            if len(others) == 1:
+                self._shared_numbers.pop(old.unb, None)
         if new is not None:
-            self._of_number[new.unb] = (*self._of_number.get(new.unb, ()), account_id)
+            others = self._of_number.get(new.unb, ())
+            self._of_number[new.unb] = (*others, account_id)
+            if others:
+                self._shared_numbers[new.unb] = None
 
     def _count(self, entry: JournalEntry) -> None:
         self.newest_rev = max(self.newest_rev, entry.rev)

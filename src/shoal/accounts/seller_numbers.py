@@ -51,14 +51,14 @@ class SellerNumbers:
             for number in {*self._holders, *stored} - changed:
                 self._put(number, stored.get(number))
 
-    async def look(self, number: str) -> None:
-        """Read who holds a number now, where another node may have changed that. Raises ``StoreError``."""
-        if self._is_shared:
+    async def look(self, *numbers: str) -> None:
+        """Read who holds these numbers now, where another node may have changed that. Raises ``StoreError``."""
+        if self._is_shared and numbers:
             async with self._reading:
-                self._changed_since.discard(number)
-                stored = (await self._store.number_holders(number)).get(number)
-                if number not in self._changed_since:
-                    self._put(number, stored)
+                self._changed_since.difference_update(numbers)
+                stored = await self._store.number_holders(*numbers)
+                for number in frozenset(numbers) - self._changed_since:
+                    self._put(number, stored.get(number))
 
     def is_taken(self, account: Account) -> bool:
         """Return whether another account holds the account's number."""

@@ -250,8 +250,8 @@ class AccountStore(Protocol):
     async def free_number(self, number: str, holder: str) -> None:
         """Take a seller's number from that account, if it holds it. Repeating the call is harmless."""
 
-    async def number_holders(self, number: str | None = None) -> dict[str, str]:
-        """Return account ids by the seller's number that they hold, of all numbers or of one."""
+    async def number_holders(self, *numbers: str) -> dict[str, str]:
+        """Return account ids by the seller's number that they hold, of these numbers or, without any, of all."""
 
     async def journal(
         self,

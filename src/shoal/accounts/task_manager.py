@@ -33,6 +33,8 @@ FOLLOWERS = 4
 
 ASKED_AGAIN_SECONDS = 1.0
 """How often a purge asks whether the account is owned here."""
+NUMBERS_LOOK_SECONDS = 2.0
+"""How often the numbers are looked at for which accounts wait here, where another node may free them."""
 STARTED_AT_ONCE = 100
 """How many accounts begin to start at one turn of the loop: it takes some 10 ms, and requests are answered between."""
 
@@ -79,7 +81,7 @@ class TaskManager:
         self._dirty = self._writer.dirty
         self._shards: set[int] = set()
         """Of a database that several nodes share: the shards whose accounts have their tasks here."""
-        self._of_number = published.of_number
+        self._of_number, self._shared_numbers = published.of_number, published.shared_numbers
         published.subscribe(self._follow_published)
         self.numbers = SellerNumbers(store, self._number_changed, is_shared=self._ownership.is_shared)
         self._deps = TaskDeps(
@@ -117,6 +119,8 @@ class TaskManager:
             asyncio.create_task(self._writer.keep(), name="observations"),
             asyncio.create_task(self._resync(), name="resync"),
         ]
+        if self._ownership.is_shared:
+            self._house.append(asyncio.create_task(self._look_at_numbers(), name="numbers"))
         for number, account_id in enumerate({**dict.fromkeys(seen), **self._early}, start=1):
             if account_id in self._tasks or self._published(account_id) is not None:  # else it was purged since
                 self.wake(account_id)
@@ -259,6 +263,20 @@ class TaskManager:
         """Let every account with that number compare again: it may start now, or must stop."""
         for account_id in self._of_number(number):
             self.wake(account_id)
+
+    async def _look_at_numbers(self) -> None:
+        """Read who holds the numbers for which accounts wait here. Another node frees a number without a word.
+
+        Asks the database nothing while no account waits.
+        """
+        while True:
+            await asyncio.sleep(NUMBERS_LOOK_SECONDS)
+            with suppress(StoreError):  # again in a moment
+                await self.numbers.look(*(number for number in self._shared_numbers if self._is_waited_for(number)))
+
+    def _is_waited_for(self, number: str) -> bool:
+        accounts = [self._all[account_id] for account_id in self._of_number(number) if self.has_place(account_id)]
+        return any(account.enabled and self.numbers.is_taken(account) for account in accounts)
 
     def is_vanishing(self, account_id: str) -> bool:
         """Return whether a deletion of that account is in progress."""

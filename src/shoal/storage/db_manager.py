@@ -272,9 +272,9 @@ class DBManager:
         """Take a seller's number from that account, if it holds it."""
         await self._database.write(lambda connection: free_number(connection, number, holder))
 
-    async def number_holders(self, number: str | None = None) -> dict[str, str]:
-        """Return which account holds which seller's number; with ``number``, who holds that one."""
-        return await self._database.read(lambda connection: read_number_holders(connection, number))
+    async def number_holders(self, *numbers: str) -> dict[str, str]:
+        """Return which account holds which seller's number: of these numbers or, without any, of all."""
+        return await self._database.read(lambda connection: read_number_holders(connection, numbers))
 
     async def journal(
         self,

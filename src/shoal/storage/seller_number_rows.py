@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, delete, not_, select
 
+from shoal.storage.among import among
 from shoal.storage.schema import accounts, seller_numbers
 from shoal.storage.upserts import insert_new
 
@@ -29,9 +32,9 @@ def free_number(connection: Connection, number: str, holder: str) -> None:
     connection.execute(delete(seller_numbers).where(*held))
 
 
-def read_number_holders(connection: Connection, number: str | None = None) -> dict[str, str]:
-    """Return account ids by the number that they hold, of all numbers or of one."""
+def read_number_holders(connection: Connection, numbers: Sequence[str] = ()) -> dict[str, str]:
+    """Return account ids by the number that they hold, of these numbers or, without any, of all."""
     query = select(seller_numbers)
-    if number is not None:
-        query = query.where(seller_numbers.c.unb == number)
+    if numbers:
+        query = query.where(among(seller_numbers.c.unb, numbers))
     return {row.unb: row.account_id for row in connection.execute(query)}
