@@ -1,4 +1,5 @@
-"""A user leaves at one node while another node adds a shop for that user: none is left without its owner."""
+"""A user leaves at one node while another node adds a shop for that user: none is left without its owner. Of shops that
+two nodes add at once, a user has no more than allowed."""
 
 from __future__ import annotations
 
@@ -6,15 +7,16 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from postgres_server import Postgres
 from quick_start import cheap_hasher
-from shoal.accounts.store import Committed, Refused
+from shoal.accounts.store import Change, Committed, Refused
 from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
-from shoal.errors import NotApplied, StoreError, Unauthenticated
+from shoal.errors import NotApplied, StoreError, TooManyShops, Unauthenticated
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
@@ -82,3 +84,36 @@ async def test_a_user_leaves_after_a_shop_that_is_being_added_and_is_not_gone_be
             await users.remove(ANN)
         await committed(store, deletion(await living(store, "shop")))
         assert await users.remove(ANN)
+
+
+async def test_f11_of_shops_that_two_nodes_add_at_once_a_user_has_no_more_than_allowed(url: str) -> None:
+    """Each node knows of the first shop only; none has heard of what the other adds."""
+    reached, passes = threading.Event(), threading.Event()
+
+    def stand_at_commit(at: str) -> None:
+        if at == "commit" and asked:
+            reached.set()
+            assert passes.wait(60)
+
+    def limited(name: str) -> Change:
+        return replace(creation(an_account(name)), most_shops=2)
+
+    asked = False
+    async with node(url, stand_at_commit) as (one, _), node(url) as (two, _):
+        (before,) = await created(one, an_account("before"))
+        asked = True
+        first = submitted(one, limited("first"))
+        assert await asyncio.to_thread(reached.wait, 60)
+        second = submitted(two, limited("second"))
+        done, _ = await asyncio.wait([second], timeout=0.3)
+        assert not done, "it waits for the first"
+        passes.set()
+        outcomes = await asyncio.gather(first, second)
+        assert isinstance(outcomes[0], Committed)
+        assert isinstance(outcomes[1], Refused)
+        assert isinstance(outcomes[1].error, TooManyShops)
+        assert outcomes[1].error.params == {"limit": 2}
+        await committed(two, creation(an_account("unlimited")))
+        await committed(two, deletion(await living(two, "unlimited")), deletion(before))
+        await committed(two, limited("second"))
+        assert sorted((await one.load()).accounts) == ["first", "second"], "what was deleted does not count"

@@ -106,7 +106,7 @@ class ChangePath:
                     self._refuse_too_many(account.owner_id, caller.most_shops)
             if before is not None:
                 return self._as_before(before, caller)
-            change = Change(old=None, new=account, op=op)
+            change = Change(old=None, new=account, op=op, most_shops=caller.most_shops)
             try:
                 entries = await self._commit([change], [hold])
             except AccountExists:  # created by another server in the meantime
@@ -257,7 +257,8 @@ class ChangePath:
                 raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
 
     def _refuse_too_many(self, owner_id: int, limit: int | None) -> None:
-        """Also count additions in progress: two at the same time must not both fit."""
+        """Also count additions in progress: two at the same time must not both fit. Those of other nodes are counted
+        when the account is stored."""
         if limit is None or len(self._published.of_owner(owner_id)) + len(self._pending) < limit:
             return
         coming = sum(

@@ -40,12 +40,15 @@ class Change:
 
     With ``found`` the row already holds ``old``, but the journal does not (``new is None``: the row no longer exists,
     and ``old`` is the last known value): the entry after ``found.generation`` and the row's position are written.
+
+    ``most_shops``: an account is created only if its owner then has no more than so many (``None``: no limit).
     """
 
     old: Account | None
     new: Account | None
     op: Op
     found: Found | None = None
+    most_shops: int | None = None
 
     @classmethod
     def between(cls, old: Account, new: Account, op: Op) -> Change:

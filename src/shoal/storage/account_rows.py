@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, not_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, not_, select, update
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, in_order
@@ -22,6 +22,7 @@ from shoal.errors import (
     NotApplied,
     StaleGeneration,
     StoreError,
+    TooManyShops,
     Unauthenticated,
 )
 from shoal.rules.rule import Rule
@@ -195,16 +196,39 @@ class AccountRows:
 
 
 def _hold_owners(connection: Connection, drafts: Iterable[Draft]) -> None:
-    """Keep the users of new accounts until the transaction ends. Raise ``Unauthenticated`` when one is leaving or gone.
+    """Keep the users of new accounts until the transaction ends. Raise ``Unauthenticated`` when one is leaving or gone,
+    ``TooManyShops`` when one would have more accounts than allowed.
 
-    Another node may be removing them: it waits for this transaction, or this one sees what it wrote.
+    Another node may be removing them, or adding accounts too: it waits for this transaction, or this one sees what it
+    wrote. Additions without a limit do not wait for each other.
     """
-    fresh = {draft.account.owner_id for draft in drafts if draft.change.old is None and draft.change.found is None}
+    fresh: Counter[int] = Counter()
+    limits: dict[int, int] = {}
+    for draft in drafts:
+        if draft.change.old is None and draft.change.found is None:
+            owner_id, limit = draft.account.owner_id, draft.change.most_shops
+            fresh[owner_id] += 1
+            if limit is not None:
+                limits[owner_id] = min(limit, limits.get(owner_id, limit))
     if not fresh:
         return
-    staying = select(users.c.id).where(users.c.id.in_(fresh), not_(users.c.leaving))
-    if len(connection.execute(staying.order_by(users.c.id).with_for_update(read=True)).all()) != len(fresh):
+    staying = select(users.c.id).where(users.c.id.in_(list(fresh)), not_(users.c.leaving)).order_by(users.c.id)
+    kept = staying.with_for_update(key_share=True) if limits else staying.with_for_update(read=True)
+    if len(connection.execute(kept).all()) != len(fresh):
         raise Unauthenticated("that user is being removed")
+    if limits:
+        _refuse_too_many(connection, fresh, limits)
+
+
+def _refuse_too_many(connection: Connection, fresh: Counter[int], limits: dict[int, int]) -> None:
+    """Count after the users are kept: a statement sees what was committed before it began."""
+    living = (accounts.c.owner_id.in_(list(limits)), not_(accounts.c.deleted))
+    query = select(accounts.c.owner_id, func.count()).where(*living).group_by(accounts.c.owner_id)
+    for owner_id, count in connection.execute(query):
+        fresh[owner_id] += count
+    for owner_id, limit in limits.items():
+        if fresh[owner_id] > limit:
+            raise TooManyShops(f"one user may have {limit} shops", limit=limit)
 
 
 def _account_id(draft: Draft) -> str:
