@@ -228,10 +228,25 @@ class ServerProcess(Process):
                 return False
 
         await soon(ready, seconds=START_SECONDS, every_seconds=0.1)  # each question slows the start
-        answer = (await self.http.post("/login", json={"username": "admin", "password": PASSWORD})).json()
-        assert answer["success"], answer
-        self.http.headers["Authorization"] = f"Bearer {answer['token']}"
+        self.http.headers["Authorization"] = f"Bearer {await self._sign_in()}"
         return self
+
+    async def _sign_in(self) -> str:
+        """Sign in and return the token. Ask again after each 503: the database of a busy machine may be slow to answer.
+
+        What was answered then is printed, and is in the failure.
+        """
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                answer = await self.http.post("/login", json={"username": "admin", "password": PASSWORD})
+                if answer.status_code != 503:
+                    break
+                sys.stderr.write(f"{self.url}/login: 503 {answer.text}\n")
+                await asyncio.sleep(0.5)
+        said = f"/login: {answer.status_code} {answer.text}"
+        assert answer.status_code == 200, said
+        assert answer.json()["success"], said
+        return str(answer.json()["token"])
 
     async def close(self) -> None:
         """End the server and the client."""
