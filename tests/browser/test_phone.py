@@ -21,6 +21,7 @@ SMALL = """() => [...document.querySelectorAll(`.tab-bar a, .tab-bar button, hea
 
 async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(console: Console) -> None:
     await answering(console, "afu", "xiaoyu")
+    await console.door.call("PUT", "/cookies/xiaoyu/remark", json={"remark": "#books"})  # a list of groups beside
     for number in range(4, 13):
         await console.door.add(f"shop-{number}", number)
 
@@ -39,6 +40,11 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     switch = await row.locator("[data-test=enabled]").bounding_box()
     assert switch is not None
     assert switch["x"] > 390 * 3 / 4
+    due = await row.get_by_role("button", name="更新 Cookie").bounding_box()
+    state = await row.locator(".stand").bounding_box()
+    assert due is not None
+    assert state is not None
+    assert state["y"] >= due["y"] + due["height"] - 1, "the button stands on the state and its reason"
     assert await page.evaluate(SMALL) == []
     await row.get_by_role("checkbox").tap()
     await expect(row).to_have_attribute("aria-selected", "true")
