@@ -82,3 +82,20 @@ async def test_the_menu_says_how_to_install_and_the_icon_gets_the_number_of_what
     await page.locator("[data-test=more-pages]").tap()
     await page.locator("[data-test=install-app]").tap()
     await expect(page.locator("[data-test=install]")).to_contain_text("添加到主屏幕")
+
+
+async def test_the_box_to_try_rules_stands_below_them_and_the_first_steps_lead_to_it(console: Console) -> None:
+    for word in ("在吗", "包邮"):
+        await console.door.call(
+            "POST", "/cookies/xiaoyu/rules", json={"words": [word], "parts": [{"text": f"答{word}"}]}
+        )
+    page = await console.page("/console/accounts/xiaoyu/rules", **PHONE)
+    await expect(page.locator("[data-rule]")).to_have_count(2)
+    rule = await page.locator("[data-rule]").last.bounding_box()
+    box = await page.locator("[data-test=try]").bounding_box()
+    assert rule is not None
+    assert box is not None
+    assert box["y"] > rule["y"]
+    page = await console.page("/console/accounts/xiaoyu/rules#try", **PHONE)
+    await expect(page.locator("textarea[name=try]")).to_be_focused()
+    await expect(page.locator("textarea[name=try]")).to_be_in_viewport()
