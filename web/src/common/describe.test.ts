@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { actorName, originText } = await import('./describe')
+const { actorName, originText, valueText } = await import('./describe')
 
 test('who did it is a user by name, or another program in words', () => {
   expect(actorName('user:ann')).toBe('ann')
@@ -15,4 +15,12 @@ test('the origin is shown in words, and an unknown one unchanged', () => {
   expect(originText('shell ::1')).toBe('command line ::1')
   expect(originText('robot')).toBe('robot')
   expect(originText('')).toBe('')
+})
+
+test('a value of the language model is told in the words of its page', () => {
+  expect(valueText('draft', 'ai_mode')).toBe('Drafts')
+  expect(valueText(0, 'ai_provider_id')).toBe('(empty)')
+  expect(valueText(2, 'ai_provider_id')).toBe('#2')
+  expect(valueText('', 'ai_facts')).toBe('(empty)')
+  expect(valueText('[["Post?","Free"],["New?","Yes"]]', 'ai_facts')).toBe('Post? · Free\nNew? · Yes')
 })

@@ -18,6 +18,15 @@ const UNSET: Record<string, Key> = {
   browser: 'account.fact.browserUnknown',
 }
 
+/** What the journal writes as a word of its own. */
+const MODES: Record<string, Key> = { off: 'model.modes.off', draft: 'model.modes.draft', auto: 'model.modes.auto' }
+
+/** Stored questions and answers, one a line. */
+function factsText(stored: string): string {
+  const facts = JSON.parse(stored || '[]') as [string, string][]
+  return facts.map(([asked, said]) => `${asked} · ${said}`).join('\n') || t('values.nothing')
+}
+
 /** The user agent of a browser in its stored form; the server's own has none. */
 function browserText(stored: string): string {
   return (JSON.parse(stored) as { user_agent?: string }).user_agent ?? 'Shoal'
@@ -29,6 +38,9 @@ export function valueText(value: unknown, field = ''): string {
   if (value === false) return t('values.off')
   if (UNSET[field] && (value === null || value === '')) return t(UNSET[field])
   if (value === null || value === undefined || value === '') return t('values.nothing')
+  if (field === 'ai_mode' && MODES[String(value)]) return t(MODES[String(value)] as Key)
+  if (field === 'ai_provider_id') return value ? `#${value}` : t('values.nothing')
+  if (field === 'ai_facts' && typeof value === 'string') return factsText(value)
   if (field === 'browser') return browserText(String(value))
   if (typeof value === 'object') return JSON.stringify(value)
   return String(value)
