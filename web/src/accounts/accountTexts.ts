@@ -121,7 +121,7 @@ const zh = {
   defaultHint: '没有匹配的规则或商品回复时发送。',
   hours: '营业时间与转人工',
   alwaysOpen: '全天',
-  hoursHint: '每行一段，如 1-5 09:00-18:00（周一为 1），按上面的时区；不填为全天。休息时只发休息回复，发货照常。',
+  hoursHint: '每行一段，如 1-5 09:00-18:00（周一为 1），按店铺的时区；不填为全天。休息时只发休息回复，发货照常。',
   holidaysHint: '如 2026-10-01/2026-10-07 2027-01-01',
   awayHint: '每个会话、每次休息只发一次；不填则不回复。',
   handoffHint: '每行一个。买家单独这样说时，会话交给您：24 小时内不自动回复，直到您回复。',
@@ -309,7 +309,7 @@ const en: Texts<typeof zh> = {
   hours: 'Opening hours and hand-off',
   alwaysOpen: 'All day',
   hoursHint:
-    'One span a line, such as 1-5 09:00-18:00 (Monday is 1), in the time zone above; empty: all day. While closed, only the away word is sent; orders are still delivered.',
+    'One span a line, such as 1-5 09:00-18:00 (Monday is 1), in the shop’s time zone; empty: all day. While closed, only the away word is sent; orders are still delivered.',
   holidaysHint: 'Such as 2026-10-01/2026-10-07 2027-01-01',
   awayHint: 'Once in each chat and closed period; empty: no reply.',
   handoffHint:
