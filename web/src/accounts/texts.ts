@@ -180,7 +180,7 @@ const en: Texts<typeof zh> = {
     actions: 'Actions for {id}',
     none: 'No shops yet',
     noneText:
-      'Add your first shop: sign in to Xianyu in a browser, copy the cookie and paste it here. It connects and answers buyers within seconds.',
+      'Add your first shop: scan a code with the Xianyu app, or paste a cookie from a browser. It connects and answers buyers within seconds.',
     nothing: 'No shops match',
     nothingText: 'Try another keyword or clear the filters.',
     clear: 'Clear filters',
