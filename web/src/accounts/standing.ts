@@ -4,6 +4,8 @@ import { duration } from '../common/clock'
 import { t } from '../i18n'
 
 export function lasting(account: Account, at: number): string {
-  const time = duration(Math.max(0, at - Date.parse(account.since)))
+  const length = at - Date.parse(account.since)
+  if (length < 1000) return t('time.justNow')
+  const time = duration(length)
   return t(account.state === 'running' ? 'time.runs' : 'time.lasts', { time })
 }
