@@ -51,34 +51,19 @@ async def _in_view(log: Locator) -> list[str]:
     return list(await log.evaluate(IN_VIEW))
 
 
-async def test_links_are_alive_and_tell_where_they_really_lead(console: Console) -> None:
-    await said(console, 1, "看 https://www.goofish.com/item?id=7001，或者 https://www.tаobao.com/x javascript:alert(1)")
-    page = await console.page("/console/conversations/afu/c1")
-    links = page.get_by_role("log").locator("article a")
-    await expect(links).to_have_count(2)
-    await expect(links.first).to_have_attribute("href", "https://www.goofish.com/item?id=7001")
-    await expect(links.first).to_have_attribute("rel", "noopener noreferrer nofollow")
-    await expect(page.locator("[data-test=host]")).to_have_text(" (www.xn--tobao-4ve.com)")
-    await expect(page.locator("[data-test=item-card]")).to_contain_text("商品 7001")
-
-
-async def test_what_was_looked_for_is_marked_and_brought_into_view_from_far_back(console: Console) -> None:
-    await _many(console, 400, "蓝色的还有吗")
+async def test_what_was_looked_for_far_back_is_in_view_with_live_links_and_only_what_is_near_the_view_is_drawn(
+    console: Console,
+) -> None:
+    links = "https://www.goofish.com/item?id=7001，或者 https://www.tаobao.com/x javascript:alert(1)"
+    await _many(console, 400, f"蓝色的还有吗 {links}")
     page = await console.page("/console/conversations/afu/c1?q=蓝色")
     log = page.get_by_role("log")
     await expect(log.locator("mark")).to_have_text("蓝色")
     await expect(log.locator("mark")).to_be_in_viewport()
     assert "第 400 句" not in await log.inner_text()
-
-
-async def test_of_a_long_thread_only_what_is_near_the_view_is_drawn_and_the_view_keeps_its_place(
-    console: Console,
-) -> None:
-    await _many(console, 400, "在吗")
-    page = await console.page("/console/conversations/afu/c1?q=在吗")
-    log = page.get_by_role("log")
-    await expect(log.locator("mark")).to_be_in_viewport()
     assert await log.locator("article").count() < 100
+    await _tell_where_they_really_lead(log.locator("article a"))
+    await expect(page.locator("[data-test=item-card]")).to_contain_text("商品 7001")
     await log.evaluate("log => { log.scrollTop = log.scrollHeight / 2 }")
     await expect(log.locator("mark")).to_have_count(0)
     await expect(log.locator("article").first).to_be_attached()
@@ -94,7 +79,16 @@ async def test_of_a_long_thread_only_what_is_near_the_view_is_drawn_and_the_view
     assert await log.locator("article").count() < 100
 
 
-async def test_pictures_are_chosen_and_pasted_previewed_and_sent_in_order(wired: WiredConsole) -> None:
+async def _tell_where_they_really_lead(links: Locator) -> None:
+    await expect(links).to_have_count(2)
+    await expect(links.first).to_have_attribute("href", "https://www.goofish.com/item?id=7001")
+    await expect(links.first).to_have_attribute("rel", "noopener noreferrer nofollow")
+    await expect(links.page.locator("[data-test=host]")).to_have_text(" (www.xn--tobao-4ve.com)")
+
+
+async def test_pictures_are_chosen_pasted_and_sent_in_order_and_one_that_does_not_leave_comes_back(
+    wired: WiredConsole,
+) -> None:
     said = await wired.say("有实拍图吗")
     page = await wired.page(f"/console/conversations/muzi/{said['cid']}")
     box, waiting = page.get_by_label(f"回复 {NAME}"), page.locator("[data-test=pictures] li")
@@ -114,16 +108,11 @@ async def test_pictures_are_chosen_and_pasted_previewed_and_sent_in_order(wired:
     await expect(sent).to_have_count(3)
     await expect(sent.locator("img")).to_have_count(2)
     await expect(sent.last).to_contain_text("就是这个")
-
-
-async def test_a_picture_that_does_not_leave_comes_back_before_the_words(wired: WiredConsole) -> None:
-    said = await wired.say("有实拍图吗")
-    page = await wired.page(f"/console/conversations/muzi/{said['cid']}")
     refusal = '{"detail": "店铺没有连接", "code": "not_connected", "params": {}}'
     await page.route("**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json"))
     await page.locator("[data-test=add-picture]").set_input_files([_file("a.png", PNG)])
-    await page.get_by_label(f"回复 {NAME}").fill("看图")
+    await box.fill("看图")
     await press(page.locator("[data-test=send]"))
-    await expect(page.locator("[data-test=toast].refused")).to_contain_text("店铺没有连接")
-    await expect(page.locator("[data-test=pictures] li")).to_have_count(1)
-    await expect(page.get_by_label(f"回复 {NAME}")).to_have_value("看图")
+    await expect(page.locator("[data-test=toast].refused", has_text="店铺没有连接")).to_be_visible()
+    await expect(waiting).to_have_count(1)
+    await expect(box).to_have_value("看图")

@@ -15,7 +15,9 @@ async def _work(console: Console, chat: str = "c1") -> dict[str, Any]:
     return {name: told[name] for name in ("status", "assignee")}
 
 
-async def test_a_chat_is_done_by_a_key_undone_and_opened_by_the_next_message(console: Console) -> None:
+async def test_a_chat_is_done_by_a_key_undone_opened_by_the_next_message_assigned_and_put_off(
+    console: Console,
+) -> None:
     await said(console, 1, "在吗")
     await said(console, 2, "多少钱", chat="c2")
     page = await console.page("/console/conversations")
@@ -34,12 +36,6 @@ async def test_a_chat_is_done_by_a_key_undone_and_opened_by_the_next_message(con
     await expect(page.locator("[data-test=reopen]")).to_be_visible()
     await said(console, 3, "还有一个问题")
     await expect(page.locator("[data-test=done]")).to_be_visible()
-
-
-async def test_a_chat_is_put_off_and_assigned_and_the_filters_find_it(console: Console) -> None:
-    await said(console, 1, "在吗")
-    await said(console, 2, "多少钱", chat="c2")
-    page = await console.page("/console/conversations/afu/c1")
     await page.locator("[data-test=assign]").click()
     await page.get_by_text("指派给我").click()
     await expect(page.locator("[data-test=assign]")).to_contain_text("admin")
@@ -52,7 +48,7 @@ async def test_a_chat_is_put_off_and_assigned_and_the_filters_find_it(console: C
     await expect(page.locator("[data-chat] [data-test=is-snoozed]")).to_have_count(1)
 
 
-async def test_what_is_not_seen_is_counted_until_the_chat_is_opened(console: Console) -> None:
+async def test_of_two_pages_both_show_what_is_not_seen_and_the_notes(console: Console) -> None:
     await said(console, 1, "在吗")
     await said(console, 2, "有人吗")
     page, other = await console.page("/console/conversations"), await console.page("/console/conversations")
@@ -60,12 +56,7 @@ async def test_what_is_not_seen_is_counted_until_the_chat_is_opened(console: Con
     await page.locator("[data-chat='afu/c1']").click()
     await expect(page.locator("[data-test=unread]")).to_have_count(0)
     await expect(other.locator("[data-test=unread]")).to_have_count(0)
-
-
-async def test_a_note_stands_in_the_thread_of_both_pages_and_can_be_deleted(console: Console) -> None:
-    await said(console, 1, "在吗")
-    page = await console.page("/console/conversations/afu/c1")
-    other = await console.page("/console/conversations/afu/c1")
+    await other.locator("[data-chat='afu/c1']").click()
     await page.locator("[data-test=note-mode]").click()
     await page.keyboard.type("老客户，改过一次地址")
     await page.keyboard.press("Enter")

@@ -26,36 +26,15 @@ async def _menu(page: Page, item: str) -> None:
     await page.get_by_text(item, exact=True).click()
 
 
-async def test_settings_of_many_are_previewed_applied_and_undone(open_console: OpenConsole) -> None:
-    console = await _with_shops(open_console, 4)
-    page = await console.page(SHOPS)
-    await page.get_by_label("选择全部显示的店铺").click()
-    await _menu(page, "默认回复…")
-    dialog = page.locator("[data-test=dialog]")
-    await expect(dialog.locator("[data-test=go]")).to_be_disabled()
-    await dialog.locator("[data-field=default_reply_enabled] [role=switch]").click()
-    await dialog.locator("[data-field=default_reply_enabled] [role=switch]").click()
-    await dialog.locator("textarea[name=default_reply]").fill("您好，稍后回复")
-    await expect(dialog.locator("[data-shop=shop1]")).to_contain_text("您好，稍后回复")
-    assert console.door.account("shop1").default_reply == ""
-    await dialog.get_by_role("button", name="应用到 4 个店铺").click()
-    await expect(dialog).to_have_count(0)
-    assert {console.door.account(f"shop{n}").default_reply for n in range(1, 5)} == {"您好，稍后回复"}
-    await page.locator("[data-test=toast]").last.get_by_role("button", name="撤销").click()
-    await until(lambda: {console.door.account(f"shop{n}").default_reply for n in range(1, 5)} == {""})
-
-
-async def test_a_group_is_shared_with_a_colleague_and_a_view_brings_it_back(open_console: OpenConsole) -> None:
+async def test_settings_of_many_are_previewed_applied_and_undone_and_a_group_is_shared_and_kept_as_a_view(
+    open_console: OpenConsole,
+) -> None:
     console = await _with_shops(open_console, 3)
     lina = await console.door.server.users.create("lina", "a password of theirs", role=Role.STAFF)
     page = await console.page(SHOPS)
-    await page.locator("[data-test=group]").click()
-    await page.get_by_text("#phones（2）", exact=True).click()
-    await expect(page.locator("[data-account]")).to_have_count(2)
-    await page.locator("[data-test=views]").click()
-    await page.locator("input[name=view]").fill("手机店")
-    await page.locator("[data-test=save-view]").click()
-    await page.keyboard.press("Escape")
+    await _change_and_undo(console, page)
+    await page.reload()
+    await _keep_a_view_of_a_group(page)
     await page.get_by_label("选择全部显示的店铺").click()
     await _menu(page, "共享给同事…")
     dialog = page.locator("[data-test=dialog]")
@@ -76,8 +55,35 @@ async def test_a_group_is_shared_with_a_colleague_and_a_view_brings_it_back(open
     await expect(page.locator("[data-account]")).to_have_count(2)
 
 
-async def test_a_new_colleague_is_invited_to_thirty_shops_by_few_clicks(open_console: OpenConsole) -> None:
-    console = await _with_shops(open_console, 30)
+async def _change_and_undo(console: Console, page: Page) -> None:
+    await page.get_by_label("选择全部显示的店铺").click()
+    await _menu(page, "默认回复…")
+    dialog = page.locator("[data-test=dialog]")
+    await expect(dialog.locator("[data-test=go]")).to_be_disabled()
+    await dialog.locator("[data-field=default_reply_enabled] [role=switch]").click()
+    await dialog.locator("[data-field=default_reply_enabled] [role=switch]").click()
+    await dialog.locator("textarea[name=default_reply]").fill("您好，稍后回复")
+    await expect(dialog.locator("[data-shop=shop1]")).to_contain_text("您好，稍后回复")
+    assert console.door.account("shop1").default_reply == ""
+    await dialog.get_by_role("button", name="应用到 3 个店铺").click()
+    await expect(dialog).to_have_count(0)
+    assert {console.door.account(f"shop{n}").default_reply for n in range(1, 4)} == {"您好，稍后回复"}
+    await page.locator("[data-test=toast]").last.get_by_role("button", name="撤销").click()
+    await until(lambda: {console.door.account(f"shop{n}").default_reply for n in range(1, 4)} == {""})
+
+
+async def _keep_a_view_of_a_group(page: Page) -> None:
+    await page.locator("[data-test=group]").click()
+    await page.get_by_text("#phones（2）", exact=True).click()
+    await expect(page.locator("[data-account]")).to_have_count(2)
+    await page.locator("[data-test=views]").click()
+    await page.locator("input[name=view]").fill("手机店")
+    await page.locator("[data-test=save-view]").click()
+    await page.keyboard.press("Escape")
+
+
+async def test_a_new_colleague_is_invited_to_all_shops_by_few_clicks(open_console: OpenConsole) -> None:
+    console = await _with_shops(open_console, 3)
     page = await console.page(SHOPS)
     clicks = 0
 
@@ -89,17 +95,17 @@ async def test_a_new_colleague_is_invited_to_thirty_shops_by_few_clicks(open_con
     await click("[aria-label=选择全部显示的店铺]")
     await click("[data-test=batch-more]")
     await click(".n-dropdown-option:has-text('邀请新同事')")
-    await expect(page.locator("[data-test=shop-picker]")).to_contain_text("已选 30 个店铺")
+    await expect(page.locator("[data-test=shop-picker]")).to_contain_text("已选 3 个店铺")
     await click("[data-test=make-link]")
     link = await page.locator("[data-test=secret]").inner_text()
     await click("[data-test=close]")
     assert clicks <= 12
-    theirs = await (await console.browser()).new_page()
-    await theirs.goto(link)
-    await expect(theirs.locator("[data-test=shops]")).to_contain_text("30")
-    await expect(theirs.get_by_text("您受邀成为员工")).to_be_visible()
-    await theirs.locator("[name=username]").fill("lina")
-    await theirs.locator("[name=new-password]").fill("zebra orbit lantern 7")
-    await theirs.locator("[name=again]").fill("zebra orbit lantern 7")
-    await theirs.locator("[data-test=join]").click()
-    await until(lambda: len(console.door.server.authorization.staff_of(console.door.account("shop30"))) == 1)
+    await page.context.clear_cookies()  # the colleague's browser, which nobody has signed in
+    await page.goto(link)
+    await expect(page.locator("[data-test=shops]")).to_contain_text("3")
+    await expect(page.get_by_text("您受邀成为员工")).to_be_visible()
+    await page.locator("[name=username]").fill("lina")
+    await page.locator("[name=new-password]").fill("zebra orbit lantern 7")
+    await page.locator("[name=again]").fill("zebra orbit lantern 7")
+    await page.locator("[data-test=join]").click()
+    await until(lambda: len(console.door.server.authorization.staff_of(console.door.account("shop3"))) == 1)
