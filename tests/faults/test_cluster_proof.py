@@ -31,7 +31,7 @@ async def test_no_shop_has_two_owners_and_no_order_two_deliveries_when_a_server_
     async with a_cluster(tmp_path, postgres, NAMES, shops=SHOPS, lease_seconds=2, is_short=True) as cluster:
         await prepared(cluster, units=500)
         for case in ("frozen", "killed"):
-            found = await run_case(cluster, case, per_second=4, chance=chance)
+            found = await run_case(cluster, case, per_second=2, chance=chance)
             assert not found.violations, "\n".join(found.violations)
             assert found.shops
             assert found.dropped == found.shops
