@@ -25,7 +25,7 @@ LONGER_OF_CONSOLE = {
     "web/src/orders/texts.ts": 349,
     "web/src/rules/RuleForm.vue": 402,
     "web/src/rules/RuleRow.vue": 386,
-    "web/src/rules/Rules.vue": 377,
+    "web/src/rules/Rules.vue": 376,
     "web/src/rules/RulesCopy.vue": 307,
     "web/src/rules/texts.ts": 354,
     "web/src/settings/AuditLog.vue": 302,
