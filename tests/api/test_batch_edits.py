@@ -12,6 +12,7 @@ from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.messages.message_log import IncomingMessage
+from store_steps import an_account
 
 BATCH = "/cookies/batch"
 
@@ -152,10 +153,8 @@ async def test_bad_input_changes_nothing(door: Door) -> None:
         ("#a#b", ["b"], [], "#a#b #b"),
     ],
 )
-async def test_tags_are_words_of_the_remark(
-    door: Door, remark: str, add: list[str], remove: list[str], after: str
-) -> None:
-    account = door.account().evolve(remark=remark)
+def test_tags_are_words_of_the_remark(remark: str, add: list[str], remove: list[str], after: str) -> None:
+    account = an_account(remark=remark)
     changed = shared_edits.tagged(add, remove)(account)
     assert changed.remark == after
     assert (changed is account) == (after == remark)
