@@ -27,9 +27,11 @@ export function targetOf(rule: DeliveryRule): Target {
   return rule.title_contains ? 'title' : 'all'
 }
 
-/** The orders of a rule: its item or title. */
-export function ordersOf(rule: DeliveryRule): string {
+/** The orders of a rule: its item, with the title where the known items tell it, or a title. */
+export function ordersOf(rule: DeliveryRule, known: { item_id: string; title: string }[] = []): string {
   if (rule.title_contains) return t('deliveries.titleHas', { text: rule.title_contains })
+  const title = rule.item_id && known.find((one) => one.item_id === rule.item_id)?.title
+  if (title) return `${title} · ${rule.item_id}`
   return rule.item_id || t('deliveries.every')
 }
 
