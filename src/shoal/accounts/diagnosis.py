@@ -19,6 +19,8 @@ PROXY_REASONS = frozenset(
     {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}
 )
 """The retry reasons that only the account's proxy can cause."""
+_TOLD_IN_MINUTES_MS = 2 * 3_600_000
+"""Up to so long a rest is told in minutes; longer ones are told in hours."""
 
 
 class CheckName(StrEnum):
@@ -312,11 +314,11 @@ def _pause(facts: Facts) -> Check:
         finding = "not_paused" if minutes else "never_pauses"
         return Check(name=CheckName.PAUSE, finding=finding, params={"minutes": minutes})
     rest_ms = max(0, (figures.paused_until_ms or facts.now_ms) - facts.now_ms)
-    params = {
-        "chats": figures.paused_chats,
-        "buyers": ", ".join(figures.paused_buyers),
-        "minutes": -(-rest_ms // 60_000),
-    }
+    params: dict[str, Any] = {"chats": figures.paused_chats, "buyers": ", ".join(figures.paused_buyers)}
+    if rest_ms > _TOLD_IN_MINUTES_MS:  # handed over to the owner, for a day as a rule
+        params["hours"] = -(-rest_ms // 3_600_000)
+        return Check(name=CheckName.PAUSE, finding="paused_for_hours", ok=False, params=params)
+    params["minutes"] = -(-rest_ms // 60_000)
     return Check(name=CheckName.PAUSE, finding="paused", ok=False, params=params)
 
 

@@ -265,6 +265,9 @@ def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> No
     assert "7 个会话由您接手" in said(check.finding, Language.ZH, check.params)[0]
     assert "2 min more: 小鱼, 小虾" in said(check.finding, Language.EN, check.params)[0]
     assert "Resume auto-reply" in said(check.finding, Language.EN, check.params)[1]
+    handed_over = ReplyStats(paused_chats=1, paused_until_ms=NOW + 86_300_000, paused_buyers=("小鱼",))
+    check = found(facts(figures=handed_over), CheckName.PAUSE)
+    assert "up to 24 hours more: 小鱼" in said(check.finding, Language.EN, check.params)[0]
     check = found(facts(figures=figures), CheckName.COOLDOWN)
     assert "a, default_reply" in said(check.finding, Language.EN, check.params)[0]
 
