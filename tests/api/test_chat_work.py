@@ -86,6 +86,15 @@ async def test_who_has_not_seen_the_buyers_last_message_cannot_close_the_chat(do
     assert (await door.call("PUT", WORK, json={"status": "done"}))["status"] == "done", "a script asks as of now"
 
 
+async def test_who_claims_to_have_seen_more_than_there_is_does_not_keep_the_chat_closed(door: Door) -> None:
+    await said(door, "m1")
+    for body in ({"status": "done"}, {"status": "snoozed", "until": soon(hours=1)}):
+        await door.call("PUT", WORK, json={**body, "heard": 2**53})
+        assert (await row_of(door))["status"] == body["status"]
+        await said(door, f"after {body['status']}")
+        assert ((await row_of(door))["status"], (await row_of(door))["waits"]) == ("open", True)
+
+
 async def test_a_snoozed_chat_opens_by_its_time(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     await said(door, "m1")
     until = soon(hours=2)

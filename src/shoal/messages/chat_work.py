@@ -194,7 +194,7 @@ def _store(connection: Connection, before: Work, change: WorkChange) -> None:
     values: dict[str, Any] = {}
     wanted = (change.status, change.until_ms)
     if change.status is not None and wanted != (before.status, before.until_ms):
-        heard = before.heard if change.heard is None else change.heard
+        heard = before.heard if change.heard is None else min(change.heard, before.heard)  # later words open it
         values = {"status": change.status.value, "until_ms": change.until_ms, "heard": heard}
     if change.assignee_id is not None:
         values["assignee_id"] = None if change.assignee_id == NOBODY else change.assignee_id
