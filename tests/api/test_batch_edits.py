@@ -191,3 +191,8 @@ async def test_messages_and_replies_of_each_shop_are_counted(door: Door) -> None
     for since in ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"):
         answer = await door.call("GET", "/activity/shops", 422, params={"since": since})
         assert answer["code"] == "bad_count_start"
+
+
+@pytest.mark.parametrize("rev", [0, -(2**63), 2**63, 2**64])
+async def test_a_number_that_no_change_can_have_is_refused(door: Door, rev: int) -> None:
+    assert (await door.call("POST", "/history/undo", 422, json={"revs": [1, rev]}))["code"] == "invalid_body"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -196,7 +196,7 @@ class UndoManyBody(BaseModel):
     """The ``rev`` of each change that is undone."""
 
     model_config = body_example(revs=[120, 121])
-    revs: list[int] = Field(min_length=1, max_length=MAX_BATCH)
+    revs: list[Annotated[int, Field(ge=1, le=2**63 - 1)]] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class ItemBody(BaseModel):
