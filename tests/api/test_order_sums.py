@@ -179,3 +179,11 @@ async def test_a_file_whose_reader_leaves_ends(door: Door, monkeypatch: pytest.M
     asking.cancel()
     await asyncio.wait_for(ended.wait(), 60)
     assert not held.is_set(), "it ended because nobody reads it"
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+async def test_the_last_days_of_all_are_summed_in_every_zone(door: Door, zone: str) -> None:
+    for by in ("day", "shop"):
+        for since, until in (("9999-12-01T00:00:00Z", "9999-12-31T23:59:59Z"), (None, "9999-12-31T23:59:59-12:00")):
+            asked = {"by": by, "tz": zone, "until": until, **({"since": since} if since else {})}
+            assert (await door.call("GET", "/orders/sums", params=asked))["items"] == []

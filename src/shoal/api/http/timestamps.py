@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BeforeValidator
 
@@ -17,9 +17,12 @@ def _written_out(value: object) -> object:
     return value
 
 
+LATEST_MS: Final = 253_402_128_000_000
+"""Two days before the year 10000, which no date can have, whatever the time zone."""
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 def ms_of(moment: datetime | None) -> int | None:
-    """Return a time as milliseconds since 1970; ``None`` stays ``None``."""
-    return None if moment is None else max(0, round(moment.timestamp() * 1000))
+    """Return a time as milliseconds since 1970, at most ``LATEST_MS``; ``None`` stays ``None``."""
+    return None if moment is None else min(max(0, round(moment.timestamp() * 1000)), LATEST_MS)
