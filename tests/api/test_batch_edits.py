@@ -10,7 +10,7 @@ from doors import Door, another_person
 from shoal.accounts import shared_edits
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms
-from shoal.errors import InvalidInput
+from shoal.errors import InvalidInput, StoreError
 from shoal.messages.message_log import IncomingMessage
 from store_steps import an_account
 
@@ -196,3 +196,29 @@ async def test_messages_and_replies_of_each_shop_are_counted(door: Door) -> None
 @pytest.mark.parametrize("rev", [0, -(2**63), 2**63, 2**64])
 async def test_a_number_that_no_change_can_have_is_refused(door: Door, rev: int) -> None:
     assert (await door.call("POST", "/history/undo", 422, json={"revs": [1, rev]}))["code"] == "invalid_body"
+
+
+async def test_a_repeated_request_looks_at_the_goods_that_the_first_try_could_not_look_at(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goods = await door.call("POST", "/goods", json={"name": "月卡", "kind": "stock"})
+    rules = {"rules": [{"goods_id": goods["id"], "parts": [{"text": "{codes}"}]}]}
+    await door.call("PUT", "/cookies/shop/deliveries", json=rules)
+
+    async def silent(*_: object) -> None:
+        raise StoreError("the database does not answer")
+
+    async with another_person(door) as bob:
+        await bob.add("bobs", 9)
+        await door.server.authorization.give(door.account(), 2, Permission.READ, given_by="user:admin")
+        for path, sent, status in (
+            (BATCH, {"accounts": ["bobs"], "deliveries": {"account": "shop"}}, 207),
+            ("/cookies/bobs/deliveries", rules, 422),
+        ):
+            key = {"Idempotency-Key": path.replace("/", "-")}
+            with monkeypatch.context() as patch:
+                patch.setattr("shoal.api.http.rule_goods.stock_of_rules", silent)
+                await bob.call("PUT", path, 503, json=sent, headers=key)
+            answer = await bob.call("PUT", path, status, json=sent, headers=key)
+            assert (answer.get("code") or answer["results"][0]["code"]) == "delivery_goods_unknown"
+        assert bob.account("bobs").deliveries == ()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
 from shoal.accounts.delivery_edits import goods_unknown
 from shoal.accounts.delivery_rule import CODES, Deliveries, DeliveryRule
 from shoal.api.server import Server
@@ -13,6 +14,15 @@ from shoal.errors import InvalidInput
 from shoal.goods.goods import GoodsKind, Stock
 from shoal.goods.unit_texts import MAX_CHARACTERS as MAX_UNIT
 from shoal.orders.planned_messages import MAX_CHARACTERS, length_with_units
+
+
+async def is_done(server: Server, caller: Caller, part: str = "") -> bool:
+    """Return whether an earlier try of the request made its change (or that ``part`` of it).
+
+    Then the goods are not looked at again: they may be gone since. That there was an earlier try does not say that it
+    looked at them.
+    """
+    return caller.repeats and await server.store.op(f"{caller.op_id}{part}") is not None
 
 
 async def require_own_goods(server: Server, account: Account, after: Deliveries) -> None:

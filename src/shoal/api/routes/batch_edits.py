@@ -19,7 +19,7 @@ from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.routing import Routes
-from shoal.api.http.rule_goods import require_own_goods
+from shoal.api.http.rule_goods import is_done, require_own_goods
 from shoal.api.http.states_elsewhere import found_account
 from shoal.api.routes.batch import BatchRow, accounts_refused, any_failed, batch_row, first_refusal, result_of_refused
 from shoal.api.routes.rule_changes import new_rule_ids
@@ -94,8 +94,8 @@ async def edit_accounts(
     parts = await _parts(server, who, body, caller, len(names))
     refused: dict[str, Any] = dict(await accounts_refused(server, who, names))
     wanted = {name: shared_edits.combined(parts) for name in names if name not in refused}
-    if body.deliveries is not None and not caller.repeats:
-        refused |= await _without_goods(server, wanted)
+    if body.deliveries is not None:
+        refused |= await _without_goods(server, caller, wanted)
         wanted = {name: edit for name, edit in wanted.items() if name not in refused}
     atomic = mode == "atomic"
     if atomic and refused:
@@ -146,14 +146,14 @@ def _require_room(rules: int, accounts: int) -> None:
         raise InvalidInput(f"with {rules} rules at most {limit} accounts", code="batch_too_large", limit=limit)
 
 
-async def _without_goods(server: Server, wanted: Mapping[str, Edit]) -> dict[str, ShoalError]:
+async def _without_goods(server: Server, caller: Caller, wanted: Mapping[str, Edit]) -> dict[str, ShoalError]:
     """Return the accounts whose delivery rules would name goods that are not their owner's, with the reason."""
     refused: dict[str, ShoalError] = {}
     for name, edit in wanted.items():
         account = server.manager.account(name)
         try:
             after = await edits.apply_edit(edit, account)
-            if _names_goods(after.deliveries):
+            if _names_goods(after.deliveries) and not await is_done(server, caller, f":{name}"):
                 await require_own_goods(server, account, after.deliveries)
         except InvalidInput as error:
             refused[name] = error

@@ -19,7 +19,7 @@ from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
-from shoal.api.http.rule_goods import require_own_goods
+from shoal.api.http.rule_goods import is_done, require_own_goods
 from shoal.api.routes.history import undoable_entry
 from shoal.api.schemas.account_requests import UndoManyBody
 from shoal.api.schemas.op_ids import shown_op_id
@@ -114,8 +114,8 @@ async def undo_changes(
 
 
 async def _undone(server: Server, account: Account, entry: JournalEntry, caller: Caller, *, dry_run: bool) -> UndoneRow:
-    edit = undo(entry)
-    if dry_run or ("deliveries" in entry.changes and not caller.repeats):
+    edit, own = undo(entry), replace(caller, op_id=f"{caller.op_id}:{entry.rev}")
+    if dry_run or ("deliveries" in entry.changes and not await is_done(server, own)):
         now = server.manager.account(account.id)
         after = await edits.apply_edit(edit, now)
         await require_own_goods(server, now, after.deliveries)
@@ -127,7 +127,6 @@ async def _undone(server: Server, account: Account, entry: JournalEntry, caller:
                 generation=now.generation,
                 op_id="",
             )
-    own = replace(caller, op_id=f"{caller.op_id}:{entry.rev}")
     outcome = await server.manager.undo(entry, caller=own)
     return UndoneRow(
         rev=entry.rev,

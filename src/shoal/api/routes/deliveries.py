@@ -17,7 +17,7 @@ from shoal.api.http.changes import facts_of, made, untouched
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.http.rule_goods import require_own_goods
+from shoal.api.http.rule_goods import is_done, require_own_goods
 from shoal.api.routes.rule_changes import measured
 from shoal.api.schemas.deliveries import (
     DeliveriesBody,
@@ -78,7 +78,7 @@ async def replaced(
 ) -> DeliveriesReplaced:
     """Replace the delivery rules, or add these (``merge``), or only report what that would change (``dry_run``)."""
     edit = edits.deliveries(wanted, merge=merge)
-    if not caller.repeats:
+    if not await is_done(server, caller):
         await require_own_goods(server, account, (await edits.apply_edit(edit, account)).deliveries)
     facts: dict[str, Any]
     if dry_run:

@@ -17,7 +17,7 @@ from shoal.api.http.changes import changed
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.http.rule_goods import require_own_goods
+from shoal.api.http.rule_goods import is_done, require_own_goods
 from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
@@ -211,7 +211,7 @@ async def undo_change(
     A new cookie, the creation and the deletion of an account cannot be undone. Restored rules and items keep their ids.
     """
     entry, account = await undoable_entry(server, who, rev)
-    if "deliveries" in entry.changes and not caller.repeats:
+    if "deliveries" in entry.changes and not await is_done(server, caller):
         await require_own_goods(server, account, undo(entry)(account).deliveries)
     if dry_run:
         await server.manager.row_reads.read_if_behind(account.id, caller)
