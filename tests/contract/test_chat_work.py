@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from asked_statements import asked, plans
 from contract.message_steps import a_message
 from door_pairs import open_door_pair
 from postgres_server import Postgres
 from shoal.accounts.events import MessageEvent
-from shoal.errors import Conflict
+from shoal.errors import Conflict, UnknownAccount
 from shoal.messages.chat_counts import count_chats
 from shoal.messages.chat_notes import ChatNotes
 from shoal.messages.chat_status import ChatFilter, Reader, WorkStatus
@@ -26,6 +27,7 @@ from shoal.messages.quick_replies import QuickReplies, QuickReply
 from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.storage.chat_tables import chat_events, chat_notes, chat_seen, chat_work, chats
 from shoal.storage.database import Database
+from shoal.storage.schema import accounts
 from shoal.storage.user_tables import users
 from store_steps import Clock
 
@@ -165,6 +167,19 @@ async def test_a_note_and_a_quick_reply_are_added_once_by_an_op_and_no_more_than
         with pytest.raises(Conflict):
             await adding
     assert (len(await notes.list("shop", "c")), len(await replies.of([mei], ["shop"]))) == (1, 1)
+
+
+@pytest.mark.usefixtures("log")
+async def test_a_quick_reply_never_comes_to_a_shop_that_was_removed(database: Database, mei: int) -> None:
+    replies = QuickReplies(database)
+    new = QuickReply(owner_id=mei, account_id="shop", shortcut="", text="x")
+    for_all = await replies.add(replace(new, account_id=None), None, "op1")
+    gone = update(accounts).where(accounts.c.id == "shop").values(deleted=True, purged=True)
+    await database.write(lambda connection: connection.execute(gone))
+    for late in (replies.add(new, None, "op2"), replies.change(for_all.id, new, None)):
+        with pytest.raises(UnknownAccount):
+            await late
+    assert await replies.of([mei], ["shop"]) == [for_all], "else the next owner of the id would see it"
 
 
 async def test_filters_find_chats_beyond_the_page_that_is_looked_at_first(

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from shoal.errors import Conflict, ShoalError
+from shoal.errors import Conflict, ShoalError, UnknownAccount
 from shoal.storage.among import among
 from shoal.storage.chat_tables import quick_replies
 from shoal.storage.database import Database
+from shoal.storage.schema import accounts
 from shoal.storage.upserts import insert_new
 from shoal.storage.user_tables import users
 
@@ -64,11 +65,12 @@ class QuickReplies:
     async def add(self, new: QuickReply, position: int | None, op_id: str) -> QuickReply:
         """Add one, without a position as the last; the same op adds one.
 
-        Raises ``Conflict`` (``too_many_quick_replies``).
+        Raises ``Conflict`` (``too_many_quick_replies``), and ``UnknownAccount`` when its account was removed.
         """
         mine = quick_replies.c.owner_id == new.owner_id
 
         def job(connection: Connection) -> QuickReply:
+            _keep_account(connection, new.account_id)
             last = select(func.max(quick_replies.c.position)).where(mine)
             place = (connection.scalar(last) or 0) + 1 if position is None else position
             row = _row(new, place) | {"owner_id": new.owner_id, "op_id": op_id}
@@ -84,10 +86,11 @@ class QuickReplies:
         return await self._database.write(job)
 
     async def change(self, reply_id: int, new: QuickReply, position: int | None) -> QuickReply:
-        """Replace one; without a position it keeps its place. Raises ``UnknownQuickReply``."""
+        """Replace one; without a position it keeps its place. Raises ``UnknownQuickReply``, ``UnknownAccount``."""
         mine = quick_replies.c.id == reply_id
 
         def job(connection: Connection) -> QuickReply:
+            _keep_account(connection, new.account_id)
             connection.execute(update(quick_replies).where(mine).values(**_row(new, position)))
             return _one(connection, mine)
 
@@ -106,6 +109,16 @@ class QuickReplies:
 _SELECTED = select(
     *(column for column in quick_replies.c if column.name != "op_id"), users.c.username.label("owner")
 ).join(users, users.c.id == quick_replies.c.owner_id)
+
+
+def _keep_account(connection: Connection, account_id: str | None) -> None:
+    """Keep an account from being purged until the transaction ends. Raise ``UnknownAccount`` for a removed one.
+
+    A row that came after the purge would be there for who takes the id next.
+    """
+    there = select(accounts.c.id).where(accounts.c.id == account_id, ~accounts.c.deleted).with_for_update(read=True)
+    if account_id is not None and connection.scalar(there) is None:
+        raise UnknownAccount(account_id)
 
 
 def _one(connection: Connection, where: ColumnElement[bool]) -> QuickReply:
