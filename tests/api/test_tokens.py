@@ -86,6 +86,17 @@ async def test_a_token_for_some_shops_knows_no_other(door: Door) -> None:
         assert (await script.call("POST", f"/history/{rev}/undo", 404))["code"] == "unknown_entry"
 
 
+async def test_a_token_for_a_colleagues_shop_does_not_see_the_texts_of_its_persons_own_shops(door: Door) -> None:
+    await door.call("POST", "/quick-replies", json={"text": "of the colleague"})
+    async with another_person(door) as bob:
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "read"})
+        await bob.call("POST", "/quick-replies", json={"text": "of the person"})
+        for accounts, texts in ((["shop"], {"of the colleague"}), (None, {"of the colleague", "of the person"})):
+            limited = {} if accounts is None else {"accounts": accounts}
+            async with by_token(bob, scope="read", **limited) as script:
+                assert {one["text"] for one in (await script.call("GET", "/quick-replies"))["items"]} == texts
+
+
 async def test_a_revoked_and_an_expired_token_and_that_of_a_deactivated_person_are_dead(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

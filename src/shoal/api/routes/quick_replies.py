@@ -37,7 +37,9 @@ async def list_quick_replies(server: TheServer, who: WhoReadsNamed, *, cid: OfAc
     """List the texts to insert in chats: those of the caller's shops, and those for all shops of their owners."""
     if cid is None:
         accounts = server.authorization.accounts_of(who)
-        owners = {who.id, *(account.owner_id for account in accounts)}
+        owners = {account.owner_id for account in accounts}
+        if who.token is None or who.token.only_accounts is None:
+            owners.add(who.id)
     else:
         accounts = [await found_account(server, who, cid, Permission.READ)]
         owners = {accounts[0].owner_id}
