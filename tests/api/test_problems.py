@@ -354,3 +354,13 @@ async def test_a_database_that_cannot_be_read_is_no_empty_answer(door: Door, mon
     body = await door.call("GET", "/cookies/shop/history", 503)
     assert body == {"detail": say("problems.store_error", Language.ZH), "code": "store_error", "params": {}}
     assert "somewhere" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/imports/plans/x%00.y"), ("DELETE", "/imports/plans/x%00.y"), ("DELETE", "/invitations/x%00")],
+)
+async def test_a_nul_character_in_a_path_never_comes_to_a_database_that_refuses_it(
+    door: Door, method: str, path: str
+) -> None:
+    await door.call(method, path, 422)

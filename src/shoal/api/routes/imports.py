@@ -15,7 +15,7 @@ from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import Asks, RouteRule, ruled
 from shoal.api.http.routing import Routes
-from shoal.api.routes.history import Cursor, Limit
+from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.routes.imports_anywhere import BEGIN, FORGET, PLAN, ROWS, plan_home, with_plan
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.imports import (
@@ -56,7 +56,9 @@ async def mover(request: Request) -> User:
 
 
 Mover = Annotated[User, Depends(mover)]
-PlanId = Annotated[str, Path(max_length=100, description="The plan's id.", examples=["kQ3yXw0N9m2bV7aP"])]
+PlanId = Annotated[
+    str, Path(max_length=100, pattern=NO_NUL, description="The plan's id.", examples=["kQ3yXw0N9m2bV7aP"])
+]
 RunId = Annotated[int, Path(ge=1, le=2**53, description="The import's id.", examples=[3])]
 Fate = Annotated[FateShape | None, Query(description="Only rows that meet this fate.")]
 

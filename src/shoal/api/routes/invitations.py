@@ -16,6 +16,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.http.states_elsewhere import found_account
+from shoal.api.routes.history import NO_NUL
 from shoal.api.schemas.responses import PermissionWord, example, maybe_rfc3339, permission_word, rfc3339
 from shoal.api.schemas.user_requests import InvitationBody, InvitedShopBody, JoinBody, LinkBody
 from shoal.api.server import Server
@@ -33,7 +34,9 @@ routes = Routes(tags=["users"])
 JOIN_PATH = "/console/join"
 """The console page of a link. The token follows ``#``, so no server and no log receives it."""
 
-InvitationId = Annotated[str, Path(description="The invitation's id.", examples=["5f2b9c0d1e3a4b6c"])]
+InvitationId = Annotated[
+    str, Path(max_length=64, pattern=NO_NUL, description="The invitation's id.", examples=["5f2b9c0d1e3a4b6c"])
+]
 
 
 async def no_store(response: Response) -> None:
