@@ -309,3 +309,19 @@ async def test_d6_who_is_only_signed_in_changes_nothing_of_the_server_and_nothin
             answer = await bob.client.request(method, path, json=body)
             assert (answer.status_code in {403, 404}, answer.json()["code"]) == (True, "unknown_account")
         assert door.server.manager.newest_rev == rev
+
+
+async def test_who_gives_what_another_takes_at_once_is_told_what_was_given(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with another_person(door):
+        record = door.server.audit_log.record
+
+        async def taken_meanwhile(*args: Any, **facts: Any) -> None:
+            await door.server.authorization.take("shop", 2)
+            await record(*args, **facts)
+
+        monkeypatch.setattr(door.server.audit_log, "record", taken_meanwhile)
+        given = await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "read"})
+        assert (given["username"], given["permission"], given["given_by"]) == ("bob", "read", "user:admin")
+        assert (await door.call("GET", "/cookies/shop/staff"))["items"] == []

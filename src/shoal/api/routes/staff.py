@@ -23,6 +23,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.grant_rows import Grant, Wanted
 from shoal.auth.permission import Permission
 from shoal.auth.users import User
+from shoal.clock import now_ms
 from shoal.errors import Conflict, Forbidden, ShoalError, UnknownAccount, UnknownUser
 from shoal.language.choice import Language, language_of
 
@@ -134,8 +135,16 @@ async def put_staff(
     changed = await server.authorization.give(account, user.id, permission, given_by=actor_of(me))
     if changed:
         await _note(server, AuditEvent.PERMISSION_GIVEN, me, user, account, origin, permission=permission.word)
-    grant = next(grant for grant in server.authorization.staff_of(account) if grant.user_id == user.id)
-    return _shape(grant, user)
+    given = Grant(
+        account_id=account.id,
+        user_id=user.id,
+        permission=permission,
+        account_since_ms=account.created_at_ms,
+        since_ms=now_ms(),
+        given_by=actor_of(me),
+    )
+    kept = (grant for grant in server.authorization.staff_of(account) if grant.user_id == user.id)
+    return _shape(next(kept, given), user)  # somebody may have taken it again meanwhile
 
 
 @routes.delete(
