@@ -7,10 +7,12 @@ import csv
 import io
 from typing import Any
 
+import httpx
 import pytest
 from openpyxl import load_workbook
 
 from doors import Door, another_person
+from shoal.auth.permission import Permission
 from shoal.messages.message_log import IncomingMessage
 from shoal.orders import order_export
 from shoal.orders.item_page_rows import store_page
@@ -187,3 +189,23 @@ async def test_the_last_days_of_all_are_summed_in_every_zone(door: Door, zone: s
         for since, until in (("9999-12-01T00:00:00Z", "9999-12-31T23:59:59Z"), (None, "9999-12-31T23:59:59-12:00")):
             asked = {"by": by, "tz": zone, "until": until, **({"since": since} if since else {})}
             assert (await door.call("GET", "/orders/sums", params=asked))["items"] == []
+
+
+async def test_a_file_breaks_off_when_the_shop_is_shared_no_more(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        await sold(door, f"450000000000000000{number}")
+    monkeypatch.setattr(order_export, "PAGE_ROWS", 1)
+    search, asked = door.server.database.search, list[int]()
+
+    async def taken_meanwhile(job: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 3:  # the second page; before it the orders were counted
+            await door.server.authorization.take("shop", 2)
+        return await search(job)
+
+    async with another_person(door) as bob:
+        await door.server.authorization.give(door.account(), 2, Permission.READ, given_by="user:admin")
+        monkeypatch.setattr(door.server.database, "search", taken_meanwhile)
+        with pytest.raises(httpx.HTTPError):
+            await bob.client.get("/orders/export")
+        assert len(asked) == 3

@@ -81,13 +81,17 @@ class OrderFile:
         if found > MOST_ORDERS:
             raise InvalidInput("too many orders for a file", code="too_many_orders", limit=MOST_ORDERS)
 
-    async def chunks(self, run: Run) -> AsyncIterator[bytes]:
-        """Yield the file. ``run`` runs a job on the database; whoever stops reading ends it."""
+    async def chunks(self, run: Run, check: Callable[[], None] = lambda: None) -> AsyncIterator[bytes]:
+        """Yield the file. ``run`` runs a job on the database; whoever stops reading ends it.
+
+        ``check`` is asked before each page is told. What it raises breaks the file off: a part must not look like all.
+        """
         heads = [(say(f"order_file.{name}", self.language), width) for name, width in _COLUMNS]
         yield self.file.begin(say("order_file.title", self.language), heads)
         place: _Next | None = _Next(tuple(sorted(self.shops)), None)
         while place is not None:
             data, place = await run(place.read(self))
+            check()
             if data:
                 yield data
         yield self.file.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -19,6 +20,8 @@ from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.order_filters import Sought, Spoken
 from shoal.api.schemas.order_sums import OrderSumsShape, order_sums_shape
 from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.language.choice import language_of
@@ -104,8 +107,24 @@ async def export_orders(
     await while_here(request, file.checked(server.database.search))
     headers = {**file_headers(f"orders_{now_ms() // 1000}.{form}"), "Cache-Control": "no-store"}
     return StreamingResponse(
-        file.chunks(server.database.search), media_type=XLSX if form == "xlsx" else CSV, headers=headers
+        file.chunks(server.database.search, _check_of(server, who, shops)),
+        media_type=XLSX if form == "xlsx" else CSV,
+        headers=headers,
     )
+
+
+def _check_of(server: Server, who: Principal, shops: Collection[str]) -> Callable[[], None]:
+    """Return a check that raises ``UnknownAccount`` once the caller may not read all of these accounts any more."""
+    seen = server.authorization.version
+
+    def check() -> None:
+        nonlocal seen
+        if seen != server.authorization.version:
+            for name in shops:
+                server.authorization.require(who, name, Permission.READ)
+            seen = server.authorization.version
+
+    return check
 
 
 def _zone_of(server: Server, cid: str | None, tz: str) -> ZoneInfo:
