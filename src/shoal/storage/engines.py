@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from shoal.errors import ConfigError
 
@@ -83,7 +83,7 @@ def open_engine(
 
 def open_guard(url: URL, *, busy_seconds: float, idle_seconds: float) -> Engine:
     """Return the engine of a lease: one connection renews it while another may wait for rows."""
-    return open_engine(
+    engine = open_engine(
         url,
         busy_seconds=busy_seconds,
         begin="BEGIN",
@@ -93,6 +93,27 @@ def open_guard(url: URL, *, busy_seconds: float, idle_seconds: float) -> Engine:
         pool_size=2,
         max_overflow=0,
     )
+    _close_returned_late(engine)
+    return engine
+
+
+def _close_returned_late(engine: Engine) -> None:
+    """Close a connection that another thread returns after the engine was disposed: its pool is not used any more."""
+    disposals = 0
+
+    @event.listens_for(engine, "engine_disposed")
+    def on_disposed(_: Engine) -> None:
+        nonlocal disposals
+        disposals += 1
+
+    @event.listens_for(engine, "connect")
+    def on_connect(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["disposals"] = disposals
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(raw: object, record: ConnectionPoolEntry) -> None:
+        if raw is not None and record.info["disposals"] != disposals:
+            record.invalidate()
 
 
 def _teach_sqlite(engine: Engine, begin: str, pragmas: Sequence[str], *, read_only: bool) -> None:
