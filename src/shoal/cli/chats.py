@@ -136,7 +136,7 @@ def assign_chat(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say who cares for a chat; without a user, nobody does."""
+    """Assign a chat to a user; without a user, remove the assignee."""
     _change_work(url, account_id, chat_id, {"assignee": user}, as_json=as_json)
 
 

@@ -26,7 +26,7 @@ class DeadlineTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     def arm(self) -> None:
-        """Wait for the deadline as it is now, and for each later one to which it is moved meanwhile."""
+        """Wait for the deadline as it is now, and for each later one to which it is moved while waiting."""
         self.cancel()
         left = max(0.0, self._deadline() - self._clock())
         wait = min(left + _SLACK_SECONDS, LOOK_SECONDS)

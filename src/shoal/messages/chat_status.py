@@ -25,7 +25,7 @@ class WorkStatus(StrEnum):
 
 
 NOBODY = 0
-"""No user has this id: the assignee of a chat that nobody cares for."""
+"""No user has this id: the assignee of a chat that is not assigned."""
 MOST_UNREAD = 99
 """More unread messages of a chat are not counted."""
 

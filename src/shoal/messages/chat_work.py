@@ -68,7 +68,7 @@ class WorkEntry:
 
 
 class ChatWork:
-    """Reads and changes the work on chats, on any server: whoever writes last is right."""
+    """Reads and changes the work on chats, on any server: the last change wins."""
 
     def __init__(
         self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing

@@ -1,4 +1,4 @@
-"""Tells of chats whose snooze has ended. That they are open again is computed; this is for pages that show them."""
+"""Publishes that a chat's snooze has ended. That they are open again is computed; this is for pages that show them."""
 
 from __future__ import annotations
 

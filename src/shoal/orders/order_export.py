@@ -82,7 +82,7 @@ class OrderFile:
             raise InvalidInput("too many orders for a file", code="too_many_orders", limit=MOST_ORDERS)
 
     async def chunks(self, run: Run, check: Callable[[], None] = lambda: None) -> AsyncIterator[bytes]:
-        """Yield the file. ``run`` runs a job on the database; whoever stops reading ends it.
+        """Yield the file. ``run`` runs a job on the database; a caller who stops reading ends it.
 
         ``check`` is asked before each page is told. What it raises breaks the file off: a part must not look like all.
         """

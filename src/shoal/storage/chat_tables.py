@@ -86,7 +86,7 @@ chat_work = Table(
     ),
 )
 """What a person decided about a chat. ``heard``: how many of the buyer's messages were there then; with a later one,
-the chat is open again. A chat without a row is open, and nobody's."""
+the chat is open again. A chat without a row is open and has no assignee."""
 
 chat_seen = Table(
     "chat_seen",

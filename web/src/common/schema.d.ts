@@ -2001,10 +2001,10 @@ export interface paths {
         get: operations["get_chat_work"];
         /**
          * Change the work on a chat
-         * @description Call a chat done, put it off, open it, or say who cares for it. Whoever writes last is right.
+         * @description Mark a chat as done, snooze it, open it, or assign it. The last change wins.
          *
-         *     A message of the buyer opens the chat again. Who has not seen all of them (`heard`) can neither call it done nor put
-         *     it off (409 `buyer_wrote_since`).
+         *     A message of the buyer opens the chat again. A caller who has not seen all of them (`heard`) can neither
+         *     mark it as done nor snooze it (409 `buyer_wrote_since`).
          */
         put: operations["change_chat_work"];
         post?: never;
@@ -16974,7 +16974,7 @@ export interface components {
         };
         /**
          * WorkBody
-         * @description What to change of the work on a chat; what is left out stays. ``assignee`` null: nobody's.
+         * @description What to change of the work on a chat; what is left out stays. ``assignee`` null: no one's.
          *
          *     ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``heard`` goes with ``done`` and ``snoozed``: that
          *     of the chat as the person saw it.

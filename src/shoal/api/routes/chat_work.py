@@ -69,10 +69,10 @@ async def get_chat_work(chat: ChatId, account: ReadAccount, server: TheServer) -
 async def change_chat_work(
     chat: ChatId, body: WorkBody, account: ReplyAccount, server: TheServer, caller: TheCaller
 ) -> WorkShape:
-    """Call a chat done, put it off, open it, or say who cares for it. Whoever writes last is right.
+    """Mark a chat as done, snooze it, open it, or assign it. The last change wins.
 
-    A message of the buyer opens the chat again. Who has not seen all of them (`heard`) can neither call it done nor put
-    it off (409 `buyer_wrote_since`).
+    A message of the buyer opens the chat again. A caller who has not seen all of them (`heard`) can neither
+    mark it as done nor snooze it (409 `buyer_wrote_since`).
     """
     await require_current(server, account, caller)
     change = WorkChange(

@@ -101,7 +101,7 @@ async def export_orders(
     open it do not round them.
     """
     shops = {name: _name_of(server, name) for name in await asked_for(server, who, cid)}
-    until_ms = now_ms() + 1 if sought.until_ms is None else sought.until_ms  # what comes meanwhile is not in the file
+    until_ms = now_ms() + 1 if sought.until_ms is None else sought.until_ms  # later orders are not in the file
     narrow: SoughtOrders = replace(sought, until_ms=until_ms)
     file = OrderFile(shops, narrow, language_of(accept_language), _zone_of(server, cid, tz), file_of(form))
     await while_here(request, file.checked(server.database.search))

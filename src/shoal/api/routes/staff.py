@@ -144,7 +144,7 @@ async def put_staff(
         given_by=actor_of(me),
     )
     kept = (grant for grant in server.authorization.staff_of(account) if grant.user_id == user.id)
-    return _shape(next(kept, given), user)  # somebody may have taken it again meanwhile
+    return _shape(next(kept, given), user)  # another request may have taken it back
 
 
 @routes.delete(

@@ -29,7 +29,7 @@ _NOTE: dict[str, Any] = {
 
 
 class WorkBody(BaseModel):
-    """What to change of the work on a chat; what is left out stays. ``assignee`` null: nobody's.
+    """What to change of the work on a chat; what is left out stays. ``assignee`` null: no one's.
 
     ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``heard`` goes with ``done`` and ``snoozed``: that
     of the chat as the person saw it.
