@@ -208,9 +208,17 @@ async def press(what: Locator) -> None:
 
 
 async def hangs_over(page: Page) -> bool:
-    """Whether anything reaches beyond the right edge, so that the page or its content scrolls sideways."""
+    """Whether anything stays beyond the right edge, so that the page or its content scrolls sideways.
+
+    A page that was given another width takes some frames to lay itself out anew, so it is asked again for ten seconds.
+    """
     boxes = "[document.documentElement, document.querySelector('main')]"
-    return bool(await page.evaluate(f"{boxes}.some(box => box.scrollWidth > box.clientWidth)"))
+    late = time.monotonic() + 10
+    while await page.evaluate(f"{boxes}.some(box => box.scrollWidth > box.clientWidth)"):
+        if time.monotonic() > late:
+            return True
+        await page.wait_for_timeout(50)
+    return False
 
 
 OpenConsole = Callable[..., Awaitable[Console]]

@@ -71,6 +71,9 @@ async def test_words_and_reply_are_edited_in_place_and_each_change_taken_back(co
     await until(lambda: console.door.account("afu").keywords[0].reply == "在的，请说")
     await page.get_by_role("button", name="撤销").click()
     await until(lambda: console.door.account("afu").keywords[0].reply == "在的")
+    await expect(_row(page, rule)).not_to_contain_text(
+        "请说"
+    )  # else the next change is of rules that are not the newest
     await _row(page, rule).get_by_role("button", name="修改关键词").click()
     await page.keyboard.type("在么")
     await page.keyboard.press("Escape")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,8 +155,8 @@ class Life:
             await self._place.strike(how)
             if self._chance.random() < 0.7:
                 await self._recovers(storm, raging)
-        if self._server.child.returncode is None:
-            os.kill(self._server.child.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            self._server.child.kill()
         await raging
         await self._server.child.wait()
 
