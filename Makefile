@@ -15,6 +15,8 @@ NPM := $(BIN)/python hatch_build.py
 WORKERS ?= 5
 QUICK_WORKERS ?= 4
 
+WHOLE := .pytest_cache/whole
+
 CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,7 +68,8 @@ console-tests: $(READY) $(MODULES)
 	@$(NPM) run --silent test
 
 pytest: $(READY) $(CONSOLE) $(HELP)
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -o cache_dir=$(WHOLE) --cache-clear || \
+		$(BIN)/python scripts/second_look.py $$? $(WHOLE)
 
 console: $(CONSOLE)
 
