@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
 import sys
@@ -69,6 +70,7 @@ def _row(case: str, found: list[Any]) -> dict[str, Any]:
         "frames judged": sum(one.frames for one in found),
         "connected anew": round(statistics.mean(one.dropped for one in found)),
         "violations": sum(len(one.violations) for one in found),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
