@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,20 +35,35 @@ SOON_STALE = httpx.Limits(keepalive_expiry=1.0)
 _TAKEN_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OURS = 12_000
 """So many ports below those of the kernel are tried."""
+_PORTS_KEPT = 64
+_kept = deque[socket.socket](maxlen=_PORTS_KEPT)
+"""Keeps the last chosen ports from other callers, also from those of other processes, until this process ends.
+
+A socket that is bound and does not listen is in the way of ``free_port`` alone: whoever listens reuses the address.
+"""
 
 
 def free_port() -> int:
-    """Return a port that is free now, and that the kernel gives to no connection and to no other listener.
+    """Return a port that is free now, and that neither the kernel nor ``free_port`` gives to anybody else.
 
-    Between the choice and the start of the server, which takes seconds, every connection of the machine takes a port.
+    Between the choice and the start of the server, which takes seconds, every connection of the machine takes a port,
+    and other tests choose theirs.
     """
     lowest = int(_TAKEN_BY_THE_KERNEL.read_text().split()[0]) if _TAKEN_BY_THE_KERNEL.exists() else 0
     for _ in range(100):
         port = random.randrange(max(lowest - _OURS, 1024), lowest) if lowest > _OURS else 0  # noqa: S311  (no secret)
-        with socket.socket() as probe, suppress(OSError):
+        probe = socket.socket()
+        try:
             probe.bind(("127.0.0.1", port))
-            chosen: int = probe.getsockname()[1]
-            return chosen
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # from now on, for the server
+        if len(_kept) == _PORTS_KEPT:
+            _kept.popleft().close()
+        _kept.append(probe)
+        chosen: int = probe.getsockname()[1]
+        return chosen
     raise OSError("no port is free")
 
 

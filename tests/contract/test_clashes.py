@@ -74,10 +74,12 @@ async def test_what_a_stopped_process_holds_is_free_again_and_it_writes_anew_whe
         await database.write(lambda connection: connection.execute(_CHANGE, {"key": "row"}).rowcount)
         assert await database.fact("row") == "before", "what stood still was rolled back"
         standing.send_signal(signal.SIGCONT)
-        standing.stdin.write("on\n")
-        assert await asyncio.to_thread(standing.stdout.readline) == "holds\n", "again, in another transaction"
-        standing.stdin.write("on\n")
-        assert await asyncio.to_thread(standing.stdout.readline) == "written\n"
+        said = list[str]()
+        while said[-1:] != ["written\n"]:
+            standing.stdin.write("on\n")  # on a slow machine it may be ended once more before it hears this
+            said.append(await asyncio.to_thread(standing.stdout.readline))
+        assert len(said) > 1, "it holds the row again, in another transaction"
+        assert set(said[:-1]) == {"holds\n"}
         assert await database.fact("row") == "went on"
         counter = text("SELECT counter FROM store_meta WHERE key = 'row'")
         assert await database.read(lambda connection: connection.scalar(counter)) == 1

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -127,9 +128,15 @@ async def test_a_process_that_stood_still_does_not_use_up_the_slots_that_it_miss
 ) -> None:
     monkeypatch.setattr(module, "LATE_SECONDS", 0.1)
     async with nodes(url, "one") as (here,):
+        reserve, loop = here.reserve, asyncio.get_running_loop()
+
+        async def reserve_and_stand_still(*values: Any) -> tuple[int, int]:
+            given = await reserve(*values)
+            if len(here.blocks) == 1:
+                loop.call_soon(time.sleep, 0.5)  # once the first turns are given
+            return given
+
+        monkeypatch.setattr(here, "reserve", reserve_and_stand_still)
         pace = here.of("tokens", 100.0)
-        turns = asyncio.gather(*(pace.acquire() for _ in range(10)))
-        await until(lambda: bool(here.blocks))
-        time.sleep(0.5)  # noqa: ASYNC251  the loop stands still
-        await turns
+        await asyncio.gather(*(pace.acquire() for _ in range(10)))
         assert len(here.blocks) >= 2, "the rest of the block is lost"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,6 +18,7 @@ from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.user_tables import sessions
+from standins import until
 from store_steps import Clock
 
 PASSWORD = "a password of hers"
@@ -207,11 +209,17 @@ async def test_an_old_hash_is_renewed_at_sign_in(database: Database, users: User
 
 
 async def test_hashing_does_not_hold_the_loop(database: Database) -> None:
-    passwords = Passwords()
-    task = asyncio.create_task(Users(database, passwords).create("ann", PASSWORD))
-    turns = 0
-    while not task.done():
-        await asyncio.sleep(0.001)
-        turns += 1
-    assert turns > 3
+    begun, goes_on = threading.Event(), threading.Event()
+
+    class Long(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            begun.set()
+            assert goes_on.wait(60), "the loop stands still"
+            return super().hash(password, salt=salt)
+
+    passwords = Passwords(Long(time_cost=1, memory_cost=8, parallelism=1))
+    creating = asyncio.create_task(Users(database, passwords).create("ann", PASSWORD))
+    await until(begun.is_set)
+    goes_on.set()
+    assert (await creating).username == "ann"
     await passwords.close()

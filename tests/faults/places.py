@@ -8,7 +8,7 @@ import random
 import shutil
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -120,7 +120,8 @@ class PostgresPlace:
                 (self._name,),
             ).fetchall()
         if rows:
-            os.kill(rows[0][0], signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its connection may have ended meanwhile
+                os.kill(rows[0][0], signal.SIGKILL)
         time.sleep(self._chance.uniform(0, 0.2))
         self._server.wait_until_it_answers()
 

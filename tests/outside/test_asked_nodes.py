@@ -83,7 +83,12 @@ async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_i
         await items_are_known_at_both(pair)
         there = min(await pair.run_at(pair.two))
         unb = pair.sellers[there]["unb"]
-        await pair.one.ok("PATCH", f"/cookies/{there}/settings", {"paid_message": "谢谢"})
+        changed = await pair.one.ok("PATCH", f"/cookies/{there}/settings", {"paid_message": "谢谢"})
+
+        async def knows() -> bool:
+            return bool((await pair.two.ok("GET", f"/cookies/{there}"))["generation"] >= changed["generation"])
+
+        await soon(knows)
         await pair.site.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
         order_id = str((await pair.site.do("pay", account=unb, buyer="小鱼"))["order_id"])
 

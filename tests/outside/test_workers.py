@@ -113,7 +113,7 @@ async def test_the_shops_of_a_killed_worker_go_on_at_once_and_one_page_has_the_f
         assert names == ["one", "one/1", "one/2"], told
         begun = (await server.http.post("/qr-logins", json={})).json()
         for _ in range(6):  # each over a connection of its own, to whichever worker takes it
-            async with httpx.AsyncClient(base_url=server.url, headers=server.http.headers) as client:
+            async with httpx.AsyncClient(base_url=server.url, headers=server.http.headers, timeout=60) as client:
                 found = await client.get(f"/qr-logins/{begun['id']}")
             assert (found.status_code, found.json()["id"]) == (200, begun["id"])
 

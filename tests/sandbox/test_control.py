@@ -78,7 +78,7 @@ async def test_the_clock_is_set_moved_and_let_go() -> None:
         assert (await box.post("clock", set=5))["now_ms"] == 5
         real = await box.post("clock", real=True)
         assert not real["frozen"]
-        assert abs(real["now_ms"] - time.time() * 1000) < 5000
+        assert abs(real["now_ms"] - time.time() * 1000) < 60_000
 
 
 async def test_a_sleeper_wakes_when_the_clock_is_moved() -> None:
