@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { helpAddress, helpOfParts, helpPages } from './help'
+import { helpAddress, helpOfParts, helpPages, helpPlace } from './help'
 
 test('every page of the console has a page of the help', () => {
   const router = readFileSync('src/app/router.ts', 'utf8')
@@ -21,4 +21,9 @@ test('the link follows the language', () => {
   expect(helpAddress('account-rules', 'zh')).toBe('/help/howto/rules/')
   expect(helpAddress('account-rules', 'en')).toBe('/help/en/howto/rules/')
   expect(helpAddress('overview', 'en')).toBe('/help/en/')
+})
+
+test('an anchor is the same in both languages', () => {
+  expect(helpPlace('howto/notices#quiet-hours', 'zh')).toBe('/help/howto/notices/#quiet-hours')
+  expect(helpPlace('howto/notices#quiet-hours', 'en')).toBe('/help/en/howto/notices/#quiet-hours')
 })

@@ -40,3 +40,9 @@ export const helpOfParts: Readonly<Record<string, string>> = {
 export function helpAddress(page: string, locale: 'zh' | 'en'): string {
   return `/help/${locale === 'en' ? 'en/' : ''}${helpPages[page] ?? helpOfParts[page] ?? ''}`
 }
+
+/** The address of an anchor in the help, as in "howto/notices#quiet-hours"; both languages have the same anchors. */
+export function helpPlace(at: string, locale: 'zh' | 'en'): string {
+  const [page, anchor] = at.split('#')
+  return `/help/${locale === 'en' ? 'en/' : ''}${page}/#${anchor}`
+}

@@ -41,3 +41,24 @@ export const fieldName = (service: string, field: string): string =>
 
 /** Where the key of a service is found; empty for a service without such a sentence. */
 export const whereOf = (service: string): string => labelOf('notices.where', service, '')
+
+/** The place of each service in the help. */
+const PLACES: Readonly<Record<string, string>> = {
+  dingtalk: 'howto/notices#dingtalk',
+  feishu: 'howto/notices#feishu',
+  lark: 'howto/notices#feishu',
+  wecom: 'howto/notices#wecom',
+  bark: 'howto/notices#bark',
+  pushplus: 'howto/notices#pushplus',
+  serverchan: 'howto/notices#serverchan',
+  wxpusher: 'howto/notices#wxpusher',
+  telegram: 'howto/notices#telegram',
+  qq: 'howto/notices#qmsg',
+  ntfy: 'howto/notices#ntfy',
+  gotify: 'howto/notices#ntfy',
+  email: 'howto/notices#email',
+  webhook: 'howto/notices#address',
+}
+
+/** Where the help tells how a service is set up. */
+export const helpOf = (service: string): string => PLACES[service] ?? 'howto/notices#channel'
