@@ -219,15 +219,21 @@ async def test_a_repeat_that_cannot_read_what_the_first_asking_did_is_told_that_
     assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("PUT", "/cookies/shop/chats/59000001/pause", {"minutes": 5}),
+        ("POST", "/goods", {"name": "教程", "kind": "fixed", "text": "谢谢"}),
+    ],
+)
 async def test_what_leaves_no_entry_is_not_called_undone_when_its_answer_was_lost(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    door: Door, monkeypatch: pytest.MonkeyPatch, asked: Any
 ) -> None:
     with monkeypatch.context() as patched:
         _no_answers(patched)
-        pause = ("PUT", "/cookies/shop/chats/59000001/pause", {"minutes": 5})
-        assert (await send_keyed(door, pause)).status_code == 200
+        assert (await send_keyed(door, asked)).status_code == 200
     assert (await door.call("GET", "/ops/k1"))["state"] == "unknown"
-    assert (await send_keyed(door, pause)).status_code == 200
+    assert (await send_keyed(door, asked)).status_code == 200
     assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 

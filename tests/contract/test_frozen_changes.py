@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from door_pairs import DoorPair, open_door_pair
 from postgres_server import Postgres
@@ -29,12 +29,16 @@ async def pair(postgres: Postgres, tmp_path: Path) -> AsyncIterator[DoorPair]:
 
 
 @contextmanager
-def frozen_writer(pair: DoorPair, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Hold the owner's next transaction where it has begun; yield what is set once it stands there."""
+def frozen_writer(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch, at_once: Callable[[], bool] = lambda: True
+) -> Iterator[threading.Event]:
+    """Hold the owner's next transaction where it has begun; yield what is set once it stands there.
+
+    ``at_once``: whether it is the next already."""
     stands, goes_on = threading.Event(), threading.Event()
 
     def point(at: str) -> None:
-        if at == "statement":
+        if at == "statement" and at_once():
             stands.set()
             goes_on.wait()
 
@@ -53,6 +57,7 @@ async def outlive_the_lease(pair: DoorPair) -> Any:
     assert node is not None
     for task in node._keeping:
         task.cancel()
+    node._watchdog.close()  # it would end this process, which stands for two
     node._deadline = boot_clock()
     await pair.other.server.database.write(lambda connection: connection.execute(_OVER).rowcount)
     return node
@@ -88,4 +93,29 @@ async def test_a_request_with_a_key_changes_nothing_in_a_later_life_of_its_serve
     assert (await pair.other.call("GET", "/cookies/shop"))["remark"] == ""
     again = await pair.owner.call("PATCH", PATH, json={"remark": "late"}, headers=headers)
     assert again["generation"] == 2, "the same request in the new life"
+    assert (await pair.other.call("GET", "/ops/k1"))["state"] == "applied"
+
+
+async def test_goods_that_a_frozen_server_took_are_not_made_once_another_server_may_make_them(
+    pair: DoorPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goods have no entry in the history, so nobody says that they were not made; but they are made once."""
+    asked: Any = {"json": {"name": "教程", "kind": "fixed", "text": "谢谢"}, "headers": {"Idempotency-Key": "k1"}}
+    database, is_asked = pair.owner.server.database, threading.Event()
+    write = database.write
+
+    async def seen(job: Callable[[Connection], Any], *more: Any) -> Any:
+        if getattr(job, "__module__", "").startswith("shoal.goods"):
+            is_asked.set()
+        return await write(job, *more)
+
+    monkeypatch.setattr(database, "write", seen)
+    with frozen_writer(pair, monkeypatch, is_asked.is_set) as stands:  # not at the row of the key
+        late = asyncio.create_task(pair.owner.call("POST", "/goods", 503, **asked))
+        await until(stands.is_set)
+        await outlive_the_lease(pair)
+        assert (await pair.other.call("GET", "/ops/k1"))["state"] == "unknown"
+        made = await pair.other.call("POST", "/goods", **asked)
+    assert (await late)["code"] == "not_applied"
+    assert [one["id"] for one in (await pair.other.call("GET", "/goods"))["items"]] == [made["id"]]
     assert (await pair.other.call("GET", "/ops/k1"))["state"] == "applied"

@@ -6,6 +6,7 @@ epoch.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ class LocalOwnership:
 Standing = Callable[[], bool]
 """Whether the life of this node in which something began still goes on, so that it may be committed. It is asked
 directly before the COMMIT, on the writer's thread, and may wait for a renewal that is due."""
-_BEGAN: ContextVar[Standing | None] = ContextVar("began", default=None)
+_BEGAN: ContextVar[tuple[Standing, asyncio.Task[object] | None] | None] = ContextVar("began", default=None)
 
 
 def always_stands() -> bool:
@@ -92,13 +93,20 @@ def always_stands() -> bool:
 
 def began_in() -> Standing | None:
     """Return the life in which the current request began, where its request says so."""
-    return _BEGAN.get()
+    began = _BEGAN.get()
+    return None if began is None else began[0]
+
+
+def began_here() -> Standing | None:
+    """Return the same in the task of the request itself; ``None`` in tasks that it started, which may outlive it."""
+    began = _BEGAN.get()
+    return None if began is None or began[1] is not asyncio.current_task() else began[0]
 
 
 @contextmanager
 def beginning_in(life: Standing) -> Iterator[None]:
-    """Let the changes of the block be committed in this life only."""
-    token = _BEGAN.set(life)
+    """Let the changes and jobs of the block be committed in this life only."""
+    token = _BEGAN.set((life, asyncio.current_task()))
     try:
         yield
     finally:

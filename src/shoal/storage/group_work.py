@@ -116,10 +116,15 @@ class Job:
     """Called with the value once it is durable, also when the caller has left."""
     fences: tuple[Fence, ...] = ()
     """What must still stand when it is written."""
+    stands: Standing = always_stands
+    """Whether it may still be committed, as of changes."""
     size: int = 1
 
     def run_alone(self, connection: Connection) -> Any:
-        """Run it outside its group, behind its own fences."""
+        """Run it outside its group, behind its own fences. Raise ``NotApplied`` when it may not be committed any
+        more."""
+        if not self.stands():
+            raise life_over()
         hold_fences(connection, self.fences)
         return self.run(connection)
 
@@ -181,9 +186,9 @@ def life_over() -> NotApplied:
 
 
 def check_lives(group: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
-    """Raise ``NotApplied`` when a change that is about to be committed may not be any more."""
+    """Raise ``NotApplied`` when something that is about to be committed may not be any more."""
     for work, outcome in zip(group, outcomes, strict=True):
-        if isinstance(work, Changes) and isinstance(outcome, Committed) and not work.stands():
+        if isinstance(outcome, Committed | Done) and not (isinstance(work, Mark) or work.stands()):
             raise life_over()
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shoal.accounts.ownership import Standing, always_stands, began_in, carried_fences
+from shoal.accounts.ownership import Standing, always_stands, began_here, began_in, carried_fences
 from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
 from shoal.storage.commit_figures import CommitFigures
@@ -146,10 +146,11 @@ class GroupWriter:
 
         ``told`` is called with it on the loop, in the order of the commits, also when the caller has left. A job may
         run twice, the first time rolled back, and must neither commit nor use anything but its connection. It stands
-        behind the fences of the current task. Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
+        behind the fences of the current task, and is committed in the life in which its request with a key began.
+        Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(Job(job, future, told, carried_fences()))
+        self._enqueue(Job(job, future, told, carried_fences(), began_here() or always_stands))
         return await future
 
     async def settled(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, and_, exists, literal_column, or_, select, update
 
-from shoal.accounts.ownership import beginning_in
+from shoal.accounts.ownership import always_stands, beginning_in
 from shoal.clock import now_ms
 from shoal.errors import LockTimeout, StoreError
 from shoal.storage.database import Database
@@ -91,7 +91,8 @@ class SharedIdempotencyKeys(IdempotencyKeys):
         """
         began, pause = time.monotonic(), LOOK_SECONDS
         while True:
-            found = await super().reserve(request, op_id)
+            with beginning_in(always_stands):  # who is refused later in this life is told the op
+                found = await super().reserve(request, op_id)
             if found.answer is not None:
                 return found
             if found.is_new or await self._take(found.op_id):
@@ -108,13 +109,18 @@ class SharedIdempotencyKeys(IdempotencyKeys):
             pause = min(pause * 2, LONGEST_LOOK_SECONDS)
 
     async def keep(self, op_id: str, answer: StoredAnswer) -> None:
-        """Store the final answer of a reserved op. The first one stays."""
-        await super().keep(op_id, answer)
+        """Store the final answer of a reserved op. The first one stays.
+
+        Also in a later life than that of the request: what it answers was committed in its own.
+        """
+        with beginning_in(always_stands):
+            await super().keep(op_id, answer)
         self._no_longer(op_id)
 
     async def release(self, op_id: str) -> None:
         """Free the key: its request could not be read."""
-        await super().release(op_id)
+        with beginning_in(always_stands):
+            await super().release(op_id)
         self._no_longer(op_id)
 
     async def newest(self, user_id: int, actor: str, key: str, token_id: int | None = None) -> Reservation | None:

@@ -2571,8 +2571,8 @@ export interface paths {
          * Get the outcome of an operation
          * @description Look up a change. `not_applied` is final unless the request is repeated.
          *
-         *     Requests without an entry in the history (a message sent by hand, a takeover, an order action) are `unknown` when
-         *     they were not answered to the end: repeat them with their key.
+         *     Requests without an entry in the history (a message sent by hand, a takeover, an order action, goods, users,
+         *     notices) are `unknown` when they were not answered to the end: repeat them with their key.
          */
         get: operations["get_op"];
         put?: never;

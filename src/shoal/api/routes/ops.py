@@ -23,9 +23,13 @@ ASKED_SECONDS: Final = 3.0
 """How long another server is waited for."""
 routes = Routes(tags=["history"])
 
-_LEAVES_NO_ENTRY = re.compile(
-    r"/cookies/[^/]+/(send|chats/[^/]+/pause|orders/[^/]+/(serve|settle))|/default-replies/[^/]+/clear-records"
+_LEAVES_ENTRY = re.compile(
+    r"/apply|/cookies(/status|/batch|/[^/]+)?|/cookie/[^/]+/account-info"
+    r"|/cookies/[^/]+/(status|auto-confirm|remark|pause-duration|settings|ai|deliveries(/file)?|items/[^/]+)"
+    r"|/cookies/[^/]+/rules(/[^/]+)?|/(default-replies|ai-reply-settings)/[^/]+|/item-reply/.+"
+    r"|/keywords(-with-item-id|-import)?/.+|/history/([^/]+/)?undo"
 )
+"""The paths whose requests write an entry of the history in the transaction of what they change."""
 
 
 class OpAnswer(BaseModel):
@@ -56,8 +60,8 @@ async def get_op(
 ) -> OpAnswer:
     """Look up a change. `not_applied` is final unless the request is repeated.
 
-    Requests without an entry in the history (a message sent by hand, a takeover, an order action) are `unknown` when
-    they were not answered to the end: repeat them with their key.
+    Requests without an entry in the history (a message sent by hand, a takeover, an order action, goods, users,
+    notices) are `unknown` when they were not answered to the end: repeat them with their key.
     """
     key, token_id = op_id.partition(":")[0], None if who.token is None else who.token.id
     # Checked first: a decision made after this check is found below.
@@ -83,7 +87,7 @@ async def _decided(server: Server, who: Principal, op_id: str, *, undecided: boo
     if keyed is not None and not colon:  # each part of a batch has an op; the batch itself has only an answer
         if keyed.answer is not None and keyed.answer.status < 300:
             return OpAnswer(state="applied")
-        unrecorded = keyed.answer is None and _LEAVES_NO_ENTRY.fullmatch(keyed.path) is not None
+        unrecorded = keyed.answer is None and _LEAVES_ENTRY.fullmatch(keyed.path) is None
         undecided = undecided or unrecorded or await server.idempotency_keys.begun(stored)
     return OpAnswer(state="unknown" if undecided else "not_applied")
 
