@@ -244,10 +244,10 @@ class ServerProcess(Process):
                 return False
 
         await soon(ready, seconds=START_SECONDS, every_seconds=0.1)  # each question slows the start
-        self.http.headers["Authorization"] = f"Bearer {await self._sign_in()}"
+        self.http.headers["Authorization"] = f"Bearer {await self.sign_in()}"
         return self
 
-    async def _sign_in(self) -> str:
+    async def sign_in(self) -> str:
         """Sign in and return the token. Ask again after each 503: the database of a busy machine may be slow to answer.
 
         What was answered then is printed, and is in the failure.
@@ -275,8 +275,17 @@ class ServerProcess(Process):
         return answer
 
     async def ok(self, method: str, path: str, body: Any = None) -> Any:
-        """Make a request that must succeed, and return its body."""
-        response = await self.http.request(method, path, json=body)
+        """Make a request that must succeed, and return its body.
+
+        Ask again after a 503 that says that nothing was changed: PostgreSQL ends a transaction of a process to which a
+        busy machine gives no time. What was answered then is printed, and is in the failure.
+        """
+        async with asyncio.timeout(START_SECONDS):
+            while (response := await self.http.request(method, path, json=body)).status_code == 503:
+                if '"not_applied"' not in response.text:
+                    break
+                sys.stderr.write(f"{self.url}{path}: 503 {response.text}\n")
+                await asyncio.sleep(0.5)
         assert response.status_code in {200, 207}, f"{method} {path}: {response.status_code} {response.text}"
         return response.json()
 

@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from doors import Door, another_person, client_of, open_door
 from shoal.accounts.store import Contents
 from shoal.auth.users import Role
+from shoal.concurrency.single_flight import SingleFlight
 from shoal.storage.engines import DATABASE_FILE
 from standins import cookie_of, until
 
@@ -125,47 +127,56 @@ async def test_f10_a_reload_is_for_administrators_who_are_signed_in(door: Door) 
         assert (answer.status_code, answer.json()["code"]) == (403, "token_not_allowed")
 
 
-def _counting(door: Door, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]) -> list[int]:
-    """How many read the whole store at a time, once for each reading."""
-    load, at_once, seen = door.server.store.load, 0, []
+class _Readings:
+    """The readings of the whole store, each of which waits until it may go on, and who asked for one."""
 
-    async def counted() -> Contents:
-        nonlocal at_once
-        at_once += 1
-        seen.append(at_once)
-        try:
-            contents = await load()
-            meanwhile()
-            await asyncio.sleep(0.5)  # in which all others come, however busy the machine is
-            return contents
-        finally:
-            at_once -= 1
+    def __init__(self, door: Door, monkeypatch: pytest.MonkeyPatch, goes_on: Callable[[], bool]) -> None:
+        self.at_once: list[int] = []
+        """For each reading how many there were then."""
+        self.asked = self.read = 0
+        load, next_result, under_way = door.server.store.load, SingleFlight.next_result, 0
+        flights = door.server.reload._look, door.server.reload._take_over
 
-    monkeypatch.setattr(door.server.store, "load", counted)
-    return seen
+        async def counted() -> Contents:
+            nonlocal under_way
+            under_way += 1
+            self.at_once.append(under_way)
+            try:
+                contents = await load()
+                self.read += 1
+                await until(goes_on)
+                return contents
+            finally:
+                under_way -= 1
+
+        async def asked(flight: SingleFlight[Any]) -> Any:
+            self.asked += flight in flights
+            return await next_result(flight)
+
+        monkeypatch.setattr(door.server.store, "load", counted)
+        monkeypatch.setattr(SingleFlight, "next_result", asked)
 
 
 async def test_f10_many_reloads_at_once_are_one_and_then_one_for_all_who_came_meanwhile(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = _counting(door, monkeypatch, lambda: None)
+    everybody = 40
+    readings = _Readings(door, monkeypatch, lambda: readings.asked == everybody)
     answers = await asyncio.gather(*(door.client.post("/system/reload-cache") for _ in range(40)))
     assert {answer.status_code for answer in answers} == {200}
-    assert set(seen) == {1}
-    assert len(seen) <= 3
+    assert readings.at_once == [1] * 2
+    everybody += 20
     looks = (door.client.post("/system/reload-cache?dry_run=1") for _ in range(10))
     await asyncio.gather(*looks, *(door.client.post("/system/reload-cache") for _ in range(10)))
-    assert set(seen) == {1}
-    assert len(seen) <= 3 + 4
+    assert readings.at_once == [1] * (2 + 4)
 
 
 async def test_f10_who_asks_during_a_reload_hears_of_what_they_wrote_before_they_asked(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = asyncio.Event()
-    _counting(door, monkeypatch, read.set)
+    readings = _Readings(door, monkeypatch, lambda: readings.asked == 2)
     first = asyncio.create_task(door.client.post("/system/reload-cache"))
-    await read.wait()
+    await until(lambda: readings.read == 1)
     await _by_another_program(door, "UPDATE accounts SET remark = 'late' WHERE id = 'shop'")
     assert (await door.call(*RELOAD))["differed"] == 1
     assert (await first).json()["differed"] == 0
@@ -175,12 +186,13 @@ async def test_f10_who_asks_during_a_reload_hears_of_what_they_wrote_before_they
 async def test_f10_a_reload_whose_caller_left_goes_on_for_the_others(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = asyncio.Event()
-    _counting(door, monkeypatch, read.set)
+    has_left = asyncio.Event()
+    readings = _Readings(door, monkeypatch, has_left.is_set)
     await _by_another_program(door, "UPDATE accounts SET remark = 'by hand' WHERE id = 'shop'")
     first = asyncio.create_task(door.client.post("/system/reload-cache"))
-    await read.wait()
+    await until(lambda: readings.read == 1)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+    has_left.set()
     await until(lambda: door.account().remark == "by hand")
     assert (await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2)}))["generation"] == 1

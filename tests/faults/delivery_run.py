@@ -26,7 +26,7 @@ import httpx
 import psutil
 from sqlalchemy import create_engine, text
 
-from benchmarks.processes import PASSWORD, SOON_STALE, SandboxProcess, ServerProcess
+from benchmarks.processes import SOON_STALE, SandboxProcess, ServerProcess
 from faults.delivery_count import MARKER, THANKS, Bought, Counted, count, texts_by_buyer, unit_text, units_in
 from faults.delivery_invariants import Sold, breaches, clear_in_files, clear_in_tables
 from faults.durable import copy_of_files
@@ -172,9 +172,8 @@ class DeliveryRun:
             self._items[shop] = unb, item_id
 
     async def _sign_in(self) -> None:
-        said = {"username": "admin", "password": PASSWORD}
-        answer = (await self._server.http.post("/login", json=said)).json()
-        self._server.http.headers["Authorization"] = f"Bearer {answer['token']}"  # a session outlives every kill
+        token = await self._server.sign_in()
+        self._server.http.headers["Authorization"] = f"Bearer {token}"  # a session outlives every kill
 
     async def _pay(self, until: int) -> None:
         """Let buyers pay, several at once, until there are so many orders."""

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 from benchmarks.processes import SOON_STALE, SandboxProcess
-from faults.life import Life
+from faults.life import CONVERGE_SECONDS, Life
 from postgres_server import PostgresServer
 from warm_start import WarmStart
 
@@ -70,10 +70,12 @@ class KillLoop:
         program: tuple[str, ...],
         postgres: PostgresServer | None = None,
         clients: int = 5,
+        converge_seconds: float = CONVERGE_SECONDS,
     ) -> None:
         self._directory = directory
         self._sandbox = sandbox
         self._clients = clients
+        self.converge_seconds = converge_seconds
         self._program = program
         self.postgres = postgres
         self._chance = random.Random(seed)
@@ -121,6 +123,7 @@ async def kill_loop(
     at_least: int = 0,
     program: tuple[str, ...] = SERVE,
     postgres: PostgresServer | None = None,
+    converge_seconds: float = CONVERGE_SECONDS,
 ) -> Figures:
     """Run the loop with a sandbox of its own: so many kills, or fewer but ``at_least`` when the time is up.
 
@@ -129,9 +132,10 @@ async def kill_loop(
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     try:
-        figures = await KillLoop(directory, sandbox, seed=seed, program=program, postgres=postgres).run(
-            cycles, seconds=seconds, at_least=at_least
+        loop = KillLoop(
+            directory, sandbox, seed=seed, program=program, postgres=postgres, converge_seconds=converge_seconds
         )
+        figures = await loop.run(cycles, seconds=seconds, at_least=at_least)
     finally:
         await sandbox.end()
     if figures.violations:

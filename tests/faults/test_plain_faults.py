@@ -73,8 +73,11 @@ async def mends(server: ServerProcess, remark: str) -> None:
     async def accepted() -> bool:
         return (await change(server, remark)).status_code == 200
 
-    await soon(accepted, seconds=60)
-    assert (await server.http.get("/health/ready")).status_code == 200
+    async def is_ready() -> bool:
+        return (await server.http.get("/health/ready")).status_code == 200
+
+    await soon(accepted)
+    await soon(is_ready)
 
 
 async def serve_once(environment: dict[str, str]) -> str:

@@ -171,7 +171,7 @@ async def test_a_held_reply_waits_for_its_release_and_a_delayed_one_for_its_time
         await box.fault("delay", shop, which="token", seconds=0.3, times=1)
         began = time.monotonic()
         await shop.token()
-        assert time.monotonic() - began >= 0.3
+        assert time.monotonic() - began >= 0.29  # timers of a loop are a millisecond early
 
 
 async def test_shipping_takes_a_paid_order_of_ones_own_once() -> None:

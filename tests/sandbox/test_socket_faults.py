@@ -121,7 +121,7 @@ async def test_answers_of_the_socket_may_be_slow_or_held() -> None:
         await box.fault("delay", im.shop, which="heartbeat", seconds=0.3, times=1)
         began = time.monotonic()
         await im.ask("/!")
-        assert time.monotonic() - began >= 0.3
+        assert time.monotonic() - began >= 0.29  # timers of a loop are a millisecond early
         await box.fault("hold", im.shop, which="heartbeat")
         await im.send("/!")
         assert await im.silence("/r/SyncStatus/getState")
