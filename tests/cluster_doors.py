@@ -21,7 +21,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from doors import Beside, Door, _open, app_of, client_of
+from doors import Beside, Door, app_of, client_of, living
 from protocol_transport import ProtocolTransport
 from shoal.cli.last_changes import LastChanges
 from shoal.server.reply_server import Application
@@ -145,7 +145,7 @@ async def open_spread_door(
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             app = app_of(directory, None if over_the_wire else site, node=name, node_address=address, **shared)
-            await stack.enter_async_context(_open(app))
+            await stack.enter_async_context(living(app))
             await stack.enter_async_context(heard_at(app, listener))
             apps.append(app)
         changes = LastChanges("http://shoal.test", data_dir.with_name(f"{data_dir.name}-changes.json"))

@@ -96,7 +96,7 @@ def client_of(app: Application, token: str = "") -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def _open(app: Application) -> AsyncIterator[None]:
+async def living(app: Application) -> AsyncIterator[None]:
     """The server's life. Its passwords are cheap, so that a test need not wait for what another one measures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "PasswordHasher", cheap_hasher)
@@ -131,7 +131,7 @@ async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: 
         return
     await blank_database(data_dir)
     app = app_of(data_dir, None if over_the_wire else site, **settings)
-    async with _open(app):
+    async with living(app):
         token = await app.state.server.sessions.open(1, 3600)
         async with client_of(app, token) as client:
             yield Door(app, client, site)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from quick_start import blank_database
 from shoal.accounts.journal import fold, projection
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
@@ -31,6 +32,7 @@ class Faults:
 
 @asynccontextmanager
 async def opened(path: Path, faults: Faults | None = None) -> AsyncIterator[tuple[Database, DBManager]]:
+    await blank_database(path)
     database = Database(path, fault_point=faults, settle_seconds=0.3, reopen_seconds=(0.05, 0.2))
     async with database:
         yield database, DBManager(database, Vault([b"k" * 32]))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from doors import Door, _open, client_of, open_door
+from doors import Door, client_of, living, open_door
 from shoal.errors import StoreError
 from shoal.server.reply_server import build_app
 from shoal.storage import integrity_check
@@ -51,7 +51,7 @@ async def _opened_again(data_dir: Path) -> AsyncIterator[Door]:
     site = FakeSite()
     settings = quick_settings(data_dir=data_dir, site_passport_url="http://127.0.0.1:9")
     app = build_app(settings, connect=site.connect)
-    async with _open(app):
+    async with living(app):
         token = (data_dir / "token").read_text()
         async with client_of(app, token) as client:
             yield Door(app, client, site)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of, open_door
+from doors import Door, another_person, client_of, living, open_door
 from shoal.auth.passwords import Passwords
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
@@ -112,7 +112,7 @@ async def test_d5_no_fixed_key_opens_anything(door: Door) -> None:
 
 async def test_a_set_up_link_lets_the_administrator_choose_the_first_password(tmp_path: Path) -> None:
     app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
-    async with app.router.lifespan_context(app), client_of(app) as browser:
+    async with living(app), client_of(app) as browser:
         token = app.state.first_link
         look = (await browser.post("/join/look", json={"token": token})).json()
         assert (look["kind"], look["username"]) == ("password", "admin")
@@ -125,7 +125,7 @@ async def test_a_set_up_link_lets_the_administrator_choose_the_first_password(tm
 
 async def test_a_set_up_link_is_over_when_the_administrator_signs_in_by_the_password(tmp_path: Path) -> None:
     app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
-    async with app.router.lifespan_context(app), client_of(app) as browser:
+    async with living(app), client_of(app) as browser:
         token = {"token": app.state.first_link}
         assert (await browser.post("/join/look", json=token)).status_code == 200
         body = {"username": "admin", "password": app.state.first_password}

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from doors import Door, client_of
+from doors import Door, client_of, living
+from quick_start import blank_database
 from sandboxed import Sandbox, settings_for
 from shoal.server.reply_server import build_app
 from standins import FakeSite
@@ -37,8 +38,9 @@ class Counter:
 
 @asynccontextmanager
 async def opened(sandbox: Sandbox, data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
+    await blank_database(data_dir)
     app = build_app(settings_for(sandbox, data_dir=data_dir, **settings))
-    async with app.router.lifespan_context(app):
+    async with living(app):
         token = await app.state.server.sessions.open(1, 3600)
         async with client_of(app, token) as client:
             yield Door(app, client, FakeSite())

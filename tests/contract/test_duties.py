@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text, update
 from structlog.testing import capture_logs
 
 from database_link import DatabaseLink
+from doors import living
 from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
@@ -186,7 +187,7 @@ async def test_a_user_is_removed_with_the_shops_of_all_servers_also_when_the_ser
 
     async with DatabaseLink(url).open() as a_link, DatabaseLink(url).open() as b_link:
         a, b = app_of("a", a_link), app_of("b", b_link)
-        async with a.router.lifespan_context(a), b.router.lifespan_context(b):
+        async with living(a), living(b):
             links = {a.state.server: a_link, b.state.server: b_link}
             users = [await a.state.server.users.create(name, "a password of theirs") for name in ("bob", "cid")]
             names = [f"shop{number}" for number in range(6)]

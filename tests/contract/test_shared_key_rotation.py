@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from doors import in_shell, open_door, served
+from doors import in_shell, living, open_door, served
 from postgres_server import Postgres
 from shoal.cluster.cluster_ownership import ClusterOwnership
 from shoal.cluster.duties import ClusterDuties, Duty
@@ -263,22 +263,22 @@ async def test_two_whole_servers_change_their_key_and_one_with_another_key_or_si
         return tmp_path / name / "secret.key"
 
     one = app_of("one")
-    async with one.router.lifespan_context(one):
+    async with living(one):
         two = app_of("two")
         with pytest.raises(ConfigError, match="is missing, and the database holds secrets"):
-            async with two.router.lifespan_context(two):
+            async with living(two):
                 pass
         write_key_file(key_file("two"), [OTHER])
         with pytest.raises(ConfigError, match="not the key that encrypted this database"):
-            async with two.router.lifespan_context(two):
+            async with living(two):
                 pass
         old = read_key_file(key_file("one"), required=True)
         write_key_file(key_file("two"), old)
         elsewhere = app_of("two", site_ws_url="ws://127.0.0.1:1/other")
         with pytest.raises(ConfigError, match="another PostgreSQL database, for another site"):
-            async with elsewhere.router.lifespan_context(elsewhere):
+            async with living(elsewhere):
                 pass
-        async with two.router.lifespan_context(two):
+        async with living(two):
             here, there = one.state.server, two.state.server
             await there.manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
             await there.key_rotation.rotate()

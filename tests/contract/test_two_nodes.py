@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from database_link import DatabaseLink
+from doors import living
 from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.api.server import Server
@@ -35,7 +36,7 @@ async def serving(data_dir: Path, site: FakeSite, url: str, **settings: Any) -> 
         quick_settings(data_dir=data_dir, database_url=url, node=data_dir.name, secret_key=KEY, **settings),
         connect=site.connect,
     )
-    async with app.router.lifespan_context(app):
+    async with living(app):
         yield app.state.server
 
 

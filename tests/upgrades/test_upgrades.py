@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, inspect
 
-from doors import client_of
+from doors import client_of, living
 from shoal.accounts.journal import fold, projection
 from shoal.api.server import Server
 from shoal.auth.permission import Permission
@@ -51,6 +52,7 @@ THE_SITE = {
     for name in ("site_mtop_url", "site_ws_url", "site_passport_url", "site_upload_url")
 }
 """That of the data; nothing is said to it, since the connection is a stand-in."""
+_of_today: dict[str, Any] = {}
 
 
 def lay(name: str, data_dir: Path) -> None:
@@ -71,7 +73,7 @@ async def test_f2_data_of_an_older_version_opens_with_all_that_it_held(name: str
     lay(name, tmp_path / "data")
     settings = quick_settings(data_dir=tmp_path / "data", secret_key=KEY, **THE_SITE, **KEPT)
     app = build_app(settings, connect=FakeSite().connect)
-    async with app.router.lifespan_context(app):
+    async with living(app):
         server: Server = app.state.server
         await holds_the_shops(server)
         shop = server.manager.account("shop")
@@ -187,11 +189,20 @@ async def lets_users_in(server: Server, app: Any, name: str) -> None:
 
 async def is_as_one_of_today(data_dir: Path, settings: Settings) -> None:
     """Tables and indexes as a new database has them, and the binding to every address of the site."""
-    async with Database(data_dir) as database, Database(data_dir / "new") as new:
+    async with Database(data_dir) as database:
         bound = await database.fact("site")
-        assert await database.read(structure) == await new.read(structure)
+        assert await database.read(structure) == await structure_of_today()
     site = (settings.site_ws_url, settings.site_mtop_url, settings.site_passport_url, settings.site_upload_url)
     assert bound == " ".join(site)
+
+
+async def structure_of_today() -> dict[str, Any]:
+    """The structure of a new database, which is made once."""
+    if not _of_today:
+        with tempfile.TemporaryDirectory() as directory:
+            async with Database(Path(directory)) as new:
+                _of_today.update(await new.read(structure))
+    return _of_today
 
 
 def structure(connection: Connection) -> dict[str, Any]:
