@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, soon
+from earlier_copies import earlier_copy
 from postgres_server import Postgres
 
 pytestmark = pytest.mark.outside
@@ -40,5 +43,34 @@ async def test_a_shop_on_postgresql_answers_and_survives_a_kill(
 
             await soon(running)
             assert not (server.data_dir / "shoal.db").exists()
+        finally:
+            await server.close()
+
+
+async def test_a_server_ends_with_a_sentence_when_postgresql_has_lost_what_it_committed(
+    sandbox: SandboxProcess, tmp_path: Path, postgres: Postgres
+) -> None:
+    """So that its service manager starts it again, and it reads everything anew."""
+    with postgres.database(migrated=True) as url:
+        server = await ServerProcess(tmp_path / "data", sandbox.url, SHOAL_DATABASE_URL=url).start()
+        try:
+            with earlier_copy(postgres, url) as go_back:
+
+                async def goods_are_made() -> bool:
+                    return (await server.http.post("/goods", json={"name": "教程", "kind": "fixed"})).is_success
+
+                await soon(goods_are_made)  # its connections have ended, and nothing was lost
+                go_back()
+                child = server.child
+
+                async def has_ended() -> bool:
+                    with suppress(httpx.TransportError):
+                        again = await server.http.post("/goods", json={"name": "second", "kind": "fixed"})
+                        assert again.status_code == 503, again.text
+                    return child.returncode is not None
+
+                await soon(has_ended)
+                assert child.returncode == 1
+            assert "does not have the last changes of this server any more" in server.log_file.read_text()
         finally:
             await server.close()

@@ -33,20 +33,30 @@ WAITING_SECONDS: Final = 0.02
 PAGE: Final = 500
 _REMEMBERED: Final = 10_000
 """Of how many entries that passed the place is known without a look into the database."""
+_LOOKED_FOR: Final = 500
+"""How many of them are looked for in a database that is another one."""
 
 
 class Follower:
     """Owns one task, from ``start`` to ``close``. ``place`` is how far everything was published."""
 
     def __init__(
-        self, stream: JournalStream, published: PublishedAccounts, *, poll_seconds: float = POLL_SECONDS
+        self,
+        stream: JournalStream,
+        published: PublishedAccounts,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        lost: Callable[[], None] | None = None,
     ) -> None:
+        """``lost`` is called when the database does not have any more what was published, and the following ends."""
         self.stream = stream
         self._published = published
         self._poll_seconds = poll_seconds
         self._news = asyncio.Event()
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._lost = lost
+        self._life = ""
         self._passed: OrderedDict[int, None] = OrderedDict()
         self._read_at = time.monotonic()
         self._waiting: tuple[int, float] | None = None
@@ -111,6 +121,8 @@ class Follower:
             began = time.monotonic()
             try:
                 page = await self.stream.read(self.place, limit=PAGE)
+                if page.seen is not None and page.seen.life != self._life and await self._has_lost(page.seen.life):
+                    return
                 self._take(page)
                 self._settle(page)
             except StoreError as error:
@@ -127,6 +139,16 @@ class Follower:
                 await asyncio.sleep(LEAST_PAUSE_SECONDS)
                 is_behind = page.waiting is not None or self._hurries
                 await self._pause(WAITING_SECONDS if is_behind else self._poll_seconds)
+
+    async def _has_lost(self, life: str) -> bool:
+        """Return whether the database, which is another one, lacks what was published. Raises ``StoreError``."""
+        if self._life and self._lost is not None:
+            known = {name: (account.generation, account.rev) for name, account in self._published.accounts.items()}
+            if await self.stream.lacks(known, list(self._passed)[-_LOOKED_FOR:]):
+                self._lost()
+                return True
+        self._life = life
+        return False
 
     @property
     def _hurries(self) -> bool:

@@ -6,7 +6,7 @@ later. The stream is in the order of transaction id and rev, and ends before the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -51,6 +51,10 @@ class JournalStream(Protocol):
     async def place_of(self, rev: int) -> StreamPlace | None:
         """Return the place after the entry with that rev. ``None``: there is none (any more). 0 is the beginning, while
         nothing was pruned."""
+
+    async def lacks(self, generations: Mapping[str, tuple[int, int]], revs: Sequence[int]) -> bool:
+        """Return whether something is not stored that was: the generation and rev of an account or a later one, or an
+        entry with one of these revs that was not pruned."""
 
     async def has_more_than(self, after: StreamPlace, count: int) -> bool:
         """Return whether more than so many entries follow."""

@@ -25,6 +25,8 @@ class SeenIds(NamedTuple):
     """The last ids that were taken."""
     xid: int
     """A transaction id that was taken after these ids were."""
+    life: str = ""
+    """Of the database: another one after a restart, a promotion or a restore."""
 
 
 class SettledIds:

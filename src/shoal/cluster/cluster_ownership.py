@@ -315,6 +315,8 @@ class ClusterOwnership:
             for shard in gone:
                 del self._mine[shard]
             await self._listener.lost(gone)
+        if share.waits:  # what it says of shards that are not held here may be older than what their owner knows
+            return
         fresh = {shard: epoch for shard, epoch in share.held.items() if self._mine.get(shard) != epoch}
         if fresh:
             self._mine.update(fresh)
@@ -329,7 +331,7 @@ class ClusterOwnership:
             return None
         try:
             with self._engine.connect() as connection, connection.begin():
-                return self._rows.claim(connection, takes_back=self._handover.takes_back)
+                return self._rows.claim(connection, takes_back=self._handover.takes_back, wait_ms=self._lease_ms)
         except SQLAlchemyError as error:
             log.warning("no shards could be claimed", why=type(error).__name__)
             return None

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.clock_offset import MOST_MS
 from shoal.cluster.last_life import Life
+from shoal.storage.database_life import DATABASE_LIFE
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 """The time by the clock of the database, in a statement."""
@@ -49,7 +50,19 @@ _TAKERS: Final = text(f"""
     SELECT count(*) AS takers, count(*) FILTER (WHERE {_IS_RIGHT}) AS right_ones
     FROM nodes WHERE NOT dead AND NOT draining
 """)  # noqa: S608
-_ME: Final = text(f"SELECT draining, {_IS_RIGHT} AS is_right FROM nodes WHERE name = :name AND inc = :inc AND NOT dead")  # noqa: S608
+_LIFE_FACT: Final = "database_life"
+"""The key in ``store_meta`` of the life of the database; its ``counter`` is since when claims wait, or 0."""
+_ME: Final = text(f"""
+    SELECT draining, {_IS_RIGHT} AS is_right, {DATABASE_LIFE} AS life, known.value AS known_life,
+        coalesce(known.counter, 0) + :wait > {NOW} AS waits,
+        EXISTS (SELECT 1 FROM nodes WHERE name <> :name AND NOT dead AND expires_at_ms > {NOW}) AS has_others
+    FROM nodes LEFT JOIN store_meta AS known ON known.key = '{_LIFE_FACT}'
+    WHERE name = :name AND inc = :inc AND NOT dead
+""")  # noqa: S608
+_NOTE_LIFE: Final = text(f"""
+    INSERT INTO store_meta (key, value, counter) VALUES ('{_LIFE_FACT}', :life, CASE WHEN :waits THEN {NOW} ELSE 0 END)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, counter = excluded.counter
+""")  # noqa: S608
 _IS_FREE: Final = """
     owner IS NULL OR NOT EXISTS (
         SELECT 1 FROM nodes WHERE nodes.name = shards.owner AND nodes.inc = shards.owner_inc AND NOT nodes.dead
@@ -95,6 +108,8 @@ class Share:
     quota: int
     draining: bool
     others_free: bool = False
+    waits: bool = False
+    """Whether nothing is claimed: the database is another one, which may lack the last claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +128,25 @@ class NodeRows:
         now: int | None = connection.scalar(_RENEW, values)
         return now
 
-    def claim(self, connection: Connection, *, takes_back: bool = False) -> Share:
+    def claim(self, connection: Connection, *, takes_back: bool = False, wait_ms: int = 0) -> Share:
         """Claim free shards up to this node's share of all. Shards whose rows are locked are left for the next time.
 
         ``takes_back``: all that are free, also beyond its share. What it returns is read back: a claim whose answer
-        was lost is found again.
+        was lost is found again. ``wait_ms``: how long nothing is claimed after PostgreSQL was started again, or a
+        standby took its place: a node whose last claims it lacks has noticed that by then.
         """
         connection.execute(_DECLARE_DEAD)
-        me, draining = connection.execute(_ME, self._me).first(), False
+        me, draining = connection.execute(_ME, {**self._me, "wait": wait_ms}).first(), False
         quota = 0
         if me is not None:
             draining = bool(me.draining)
+            if me.life != me.known_life:
+                waits = bool(wait_ms) and me.known_life is not None and me.has_others
+                connection.execute(_NOTE_LIFE, {"life": me.life, "waits": waits})
+            else:
+                waits = bool(me.waits)
+            if waits:
+                return Share(held=self._held(connection), quota=0, draining=draining, waits=True)
             quota = 0 if draining else self._quota(connection, is_right=me.is_right)
         held = self._held(connection)
         most = SHARDS if quota and takes_back else quota - len(held)

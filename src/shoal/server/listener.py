@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -172,7 +172,7 @@ async def _serve(
     try:
         async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "started", None)):
             try:
-                await server.serve_while_sound(doors, getattr(app.state, "started", None))
+                await server.serve_while_sound(doors, getattr(app.state, "ends", ()))
             except OSError as error:  # another process began to listen there while the database was opened
                 raise _unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")
@@ -301,19 +301,20 @@ class _Server(uvicorn.Server):
         self._listens()
 
     async def serve_while_sound(
-        self, doors: dict[socket.socket, ssl.SSLContext | None], started: asyncio.Task[None] | None
+        self, doors: dict[socket.socket, ssl.SSLContext | None], ends: Sequence[asyncio.Future[None]]
     ) -> None:
-        """Serve at these sockets until a signal comes, or the start of the accounts fails. Raises its failure."""
+        """Serve at these sockets until a signal comes, or one of ``ends`` fails. Raises its failure."""
         self._contexts = doors
 
-        def leave(task: asyncio.Task[None]) -> None:
-            self.should_exit = self.should_exit or (not task.cancelled() and task.exception() is not None)
+        def leave(end: asyncio.Future[None]) -> None:
+            self.should_exit = self.should_exit or (not end.cancelled() and end.exception() is not None)
 
-        if started is not None:
-            started.add_done_callback(leave)
+        for end in ends:
+            end.add_done_callback(leave)
         await self.serve(list(doors))
-        if started is not None and started.done() and not started.cancelled():
-            started.result()
+        for end in ends:
+            if end.done() and not end.cancelled():
+                end.result()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ends()

@@ -166,7 +166,8 @@ async def _followed(
     from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
 
     freed = storage.node.look_now if storage.node is not None else None
-    return await closing.enter_async_context(following(storage.database, store, published, freed))
+    lost = storage.soundness.commits_lost
+    return await closing.enter_async_context(following(storage.database, store, published, freed, lost))
 
 
 def _linked(

@@ -34,16 +34,20 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    database: Database, store: DBManager, published: PublishedAccounts, freed: Callable[[], None] | None = None
+    database: Database,
+    store: DBManager,
+    published: PublishedAccounts,
+    freed: Callable[[], None] | None = None,
+    lost: Callable[[], None] | None = None,
 ) -> AsyncIterator[Following]:
-    """Follow the stream, after the accounts were loaded. ``freed``: see ``CommitHints``."""
+    """Follow the stream, after the accounts were loaded. ``freed``: see ``CommitHints``; ``lost``: ``Follower``."""
 
     async def published_all() -> None:
         await database.group_writer.settled()
         await asyncio.sleep(0)  # what the writing thread has handed over is told before this goes on
 
     async with Closing() as closing:
-        follower = Follower(store.stream, published)
+        follower = Follower(store.stream, published, lost=lost)
         closing.later("follower", follower.close)
         hints = CommitHints(database.url, follower.wake, freed)
         closing.later("commit hints", hints.close)

@@ -193,7 +193,8 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
 
     While it runs, ``app.state.server`` holds its components. ``app.state.first_password`` is the administrator's
     password, and ``first_link`` the token of the set-up link, when this start generated them (otherwise ``None``).
-    ``app.state.started`` ends when the accounts are started; it fails when the database proves to be damaged.
+    ``app.state.started`` ends when the accounts are started; it fails when the database proves to be damaged. Once one
+    of ``app.state.ends`` fails, the server must end.
     """
 
     @asynccontextmanager
@@ -202,7 +203,8 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
         async with Closing() as closing:
             port_for_metrics = _check_monitoring(settings, closing, worker)
             async with _explained():
-                app.state.server, first, app.state.started = await _open(settings, connect, closing, worker)
+                app.state.server, first, *app.state.ends = await _open(settings, connect, closing, worker)
+                app.state.started = app.state.ends[0]
             _start_heartbeat(app.state.server, settings, closing)
             app.state.metrics = await _open_metrics(app.state.server, settings, port_for_metrics, closing)
             _start_traces(settings, closing)
@@ -311,8 +313,9 @@ def _open_xlsx(closing: Closing) -> XlsxProcesses:
     return xlsx
 
 
-_Opened = tuple[Server, FirstEntry | None, asyncio.Task[None]]
-"""The components, how the first administrator enters, and the task that starts the accounts."""
+_Opened = tuple[Server, FirstEntry | None, asyncio.Task[None], asyncio.Future[None]]
+"""The components, how the first administrator enters, the task that starts the accounts, and what fails with the
+database."""
 
 
 async def _open(settings: Settings, connect: Connect | None, closing: Closing, worker: Worker | None) -> _Opened:
@@ -374,4 +377,5 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         nodes=nodes,
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
-    return server, await first_entry(users, settings, storage.audit_log), accounts.started  # last: no failure uses it
+    first = await first_entry(users, settings, storage.audit_log)  # last: no failure uses it
+    return server, first, accounts.started, storage.soundness.failed

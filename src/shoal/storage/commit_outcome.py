@@ -1,4 +1,4 @@
-"""Finds out the outcome of a failed COMMIT."""
+"""Finds out the outcome of a failed COMMIT, and whether PostgreSQL still has what was committed before."""
 
 from __future__ import annotations
 
@@ -25,23 +25,49 @@ REOPEN_SECONDS = (1.0, 30.0)
 _BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
 
 
+class CommitsLostError(Exception):
+    """PostgreSQL does not have what this writer committed: another server without it answers now."""
+
+
 class CommitOutcome:
     """One writer's row of ``store_meta``: every transaction writes a token into it, which shows its outcome.
 
     After a failed COMMIT a barrier transaction updates the same row on a new connection: it waits for a commit in
     progress, supersedes one that only partly reached the disk, and reads whether the token, and with it the group's ops
     and journal rows, is stored.
+
+    Each new connection must find the token of the last commit in the row. If it does not, a standby that lacked the
+    last transactions was promoted, or an earlier copy restored: nothing is written any more.
     """
 
     def __init__(self, engine: Engine, key: str, point: Callable[[str], None]) -> None:
         self._engine = engine
         self._key = key
         self._point = point
+        self._committed: str | None = None
+        self._found_on: Connection | None = None
+        """The connection that found it."""
+        self.on_lost: Callable[[], None] | None = None
+        """Called on the writer's thread when commits are lost; nothing is looked for without it."""
 
     def stamp(self, connection: Connection, token: str) -> None:
-        """Write the token in the transaction that it represents."""
+        """Write the token in the transaction that it represents. Raises ``CommitsLostError``."""
+        if connection is not self._found_on:
+            self._look_for_last(connection)
         if not statements_of(connection).stamp(self._key, token):
             connection.execute(insert_or(connection, store_meta).values(key=self._key, value=token))
+
+    def committed(self, token: str) -> None:
+        """Take in that the token was committed."""
+        self._committed = token
+
+    def _look_for_last(self, connection: Connection) -> None:
+        if self.on_lost is not None and self._committed is not None:
+            found = connection.scalar(select(store_meta.c.value).where(store_meta.c.key == self._key))
+            if found != self._committed:
+                self.on_lost()
+                raise CommitsLostError
+        self._found_on = connection
 
     def forget(self, connection: Connection) -> None:
         """Delete the row of a writer that ends."""
@@ -82,4 +108,7 @@ class CommitOutcome:
         finally:
             if connection is not None:
                 dispose(connection)
-        return moved.rowcount == 1 and found == token
+        applied = moved.rowcount == 1 and found == token
+        if applied:
+            self.committed(token)
+        return applied

@@ -85,7 +85,7 @@ class GroupWriter:
         self._closing = False
         self._stop = threading.Event()
         # a test may set another point later
-        self._commit_outcome = CommitOutcome(engine, f"{WRITER_ROWS}{name}", lambda at: self._point(at))  # noqa: PLW0108
+        self.commit_outcome = CommitOutcome(engine, f"{WRITER_ROWS}{name}", lambda at: self._point(at))  # noqa: PLW0108
         self._reopen_seconds = reopen_seconds
         self.change_writer: ChangeWriter | None = None
         self.standing: Callable[[], Standing] = lambda: always_stands
@@ -258,7 +258,7 @@ class GroupWriter:
         began = time.monotonic()
         connection = self._begin()
         try:
-            self._commit_outcome.stamp(connection, token)
+            self.commit_outcome.stamp(connection, token)
             self._point("statement")
             outcomes = write(connection, group)
             check_lives(group, outcomes)
@@ -268,6 +268,7 @@ class GroupWriter:
         try:
             self._point("commit")
             commit(connection)
+            self.commit_outcome.committed(token)
             self._point("committed")
         except Exception as error:
             self._close_connection()
@@ -341,11 +342,11 @@ class GroupWriter:
 
     def _find_out(self, group: list[Work], failed: CommitFailedError) -> None:
         log.warning("COMMIT failed for %d changes; asking the database what became of them", len(group))
-        applied = self._commit_outcome.ask_within(failed.token, self._settle_seconds)
+        applied = self.commit_outcome.ask_within(failed.token, self._settle_seconds)
         if applied is None:
             unknown = CommitUnknown("the database failed while it committed; the outcome is not known yet")
             self._enter_degraded([(work, Unsettled(unknown)) for work in group])
-            applied = self._commit_outcome.ask_for_ever(failed.token, self._reopen_seconds, self._stop)
+            applied = self.commit_outcome.ask_for_ever(failed.token, self._reopen_seconds, self._stop)
             if applied is None:
                 return
             self._leave_degraded()
@@ -381,7 +382,7 @@ class GroupWriter:
             return
         try:
             self._connection.begin()
-            self._commit_outcome.forget(self._connection)
+            self.commit_outcome.forget(self._connection)
             self._connection.commit()
         except SQLAlchemyError:  # a leftover row is harmless
             self._close_connection()

@@ -6,12 +6,12 @@ in the PostgreSQL server, also in another database: entries from there on may st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete, func, select, text
 
 from shoal.accounts.account import Account
 from shoal.accounts.journal import JournalEntry
@@ -22,6 +22,7 @@ from shoal.errors import StoreError
 from shoal.storage.account_rows import AccountRows
 from shoal.storage.among import among
 from shoal.storage.database import Database
+from shoal.storage.database_life import DATABASE_LIFE
 from shoal.storage.history_rows import (
     ENTRY_COLUMNS,
     STEP_ROWS,
@@ -58,9 +59,10 @@ _TAKEN = ", ".join(
         ("incident_events", "id"),
     )
 )
-_SEEN_SQL = f"SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text), {_TAKEN}"
+_SEEN_SQL = f"SELECT {DATABASE_LIFE}, CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text), {_TAKEN}"
 _SEEN = text(_SEEN_SQL)
 """The snapshot is made before the sequences are read, and they show what was taken since then too."""
+_STORED = text("SELECT id, generation, rev FROM accounts")
 _NEXT_XID = text("SELECT CAST(pg_current_xact_id() AS text)")
 _OLDEST = text("""
     SELECT journal.rev, journal.account_id, journal.at_ms, length(changes) AS new,
@@ -78,10 +80,10 @@ def horizon(connection: Connection) -> int:
 def seen_ids(connection: Connection, before: SeenIds | None) -> SeenIds:
     """Return the ids that are taken now in the streams of events. ``before``: what the last look saw; this transaction
     gets an id of its own only when more was taken since then."""
-    below, *found = connection.execute(_SEEN).one()
+    life, below, *found = connection.execute(_SEEN).one()
     ids = Position(*found)
     xid = before.xid if before is not None and before.ids == ids else int(connection.scalar(_NEXT_XID) or 0)
-    return SeenIds(int(below), ids, xid)
+    return SeenIds(int(below), ids, xid, life)
 
 
 def start_of_stream(connection: Connection) -> tuple[StreamPlace, int]:
@@ -171,6 +173,21 @@ class StoredStream:
     async def place_of(self, rev: int) -> StreamPlace | None:
         """Return the place after an entry (see ``JournalStream``)."""
         return await self._database.read(lambda connection: place_of(connection, rev))
+
+    async def lacks(self, generations: Mapping[str, tuple[int, int]], revs: Sequence[int]) -> bool:
+        """Return whether something is not stored any more (see ``JournalStream``)."""
+
+        def job(connection: Connection) -> bool:
+            stored = {row.id: (row.generation, row.rev) for row in connection.execute(_STORED)}
+            last_pruned = oldest_rev(connection)
+            left = [rev for rev in revs if rev > last_pruned]
+            found = connection.scalar(select(func.count()).where(among(journal.c.rev, left))) if left else 0
+            return found != len(left) or any(
+                name not in stored or stored[name] < known or (stored[name][0] == known[0] and stored[name] != known)
+                for name, known in generations.items()
+            )
+
+        return await self._database.read(job)
 
     async def has_more_than(self, after: StreamPlace, count: int) -> bool:
         """Return whether more than so many entries follow (see ``JournalStream``)."""
