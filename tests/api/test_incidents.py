@@ -17,8 +17,9 @@ from shoal.accounts.account_task import Link
 from shoal.auth.permission import Permission
 from shoal.config import load_settings
 from shoal.errors import ActionRequired, ConfigError
+from shoal.notices.disk_watch import DISK_EVERY_MS, DiskWatch
 from shoal.notices.incident_history import IncidentHistory, Sight
-from shoal.notices.server_watch import DISK_EVERY_MS, ServerWatch
+from shoal.notices.server_watch import ServerWatch
 from shoal.notices.store_alarm import StoreAlarm
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents
@@ -166,7 +167,8 @@ async def test_old_incidents_are_forgotten_with_their_notices_and_open_ones_stay
 async def test_a_full_disk_and_a_store_without_writes_are_incidents_of_the_server(door: Door) -> None:
     database, now, free = door.server.database, [10_000_000], [0.5]
     alarm = StoreAlarm(database, NotingTransport(), now_ms=lambda: now[0])
-    watch = ServerWatch(database, Path(), alarm=alarm, now_ms=lambda: now[0], free=lambda _: free[0])
+    disk = DiskWatch(database, Path(), now_ms=lambda: now[0], free=lambda _: free[0])
+    watch = ServerWatch(database, alarm=alarm, disk=disk, now_ms=lambda: now[0])
 
     async def seen() -> list[tuple[str, bool]]:
         rows = await IncidentHistory(database).incidents(Sight(accounts=[], sees_server=True))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import update
 
 from goods_steps import an_owner, changed
@@ -25,7 +23,7 @@ async def test_it_is_told_once_while_it_lasts_and_then_that_it_is_over(database:
     mine, failing = await a_channel(database, admin), await a_channel(database, admin, language="zh")
     await a_channel(database, await an_owner(database))
     alarm = StoreAlarm(database, teller.transport, now_ms=clock)
-    watch = ServerWatch(database, Path(), alarm=alarm, now_ms=clock, free=lambda _: 0.5)
+    watch = ServerWatch(database, alarm=alarm, now_ms=clock)
     teller.transport.answer = lambda channel, _: SENT if channel == mine else REFUSED
 
     async def passes(seconds: float) -> None:

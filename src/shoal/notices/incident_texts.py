@@ -74,6 +74,8 @@ def language_of_channel(text: str) -> Language:
 def told_title(told: Told, language: Language) -> str:
     """Return one line: what happened, that it still lasts, or that it is over."""
     if told.phase is Phase.END and knows(key := f"incident.over.{told.kind.value}"):
+        if _is_of_one_server(told.kind, told.facts):
+            return say("incident.over.disk_low_of", language, server=told.facts["server"])
         return say(key, language, shop=told.shop)
     title = title_of(told.kind, told.detail, {**told.facts, "shop": told.shop}, language)
     if told.phase is Phase.REMINDER:
@@ -85,6 +87,8 @@ def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language
     """Return what happened, as one line."""
     if kind is IncidentKind.WANTS_PERSON and detail == BY_MODEL:
         return say("incident.title.wants_person_model", language, **facts)
+    if _is_of_one_server(kind, facts):
+        return say("incident.title.disk_low_of", language, **facts)
     return say(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
 
 
@@ -124,6 +128,11 @@ def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
     if account:
         return f"accounts/{account}"
     return _OTHER_PAGES.get(kind, "settings")
+
+
+def _is_of_one_server(kind: IncidentKind, facts: Mapping[str, object]) -> bool:
+    """Return whether it is about the disk of one of several servers, which is named."""
+    return kind is IncidentKind.DISK_LOW and bool(facts.get("server"))
 
 
 def _is_over(told: Told) -> bool:

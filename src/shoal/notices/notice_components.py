@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from shoal.network.outbound import Outbound
 from shoal.notices.apprise_process import AppriseProcess
 from shoal.notices.channel_transport import ChannelTransport
 from shoal.notices.channels import ChannelStore
+from shoal.notices.disk_watch import DiskWatch
 from shoal.notices.incident_history import IncidentHistory
 from shoal.notices.notice_loop import NoticeLoop
 from shoal.notices.page_alerts import PageAlertStore
@@ -43,6 +45,14 @@ class Opened(Protocol):
     @property
     def vault(self) -> Vault:
         """The vault."""
+
+    @property
+    def several_nodes(self) -> bool:
+        """Whether this is one of several servers."""
+
+    @property
+    def disk_of(self) -> str | None:
+        """The name of the server whose disk this process watches, as one of several; ``None``: another does."""
 
     @property
     def duties(self) -> Duties:
@@ -87,10 +97,12 @@ async def open_notices(
     push = PushSender(outbound, push_key)
     transport = ChannelTransport(channels, ServiceSender(connect, apprise, push=push))
     alarm = StoreAlarm(database, transport, public_url=settings.public_url)
-    watch = ServerWatch(database, settings.data_dir, alarm=alarm)
+    disk = None if storage.several_nodes else DiskWatch(database, settings.data_dir)
+    watch = ServerWatch(database, alarm=alarm, disk=disk)
     owns = partial(storage.duties.owns, Duty.NOTICES)
     loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     end = storage.duties.keep(Duty.NOTICES, loop.serve)
+    own_disk = _watching_disk(storage, settings)
     try:
         async with open_webhooks(database, vault, outbound, authorization, storage.duties, settled) as webhooks:
             yield NoticeComponents(
@@ -103,7 +115,18 @@ async def open_notices(
                 webhooks=webhooks,
             )
     finally:
+        if own_disk is not None:
+            own_disk.cancel()
+            await asyncio.gather(own_disk, return_exceptions=True)
         await end()
         await push.close()
         await apprise.close()
         await proxy.close()
+
+
+def _watching_disk(storage: Opened, settings: Settings) -> asyncio.Task[None] | None:
+    """Watch the disk of this one of several servers."""
+    if not storage.several_nodes or storage.disk_of is None:
+        return None
+    watch = DiskWatch(storage.database, settings.data_dir, server=storage.disk_of)
+    return asyncio.create_task(watch.keep(), name="disk watch")

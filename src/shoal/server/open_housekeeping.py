@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from sqlalchemy import Connection
+
 from shoal.accounts.account import Account
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.assistant.old_runs import OldRuns
+from shoal.clock import now_ms
 from shoal.cluster.duties import Duty
 from shoal.cluster.node_rows import delete_old_nodes
 from shoal.cluster.shared_key_rotation import SharedKeyRotation
@@ -22,6 +25,7 @@ from shoal.messages.picture_files import PictureFiles
 from shoal.messages.rule_hits import RuleHits
 from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.messages.word_indexer import WordIndexer
+from shoal.notices.disk_watch import close_of_gone_servers
 from shoal.notices.incident_history import IncidentHistory
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
@@ -89,7 +93,7 @@ async def open_housekeeping(
             incidents=IncidentHistory(database),
             old_runs=OldRuns(database),
             checked=database.checked,
-            delete_old_nodes=None if storage.node is None else partial(database.write, delete_old_nodes),
+            delete_old_nodes=None if storage.node is None else partial(database.write, _delete_old_nodes),
         )
         duties = storage.duties
         closing.later("retention", duties.keep(Duty.RETENTION, retention.run))
@@ -129,3 +133,9 @@ async def _open_idempotency_keys(storage: Storage, settings: Settings) -> Idempo
         return node.name, life.inc if life is not None else -1
 
     return SharedIdempotencyKeys(database, wait_seconds=wait_seconds, secret=secret, me=me)
+
+
+def _delete_old_nodes(connection: Connection) -> int:
+    deleted = delete_old_nodes(connection)
+    close_of_gone_servers(connection, now_ms())
+    return deleted

@@ -60,6 +60,13 @@ class Storage:
         return self.lease if isinstance(self.lease, ClusterOwnership) else None
 
     @property
+    def disk_of(self) -> str | None:
+        """Return the name of the server whose disk this process watches, as one of several. Of workers only the first
+        does."""
+        server, _, worker = self.node.name.partition("/") if self.node is not None else ("", "", "")
+        return server if worker in {"", "1"} else None
+
+    @property
     def shared_duties(self) -> ClusterDuties | None:
         """Return the duties of this server as one of several."""
         return self.duties if isinstance(self.duties, ClusterDuties) else None
