@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -207,6 +208,12 @@ async def press(what: Locator) -> None:
     await what.press("Enter")
 
 
+async def turn(switch: Locator) -> None:
+    """Press a switch that takes no press while its last change is on its way."""
+    await expect(switch).not_to_have_class(re.compile("n-switch--loading"))
+    await switch.click()
+
+
 async def hangs_over(page: Page) -> bool:
     """Whether anything stays beyond the right edge, so that the page or its content scrolls sideways.
 
@@ -219,6 +226,15 @@ async def hangs_over(page: Page) -> bool:
             return True
         await page.wait_for_timeout(50)
     return False
+
+
+async def scrolled(box: Locator, to: str) -> None:
+    """Scroll a box, and wait until its page has taken note of it, which a browser tells it with the next frame.
+
+    ``to``: an expression, which may be of the ``box``.
+    """
+    frame = "await new Promise(requestAnimationFrame)"
+    await box.evaluate(f"async box => {{ box.scrollTop = {to}; {frame}; {frame} }}")
 
 
 OpenConsole = Callable[..., Awaitable[Console]]

@@ -21,7 +21,7 @@ async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(
     await page.get_by_role("link", name="muzi").click()
     await page.wait_for_url("**/console/accounts/muzi")
     await expect(page.get_by_role("heading", level=2)).to_have_text("muzi")
-    assert await page.title() == "muzi · 店铺 · Shoal"
+    await expect(page).to_have_title("muzi · 店铺 · Shoal")
     await page.locator("[data-tab=account-settings]").click()
     await page.wait_for_url("**/console/accounts/muzi/settings")
     await expect(page.locator("[data-tab=account-settings]")).to_have_attribute("aria-current", "page")

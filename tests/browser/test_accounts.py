@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from browser.conftest import Console, OpenConsole, WiredConsole, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 from shoal.messages.picture_files import PictureFiles
-from standins import ANN, cookie_of, unb_of, until
+from standins import ANN, cookie_of, unb_of, until, until_told
 
 SHOPS = "/console/accounts"
 
@@ -49,12 +50,19 @@ async def test_each_change_can_be_taken_back_from_its_toast(console: Console) ->
 
 
 async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole) -> None:
-    console = await open_console(lock_wait_seconds=5.0)
+    console = await open_console(lock_wait_seconds=0.3)
     await console.door.add("afu", 1)
     page = await console.page(SHOPS)
     held = await console.door.server.manager.locks.acquire("afu", "a long operation")
+    asked: asyncio.Queue[Route] = asyncio.Queue()
+
+    async def hold(route: Route) -> None:
+        await asked.put(route)
+
+    await page.route("**/afu/status*", hold)
     await _switch(page, "afu").click()
     await expect(_switch(page, "afu")).to_have_attribute("aria-checked", "false")
+    await (await asked.get()).continue_()
     await expect(page.locator("[data-test=toast].refused")).to_contain_text("没有任何修改")
     await expect(_switch(page, "afu")).to_have_attribute("aria-checked", "true")
     held.release()
@@ -63,6 +71,7 @@ async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole
 
 async def test_everything_goes_by_keyboard_and_the_focus_stays_while_rows_change(console: Console) -> None:
     page = await console.page(SHOPS)
+    await _row(page, "muzi").wait_for()
     await page.get_by_role("searchbox").focus()
     for _ in range(40):
         await page.keyboard.press("Tab")
@@ -73,7 +82,8 @@ async def test_everything_goes_by_keyboard_and_the_focus_stays_while_rows_change
     await until(lambda: not console.door.account("muzi").enabled)
     await console.door.call("PUT", "/cookies/afu/remark", json={"remark": "changed meanwhile"})
     await expect(_row(page, "afu")).to_contain_text("changed meanwhile")
-    assert await page.evaluate("document.activeElement.getAttribute('aria-label')") == "启用 muzi"
+    await expect(_switch(page, "muzi")).to_be_focused()
+    await expect(_switch(page, "muzi")).not_to_have_class(re.compile("n-switch--loading"))
     await page.keyboard.press("Space")
     await until(lambda: console.door.account("muzi").enabled)
 
@@ -181,6 +191,10 @@ async def test_many_are_switched_with_a_preview_and_each_result_is_told(open_con
     assert [console.door.account(f"shop{n}").enabled for n in range(1, 5)] == [False, False, False, True]
 
 
+async def _are_few(page: Page) -> bool:
+    return 0 < await page.locator("[data-account]").count() < 40
+
+
 async def test_of_many_shops_only_those_in_sight_are_drawn_and_each_is_found(open_console: OpenConsole) -> None:
     console = await open_console()
     manager = console.door.server.manager
@@ -192,7 +206,7 @@ async def test_of_many_shops_only_those_in_sight_are_drawn_and_each_is_found(ope
     )
     page = await console.page(SHOPS)
     await expect(page.get_by_role("button", name="全部 300")).to_be_visible()
-    assert await page.locator("[data-account]").count() < 40
+    await until_told(lambda: _are_few(page), True)
     await page.get_by_role("searchbox").fill("0299")
     await expect(page.locator("[data-account]")).to_have_count(1)
     await page.get_by_role("searchbox").fill("")
@@ -230,6 +244,6 @@ async def test_a_shop_shows_its_sellers_picture_and_its_letter_without_one(wired
     assert isinstance(pictures, PictureFiles)
     for file in pictures._directory.iterdir():
         file.unlink()
-    other = await wired.page(SHOPS)
+    other = await wired.fresh_page(SHOPS)  # one that is used again may have kept the picture
     await expect(other.locator("[data-test=face]")).to_have_text("木")
     await expect(other.locator("[data-test=face] img")).to_have_count(0)

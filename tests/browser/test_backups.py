@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from browser.axe import findings
 from browser.conftest import Console, OpenConsole, hangs_over
@@ -27,8 +28,16 @@ async def test_one_is_made_at_once_and_a_failure_says_what_to_do(open_console: O
     console = await open_console(backup_dir=directory, backup_key=public)
     page = await console.page("/console/settings", viewport={"width": 390, "height": 844}, color_scheme="dark")
     card = page.locator("[data-test=backups]")
+    seen = asyncio.Event()
+
+    async def once_it_was_seen(route: Route) -> None:
+        await seen.wait()
+        await route.continue_()
+
+    await page.route("**/system/backups", once_it_was_seen)  # a backup may be quicker than a look at the page
     await card.locator("[data-test=make-backup]").click()
     await expect(card.locator("[data-test=making]")).to_be_visible()
+    seen.set()
     await expect(card.locator("[data-test=backup]")).to_have_count(1, timeout=60_000)
     await expect(card.locator("[data-test=backup]")).to_contain_text("现在的私钥可以打开")
     await expect(card.locator("[data-test=making]")).to_have_count(0)

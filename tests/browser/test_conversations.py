@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from browser.axe import findings
-from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said
+from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said, scrolled
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from standins import until_told
 
@@ -130,7 +130,7 @@ async def test_words_are_sent_by_hand_by_keyboard_and_the_chat_is_taken_over(wir
     await expect(entry.locator("[data-test=giver]")).to_have_text("admin（手动）")
     await expect(entry).to_have_count(1)
     await expect(page.locator("[data-test=held]")).to_be_visible()
-    assert await wired.sandbox.seen(wired.unb, NAME) == ["可以的\n九折"]
+    await until_told(lambda: wired.sandbox.seen(wired.unb, NAME), ["可以的\n九折"])
     await expect(box).to_have_value("")
 
 
@@ -166,7 +166,7 @@ async def test_a_text_that_the_output_filter_holds_back_is_warned_of_and_sent_al
     await expect(entry.locator("[data-test=outcome]")).to_have_text("已发送")
     await expect(entry).to_have_count(1)
     await expect(box).to_have_value("")
-    assert await wired.sandbox.seen(wired.unb, NAME) == ["打 13800138000"]
+    await until_told(lambda: wired.sandbox.seen(wired.unb, NAME), ["打 13800138000"])
 
 
 async def test_f18_drafts_are_kept_per_chat_over_reloads_and_go_at_sign_out(console: Console) -> None:
@@ -191,7 +191,7 @@ async def test_f18_drafts_are_kept_per_chat_over_reloads_and_go_at_sign_out(cons
     for step in ("me", "sign-out", "leave"):
         await again.locator(f"[data-test={step}]").click()
     await expect(again.locator("[name=password]")).to_be_visible()
-    assert "draft" not in await again.evaluate("JSON.stringify(localStorage)")
+    await until_told(lambda: again.evaluate("JSON.stringify(localStorage).includes('draft')"), False)
 
 
 async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console) -> None:
@@ -203,10 +203,10 @@ async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console
     await expect(log).to_contain_text("第 120 句")
     await page.get_by_role("button", name="更早的消息").click()
     await expect(log.locator("article")).to_have_count(100)
-    await log.evaluate("element => { element.scrollTop = 0 }")
+    await scrolled(log, "0")
     await said(console, 121, "刚说的")
     await expect(page.get_by_role("button", name="有新消息")).to_be_visible()
-    assert await log.evaluate("element => element.scrollTop") == 0
+    await until_told(lambda: log.evaluate("element => element.scrollTop"), 0)
     await page.get_by_role("button", name="有新消息").click()
     await expect(page.get_by_text("刚说的").last).to_be_in_viewport()
     await page.get_by_role("button", name="更早的消息").click()

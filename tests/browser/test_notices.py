@@ -12,6 +12,7 @@ from sandbox_driver import sandbox
 from shoal.clock import now_ms
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents, order_subject
+from standins import until_told
 
 
 async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_shown(
@@ -37,6 +38,9 @@ async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_
         await page.keyboard.press("Escape")
         await expect(page.locator("[data-channel=值班]")).to_contain_text("还没有通知过")
 
+        async def told() -> list[str]:
+            return [one["state"] for one in (await door.call("GET", "/notices"))["items"]]
+
         facts = {"order_id": "7000000001"}
         subject = order_subject("afu", "7000000001")
         opening = Opening(
@@ -49,6 +53,7 @@ async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_
         await page.locator("[data-test=bell]").click()
         await expect(page.locator("[data-test=bell-panel]")).to_contain_text("买家申请退款")
         assert await findings(page) == []
+        await until_told(told, ["sent"])
         await page.locator("[data-test=all-incidents]").click()
         row = page.locator("[data-incident=refund_asked]")
         await row.locator("[data-test=show-told]").click()

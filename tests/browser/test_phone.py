@@ -10,6 +10,7 @@ from browser.conftest import Console, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
+from standins import until_told
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 SMALL = """() => [...document.querySelectorAll(`.tab-bar a, .tab-bar button, header button, [data-account] button,
@@ -35,8 +36,10 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     await expect(row.get_by_role("button", name="更新 Cookie")).to_be_visible()
     bar = await page.locator(".tab-bar").bounding_box()
     assert bar is not None
-    boxes = [await one.bounding_box() for one in await page.locator("[data-account]").all()]
-    assert len([box for box in boxes if box and box["y"] + box["height"] <= bar["y"]]) >= 7
+    await page.wait_for_function(
+        f"[...document.querySelectorAll('[data-account]')]"
+        f".filter(one => one.getBoundingClientRect().bottom <= {bar['y']}).length >= 7"
+    )
     switch = await row.locator("[data-test=enabled]").bounding_box()
     assert switch is not None
     assert switch["x"] > 390 * 3 / 4
@@ -45,7 +48,7 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     assert due is not None
     assert state is not None
     assert state["y"] >= due["y"] + due["height"] - 1, "the button stands on the state and its reason"
-    assert await page.evaluate(SMALL) == []
+    await until_told(lambda: page.evaluate(SMALL), [])
     await row.get_by_role("checkbox").tap()
     await expect(row).to_have_attribute("aria-selected", "true")
     await row.get_by_role("button", name="更新 Cookie").tap()

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 from browser.conftest import Console
 from doors import client_of
 from shoal.auth.users import Role
-from standins import until
+from standins import until, until_told
 
 
 async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_do_with_it(console: Console) -> None:
@@ -50,6 +50,11 @@ async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_d
     await expect(theirs.get_by_text("店主把店铺共享给您后")).to_be_visible()
 
 
+async def _is_used(console: Console) -> bool:
+    (token,) = (await console.door.call("GET", "/tokens"))["items"]
+    return token["last_used_at"] is not None
+
+
 async def test_a_token_is_shown_once_does_what_it_may_and_is_revoked(console: Console) -> None:
     page = await console.page("/console/settings/tokens")
     await page.locator("[data-test=make-token]").click()
@@ -58,11 +63,13 @@ async def test_a_token_is_shown_once_does_what_it_may_and_is_revoked(console: Co
     token = await page.locator("[data-test=secret]").inner_text()
     assert token.startswith("shoal_")
     await page.locator("[data-test=close]").click()
+    await expect(page.locator("[data-test=secret]")).to_have_count(0)
     assert token not in await page.content()
     async with client_of(console.door.app, token) as script:
         assert (await script.get("/cookies")).status_code == 200
         assert (await script.put("/cookies/afu/status", json={"enabled": False})).status_code == 403
         assert (await script.get("/security-log")).status_code in {401, 403}
+        await until_told(lambda: _is_used(console), True)  # it is noted after the answer
         await page.reload()
         await expect(page.locator("[data-token=report]")).to_contain_text("最近使用")
         await page.locator("[data-token=report] [data-test=revoke]").click()
