@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import FilePayload, expect
+from playwright.async_api import FilePayload, Route, expect
 
 from browser.axe import findings
 from browser.conftest import WiredConsole, hangs_over, press
@@ -40,6 +40,12 @@ async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConso
 
     await press(red.locator("[data-test=add-for]"))
     await page.locator("[name=message-0]").fill("谢谢，地址：https://example.com/b")
+
+    async def changed(route: Route) -> None:  # something else of the shop, as by a new cookie: no hindrance
+        await wired.door.call("PUT", "/cookies/muzi/remark", json={"remark": "meanwhile"})
+        await route.continue_()
+
+    await page.route("**/muzi/deliveries", changed, times=1)
     await page.locator("[data-test=save-delivery]").click()
     await expect(red).to_contain_text("谢谢，地址")
     await expect(red).to_contain_text("会自动发货")

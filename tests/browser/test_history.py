@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Page, expect
 
 from browser.axe import findings
-from browser.conftest import Console, hangs_over
+from browser.conftest import Console, hangs_over, press
 from shoal.api.routes import history
 from standins import until
 
@@ -38,7 +40,7 @@ async def test_a_change_appears_at_once_with_old_new_who_and_from_where(console:
     await expect(rows.first).to_contain_text("Added")
     await console.door.call("DELETE", "/cookies/afu")
     await expect(rows.first).to_contain_text("shop removed")
-    assert await page.locator("[data-rev] [data-test=undo]").count() == 0, "what is gone cannot be undone"
+    await expect(page.locator("[data-rev] [data-test=undo]")).to_have_count(0)  # what is gone cannot be undone
 
 
 async def test_filters_stay_in_the_address_and_older_changes_are_a_press_away(
@@ -62,8 +64,8 @@ async def test_filters_stay_in_the_address_and_older_changes_are_a_press_away(
     await page.locator("[data-test=time]").select_option("days")
     await page.locator("[data-test=to]").fill("2020-01-01")
     await expect(page.get_by_text("没有符合条件的变更")).to_be_visible()
-    assert "time=days" in page.url
-    assert "to=2020-01-01" in page.url
+    await expect(page).to_have_url(re.compile("time=days"))
+    await expect(page).to_have_url(re.compile("to=2020-01-01"))
     await page.reload()
     await expect(page.locator("[data-test=to]")).to_have_value("2020-01-01")
     await page.locator(".empty").get_by_role("button", name="清除筛选").click()
@@ -83,8 +85,7 @@ async def test_an_undo_is_previewed_made_and_undone(console: Console) -> None:
     rev = await _remark(console, "新名")
     page = await console.page("/console/accounts/afu")
     await page.locator("[data-tab=history]").click()
-    await page.locator(f"{_row(page, rev)} [data-test=undo]").focus()
-    await page.keyboard.press("Enter")
+    await press(page.locator(f"{_row(page, rev)} [data-test=undo]"))
     dialog = page.locator("[data-test=dialog]")
     await expect(dialog.locator("[data-test=preview] .turn")).to_have_text("修改前新名修改后旧名")
     assert console.door.account("afu").remark == "新名", "a preview changes nothing"

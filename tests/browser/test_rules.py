@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from playwright.async_api import FilePayload, Page, Route, expect
@@ -69,17 +70,24 @@ async def test_words_and_reply_are_edited_in_place_and_each_change_taken_back(co
     await page.keyboard.type("在的，请说")
     await page.keyboard.press("Control+Enter")
     await until(lambda: console.door.account("afu").keywords[0].reply == "在的，请说")
+    read = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await read.wait()
+        await route.continue_()
+
+    await page.route("**/afu/rules?*", late)
     await page.get_by_role("button", name="撤销").click()
     await until(lambda: console.door.account("afu").keywords[0].reply == "在的")
-    await expect(_row(page, rule)).not_to_contain_text(
-        "请说"
-    )  # else the next change is of rules that are not the newest
+    await _row(page, rule).locator("[data-test=active]").click()  # before the page has read what the undo made
+    read.set()
+    await until(lambda: not console.door.account("afu").keywords[0].active)
+    await expect(_row(page, rule)).not_to_contain_text("请说")
+    await expect(page.locator("[data-test=rule-merge]")).to_have_count(0)
     await _row(page, rule).get_by_role("button", name="修改关键词").click()
     await page.keyboard.type("在么")
     await page.keyboard.press("Escape")
     await expect(_row(page, rule)).to_contain_text("在吗")
-    await _row(page, rule).locator("[data-test=active]").click()
-    await until(lambda: not console.door.account("afu").keywords[0].active)
 
 
 async def test_rules_are_moved_by_keyboard_and_by_drag_also_past_a_priority(console: Console) -> None:

@@ -6,6 +6,7 @@ import { useToasts } from '../common/toasts'
 import { labelOf, t } from '../i18n'
 import { isMute } from './arrange'
 import { useAccounts } from './store'
+import { useUndos } from './undos'
 
 /** What is done to one shop in a dialog. */
 export type ShopAction = 'edit' | 'replace' | 'remove'
@@ -15,6 +16,7 @@ export type Flag = 'enabled' | 'auto_confirm'
 export const useChanges = defineStore('changes', () => {
   const accounts = useAccounts()
   const toasts = useToasts()
+  const { undo, undoing } = useUndos()
   /** What was asked for and is not answered yet, by account and field. */
   const asked = reactive(new Map<string, boolean>())
 
@@ -70,20 +72,6 @@ export const useChanges = defineStore('changes', () => {
         return
       }
       toasts.refused(t('change.refused', { id: accounts.nameOf(account.id), why: why(error) }))
-    }
-  }
-
-  /** The way back of a change that really changed something. */
-  function undoing(facts: ChangeFacts): { label: string; run: () => void } | undefined {
-    return facts.changed ? { label: t('app.undo'), run: () => void undo(facts.rev) } : undefined
-  }
-
-  async function undo(rev: number): Promise<void> {
-    try {
-      await call('POST', `/history/${rev}/undo`, { query: { wait: 0 } })
-      toasts.done(t('app.undone'))
-    } catch (error) {
-      toasts.refused(why(error))
     }
   }
 

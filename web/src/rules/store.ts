@@ -1,5 +1,6 @@
 /** The rules of one shop: as the server has them, changed at once here, and put back when it refuses. */
 import { onMounted, shallowRef, watch } from 'vue'
+import { useUndos } from '../accounts/undos'
 import {
   type Account,
   type ChangeFacts,
@@ -70,11 +71,14 @@ export function useRules(account: () => Account) {
   const rules = shallowRef<Rule[] | null>(null)
   const warnings = shallowRef<RuleWarning[]>([])
   const id = (): string => account().id
+  const { takenBack } = useUndos()
   /** What the server has, as far as is known, and its version. */
   let confirmed: Rule[] = []
   let etag = ''
   let pending = 0
   let turn: Promise<unknown> = Promise.resolve()
+  /** How many undos of this page are in what was read. */
+  let undos = takenBack().times
 
   const { problem, load, soon } = useLive(
     () => readRules(id()),
@@ -101,7 +105,7 @@ export function useRules(account: () => Account) {
   ): Promise<T> {
     pending += 1
     rules.value = shown(rules.value ?? [])
-    const result = turn.then(() => make(shown, send, untouched))
+    const result = turn.then(caughtUp).then(() => make(shown, send, untouched))
     turn = result.catch(() => undefined)
     try {
       return await result
@@ -112,6 +116,18 @@ export function useRules(account: () => Account) {
         soon(0)
       }
     }
+  }
+
+  /** Read what an undo of this page made of the rules: else the next change would meet it as one of somebody else. */
+  async function caughtUp(): Promise<void> {
+    const { times, end } = takenBack()
+    if (times === undos) return
+    await end
+    const found = await readRules(id())
+    undos = times
+    confirmed = found.rules
+    etag = found.etag
+    warnings.value = found.warnings
   }
 
   async function make<T extends ChangeFacts>(
