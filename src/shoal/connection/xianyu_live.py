@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -15,16 +16,18 @@ from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.concurrency.fair_limiter import FairLimiter, Turns
 from shoal.config import Settings
+from shoal.connection.group_errors import most_telling
 from shoal.connection.heard import HeardCounts
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
 from shoal.connection.keepalive import DeafConnection, Keepalive
 from shoal.connection.seller_names import learn_name
+from shoal.connection.shop_items import ShopItems
 from shoal.connection.silent_renewal import SilentRenewal
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
 from shoal.connection.sync_cursor import SyncCursor
-from shoal.errors import ActionRequired, ShoalError
+from shoal.errors import ActionRequired
 from shoal.goods.supplier_units import SupplierUnits
 from shoal.messages.conversations import Conversations
 from shoal.messages.live_connections import LiveConnections
@@ -37,6 +40,7 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import Interruptions
+from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import OrderStore
 from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
@@ -87,6 +91,8 @@ class ConnectionDeps:
     models: ModelSource | None = None
     """Asks language models for answers; without it none is asked."""
     live_connections: LiveConnections = field(default_factory=LiveConnections)
+    item_lists: ItemLists | None = None
+    """The lists of items on sale; without them a connection learns no titles and pictures of items."""
     interruptions: Interruptions = field(default_factory=Interruptions)
     heard: HeardCounts = field(default_factory=HeardCounts)
     restored_at_ms: int = 0
@@ -213,7 +219,7 @@ class XianyuLive:
                 with self._deps.live_connections.socket(self._account.id, socket):
                     await self._stay_over(socket, authorization, token)
         except ExceptionGroup as group:
-            raise _most_telling(group) from group
+            raise most_telling(group) from group
 
     async def _stay_over(self, socket: LiveSocket, authorization: _Access, token: SocketToken) -> None:
         timeout_seconds = self._settings.site_timeout_seconds
@@ -246,7 +252,7 @@ class XianyuLive:
                     account_id=self._account.id, rng=self._deps.rng, clock_set_ms=clock_set_ms,
                     restored_at_ms=restored, models=self._deps.models,
                 )  # fmt: skip
-                orders = self._orders(authorization.mtop, sender, tasks, work, clock_set_ms)
+                orders, items = self._orders(authorization, sender, tasks, work, clock_set_ms)
                 incoming = Incoming(
                     self._account,
                     self._deps.message_log,
@@ -268,9 +274,11 @@ class XianyuLive:
                 name = f"orders:{self._account.id}"
                 work.start(orders.take_up(), name=name)
                 if self._deps.learns_names and not self._link.knows_seller:
-                    fetch = partial(fetch_picture, authorization.session, self._browser, self._settings.site_mtop_url)
+                    fetch = self._fetch_of(authorization)
                     asking = learn_name(self._account.id, self._link, authorization.mtop, fetch, self._deps.pictures)
                     work.start(asking, name=f"name:{self._account.id}")
+                if items is not None:
+                    items.look()
                 with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):
                     await conversations.take_up()
                     tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")
@@ -284,14 +292,26 @@ class XianyuLive:
             await position.keep()
 
     def _orders(
-        self, mtop: MtopClient, sender: Sender, tasks: asyncio.TaskGroup, work: TaskDrain, clock_set_ms: int
-    ) -> Orders:
+        self, authorization: _Access, sender: Sender, tasks: asyncio.TaskGroup, work: TaskDrain, clock_set_ms: int
+    ) -> tuple[Orders, ShopItems | None]:
         pace = FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE)
         store, account_id = self._deps.order_store, self._account.id
-        return Orders(
-            self._link, sender, mtop, store, tasks, work, account_id=account_id, pace=pace, clock_set_ms=clock_set_ms,
-            supplier_units=self._deps.supplier_units,
+        items = None
+        if (lists := self._deps.item_lists) is not None:
+            items = ShopItems(
+                self._link, lists, store.items, self._deps.pictures, self._fetch_of(authorization), tasks,
+                account_id=account_id, pace=pace,
+            )  # fmt: skip
+        orders = Orders(
+            self._link, sender, authorization.mtop, store, tasks, work, account_id=account_id, pace=pace,
+            clock_set_ms=clock_set_ms, supplier_units=self._deps.supplier_units,
+            **({} if items is None else {"on_page": items.page_read}),
         )  # fmt: skip
+        return orders, items
+
+    def _fetch_of(self, authorization: _Access) -> Callable[[str], Awaitable[bytes]]:
+        """Return what fetches a picture of the site."""
+        return partial(fetch_picture, authorization.session, self._browser, self._settings.site_mtop_url)
 
     def _keepalive(
         self,
@@ -372,26 +392,3 @@ class XianyuLive:
             alive = await authorization.passport.has_login()
         if not alive:
             await authorization.mtop.login_user()  # a negative answer of the passport alone is not reliable
-
-
-def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error of a group to report: first one that the owner must know, then an unexpected one."""
-    flat: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting:
-        error = waiting.pop()
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(error.exceptions)
-        else:
-            flat.append(error)
-    return min(flat, key=_rank)
-
-
-def _rank(error: BaseException) -> int:
-    if isinstance(error, ActionRequired):
-        return 0
-    if isinstance(error, TokenRefused):
-        return 1
-    if isinstance(error, TokenRenewed):
-        return 3
-    return 4 if isinstance(error, ShoalError) else 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -33,6 +33,7 @@ from shoal.messages.word_search import are_few, contains, newest_by_chat
 from shoal.storage.among import among
 from shoal.storage.chat_tables import chat_events, chat_notes, chat_seen, chat_work, chats, takeovers
 from shoal.storage.database import Database
+from shoal.storage.known_item_rows import UNKNOWN, item_facts
 from shoal.storage.newest_rows import newest_since
 from shoal.storage.old_rows import delete_in_steps
 from shoal.storage.schema import messages
@@ -49,6 +50,7 @@ class Chat:
     ``pause_reason`` is empty unless a takeover lasts until ``paused_until_ms``. ``found_text`` is the newest message
     that matches a search. ``waits``: a question of the buyer waits for a person. ``heard``: how many messages the buyer
     has written; ``unread``: how many of them the reader of the list has not seen. ``assignee``: a user name, or empty.
+    ``item_title`` and ``item_picture`` (an address here) are empty while they are not known.
     """
 
     account_id: str
@@ -70,6 +72,8 @@ class Chat:
     status: WorkStatus = WorkStatus.OPEN
     snoozed_until_ms: int | None = None
     assignee: str = ""
+    item_title: str = ""
+    item_picture: str = ""
 
     @property
     def cursor(self) -> tuple[int, str, str]:
@@ -124,6 +128,9 @@ class Chats:
             listed = listed.where(tuple_(*before) > _PLACE)
 
         def job(connection: Connection) -> list[Chat]:
+            return _with_items(connection, found_in(connection))
+
+        def found_in(connection: Connection) -> list[Chat]:
             if query and only.chat_id is None and not are_few(connection, account_ids):
                 return _with_words(connection, listed, query, account_ids, limit)
             mine = listed.where(among(chats.c.account_id, account_ids))
@@ -154,6 +161,14 @@ class Chats:
             return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(query)}
 
         return await self._database.read(job)
+
+
+def _with_items(connection: Connection, found: list[Chat]) -> list[Chat]:
+    """Return chats with what is known of their items."""
+    keys = {(chat.account_id, chat.item_id) for chat in found if chat.item_id}
+    items = item_facts(connection, keys)
+    told = [(chat, items.get((chat.account_id, chat.item_id or ""), UNKNOWN)) for chat in found]
+    return [replace(chat, item_title=item.title, item_picture=item.picture) for chat, item in told]
 
 
 def _newest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -26,8 +26,18 @@ AGED_MS = 900_000
 """From which age on a list is read again beside, when a price of it is used."""
 RETRY_MS = 600_000
 """How long no price is asked of the site after a list that could not be read."""
+TITLES_MS = 3_600_000
+"""How long no list is read for a title after one that was."""
 MOST_KEPT = 1_000
 """How many lists are kept in memory."""
+
+
+Note = Callable[[Account, Mapping[str, ListedItem]], Awaitable[None]]
+"""Stores what a list says. It raises nothing."""
+
+
+async def _nothing(account: Account, items: Mapping[str, ListedItem]) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,8 @@ class _List:
     titles: dict[str, str]
     prices: dict[str, int]
     read_at_ms: int
+    words: int
+    """The hash of all that it says."""
 
     @property
     def age_ms(self) -> int:
@@ -45,14 +57,16 @@ class _List:
 
 @dataclass(frozen=True, slots=True)
 class ItemLists:
-    """Asks for one list of an account at a time, and keeps the last one."""
+    """Asks for one list of an account at a time, and keeps the last one. ``note`` learns what is new in it."""
 
     live_connections: LiveConnections
+    note: Note = _nothing
     _known: dict[str, _List] = field(default_factory=dict)
     _reading: set[asyncio.Task[dict[str, str] | None]] = field(default_factory=set)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     _for_prices: dict[str, asyncio.Task[dict[str, str] | None]] = field(default_factory=dict)
     _failed_at_ms: dict[str, int] = field(default_factory=dict)
+    _titles_at_ms: dict[str, int] = field(default_factory=dict)
 
     async def of(self, account: Account) -> dict[str, str] | None:
         """Return the titles by item id; ``None`` when the account is not connected. Raise like ``items_on_sale``."""
@@ -66,8 +80,11 @@ class ItemLists:
             began_at_ms, items = steady_ms(), await items_on_sale(site, account.unb)
             titles = {item_id: item.title for item_id, item in items.items()}
             prices = {item_id: item.price_fen for item_id, item in items.items() if item.price_fen is not None}
-            self._known[account.id] = _List(account.unb, titles, prices, began_at_ms)
+            before, words = self._known.get(account.id), hash((account.unb, *items.items()))
+            self._known[account.id] = _List(account.unb, titles, prices, began_at_ms, words)
             self._forget_old()
+            if before is None or before.words != words:
+                await self.note(account, items)
             return titles
 
     def kept(self, account: Account) -> Mapping[str, str]:
@@ -101,6 +118,16 @@ class ItemLists:
         await asyncio.wait({reading}, timeout=seconds)
         is_read = reading.done() and not reading.cancelled() and reading.exception() is None
         return (reading.result() if is_read else None) or {}
+
+    def may_read_for_titles(self, account_id: str) -> bool:
+        """Return whether no list of the account was read for a title within the hour."""
+        return self._titles_at_ms.get(account_id, -TITLES_MS) <= steady_ms() - TITLES_MS
+
+    def read_for_titles(self, account: Account) -> None:
+        """Begin to read the list for whoever wants titles later, unless that was done within the hour."""
+        if self.may_read_for_titles(account.id):
+            self._titles_at_ms[account.id] = steady_ms()
+            self._begin(account)
 
     def _list(self, account: Account, *, younger_than_ms: int) -> _List | None:
         """Return the last list of an account's seller, if it is younger."""
@@ -140,6 +167,8 @@ class ItemLists:
         now = steady_ms()
         for account_id in [one for one, at_ms in self._failed_at_ms.items() if at_ms <= now - RETRY_MS]:
             del self._failed_at_ms[account_id]
+        for account_id in [one for one, at_ms in self._titles_at_ms.items() if at_ms <= now - TITLES_MS]:
+            del self._titles_at_ms[account_id]
         since = now - SHOWN_MS
         newest = sorted(self._known.items(), key=lambda known: -known[1].read_at_ms)[:MOST_KEPT]
         kept = {account_id: known for account_id, known in newest if known.read_at_ms > since}

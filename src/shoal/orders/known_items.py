@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from shoal.accounts.account import Account
 from shoal.rules.folding import folded, folded_word
+from shoal.storage.known_item_rows import UNKNOWN, ItemFacts, ItemKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownItem:
-    """One item. ``title`` is empty and ``price_fen`` ``None`` when the site's list was not read or does not say it.
+    """One item. ``title`` is empty while the site has not told it; ``price_fen`` is ``None`` when its list names none.
 
     ``has_specs``: rules or orders name a spec.
     """
@@ -23,7 +24,11 @@ class KnownItem:
 
 
 def known_items(
-    account: Account, titles: Mapping[str, str], prices: Mapping[str, int], sold: Mapping[str, frozenset[str]]
+    account: Account,
+    titles: Mapping[str, str],
+    prices: Mapping[str, int],
+    sold: Mapping[str, frozenset[str]],
+    told: Mapping[ItemKey, ItemFacts],
 ) -> list[KnownItem]:
     """Return the items on sale in the site's order, then the others by id.
 
@@ -31,13 +36,14 @@ def known_items(
         titles: of the items on sale, by id; empty when they are not known.
         prices: in fen, of those whose price is known.
         sold: the specs in which each item was sold.
+        told: what the site told of items before, by account and item: the titles of those that are not on sale now.
     """
     others = sorted({*sold, *named_items(account)} - titles.keys())
     with_specs = {rule.item_id for rule in account.deliveries if rule.spec}
     return [
         KnownItem(
             item_id=item_id,
-            title=titles.get(item_id, ""),
+            title=titles.get(item_id, "") or told.get((account.id, item_id), UNKNOWN).title,
             has_specs=item_id in with_specs or bool(sold.get(item_id)),
             price_fen=prices.get(item_id),
         )

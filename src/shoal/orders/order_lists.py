@@ -8,15 +8,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
 
 from shoal.orders.order_actions import OrderAction, reason_of
 from shoal.orders.order_records import Order, order_action_of, order_of
 from shoal.storage.among import among, kept_of
-from shoal.storage.assistant_tables import item_pages
 from shoal.storage.chat_tables import chats
+from shoal.storage.known_item_rows import UNKNOWN, item_facts
 from shoal.storage.newest_rows import newest_since
-from shoal.storage.order_tables import order_actions, orders
+from shoal.storage.order_tables import known_items, order_actions, orders
 
 _PART_OF_A_NUMBER: Final = re.compile(r"[0-9]{4,}", re.ASCII)
 """From four digits on, any part of an order's number is sought: sellers copy its end."""
@@ -58,11 +58,13 @@ EVERY: Final = SoughtOrders()
 
 @dataclass(frozen=True, slots=True)
 class ListedOrder:
-    """An order with its buyer's name and its item's title, empty while unknown, and the reason of its problem."""
+    """An order with its buyer's name, its item's title and picture (an address here), empty while unknown, and the
+    reason of its problem."""
 
     order: Order
     buyer_name: str = ""
     item_title: str = ""
+    item_picture: str = ""
     reason: str = ""
 
 
@@ -152,9 +154,9 @@ def _named(query: str, account_ids: Collection[str]) -> Any:
     of_buyer = select(chats.c.account_id, chats.c.chat_id).where(
         _of_accounts(chats.c.account_id, account_ids, whole=True), chats.c.buyer_name.icontains(query, autoescape=True)
     )
-    of_item = select(item_pages.c.account_id, item_pages.c.item_id).where(
-        _of_accounts(item_pages.c.account_id, account_ids, whole=True),
-        item_pages.c.title.icontains(query, autoescape=True),
+    of_item = select(known_items.c.account_id, known_items.c.item_id).where(
+        _of_accounts(known_items.c.account_id, account_ids, whole=True),
+        known_items.c.title.icontains(query, autoescape=True),
     )
     number = orders.c.order_id
     return or_(
@@ -175,35 +177,25 @@ def after(place: Place) -> Any:
 
 def with_names(connection: Connection, found: Sequence[Order]) -> list[ListedOrder]:
     """Return orders with what stands beside them."""
-    names = _texts(
-        connection, chats, chats.c.chat_id, chats.c.buyer_name, {(one.account_id, one.chat_id) for one in found}
-    )
-    titles = item_titles(connection, {(one.account_id, one.item_id) for one in found if one.item_id})
+    names = _buyer_names(connection, {(one.account_id, one.chat_id) for one in found})
+    items = item_facts(connection, {(one.account_id, one.item_id) for one in found if one.item_id})
     reasons = _reasons(connection, [order for order in found if order.problem])
-    return [
-        ListedOrder(
-            one,
-            names.get((one.account_id, one.chat_id), ""),
-            titles.get((one.account_id, one.item_id or ""), ""),
-            reasons.get((one.account_id, one.order_id), ""),
-        )
-        for one in found
-    ]
+    listed = []
+    for one in found:
+        item = items.get((one.account_id, one.item_id or ""), UNKNOWN)
+        name = names.get((one.account_id, one.chat_id), "")
+        reason = reasons.get((one.account_id, one.order_id), "")
+        listed.append(ListedOrder(one, name, item.title, item.picture, reason))
+    return listed
 
 
-def item_titles(connection: Connection, items: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return the titles of items, by account and item; unknown ones are left out, or empty."""
-    return _texts(connection, item_pages, item_pages.c.item_id, item_pages.c.title, items)
-
-
-def _texts(
-    connection: Connection, table: Table, named: Column[Any], text: Column[Any], keys: Collection[tuple[str, Any]]
-) -> dict[tuple[str, str], str]:
-    """Return texts of rows that accounts have under these names, by both."""
+def _buyer_names(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the names of the buyers of chats, by account and chat."""
     if not keys:
         return {}
-    wanted = select(table.c.account_id, named, text).where(tuple_(table.c.account_id, named).in_(list(keys)))
-    return {(account_id, name): found for account_id, name, found in connection.execute(wanted)}
+    key = tuple_(chats.c.account_id, chats.c.chat_id)
+    wanted = select(chats.c.account_id, chats.c.chat_id, chats.c.buyer_name).where(key.in_(list(keys)))
+    return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(wanted)}
 
 
 def _reasons(connection: Connection, troubled: Collection[Order]) -> dict[tuple[str, str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -13,6 +14,7 @@ from shoal.messages.task_drain import begin
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_status import OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate
+from shoal.storage.known_item_rows import ToldItem
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 from shoal.xianyu.trade_texts import status_named
 
@@ -34,7 +36,10 @@ class OrderPages:
         *,
         account_id: str,
         pace: FairLimiter,
+        on_read: Callable[[Order, bool], object] = lambda _order, _is_titled: None,
     ) -> None:
+        """``on_read`` learns of each order whose page was read and stored, and whether the page named its item."""
+        self._on_read = on_read
         self._link = link
         self._mtop = mtop
         self._store = order_store
@@ -101,8 +106,11 @@ class OrderPages:
             spec_name=seen.spec_name,
             spec_value=seen.spec_value,
             words=seen.status_words,
+            item=ToldItem(item_id=seen.item_id, title=seen.item_title, site_picture=seen.item_picture),
         )
-        return (await self._store.receive(self._account_id, update))[0]
+        stored, _ = await self._store.receive(self._account_id, update)
+        self._on_read(stored, bool(seen.item_title))
+        return stored
 
     def follow(self, order: Order) -> None:
         """Read an order's page later if it could not be read: what was bought is not known yet."""

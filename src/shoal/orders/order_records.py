@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 
 from shoal.accounts.events import MessageEvent
 from shoal.orders.order_actions import ActionState, OrderAction
+from shoal.storage.known_item_rows import ToldItem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +65,8 @@ class OrderEvent:
 class OrderUpdate:
     """An update of one order from the site. Empty values mean unknown.
 
-    ``paid`` and ``group_price`` make the first action due unless it was due before; ``withheld`` says why it must not
-    be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
+    ``item``: what the site said of the order's item beside. ``paid`` and ``group_price`` make the first action due
+    unless it was due before; ``withheld`` says why it must not be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
     """
 
     order_id: str
@@ -86,6 +87,7 @@ class OrderUpdate:
     message_id: str = ""
     site_at_ms: int | None = None
     words: str = ""
+    item: ToldItem | None = None
 
 
 def order_of(row: RowMapping | dict[str, Any]) -> Order:

@@ -21,6 +21,7 @@ from shoal.orders.chat_orders import (
 )
 from shoal.orders.delivery_rows import read_delivery
 from shoal.orders.delivery_store import DeliveryStore
+from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.open_orders import MAY_BE_SERVED, Due, due_before, unfinished, unread, unsettled
 from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_counts import OrderCounts
@@ -28,6 +29,7 @@ from shoal.orders.order_lists import OrderPage, SoughtOrders
 from shoal.orders.order_records import Order, OrderEvent, OrderUpdate, order_action_of, order_event, order_of
 from shoal.orders.order_rows import OrderRow
 from shoal.storage.database import Database
+from shoal.storage.known_item_rows import note_items
 from shoal.storage.order_tables import order_actions, order_events, orders
 
 __all__ = [
@@ -52,6 +54,7 @@ class OrderStore:
         """``texts`` opens the units of goods; without it only orders that need none can be served."""
         self.goods = GoodsStore(database)
         self.deliveries = DeliveryStore(database, texts, now_ms)
+        self.items = KnownItemStore(database, now_ms)
         self._database = database
         self._now_ms = now_ms
         self.counts = OrderCounts()
@@ -112,6 +115,8 @@ class OrderStore:
         def job(connection: Connection) -> tuple[Order, bool]:
             order, changed = OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
             make_chat_known(connection, order, update, self._now_ms())
+            if update.item is not None:
+                note_items(connection, account_id, [update.item], now_ms=self._now_ms(), is_current=False)
             return order, changed
 
         return await self._database.write(job, told=self._received)

@@ -28,8 +28,9 @@ from sqlalchemy import (
 )
 
 from shoal.clock import now_ms
-from shoal.orders.order_lists import SoughtOrders, item_titles, narrowed
+from shoal.orders.order_lists import SoughtOrders, narrowed
 from shoal.orders.order_status import OrderStatus
+from shoal.storage.known_item_rows import UNKNOWN, item_facts
 from shoal.storage.order_tables import order_events, orders
 
 MOST_DAYS: Final = 400
@@ -67,6 +68,7 @@ class OrderSum:
     account_id: str = ""
     item_id: str = ""
     item_title: str = ""
+    item_picture: str = ""
     orders: int = 0
     paid: int = 0
     paid_fen: int = 0
@@ -111,8 +113,11 @@ def order_sums(
     if by is By.DAY:
         return OrderSums(sorted(found, key=lambda row: row.day), total, 0)
     found.sort(key=lambda row: (-row.paid_fen, -row.orders, row.account_id, row.item_id))
-    titles = item_titles(connection, {(row.account_id, row.item_id) for row in found[:MOST_ROWS] if row.item_id})
-    told = [replace(row, item_title=titles.get((row.account_id, row.item_id), "")) for row in found[:MOST_ROWS]]
+    items = item_facts(connection, {(row.account_id, row.item_id) for row in found[:MOST_ROWS] if row.item_id})
+    told = []
+    for row in found[:MOST_ROWS]:
+        item = items.get((row.account_id, row.item_id), UNKNOWN)
+        told.append(replace(row, item_title=item.title, item_picture=item.picture))
     return OrderSums(told, total, max(0, len(found) - MOST_ROWS))
 
 

@@ -11,7 +11,8 @@ from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
-from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, TradeCard
+from shoal.storage.known_item_rows import ToldItem
+from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, SessionArouse, TradeCard
 from shoal.xianyu.trade_texts import deciding, status_named
 
 log = structlog.get_logger("shoal.order_news")
@@ -55,6 +56,9 @@ class OrderUpdates:
                     due[marked.order_id] = marked
             elif isinstance(event, OrderContext):
                 await self._context(event)
+            elif isinstance(event, SessionArouse) and event.item_id and event.we_sell:
+                told = ToldItem(item_id=event.item_id, title=event.item_title)
+                await self._store.items.told_by_chat(self._account.id, told)
             elif isinstance(event, Card) and event.we_sell:
                 order_id = event.order_id or await self._looked_up(event)
                 if order_id is not None:
@@ -97,6 +101,9 @@ class OrderUpdates:
                 buyer_id=context.buyer_id,
                 chat_id=context.chat_id,
                 site_at_ms=context.at_ms or None,
+                item=ToldItem(
+                    item_id=context.item_id or "", title=context.item_title, site_picture=context.item_picture
+                ),
             )
             await self._store.receive(self._account.id, update)
 

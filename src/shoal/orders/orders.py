@@ -62,10 +62,11 @@ class Orders:
         pace: FairLimiter,
         clock_set_ms: int = 0,
         supplier_units: SupplierUnits | None = None,
+        on_page: Callable[[Order, bool], object] = lambda _order, _is_titled: None,
     ) -> None:
         """``tasks`` are those of the connection, ``work`` those that may finish when it ends.
 
-        ``pace`` limits the calls to the site.
+        ``pace`` limits the calls to the site. ``on_page``: see ``OrderPages``.
 
         ``clock_set_ms``: how far our clock was set forward since the stored orders were written.
         """
@@ -75,7 +76,7 @@ class Orders:
         self._store = order_store
         self._account_id = account_id
         self._pace = pace
-        self._pages = OrderPages(link, mtop, order_store, tasks, account_id=account_id, pace=pace)
+        self._pages = OrderPages(link, mtop, order_store, tasks, account_id=account_id, pace=pace, on_read=on_page)
         self._work = work
         self._clock_set_ms = clock_set_ms
         self._turn = asyncio.Lock()

@@ -164,7 +164,7 @@ def push(site: Site, body: PushBody) -> dict[str, Any]:
 
 
 def _context(site: Site, chat: Chat, order_id: str) -> codec.Payload:
-    item = (chat.item_id, site.world.item(chat.item_id).title)
+    item = (chat.item_id, site.world.item(chat.item_id).title, site.item_picture(chat.item_id))
     people = {"seller_id": chat.seller_id, "buyer_id": chat.buyer.id}
     return real_shapes.order_context(cid=chat.cid, order_id=order_id, item=item, at_ms=site.clock.now_ms(), **people)
 

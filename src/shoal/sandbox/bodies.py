@@ -210,7 +210,7 @@ class FaultBody(Body):
     body: dict[str, Any] | None = None
     set_cookies: dict[str, str] | None = None
     location: str | None = None
-    page: Literal["no_quantity", "no_spec", "one_piece", "malformed", "other_order"] | None = None
+    page: Literal["no_quantity", "no_spec", "no_title", "one_piece", "malformed", "other_order"] | None = None
     card: CardKind | None = None
     passes: Annotated[int, Field(ge=0)] | None = None
 

@@ -33,7 +33,7 @@ from shoal.sandbox.bodies import (
 )
 from shoal.sandbox.pictures import image_endpoint
 from shoal.sandbox.receivers import ReceiverBody, lay_fault
-from shoal.sandbox.seller_pictures import seller_picture_endpoint
+from shoal.sandbox.seller_pictures import item_picture_endpoint, seller_picture_endpoint
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Message, Seller, UnknownThing
 
@@ -211,6 +211,7 @@ def control_routes() -> list[Route]:
         Route(f"{base}/chats/{{account}}/{{buyer}}", _chat_seen),
         Route(f"{base}/images/{{name}}", image_endpoint),
         Route(f"{base}/seller-pictures/{{unb}}.png", seller_picture_endpoint),
+        Route(f"{base}/item-pictures/{{item}}.png", item_picture_endpoint),
         Route(f"{base}/say", _action(SayBody, actions.say), methods=["POST"]),
         Route(f"{base}/seller_say", _action(TypedBody, actions.seller_say), methods=["POST"]),
         Route(f"{base}/pay", _action(PayBody, actions.pay), methods=["POST"]),

@@ -32,8 +32,6 @@ class Call:
     session: Session | None
     agent: str = ""
     """the ``User-Agent``"""
-    base_url: str = ""
-    """the sandbox's own address"""
     set_cookies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -124,7 +122,7 @@ def _items(call: Call, session: Session) -> dict[str, Any]:
                 "categoryId": "50025461",
                 "itemStatus": 0,
                 "detailUrl": f"fleamarket://item?id={item.id}",
-                "picInfo": {"picUrl": "https://sandbox.invalid/item.jpg", "width": 800, "height": 800},
+                "picInfo": {"picUrl": call.site.item_picture(item.id), "width": 80, "height": 80},
             },
         }
         for item in items[start : start + size]
@@ -213,7 +211,7 @@ def _session(seller: Seller, chat: Chat) -> dict[str, Any]:
 
 def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
     seller = call.site.world.seller(session.unb)
-    picture = f"{call.base_url}_sandbox/seller-pictures/{seller.unb}.png"
+    picture = f"{call.site.base_url}_sandbox/seller-pictures/{seller.unb}.png"
     return {"module": {"base": {"displayName": seller.nick, "avatar": picture}}}
 
 

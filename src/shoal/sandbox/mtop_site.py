@@ -127,7 +127,8 @@ async def mtop_endpoint(request: Request) -> Response:
     api, version = request.path_params["api"], request.path_params["version"]
     text = form.get("data", request.query_params.get("data", ""))
     session, agent = site.world.session_of(cookies), request.headers.get("user-agent", "")
-    call = Call(site, api, version, request.query_params, text, cookies, session, agent, str(request.base_url))
+    site.base_url = str(request.base_url)
+    call = Call(site, api, version, request.query_params, text, cookies, session, agent)
     which = short_name(api)
     broken = broken_answer(site, call.account, which)
     if broken:

@@ -140,16 +140,19 @@ def read_receipt(cid: str, message_id: str, at_ms: int) -> Payload:
 
 
 def order_context(
-    *, cid: str, order_id: str, item: tuple[str, str], seller_id: str, buyer_id: str, at_ms: int
+    *, cid: str, order_id: str, item: tuple[str, str, str], seller_id: str, buyer_id: str, at_ms: int
 ) -> Payload:
-    """Build the notice that says which order, item and buyer a chat is about; ``item`` is its id and title."""
-    item_id, title = item
+    """Build the notice that says which order, item and buyer a chat is about.
+
+    ``item``: its id and title, and the address of its picture.
+    """
+    item_id, title, picture = item
     about = {
         "extUserId": buyer_id,
         "extUserType": "0",
         "itemFeatures": compact({"idle_cat_leaf": "50025461"}),
         "itemId": item_id,
-        "itemMainPic": "https://img.alicdn.com/item.jpg",
+        "itemMainPic": picture,
         "itemSellerId": seller_id,
         "itemTitle": title,
         "orderId": order_id,

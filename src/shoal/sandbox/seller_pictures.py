@@ -1,4 +1,4 @@
-"""Invented pictures of the sellers: the same for the same number, and different enough to tell them apart."""
+"""Invented pictures of sellers and items: the same for the same number, and different enough to tell them apart."""
 
 from __future__ import annotations
 
@@ -30,9 +30,19 @@ async def seller_picture_endpoint(request: Request) -> Response:
     return Response(picture_of(unb), media_type="image/png")
 
 
-def picture_of(unb: str) -> bytes:
+async def item_picture_endpoint(request: Request) -> Response:
+    """Return the picture of an item; no login is needed."""
+    site: Site = request.app.state.site
+    item_id = request.path_params["item"]
+    if item_id not in site.world.items:
+        return Response("no such picture", 404)
+    look(request, "item picture", parse_cookies(request.headers.get("cookie", "")))
+    return Response(picture_of(item_id), media_type="image/png")
+
+
+def picture_of(number: str) -> bytes:
     """Return a PNG with a pattern of fields, alike on its left and right."""
-    bits = hashlib.sha256(unb.encode()).digest()
+    bits = hashlib.sha256(number.encode()).digest()
     red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(bits[0] / 255, 0.45, 0.6))
     ink, paper = bytes((red, green, blue)), b"\xf2\xf3\xf5"
     rows = b""

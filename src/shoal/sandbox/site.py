@@ -102,6 +102,8 @@ class Site:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.base_url = ""
+        """where it is reached, as its last caller wrote it; pictures lie there"""
         self.clock = world.clock
         self.faults = Faults(world.clock)
         self.frames = Journal(20_000)
@@ -136,6 +138,10 @@ class Site:
             self.model_provider.calls,
         ):
             journal.close()
+
+    def item_picture(self, item_id: str) -> str:
+        """Return the address of the picture of an item."""
+        return f"{self.base_url}_sandbox/item-pictures/{item_id}.png"
 
     def feed(self, unb: str) -> Feed:
         """Return the feed of an account."""

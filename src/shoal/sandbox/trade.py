@@ -60,14 +60,16 @@ def shown_page(site: Site, order: Order) -> dict[str, Any]:
     if kind == "malformed":
         return {"itemId": [order.item_id], "components": "?"}
     if kind == "other_order":
-        return order_page(_another(site, order))
-    page = order_page(order)
+        return order_page(site, _another(site, order))
+    page = order_page(site, order)
     item = page["components"][1]["data"]["itemInfo"]
     is_late = site.clock.now_ms() < order.page_from_ms
     if kind in ("no_quantity", "no_spec") or is_late:
         item["skuInfo"] = ""
     if kind == "no_quantity" or is_late:
         del item["buyAmount"]
+    if kind == "no_title":
+        item["title"] = ""
     if kind == "one_piece":
         item["buyAmount"] = "1"
     return page
@@ -81,11 +83,13 @@ def _another(site: Site, order: Order) -> Order:
     return next(mine, invented)
 
 
-def order_page(order: Order) -> dict[str, Any]:
+def order_page(site: Site, order: Order) -> dict[str, Any]:
     """Return the ``data`` of the order's page, as the seller sees it."""
+    sold = site.world.items.get(order.item_id)
     item = {
         "itemId": order.item_id,
-        "title": "",
+        "title": sold.title if sold else "",
+        "itemMainPictCdnUrl": site.item_picture(order.item_id),
         "price": _yuan(order.price_fen),
         "buyAmount": str(order.quantity),
         "skuInfo": order.spec,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +10,7 @@ from functools import partial
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
+from shoal.accounts.ownership import carrying
 from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.task_manager import own_starts
 from shoal.assistant.assistant import Assistant
@@ -39,6 +40,7 @@ from shoal.network.outbound import Outbound
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_on_page import item_on_page
 from shoal.orders.item_pages import ItemPages
+from shoal.orders.known_item_store import KnownItemStore
 from shoal.orders.known_items import may_have_specs
 from shoal.orders.order_store import OrderStore, order_event
 from shoal.orders.sent_again import SentAgain
@@ -48,6 +50,7 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.data_directory import PICTURE_DIRECTORY, own_file
 from shoal.storage.restored import restored_at_ms
 from shoal.storage.sync_cursors import SyncCursors
+from shoal.xianyu.items_on_sale import ListedItem
 from shoal.xianyu.site_session import open_site_session
 
 ITEM_SECONDS = 3.0
@@ -87,7 +90,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         outbound = Outbound.of(settings.allow_private_targets, refused=partial(_note_refused, storage))
         supplier_units = await open_supplier_units(storage.database, storage.vault, outbound)
         closing.push_async_callback(supplier_units.close)
-        item_lists = ItemLists(LiveConnections())
+        item_lists = ItemLists(LiveConnections(), partial(_note_list, storage, order_store.items))
         item_pages = _open_item_pages(storage, item_lists, closing)
         item_of = partial(_item_of, item_pages)
         starts, token_calls = _open_paces(storage, settings, closing)
@@ -108,6 +111,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             uploaded=UploadedPictures(storage.database),
             token_calls=token_calls,
             live_connections=item_lists.live_connections,
+            item_lists=item_lists,
             models=Assistant(storage.database, assistant.providers, assistant.calls, item_of),
             outbound=outbound,
             supplier_units=supplier_units,
@@ -185,6 +189,15 @@ def _open_item_pages(storage: Storage, item_lists: ItemLists, closing: Closing) 
     item_pages = ItemPages(storage.database, item_lists, fence_of)
     closing.push_async_callback(item_pages.close)
     return item_pages
+
+
+async def _note_list(
+    storage: Storage, items: KnownItemStore, account: Account, listed: Mapping[str, ListedItem]
+) -> None:
+    """Store what a list told, as the server that runs the account."""
+    fence = storage.node.fence(account.id) if storage.node is not None else None
+    with carrying([fence] if fence is not None else []):
+        await items.told_by_list(account.id, listed)
 
 
 async def _item_of(item_pages: ItemPages, account: Account, item_id: str) -> Item:

@@ -19,7 +19,6 @@ from shoal.cluster.shared_key_rotation import SharedKeyRotation
 from shoal.cluster.turns import Turn
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
-from shoal.goods.goods_store import GoodsStore
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.messages.picture_files import PictureFiles
 from shoal.messages.rule_hits import RuleHits
@@ -27,6 +26,7 @@ from shoal.messages.snooze_ends import SnoozeEnds
 from shoal.messages.word_indexer import WordIndexer
 from shoal.notices.disk_watch import close_of_gone_servers
 from shoal.notices.incident_history import IncidentHistory
+from shoal.orders.order_store import OrderStore
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import Accounts
 from shoal.server.open_connections import Connections
@@ -82,7 +82,7 @@ async def open_housekeeping(
         closing.later("rule hits", rule_hits.close)
         manager = accounts.manager
         if isinstance(connections.deps.pictures, PictureFiles):
-            connections.deps.pictures.named = partial(_naming_pictures, manager, GoodsStore(database))
+            connections.deps.pictures.named = partial(_naming_pictures, manager, connections.deps.order_store)
         retention = Retention(
             accounts.store,
             connections.deps.message_log,
@@ -116,10 +116,11 @@ async def open_housekeeping(
         )
 
 
-async def _naming_pictures(manager: CookieManager, goods: GoodsStore) -> tuple[Iterable[Account], Iterable[str]]:
+async def _naming_pictures(manager: CookieManager, order_store: OrderStore) -> tuple[Iterable[Account], Iterable[str]]:
     """Return the accounts, and the addresses of the pictures that they do not name themselves."""
     sellers = [manager.observation(name).seller_picture for name in manager.accounts]
-    return manager.accounts.values(), [*await goods.pictures(), *sellers]
+    items = await order_store.items.shown_pictures()
+    return manager.accounts.values(), [*await order_store.goods.pictures(), *sellers, *items]
 
 
 async def _open_idempotency_keys(storage: Storage, settings: Settings) -> IdempotencyKeys:

@@ -1,4 +1,4 @@
-"""The tables of orders: what is known of each, its timeline, and the actions that happen at most once."""
+"""The tables of orders: what is known of each and of the items, the timelines, the actions that happen at most once."""
 
 from __future__ import annotations
 
@@ -85,3 +85,18 @@ order_actions = Table(
         postgresql_where=text("due_at_ms IS NOT NULL"),
     ),
 )
+
+known_items = Table(
+    "known_items",
+    metadata,
+    account_column(primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    text_column("title"),
+    Column("price_fen", BigInteger, nullable=True),
+    text_column("site_picture"),
+    text_column("picture"),
+    time_column("seen_at_ms"),
+)
+"""What the site calls the items of a shop, also those that are sold. ``site_picture``: the address of the picture on
+the site; ``picture``: its address here, empty until it is fetched. ``seen_at_ms``: when the site last told anything
+new."""

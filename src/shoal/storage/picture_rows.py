@@ -16,6 +16,7 @@ _TEXTS: Final = f"""
     SELECT picture AS words FROM accounts
     UNION ALL SELECT default_reply FROM accounts
     UNION ALL SELECT seller_picture FROM observed
+    UNION ALL SELECT picture FROM known_items
     UNION ALL SELECT parts FROM rules
     UNION ALL SELECT reply FROM item_settings
     UNION ALL SELECT parts FROM delivery_rules

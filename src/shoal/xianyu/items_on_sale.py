@@ -23,10 +23,14 @@ _SIGNS = ("", "¥", "￥")
 
 @dataclass(frozen=True, slots=True)
 class ListedItem:
-    """What the site's list says of an item; the price is ``None`` when it does not say one in plain yuan."""
+    """What the site's list says of an item; the price is ``None`` when it does not say one in plain yuan.
+
+    ``picture`` is the address of its picture on the site.
+    """
 
     title: str = ""
     price_fen: int | None = None
+    picture: str = ""
 
 
 async def items_on_sale(mtop: MtopClient, seller: str) -> dict[str, ListedItem]:
@@ -65,7 +69,13 @@ def _item_of(card: object) -> tuple[str, ListedItem]:
     is_id = item_id.isascii() and item_id.isdigit() and len(item_id) <= 32
     if not is_id:
         return "", ListedItem()
-    return item_id, ListedItem(title.strip() if isinstance(title, str) else "", price_fen_of(data.get("priceInfo")))
+    shown = data.get("picInfo")
+    picture = shown.get("picUrl") if isinstance(shown, Mapping) else None
+    return item_id, ListedItem(
+        title.strip() if isinstance(title, str) else "",
+        price_fen_of(data.get("priceInfo")),
+        picture.strip() if isinstance(picture, str) else "",
+    )
 
 
 def price_fen_of(told: object) -> int | None:

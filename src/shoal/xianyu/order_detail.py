@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _MAX_CHARACTERS = 200
+_MAX_ADDRESS = 2_000
 _BETWEEN_GROUPS = re.compile("[;；]")
 
 
 @dataclass(frozen=True, slots=True)
 class OrderDetail:
-    """One order. Amount (yuan) and quantity are the site's own texts; missing values are empty."""
+    """One order. Amount (yuan) and quantity are the site's own texts; missing values are empty.
+
+    ``item_picture`` is the address of the item's picture.
+    """
 
     item_id: str = ""
     buyer_id: str = ""
@@ -21,6 +25,8 @@ class OrderDetail:
     spec_name: str = ""
     spec_value: str = ""
     status_words: str = ""
+    item_title: str = ""
+    item_picture: str = ""
 
 
 def read_order_detail(data: Mapping[str, object]) -> OrderDetail:
@@ -38,6 +44,8 @@ def read_order_detail(data: Mapping[str, object]) -> OrderDetail:
         spec_name=spec_name,
         spec_value=spec_value,
         status_words=_text(_object(status.get("orderStatusInfo")).get("title")),
+        item_title=_text(item.get("title")),
+        item_picture=_address(item.get("itemMainPictCdnUrl")),
     )
 
 
@@ -66,6 +74,10 @@ def _text(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     return value.strip()[:_MAX_CHARACTERS] if isinstance(value, str) else ""
+
+
+def _address(value: object) -> str:
+    return value.strip() if isinstance(value, str) and len(value) <= _MAX_ADDRESS else ""
 
 
 def _digits(value: object) -> str:

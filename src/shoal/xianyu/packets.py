@@ -238,6 +238,8 @@ def _order_context(chat_id: str, told: dict[str, object], at_ms: int, me: str) -
         buyer_id=next((user for user in users if user and user != (seller or me)), ""),
         we_sell=seller == me,
         at_ms=at_ms,
+        item_title=text_of(told.get("itemTitle")),
+        item_picture=text_of(told.get("itemMainPic")),
     )
 
 
@@ -269,7 +271,13 @@ def _read_operation(body: dict[str, object], me: str) -> Event:
     chat_id = strip_address(id_of(body.get("sessionId")) or id_of(session.get("sessionId")))
     kind = number_of(content.get("contentType"))
     if kind == SESSION_AROUSE:
-        return SessionArouse(chat_id=chat_id)
+        about = object_at(session, "extensions")
+        return SessionArouse(
+            chat_id=chat_id,
+            item_id=id_of(about.get("itemId")),
+            item_title=text_of(about.get("itemTitle")),
+            we_sell=strip_address(id_of(about.get("itemSellerId"))) == me,
+        )
     if kind == CUSTOM:
         content = json_object(base64_text(object_at(content, "custom").get("data")))
     text = _typed_text(content)

@@ -98,7 +98,7 @@ class CardUpdate(Card):
 
 @dataclass(frozen=True, slots=True)
 class OrderContext:
-    """Which order, item and buyer a chat is about. It says nothing about payment."""
+    """Which order, item and buyer a chat is about. It says nothing about payment. ``item_picture`` is an address."""
 
     chat_id: str
     order_id: str
@@ -106,6 +106,8 @@ class OrderContext:
     buyer_id: str
     we_sell: bool
     at_ms: int
+    item_title: str = ""
+    item_picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,12 @@ class Typing:
 
 @dataclass(frozen=True, slots=True)
 class SessionArouse:
-    """The site suggests phrases to revive a chat; there is no message."""
+    """The site suggests phrases to revive a chat; there is no message. It names the item that the chat is about."""
 
     chat_id: str
+    item_id: str = ""
+    item_title: str = ""
+    we_sell: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2135,8 +2135,7 @@ export interface paths {
         };
         /**
          * Get an item in short
-         * @description Return title, price and page of an item, by the site's last list of the shop, else by the item's page when that
-         *     was last read. The site is not asked.
+         * @description Return title, price, picture and page of an item, as the site last told them. The site is not asked.
          */
         get: operations["get_item_card"];
         put?: never;
@@ -6593,6 +6592,8 @@ export interface components {
          *           "chat_id": "59000001",
          *           "heard": 3,
          *           "item_id": "700000000001",
+         *           "item_picture": "",
+         *           "item_title": "视频会员",
          *           "last_at": "2026-01-02T03:04:05.000Z",
          *           "last_direction": "in",
          *           "last_text": "在吗",
@@ -6617,7 +6618,8 @@ export interface components {
          *
          *     ``found_text`` is the newest message that contains the searched words, or null. ``heard``: how many messages the
          *     buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
-         *     see `PUT /cookies/{cid}/chats/{chat}/work`.
+         *     see `PUT /cookies/{cid}/chats/{chat}/work`. ``item_title`` and ``item_picture`` (an address of this server): empty
+         *     while they are not known.
          */
         ChatShape: {
             /** Account */
@@ -6630,6 +6632,10 @@ export interface components {
             buyer_name: string;
             /** Item Id */
             item_id: string | null;
+            /** Item Title */
+            item_title: string;
+            /** Item Picture */
+            item_picture: string;
             /** Last At */
             last_at: string;
             /** Last Text */
@@ -7866,6 +7872,7 @@ export interface components {
          *       },
          *       "group_price": false,
          *       "item_id": "700000000001",
+         *       "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
          *       "item_title": "会员月卡",
          *       "order_id": "4500000000000000001",
          *       "parcel": "no",
@@ -7902,6 +7909,8 @@ export interface components {
             item_id: string | null;
             /** Item Title */
             item_title: string;
+            /** Item Picture */
+            item_picture: string;
             /** Buyer Id */
             buyer_id: string;
             /** Buyer Name */
@@ -8967,9 +8976,11 @@ export interface components {
         };
         /**
          * ItemCard
-         * @description An item in short. ``title`` is empty and ``price_fen`` null when they are not known. ``url``: its page.
+         * @description An item in short. ``title`` and ``picture`` (an address of this server) are empty and ``price_fen`` is null when
+         *     they are not known. ``url``: its page.
          * @example {
          *       "item_id": "700000000001",
+         *       "picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
          *       "price_fen": 2500,
          *       "title": "视频会员",
          *       "url": "https://www.goofish.com/item?id=700000000001"
@@ -8982,6 +8993,8 @@ export interface components {
             title: string;
             /** Price Fen */
             price_fen: number | null;
+            /** Picture */
+            picture: string;
             /** Url */
             url: string;
         };
@@ -11797,6 +11810,7 @@ export interface components {
          *           "created_at": "2026-01-02T03:04:05.120Z",
          *           "group_price": false,
          *           "item_id": "700000000001",
+         *           "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
          *           "item_title": "会员月卡",
          *           "order_id": "4500000000000000001",
          *           "parcel": "no",
@@ -11830,9 +11844,9 @@ export interface components {
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
          *
-         *     ``buyer_name`` is the name in the chat, ``item_title`` that of the item's page; empty when it is not known.
-         *     ``parcel``: whether the goods go in a parcel;
-         *     empty when the site has not said.
+         *     ``buyer_name`` is the name in the chat, ``item_title`` and ``item_picture`` (an address of this server) are those of
+         *     the item; empty when they are not known. ``parcel``: whether the goods go in a parcel; empty when the site has not
+         *     said.
          */
         OrderShape: {
             /** Account */
@@ -11843,6 +11857,8 @@ export interface components {
             item_id: string | null;
             /** Item Title */
             item_title: string;
+            /** Item Picture */
+            item_picture: string;
             /** Buyer Id */
             buyer_id: string;
             /** Buyer Name */
@@ -11900,6 +11916,8 @@ export interface components {
             item_id: string;
             /** Item Title */
             item_title: string;
+            /** Item Picture */
+            item_picture: string;
         };
         /**
          * OrderSumsShape
@@ -11914,6 +11932,7 @@ export interface components {
          *           "account": "",
          *           "day": "2026-01-02",
          *           "item_id": "",
+         *           "item_picture": "",
          *           "item_title": "",
          *           "orders": 3,
          *           "paid": 2,

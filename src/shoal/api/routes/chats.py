@@ -77,7 +77,8 @@ class ChatShape(BaseModel):
 
     ``found_text`` is the newest message that contains the searched words, or null. ``heard``: how many messages the
     buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
-    see `PUT /cookies/{cid}/chats/{chat}/work`.
+    see `PUT /cookies/{cid}/chats/{chat}/work`. ``item_title`` and ``item_picture`` (an address of this server): empty
+    while they are not known.
     """
 
     account: str
@@ -85,6 +86,8 @@ class ChatShape(BaseModel):
     buyer_id: str
     buyer_name: str
     item_id: str | None
+    item_title: str
+    item_picture: str
     last_at: str
     last_text: str
     last_direction: str
@@ -108,7 +111,8 @@ class ChatList(BaseModel):
         items=[
             {
                 "account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "buyer_name": "buyer",
-                "item_id": "700000000001", "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
+                "item_id": "700000000001", "item_title": "视频会员", "item_picture": "",
+                "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
                 "last_direction": "in", "read_at": None, "paused_until": None, "pause_reason": None, "pause_actor": "",
                 "found_text": None, "waits": True,
                 "heard": 3, "unread": 1, "status": "open", "snoozed_until": None, "assignee": None,
@@ -235,6 +239,8 @@ def _chat(chat: Chat) -> ChatShape:
         buyer_id=chat.buyer_id,
         buyer_name=chat.buyer_name,
         item_id=chat.item_id,
+        item_title=chat.item_title,
+        item_picture=chat.item_picture,
         last_at=rfc3339(chat.last_at_ms),
         last_text=chat.last_text,
         last_direction=chat.last_direction,

@@ -37,6 +37,7 @@ from shoal.language.choice import Language
 from shoal.messages.manual_sending import NotConnected
 from shoal.orders.known_items import KnownItem, known_items
 from shoal.orders.sold_specs import sold_specs
+from shoal.storage.known_item_rows import ItemFacts, ItemKey, items_of_shops
 from shoal.xianyu.items_on_sale import PAGE_SIZE
 
 routes = Routes(tags=["items"])
@@ -65,12 +66,16 @@ async def items_of_all(server: Server, who: Principal) -> Callable[[], Iterator[
     mine = server.authorization.accounts_of(who)
     listed = await kept_items(server, mine)
     sold: dict[str, dict[str, frozenset[str]]] = {}
+    told: dict[ItemKey, ItemFacts] = {}
     for start in range(0, len(mine), _READ_AT_ONCE):
-        sold |= await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
+        of_some, told_of_some = await server.database.read(partial(_sold, accounts=mine[start : start + _READ_AT_ONCE]))
+        sold |= of_some
+        told |= told_of_some
 
     def shapes() -> Iterator[KnownItemShape]:
         for account in mine:
-            for item in known_items(account, listed[account.id].titles, listed[account.id].prices, sold[account.id]):
+            on_sale = listed[account.id]
+            for item in known_items(account, on_sale.titles, on_sale.prices, sold[account.id], told):
                 yield known_item_shape(account.id, item)
 
     return shapes
@@ -169,9 +174,13 @@ async def _asked(server: Server, who: Principal, account_id: str, request: Reque
 
 async def _of(server: Server, account: Account) -> list[KnownItem]:
     listed = await items_soon(server, account, seconds=SITE_SECONDS)
-    sold = await server.database.read(partial(_sold, accounts=[account]))
-    return known_items(account, listed.titles, listed.prices, sold[account.id])
+    sold, told = await server.database.read(partial(_sold, accounts=[account]))
+    return known_items(account, listed.titles, listed.prices, sold[account.id], told)
 
 
-def _sold(connection: Connection, accounts: Sequence[Account]) -> dict[str, dict[str, frozenset[str]]]:
-    return {account.id: sold_specs(connection, account.id) for account in accounts}
+def _sold(
+    connection: Connection, accounts: Sequence[Account]
+) -> tuple[dict[str, dict[str, frozenset[str]]], dict[ItemKey, ItemFacts]]:
+    """Return the specs in which each item of accounts was sold, and what the site told of their items."""
+    sold = {account.id: sold_specs(connection, account.id) for account in accounts}
+    return sold, items_of_shops(connection, list(sold)) if sold else {}

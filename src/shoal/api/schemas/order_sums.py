@@ -39,6 +39,7 @@ class OrderSumShape(OrderFigures):
     account: str
     item_id: str
     item_title: str
+    item_picture: str
 
 
 class OrderSumsShape(BaseModel):
@@ -50,7 +51,7 @@ class OrderSumsShape(BaseModel):
 
     model_config = example(
         by="day", timezone="Asia/Shanghai", since="2026-01-01T16:00:00.000Z", until="2026-01-03T16:00:00.000Z",
-        items=[{"day": "2026-01-02", "account": "", "item_id": "", "item_title": "", **_FIGURES}],
+        items=[{"day": "2026-01-02", "account": "", "item_id": "", "item_title": "", "item_picture": "", **_FIGURES}],
         total=_FIGURES, left_out=0,
     )  # fmt: skip
     by: By

@@ -28,6 +28,7 @@ _LINE = {
 }  # fmt: skip
 ORDER_EXAMPLE: dict[str, Any] = {
     "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "item_title": "会员月卡",
+    "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
     "buyer_id": "2200000000099", "buyer_name": "buyer", "chat_id": "59000001", "status": "pending_ship",
     "amount": "19.90", "quantity": "1",
     "spec_name": "", "spec_value": "", "group_price": False, "parcel": "no",
@@ -87,15 +88,16 @@ class ProblemShape(BaseModel):
 class OrderShape(BaseModel):
     """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
 
-    ``buyer_name`` is the name in the chat, ``item_title`` that of the item's page; empty when it is not known.
-    ``parcel``: whether the goods go in a parcel;
-    empty when the site has not said.
+    ``buyer_name`` is the name in the chat, ``item_title`` and ``item_picture`` (an address of this server) are those of
+    the item; empty when they are not known. ``parcel``: whether the goods go in a parcel; empty when the site has not
+    said.
     """
 
     account: str
     order_id: str
     item_id: str | None
     item_title: str
+    item_picture: str
     buyer_id: str
     buyer_name: str
     chat_id: str
@@ -285,6 +287,7 @@ def _facts(listed: ListedOrder, language: Language) -> dict[str, Any]:
         "item_id": order.item_id,
         "buyer_id": order.buyer_id,
         "item_title": listed.item_title,
+        "item_picture": listed.item_picture,
         "buyer_name": listed.buyer_name,
         "chat_id": order.chat_id,
         "status": OrderStatusShape(order.status or "unknown"),
