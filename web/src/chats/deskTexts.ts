@@ -4,6 +4,7 @@ import type { Texts } from '../i18n/messages'
 const zh = {
   itemOf: '正在聊的商品',
   itemNoTitle: '商品 {id}',
+  openRules: '查看自动回复规则',
   ordersOf: '本会话的订单',
   allOrders: '全部订单',
   order: '订单 {id}：{state}',
@@ -25,6 +26,7 @@ const zh = {
 const en: Texts<typeof zh> = {
   itemOf: 'Item in this conversation',
   itemNoTitle: 'Item {id}',
+  openRules: 'Open reply rules',
   ordersOf: 'Orders in this conversation',
   allOrders: 'All orders',
   order: 'Order {id}: {state}',
