@@ -257,3 +257,24 @@ def test_a_process_whose_loop_stands_still_beyond_its_lease_is_ended_and_no_othe
         lives.alive()
     for watchdog in (stuck, lives):
         watchdog.close()
+
+
+async def test_a_node_that_is_refused_at_its_first_start_is_not_listed_among_those_that_left(url: str) -> None:
+    everybody: list[Runs] = []
+
+    async def refused(name: str) -> None:
+        """It joins, and ends before it claims, as with a key that cannot open what is stored."""
+        ownership = ClusterOwnership(name, LONG, end=lambda: None)
+        try:
+            async with Database(url=url, guard=ownership.take):
+                ownership.start()
+        finally:
+            await ownership.close()
+
+    await refused("new")
+    async with node("known", url, everybody):
+        pass
+    await refused("known")
+    async with Database(url=url) as database:
+        names = text("SELECT name FROM nodes WHERE dead")
+        assert await database.read(lambda connection: list(connection.scalars(names))) == ["known"]

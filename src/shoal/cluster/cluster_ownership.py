@@ -389,7 +389,7 @@ class ClusterOwnership:
         try:
             if self._rows is not None:
                 with self._engine.connect() as connection, connection.begin():
-                    self._rows.leave(connection)
+                    self._rows.leave(connection, was_refused=self._listener is None)
         except SQLAlchemyError as error:
             log.warning("the node could not leave; its lease runs out by itself", why=type(error).__name__)
         finally:

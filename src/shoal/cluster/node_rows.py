@@ -31,7 +31,7 @@ _JOIN: Final = text(f"""
         host = excluded.host, address = excluded.address, version = excluded.version, schema = excluded.schema,
         last_error = '', started_at_ms = excluded.started_at_ms
     WHERE nodes.dead OR nodes.expires_at_ms < {NOW}
-    RETURNING inc, started_at_ms
+    RETURNING inc, started_at_ms, xmax = 0 AS is_first
 """)  # noqa: S608  no value from a request is in it
 """The first life is numbered by the time, so that no number comes twice when the row was deleted in between."""
 _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
@@ -91,6 +91,7 @@ _END: Final = text("""
 OLD_MS: Final = 7 * 86_400_000
 """How long the row of a node that does not run is kept after its lease ran out."""
 _DELETE_OLD: Final = text(f"DELETE FROM nodes WHERE expires_at_ms < {NOW} - {OLD_MS}")  # noqa: S608
+_FORGET: Final = text("DELETE FROM nodes WHERE name = :name AND inc = :inc")
 _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = :inc")
 _TELL: Final = text("NOTIFY shoal_shards")
 """Wakes the others, which look once a second in any case; sent with the commit. Not when shards are given up, which is
@@ -117,6 +118,8 @@ class NodeRows:
     """The statements of one life of a node."""
 
     life: Life
+    is_first: bool = False
+    """Whether no node of that name was known before."""
 
     @property
     def _me(self) -> dict[str, Any]:
@@ -172,9 +175,9 @@ class NodeRows:
         """Give up shards whose accounts have ended here."""
         connection.execute(_GIVE_UP, {**self._me, "shards": list(shards)})
 
-    def leave(self, connection: Connection) -> None:
-        """End this life: whatever it still holds is free."""
-        connection.execute(_LEAVE, self._me)
+    def leave(self, connection: Connection, *, was_refused: bool = False) -> None:
+        """End this life: whatever it still holds is free. One that ``was_refused`` at its first start leaves no row."""
+        connection.execute(_FORGET if was_refused and self.is_first else _LEAVE, self._me)
         connection.execute(_TELL)
 
 
@@ -199,7 +202,7 @@ def join(
     connection.execute(
         text("INSERT INTO shards (shard) SELECT generate_series(0, :last) ON CONFLICT DO NOTHING"), {"last": SHARDS - 1}
     )
-    return NodeRows(Life(name, row.inc, row.started_at_ms))
+    return NodeRows(Life(name, row.inc, row.started_at_ms), is_first=row.is_first)
 
 
 def end_life(connection: Connection, life: Life) -> bool:
