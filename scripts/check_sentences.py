@@ -61,6 +61,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "ai.modes": set(ModelMode),
     "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output", "item_gone"},
     "advice": None,
+    "channels": None,
     "cli.ago": None,
     "fields": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},

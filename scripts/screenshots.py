@@ -52,11 +52,13 @@ PAGES = {
     "notices": "/console/settings/notices",
     "history-shop": "/console/history?cid=xiaoyu",
     "settings": "/console/settings",
+    "administration": "/console/administration",
+    "backups": "/console/administration/backups",
     "settings-me": "/console/settings/me",
     "settings-tokens": "/console/settings/tokens",
-    "settings-users": "/console/settings/users",
+    "settings-users": "/console/administration/users",
     "settings-models": "/console/settings/models",
-    "settings-security": "/console/settings/security",
+    "settings-security": "/console/administration/audit-log",
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
 TROUBLE = {

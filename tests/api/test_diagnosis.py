@@ -116,7 +116,7 @@ async def test_the_token_of_the_rotated_cookies_counts(door: Door) -> None:
     jar = {"_m_h5_tk": f"0f_{ends}"}
     assert await door.server.credentials.save_jar("shop", jar, account.cookie_version)
     _, checks = await _checks(door, **EN)
-    assert "about 90 min more" in checks["cookie"]["detail"]
+    assert "about 1 h 30 min more" in checks["cookie"]["detail"]
 
 
 async def test_a_database_that_cannot_be_read_is_a_finding(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ async def test_a_payment_that_waits_for_its_owner_is_no_message_to_take_up(door:
 
 @pytest.mark.parametrize(
     ("ahead_ms", "ok", "words"),
-    [(5_000, True, "is right"), (7_200_000, False, "120 minutes slow"), (-7_200_000, False, "120 minutes fast")],
+    [(5_000, True, "is right"), (7_200_000, False, "2 h behind"), (-7_200_000, False, "2 h ahead")],
 )
 async def test_a_wrong_clock_of_the_machine_is_told(door: Door, ahead_ms: int, ok: bool, words: str) -> None:
     date = formatdate((now_ms() + ahead_ms) / 1000 + 1, usegmt=True)

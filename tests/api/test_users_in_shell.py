@@ -40,6 +40,24 @@ async def test_people_are_listed_invited_and_removed_by_commands(tmp_path: Path)
         assert door.site.live["bobs"] == 0
 
 
+async def test_an_invitation_from_the_shell_names_shops(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "data") as door, served(door) as url:
+        await door.add("mine", 2)
+        token = await door.server.sessions.open(1)
+        named = ("--account", "mine", "--account", "mine", "--permission", "operate")
+        code, said = await in_shell(url, token, "users", "invite", "staff", *named)
+        assert code == 0
+        link = re.search(rf"{url}/console/join#(\S+)", said)
+        assert link
+        async with client_of(door.app) as ann:
+            body = {"token": link[1], "username": "Ann", "password": PASSWORD}
+            assert (await ann.post("/join", json=body)).is_success
+        (staff,) = door.server.authorization.staff_of(door.account("mine"))
+        assert staff.permission.word == "operate"
+        code, said = await in_shell(url, token, "users", "invite", "staff", "--account", "nobodys")
+        assert code != 0
+
+
 async def test_who_owns_the_machine_lets_the_locked_out_in_again_while_the_server_runs(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with open_door(data) as door, another_person(door) as bob, served(door) as url:

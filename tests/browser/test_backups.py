@@ -13,7 +13,7 @@ from shoal.maintenance.backup.locks import new_key_pair
 
 
 async def test_without_the_settings_the_card_names_both_and_links_to_the_help(console: Console) -> None:
-    page = await console.page("/console/settings")
+    page = await console.page("/console/administration/backups")
     card = page.locator("[data-test=backups]")
     await expect(card).to_contain_text("SHOAL_BACKUP_DIR")
     await expect(card).to_contain_text("SHOAL_BACKUP_KEY")
@@ -26,7 +26,9 @@ async def test_one_is_made_at_once_and_a_failure_says_what_to_do(open_console: O
     _, public = new_key_pair()
     directory = tmp_path / "backups"
     console = await open_console(backup_dir=directory, backup_key=public)
-    page = await console.page("/console/settings", viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = await console.page(
+        "/console/administration/backups", viewport={"width": 390, "height": 844}, color_scheme="dark"
+    )
     card = page.locator("[data-test=backups]")
     seen = asyncio.Event()
 

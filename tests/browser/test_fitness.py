@@ -20,7 +20,8 @@ PAGES = (
     "/console/accounts/afu/rules", "/console/accounts/muzi", "/console/conversations/afu/c1", "/console/conversations",
     "/console/history", "/console/stock", "/console/stock/1", "/console/settings",
     "/console/incidents", "/console/settings/notices", "/console/settings/me", "/console/settings/tokens",
-    "/console/settings/users", "/console/settings/security", "/console/settings/moving",
+    "/console/administration/users", "/console/administration/audit-log", "/console/settings/moving",
+    "/console/administration", "/console/administration/backups",
     "/console/accounts/afu/runs", "/console/settings/models", "/console/accounts/afu/model",
     "/console/servers",
 )  # fmt: skip

@@ -60,8 +60,9 @@ async def test_filters_stay_in_the_address_and_older_changes_are_a_press_away(
     await expect(rows.first).to_have_attribute("data-rev", str(newest))
     await page.goto("/console/history?field=enabled&actor=user:admin&time=today")
     await expect(rows).to_have_count(4)
-    await expect(rows.first).to_contain_text("启用")
-    await page.locator("[data-test=time]").select_option("days")
+    await expect(rows.first).to_contain_text("店铺开关")
+    await page.locator("[data-test=time]").click()
+    await page.locator(".n-base-select-option", has_text="指定日期").click()
     await page.locator("[data-test=to]").fill("2020-01-01")
     await expect(page.get_by_text("没有符合条件的变更")).to_be_visible()
     await expect(page).to_have_url(re.compile("time=days"))
@@ -105,6 +106,21 @@ async def test_an_undo_is_previewed_made_and_undone(console: Console) -> None:
     await page.keyboard.press("Escape")
     await page.locator("[data-test=toast]", has_text="已撤销对").get_by_role("button", name="撤销").click()
     await expect(page.locator("[data-rev]").first.locator(".turn")).to_have_text("修改前旧名修改后新名")
+
+
+async def test_what_one_press_changed_in_several_shops_is_undone_at_once(console: Console) -> None:
+    body = {"accounts": ["afu", "muzi"], "settings": {"pause_duration": 33}}
+    await console.door.call("PUT", "/cookies/batch", json=body)
+    await _remark(console, "单独")
+    page = await console.page("/console/history")
+    await expect(page.locator("[data-rev]").first.locator("[data-test=undo-batch]")).to_have_count(0)
+    await page.locator("[data-test=undo-batch]").first.click()
+    dialog = page.locator("[data-test=dialog]")
+    await expect(dialog.locator("[data-outcome=would_change]")).to_have_count(2)
+    assert console.door.account("afu").pause_duration == 33, "a preview changes nothing"
+    await dialog.locator("[data-test=batch-undo-go]").click()
+    await expect(dialog).to_have_count(0)
+    await until(lambda: {console.door.account(shop).pause_duration for shop in ("afu", "muzi")} == {10})
 
 
 async def test_what_was_changed_again_since_is_told_plainly_with_the_way_on(console: Console) -> None:

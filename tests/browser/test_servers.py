@@ -71,11 +71,11 @@ def row(page: Page, name: str) -> Locator:
 
 
 async def test_a_server_gives_up_its_shops_after_a_question_and_takes_them_again(cluster: Cluster) -> None:
-    page = await cluster.console.page("/console/settings", **PHONE)
+    page = await cluster.console.page("/console/administration", **PHONE)
     card = page.locator("[data-test=servers]")
     await expect(card).to_contain_text("2 台在运行")
     await card.locator("a").click()
-    await expect(page.locator("[data-tab=settings-servers][aria-current]")).to_be_visible()
+    await expect(page.locator("[data-tab=admin-servers][aria-current]")).to_be_visible()
     one, two, old = (row(page, name) for name in ("one", "two", "old"))
     await expect(one).to_contain_text("当前连接")
     await expect(two).to_contain_text("接待店铺")
@@ -111,12 +111,12 @@ async def test_what_stands_out_is_marked_and_what_was_heard_last_is_told_as_old(
     assert await findings(page) == []
     assert not await hangs_over(page)
 
-    await page.locator("[data-tab=settings]").click()
+    await page.locator("[data-tab=admin]").click()
     await expect(page.locator("[data-test=servers]")).to_contain_text("3 台需要留意")
     await page.route(
         "**/system/nodes", lambda route: route.fulfill(status=503, json={"code": "away", "detail": "away"})
     )
-    await page.locator("[data-tab=settings-servers]").click()
+    await page.locator("[data-tab=admin-servers]").click()
     await expect(page.locator("[data-test=old]")).to_be_visible()
     await expect(new).to_be_visible()
     assert await findings(page) == []
@@ -127,9 +127,9 @@ async def test_what_stands_out_is_marked_and_what_was_heard_last_is_told_as_old(
 
 
 async def test_a_single_server_shows_a_sentence_and_no_way_to_it(console: Console) -> None:
-    page = await console.page("/console/settings")
+    page = await console.page("/console/administration")
     await expect(page.locator("[data-test=server]")).to_contain_text("运行中 3")
-    for what in ("[data-test=servers]", "[data-tab=settings-servers]"):
+    for what in ("[data-test=servers]", "[data-tab=admin-servers]"):
         await expect(page.locator(what)).to_have_count(0)
     await page.goto("/console/servers")
     single = page.locator("[data-test=single]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -10,8 +12,24 @@ from shoal import __version__
 from shoal.storage.database import Database
 
 
-async def test_the_server_its_store_and_its_licences_are_shown_and_the_look_is_chosen(console: Console) -> None:
+async def test_the_settings_open_on_what_is_a_sellers_own(console: Console) -> None:
     page = await console.page("/console/settings")
+    await expect(page.locator("[data-test=about]")).to_contain_text(__version__)
+    await expect(page.locator("main")).not_to_contain_text("SHOAL_")
+    await page.locator("[data-test=about] summary").click()
+    await expect(page.locator("[data-test=about] pre")).to_contain_text("MIT")
+    await page.get_by_role("button", name="深色", exact=True).click()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.get_by_role("button", name="English", exact=True).click()
+    await expect(page.locator("[data-test=about] h2")).to_have_text("About")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await expect(page.locator("[data-test=about] h2")).to_have_text("About")
+
+
+async def test_the_server_and_its_store_stand_in_the_administration(console: Console) -> None:
+    page = await console.page("/console/settings")
+    await page.get_by_role("link", name="管理", exact=True).click()
     await expect(page.locator("[data-test=server]")).to_contain_text(__version__)
     await expect(page.locator("[data-test=server]")).to_contain_text("运行中 3")
     await expect(page.locator("[data-test=store]")).to_contain_text("SQLite 3.")
@@ -25,12 +43,10 @@ async def test_the_server_its_store_and_its_licences_are_shown_and_the_look_is_c
         await expect(page.locator("[data-test=checking]")).to_contain_text("正在检查数据库")
         await expect(page.locator("[data-test=store]")).to_contain_text("正在检查")
     await expect(page.locator("[data-test=checking]")).to_have_count(0)
-    await page.locator("[data-test=about] summary").click()
-    await expect(page.locator("[data-test=about] pre")).to_contain_text("MIT")
-    await page.get_by_role("button", name="深色", exact=True).click()
-    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    await page.get_by_role("button", name="English", exact=True).click()
-    await expect(page.locator("[data-test=store] h2")).to_have_text("Database")
-    await page.reload()
-    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    await expect(page.locator("[data-test=store] h2")).to_have_text("Database")
+
+
+async def test_older_addresses_lead_into_the_administration(console: Console) -> None:
+    page = await console.page("/console/settings/users")
+    await expect(page).to_have_url(re.compile("/console/administration/users$"))
+    await page.goto("/console/settings/security?kind=sign_in")
+    await expect(page).to_have_url(re.compile(r"/console/administration/audit-log\?kind=sign_in$"))

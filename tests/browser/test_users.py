@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.async_api import Page, expect
 
 from browser.conftest import Console
@@ -23,7 +25,7 @@ async def sign_in(page: Page, name: str, password: str) -> None:
 
 
 async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> None:
-    page = await console.page("/console/settings/users")
+    page = await console.page("/console/administration/users")
     await page.locator("[data-test=invite]").click()
     await page.get_by_role("button", name="员工", exact=True).click()
     await page.locator("[data-test=make-link]").click()
@@ -45,7 +47,11 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     await theirs.locator("[data-test=line].live").wait_for()  # who chose a password is in
     await theirs.goto("/console/settings/me")
     await expect(theirs.locator("[data-test=who]")).to_contain_text("员工")
-    await expect(theirs.locator("[data-tab=settings-users]")).to_have_count(0)
+    await expect(theirs.get_by_role("link", name="管理", exact=True)).to_have_count(0)
+    await theirs.goto("/console/administration")
+    await expect(theirs).to_have_url(re.compile("/console/settings$"))
+    await expect(theirs.locator("[data-tab=settings-security]")).to_be_visible()
+    await theirs.goto("/console/settings/me")
 
     again = await (await console.browser()).new_page()
     await again.goto(link)
@@ -61,7 +67,7 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     await expect(theirs.get_by_text("密码已修改")).to_be_visible()
 
     await page.reload()
-    await expect(page.locator("[data-user=lina] [data-test=role]")).to_have_value("staff")
+    await expect(page.locator("[data-user=lina] [data-test=role]")).to_contain_text("员工")
     await page.locator("[data-user=lina] [data-test=menu]").click()
     await page.get_by_text("停用", exact=True).click()
     await expect(page.locator("[data-user=lina]")).to_contain_text("已停用")
@@ -74,7 +80,11 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     await _remove_lina(page)
     assert await console.door.server.users.by_name("lina") is None
 
-    await page.locator("[data-tab=settings-security]").click()
+    await _look_into_the_audit_log(page)
+
+
+async def _look_into_the_audit_log(page: Page) -> None:
+    await page.locator("[data-tab=admin-audit-log]").click()
     await page.locator("[data-test=user]").fill("lina")
     await page.keyboard.press("Enter")
     await expect(page.locator("[data-kind=sign_in]")).to_contain_text("lina")

@@ -150,7 +150,7 @@ async def test_what_flaps_without_a_pause_is_told_once(
         await teller.after(2 * MINUTE, every=MINUTE)
     await teller.after(10 * MINUTE, every=MINUTE)
     assert await teller.states() == [("begin", "sent"), ("end", "sent")]
-    assert teller.transport.messages[1][1].body == "It lasted 118 minutes.\nIt happened 30 times."
+    assert teller.transport.messages[1][1].body == "It lasted 1 h 58 min.\nIt happened 30 times."
 
 
 @ON_SQLITE

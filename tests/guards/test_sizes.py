@@ -28,7 +28,6 @@ LONGER_OF_CONSOLE = {
     "web/src/rules/Rules.vue": 376,
     "web/src/rules/RulesCopy.vue": 307,
     "web/src/rules/texts.ts": 354,
-    "web/src/settings/AuditLog.vue": 302,
     "web/src/stock/texts.ts": 340,
 }
 """Files that are longer for now, with the most lines that each may have. A row only shrinks, and no file is added."""

@@ -44,6 +44,14 @@ class RoleName(StrEnum):
     STAFF = "staff"
 
 
+class SharedPermission(StrEnum):
+    """What an invited user may do with the shops that the link names, as the API names it."""
+
+    READ = "read"
+    REPLY = "reply"
+    OPERATE = "operate"
+
+
 @users.command("list", help=words("cli.users.help.list"))
 def list_users(url: Url = None, as_json: AsJson = False) -> None:
     """List the users: role, shops, TOTP, and last sign-in."""
@@ -55,11 +63,18 @@ def invite(
     role: Annotated[RoleName, typer.Argument(help=words("cli.users.help.role"))] = RoleName.OWNER,
     email: Annotated[str | None, typer.Option(help=words("cli.users.help.email"))] = None,
     hours: Annotated[float, typer.Option(min=0.1, max=720, help=words("cli.users.help.hours"))] = 72,
+    shops: Annotated[
+        list[str] | None, typer.Option("--account", metavar="ID", help=words("cli.users.help.invited_shops"))
+    ] = None,
+    permission: Annotated[SharedPermission, typer.Option(help=words("cli.users.help.shared_permission"))] = (
+        SharedPermission.REPLY
+    ),
     url: Url = None,
     _as_json: AsJson = False,
 ) -> None:
-    """Create a link, shown once, with which a new user chooses a name and a password."""
-    run(_invite(url, {"role": role.value, "email": email, "expires_hours": hours}))
+    """Create a link, shown once, with which a new user chooses a name and a password, and gets the shops named."""
+    shared = [{"account": one, "permission": permission.value} for one in dict.fromkeys(shops or ())]
+    run(_invite(url, {"role": role.value, "email": email, "expires_hours": hours, "shops": shared}))
 
 
 @users.command("invitations", help=words("cli.users.help.invitations"))

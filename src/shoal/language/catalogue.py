@@ -1,7 +1,8 @@
 """Sentences by key and language: ``say("retry.unreachable", Language.ZH)``.
 
 A key is the name of a file of the catalogue, a dot, and the path in that file. A placeholder may choose by number:
-``{count:order|orders}`` becomes "1 order" or "3 orders".
+``{count:order|orders}`` becomes "1 order" or "3 orders". Minutes become hours and minutes by two units after a
+colon: ``{minutes::h|min}`` becomes "59 min" or "23 h 59 min".
 """
 
 from __future__ import annotations
@@ -87,4 +88,11 @@ class _Number(int):
         if "|" not in spec:
             return super().__format__(spec)
         one, many = spec.split("|")
+        if one.startswith(":"):
+            return self._length(one[1:], many)
         return f"{int(self)} {one if self == 1 else many}"
+
+    def _length(self, hour: str, minute: str) -> str:
+        hours, minutes = divmod(int(self), 60)
+        parts = [f"{hours} {hour}"] if hours else []
+        return " ".join(parts + ([f"{minutes} {minute}"] if minutes or not hours else []))

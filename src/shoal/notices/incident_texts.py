@@ -19,8 +19,6 @@ from shoal.xianyu.site_pages import MESSAGES_URL, PAGE_OF_ORDER, SITE_URL
 
 MOST_LINES: Final = 20
 """How many incidents a digest names."""
-_HOURS_FROM: Final = 120
-"""From how many minutes on a time is told in hours."""
 _OF_ORDERS = frozenset({IncidentKind.ORDER_PROBLEM, IncidentKind.REFUND_ASKED})
 _OF_CHATS = frozenset({IncidentKind.BUYER_WAITS, IncidentKind.WANTS_PERSON})
 _OF_STOCK = frozenset({IncidentKind.OUT_OF_STOCK, IncidentKind.LOW_STOCK})
@@ -31,6 +29,7 @@ _OTHER_PAGES: Final = {
     IncidentKind.CHANNEL_ENDED: "settings/notices",
     IncidentKind.WEBHOOK_OFF: "settings/notices",
     IncidentKind.MODEL_RESTING: "settings/models",
+    IncidentKind.BACKUP_FAILED: "administration/backups",
 }
 """The pages of what is of no account; what is of the server leads to the facts of the server."""
 
@@ -127,7 +126,7 @@ def page_of(kind: IncidentKind, account_id: str | None, facts: dict[str, object]
         return f"conversations/{account}/{quote(str(facts.get('chat_id', '')), safe='')}"
     if account:
         return f"accounts/{account}"
-    return _OTHER_PAGES.get(kind, "settings")
+    return _OTHER_PAGES.get(kind, "administration")
 
 
 def _is_of_one_server(kind: IncidentKind, facts: Mapping[str, object]) -> bool:
@@ -148,10 +147,7 @@ def _body(told: Told, language: Language) -> str:
 def _course(told: Told, language: Language) -> str:
     """Return how long it lasted, and how often it came. Some services refuse a message without a text."""
     minutes = max(1, round(((told.closed_at_ms or told.opened_at_ms) - told.opened_at_ms) / 60_000))
-    if minutes < _HOURS_FROM:
-        parts = [say("incident.lasted_minutes", language, lasted=minutes)]
-    else:
-        parts = [say("incident.lasted_hours", language, lasted=round(minutes / 60))]
+    parts = [say("incident.lasted", language, minutes=minutes)]
     parts += [say("incident.times", language, count=told.count)] if told.count > 1 else []
     return "\n".join(parts)
 

@@ -11,7 +11,7 @@ from shoal.language.choice import Language
 
 @pytest.fixture
 def one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = {"a.days": "In {count:day|days}, {who}."}
+    texts = {"a.days": "In {count:day|days}, {who}.", "a.length": "{minutes::h|min}"}
     monkeypatch.setattr(catalogue, "_loaded", lambda _language, _name: texts)
 
 
@@ -37,3 +37,12 @@ def test_a_number_chooses_its_form(count: int, text: str) -> None:
 def test_a_param_that_is_not_given_is_left_empty() -> None:
     assert say("a.days", Language.EN) == "In , ."
     assert placeholders("a.days") == {"count", "who"}
+
+
+@pytest.mark.usefixtures("one_sentence")
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(0, "0 min"), (59, "59 min"), (60, "1 h"), (61, "1 h 1 min"), (1439, "23 h 59 min")]
+)
+def test_minutes_become_hours_and_minutes(minutes: int, text: str) -> None:
+    assert say("a.length", Language.EN, minutes=minutes) == text
+    assert say("a.length", Language.EN) == ""

@@ -112,8 +112,8 @@ def test_what_is_over_by_the_time_it_is_told_says_so() -> None:
 
 def test_an_end_says_how_long_it_lasted_and_how_often_it_came() -> None:
     one = replace(told(IncidentKind.RETRYING, Phase.END, closed_at_ms=5 * 60_000), opened_at_ms=0)
-    assert message_of(claim(one), "").body == "It lasted 5 minutes.\nIt happened 3 times."
-    assert message_of(claim(replace(one, closed_at_ms=7_200_000, count=1)), "").body == "It lasted 2 hours."
+    assert message_of(claim(one), "").body == "It lasted 5 min.\nIt happened 3 times."
+    assert message_of(claim(replace(one, closed_at_ms=7_200_000, count=1)), "").body == "It lasted 2 h."
 
 
 def test_an_id_cannot_lead_a_link_elsewhere() -> None:
@@ -126,7 +126,12 @@ def test_an_id_cannot_lead_a_link_elsewhere() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "page"),
-    [(IncidentKind.DISK_LOW, "settings"), (IncidentKind.NEW_ADDRESS, "settings/me"), (IncidentKind.DAY, "incidents")],
+    [
+        (IncidentKind.DISK_LOW, "administration"),
+        (IncidentKind.BACKUP_FAILED, "administration/backups"),
+        (IncidentKind.NEW_ADDRESS, "settings/me"),
+        (IncidentKind.DAY, "incidents"),
+    ],
 )
 def test_what_is_of_no_account_leads_to_where_it_is_seen(kind: IncidentKind, page: str) -> None:
     assert page_of(kind, None, {}) == page

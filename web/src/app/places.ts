@@ -1,14 +1,15 @@
 /** The pages of the frame: what they are called, how they are reached, and which one is open. */
-import { Boxes, History, LayoutDashboard, MessagesSquare, Settings, ShoppingBag, Store } from '@lucide/vue'
+import { Boxes, History, LayoutDashboard, MessagesSquare, ServerCog, Settings, ShoppingBag, Store } from '@lucide/vue'
 import { computed } from 'vue'
 import { useRoute } from 'vue-router'
 import { useAccounts } from '../accounts/store'
 import { count } from '../common/clock'
+import { useSession } from '../common/session'
 import type { Key } from '../i18n'
 import { useOrderNeeds } from '../notices/orderNeeds'
 import { useWaiting } from '../notices/useWaiting'
 
-export const PLACES = [
+const PLACES = [
   { name: 'overview', title: 'nav.overview', icon: LayoutDashboard, key: 'o' },
   { name: 'accounts', title: 'nav.accounts', icon: Store, key: 's' },
   { name: 'conversations', title: 'nav.conversations', icon: MessagesSquare, key: 'c' },
@@ -16,11 +17,11 @@ export const PLACES = [
   { name: 'stock', title: 'nav.stock', icon: Boxes, key: 'k' },
   { name: 'history', title: 'nav.history', icon: History, key: 'h' },
   { name: 'settings', title: 'nav.settings', icon: Settings, key: 'e' },
-] as const satisfies { name: string; title: Key; icon: unknown; key: string }[]
+  { name: 'admin', title: 'nav.admin', icon: ServerCog, key: 'a', admin: true },
+] as const satisfies { name: string; title: Key; icon: unknown; key: string; admin?: true }[]
 
-/** The pages that a phone shows in its tab bar; the others stand behind "More". */
+/** The pages that a phone shows in its tab bar; the others are behind "More". */
 export const TABS = PLACES.slice(0, 4)
-export const REST = PLACES.slice(4)
 
 export type PlaceName = (typeof PLACES)[number]['name']
 
@@ -30,8 +31,12 @@ const HINTS: Partial<Record<PlaceName, Key>> = {
   orders: 'orders.hand',
 }
 
+/** Red is for what only the owner can mend; a buyer who waits is everyday work. */
+const isCalm = (name: PlaceName): boolean => name === 'conversations'
+
 export function usePlaces() {
   const route = useRoute()
+  const session = useSession()
   const accounts = useAccounts()
   const orders = useOrderNeeds()
   const waiting = useWaiting()
@@ -47,7 +52,12 @@ export function usePlaces() {
     route.name === name ||
     (name === 'accounts' && /^account($|-)/.test(String(route.name))) ||
     (name === 'stock' && route.name === 'stock-goods') ||
-    (name === 'settings' && String(route.name).startsWith('settings-'))
+    (name === 'settings' && String(route.name).startsWith('settings-')) ||
+    (name === 'admin' && String(route.name).startsWith('admin-'))
 
-  return { badges, hints: HINTS, isHere }
+  /** The pages of this user: the administration is there for administrators only. */
+  const places = computed(() => PLACES.filter((place) => !('admin' in place) || session.user?.is_admin))
+  const rest = computed(() => places.value.slice(TABS.length))
+
+  return { places, rest, badges, hints: HINTS, isHere, isCalm }
 }

@@ -80,12 +80,23 @@ export const router = createRouter({
             { path: 'me', name: 'settings-me', component: () => import('../settings/Me.vue') },
             { path: 'notices', name: 'settings-notices', component: () => import('../notices/Notices.vue') },
             { path: 'tokens', name: 'settings-tokens', component: () => import('../settings/Tokens.vue') },
-            { path: 'people', redirect: { name: 'settings-users' } },
-            { path: 'users', name: 'settings-users', component: () => import('../users/Users.vue') },
+            { path: 'people', redirect: { name: 'admin-users' } },
+            { path: 'users', redirect: { name: 'admin-users' } },
             { path: 'models', name: 'settings-models', component: () => import('../assistant/Models.vue') },
             { path: 'moving', name: 'settings-moving', component: () => import('../moving/Moving.vue') },
-            { path: '/servers', name: 'settings-servers', component: () => import('../servers/Servers.vue') },
             { path: 'security', name: 'settings-security', component: () => import('../settings/AuditLog.vue') },
+          ],
+        },
+        {
+          path: 'administration',
+          component: () => import('../settings/Administration.vue'),
+          meta: { title: 'nav.admin', admin: true },
+          children: [
+            { path: '', name: 'admin', component: () => import('../settings/ServerStatus.vue') },
+            { path: 'users', name: 'admin-users', component: () => import('../users/Users.vue') },
+            { path: 'backups', name: 'admin-backups', component: () => import('../settings/Backups.vue') },
+            { path: '/servers', name: 'admin-servers', component: () => import('../servers/Servers.vue') },
+            { path: 'audit-log', name: 'admin-audit-log', component: () => import('../settings/AuditLog.vue') },
           ],
         },
         {
@@ -103,5 +114,8 @@ router.beforeEach((to) => {
   const session = useSession()
   if (!to.meta.open && !session.user) return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
   if (to.name === 'login' && session.user) return { path: '/' }
+  if (to.meta.admin && !session.user?.is_admin) return { name: 'settings' }
+  // An administrator's audit log is that of the server; the address in an older notice or bookmark still leads there.
+  if (to.name === 'settings-security' && session.user?.is_admin) return { name: 'admin-audit-log', query: to.query }
   return true
 })

@@ -96,11 +96,16 @@ const UNITS = [
   ['second', 1],
 ] as const
 
-/** A length of time in its two largest units: "3 hr 5 min". */
+/** Chinese has a space between a number and a word, which the formatter leaves out. */
+const NUMBER_AND_HAN = /(\d)(?=\p{Script=Han})/u
+
+/** A length of time in its two largest units: "3 hr 5 min", "3 小时 5 分钟". */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
   const unit = (unit: string, whole: number): string =>
-    new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' }).format(whole)
+    new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' })
+      .format(whole)
+      .replace(NUMBER_AND_HAN, '$1 ')
   if (seconds === 0) return `< ${unit('second', 1)}`
   const at = UNITS.findIndex(([, size]) => seconds >= size)
   let rest = seconds

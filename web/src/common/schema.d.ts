@@ -8222,6 +8222,11 @@ export interface components {
             /** Changed At */
             changed_at: string;
         };
+        /** HTTPValidationError */
+        HTTPValidationError: {
+            /** Detail */
+            detail?: components["schemas"]["ValidationError"][];
+        };
         /**
          * HealthAnswer
          * @description The health of the server. ``timestamp`` is in seconds since 1970.
@@ -16551,6 +16556,19 @@ export interface components {
             items: components["schemas"]["UserBody"][];
             /** Next */
             next?: string | null;
+        };
+        /** ValidationError */
+        ValidationError: {
+            /** Location */
+            loc: (string | number)[];
+            /** Message */
+            msg: string;
+            /** Error Type */
+            type: string;
+            /** Input */
+            input?: unknown;
+            /** Context */
+            ctx?: Record<string, never>;
         };
         /**
          * VerifyAnswer
@@ -35387,7 +35405,9 @@ export interface operations {
     list_channels: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -35418,6 +35438,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */
@@ -35804,7 +35833,9 @@ export interface operations {
     test_channel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
             path: {
                 /** @description The channel's id. */
                 channel_id: number;
@@ -38785,7 +38816,9 @@ export interface operations {
                 /** @description Maximum number of rows. */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };

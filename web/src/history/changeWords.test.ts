@@ -9,7 +9,7 @@ beforeEach(() => vi.stubGlobal('localStorage', { getItem: () => 'en' }))
 
 test('a setting is shown by its name, with the old and the new value', () => {
   expect(linesOf({ enabled: [true, false], remark: ['', 'Books'] })).toEqual([
-    { kind: 'set', name: 'On', old: 'on', new: 'off' },
+    { kind: 'set', name: 'Shop switched', old: 'on', new: 'off' },
     { kind: 'set', name: 'Remark', old: '(empty)', new: 'Books' },
   ])
   expect(linesOf({ debounce_seconds: [null, 3] })).toMatchObject([{ old: 'server default', new: '3' }])

@@ -54,6 +54,16 @@ const zh = {
   byHand: '手动修改',
   looking: '正在预览变更…',
   undone: '已撤销对 {id} 的变更',
+  batch: {
+    undo: '撤销整批（{n}）…',
+    undoOf: '撤销同一次操作对 {n} 家店铺的变更',
+    title: '撤销 {who} 对 {n} 家店铺的变更？',
+    would: '{n} 家店铺会恢复到这次操作之前：',
+    needless: '这些店铺都无法撤销，或已经和之前相同：',
+    left: '{n} 家店铺没有撤销，原因如下。其余的已经撤销。',
+    go: '全部撤销',
+    undone: '已撤销对 {n} 家店铺的变更',
+  },
 }
 
 const en: Texts<typeof zh> = {
@@ -110,6 +120,16 @@ const en: Texts<typeof zh> = {
   byHand: 'Edit',
   looking: 'Checking what would change…',
   undone: 'Change to {id} undone',
+  batch: {
+    undo: 'Undo all {n}…',
+    undoOf: 'Undo what the same action changed in {n} shops',
+    title: 'Undo {who}’s change to {n} shops?',
+    would: '{n} shop returns to what it was before: | {n} shops return to what they were before:',
+    needless: 'None of these can be undone, or they already are as before:',
+    left: '{n} shop wasn’t undone, for this reason. The others were. | {n} shops weren’t undone, for these reasons. The others were.',
+    go: 'Undo all',
+    undone: 'Change to {n} shop undone | Change to {n} shops undone',
+  },
 }
 
 export const history = { zh, en }

@@ -69,7 +69,7 @@ export function labelOf(
     | `moving.${'kinds' | 'systems'}`
     | `notices.${'services' | 'fields' | 'where' | 'choices'}`
     | `users.${'roles' | 'permissions' | 'me.kinds'}`
-    | `security.${'kinds' | 'outcomes' | 'facts'}`
+    | `security.${'kinds' | 'outcomes' | 'facts' | 'steps'}`
     | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,
   name: string,
   otherwise = name,

@@ -32,6 +32,23 @@ export function told(items: readonly Incident[]): Incident[] {
 export const askedAgainIn = (items: readonly Incident[], now: number): number =>
   items.some((one) => one.told_at_ms === null && Math.abs(now - one.opened_at_ms) < PLANNED_MS) ? AGAIN_MS : 0
 
+/** What the numbers of the pages count too: shops and orders that need a hand, and buyers who wait. */
+const COUNTED: ReadonlySet<Incident['kind']> = new Set([
+  'parked',
+  'retrying',
+  'crash_loop',
+  'order_problem',
+  'refund_asked',
+  'buyer_waits',
+  'wants_person',
+])
+
+/** The colour of the bell's number: grey while the pages show the same matters, else that of the most pressing other. */
+export const toneOfAll = (items: readonly Incident[]): Tone => {
+  const other = items.find((one) => !COUNTED.has(one.kind))
+  return other ? TONES[other.level] : 'muted'
+}
+
 const MOMENTS: ReadonlySet<Incident['kind']> = new Set(['buyer_waits', 'new_address', 'day'])
 
 /** Whether it has no length: it happened, once or several times. */

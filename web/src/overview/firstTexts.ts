@@ -3,7 +3,7 @@ import type { Texts } from '../i18n/messages'
 
 const zh = {
   welcome: '欢迎使用 Shoal',
-  lead: '四步之后，店铺就会自己回复买家。',
+  lead: '四步之后，店铺就会自己回复买家。您只需要一部已登录闲鱼的手机，用来扫码。',
   title: '开始使用',
   progress: '已完成 {done} / {all}',
   hide: '收起，不再显示',
@@ -16,7 +16,7 @@ const zh = {
 
 const en: Texts<typeof zh> = {
   welcome: 'Welcome to Shoal',
-  lead: 'Four steps, and your shop answers buyers by itself.',
+  lead: 'Four steps, and your shop answers buyers by itself. All you need is a phone that is signed in to Xianyu.',
   title: 'Getting started',
   progress: '{done} of {all} done',
   hide: 'Hide and don’t show again',

@@ -2,6 +2,7 @@
 import type { Texts } from '../i18n/messages'
 
 const zh = {
+  tab: '服务器状态',
   browser: '此浏览器',
   language: '语言',
   appearance: '外观',
@@ -34,7 +35,7 @@ const zh = {
   full: '磁盘快满了，只剩 {free}。空间用完后，修改和新消息将无法保存：请腾出空间，或缩短消息的保留天数（SHOAL_MESSAGE_DAYS）。',
   unreadable: '暂时无法读取数据库的版本和大小。',
   kept: '保留天数',
-  keptText: '用环境变量修改，下次启动时生效。',
+  keptText: '超过天数的会自动删除。天数由服务器启动时的设置决定，改后重启生效。',
   keptDays: {
     messages: '消息',
     changes: '变更记录',
@@ -61,6 +62,7 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
+  tab: 'Server',
   browser: 'This browser',
   language: 'Language',
   appearance: 'Appearance',
@@ -94,7 +96,8 @@ const en: Texts<typeof zh> = {
   full: 'The disk is almost full: {free} left. Once it is full, changes and new messages can’t be saved. Free up space, or keep messages for fewer days (SHOAL_MESSAGE_DAYS).',
   unreadable: 'The database version and size can’t be read right now.',
   kept: 'Retention',
-  keptText: 'Set by environment variables; applies after a restart.',
+  keptText:
+    'Older entries are deleted automatically. The days are set when the server starts; restart it to change them.',
   keptDays: {
     messages: 'Messages',
     changes: 'History',

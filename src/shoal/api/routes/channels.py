@@ -36,13 +36,15 @@ from shoal.auth.permission import Permission
 from shoal.auth.users import User
 from shoal.errors import StaleGeneration
 from shoal.language.catalogue import say
-from shoal.language.choice import Language
+from shoal.language.choice import Language, language_of
 from shoal.notices.channels import Channel
+from shoal.notices.own_answers import answer_in
 from shoal.notices.subscriptions import Subscription
 from shoal.notices.transport import Level, Message, Outcome
 
 routes = Routes(tags=["notices"], route_class=ChangingRoute)
 
+Spoken = Annotated[str | None, Header()]
 ChannelId = Annotated[int, Path(ge=1, le=2**53, description="The channel's id.", examples=[3])]
 IfMatch = Annotated[
     str | None,
@@ -60,13 +62,14 @@ async def list_channel_services(_: Me) -> ServiceList:
 
 
 @routes.get("/channels", summary="List your channels", responses=problems(401, 403, 503))
-async def list_channels(server: TheServer, me: Me) -> ChannelList:
+async def list_channels(server: TheServer, me: Me, *, accept_language: Spoken = None) -> ChannelList:
     """List where the caller is told of incidents, and how the newest notice of each went. Addresses are secrets and
     never shown.
     """
     last = await server.notices.history.last_tried(me.id)
     mine = await server.notices.channels.list(me.id)
-    return ChannelList(items=[listed_channel(one, last.get(one.id)) for one in mine])
+    language = language_of(accept_language)
+    return ChannelList(items=[listed_channel(one, last.get(one.id), language) for one in mine])
 
 
 @routes.post("/channels", summary="Add a channel", responses=problems(400, 401, 403, 409, 413, 422, 503))
@@ -124,7 +127,13 @@ async def remove_channel(channel_id: ChannelId, server: TheServer, me: Me, origi
 
 
 @routes.post("/channels/{channel_id}/test", summary="Send a test", responses=problems(401, 403, 404, 422, 429, 503))
-async def test_channel(channel_id: ChannelId, server: TheServer, me: Me) -> TestAnswer:
+async def test_channel(
+    channel_id: ChannelId,
+    server: TheServer,
+    me: Me,
+    *,
+    accept_language: Spoken = None,  # noqa: PT028  a route
+) -> TestAnswer:
     """Send a test message now, also in quiet hours, and return the service's own answer."""
     channel = await server.notices.channels.get(me.id, channel_id)
     await server.rate_limits.count_channel_test(me.id)
@@ -136,7 +145,8 @@ async def test_channel(channel_id: ChannelId, server: TheServer, me: Me) -> Test
         language=channel.language,
     )
     sent = await server.notices.transport.send(channel.id, message)
-    return TestAnswer(sent=sent.outcome is Outcome.SENT, answer=sent.answer)
+    answer = answer_in(language_of(accept_language), sent.answer)
+    return TestAnswer(sent=sent.outcome is Outcome.SENT, answer=answer)
 
 
 @routes.get("/subscriptions", summary="List what your channels tell about", responses=problems(401, 403, 503))

@@ -20,6 +20,7 @@ from shoal.auth.users import Role
 from shoal.language.choice import Language, language_of
 from shoal.notices.incident_history import Incident, Notice, Sight
 from shoal.notices.incident_texts import do_of, link_of, page_of, title_of
+from shoal.notices.own_answers import answer_in
 from shoal.notices.plans import NoticeState, Phase
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 
@@ -151,13 +152,15 @@ async def list_notices(
     incident: OfIncident = None,
     cursor: Cursor = None,
     limit: Limit = 50,
+    accept_language: Spoken = None,
 ) -> NoticeList:
     """List the notices of the caller's channels, newest first, also those that failed or were given up."""
     before = place_of(cursor, 1)[0] if cursor else None
     found = await server.notices.history.notices(me.id, state=state, incident=incident, before=before, limit=limit + 1)
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
-    return NoticeList(items=[_notice(one) for one in page], next=following)
+    language = language_of(accept_language)
+    return NoticeList(items=[_notice(one, language) for one in page], next=following)
 
 
 async def _sight(server: Server, who: Principal, cid: str | None) -> Sight:
@@ -193,7 +196,8 @@ def _shop(server: Server, account_id: str | None) -> str:
     return account.name or server.manager.observation(account.id).seller_name or account.id
 
 
-def _notice(one: Notice) -> NoticeShape:
+def _notice(one: Notice, language: Language) -> NoticeShape:
     names = ("id", "incident_id", "digest_id", "channel_id", "phase", "state", "tries", "maybe_again")
     times = ("created_at_ms", "due_at_ms", "settled_at_ms")
-    return NoticeShape(**{name: getattr(one, name) for name in (*names, *times)}, error=one.last_error)
+    error = answer_in(language, one.last_error)
+    return NoticeShape(**{name: getattr(one, name) for name in (*names, *times)}, error=error)

@@ -8,8 +8,10 @@ from pydantic import BaseModel, Field
 
 from shoal.api.schemas.request_texts import Secret, Text, body_example
 from shoal.api.schemas.responses import example, rfc3339
+from shoal.language.choice import Language
 from shoal.notices.channels import Channel, Quiet
 from shoal.notices.incident_history import Notice
+from shoal.notices.own_answers import answer_in
 from shoal.notices.plans import NoticeState
 from shoal.notices.services import SERVICES, Service
 from shoal.notices.subscriptions import Subscription
@@ -217,12 +219,13 @@ def channel_shape(channel: Channel) -> ChannelShape:
     )
 
 
-def listed_channel(channel: Channel, last: Notice | None) -> ListedChannel:
-    """Return a channel as JSON, with how its newest notice went."""
+def listed_channel(channel: Channel, last: Notice | None, language: Language) -> ListedChannel:
+    """Return a channel as JSON, with how its newest notice went. ``language``: that of the reader."""
     shape = ListedChannel(**channel_shape(channel).model_dump())
     if last is not None:
         at_ms = last.settled_at_ms or last.created_at_ms
-        shape.last = LastNotice(state=last.state, tries=last.tries, error=last.last_error, at_ms=at_ms)
+        error = answer_in(language, last.last_error)
+        shape.last = LastNotice(state=last.state, tries=last.tries, error=error, at_ms=at_ms)
     return shape
 
 
