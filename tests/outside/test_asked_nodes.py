@@ -63,23 +63,25 @@ async def items_are_known_at_both(pair: Pair) -> None:
             assert titles_in(seller).items() <= told.items()
 
 
+async def sent_by_hand_at_both(pair: Pair) -> None:
+    """Each server sends to a chat of each shop, and the same request once more sends nothing."""
+    for server in (pair.one, pair.two):
+        for shop in pair.sellers:
+            status, answer = await send(server, shop, f"来自 {server.data_dir.name}", f"{server.data_dir.name}-{shop}")
+            assert (status, answer["outcome"]) == (200, "sent"), answer
+    # the same request once more, at the other server: the same answer, and nothing is sent
+    for shop in pair.sellers:
+        status, again = await send(pair.two, shop, "来自 one", f"one-{shop}")
+        assert (status, again["outcome"]) == (200, "sent")
+    assert await pair.answers() == [["在的", "来自 one", "来自 two"]] * len(pair.sellers)
+
+
 async def test_any_server_sends_by_hand_and_has_an_order_served_and_a_dead_one_is_named(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     async with a_pair(tmp_path, postgres, lease_seconds="300") as pair:
         await ready(pair)
-        for server in (pair.one, pair.two):
-            for shop in pair.sellers:
-                status, answer = await send(
-                    server, shop, f"来自 {server.data_dir.name}", f"{server.data_dir.name}-{shop}"
-                )
-                assert (status, answer["outcome"]) == (200, "sent"), answer
-        # the same request once more, at the other server: the same answer, and nothing is sent
-        for shop in pair.sellers:
-            status, again = await send(pair.two, shop, "来自 one", f"one-{shop}")
-            assert (status, again["outcome"]) == (200, "sent")
-        assert await pair.answers() == [["在的", "来自 one", "来自 two"]] * len(pair.sellers)
-
+        await sent_by_hand_at_both(pair)
         await items_are_known_at_both(pair)
         there = min(await pair.run_at(pair.two))
         unb = pair.sellers[there]["unb"]

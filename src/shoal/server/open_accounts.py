@@ -57,8 +57,9 @@ class Accounts:
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
-    started: asyncio.Task[None]
-    """Ends when the accounts are started: that of many goes on beside requests. Fails when the database is damaged."""
+    ends: tuple[asyncio.Task[None], asyncio.Future[None]]
+    """Two of which one that fails ends the server. The first ends when the accounts are started: that of many goes on
+    beside requests; it fails when the database is damaged. The second fails when commits are lost."""
 
     def settled(self) -> Position | None:
         """Return up to where events with rows can be read when several servers write; else ``None``."""
@@ -120,7 +121,7 @@ async def open_accounts(
             authorization=authorization,
             reload=reload,
             user_removal=user_removal,
-            started=started,
+            ends=(started, storage.soundness.failed),
         )
 
 

@@ -377,5 +377,4 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         nodes=nodes,
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
-    first = await first_entry(users, settings, storage.audit_log)  # last: no failure uses it
-    return server, first, accounts.started, storage.soundness.failed
+    return server, await first_entry(users, settings, storage.audit_log), *accounts.ends  # last: no failure uses it
