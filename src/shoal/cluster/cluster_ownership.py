@@ -382,6 +382,8 @@ class ClusterOwnership:
         await self._on(self._renewals, self._leave)
         for threads in (self._renewals, self._claims):
             await asyncio.to_thread(threads.shutdown)
+        if self._engine is not None:
+            self._engine.dispose()  # a claim that waited for its turn has connected since
 
     def _leave(self) -> None:
         if self._engine is None:

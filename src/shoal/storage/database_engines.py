@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import NullPool
 
 from shoal.errors import StoreError
-from shoal.storage.engines import SILENCE_SECONDS, open_engine, open_guard
+from shoal.storage.engines import SILENCE_SECONDS, SharedPool, open_engine, open_guard
 from shoal.storage.searches import SEARCHERS
 
 WRITER_BUSY_SECONDS = 4.0
@@ -48,7 +48,7 @@ class DatabaseEngines:
         """Return the engine of the threads that read."""
         if self._read_engine is None:
             size = self._readers + SEARCHERS
-            self._read_engine = self._make_reader(poolclass=QueuePool, pool_size=size, max_overflow=0)
+            self._read_engine = self._make_reader(poolclass=SharedPool, pool_size=size, max_overflow=0)
         return self._read_engine
 
     def reader_apart(self) -> Engine:

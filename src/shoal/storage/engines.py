@@ -83,37 +83,35 @@ def open_engine(
 
 def open_guard(url: URL, *, busy_seconds: float, idle_seconds: float) -> Engine:
     """Return the engine of a lease: one connection renews it while another may wait for rows."""
-    engine = open_engine(
+    return open_engine(
         url,
         busy_seconds=busy_seconds,
         begin="BEGIN",
         idle_seconds=idle_seconds,
         silence_seconds=min(idle_seconds, _GUARD_SILENCE_SECONDS),
-        poolclass=QueuePool,
+        poolclass=SharedPool,
         pool_size=2,
         max_overflow=0,
     )
-    _close_returned_late(engine)
-    return engine
 
 
-def _close_returned_late(engine: Engine) -> None:
-    """Close a connection that another thread returns after the engine was disposed: its pool is not used any more."""
-    disposals = 0
+class SharedPool(QueuePool):
+    """A pool of several threads. It closes what one of them returns after another has disposed of the engine.
 
-    @event.listens_for(engine, "engine_disposed")
-    def on_disposed(_: Engine) -> None:
-        nonlocal disposals
-        disposals += 1
+    That thread may have had a connection then, or may have been connecting. The engine has another pool by then.
+    """
 
-    @event.listens_for(engine, "connect")
-    def on_connect(_: object, record: ConnectionPoolEntry) -> None:
-        record.info["disposals"] = disposals
+    _is_disposed = False
 
-    @event.listens_for(engine, "checkin")
-    def on_checkin(raw: object, record: ConnectionPoolEntry) -> None:
-        if raw is not None and record.info["disposals"] != disposals:
-            record.invalidate()
+    def dispose(self) -> None:
+        """Close what is in the pool now, and what is returned later."""
+        self._is_disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        if self._is_disposed:
+            super().dispose()
 
 
 def _teach_sqlite(engine: Engine, begin: str, pragmas: Sequence[str], *, read_only: bool) -> None:
