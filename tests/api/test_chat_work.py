@@ -286,7 +286,7 @@ async def test_quick_replies_of_a_shop_and_of_all_shops(door: Door, monkeypatch:
 async def test_an_item_in_short_is_what_is_known_of_it(door: Door) -> None:
     card = await door.call("GET", "/cookies/shop/items/7001/card")
     assert card == {
-        "item_id": "7001", "title": "", "price_fen": None, "url": "https://www.goofish.com/item?id=7001",
+        "item_id": "7001", "title": "", "price_fen": None, "picture": "", "url": "https://www.goofish.com/item?id=7001",
     }  # fmt: skip
     page = ItemPage(title="视频会员", price_fen=2500)
     await door.server.database.write(

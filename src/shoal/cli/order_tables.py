@@ -19,6 +19,7 @@ def order_table(orders: Sequence[Order], *, plain: bool = False) -> Table:
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in ("order", "shop", "status", "updated"):
         table.add_column(words(f"cli.table.{name}"), no_wrap=True)
+    table.add_column(words("cli.table.item"), overflow="ellipsis", no_wrap=True)
     table.add_column(words("cli.table.amount"), justify="right", no_wrap=True)
     table.add_column(words("cli.table.problem"), overflow="fold", no_wrap=plain)
     for order in orders:
@@ -28,6 +29,7 @@ def order_table(orders: Sequence[Order], *, plain: bool = False) -> Table:
             Text(printable(order["account"])),
             Text(_status(order["status"]), style="red" if problem else ""),
             ago(order["updated_at"]),
+            Text(printable(order["item_title"] or order["item_id"] or "")),
             Text(printable(order["amount"])),
             Text(printable(problem["detail"]) if problem else ""),
         )
@@ -73,7 +75,7 @@ def order_facts(order: Order) -> Table:
         ("status", _status(order["status"])),
         ("problem", problem["detail"]),
         ("what_to_do", problem["do"]),
-        ("item", order["item_id"] or ""),
+        ("item", " ".join(filter(None, (order["item_title"], order["item_id"])))),
         ("buyer", order["buyer_id"]),
         ("amount", order["amount"]),
         ("quantity", order["quantity"]),

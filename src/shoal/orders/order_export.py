@@ -17,8 +17,8 @@ from shoal.language.catalogue import say
 from shoal.language.choice import Language
 from shoal.orders.order_lists import ListedOrder, Place, SoughtOrders, after, narrowed, with_names
 from shoal.orders.order_records import Order, order_of
-from shoal.rules.csv_tables import CSV_MARK, csv_rows, guarded
-from shoal.rules.sheet_stream import Cell, SheetStream
+from shoal.sheets.csv_rows import CSV_MARK, csv_rows, guarded
+from shoal.sheets.sheet_stream import Cell, SheetStream
 from shoal.storage.order_tables import orders
 
 MOST_ORDERS: Final = 100_000

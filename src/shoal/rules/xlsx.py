@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.errors import InvalidInput, TemporaryFailure
 from shoal.rules.folding import folded
+from shoal.sheets.csv_rows import FORMULA_SIGNS
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell
@@ -54,8 +55,6 @@ _LONGEST_COUNTED = 24
 _CHUNK_BYTES = 1 << 20
 _LONGEST_TAG = 200
 _MOST_MERGED = 100
-FORMULA_SIGNS = ("=", "+", "-", "@")
-"""First characters of a formula, if the cell is typed again or the table is saved in another format."""
 
 warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")  # about the looks of a table only
 

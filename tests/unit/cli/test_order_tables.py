@@ -31,6 +31,7 @@ def drawn(table: object, width: int = 200) -> str:
 def test_a_list_tells_how_each_order_stands_and_what_is_in_the_way() -> None:
     text = drawn(order_table([ORDER, {**ORDER, "status": "shipped", "problem": None}], plain=True))
     assert text.count("4500000000000000001") == 2
+    assert text.count("会员月卡") == 2
     assert "awaiting shipment" in text
     assert "shipped" in text
     assert text.count("CSI_FORBID") == 1
@@ -45,6 +46,7 @@ def test_one_order_is_shown_with_its_acts_and_its_time_line(monkeypatch: pytest.
     text = drawn(order_facts(ORDER))
     assert "Send the message after payment" in text
     assert "failed (CSI_FORBID)" in text
+    assert "会员月卡 700000000001" in text
     assert "awaiting shipment (我已付款，等待你发货)  [card]" in text
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert "付款后消息" in drawn(order_facts(ORDER))

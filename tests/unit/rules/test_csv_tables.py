@@ -14,7 +14,7 @@ from shoal.rules.csv_tables import read_csv, written_csv
 from shoal.rules.xlsx import Column, Table
 
 COLUMNS = (Column("a", "甲", "A", needed=True), Column("b", "乙", "B"))
-texts = st.text(st.sampled_from("'=+-@\t \r\n\",;1甲"), max_size=8)
+texts = st.text(st.sampled_from("'=+-@＝＋－＠\t \r\n\",;1甲"), max_size=8)
 
 
 def read(data: bytes, most: int = 9) -> Table:
@@ -28,7 +28,7 @@ def test_every_text_comes_back_and_no_cell_is_a_formula(one: str, other: str) ->
     assert found.pop(3) == {"a": "end", "b": ""}
     assert found == ({2: {"a": one, "b": other}} if (one + other).strip() else {})
     cells = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))[1]
-    assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in cells)
+    assert not any(cell.lstrip().startswith(tuple("=+-@＝＋－＠")) for cell in cells)
 
 
 def test_a_file_of_excel_in_china_is_read_and_rows_are_numbered_as_it_shows_them() -> None:

@@ -185,14 +185,15 @@ def test_a_hundred_thousand_rows_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "#N/A", "TRUE", "1e5", "=", "'x"]
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "#N/A", "TRUE", "1e5", "=", "'x", "＝1+1", "＠SUM(A1)"],
 )
 def test_what_could_run_is_written_as_a_text_and_read_as_it_was(text: str) -> None:
     data = written_table("规则", WRITTEN, [(text, text)])
     *_, word, reply = cells_of(data)
     assert {word.data_type, reply.data_type} == {"s"}
     assert word.alignment.wrap_text, "a long text is seen whole"
-    assert word.quotePrefix is (text[0] in "=+-@")
+    assert word.quotePrefix is (text[0] in "=+-@＝＠")
     assert rows(data) == [{"word": text, "reply": text}]
 
 

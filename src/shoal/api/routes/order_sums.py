@@ -28,9 +28,9 @@ from shoal.language.choice import language_of
 from shoal.orders.order_export import OrderFile, file_of
 from shoal.orders.order_lists import SoughtOrders
 from shoal.orders.order_sums import DAY_MS, MOST_DAYS, By, order_sums
-from shoal.rules.csv_tables import CSV
 from shoal.rules.schedule import DEFAULT_TIMEZONE, day_began_ms
 from shoal.rules.xlsx import XLSX
+from shoal.sheets.csv_rows import CSV
 
 routes = Routes(tags=["orders"])
 

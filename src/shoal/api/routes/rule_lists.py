@@ -36,11 +36,12 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.rules.csv_tables import CSV, read_csv, written_csv
+from shoal.rules.csv_tables import read_csv, written_csv
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_edits import Wanted, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
 from shoal.rules.xlsx import Fault, Table, UnusableRows
+from shoal.sheets.csv_rows import CSV
 
 routes = Routes(tags=["rules"])
 _ZIP = b"PK"
