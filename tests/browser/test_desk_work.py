@@ -89,3 +89,19 @@ async def test_a_quick_reply_is_kept_found_by_its_shortcut_filled_and_sent(wired
     await box.press("Enter")
     await expect(page.get_by_role("log").locator("[data-test=outcome]").last).to_have_text("已发送")
     await until_told(lambda: wired.sandbox.seen(wired.unb, NAME), [f"{NAME}您好，今天就发货"])
+
+
+async def test_what_was_done_with_a_chat_stands_among_its_messages_and_a_phone_offers_it_in_a_sheet(
+    console: Console,
+) -> None:
+    await said(console, 1, "在吗")
+    page = await console.page("/console/conversations/afu/c1", viewport={"width": 390, "height": 800})
+    await page.locator("[data-test=more-work]").click()
+    sheet = page.locator("[data-test=dialog]")
+    await expect(sheet.get_by_role("button", name="明早")).to_be_visible()
+    await sheet.get_by_role("button", name="指派给我").click()
+    await expect(sheet).to_have_count(0)
+    await expect(page.locator("[data-test=work-line]")).to_contain_text("指派给 admin")
+    await page.locator("[data-test=done]").click()
+    await expect(page.locator("[data-test=work-line]")).to_have_count(2)
+    await expect(page.locator("[data-test=work-line]").last).to_contain_text("标记为已完成")

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Message, Sending } from '../common/api'
 import { renewed, thread, withNotes } from './thread'
+import type { Entry as WorkEntry } from './useEntries'
 import type { Note } from './useNotes'
 
 const at = (second: number): string => `2026-01-02T03:04:${String(second).padStart(2, '0')}.000Z`
@@ -48,4 +49,11 @@ test('notes stand between the messages, and those older than what was loaded wai
     withNotes(entries, [note(1, 1), note(2, 5), note(3, 20)], isMore).map((one) => one.key)
   expect(lines(false)).toEqual(['n1', 'm1', 'n2', 'm2', 'n3'])
   expect(lines(true)).toEqual(['m1', 'n2', 'm2', 'n3'])
+  const done = { at: at(6), what: 'status', after: 'done' } as WorkEntry
+  expect(withNotes(entries, [note(2, 5)], true, [done, { ...done, at: at(1) }]).map((one) => one.key)).toEqual([
+    'm1',
+    'n2',
+    `w${at(6)}/status/done`,
+    'm2',
+  ])
 })

@@ -1,5 +1,6 @@
 /** One chat as a thread: what was said, what was sent and what became of it, oldest first. */
 import type { Message, Sending } from '../common/api'
+import type { Entry as WorkEntry } from './useEntries'
 import type { Note } from './useNotes'
 
 export type Entry =
@@ -7,7 +8,10 @@ export type Entry =
   | { kind: 'sent'; key: string; at: number; sending: Sending }
 
 /** What stands in a thread beside that. */
-export type Line = Entry | { kind: 'note'; key: string; at: number; note: Note }
+export type Line =
+  | Entry
+  | { kind: 'note'; key: string; at: number; note: Note }
+  | { kind: 'work'; key: string; at: number; entry: WorkEntry }
 
 /** Echoes of our own sendings: the sending itself is in the thread. An echo without a decision is not recognised yet. */
 const isEcho = (message: Message): boolean =>
@@ -55,12 +59,20 @@ export function renewed<T extends { id: number }>(
   return { rows: joins ? [...page, ...known.filter((row) => !fresh.has(row.id))] : [...page], joins }
 }
 
-/** The thread with the notes between its entries. Those older than what was loaded come with it. */
-export function withNotes(entries: readonly Entry[], notes: readonly Note[], isMore: boolean): Line[] {
-  if (!notes.length) return [...entries]
+/** The thread with the notes and the work between its entries. Those older than what was loaded come with it. */
+export function withNotes(
+  entries: readonly Entry[],
+  notes: readonly Note[],
+  isMore: boolean,
+  work: readonly WorkEntry[] = [],
+): Line[] {
+  if (!notes.length && !work.length) return [...entries]
   const from = isMore ? (entries[0]?.at ?? 0) : Number.NEGATIVE_INFINITY
-  const lines = notes
-    .map((note) => ({ kind: 'note' as const, key: `n${note.id}`, at: Date.parse(note.at), note }))
-    .filter((line) => line.at >= from)
-  return [...entries, ...lines].sort((a, b) => a.at - b.at)
+  const noted = notes.map((note) => ({ kind: 'note' as const, key: `n${note.id}`, at: Date.parse(note.at), note }))
+  const done = work.map((entry) => {
+    const key = `w${entry.at}/${entry.what}/${entry.after}`
+    return { kind: 'work' as const, key, at: Date.parse(entry.at), entry }
+  })
+  const beside: Line[] = [...noted, ...done].filter((line) => line.at >= from)
+  return [...entries, ...beside].sort((a, b) => a.at - b.at)
 }

@@ -44,6 +44,14 @@ const zh = {
   noteNotKept: '备注未保存：{why}',
   noteNotDeleted: '备注未删除：{why}',
 
+  did: {
+    assigned: '{name} 指派给 {to}',
+    unassigned: '{name} 取消了指派',
+    snoozed: '{name} 设为稍后处理，{until} 提醒',
+    done: '{name} 标记为已完成',
+    opened: '{name} 重新打开了会话',
+    noteDeleted: '{name} 删除了一条备注',
+  },
   keys: {
     step: '下一个、上一个会话',
     done: '完成会话',
@@ -96,6 +104,14 @@ const en: Texts<typeof zh> = {
   noteNotKept: 'Note not saved. {why}',
   noteNotDeleted: 'Note not deleted. {why}',
 
+  did: {
+    assigned: '{name} assigned it to {to}',
+    unassigned: '{name} unassigned it',
+    snoozed: '{name} snoozed it until {until}',
+    done: '{name} marked it done',
+    opened: '{name} reopened it',
+    noteDeleted: '{name} deleted a note',
+  },
   keys: {
     step: 'Next, previous conversation',
     done: 'Mark the conversation done',
