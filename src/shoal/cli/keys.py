@@ -122,4 +122,6 @@ def _publish(seen: dict[str, Any]) -> None:
         lines.append(words("cli.keys.absent", names=", ".join(printable(name) for name in absent)))
     if seen["rotating"]:
         lines.append(words("cli.keys.progress_of", renewed=seen["renewed"], total=seen["total"]))
+    elif len(seen["keys"]) > 1 and not (seen["from_setting"] or waiting or absent or seen["renewed"] < seen["total"]):
+        lines.append(words("cli.keys.forget_hint"))
     tell(seen, "\n".join(lines))
