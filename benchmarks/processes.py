@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ctypes
 import json
 import os
@@ -41,6 +42,12 @@ _kept = deque[socket.socket](maxlen=_PORTS_KEPT)
 
 A socket that is bound and does not listen is in the way of ``free_port`` alone: whoever listens reuses the address.
 """
+
+
+@atexit.register
+def _give_ports_back() -> None:
+    while _kept:
+        _kept.pop().close()
 
 
 def free_port() -> int:

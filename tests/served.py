@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 
 from shoal.sandbox.server import site_protocols
+
+KEPT_SECONDS: Final = 1.0
+"""How long a client keeps an idle connection: the sandbox closes it after five seconds, perhaps as it is used again."""
 
 
 @asynccontextmanager

@@ -13,6 +13,12 @@ from quick_start import blank_database
 from sandboxed import Sandbox, Shoal, standing_sandbox
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, what the site knows of an item comes in time for an answer about it."""
+    monkeypatch.setattr("shoal.server.open_connections.ITEM_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     """A strict sandbox in this process, on a socket of its own, without what the test's mark ``lenient`` names.

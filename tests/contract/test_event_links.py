@@ -68,6 +68,7 @@ async def pair(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asy
     """The server that joins second runs nothing: the first is not asked to give up anything."""
     monkeypatch.setattr("shoal.api.http.event_feed.BEHIND_SECONDS", 60.0)
     monkeypatch.setattr("shoal.events.event_links.UP_SECONDS", 60.0)
+    monkeypatch.setattr("shoal.events.event_links.KNOWN_SECONDS", 60.0)
     monkeypatch.setattr("shoal.events.event_links.LOOK_SECONDS", 0.05)
     monkeypatch.setattr("shoal.events.event_links.LINGER_SECONDS", 0.0)
     monkeypatch.setattr("shoal.cluster.handover.GIVEN_UP_AT_ONCE", 0)

@@ -157,7 +157,7 @@ async def test_grants_that_cannot_be_read_again_count_for_a_bounded_time_and_own
         bus,
         of_owner=lambda user_id: [account] if user_id == account.owner_id else [],
         follow_seconds=0.05,
-        trusted_seconds=0.5,
+        trusted_seconds=3600.0,
     )
     await access.open()
     if not place.url:
@@ -166,7 +166,8 @@ async def test_grants_that_cannot_be_read_again_count_for_a_bounded_time_and_own
     await access.give(account, bob.id, Permission.READ, given_by="ann")
     rename = "ALTER TABLE grants RENAME TO away", "ALTER TABLE away RENAME TO grants"
     await database.write(lambda connection: connection.execute(text(rename[0])).rowcount)
-    assert access.permission_on(bob, account) is Permission.READ, "it was read a moment ago"
+    assert access.permission_on(bob, account) is Permission.READ, "it was read within the time"
+    access._trusted_seconds = 0.1
     await until(lambda: access.permission_on(bob, account) is None)
     with pytest.raises(StoreError):
         access.require(bob, account.id, Permission.READ)

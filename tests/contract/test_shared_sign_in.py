@@ -22,7 +22,7 @@ from standins import until, until_told
 pytestmark = pytest.mark.slow
 
 PASSWORD = "a password of theirs"
-SLOW = 5.0
+SLOW = 50.0
 """What a busy machine may add to a bound."""
 
 

@@ -122,9 +122,10 @@ async def test_a_first_message_that_is_refused_keeps_its_units_and_takes_the_new
     assert await states_of(shop.database, goods.id) == {"free": 2, "out": 1}
 
 
+@pytest.mark.slow
 async def test_an_unanswered_message_stops_there_and_its_echo_goes_on(shop: OneShop) -> None:
     goods = await paid(shop, quantity="2")
-    await shop.reopen(send_timeout_seconds=0.3)
+    await shop.reopen(send_timeout_seconds=1.5)  # its second message is answered in time
     await shop.running()
     shop.site.silent = [SEND]
     shop.site.pays(ORDER)
