@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,13 @@ async def _new_database(
     if migrated:
         await blank_database(directory)
     return ""
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> Iterator[str]:  # noqa: F811  (the fixture)
+    """A migrated PostgreSQL database."""
+    with postgres.database(migrated=True) as fresh:
+        yield fresh
 
 
 @pytest.fixture

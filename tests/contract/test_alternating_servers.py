@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from doors import open_door, served
-from postgres_server import Postgres
 from shoal.cli.api_client import ApiClient
 from shoal.cli.last_changes import LastChanges
 from shoal.storage.commit_hints import CommitHints
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.postgresql
 
 KEY = "5a" * 32
 TURNS = 4
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Alternating:

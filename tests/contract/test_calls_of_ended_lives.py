@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 from benchmarks.processes import free_port
 from doors import Door, open_door
-from postgres_server import Postgres
 from shoal.accounts.change_path import Caller
 from shoal.api.routes.hand_sending import send_for
 from shoal.api.routes.order_delivery import send_once_more
@@ -27,12 +26,6 @@ from standins import until
 
 MESSAGE = OutgoingMessage(chat_id="c", buyer_id="22", text="您好", actor="user:admin", op_id="new")
 ORDER = Order(account_id="shop", order_id="1", item_id="1")
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from postgres_server import Postgres
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
 from store_steps import Place
@@ -40,12 +39,6 @@ async def main():
 asyncio.run(main())
 """
 _CHANGE = text("UPDATE store_meta SET counter = counter + 1 WHERE key = :key")
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @pytest.fixture

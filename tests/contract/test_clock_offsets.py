@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.clock import now_ms
 from shoal.cluster.clock_offset import ClockOffset
@@ -36,12 +35,6 @@ class Runs:
 
     def lapsed(self) -> None:
         """Nothing."""
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Clock:

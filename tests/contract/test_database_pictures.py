@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from sqlalchemy import create_engine, text, update
 
 from filled_tables import fill_every_table
 from picture_files import a_gif, a_png
-from postgres_server import Postgres
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from shoal.messages.database_pictures import DatabasePictures
 from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX
@@ -42,12 +41,6 @@ NAMING = (
     ("item_settings", "reply"), ("delivery_rules", "parts"), ("goods", "image_url"), ("deliveries", "parts"),
     ("outbox", "image_url"),
 )  # fmt: skip
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @pytest.fixture

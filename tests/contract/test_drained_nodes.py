@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from doors import Door, another_person, in_shell, open_door, served
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.node_rows import OLD_MS, join
 from shoal.server.retention import Retention
@@ -20,12 +19,6 @@ from standins import until
 
 KEY = "5a" * 32
 FACTS = {"host": "here", "address": "", "version": "", "schema": ""}
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @pytest.fixture

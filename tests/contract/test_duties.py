@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 
 from database_link import DatabaseLink
 from doors import living
-from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.ownership import SHARDS, Fence, shard_of
@@ -38,12 +37,6 @@ from store_steps import add_user, an_account, created
 LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 SHORT = NodeTimes(lease_seconds=2.0, renew_seconds=0.4, look_seconds=0.1)
 PUT = text("INSERT INTO store_meta (key, value) VALUES (:key, 'x')")
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 def _put(connection: Connection, key: str) -> None:

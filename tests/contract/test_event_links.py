@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 from api.stream_reader import next_event, one_by_one
 from benchmarks.processes import free_port
 from doors import Door, open_door, served
-from postgres_server import Postgres
 from shoal.accounts.positions import Position
 from shoal.api.http.published_events import PublishedEvent
 from shoal.cluster.node_calls import STREAM_PATH, AnswerLost, NodeCalls
@@ -27,12 +26,6 @@ pytestmark = pytest.mark.postgresql
 KEY = "5a" * 32
 TOKEN = "a token of the operator's monitoring"
 Feed = AsyncGenerator[PublishedEvent | None, None]
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Pair:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster import last_life
 from shoal.cluster.cluster_ownership import ClusterOwnership
@@ -23,12 +22,6 @@ LONG = NodeTimes(lease_seconds=3600.0, renew_seconds=0.5, look_seconds=0.1)
 """No test waits for it."""
 FACTS = {"host": "here", "address": "", "version": "", "schema": ""}
 LIFE = Life("a", 3, 1_700_000_000_000)
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from benchmarks.processes import free_port
 from doors import Door, open_door, served
-from postgres_server import Postgres
 from shoal.api.routes.node_calls import NODE_OPERATIONS
 from shoal.api.server import Server
 from shoal.cluster.node_calls import CALL_HEADER, PATH, AnswerLost, NodeCalls, OwnerAway, RefusedThere
@@ -23,12 +22,6 @@ from shoal.errors import NotApplied
 from standins import until
 
 KEY = "5a" * 32
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Pair:

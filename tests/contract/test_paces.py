@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -14,18 +14,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
 from database_link import DatabaseLink
-from postgres_server import Postgres
 from shoal.cluster import paces as module
 from shoal.cluster.paces import NodeStarts, Paces, SharedPace
 from shoal.cluster.short_writes import ShortWrites
 from shoal.concurrency.fair_limiter import in_bursts
 from standins import until
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Node(Paces):

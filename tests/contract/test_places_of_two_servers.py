@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,11 @@ from sqlalchemy import text
 
 from doors import Door, another_person
 from picture_files import a_png
-from postgres_server import Postgres
 from sandboxed import Sandbox, standing_sandbox
 from standins import until
 from two_doors import open_two_doors
 
 EN = {"Accept-Language": "en"}
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @pytest.fixture

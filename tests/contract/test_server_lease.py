@@ -33,12 +33,6 @@ LONG = LeaseTimes(lease_seconds=3600.0, renew_seconds=0.2, margin_seconds=0.5)
 """No machine is so slow that it runs out, and no test waits until it does."""
 
 
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
-
-
 @pytest.fixture(autouse=True)
 def _long_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_lease, "LeaseTimes", lambda: LONG)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from sqlalchemy import Connection, TextClause, create_engine, text
 
-from postgres_server import Postgres
 from shoal.cluster.node_rows import NodeRows, end_life, join
 from shoal.errors import LockTimeout
 from shoal.storage import shared_keys
@@ -20,12 +19,6 @@ from standins import until, until_told
 
 REQUEST = KeyedRequest(user_id=1, actor="user:ann", key="k", method="PUT", path="/x", request_hash="h")
 ANSWER = StoredAnswer(status=200, headers=(), body="done")
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Node:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.engine import make_url
 
-from postgres_server import Postgres
 from shoal.auth.login_throttle import Guess, Known, Windows
 from shoal.auth.shared_rate_limits import SharedRateLimits
 from shoal.auth.shared_throttle import SharedLoginThrottle
@@ -22,12 +21,6 @@ from standins import quick_settings, until, until_told
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
 WIDE = Windows(address="1000/second")
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Nodes:

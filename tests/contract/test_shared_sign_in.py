@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from doors import Door, client_of, open_door
-from postgres_server import Postgres
 from shoal.auth.authorization import FOLLOW_SECONDS
 from shoal.auth.permission import Permission
 from shoal.auth.recent_reads import SECONDS
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.slow
 PASSWORD = "a password of theirs"
 SLOW = 50.0
 """What a busy machine may add to a bound."""
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 class Pair:

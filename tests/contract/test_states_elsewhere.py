@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,6 @@ from shoal.errors import ActionRequired
 from shoal.storage.idempotency_keys import KeyedRequest
 from shoal.xianyu.push_events import UnknownEvent
 from standins import ANN, cookie_of, until, until_told
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,10 @@ import pytest
 
 from api.stream_reader import reading
 from doors import Door, client_of, open_door, served
-from postgres_server import Postgres
 from shoal.auth.users import Role
 from standins import until
 
 PASSWORD = "a password of theirs"
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 async def test_a_session_a_token_and_a_user_that_one_server_ends_end_their_streams_at_another(

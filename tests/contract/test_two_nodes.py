@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ import pytest
 
 from database_link import DatabaseLink
 from doors import living
-from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.api.server import Server
 from shoal.errors import ConfigError
@@ -21,12 +20,6 @@ from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 SHOPS = [f"shop{number}" for number in range(8)]
 KEY = "5a" * 32
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=True) as fresh:
-        yield fresh
 
 
 @asynccontextmanager
