@@ -84,7 +84,7 @@ def test_a_socket_whose_number_was_given_to_another_closes_it_not(own: bool, how
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             del stale
-            gc.collect()
+            gc.collect(0)
     if own:
         os.fstat(other)
         os.close(other)
@@ -97,6 +97,6 @@ def test_a_socket_that_is_forgotten_gives_its_number_back() -> None:
     forgotten = OwnSocket(socket.AF_INET, socket.SOCK_STREAM, 0)
     number = forgotten.fileno()
     del forgotten
-    gc.collect()
+    gc.collect(0)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)

@@ -75,8 +75,7 @@ async def test_what_comes_while_the_accounts_are_started_is_out_of_the_collector
             await asyncio.sleep(0.05)
             assert _tracked(later), "what comes afterwards is looked at"
     finally:
-        gc.unfreeze()
-        gc.enable()
+        gc.enable()  # what is frozen stays so: later tests would look through all of it again
 
 
 def _tracked(objects: list[list[object]]) -> int:
