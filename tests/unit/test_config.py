@@ -26,14 +26,6 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (settings.port, settings.log_level) == (9001, "DEBUG")
 
 
-@pytest.mark.parametrize("name", ["SHOAL_PORT", "shoal_port", "Shoal_Port"])
-def test_a_variable_counts_in_any_case_also_where_it_is_the_only_one(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, "9001")
-    assert load_settings().port == 9001
-
-
 @pytest.mark.parametrize(
     ("name", "value", "named"),
     [
