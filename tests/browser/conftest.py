@@ -66,7 +66,7 @@ async def chromium() -> AsyncIterator[Browser]:
     _need((routes.STATIC / "index.html").is_file(), "the console has not been built; run `make console`")
     async with async_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)
-        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, "--process-per-site"])
         yield browser
         await browser.close()
 

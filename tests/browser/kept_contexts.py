@@ -19,6 +19,8 @@ _NOTES_STAY = """
 """
 """Only the notes at the edge ask each half second whether their seven seconds are over: a test may be slower."""
 _STILL = {"locale": "zh-CN", "viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+_STAYS = "/health/live"
+"""A page without scripts that stays open: its process is then that of each test's pages (``--process-per-site``)."""
 _STORED = "cookies,local_storage,indexeddb,websql,service_workers,cache_storage,shared_storage"
 
 
@@ -45,21 +47,21 @@ class KeptContexts:
     async def lend(self, look: dict[str, Any]) -> BrowserContext:
         """Give away a browser of that look in which nothing is stored."""
         free = self._free[_name(look)]
-        return free.pop() if free else await new_context(self._chromium, self._url, **look)
+        if free:
+            return free.pop()
+        context = await new_context(self._chromium, self._url, **look)
+        await (await context.new_page()).goto(_STAYS)
+        return context
 
     async def take_back(self, context: BrowserContext, look: dict[str, Any]) -> None:
-        """Close its pages and forget what they stored. One without a page can be asked for nothing, and is closed."""
-        if not context.pages:
-            await context.close()
-            return
-        first, *others = context.pages
+        """Close the test's pages and forget what they stored."""
+        stays, *others = context.pages
         for page in others:
+            await page.unroute_all(behavior="ignoreErrors")
             await page.close()
-        await first.unroute_all(behavior="ignoreErrors")
-        await first.goto("about:blank")  # nothing of the console writes any more
-        devtools = await context.new_cdp_session(first)
+        devtools = await context.new_cdp_session(stays)
         await devtools.send("Storage.clearDataForOrigin", {"origin": self._url, "storageTypes": _STORED})
-        await first.close()
+        await devtools.detach()
         await context.clear_cookies()
         await context.clear_permissions()
         self._free[_name(look)].append(context)
