@@ -22,8 +22,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from benchmarks.figures import keep
+from benchmarks.figures import keep, table
 from benchmarks.many_messages import Talk, insert_messages
+from benchmarks.order_growth import fill_items, fill_orders, works_of
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
@@ -42,8 +43,9 @@ from shoal.storage.schema import messages
 from shoal.storage.vault import Vault
 
 SIZES = {"accounts": (100, 1_000, 10_000), "journal": (10_000, 100_000, 1_000_000)}
-SIZES |= {"messages": (100_000, 316_000, 1_000_000)}
+SIZES |= {"messages": (100_000, 316_000, 1_000_000), "orders": (10_000, 100_000, 1_000_000)}
 SHORT = {"accounts": (100, 400, 1_600), "journal": (10_000, 31_600, 100_000), "messages": (10_000, 31_600, 100_000)}
+SHORT |= {"orders": (10_000, 31_600, 100_000)}
 SHOPS = 50
 """Accounts that share the messages, and those that share the journal."""
 TURNS = 5
@@ -284,23 +286,50 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
     return "above linear: " + "; ".join(above) if above else "nothing above linear"
 
 
-async def measured(directory: Path, sizes: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
-    """Measure all."""
-    rows = rows_of("accounts", await by_accounts(directory, sizes["accounts"]))
-    rows += rows_of("journal", await by_journal(directory, sizes["journal"]))
-    return rows + rows_of("messages", await by_messages(directory, sizes["messages"]))
+async def by_orders(directory: Path, sizes: Sequence[int]) -> dict[int, Costs]:
+    """Measure with more and more orders."""
+    found, held, ids = {}, 0, [f"shop{number}" for number in range(SHOPS)]
+    async with Database(directory / "orders") as database:
+        await fill_accounts(DBManager(database, Vault([b"k" * 32])), SHOPS)
+        await database.write(partial(fill_items, ids=ids))
+        for size in sizes:
+            for first in range(held, size, 20_000):
+                numbers = (first, min(first + 20_000, size))
+                await database.write(partial(fill_orders, ids=ids, numbers=numbers))
+            held = size
+            found[size] = {name: await cost_of(work) for name, work in works_of(database, ids).items()}
+    return found
+
+
+MEASURES: dict[str, Callable[[Path, Sequence[int]], Awaitable[dict[int, Costs]]]] = {
+    "accounts": by_accounts, "journal": by_journal, "messages": by_messages, "orders": by_orders,
+}  # fmt: skip
+
+
+async def measured(directory: Path, sizes: Mapping[str, Sequence[int]], over: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure all, or what grows with those."""
+    rows: list[dict[str, Any]] = []
+    for name in over:
+        rows += rows_of(name, await MEASURES[name](directory, sizes[name]))
+    return rows
 
 
 def main() -> None:
     """Print and keep one row for each work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="smaller sizes, within a minute")
-    sizes = SHORT if parser.parse_args().short else SIZES
+    parser.add_argument("--over", choices=MEASURES, help="only what grows with those, printed and not kept")
+    asked = parser.parse_args()
+    sizes = SHORT if asked.short else SIZES
     configure_logging(level="WARNING")
     with tempfile.TemporaryDirectory() as directory:
-        rows = asyncio.run(measured(Path(directory), sizes))
+        rows = asyncio.run(measured(Path(directory), sizes, [asked.over] if asked.over else list(MEASURES)))
     about = f"CPU ms of one call at three sizes, the least of {TURNS} turns, SQLite; {verdict(rows)}"
-    keep("growth", rows, about=about)
+    if asked.over:
+        print(about)
+        print(table(rows))
+    else:
+        keep("growth", rows, about=about)
 
 
 if __name__ == "__main__":

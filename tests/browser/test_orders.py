@@ -9,10 +9,12 @@ from playwright.async_api import Page, expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said
+from doors import Door
 from shoal.clock import now_ms
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
+from standins import until_told
 
 ID = "4500000000000000001"
 
@@ -36,10 +38,12 @@ async def test_an_order_appears_when_it_is_paid_and_is_followed_to_its_end_and_i
     await wired.door.call("PUT", "/cookies/muzi/auto-confirm", json={"auto_confirm": True})
     page = await wired.page("/console/orders")
     await expect(page.get_by_text("还没有订单")).to_be_visible()
+    await expect(page.locator("[data-test=first-rules]")).to_be_visible()
     (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
     paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
     row = page.locator(f"[data-order='muzi/{paid['order_id']}']")
     await expect(row.locator("[data-status=shipped]")).to_be_visible()
+    await expect(row.locator("[data-test=title]")).to_have_text(item["items"][0]["title"])
     await press(row)
     order = page.locator("[data-test=order]")
     await expect(order.locator("[data-act=paid_message]")).to_have_attribute("data-state", "done")
@@ -52,6 +56,16 @@ async def test_an_order_appears_when_it_is_paid_and_is_followed_to_its_end_and_i
     await press(page.locator("[data-test=to-orders]"))
     await expect(page.locator("[data-test=chat-only]")).to_be_visible()
     await expect(page.locator("[data-order]")).to_have_count(1)
+    await until_told(lambda: _has_picture(wired.door), True)
+    await page.reload()
+    picture = page.locator("[data-order] img")
+    await expect(picture).to_have_js_property("complete", True)
+    await expect(picture).to_have_js_property("naturalWidth", 80)
+
+
+async def _has_picture(door: Door) -> bool:
+    (order,) = (await door.call("GET", "/orders"))["items"]
+    return bool(order["item_picture"])
 
 
 async def test_a_refused_message_is_sent_again_by_its_owner(wired: WiredConsole) -> None:

@@ -26,6 +26,7 @@ from shoal.storage.known_item_rows import (
     shown_pictures,
     without_picture,
 )
+from shoal.storage.notice_tables import incidents
 from shoal.storage.order_tables import known_items
 from store_steps import an_account, committed, created, deletion
 
@@ -142,3 +143,5 @@ async def test_orders_are_found_by_the_words_of_the_title_that_an_order_told(boo
     page = OrderPage(["shop"], SoughtOrders(query="月卡"))
     found = await book._database.search(page.listed)
     assert [(one.order.order_id, one.item_title, one.item_picture) for one in found] == [("45", "会员月卡", "")]
+    told_owner = await book._database.read(lambda one: one.scalars(select(incidents.c.facts)).all())
+    assert any(f"会员月卡 · {ITEM}" in str(facts) for facts in told_owner), "a notice names it too"

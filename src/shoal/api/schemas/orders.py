@@ -297,19 +297,20 @@ def _facts(listed: ListedOrder, language: Language) -> dict[str, Any]:
         "spec_value": order.spec_value,
         "group_price": order.group_price,
         "parcel": Parcel(order.parcel),
-        "problem": _problem(order, listed.reason, language),
+        "problem": _problem(listed, language),
         "created_at": rfc3339(order.created_at_ms),
         "updated_at": rfc3339(order.updated_at_ms),
     }
 
 
-def _problem(order: Order, reason: str, language: Language) -> ProblemShape | None:
+def _problem(listed: ListedOrder, language: Language) -> ProblemShape | None:
+    order = listed.order
     if not order.problem:
         return None
     code = OrderProblem(order.problem)
     params = {
-        "reason": reason,
-        "item": order.item_id or "?",
+        "reason": listed.reason,
+        "item": " · ".join(filter(None, (listed.item_title, order.item_id))) or "?",
         "url": PAGE_OF_ORDER.format(order.order_id),
         "quantity": order.quantity or "?",
         "spec": order.spec_value or "–",
