@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,29 @@ def test_every_stage_and_outcome_of_an_order_has_words(language: str) -> None:
     switched_off = {"auto_confirm_off", "free_shipping_off"}
     assert {*Why, *switched_off} - _names("orders/texts", "why", language) == set()
     assert set(Action) == {"free_shipping", "paid_message", "confirm"}, "the console knows these steps, in this order"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_fact_of_the_audit_log_has_a_name_or_is_left_out(language: str) -> None:
+    of_the_entry = {"actor", "user_id", "origin", "outcome", "account", "by"}
+    found = set(_facts_of_the_audit_log()) - of_the_entry
+    assert {"consented_host", "provider_id", "role"} <= found
+    unsaid = re.search(r"UNSAID.*?\[(.*?)\]", (SOURCES / "settings/auditWords.ts").read_text(), re.DOTALL)
+    assert unsaid is not None
+    named = _names("settings/securityTexts", "facts", language)
+    assert found - named - set(re.findall(r"'(\w+)'", unsaid[1])) == set()
+
+
+def _facts_of_the_audit_log() -> Iterator[str]:
+    """Yield the names of what the code records beside who, when and what."""
+    for file in (SOURCES.parents[1] / "src" / "shoal").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and _records(node):
+                yield from (keyword.arg for keyword in node.keywords if keyword.arg)
+
+
+def _records(call: ast.Call) -> bool:
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(ast.unparse(one).startswith("AuditEvent.") for one in given) or (
+        isinstance(call.func, ast.Attribute) and ast.unparse(call.func).endswith("audit_log.record")
+    )

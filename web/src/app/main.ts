@@ -42,7 +42,7 @@ async function look(): Promise<string> {
   }
 }
 
-/** The server is there, but not a part of the page: a failed part is asked for anew only by loading everything anew. */
+/** The server is there, but not a part of the page: a failed part is asked for again only by loading everything again. */
 async function loadAnew(): Promise<string> {
   const words = await look()
   if (!words) location.reload()

@@ -27,7 +27,7 @@ export const useVersion = defineStore('version', () => {
   /** Where the user wanted to go. */
   let goal = ''
 
-  /** Part of a page did not come: find out why, and say so. A page that is asked for once more is loaded anew, since
+  /** Part of a page did not come: find out why, and say so. A page that is asked for once more is loaded again, since
    * browsers remember that its part failed, and do not ask again. */
   async function lost(to = ''): Promise<void> {
     if (to) goal = to
@@ -42,7 +42,7 @@ export const useVersion = defineStore('version', () => {
     if (newer === false) dismiss()
   }
 
-  /** Load the page anew, where the user wanted to go. Nothing is left before the server answers. */
+  /** Load the page again, where the user wanted to go. Nothing is left before the server answers. */
   async function reload(): Promise<void> {
     busy.value = true
     try {

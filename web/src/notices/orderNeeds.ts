@@ -34,7 +34,7 @@ export const useOrderNeeds = defineStore('orderNeeds', () => {
       number.value = orders.items.length + unknown.items.length
       isMore.value = Boolean(orders.next || unknown.next)
     } catch {
-      // The badge stays as it was: the page of the orders tells what is wrong.
+      // The badge stays as it was: the page of the orders says what is wrong.
     }
   }
 

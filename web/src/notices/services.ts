@@ -60,5 +60,5 @@ const PLACES: Readonly<Record<string, string>> = {
   webhook: 'howto/notices#address',
 }
 
-/** Where the help tells how a service is set up. */
+/** Where the help says how a service is set up. */
 export const helpOf = (service: string): string => PLACES[service] ?? 'howto/notices#channel'
