@@ -151,7 +151,7 @@ async def owner(ready: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def add_channels(http: httpx.AsyncClient, ready: dict[str, Any]) -> None:
-    """Add two channels beside the demo's own, one of which reaches nobody."""
+    """Add two channels beside the demo's own, one of which reaches no one."""
     phone = {"name": "我的手机", "service": "bark", "fields": {"server": ready["sandbox"], "device_key": "demo"}}
     quiet = {"from": "23:00", "to": "08:00", "zone": "Asia/Shanghai"}
     home = {"name": "家里的 Gotify", "service": "gotify", "fields": {"server": "http://127.0.0.1:9", "token": "demo"}}
@@ -323,7 +323,7 @@ async def take_for_docs(
 
 
 async def fill_answers(page: Page) -> None:
-    """Fill in hours, hand-off and filter, unsaved, because a closed shop would answer nobody, and try a text."""
+    """Fill in hours, hand-off and filter, unsaved, because a closed shop would answer no one, and try a text."""
     for name, text in ANSWERS.items():
         await page.locator(f"[name={name}]").fill(text)
     await page.locator("[data-test=filter-found]").get_by_text(FOUND).wait_for()

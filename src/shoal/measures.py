@@ -9,7 +9,7 @@ from bisect import bisect_left
 from typing import Final
 
 MOST_KINDS: Final = 200
-"""How many kinds of things a tally tells apart; all later ones count together."""
+"""How many kinds of things a tally distinguishes; all later ones count together."""
 OTHER: Final = "other"
 
 

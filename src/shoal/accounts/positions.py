@@ -87,4 +87,4 @@ class Position(NamedTuple):
 
 
 LOST: Final = Position(2**62)
-"""A position that no database has: a reader that resumes there starts anew."""
+"""A position that no database has: a reader that resumes there starts again."""

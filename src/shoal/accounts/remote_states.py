@@ -215,8 +215,8 @@ class RemoteStates:
         """Give the tasks of accounts that run elsewhere this long to start or stop, and keep what is observed then.
 
         Without any time their nodes are not asked, unless some are to be revived or ``ask`` says so: what is stored is
-        read. What is stored also counts while a node gives no answer. An account that runs here meanwhile is waited for
-        no longer. Return why nothing was told of an account, or it was not revived. Raises ``StoreError``.
+        read. What is stored also counts while a node gives no answer. An account that runs here in the meantime is no
+        longer waited for. Return why nothing was told of an account, or it was not revived. Raises ``StoreError``.
         """
         if self.nodes is None or not stands:
             return {}

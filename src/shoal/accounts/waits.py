@@ -68,7 +68,7 @@ class Waits:
         """Give all these tasks together this long to start or stop. Return their states, and why the node of an account
         could not be asked.
 
-        An account that moves to another node meanwhile is waited for there.
+        An account that moves to another node in the meantime is waited for there.
         """
         loop, has_place = asyncio.get_running_loop(), self._tasks.has_place
         ends_at = loop.time() + seconds
@@ -109,8 +109,10 @@ class Waits:
             return dict.fromkeys(stands, error)
 
     async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
-        """Wait until a deleted account's connection has ended and its rows are purged, wherever it ran. Return whether
-        that happened in time."""
+        """Wait until a deleted account's connection has ended and its rows are purged, no matter where it ran.
+
+        Return whether that happened in time.
+        """
         loop = asyncio.get_running_loop()
         ends_at = None if within_seconds is None else loop.time() + within_seconds
         while self._tasks.has_place(account_id):

@@ -20,7 +20,7 @@ _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class BadOutput(Exception):
-    """The raw output is not what was asked for; ``str`` tells why, without a word of it."""
+    """The raw output is not what was asked for; ``str`` says why, without a word of it."""
 
 
 class ModelOutput(BaseModel):

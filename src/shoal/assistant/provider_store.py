@@ -141,8 +141,8 @@ class ProviderStore:
         """Remove a provider. What it cost stays.
 
         Raises ``UnknownProvider``, and ``Conflict`` (``provider_in_use``) while the model of a shop is on with it. A
-        shop whose model is switched on meanwhile is among those, or is written afterwards: who switches it on then
-        reads that it has no provider.
+        shop whose model is switched on in the meantime is among those, or is written afterwards: who switches it on
+        then reads that it has no provider.
         """
         now = self._now_ms()
 

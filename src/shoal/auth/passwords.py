@@ -86,7 +86,7 @@ class Passwords:
         return _LEGACY + await self._in_thread(self._hasher.hash, sha256.lower())
 
     async def unknown(self) -> str:
-        """Return the stored form of a password that is known to nobody: its user needs a link."""
+        """Return the stored form of a password that no one knows: its user needs a link."""
         return await self._in_thread(self._hash, secrets.token_urlsafe(32))
 
     async def matches(self, stored: str | None, password: str) -> bool:

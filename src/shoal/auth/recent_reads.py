@@ -19,7 +19,7 @@ Read = Callable[[], Awaitable[T | None]]
 
 
 class Versioned(Protocol):
-    """A store that tells when its rows may have changed."""
+    """A store that says when its rows may have changed."""
 
     version: int
     """A number that rises with each write, before the write returns."""

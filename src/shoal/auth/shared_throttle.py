@@ -1,6 +1,6 @@
 """The growing delays for wrong passwords, codes and links of several nodes, counted together in the database.
 
-While the database does not answer, each node counts for itself. Wrong tokens, which nobody guesses, are counted by each
+While the database does not answer, each node counts for itself. Wrong tokens, which no one guesses, are counted by each
 node always.
 """
 

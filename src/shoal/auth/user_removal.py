@@ -1,7 +1,7 @@
 """Removes a user: blocks sign-in, deletes their accounts and goods, deletes the user. Resumes after a restart.
 
 The user is marked first; the next start resumes with every marked user. Of several servers one removes all of them
-(a duty); whoever was asked waits for it.
+(a duty); the one who was asked waits for it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class UserRemoval:
                 self._go_on(user.id, Caller(actor=ITSELF))
 
     async def see_off_all(self) -> None:
-        """Remove every marked user, wherever the mark was made, until this is cancelled."""
+        """Remove every marked user, no matter where the mark was made, until this is cancelled."""
         try:
             while True:
                 await self.resume()
@@ -145,7 +145,7 @@ class UserRemoval:
         def is_left(connection: Connection) -> bool:
             return connection.execute(select(accounts.c.id).where(*left).limit(1)).first() is not None
 
-        while await self._database.read(is_left):  # noqa: ASYNC110  no event tells it
+        while await self._database.read(is_left):  # noqa: ASYNC110  no event reports it
             await asyncio.sleep(ASK_SECONDS)
 
     async def _remove_shops(self, user_id: int, caller: Caller) -> None:

@@ -253,7 +253,7 @@ class ApiClient:
 
 
 class EventParser:
-    """Parses server-sent events from chunks of bytes, wherever the chunks are cut."""
+    """Parses server-sent events from chunks of bytes, no matter where the chunks are cut."""
 
     def __init__(self) -> None:
         self._rest = b""

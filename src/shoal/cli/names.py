@@ -22,7 +22,7 @@ _ASK_SECONDS = 2.0
 
 
 def account_ids(incomplete: str) -> list[str]:
-    """Return the ids of accounts that begin so. It asks nobody for a password, and what fails completes nothing."""
+    """Return the ids of accounts that begin so. It asks no one for a password, and what fails completes nothing."""
     with suppress(Exception):  # a shell that completes a word must not print errors into it
         return [name for name in _names() if name.startswith(incomplete)]
     return []

@@ -1,4 +1,4 @@
-"""Learns what the items of a shop are called and look like, where nothing that arrives anyway tells it."""
+"""Learns what the items of a shop are called and look like, where nothing that arrives anyway says it."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _read(path: Path, media_type: str, encoding: str) -> _File | None:
 
 
 def not_built(request: Request, title: str, command: str) -> HTMLResponse:
-    """Return a page that tells how to build the missing files in a source checkout. ``title``: a catalogue key."""
+    """Return a page that says how to build the missing files in a source checkout. ``title``: a catalogue key."""
     language = language_of(request.headers.get("accept-language"))
     text = say("page.build", language, command=f"<code>{command}</code>")
     page = (

@@ -1,7 +1,7 @@
 """Hears the events of the other nodes while this one has readers: one link to each living node, over HTTP.
 
 What comes over a link is published here only. When a link breaks, and when one begins, readers start again from a
-snapshot: what was told meanwhile is lost.
+snapshot: what was told in the meantime is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOOK_SECONDS: Final = 1.0
 UP_SECONDS: Final = 1.0
 """How long a reader waits until every node is heard, before it begins without some."""
 LINGER_SECONDS: Final = 10.0
-"""How long the links stay when the last reader has left: a page that is loaded anew comes back soon."""
+"""How long the links stay when the last reader has left: a page that is loaded again comes back soon."""
 AGAIN_SECONDS: Final = (0.2, 2.0)
 """The first and the longest pause before a node is called again."""
 KNOWN_SECONDS: Final = 1.0

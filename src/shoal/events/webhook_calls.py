@@ -43,7 +43,7 @@ class Called:
 def name_of(event: StoredEvent) -> str:
     """Return the id of an event for receivers: the same whenever it is posted, and no other event's.
 
-    After an older backup was restored, rows get ids again that others had; the time tells them apart.
+    After an older backup was restored, rows get ids again that others had; the time distinguishes them.
     """
     return f"{event.id}-{event.at_ms}"
 

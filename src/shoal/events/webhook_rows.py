@@ -144,7 +144,7 @@ def note_beyond(connection: Connection, page: Page, attempts: Collection[Attempt
 def settle(connection: Connection, page: Page, result: Result, host: str, now_ms: int) -> str:
     """Store how far a page came. Return why the webhook was switched off by that, if it was.
 
-    A webhook that was replayed, changed or removed meanwhile stays as it is.
+    A webhook that was replayed, changed or removed in the meantime stays as it is.
     """
     webhook_id, row = page.row["id"], page.row
     mine = (webhooks.c.id == webhook_id, webhooks.c.version == row["version"], webhooks.c.position == row["position"])

@@ -268,7 +268,7 @@ def _append(path: Path, lines: Iterable[SentUnit]) -> None:
 
 
 def _write(path: Path, head: _Head, lines: Iterable[SentUnit]) -> None:
-    """Write the file anew, durably. One of another database stays beside it."""
+    """Write the file again, durably. One of another database stays beside it."""
     old, _ = _read(path)
     if old is not None and old.database != head.database:
         path.replace(path.with_name(f"{path.name}.old"))

@@ -1,7 +1,7 @@
 """``SupplierUnits``: fetches the units of an order from the supplier of its goods, each at most once.
 
 The intent is stored before each call, the result after it. What may have been bought is asked for again only where the
-supplier tells what became of an order, or where a person says so, and then with the same key.
+supplier says what became of an order, or where a person says so, and then with the same key.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Supplier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether it has a route that tells what became of an order."""
+        """Whether it has a route that says what became of an order."""
         return bool(self.query_url)
 
     @property

@@ -1,7 +1,7 @@
 """Pictures as rows of PostgreSQL, which every server shows and sends; files of before are moved there.
 
 The name of a picture is a keyed digest of its bytes, so that equal pictures are stored once, also when two servers take
-one at the same time, and the name tells nothing about the picture.
+one at the same time, and the name says nothing about the picture.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Request(msgspec.Struct):
 class Reply(msgspec.Struct):
     """What became of it.
 
-    ``status`` is 0 without an answer; ``began`` tells whether the request had left by then. ``problem``: what failed.
+    ``status`` is 0 without an answer; ``began`` says whether the request had left by then. ``problem``: what failed.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""Sends a message by any service of the list, and tells what became of it in the words of the message's language."""
+"""Sends a message by any service of the list, and says what became of it in the words of the message's language."""
 
 from __future__ import annotations
 

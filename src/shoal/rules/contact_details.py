@@ -62,7 +62,7 @@ def _options() -> Any:
 
 @cache
 def _gate(*patterns: str) -> Any:
-    """Return what tells quickly that a text has nothing: most have nothing."""
+    """Return what says quickly that a text has nothing: most have nothing."""
     gate = re2.Set.SearchSet(_options())
     for pattern in patterns:
         gate.Add(f"(?m){pattern}")

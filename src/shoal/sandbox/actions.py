@@ -246,7 +246,7 @@ def clock(site: Site, body: ClockBody) -> dict[str, Any]:
 
 
 def add_seller(site: Site, body: SellerBody) -> dict[str, Any]:
-    """Open a shop, or log its seller in anew."""
+    """Open a shop, or log its seller in again."""
     world, seller = site.world, site.world.sellers.get(body.unb or "")
     known = seller is not None
     if seller is None:

@@ -53,7 +53,7 @@ class SayBody(Body):
     ``content_type`` and ``content`` (JSON text) send any other type of the protocol, such as a voice message (3), an
     item's card (7), a transfer (17) or a place (30); ``text`` is then its summary.
 
-    ``system`` pushes it with ``needPush`` false, which tells nothing, ``tip`` sends it as a tip of the site. A
+    ``system`` pushes it with ``needPush`` false, which says nothing, ``tip`` sends it as a tip of the site. A
     ``session_type`` of 2 is a group; 3 and 53 are official senders, whose ``buyer`` is a short number such as 1400.
     ``extra`` replaces or adds keys of map 10.
     """

@@ -1,7 +1,7 @@
 """A stand-in for a seller's supplier: sells codes by HTTP, and fails on demand. It has nothing to do with the site.
 
 ``POST /supplier/orders`` sells one code; the same ``Idempotency-Key`` gets the same code again. ``GET
-/supplier/orders/{key}`` tells what became of an order. What was asked and sold stands at ``GET /_sandbox/supplier``.
+/supplier/orders/{key}`` says what became of an order. What was asked and sold stands at ``GET /_sandbox/supplier``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls an address that the operator chose while the server is ready: a server that is dead tells no one itself."""
+"""Calls an address that the operator chose while the server is ready: a server that is dead cannot report it."""
 
 from __future__ import annotations
 

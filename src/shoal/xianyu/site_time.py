@@ -18,7 +18,7 @@ from shoal.xianyu.browser import Browser
 log = structlog.get_logger("shoal.site_time")
 
 TOLERANCE_MS: Final = 60_000
-"""Clocks that differ by less count as equal: the site tells whole seconds, and its answer takes time."""
+"""Clocks that differ by less count as equal: the site gives whole seconds, and its answer takes time."""
 MOST_OFF_MS: Final = 366 * 24 * 3600_000
 """A larger difference is not believed: the site's certificate would not be valid at such a time."""
 
@@ -59,7 +59,7 @@ class SiteTime:
         return ahead_ms if abs(ahead_ms) > TOLERANCE_MS else 0
 
     def heard(self, headers: Mapping[str, str]) -> None:
-        """Compare the clocks by an answer of the site. One that was kept on its way (``Age``) tells nothing."""
+        """Compare the clocks by an answer of the site. One that was kept on its way (``Age``) says nothing."""
         at_ms = None if "Age" in headers else _moment_ms(headers.get("Date", ""))
         if at_ms is None:
             return

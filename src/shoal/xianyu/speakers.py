@@ -61,8 +61,8 @@ def who_speaks(
     """Return who says a message, by what its frame or its line of the history says about it.
 
     ``mark`` is ``msgArg1`` of ``extJson``, ``source_id`` that of ``bizTag``; both and ``session_type`` may be empty.
-    ``content_types``: what each place says; they differ, and one that tells about a card is enough. ``is_card``: its
-    content is a card. ``is_known_phrase``: its text is one of the site's own. ``needPush`` tells nothing: it is "false"
+    ``content_types``: what each place says; they differ, and one that speaks of a card is enough. ``is_card``: its
+    content is a card. ``is_known_phrase``: its text is one of the site's own. ``needPush`` says nothing: it is "false"
     on buyers' lines too.
     """
     mark, source_id = mark.lower(), source_id.upper()

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from shoal.errors import ConfigError
 
 LEAST_CHARACTERS: Final = 10
-"""The shortest passphrase: whoever has the file can try as many as they like."""
+"""The shortest passphrase: anyone who has the file can try as many as they like."""
 PUBLIC: Final = "shoal-backup-public-"
 PRIVATE: Final = "shoal-backup-private-"
 _MEMORY_KIB: Final = 65_536

@@ -1,7 +1,7 @@
 """What a restored database must know: that time went on without it.
 
-Numbers continue above all that were given since the backup, sign-ins end, and what may have left meanwhile is not sent
-again: it waits for its owner.
+Numbers continue above all that were given since the backup, sign-ins end, and what may have left in the meantime is not
+sent again: it waits for its owner.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class BackupSchedule:
             else:
                 last = msgspec.structs.replace(before, failed_at_ms=now, code=done.code, why=done.why)
                 log.error("backup failed", code=done.code, why=done.why)
-            if (await self.last()).at_ms <= last.at_ms:  # else another server made a newer one meanwhile
+            if (await self.last()).at_ms <= last.at_ms:  # else another server made a newer one in the meantime
                 await self._database.replace_fact(FACT, msgspec.json.encode(last).decode())
             await note_backup(self._database, is_well=bool(done.path), at_ms=now)
             return last
@@ -177,7 +177,7 @@ class BackupSchedule:
         return self.due_at_ms(await self.last()) <= self._now_ms()
 
     async def _make_in_turn(self) -> None:
-        """Make a backup, unless another server makes it, or has made it meanwhile."""
+        """Make a backup, unless another server makes it, or has made it in the meantime."""
         if self._turn_of_all is None:
             await self.make_now()
             return

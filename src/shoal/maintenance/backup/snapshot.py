@@ -114,7 +114,7 @@ class Snapshot:
         """Yield each picture under its path: the files, then the rows that are no files.
 
         The rows are those of now, not of the snapshot's moment: a file that the server moves into the database
-        meanwhile is found there. What is there and not needed is swept after a restore.
+        in the meantime is found there. What is there and not needed is swept after a restore.
         """
         found = set()
         for path in _files(self._data_dir):

@@ -259,7 +259,7 @@ def _with_late(rules: Rules, *, late: Sequence[Rule]) -> Rules:
 
 
 def _add_orders(connection: Connection, *, account_id: str, part: tuple[OldOrder, ...], at_ms: int) -> None:
-    """Store orders that are not known yet, each with the note that it is served by nobody here.
+    """Store orders that are not known yet, each with the note that it is not served here.
 
     They have no time line and tell no listener: nothing happened now.
     """

@@ -168,7 +168,7 @@ class CardKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldCard:
-    """Something that is sent for orders. ``created_at`` tells cards of two databases with one id apart.
+    """Something that is sent for orders. ``created_at`` distinguishes cards of two databases with one id.
 
     ``content``: the text, the lines of a stock, the address of the picture, or the JSON of a call.
     """

@@ -82,7 +82,7 @@ class NewUser:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewGoods:
-    """Goods that are made of a card. ``key`` tells them apart from other cards of the owner."""
+    """Goods that are made of a card. ``key`` distinguishes them from other cards of the owner."""
 
     key: str
     owner: str
@@ -94,8 +94,8 @@ class NewGoods:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewProvider:
-    """A provider of a language model that is added, without consent: it is not called. ``key`` tells it apart from the
-    other ones of its owner."""
+    """A provider of a language model that is added, without consent: it is not called. ``key`` distinguishes it from
+    the other ones of its owner."""
 
     key: str
     owner: str

@@ -68,7 +68,7 @@ def _channel(channel: OldChannel, key: str, owner: str, tally: Tally, taken: Col
 
 
 def key_of(channel: OldChannel) -> str:
-    """Return what tells a channel apart from all others of its owner."""
+    """Return what distinguishes a channel from all others of its owner."""
     said = "\n".join((channel.id, channel.kind, channel.created_at or channel.name))
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 

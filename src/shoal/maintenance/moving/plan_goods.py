@@ -215,7 +215,7 @@ class GoodsPlans:
 
 
 def key_of(card: OldCard) -> str:
-    """Return what tells a card apart from all others of its owner, also from those of another old database."""
+    """Return what distinguishes a card from all others of its owner, also from those of another old database."""
     said = "\n".join((card.id, card.kind.value, card.created_at or card.name))
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 

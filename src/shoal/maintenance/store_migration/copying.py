@@ -1,7 +1,7 @@
 """Copies every row of a store into another database as it is, in steps; what an earlier run copied stays.
 
 The rows of a table are copied in the order of its key. So the rows that are there already are the first ones of the
-source, if it is still as it was: their digest tells. If it is not, the copy starts from the beginning.
+source, if it is still as it was: their digest shows it. If it is not, the copy starts from the beginning.
 """
 
 from __future__ import annotations
