@@ -21,6 +21,7 @@ from playwright.async_api import (
     Locator,
     Page,
     Request,
+    Route,
     WebError,
     async_playwright,
     expect,
@@ -33,7 +34,7 @@ from doors import Door, open_door, served
 from sandboxed import QUICK_SITE
 from shoal.console import routes
 from shoal.messages.message_log import IncomingMessage
-from standins import until
+from standins import until, until_told
 from warm_start import _forked  # noqa: F401  (a fixture)
 
 NAME = "豆豆妈"
@@ -212,6 +213,18 @@ async def turn(switch: Locator) -> None:
     """Press a switch that takes no press while its last change is on its way."""
     await expect(switch).not_to_have_class(re.compile("n-switch--loading"))
     await switch.click()
+
+
+async def intercept(page: Page, path: str, handler: Callable[[Route], Any], *, times: int | None = None) -> None:
+    """Route the requests of an open page, from the next one on.
+
+    ``Page.route`` returns before the browser has told the page, whose very next request may pass by.
+    """
+    probe = "/is-intercepted"
+    await page.route(path, handler, times=times)
+    await page.route(f"**{probe}", lambda route: route.fulfill(status=204))
+    await until_told(lambda: page.evaluate(f"fetch('{probe}').then(answer => answer.status)"), 204)
+    await page.unroute(f"**{probe}")
 
 
 async def hangs_over(page: Page) -> bool:

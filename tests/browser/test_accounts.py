@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.async_api import Page, Route, expect
 
-from browser.conftest import Console, OpenConsole, WiredConsole, answering
+from browser.conftest import Console, OpenConsole, WiredConsole, answering, intercept
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
@@ -59,7 +59,7 @@ async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole
     async def hold(route: Route) -> None:
         await asked.put(route)
 
-    await page.route("**/afu/status*", hold)
+    await intercept(page, "**/afu/status*", hold)
     await _switch(page, "afu").click()
     await expect(_switch(page, "afu")).to_have_attribute("aria-checked", "false")
     await (await asked.get()).continue_()

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.async_api import Route, expect
 
 from browser.axe import findings
-from browser.conftest import Console, OpenConsole, hangs_over
+from browser.conftest import Console, OpenConsole, hangs_over, intercept
 from shoal.maintenance.backup.locks import new_key_pair
 
 
@@ -36,7 +36,7 @@ async def test_one_is_made_at_once_and_a_failure_says_what_to_do(open_console: O
         await seen.wait()
         await route.continue_()
 
-    await page.route("**/system/backups", once_it_was_seen)  # a backup may be quicker than a look at the page
+    await intercept(page, "**/system/backups", once_it_was_seen)  # a backup may be quicker than a look at the page
     await card.locator("[data-test=make-backup]").click()
     await expect(card.locator("[data-test=making]")).to_be_visible()
     seen.set()

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from browser.axe import findings
-from browser.conftest import NAME, Console, WiredConsole, hangs_over, press, said, scrolled
+from browser.conftest import NAME, Console, WiredConsole, hangs_over, intercept, press, said, scrolled
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from standins import until_told
 
@@ -109,7 +109,9 @@ async def test_a_take_over_that_fails_is_taken_back_with_its_reason(console: Con
     await said(console, 1, "在吗")
     page = await console.page("/console/conversations/afu/c1")
     refusal = '{"detail": "数据库暂时不可用", "code": "store_error", "params": {}}'
-    await page.route("**/pause", lambda route: route.fulfill(status=503, body=refusal, content_type="application/json"))
+    await intercept(
+        page, "**/pause", lambda route: route.fulfill(status=503, body=refusal, content_type="application/json")
+    )
     await page.locator("[data-test=take]").click()
     await page.get_by_text("60 分钟", exact=True).click()
     await expect(page.locator("[data-test=toast].refused")).to_contain_text("数据库暂时不可用")
@@ -144,7 +146,9 @@ async def test_a_refused_message_says_so_and_one_that_did_not_leave_stays_in_the
     await expect(page.locator("[data-test=toast].refused")).to_contain_text("闲鱼拒绝了这条消息")
     await expect(page.locator(_entry(page, "加我的号")).locator("[data-test=outcome]")).to_contain_text("被拒绝")
     refusal = '{"detail": "店铺没有连接", "code": "not_connected", "params": {}}'
-    await page.route("**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json"))
+    await intercept(
+        page, "**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json")
+    )
     await box.fill("还在吗")
     await press(page.locator("[data-test=send]"))
     await expect(page.locator("[data-test=toast]", has_text="店铺没有连接")).to_be_visible()

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import FilePayload, Route, expect
 
 from browser.axe import findings
-from browser.conftest import WiredConsole, hangs_over, press
+from browser.conftest import WiredConsole, hangs_over, intercept, press
 from shoal.xianyu import items_on_sale
 from table_files import a_table
 
@@ -45,7 +45,7 @@ async def test_an_item_without_a_rule_gets_one_and_turns_green(wired: WiredConso
         await wired.door.call("PUT", "/cookies/muzi/remark", json={"remark": "meanwhile"})
         await route.continue_()
 
-    await page.route("**/muzi/deliveries", changed, times=1)
+    await intercept(page, "**/muzi/deliveries", changed, times=1)
     await page.locator("[data-test=save-delivery]").click()
     await expect(red).to_contain_text("谢谢，地址")
     await expect(red).to_contain_text("会自动发货")

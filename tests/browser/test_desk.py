@@ -7,7 +7,7 @@ import time
 
 from playwright.async_api import FilePayload, Locator, expect
 
-from browser.conftest import NAME, Console, WiredConsole, press, said, scrolled
+from browser.conftest import NAME, Console, WiredConsole, intercept, press, said, scrolled
 from shoal.messages.message_log import IncomingMessage
 from standins import until_told
 
@@ -120,7 +120,9 @@ async def test_pictures_are_chosen_pasted_and_sent_in_order_and_one_that_does_no
     await expect(sent.locator("img")).to_have_count(2)
     await expect(sent.last).to_contain_text("就是这个")
     refusal = '{"detail": "店铺没有连接", "code": "not_connected", "params": {}}'
-    await page.route("**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json"))
+    await intercept(
+        page, "**/send", lambda route: route.fulfill(status=409, body=refusal, content_type="application/json")
+    )
     await page.locator("[data-test=add-picture]").set_input_files([_file("a.png", PNG)])
     await box.fill("看图")
     await press(page.locator("[data-test=send]"))

@@ -36,6 +36,7 @@ async def search(page: Page, words: str) -> list[str]:
     await page.keyboard.insert_text(words)
     await page.keyboard.press("Shift")
     await expect(page.locator(".md-search-result__meta")).to_have_text(re.compile(r"\d+ (个|matching)"))
+    await page.locator(".md-search-result__link").first.wait_for(state="attached")
     return [await link.get_attribute("href") or "" for link in await page.locator(".md-search-result__link").all()]
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from browser.axe import findings
-from browser.conftest import Console, hangs_over, said
+from browser.conftest import Console, hangs_over, intercept, said
 from browser.other_console import rebuilt
 from shoal.console import routes
 from standins import until, until_told
@@ -88,7 +88,7 @@ async def test_f16_a_tab_that_meets_an_upgraded_server_is_told_before_anything_i
 
 async def test_f16_a_page_that_does_not_come_from_the_same_version_is_asked_for_again(console: Console) -> None:
     page = await console.fresh_page("/console/accounts")
-    await page.route("**/assets/History-*", lambda route: route.abort())
+    await intercept(page, "**/assets/History-*", lambda route: route.abort())
     notice = page.locator("[data-test=version]")
     await page.get_by_role("link", name="变更记录").click()
     await expect(notice).to_contain_text("页面加载失败")

@@ -16,6 +16,7 @@ from shoal.accounts.callers import Caller
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
 from shoal.storage.assistant_tables import ai_runs
+from standins import until_told
 
 TEXT = "在的，今天可以发货"
 CARD, WORDS = "[data-test=model-draft]", "[name=model-draft]"
@@ -49,6 +50,11 @@ async def _state(wired: WiredConsole, run: int) -> str:
     return (await state_of(wired.door.server.database, run))[0]
 
 
+async def _received(wired: WiredConsole, *texts: str) -> None:
+    """The buyer has these texts, and no others."""
+    await until_told(lambda: wired.sandbox.seen(wired.unb, NAME), list(texts))
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def chat(wired: WiredConsole) -> str:
     """The chat of a buyer with a shop whose model drafts."""
@@ -74,8 +80,8 @@ async def test_a_draft_comes_by_itself_is_marked_in_the_list_and_leaves_by_enter
     await page.locator(WORDS).press("Enter")
     await expect(page.locator(CARD)).to_have_count(0)
     await expect(page.locator("[data-entry]", has_text=TEXT)).to_have_count(1)
-    assert await wired.sandbox.seen(wired.unb, NAME) == [TEXT]
-    assert await _state(wired, run) == "answered"
+    await _received(wired, TEXT)
+    await until_told(lambda: _state(wired, run), "answered")
     await expect(page.locator("[data-test=has-draft], [data-test=draft-gone]")).to_have_count(0)
 
 
@@ -95,7 +101,7 @@ async def test_a_draft_is_edited_warned_of_like_typed_words_and_sent_all_the_sam
     await expect(page.locator(WORDS)).to_have_value("打 13800138000")
     await warning.get_by_role("button", name="仍然发送").click()
     await expect(page.locator(CARD)).to_have_count(0)
-    assert await wired.sandbox.seen(wired.unb, NAME) == ["打 13800138000"]
+    await _received(wired, "打 13800138000")
 
 
 async def test_a_buyers_question_becomes_a_draft_that_is_edited_sent_and_shown_in_its_run(wired: WiredConsole) -> None:
@@ -111,7 +117,7 @@ async def test_a_buyers_question_becomes_a_draft_that_is_edited_sent_and_shown_i
         await page.locator(WORDS).fill("在的，喜欢可以直接拍")
         await press(page.locator("[data-test=send-draft]"))
         await expect(page.locator(CARD)).to_have_count(0)
-        assert await wired.sandbox.seen(wired.unb, NAME) == ["在的，喜欢可以直接拍"]
+        await _received(wired, "在的，喜欢可以直接拍")
         await page.locator("[data-test=to-runs]").click()
         row = page.locator("[data-run]")
         await expect(row).to_have_attribute("data-state", "answered")
@@ -134,7 +140,7 @@ async def test_a_newer_word_ends_a_draft_with_the_reason_and_keeps_what_was_edit
     await expect(page.locator(WORDS)).to_have_value("好的")
     await press(page.locator("[data-test=drop-draft]"))
     await expect(page.locator(CARD)).to_have_count(0)
-    assert await _state(wired, second) == "dropped"
+    await until_told(lambda: _state(wired, second), "dropped")
     assert await wired.sandbox.seen(wired.unb, NAME) == []
 
 
@@ -144,7 +150,7 @@ async def test_a_draft_that_another_person_sent_is_not_sent_again(wired: WiredCo
     await page.locator(CARD).wait_for()
     await wired.door.call("POST", f"/ai-runs/{run}/approve", json={})
     await expect(page.locator("[data-test=draft-gone]")).to_contain_text("已由其他人发送")
-    assert await wired.sandbox.seen(wired.unb, NAME) == [TEXT]
+    await _received(wired, TEXT)
 
 
 async def test_the_runs_of_a_chat_say_why_and_show_the_raw_output_when_asked(wired: WiredConsole, chat: str) -> None:
@@ -159,7 +165,7 @@ async def test_the_runs_of_a_chat_say_why_and_show_the_raw_output_when_asked(wir
     await page.reload()
     await expect(page.locator("[data-tab=account-model]")).to_be_in_viewport(ratio=1)
     await expect(row.locator("[data-test=why]")).to_have_text("检查：金额 · 低于底价")
-    assert await row.get_attribute("data-run") == str(blocked)
+    await expect(row).to_have_attribute("data-run", str(blocked))
     await row.locator("summary").click()
     await expect(row.locator("[data-test=raw]")).to_have_text('{"text": "15元"}')
     assert await findings(page) == []

@@ -128,8 +128,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await expect(rows).to_have_count(1)
     await page.reload()
     await expect(rows).to_have_attribute("data-order", f"afu/{ID}")
-    await rows.focus()
-    await page.keyboard.press("Enter")
+    await press(rows)
     order = page.locator("[data-test=order]")
     await expect(order.locator("[data-problem=message_uncertain]")).to_contain_text("不确定买家是否收到")
     await order.locator("[data-test=serve]").click()
@@ -189,6 +188,7 @@ async def _speak_otherwise(page: Page, width: int) -> None:
     await page.locator("[data-test=language]").click()
     if width == 390:
         await page.keyboard.press("Escape")
+        await expect(page.locator("[data-test=dialog]")).to_have_count(0)
 
 
 async def test_a_payment_that_names_no_order_is_shown_with_the_orders_until_it_is_handled(console: Console) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import FilePayload, Page, expect
 
 from browser.axe import findings
-from browser.conftest import Console
+from browser.conftest import Console, intercept
 from shoal.rules.xlsx import XLSX
 from standins import until
 from table_files import a_table, texts_of
@@ -132,7 +132,7 @@ async def test_a_move_and_a_batch_that_others_forestalled_show_theirs_and_mine(c
         await console.door.call("POST", RULES, json={"words": ["e"]})
         await route.continue_()
 
-    await page.route("**/rules/order", ahead, times=1)
+    await intercept(page, "**/rules/order", ahead, times=1)
     await page.keyboard.press("Space")
     await expect(merge).to_contain_text("新增“e”")
     await expect(merge).to_contain_text("把“d”移到第 1 条")
@@ -148,7 +148,7 @@ async def test_a_move_and_a_batch_that_others_forestalled_show_theirs_and_mine(c
         await console.door.call("DELETE", f"{RULES}/{ids['a']}")
         await route.continue_()
 
-    await page.route("**/afu/rules", removed, times=1)
+    await intercept(page, "**/afu/rules", removed, times=1)
     await page.locator("[data-test=batch-off]").click()
     await expect(merge).to_contain_text("删除“a”")
     await expect(merge).to_contain_text("停用 5 条规则")

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from browser.conftest import Console
+from browser.conftest import Console, intercept
 from picture_files import a_png
 from standins import until
 
@@ -45,7 +45,7 @@ async def test_a_rule_is_made_in_the_form_with_picture_and_variable_and_then_tri
         lost.append((await route.fetch()).status)  # it arrived; its answer did not
         await route.abort()
 
-    await page.route("**/pictures", lose_the_first)
+    await intercept(page, "**/pictures", lose_the_first)
     await page.locator("[data-test=picture]").set_input_files(picture)
     await expect(page.locator("[data-part='1'] img")).to_be_visible()
     assert lost == [200]
@@ -76,7 +76,7 @@ async def test_words_and_reply_are_edited_in_place_and_each_change_taken_back(co
         await read.wait()
         await route.continue_()
 
-    await page.route("**/afu/rules?*", late)
+    await intercept(page, "**/afu/rules?*", late)
     await page.get_by_role("button", name="撤销").click()
     await until(lambda: console.door.account("afu").keywords[0].reply == "在的")
     await _row(page, rule).locator("[data-test=active]").click()  # before the page has read what the undo made

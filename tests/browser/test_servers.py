@@ -13,12 +13,13 @@ from playwright.async_api import Locator, Page, expect
 from sqlalchemy import create_engine, text
 
 from browser.axe import findings
-from browser.conftest import Console, OpenConsole, hangs_over
+from browser.conftest import Console, OpenConsole, hangs_over, intercept
 from doors import open_door
 from postgres_fixture import postgres  # noqa: F401  (a fixture)
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.node_rows import join
+from standins import until_told
 
 KEY = "5a" * 32
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
@@ -82,7 +83,7 @@ async def test_a_server_gives_up_its_shops_after_a_question_and_takes_them_again
     await expect(two.locator("[data-fact=shops]")).to_contain_text("50%")
     await expect(old).to_contain_text("已停止或失联")
     await expect(old.locator("button")).to_have_count(0)
-    assert await page.locator("main").evaluate(SMALL) == []
+    await until_told(lambda: page.locator("main").evaluate(SMALL), [])
 
     await two.locator("[data-test=drain]").click()
     dialog = page.locator("[data-test=dialog]")
@@ -113,9 +114,8 @@ async def test_what_stands_out_is_marked_and_what_was_heard_last_is_told_as_old(
 
     await page.locator("[data-tab=admin]").click()
     await expect(page.locator("[data-test=servers]")).to_contain_text("3 台需要留意")
-    await page.route(
-        "**/system/nodes", lambda route: route.fulfill(status=503, json={"code": "away", "detail": "away"})
-    )
+    away = {"code": "away", "detail": "away"}
+    await intercept(page, "**/system/nodes", lambda route: route.fulfill(status=503, json=away))
     await page.locator("[data-tab=admin-servers]").click()
     await expect(page.locator("[data-test=old]")).to_be_visible()
     await expect(new).to_be_visible()
@@ -134,4 +134,4 @@ async def test_a_single_server_shows_a_sentence_and_no_way_to_it(console: Consol
     await page.goto("/console/servers")
     single = page.locator("[data-test=single]")
     await expect(single).to_contain_text("一台服务器接待所有店铺")
-    assert await single.locator("[data-test=help]").get_attribute("href") == "/help/howto/several-machines/"
+    await expect(single.locator("[data-test=help]")).to_have_attribute("href", "/help/howto/several-machines/")

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from browser.conftest import PASSWORD, Console
-from standins import until
+from standins import until, until_told
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ async def test_no_script_of_the_page_can_read_the_token(console: Console) -> Non
     page = await console.page()
     assert await page.evaluate("document.cookie") == ""
     # What is kept says that somebody is signed in, for the first look of the next load; not by which token.
-    stored = await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
-    assert stored == '[{"shoal.signed-in":"1"},{}]'
+    stored = "JSON.stringify([{...localStorage}, {...sessionStorage}])"
+    await until_told(lambda: page.evaluate(stored), '[{"shoal.signed-in":"1"},{}]')
 
 
 async def test_a_session_that_is_over_leads_back_to_the_form_with_a_word(console: Console) -> None:

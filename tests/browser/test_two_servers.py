@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from browser.conftest import PASSWORD, Console, Place
+from browser.conftest import PASSWORD, Console, Place, turn
 from doors import Door, served
 from picture_files import a_png
 from postgres_fixture import postgres  # noqa: F401  (a fixture)
@@ -103,6 +103,6 @@ async def test_a_walk_shows_each_change_and_each_state_whichever_server_answers(
             await page.get_by_role("link", name="店铺", exact=True).first.click()
             await page.get_by_role("link", name="afu", exact=True).first.click()
         for state in ("已停止", "运行中"):
-            await other.locator("[data-account=afu] [data-test=enabled]").click()
+            await turn(other.locator("[data-account=afu] [data-test=enabled]"))
             await expect(other.locator("[data-account=afu] [data-state]")).to_have_text(state)
     assert console.complaints == []

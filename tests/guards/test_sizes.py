@@ -21,7 +21,7 @@ LONGER_OF_CONSOLE = {
     "web/src/accounts/Accounts.vue": 328,
     "web/src/accounts/DiagnosisCard.vue": 310,
     "web/src/accounts/accountTexts.ts": 380,
-    "web/src/deliveries/Deliveries.vue": 444,
+    "web/src/deliveries/Deliveries.vue": 439,
     "web/src/orders/texts.ts": 349,
     "web/src/rules/RuleForm.vue": 402,
     "web/src/rules/RuleRow.vue": 386,
