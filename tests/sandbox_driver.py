@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # ships neither stubs nor a marker
 
-from served import KEPT_SECONDS, served
+from served import served
 from shoal.sandbox import Clock, Policy, Script, World, build_sandbox
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Seller
@@ -193,7 +193,7 @@ async def sandbox(
     """Run a sandbox whose clock stands still unless another is given."""
     world = World(seed=seed, shops=shops, clock=clock or Clock(START_MS), policy=policy)
     app = build_sandbox(world, script=script)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
+    connector = aiohttp.TCPConnector(limit=0)
     async with (
         served(app) as url,
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,

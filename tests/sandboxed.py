@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from served import KEPT_SECONDS, served
+from served import served
 from shoal import clock
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
@@ -207,8 +207,7 @@ async def standing_sandbox(*without: str, shops: int = 3, **levers: Any) -> Asyn
     """A strict sandbox in this process, without some rules; nothing may break one of the others."""
     world = World(seed=5, shops=shops, policy=strict_policy(*NOT_YET, *without, **levers))
     app = build_sandbox(world)
-    connector = aiohttp.TCPConnector(keepalive_timeout=KEPT_SECONDS)
-    async with served(app) as url, aiohttp.ClientSession(connector=connector) as http:
+    async with served(app) as url, aiohttp.ClientSession() as http:
         sandbox = Sandbox(url, world, http)
         sandbox.site = app.state.site
         yield sandbox

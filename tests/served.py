@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.applications import Starlette
 
 from shoal.sandbox.server import site_protocols
 
-KEPT_SECONDS: Final = 1.0
-"""How long a client keeps an idle connection: the sandbox closes it after five seconds, perhaps as it is used again."""
+KEPT_SECONDS: Final = 3600
+"""For so long the sandbox keeps an idle connection. By itself it closes one after five seconds, perhaps just as it is
+used again by a client that the machine gave no time before."""
 
 
 @asynccontextmanager
@@ -24,9 +25,10 @@ async def served(app: Starlette) -> AsyncIterator[str]:
     make, made = site_protocols(app), list[Any]()
 
     def protocol() -> asyncio.Protocol:
-        connection = make()
+        connection: Any = make()
+        connection.timeout_keep_alive = KEPT_SECONDS
         made.append(connection)
-        return connection
+        return cast("asyncio.Protocol", connection)
 
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     try:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from order_steps import CONSIGN, PATIENCE, pay, paying_shop, running
 from sandboxed import Shoal
 from shoal.errors import CommitUnknown, NotApplied, StoreError
+from shoal.orders import order_pages, orders
 from shoal.orders.order_store import ActionState, Order
 
 _AT_REST = {ActionState.DONE, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN}
@@ -44,6 +45,8 @@ class Disk:
 async def test_c8_a_write_that_fails_at_any_step_repeats_nothing_and_hides_nothing(
     shoal: Shoal, error: type[StoreError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(orders, "FIRST_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(order_pages, "AGAIN_SECONDS", (0.2,) * 100)
     unb = await paying_shop(shoal)
     disk = Disk(shoal, error)
     monkeypatch.setattr(shoal.database, "write", disk.write)
