@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
+from browser.axe import findings
 from browser.conftest import Console, OpenConsole
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
@@ -109,3 +110,33 @@ async def test_a_new_colleague_is_invited_to_all_shops_by_few_clicks(open_consol
     await page.locator("[name=again]").fill("zebra orbit lantern 7")
     await page.locator("[data-test=join]").click()
     await until(lambda: len(console.door.server.authorization.staff_of(console.door.account("shop3"))) == 1)
+
+
+async def test_shops_stand_in_groups_that_stay_collapsed_and_a_number_must_be_typed(open_console: OpenConsole) -> None:
+    console = await _with_shops(open_console, 3)
+    page = await console.page(SHOPS)
+    shops = page.locator("[data-account]")
+    phones = page.locator("[data-group=phones] button")
+    await expect(shops).to_have_count(3)
+    await page.locator("[data-test=grouped]").click()
+    await expect(phones).to_contain_text("2 个店铺")
+    assert await findings(page) == []
+    await phones.click()
+    await expect(phones).to_have_attribute("aria-expanded", "false")
+    await expect(shops).to_have_count(1)
+    await page.reload()
+    await expect(phones).to_have_attribute("aria-expanded", "false")
+    await phones.press("Enter")
+    await expect(shops).to_have_count(3)
+
+    await page.get_by_label("选择全部显示的店铺").click()
+    await _menu(page, "其他设置…")
+    dialog = page.locator("[data-test=dialog]")
+    limit = dialog.locator("[data-field=buyer_replies_per_hour]")
+    await limit.get_by_role("checkbox").click()
+    await expect(limit).to_contain_text("请填写数字")
+    await expect(dialog.locator("[data-test=go]")).to_be_disabled()
+    await limit.locator("input[name=buyer_replies_per_hour]").fill("7")
+    await expect(dialog.locator("[data-outcome=would_change]")).to_have_count(3)
+    await dialog.locator("[data-test=go]").click()
+    await until(lambda: {console.door.account(f"shop{n}").buyer_replies_per_hour for n in (1, 2, 3)} == {7})

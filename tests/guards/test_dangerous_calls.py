@@ -44,8 +44,8 @@ NAMES_OF_OURS = {
 SITE_SIGNATURE = "xianyu/sign.py"
 """The site requires MD5 from its callers."""
 KEPT_IN_THE_BROWSER = {
-    "shoal.appearance", "shoal.columns", "shoal.draft.", "shoal.first-steps", "shoal.language", "shoal.push",
-    "shoal.signed-in", "shoal.told", "shoal.tried", "shoal.views",
+    "shoal.appearance", "shoal.columns", "shoal.draft.", "shoal.first-steps", "shoal.groups", "shoal.language",
+    "shoal.push", "shoal.signed-in", "shoal.told", "shoal.tried", "shoal.views",
 }  # fmt: skip
 LED_TO = {
     "account.action_url", "props.account.action_url", "login.action_url", "order.url", "facts.url",

@@ -45,6 +45,9 @@ const FILTERS: Record<Filter, (account: Account) => boolean> = {
   off: (account) => !account.enabled,
 }
 
+/** Whether a word of the address names a filter. */
+export const isFilter = (word: unknown): word is Filter => typeof word === 'string' && Object.hasOwn(FILTERS, word)
+
 const NO_COUNTS: Counts = { messages: () => 0, replies: () => 0 }
 
 const KEYS: Record<Exclude<SortKey, 'shop'>, (account: Account, counts: Counts) => number> = {

@@ -34,6 +34,6 @@ export const FIELDS: Record<FormKind, readonly (readonly [Field, Shape])[]> = {
   ],
 }
 
-/** What a setting that was just ticked is set to until something else is chosen. */
-export const firstValue = (shape: Shape): boolean | string | number =>
-  shape === 'flag' ? true : shape === 'number' ? 0 : ''
+/** What a setting that was just ticked is set to until something else is chosen; a number must be typed. */
+export const firstValue = (shape: Shape): boolean | string | null =>
+  shape === 'flag' ? true : shape === 'number' ? null : ''

@@ -5,7 +5,7 @@ import type { Account } from '../common/api'
 const STEPS: Record<string, number> = { ArrowDown: 1, ArrowUp: -1 }
 
 /** Answers with what is to be done with a key that is pressed within a row. */
-export function useRowKeys(shown: Ref<Account[]>, toggle: (id: string) => void, scrollTo: (index: number) => void) {
+export function useRowKeys(shown: Ref<Account[]>, toggle: (id: string) => void, scrollTo: (id: string) => void) {
   return async (event: KeyboardEvent): Promise<void> => {
     const from = event.target as HTMLElement
     const row = from.closest<HTMLElement>('[data-account]')
@@ -18,7 +18,7 @@ export function useRowKeys(shown: Ref<Account[]>, toggle: (id: string) => void, 
     const to = shown.value.findIndex((account) => account.id === id) + step
     const next = shown.value[to]
     if (!next) return
-    scrollTo(to)
+    scrollTo(next.id)
     await nextTick()
     const cell = from.closest('[role=cell]')
     const place = [...row.children].indexOf(cell ?? row)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { tagged, tagIn, tagsOf, withoutTags } from './tags'
+import { restOf, tagged, tagIn, tagsOf, withoutTags } from './tags'
 
 test('words that begin with # are tags, the rest is the remark', () => {
   const remark = '小鱼杂货铺 #电子书  #主力 #电子书'
@@ -23,4 +23,12 @@ test('a tag is put at the end of a remark and taken out of it, once', () => {
 
 test('what is typed is a tag with or without its #', () => {
   expect(['#主力', ' 主力 ', 'a b', '#', ''].map(tagIn)).toEqual(['主力', '主力', '', '', ''])
+})
+
+test('the name above a remark is not said again below it', () => {
+  expect(restOf('木子数码 #数码', '木子数码')).toBe('')
+  expect(restOf('阿福的闲置（网盘资料）', '阿福的闲置')).toBe('（网盘资料）')
+  expect(restOf('小鱼：只卖电子书', '小鱼')).toBe('只卖电子书')
+  expect(restOf('afu2 old phone', 'afu')).toBe('afu2 old phone')
+  expect(restOf('只卖电子书', '小鱼')).toBe('只卖电子书')
 })

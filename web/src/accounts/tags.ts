@@ -12,6 +12,15 @@ export function withoutTags(remark: string): string {
   return remark.replace(TAG, ' ').replace(/\s+/g, ' ').trim()
 }
 
+/** What a remark says besides its tags and the name of the shop, which stands above it. */
+export function restOf(remark: string, name: string): string {
+  const text = withoutTags(remark)
+  if (!text.startsWith(name)) return text
+  const rest = text.slice(name.length)
+  // A longer word that only begins like the name is a text of its own.
+  return /^[\p{L}\p{N}]/u.test(rest) ? text : rest.replace(/^[\s,，、;；:：·\-–—]+/u, '').trim()
+}
+
 /** A tag as it is typed: without its "#"; empty when it would be no tag. */
 export const tagIn = (typed: string): string => /^#?([^\s#]+)$/u.exec(typed.trim())?.[1] ?? ''
 

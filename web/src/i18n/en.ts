@@ -1,6 +1,7 @@
 import { account } from '../accounts/accountTexts'
 import { dialogs } from '../accounts/dialogTexts'
 import { many } from '../accounts/manyTexts'
+import { shopSettings } from '../accounts/settingsTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
@@ -26,6 +27,7 @@ import { orders } from '../orders/texts'
 import { firstSteps } from '../overview/firstTexts'
 import { overview } from '../overview/texts'
 import { answersFirst } from '../rules/firstAnswerTexts'
+import { ruleForm } from '../rules/formTexts'
 import { ruleLists } from '../rules/listTexts'
 import { rules } from '../rules/texts'
 import { servers } from '../servers/texts'
@@ -34,6 +36,7 @@ import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
+import { stockSupplier } from '../stock/supplierTexts'
 import { stock } from '../stock/texts'
 import { users } from '../users/texts'
 import type { Messages } from './messages'
@@ -47,7 +50,7 @@ export const en: Messages = {
   ...login.en,
   ...overview.en,
   ...sharing.en,
-  account: account.en,
+  account: { ...account.en, ...shopSettings.en },
   answersFirst: answersFirst.en,
   firstSteps: firstSteps.en,
   conversations: conversations.en,
@@ -68,9 +71,9 @@ export const en: Messages = {
   users: users.en,
   ruleLists: ruleLists.en,
   quick: quick.en,
-  rules: rules.en,
+  rules: { ...rules.en, ...ruleForm.en },
   security: security.en,
-  stock: stock.en,
+  stock: { ...stock.en, ...stockSupplier.en },
   backups: backups.en,
   system: system.en,
   servers: servers.en,

@@ -1,6 +1,7 @@
 import { account } from '../accounts/accountTexts'
 import { dialogs } from '../accounts/dialogTexts'
 import { many } from '../accounts/manyTexts'
+import { shopSettings } from '../accounts/settingsTexts'
 import { sharing } from '../accounts/shareTexts'
 import { accounts } from '../accounts/texts'
 import { app } from '../app/texts'
@@ -26,6 +27,7 @@ import { orders } from '../orders/texts'
 import { firstSteps } from '../overview/firstTexts'
 import { overview } from '../overview/texts'
 import { answersFirst } from '../rules/firstAnswerTexts'
+import { ruleForm } from '../rules/formTexts'
 import { ruleLists } from '../rules/listTexts'
 import { rules } from '../rules/texts'
 import { servers } from '../servers/texts'
@@ -34,6 +36,7 @@ import { system } from '../settings/generalTexts'
 import { security } from '../settings/securityTexts'
 import { tokens } from '../settings/tokenTexts'
 import { totp } from '../settings/totpTexts'
+import { stockSupplier } from '../stock/supplierTexts'
 import { stock } from '../stock/texts'
 import { users } from '../users/texts'
 
@@ -46,7 +49,7 @@ export const zh = {
   ...login.zh,
   ...overview.zh,
   ...sharing.zh,
-  account: account.zh,
+  account: { ...account.zh, ...shopSettings.zh },
   answersFirst: answersFirst.zh,
   firstSteps: firstSteps.zh,
   conversations: conversations.zh,
@@ -67,9 +70,9 @@ export const zh = {
   users: users.zh,
   ruleLists: ruleLists.zh,
   quick: quick.zh,
-  rules: rules.zh,
+  rules: { ...rules.zh, ...ruleForm.zh },
   security: security.zh,
-  stock: stock.zh,
+  stock: { ...stock.zh, ...stockSupplier.zh },
   backups: backups.zh,
   system: system.zh,
   servers: servers.zh,

@@ -26,6 +26,12 @@ export function valuesOf(rule: RuleValues): RuleValues {
   return Object.fromEntries(FIELDS.map((field) => [field, rule[field]])) as unknown as RuleValues
 }
 
+/** The words of a rule without those that say nothing. Spaces around a word belong to it only in a regular expression. */
+export function cleanWords(rule: RuleValues): string[] {
+  const words = rule.match_mode === 'regex' ? rule.words : rule.words.map((word) => word.trim())
+  return words.filter((word) => word.trim())
+}
+
 export const isOfItems = (rule: RuleValues): boolean => rule.item_ids.length > 0
 
 /** Whether two lists say the same, however often their rules fired. */
