@@ -17,7 +17,8 @@ async def findings(page: Page) -> list[str]:
 
     Axe leaves the size of targets out unless it is told, and the contrast open where something lies over a text.
     """
-    await page.evaluate(AXE.read_text())  # not as a script of the page: its policy forbids that
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE.read_text())  # not as a script of the page: its policy forbids that
     found: list[dict[str, Any]] = await page.evaluate(ASKED)
     nodes = [(one["id"], node) for one in found for node in one["nodes"]]
     told = [f"{name}: {node['html'][:200]} {node['failureSummary'][:200]}" for name, node in nodes]
