@@ -21,7 +21,7 @@ CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots prove soak bench bench-compare sbom image release audit manifests pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
@@ -101,6 +101,10 @@ console-types: $(READY) $(MODULES)
 # pictures into docs/pictures (only those: scripts/screenshots.py --docs).
 screenshots: $(READY) $(CONSOLE)
 	$(BIN)/python scripts/screenshots.py
+
+# Ten pages beside how they were drawn last (BEFORE=LABEL: beside those), for a person to look at: .snapshots/index.html.
+snapshots: $(READY) $(CONSOLE)
+	$(BIN)/python -m tests.browser.snapshots $(if $(BEFORE),--before $(BEFORE))
 
 # The long proofs, about five hours. Each appends its figures under the label RUN, and skips parts that are there.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
@@ -237,4 +241,4 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .venv-audit web/node_modules src/shoal/console/static src/shoal/console/help_site .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-audit web/node_modules src/shoal/console/static src/shoal/console/help_site .screenshots .snapshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -254,7 +254,7 @@ OpenConsole = Callable[..., Awaitable[Console]]
 
 
 @asynccontextmanager
-async def _open_console(chromium: Browser, place: Place, data_dir: Path, **settings: Any) -> AsyncIterator[Console]:
+async def opened_console(chromium: Browser, place: Place, data_dir: Path, **settings: Any) -> AsyncIterator[Console]:
     async with (
         open_door(data_dir, admin_password=PASSWORD, **settings) as door,
         served(door, place.listener),
@@ -267,7 +267,7 @@ async def _open_console(chromium: Browser, place: Place, data_dir: Path, **setti
 @pytest_asyncio.fixture(loop_scope="session")
 async def console(chromium: Browser, place: Place, tmp_path: Path) -> AsyncIterator[Console]:
     """A server with three shops: ``afu``, ``muzi`` and ``xiaoyu``."""
-    async with _open_console(chromium, place, tmp_path / "data") as opened:
+    async with opened_console(chromium, place, tmp_path / "data") as opened:
         for number, name in enumerate(("afu", "muzi", "xiaoyu"), 1):
             await opened.door.add(name, number)
         yield opened
@@ -299,6 +299,6 @@ async def open_console(chromium: Browser, place: Place, tmp_path: Path) -> Async
     async with AsyncExitStack() as stack:
 
         async def opened(**settings: Any) -> Console:
-            return await stack.enter_async_context(_open_console(chromium, place, tmp_path / "data", **settings))
+            return await stack.enter_async_context(opened_console(chromium, place, tmp_path / "data", **settings))
 
         yield opened
