@@ -46,8 +46,9 @@
     return { ground, opacity }
   }
 
-  const isOff = (element) =>
-    element.closest('[disabled], [aria-disabled=true], [inert], .hidden-text, .n-button--disabled, .n-input--disabled')
+  const OFF =
+    '[disabled], [aria-disabled=true], [inert], .hidden-text, .n-button--disabled, .n-input--disabled, .n-base-selection--disabled'
+  const isOff = (element) => element.closest(OFF)
   const isSeen = (element, box) =>
     box.width > 1 && box.height > 1 && element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
 
