@@ -35,9 +35,12 @@ class KnownItemStore:
         return key in found and bool(found[key].title)
 
     async def told_by_chat(self, account_id: str, item: ToldItem) -> None:
-        """Store what a chat told of its item, if no title is known yet."""
-        if item.title and not await self.is_titled(account_id, item.item_id):
-            await self._note(account_id, [item], is_current=False)
+        """Store what a chat told of its item, if no title is known yet. A failure is logged: it ends no connection."""
+        try:
+            if item.title and not await self.is_titled(account_id, item.item_id):
+                await self._note(account_id, [item], is_current=False)
+        except StoreError as error:
+            log.warning("item of a chat not stored", account=account_id, why=error.code)
 
     async def told_by_list(self, account_id: str, items: Mapping[str, ListedItem]) -> None:
         """Store what is new in a list of the items on sale. A failure is logged: the list is of use without it."""
