@@ -241,7 +241,9 @@ def _clock(facts: Facts) -> Check:
     """A wrong clock does not stop replies: calls use the site's time. But it shows wrong times, and shifts hours."""
     ahead_ms = facts.site_ahead_ms
     finding = "clock_slow" if ahead_ms > 0 else "clock_fast" if ahead_ms < 0 else "clock_right"
-    return Check(name=CheckName.CLOCK, finding=finding, ok=not ahead_ms, params={"minutes": abs(ahead_ms) // 60_000})
+    return Check(
+        name=CheckName.CLOCK, finding=finding, ok=not ahead_ms, params={"minutes": round(abs(ahead_ms) / 60_000)}
+    )
 
 
 def _cookie(facts: Facts) -> Check:

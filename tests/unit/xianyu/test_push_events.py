@@ -142,7 +142,8 @@ def operation(content: dict[str, object]) -> dict[str, object]:
 
 
 def test_plain_pushes_are_read() -> None:
-    assert read_event(operation({"contentType": 8, "sessionArouse": {}}), ME) == push_events.SessionArouse(CHAT)
+    arouse = read_event(operation({"contentType": 8, "sessionArouse": {}}), ME)
+    assert arouse == push_events.SessionArouse(CHAT, item_id="800000000001")
     plain = read_event(operation({"contentType": 1, "text": {"text": "还在吗"}}), ME)
     inner = base64.b64encode(json.dumps({"contentType": 1, "text": {"text": "还在吗"}}).encode()).decode()
     assert read_event(operation({"contentType": 101, "custom": {"data": inner}}), ME) == plain

@@ -70,6 +70,19 @@ test('it is loaded again when the line comes back, and not when it comes first',
   expect(questions).toHaveLength(2)
 })
 
+test('what was asked before the line came is asked once more, if the line tells about it', async () => {
+  const line = useLine()
+  const [told, untold] = [watched({ mine: () => true }), watched()]
+  void told.live.load()
+  void untold.live.load()
+  for (const state of ['live', 'connecting', 'live'] as const) {
+    line.state = state
+    await nextTick()
+  }
+  expect(told.questions).toHaveLength(2)
+  expect(untold.questions).toHaveLength(1)
+})
+
 test('what the line tells about others loads nothing; several talks of its own load once', async () => {
   const { questions } = watched({ mine: (one) => one.account === 'shop', after: 100 })
   const line = useLine()

@@ -15,7 +15,8 @@ interface Options {
 }
 
 /**
- * Load with `ask` and show the answer with `show`, again whenever the line was away or tells about something that is `mine`.
+ * Load with `ask` and show the answer with `show`, again whenever the line was away or tells about something that is `mine`,
+ * and once more when the line comes after the first load.
  *
  * An answer that a newer question has overtaken is not shown. The first load is the caller's.
  */
@@ -29,9 +30,12 @@ export function useLive<T>(
   let turn = 0
   let timer = 0
   let due = 0
+  /** Whether it was asked before the line told anything: what happens between the two is told by nobody. */
+  let isEarly = false
 
   async function load(): Promise<void> {
     const own = ++turn
+    isEarly ||= line.state === 'connecting'
     try {
       const found = await ask()
       if (own !== turn) return
@@ -57,7 +61,9 @@ export function useLive<T>(
   watch(
     () => line.state,
     (state, was) => {
-      if (state === 'live' && (was === 'lost' || was === 'full')) void load()
+      if (state !== 'live') return
+      if (was === 'lost' || was === 'full' || (isEarly && mine)) void load()
+      isEarly = false
     },
   )
   if (mine) {

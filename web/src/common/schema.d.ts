@@ -8222,11 +8222,6 @@ export interface components {
             /** Changed At */
             changed_at: string;
         };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
-        };
         /**
          * HealthAnswer
          * @description The health of the server. ``timestamp`` is in seconds since 1970.
@@ -16556,19 +16551,6 @@ export interface components {
             items: components["schemas"]["UserBody"][];
             /** Next */
             next?: string | null;
-        };
-        /** ValidationError */
-        ValidationError: {
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-            /** Input */
-            input?: unknown;
-            /** Context */
-            ctx?: Record<string, never>;
         };
         /**
          * VerifyAnswer
@@ -35440,13 +35422,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Validation Error */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["InvalidBody"];
                 };
             };
             /** @description Too many requests; try again after `Retry-After` seconds */

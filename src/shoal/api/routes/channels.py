@@ -61,7 +61,7 @@ async def list_channel_services(_: Me) -> ServiceList:
     return service_list()
 
 
-@routes.get("/channels", summary="List your channels", responses=problems(401, 403, 503))
+@routes.get("/channels", summary="List your channels", responses=problems(401, 403, 422, 503))
 async def list_channels(server: TheServer, me: Me, *, accept_language: Spoken = None) -> ChannelList:
     """List where the caller is told of incidents, and how the newest notice of each went. Addresses are secrets and
     never shown.
