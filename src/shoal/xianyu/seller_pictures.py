@@ -39,7 +39,7 @@ async def fetch_picture(
             body = await bounded_body(response) if response.status == 200 else None
     except ProxyFailed as failure:
         raise TemporaryFailure(f"picture: {failure}", code=failure.code) from None
-    except (aiohttp.ClientError, OSError) as failure:
+    except (aiohttp.ClientError, OSError, ValueError) as failure:  # ValueError: a host's name that cannot be looked up
         raise _failed(type(failure).__name__) from None
     if body is None:
         raise _failed(f"HTTP {response.status}")

@@ -72,3 +72,8 @@ async def test_any_other_address_is_not_asked(url: str) -> None:
 async def test_what_is_no_picture_to_show_is_told(answer: web.Response) -> None:
     found, asked = await fetched("{site}face.png", answer)
     assert (found, len(asked)) == ("picture_not_fetched", 1)
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.alicdn.com", "a..alicdn.com"])
+async def test_a_host_that_cannot_be_looked_up_is_no_defect(host: str) -> None:
+    assert await fetched(f"https://{host}/face.png", web.Response()) == ("picture_not_fetched", [])
