@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,16 @@ import pytest
 from connection.counters import opened
 from doors import Door
 from sandboxed import Sandbox
+from shoal.accounts.account import AccountState
 from shoal.connection import shop_items
 from shoal.connection.shop_items import small
+from shoal.errors import NotApplied
 from shoal.orders.known_item_store import KnownItemStore
 from shoal.storage.known_item_rows import ToldItem
 from standins import until, until_told
+
+FETCHING = "item pictures:shop"
+"""The name of the task that fetches the pictures of the shop's items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Shop:
 
     async def lists_read(self) -> int:
         return len(await self.sandbox.calls("xyh.item.list", self.unb))
+
+
+async def silent(_items: KnownItemStore, _account_id: str, _item: ToldItem) -> None:
+    """Take in nothing that a chat tells of its item."""
 
 
 @pytest.fixture
@@ -71,9 +81,6 @@ async def test_an_order_shows_what_was_bought_and_its_picture_without_a_question
 async def test_where_no_order_and_no_chat_names_its_item_the_list_is_read_once_an_hour(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def silent(_items: KnownItemStore, _account_id: str, _item: ToldItem) -> None:
-        pass
-
     monkeypatch.setattr(KnownItemStore, "told_by_chat", silent)
     title = shop.sandbox.world.item(shop.item).title
     await shop.sandbox.do("fault", kind="lying_page", account=shop.unb, page="no_title", times=100)
@@ -103,3 +110,53 @@ async def test_where_no_order_and_no_chat_names_its_item_the_list_is_read_once_a
 )
 def test_of_a_picture_of_the_site_the_small_copy_is_asked_for(address: str, asked: str) -> None:
     assert small(address) == asked
+
+
+async def test_a_check_at_the_list_parks_the_shop_and_no_title_is_asked_for_any_more(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KnownItemStore, "told_by_chat", silent)
+    await shop.sandbox.do("fault", kind="lying_page", account=shop.unb, page="no_title", times=100)
+    await shop.sandbox.do("fault", kind="risk_control", account=shop.unb, which="items")
+    await shop.pay()
+    observed = shop.door.server.manager.observation
+    await until(lambda: observed("shop").state is AccountState.PARKED, seconds=60)
+    assert (observed("shop").reason, await shop.lists_read()) == ("risk_control", 1)
+    lists, account = shop.door.server.item_lists, shop.door.server.manager.account("shop")
+    lists._titles_at_ms.clear()  # as an hour later
+    lists.read_for_titles(account)
+    await until(lambda: not lists._reading)
+    assert await shop.lists_read() == 1
+
+
+@pytest.mark.parametrize("full", ["for the row", "for the picture"])
+async def test_a_full_disk_ends_no_connection_and_the_picture_comes_once_there_is_room(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    failed, observed = asyncio.Event(), shop.door.server.manager.observation
+    since_ms = observed("shop").since_ms
+    keep = shop.door.server.pictures.keep
+
+    async def no_room(*values: Any) -> str:
+        if (task := asyncio.current_task()) is None or task.get_name() != FETCHING:
+            return await keep(*values)  # it is the picture of the seller
+        failed.set()
+        raise NotApplied("No space left on device", code="picture_not_stored")
+
+    with monkeypatch.context() as failing:
+        if full == "for the row":  # a process that dies there leaves the same: a picture that no row names
+            failing.setattr(shop.door.server.order_store.items, "has_picture", no_room)
+        else:
+            failing.setattr(shop.door.server.pictures, "keep", no_room)
+        first = await shop.pay()
+        async with asyncio.timeout(60):
+            await failed.wait()
+        await until(lambda: all(task.get_name() != FETCHING for task in asyncio.all_tasks()))
+        assert (await shop.order(first))["item_picture"] == ""
+    await shop.pay(buyer="老客")
+
+    async def is_shown() -> bool:
+        return bool((await shop.order(first)).get("item_picture"))
+
+    await until_told(is_shown, True)
+    assert observed("shop").since_ms == since_ms, "the connection is the same"
