@@ -86,6 +86,12 @@ async def test_only_the_newest_items_are_kept(
         await database.write(notes(ToldItem(item_id=str(number), title="b"), at_ms=number))
     kept = await database.read(lambda one: items_of_shops(one, ["shop", "other"]))
     assert sorted(kept) == [("other", "1"), ("shop", "2"), ("shop", "3"), ("shop", "4")]
+    await database.write(notes(*(ToldItem(item_id=one, title="b") for one in "2345"), at_ms=6))
+    assert sorted(await database.read(lambda one: items_of_shops(one, ["shop"]))) == [
+        ("shop", "3"),
+        ("shop", "4"),
+        ("shop", "5"),
+    ], "also where most of what a list tells is known"
 
 
 async def test_two_who_tell_the_same_items_at_once_leave_one_row_of_each(

@@ -74,7 +74,7 @@ def note_items(
     rows.sort(key=lambda row: str(row["item_id"]))  # two writers take the rows in one order
     values = [{"account_id": account_id, **row, "seen_at_ms": now_ms} for row in rows]
     connection.execute(insert_or_renew(connection, known_items, _RENEWED), values)
-    if len(before) < len(rows):
+    if any(row["item_id"] not in before for row in rows):
         _forget_oldest(connection, account_id)
 
 
