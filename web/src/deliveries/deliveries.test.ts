@@ -44,3 +44,12 @@ test('a rule takes the place of the one for the same orders', () => {
   expect(withRule([MONTH, ALL], ALL, other)).toEqual([other])
   expect(withRule([MONTH, ALL], MONTH, null)).toEqual([ALL])
 })
+
+test('a rule that somebody else changed or removed since it was shown is neither replaced nor removed', () => {
+  const theirs = { ...MONTH, parts: [{ text: 'theirs' }] }
+  for (const mine of [{ ...MONTH, parts: [{ text: 'mine' }] }, null]) {
+    expect(() => withRule([theirs, ALL], MONTH, mine)).toThrow('Somebody has changed this rule')
+    expect(() => withRule([ALL], MONTH, mine)).toThrow('Somebody has changed this rule')
+    expect(withRule([{ ...MONTH }, ALL], MONTH, mine)).toEqual(mine ? [ALL, mine] : [ALL])
+  }
+})

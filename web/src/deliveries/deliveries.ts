@@ -85,8 +85,12 @@ export function changeText({ rule, before }: RuleChange, nameOf: (id: number | n
   return told.join(' · ') || now
 }
 
-/** The list with one rule in the place of another (or added, or without it). */
+/**
+ * The list with one rule in the place of another (or added, or without it). Throws when the other is not there as it
+ * was shown: somebody else's change of it would be lost.
+ */
 export function withRule(rules: DeliveryRule[], old: DeliveryRule | null, now: DeliveryRule | null): DeliveryRule[] {
+  if (old && !rules.some((rule) => same(rule, old))) throw new Error(t('deliveries.changedSince'))
   const kept = rules.filter((rule) => !old || keyOf(rule) !== keyOf(old))
   return now ? [...kept.filter((rule) => keyOf(rule) !== keyOf(now)), now] : kept
 }

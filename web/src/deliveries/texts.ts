@@ -49,6 +49,7 @@ const zh = {
   rulesNone: '还没有规则',
   saved: '已保存 {id} 的发货规则',
   removed: '已删除 {id} 的一条发货规则',
+  changedSince: '这条规则刚刚被修改或删除了，没有保存任何内容。请关闭后重新打开，再按现在的规则修改。',
   for: '对应的订单',
   targets: { item: '一件商品', title: '标题包含', all: '全部商品' },
   item: '商品 ID 或链接',
@@ -135,6 +136,8 @@ const en: Texts<typeof zh> = {
   rulesNone: 'No rules yet',
   saved: 'Delivery rule of {id} saved',
   removed: 'Delivery rule of {id} deleted',
+  changedSince:
+    'Somebody has changed this rule, or deleted it. Nothing was saved. Close the form and start again from the rule as it is now.',
   for: 'For which orders',
   targets: { item: 'One item', title: 'Title contains', all: 'Every item' },
   item: 'Item ID or link',
