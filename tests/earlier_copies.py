@@ -28,3 +28,35 @@ def earlier_copy(postgres: Postgres, url: str) -> Iterator[Callable[[], None]]:
     finally:
         with postgres.administrator() as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {copy} WITH (FORCE)").format(copy=copy))
+
+
+@contextmanager
+def standby(postgres: Postgres, url: str) -> Iterator[Callable[[], None]]:
+    """Copy a database that servers use, as a standby that has applied so much. Yield what lets the copy answer in its
+    place, and when called again the database itself, as once the standby has applied everything and is promoted.
+    """
+    name = str(make_url(url).database)
+    copy, aside = f"t_{secrets.token_hex(6)}", f"t_{secrets.token_hex(6)}"
+
+    def run(*statements: str, among: str = "postgres") -> None:
+        with postgres.administrator(among) as connection:
+            for statement in statements:
+                connection.execute(statement.format(name=name, copy=copy, aside=aside).encode())
+
+    places = [(name, aside), (copy, name), (name, copy), (aside, name)]
+
+    def turn() -> None:
+        with postgres.away(url):
+            run(*(f"ALTER DATABASE {old} RENAME TO {new}" for old, new in (places.pop(0), places.pop(0))))
+
+    with postgres.away(url):
+        run("CREATE DATABASE {copy} TEMPLATE {name} STRATEGY FILE_COPY")
+    run("CREATE FUNCTION public.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'", among=copy)
+    run(
+        "ALTER DATABASE {copy} SET search_path = public, pg_catalog",
+        "ALTER DATABASE {copy} SET default_transaction_read_only = on",
+    )
+    try:
+        yield turn
+    finally:
+        run("DROP DATABASE IF EXISTS {copy} WITH (FORCE)", "DROP DATABASE IF EXISTS {aside} WITH (FORCE)")

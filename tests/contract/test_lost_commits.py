@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
-from earlier_copies import earlier_copy
+from earlier_copies import earlier_copy, standby
 from postgres_server import Postgres
 from shoal.accounts.account import Account
 from shoal.accounts.ownership import SHARDS
 from shoal.cluster.node_rows import join
 from shoal.errors import StoreError
 from shoal.server.reply_server import Application, build_app
+from shoal.storage.commit_outcome import CommitOutcome
+from shoal.storage.stream_rows import StoredStream
 from standins import ANN, FakeSite, cookie_of, quick_settings, until, until_told
 
 KEY = "5a" * 32
@@ -93,6 +95,45 @@ async def test_servers_that_follow_end_when_what_they_show_is_not_stored_any_mor
                 go_back()
                 await until(lambda: one.state.ends[-1].done() and two.state.ends[-1].done())
     assert [app.state.ends[-1].exception().code for app in (one, two)] == ["commits_lost", "commits_lost"]
+
+
+async def test_a_standby_that_answers_before_it_has_applied_everything_ends_no_server(
+    postgres: Postgres, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, several, lacks = FakeSite(), {"node_lease_seconds": 300.0}, StoredStream.lacks
+    answered, looked = set[StoredStream](), set[Connection]()
+    look = CommitOutcome._look_for_last
+
+    async def asked(stream: StoredStream, *values: Any) -> bool:
+        try:
+            return await lacks(stream, *values)
+        except StoreError as error:
+            answered.update([stream] if error.code == "standby" else [])
+            raise
+
+    def asked_for_last(outcome: CommitOutcome, connection: Connection) -> None:
+        look(outcome, connection)
+        looked.add(connection)
+
+    monkeypatch.setattr(StoredStream, "lacks", asked)
+    monkeypatch.setattr(CommitOutcome, "_look_for_last", asked_for_last)
+    async with serving(tmp_path / "one", site, url, node="one", **several) as one:
+        await one.state.server.manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        async with serving(tmp_path / "two", site, url, node="two", **several) as two:
+            with standby(postgres, url) as turn:
+                await committed(one, "not applied")
+                await until(lambda: shop_of(two).remark == "not applied")
+                turn()
+                await until(lambda: len(answered) == 2)
+                looked.clear()
+                async with asyncio.timeout(60):
+                    while not looked:
+                        with pytest.raises(StoreError):
+                            await one.state.server.manager.update_settings("shop", {"remark": "no"}, caller=ANN)
+                turn()
+                await committed(one, "goes on")
+                await until(lambda: shop_of(two).remark == "goes on")
+            assert not any(app.state.ends[-1].done() for app in (one, two))
 
 
 def test_nothing_is_claimed_for_a_while_from_a_database_that_may_lack_the_last_claims(url: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 
 from shoal.storage.change_statements import statements_of
 from shoal.storage.database_errors import kind_of
+from shoal.storage.database_life import IN_RECOVERY
 from shoal.storage.engines import dispose
 from shoal.storage.schema import store_meta
 from shoal.storage.upserts import insert_or
@@ -63,6 +64,8 @@ class CommitOutcome:
 
     def _look_for_last(self, connection: Connection) -> None:
         if self.on_lost is not None and self._committed is not None:
+            if connection.scalar(IN_RECOVERY):
+                return  # a standby may not have applied yet all that it has; it takes no changes either
             found = connection.scalar(select(store_meta.c.value).where(store_meta.c.key == self._key))
             if found != self._committed:
                 self.on_lost()

@@ -22,7 +22,7 @@ from shoal.errors import StoreError
 from shoal.storage.account_rows import AccountRows
 from shoal.storage.among import among
 from shoal.storage.database import Database
-from shoal.storage.database_life import DATABASE_LIFE
+from shoal.storage.database_life import DATABASE_LIFE, IN_RECOVERY
 from shoal.storage.history_rows import (
     ENTRY_COLUMNS,
     STEP_ROWS,
@@ -178,6 +178,8 @@ class StoredStream:
         """Return whether something is not stored any more (see ``JournalStream``)."""
 
         def job(connection: Connection) -> bool:
+            if connection.scalar(IN_RECOVERY):
+                raise StoreError("a standby answers, which may not have applied yet all that it has", code="standby")
             stored = {row.id: (row.generation, row.rev) for row in connection.execute(_STORED)}
             last_pruned = oldest_rev(connection)
             left = [rev for rev in revs if rev > last_pruned]
