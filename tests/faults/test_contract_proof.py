@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from faults.prove_contract import counted
+import pytest
+
+from faults.prove_contract import counted, told
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" tests="5">
 <testcase classname="tests.api.test_a" name="test_b"><properties>
@@ -26,3 +28,19 @@ def test_each_file_of_a_report_is_counted_and_what_is_broken_is_named() -> None:
     }  # fmt: skip
     assert found["tests/console/test_e.py"]["passed"] == 1
     assert found["tests/contract/test_h.py"]["violations"] == ["tests/contract/test_h.py::tests.contract.test_h"]
+
+
+@pytest.mark.parametrize(("asked", "broken", "is_whole", "ended"), [
+    ([5, 4], [], True, 0),
+    ([5, 4], ["a_test"], True, 1),
+    ([9, 0], [], True, 1),  # nothing was proven of two servers
+    ([0, 0], [], True, 1),
+    ([0, 0], [], False, 0),  # the files that were named send no requests
+    ([1, 0], [], False, 0),
+    ([0, 0], ["a_test"], False, 1),
+])  # fmt: skip
+def test_only_a_whole_run_must_meet_both_servers(
+    asked: list[int], broken: list[str], is_whole: bool, ended: int
+) -> None:
+    rows = [{"passed": 1, "skipped": 0, "asked": asked, "violations": broken}]
+    assert told(rows, is_whole=is_whole) == ended
