@@ -3,8 +3,8 @@
 Two servers on one PostgreSQL, one of them with two workers, and the real sandbox, with the lease of the settings. Each
 case strikes again and again. Seconds are from the strike: until every shard has a living owner, and until the shops of
 the struck one are connected again, with the pace of starts raised. The site's log judges, as in the proof: a shop
-with two sockets is an overlap. The frozen server's own sockets, which cannot close, are none. Cases of a cut link alone
-are kept apart (``failover_cut``).
+with two sockets is an overlap. The frozen server's own sockets, which cannot close, are none. A run of some cases is
+kept apart from the last one of all (``failover_some``), and so is one of a cut link alone (``failover_cut``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,6 +75,13 @@ def _row(case: str, found: list[Any]) -> dict[str, Any]:
     }
 
 
+def result_name(cases: Collection[str]) -> str:
+    """Return the name under which the figures of these cases are kept: only a run of all replaces one of all."""
+    if set(cases) <= {"cut", STUMBLING}:
+        return "failover_cut"
+    return "failover" if set(cases) == set(CASES) else "failover_some"
+
+
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,8 +92,8 @@ def main() -> None:
     chosen = parser.parse_args()
     rounds = {case: chosen.cut_rounds if case in {"cut", STUMBLING} else chosen.rounds for case in chosen.cases}
     rows = asyncio.run(measure(chosen.shops, rounds))
-    name = "failover_cut" if rounds.keys() <= {"cut", STUMBLING} else "failover"
-    keep(name, rows, about=f"Shops of a struck server, of {chosen.shops} in all; lease {LEASE_SECONDS:g} s")
+    about = f"Shops of a struck server, of {chosen.shops} in all; lease {LEASE_SECONDS:g} s"
+    keep(result_name(rounds), rows, about=about)
 
 
 if __name__ == "__main__":
