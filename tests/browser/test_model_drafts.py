@@ -21,6 +21,10 @@ from standins import until_told
 TEXT = "在的，今天可以发货"
 CARD, WORDS = "[data-test=model-draft]", "[name=model-draft]"
 PHONE: ViewportSize = {"width": 390, "height": 844}
+HIDDEN = """() => [...document.querySelectorAll('header .about > *')].filter(one => one.offsetParent).filter(one =>
+  one.clientWidth === 0 || one.getBoundingClientRect().right > one.closest('.who').getBoundingClientRect().right + 1)
+  .map(one => one.outerHTML)"""
+"""What stands under the buttons of a chat's head, or has no room left."""
 
 
 async def _drafted(wired: WiredConsole, chat: str, **values: Any) -> int:
@@ -83,6 +87,15 @@ async def test_a_draft_comes_by_itself_is_marked_in_the_list_and_leaves_by_enter
     await _received(wired, TEXT)
     await until_told(lambda: _state(wired, run), "answered")
     await expect(page.locator("[data-test=has-draft], [data-test=draft-gone]")).to_have_count(0)
+
+
+async def test_in_english_the_words_of_a_chats_head_keep_off_the_buttons_beside_them(
+    wired: WiredConsole, chat: str
+) -> None:
+    page = await _open(wired, chat, locale="en-US")
+    await expect(page.locator("[data-test=take]")).to_have_text("Take over")
+    await expect(page.locator("[data-test=to-runs]")).to_be_visible()
+    await until_told(lambda: page.evaluate(HIDDEN), [])
 
 
 async def test_a_draft_is_edited_warned_of_like_typed_words_and_sent_all_the_same(
