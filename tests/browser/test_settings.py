@@ -16,6 +16,8 @@ async def test_the_settings_open_on_what_is_a_sellers_own(console: Console) -> N
     page = await console.page("/console/settings")
     await expect(page.locator("[data-test=about]")).to_contain_text(__version__)
     await expect(page.locator("main")).not_to_contain_text("SHOAL_")
+    for told in ("通知渠道", "语言模型", "供货接口"):  # all that a server calls beside the site
+        await expect(page.locator("[data-test=about]")).to_contain_text(told)
     await page.locator("[data-test=about] summary").click()
     await expect(page.locator("[data-test=about] pre")).to_contain_text("MIT")
     await page.get_by_role("button", name="深色", exact=True).click()

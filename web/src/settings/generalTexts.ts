@@ -56,7 +56,7 @@ const zh = {
   noChange: '没有正在进行的修改',
   seconds: '{n} 秒',
   about: '关于',
-  aboutText: 'Shoal 只连接闲鱼和您设置的代理，不向其他任何地方发送数据。',
+  aboutText: 'Shoal 只连接闲鱼和您自己设置的服务：代理、通知渠道、语言模型、供货接口等。不向其他任何地方发送数据。',
   api: 'API 文档',
   licences: '使用的开源软件及其许可证',
 }
@@ -119,7 +119,8 @@ const en: Texts<typeof zh> = {
   noChange: 'No change in progress',
   seconds: '{n} s',
   about: 'About',
-  aboutText: 'Shoal connects only to Xianyu and to the proxies you set. It sends no data anywhere else.',
+  aboutText:
+    'Shoal connects only to Xianyu and to what you set up yourself: proxies, notice channels, language models, suppliers and the like. It sends no data anywhere else.',
   api: 'API reference',
   licences: 'Open-source licences',
 }
