@@ -22,6 +22,10 @@ async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(
     await page.wait_for_url("**/console/accounts/muzi")
     await expect(page.get_by_role("heading", level=2)).to_have_text("muzi")
     await expect(page).to_have_title("muzi · 店铺 · Shoal")
+    named = {"name": "木子", "remark": "木子，网盘 #资料"}
+    await console.door.call("PATCH", "/cookies/muzi/settings", json=named)
+    await expect(page.get_by_role("heading", level=2)).to_have_text("木子")
+    await expect(page.locator("[data-account=muzi] .names .small")).to_contain_text(re.compile("^网盘 · #资料"))
     await page.locator("[data-tab=account-settings]").click()
     await page.wait_for_url("**/console/accounts/muzi/settings")
     await expect(page.locator("[data-tab=account-settings]")).to_have_attribute("aria-current", "page")
