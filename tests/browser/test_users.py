@@ -62,6 +62,7 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     await theirs.locator("[data-test=end]").click()
     await expect(again.get_by_text("登录已过期")).to_be_visible()
     await theirs.locator("[name=current-password]").fill(THEIRS)
+    await expect(theirs.locator("[data-test=password] button[aria-pressed]")).to_have_count(3)  # each can be shown
     await choose_password(theirs, NEXT)
     await theirs.locator("[data-test=password] [type=submit]").click()
     await expect(theirs.get_by_text("密码已修改")).to_be_visible()
