@@ -229,7 +229,8 @@ async def subjects(ready: dict[str, Any]) -> dict[str, str]:
             if found := (await http.get(f"/orders?{which}")).json()["items"]:
                 break
         order = found[0]
-        chat = (await http.get("/chats", params={"cid": "xiaoyu", "q": TALKER})).json()["items"][0]
+        chats = (await http.get("/chats", params={"cid": "xiaoyu", "q": TALKER})).json()["items"]
+        chat = next(one for one in chats if one["buyer_name"] == TALKER)  # others' names begin with his
         return {
             "order": f"{order['account']}/{order['order_id']}",
             "chat": f"{chat['account']}/{chat['chat_id']}",
