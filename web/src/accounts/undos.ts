@@ -16,8 +16,9 @@ export const useUndos = defineStore('undos', () => {
 
   function undo(rev: number): Promise<void> {
     times += 1
-    end = takeBack(rev)
-    return end
+    const own = takeBack(rev)
+    end = Promise.all([end, own]).then(() => undefined)
+    return own
   }
 
   async function takeBack(rev: number): Promise<void> {
@@ -29,7 +30,7 @@ export const useUndos = defineStore('undos', () => {
     }
   }
 
-  /** How many there were, and when the last one ends. */
+  /** How many there were, and when all of them have ended. */
   const takenBack = (): { times: number; end: Promise<void> } => ({ times, end })
 
   return { undo, undoing, takenBack }
