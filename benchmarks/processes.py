@@ -32,7 +32,10 @@ QUICK_ENVIRONMENT = {
 
 
 SOON_STALE = httpx.Limits(keepalive_expiry=1.0)
-"""For every client: sandbox and server close idle connections after five seconds, perhaps as one is used again."""
+"""For clients of the sandbox: it closes idle connections after five seconds, perhaps as one is used again."""
+KEPT = httpx.Limits(keepalive_expiry=30.0)
+"""For clients of the server, which keeps idle connections for 75 seconds. httpx closes what is kept too long even when
+another request has just begun on it: after a second without a turn on a busy machine, many at once were lost."""
 _TAKEN_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OURS = 12_000
 """So many ports below those of the kernel are tried."""
@@ -237,7 +240,7 @@ class ServerProcess(Process):
             SHOAL_SITE_WS_URL=sandbox_url.replace("http", "ws", 1) + "/",
             **{**QUICK_ENVIRONMENT, **environment},
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=120, limits=SOON_STALE)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=120, limits=KEPT)
 
     async def start(self) -> Self:
         """Start it, wait until it is ready, sign in."""
