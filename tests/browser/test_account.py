@@ -29,6 +29,7 @@ async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(
     await page.locator("[data-tab=account-settings]").click()
     await page.wait_for_url("**/console/accounts/muzi/settings")
     await expect(page.locator("[data-tab=account-settings]")).to_have_attribute("aria-current", "page")
+    await expect(page.locator("[name=timezone]")).to_have_css("background-image", re.compile("svg"))  # its arrow
     await page.goto("/console/accounts/nobody")
     await expect(page.get_by_text("店铺“nobody”不存在")).to_be_visible()
 
