@@ -21,6 +21,7 @@ OFF_CENTRE = """link => {
   return Math.abs(inner.top + inner.bottom - outer.top - outer.bottom) > 4 ? inner.top - outer.top : 0
 }"""
 """How far from the top a text stands in a button whose middle it is not."""
+ROWS = "all => new Set(all.map(one => one.getBoundingClientRect().top)).size"
 
 
 async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_shown(
@@ -70,6 +71,7 @@ async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_
         assert await findings(page) == []
         await page.set_viewport_size({"width": 390, "height": 844})
         await until_told(lambda: row.locator("[data-test=act]").evaluate(OFF_CENTRE), 0)
+        await until_told(lambda: page.locator(".tools .n-select").evaluate_all(ROWS), 1)
         await row.locator("[data-test=act]").click()
         await expect(page).to_have_url(f"{console.url}/console/orders/afu/7000000001")
 
