@@ -12,6 +12,8 @@ test('a draft that is gone says whose doing it was', () => {
 
 test('a run names the check and the reason, and what it does not know as it is', () => {
   expect(reasonOf({ rail: 'amount', why: 'below_floor' })).toBe('Check: Amounts · below the lowest price')
+  const agreed = 'Check: Amounts · agrees to a price of the buyer’s that is too low'
+  expect(reasonOf({ rail: 'amount', why: 'agreed' })).toBe(agreed)
   expect(reasonOf({ rail: '', why: 'object: missing' })).toBe('object: missing')
   expect(reasonOf({ rail: '', why: '' })).toBe('')
 })
