@@ -152,6 +152,9 @@ def test_nothing_is_claimed_for_a_while_from_a_database_that_may_lack_the_last_c
         connection.execute(over)
         share = second.claim(connection, wait_ms=3_600_000)
         assert (share.waits, len(share.held)) == (False, SHARDS // 2)
+        connection.execute(another)
+        connection.execute(text("UPDATE nodes SET expires_at_ms = 1 WHERE name = 'b'"))
+        assert first.claim(connection, wait_ms=3_600_000).waits, "the lease of the other may have been renewed"
         second.leave(connection)
         connection.execute(another)
         assert not first.claim(connection, wait_ms=3_600_000).waits, "no other node could hold anything"

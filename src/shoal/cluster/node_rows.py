@@ -138,13 +138,14 @@ class NodeRows:
         was lost is found again. ``wait_ms``: how long nothing is claimed after PostgreSQL was started again, or a
         standby took its place: a node whose last claims it lacks has noticed that by then.
         """
-        connection.execute(_DECLARE_DEAD)
+        ended = connection.execute(_DECLARE_DEAD).all()
         me, draining = connection.execute(_ME, {**self._me, "wait": wait_ms}).first(), False
         quota = 0
         if me is not None:
             draining = bool(me.draining)
             if me.life != me.known_life:
-                waits = bool(wait_ms) and me.known_life is not None and me.has_others
+                # Who seems to have ended may have renewed its lease in what a standby lacks.
+                waits = bool(wait_ms) and me.known_life is not None and (me.has_others or bool(ended))
                 connection.execute(_NOTE_LIFE, {"life": me.life, "waits": waits})
             else:
                 waits = bool(me.waits)
