@@ -24,7 +24,12 @@ class AtTheSite:
         self.door, self.sandbox, self.unb, self.cookie = door, sandbox, unb, cookie
 
     async def is_in(self, state: str, account: str = "shop") -> None:
-        await until(lambda: self.door.server.manager.observation(account).state == state, seconds=60)
+        manager = self.door.server.manager
+
+        def is_so() -> bool:  # what a login at another server adds is heard of some moments later
+            return account in manager.accounts and manager.observation(account).state == state
+
+        await until(is_so, seconds=60)
 
     async def is_named(self, account: str = "shop") -> None:
         """Wait until the site has told what it calls the seller."""
