@@ -213,13 +213,12 @@ async def test_a_payment_that_waits_for_its_owner_is_no_message_to_take_up(door:
 
 @pytest.mark.parametrize(
     ("ahead_ms", "ok", "words"),
-    [(5_000, True, "is right"), (7_200_000, False, "2 h behind"), (-7_200_000, False, "2 h ahead")],
-)
+    [(5_000, True, "is right"), (7_215_000, False, "2 h behind"), (-7_215_000, False, "2 h ahead")],
+)  # some seconds more than is told: the header has whole seconds, and time goes on
 async def test_a_wrong_clock_of_the_machine_is_told(door: Door, ahead_ms: int, ok: bool, words: str) -> None:
     date = formatdate((now_ms() + ahead_ms) / 1000 + 1, usegmt=True)
     door.server.site_time.heard({"Date": date})
     _, checks = await _checks(door, **EN)
     assert checks["clock"]["ok"] is ok
-    detail = checks["clock"]["detail"].replace("119 minutes", "120 minutes")
-    assert words in detail
+    assert words in checks["clock"]["detail"]
     assert bool(checks["clock"]["do"]) is not ok
