@@ -70,7 +70,7 @@ const zh = {
     wasAdded: '添加了店铺',
     wasRemoved: '删除了店铺',
   },
-  time: { justNow: '刚刚', runs: '已运行 {time}', lasts: '已 {time}' },
+  time: { justNow: '刚刚', runs: '已运行 {time}', lasts: '{time}' },
   files: {
     choose: '选择文件',
     another: '换一个文件',
