@@ -1,9 +1,8 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { changesBetween, changeText, confirmOf, NEW_RULE, ordersOf, saysOf, targetOf, withRule } = await import(
-  './deliveries'
-)
+const { changesBetween, changeText, confirmOf, detailOf, NEW_RULE, ordersOf, saysOf, targetOf, withRule } =
+  await import('./deliveries')
 
 const MONTH = { ...NEW_RULE, item_id: '1', spec: '时长:月卡', parts: [{ text: 'month' }] }
 const ALL = { ...NEW_RULE, parts: [{ text: 'all' }] }
@@ -14,6 +13,13 @@ test('a rule tells its orders and what it sends', () => {
   expect(targetOf({ ...ALL, title_contains: 'vip' })).toBe('title')
   expect(saysOf({ ...ALL, goods_id: 7, count: 2 }, 'Codes')).toBe('Codes, 2 for each piece · all')
   expect(saysOf({ ...ALL, nothing_to_send: true }, undefined)).toBe('Sends nothing')
+})
+
+test('an item is shown by its title where that is known, with its number below', () => {
+  const known = [{ item_id: '1', title: 'Member card' }]
+  expect([ordersOf(MONTH, known), detailOf(MONTH, known)]).toEqual(['Member card', '1 · 时长:月卡'])
+  expect([ordersOf(MONTH), detailOf(MONTH)]).toEqual(['1', '时长:月卡'])
+  expect(detailOf({ ...ALL, title_contains: 'vip' }, known)).toBe('')
 })
 
 test('a confirmation is unsaid, yes, no or later', () => {

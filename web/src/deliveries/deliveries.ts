@@ -27,12 +27,17 @@ export function targetOf(rule: DeliveryRule): Target {
   return rule.title_contains ? 'title' : 'all'
 }
 
-/** The orders of a rule: its item, with the title where the known items tell it, or a title. */
+/** The orders of a rule: its item, by the title where the known items tell it, or a title. */
 export function ordersOf(rule: DeliveryRule, known: { item_id: string; title: string }[] = []): string {
   if (rule.title_contains) return t('deliveries.titleHas', { text: rule.title_contains })
   const title = rule.item_id && known.find((one) => one.item_id === rule.item_id)?.title
-  if (title) return `${title} · ${rule.item_id}`
-  return rule.item_id || t('deliveries.every')
+  return title || rule.item_id || t('deliveries.every')
+}
+
+/** What stands small below the orders of a rule: the number of an item shown by its title, and the spec. */
+export function detailOf(rule: DeliveryRule, known: { item_id: string; title: string }[] = []): string {
+  const number = rule.item_id === ordersOf(rule, known) ? '' : rule.item_id
+  return [number, rule.spec].filter(Boolean).join(' · ')
 }
 
 export function confirmOf(rule: DeliveryRule): Confirm {
