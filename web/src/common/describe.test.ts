@@ -2,6 +2,7 @@ import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
 const { actorName, originText, valueText } = await import('./describe')
+const { knowProviders } = await import('./providerNames')
 
 test('who did it is a user by name, or another program in words', () => {
   expect(actorName('user:ann')).toBe('ann')
@@ -20,7 +21,9 @@ test('the origin is shown in words, and an unknown one unchanged', () => {
 test('a value of the language model is told in the words of its page', () => {
   expect(valueText('draft', 'ai_mode')).toBe('Drafts')
   expect(valueText(0, 'ai_provider_id')).toBe('(empty)')
-  expect(valueText(2, 'ai_provider_id')).toBe('#2')
+  expect(valueText(2, 'ai_provider_id')).toBe('a model provider')
+  knowProviders([{ id: 2, name: 'DeepSeek' }])
+  expect(valueText(2, 'ai_provider_id')).toBe('DeepSeek')
   expect(valueText('', 'ai_facts')).toBe('(empty)')
   expect(valueText('[["Post?","Free"],["New?","Yes"]]', 'ai_facts')).toBe('Post? · Free\nNew? · Yes')
 })

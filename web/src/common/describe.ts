@@ -2,6 +2,7 @@
 
 import { has, type Key, labelOf, t } from '../i18n'
 import type { Outcome } from './api'
+import { providerName } from './providerNames'
 
 /** The name of a field of an account, as far as there is one. */
 export function fieldName(field: string): string {
@@ -39,7 +40,8 @@ export function valueText(value: unknown, field = ''): string {
   if (UNSET[field] && (value === null || value === '')) return t(UNSET[field])
   if (value === null || value === undefined || value === '') return t('values.nothing')
   if (field === 'ai_mode' && MODES[String(value)]) return t(MODES[String(value)] as Key)
-  if (field === 'ai_provider_id') return value ? `#${value}` : t('values.nothing')
+  if (field === 'ai_provider_id')
+    return value ? providerName(Number(value)) || t('values.provider') : t('values.nothing')
   if (field === 'ai_facts' && typeof value === 'string') return factsText(value)
   if (field === 'browser') return browserText(String(value))
   if (typeof value === 'object') return JSON.stringify(value)
