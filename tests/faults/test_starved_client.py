@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from benchmarks.processes import ServerProcess
@@ -29,6 +32,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_no_request_is_lost_when_the_client_has_no_turn_for_more_than_a_second(
@@ -45,12 +50,24 @@ async def test_no_request_is_lost_when_the_client_has_no_turn_for_more_than_a_se
             if answered % (AT_ONCE * EACH // JUMPS) == 0:
                 clock.lost_seconds += 1.1
 
-    listening = await asyncio.start_server(_answer, "127.0.0.1", client.base_url.port)
+    async with asyncio.TaskGroup() as answering:
+        await _ask_all(client, ask, answering)
+    assert answered == AT_ONCE * EACH
+
+
+async def _ask_all(
+    client: httpx.AsyncClient, ask: Callable[[], Coroutine[None, None, None]], answering: asyncio.TaskGroup
+) -> None:
+    """Serve the client's address until all has been asked. ``answering`` ends with the last connection."""
+
+    def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.create_task(_answer(reader, writer))
+
+    listening = await asyncio.start_server(meet, "127.0.0.1", client.base_url.port)
     try:
         async with asyncio.TaskGroup() as asking:
             for _ in range(AT_ONCE):
                 asking.create_task(ask())
-        assert answered == AT_ONCE * EACH
     finally:
         await client.aclose()
         listening.close()
