@@ -100,7 +100,7 @@ def _owned(connection: Connection, names: list[str]) -> None:
 
 def nights() -> dict[str, list[tuple[int, int, str]]]:
     """The outages of two nights: each shop at its own times, and all of them whenever the site is away."""
-    names, draw = [f"s{number}" for number in range(NIGHT_SHOPS)], Random("night")  # noqa: S311
+    names, draw = [f"s{number}" for number in range(NIGHT_SHOPS)], Random("night")  # noqa: S311  no secret
     begins = [(draw.randrange(8 * 60), name) for name in names for _ in range(FAILURES_EACH)]
     together = [(number * 40, number * 40 + 20, name) for number in range(FAILURES_EACH) for name in names]
     return {
@@ -207,7 +207,7 @@ async def a_parked_shop(count: int) -> list[Row]:
         server = ServerProcess(Path(place) / "data", sandbox.url, SHOAL_PUBLIC_URL="https://shoal.example")
         try:
             await server.start()
-            shops, draw = await opened(server, sandbox), Random("parked")  # noqa: S311
+            shops, draw = await opened(server, sandbox), Random("parked")  # noqa: S311  no secret
             names = list(shops)
             half = len(names) // 2
             for what, mine in (("", names[:half]), (" beside one that hangs", names[half:])):

@@ -43,7 +43,7 @@ _PORTS_KEPT = 64
 _kept = deque[socket.socket](maxlen=_PORTS_KEPT)
 """Keeps the last chosen ports from other callers, also from those of other processes, until this process ends.
 
-A socket that is bound and does not listen is in the way of ``free_port`` alone: whoever listens reuses the address.
+A socket that is bound and does not listen stops ``free_port`` alone: a server that listens reuses the address.
 """
 
 

@@ -79,7 +79,7 @@ function texts(): Plugin {
   const folder = fileURLToPath(new URL('src/i18n/', import.meta.url))
   const fresh = (file: string) => runnerImport<Record<string, unknown>>(folder + file, { configFile: false })
   // A build reads each file once, for all four modules, and before all others: a reader waits a minute at most, which a
-  // busy machine needs for the rest. While somebody writes, a file is read anew.
+  // busy machine needs for the rest. While a text is edited, its file is read again.
   const kept = new Map<string, ReturnType<typeof fresh>>()
   let isBuild = false
   function read(file: string): ReturnType<typeof fresh> {

@@ -168,23 +168,23 @@ async def test_a_full_disk_and_a_store_without_writes_are_incidents_of_the_serve
     database, now, free = door.server.database, [10_000_000], [0.5]
     alarm = StoreAlarm(database, NotingTransport(), now_ms=lambda: now[0])
     disk = DiskWatch(database, Path(), now_ms=lambda: now[0], free=lambda _: free[0])
-    watch = ServerWatch(database, alarm=alarm, disk=disk, now_ms=lambda: now[0])
+    watch = ServerWatch(database, alarm=alarm, now_ms=lambda: now[0])
 
     async def seen() -> list[tuple[str, bool]]:
         rows = await IncidentHistory(database).incidents(Sight(accounts=[], sees_server=True))
         mine = [one for one in rows if one.opened_at_ms <= now[0]]
         return [(one.kind.value, one.closed_at_ms is None) for one in mine]
 
-    await watch.look()
+    await disk.look()
     assert await seen() == []
     free[0] = 0.04
-    await watch.look()
+    await disk.look()
     assert await seen() == []  # it was looked at a moment ago
     now[0] += DISK_EVERY_MS
-    await watch.look()
+    await disk.look()
     assert await seen() == [("disk_low", True)]
     free[0], now[0] = 0.06, now[0] + DISK_EVERY_MS
-    await watch.look()
+    await disk.look()
     assert await seen() == [("disk_low", False)]
     writer = database.group_writer
     writer.degraded = True

@@ -230,7 +230,7 @@ async def intercept(page: Page, path: str, handler: Callable[[Route], Any], *, t
 async def hangs_over(page: Page) -> bool:
     """Whether anything stays beyond the right edge, so that the page or its content scrolls sideways.
 
-    A page that was given another width takes some frames to lay itself out anew, so it is asked again for ten seconds.
+    A page that was given another width takes some frames to lay itself out, so it is asked again for ten seconds.
     """
     boxes = "[document.documentElement, document.querySelector('main')]"
     late = time.monotonic() + 10

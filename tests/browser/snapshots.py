@@ -1,4 +1,4 @@
-"""Ten key pages drawn anew, beside how they were drawn before, for a person to look at: ``make snapshots``.
+"""Ten key pages, drawn again beside their last pictures, for a person to look at: ``make snapshots``.
 
     python -m tests.browser.snapshots [--label LABEL] [--before LABEL]
 

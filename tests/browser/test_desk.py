@@ -17,7 +17,7 @@ IN_VIEW = """async log => {
     const { top, bottom } = one.getBoundingClientRect()
     return bottom > box.top && top < box.bottom
   }).map(one => one.dataset.entry)
-  for (let was = ''; ; ) { // until nothing is measured and drawn anew any more
+  for (let was = ''; ; ) { // until nothing is measured and drawn any more
     const is = look()
     if (is.length && is.join() === was) return is
     was = is.join()

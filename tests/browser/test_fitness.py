@@ -72,7 +72,7 @@ async def test_the_walk_leaves_no_page_out(console: Console) -> None:
     resolve = f"paths => paths.map(path => {ROUTER}.resolve(path.replace('/console', '') || '/').name)"
     walked: set[str] = set(await page.evaluate(resolve, list(PAGES)))
     assert len(routes) > 20
-    # Nobody who is signed in sees the first two; an administrator is led to the server's audit log.
+    # A signed-in user sees neither of the first two; an administrator is led to the server's audit log.
     assert routes - walked == {"login", "join", "settings-security"}
 
 
@@ -80,7 +80,7 @@ ROUTER = "document.querySelector('#app').__vue_app__.config.globalProperties.$ro
 
 
 async def _go(page: Page, path: str) -> None:
-    """Go to another page of the console without loading it anew."""
+    """Go to another page of the console without loading it again."""
     await page.evaluate(f"path => {ROUTER}.push(path)", path.removeprefix("/console"))
 
 
@@ -120,7 +120,7 @@ class Quiet:
         self._open.discard(request)
 
     async def wait(self) -> None:
-        """A page that is drawn anew asks in the frame after, so it must be quiet twice."""
+        """A page that is drawn again asks in the frame after, so it must be quiet twice."""
         for _ in range(2):
             await self._page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
             await until(lambda: not self._open)

@@ -99,7 +99,7 @@ async def test_a_request_with_a_key_changes_nothing_in_a_later_life_of_its_serve
 async def test_goods_that_a_frozen_server_took_are_not_made_once_another_server_may_make_them(
     pair: DoorPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Goods have no entry in the history, so nobody says that they were not made; but they are made once."""
+    """Goods have no entry in the history, so no answer says that they were not made; but they are made once."""
     asked: Any = {"json": {"name": "教程", "kind": "fixed", "text": "谢谢"}, "headers": {"Idempotency-Key": "k1"}}
     database, is_asked = pair.owner.server.database, threading.Event()
     write = database.write

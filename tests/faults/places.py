@@ -120,7 +120,7 @@ class PostgresPlace:
                 (self._name,),
             ).fetchall()
         if rows:
-            with suppress(ProcessLookupError):  # its connection may have ended meanwhile
+            with suppress(ProcessLookupError):  # its connection may have ended by itself
                 os.kill(rows[0][0], signal.SIGKILL)
         time.sleep(self._chance.uniform(0, 0.2))
         self._server.wait_until_it_answers()

@@ -50,7 +50,7 @@ async def test_a_shop_on_postgresql_answers_and_survives_a_kill(
 async def test_a_server_ends_with_a_sentence_when_postgresql_has_lost_what_it_committed(
     sandbox: SandboxProcess, tmp_path: Path, postgres: Postgres
 ) -> None:
-    """So that its service manager starts it again, and it reads everything anew."""
+    """So that its service manager starts it again, and it reads everything again."""
     with postgres.database(migrated=True) as url:
         server = await ServerProcess(tmp_path / "data", sandbox.url, SHOAL_DATABASE_URL=url).start()
         try:

@@ -305,7 +305,7 @@ class XianyuLive:
         orders = Orders(
             self._link, sender, authorization.mtop, store, tasks, work, account_id=account_id, pace=pace,
             clock_set_ms=clock_set_ms, supplier_units=self._deps.supplier_units,
-            **({} if items is None else {"on_page": items.page_read}),
+            on_read=None if items is None else items.page_read,
         )  # fmt: skip
         return orders, items
 

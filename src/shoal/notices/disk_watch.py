@@ -42,7 +42,10 @@ class DiskWatch:
         now_ms: Callable[[], int] = now_ms,
         free: Callable[[Path], float | None] | None = None,
     ) -> None:
-        """``server``: the name of this one of several. ``free`` returns the free part of a directory's disk."""
+        """``server``: the name of this one of several; empty for a single one.
+
+        ``free`` returns the free part of a directory's disk.
+        """
         self._database = database
         self._data_dir = data_dir
         self._server = server
@@ -76,7 +79,7 @@ class DiskWatch:
         return bool(connection.scalar(select(exists().where(*low))))
 
     async def keep(self) -> None:
-        """Look until this is cancelled: on one of several servers, where the notices may be sent by another."""
+        """Look until this is cancelled. Of several servers each does, since another one may send the notices."""
         while True:
             try:
                 await self.look()

@@ -47,12 +47,8 @@ class Opened(Protocol):
         """The vault."""
 
     @property
-    def several_nodes(self) -> bool:
-        """Whether this is one of several servers."""
-
-    @property
     def disk_of(self) -> str | None:
-        """The name of the server whose disk this process watches, as one of several; ``None``: another does."""
+        """The name of the server whose disk this process watches, empty for a single one; ``None``: another does."""
 
     @property
     def duties(self) -> Duties:
@@ -97,8 +93,7 @@ async def open_notices(
     push = PushSender(outbound, push_key)
     transport = ChannelTransport(channels, ServiceSender(connect, apprise, push=push))
     alarm = StoreAlarm(database, transport, public_url=settings.public_url)
-    disk = None if storage.several_nodes else DiskWatch(database, settings.data_dir)
-    watch = ServerWatch(database, alarm=alarm, disk=disk)
+    watch = ServerWatch(database, alarm=alarm)
     owns = partial(storage.duties.owns, Duty.NOTICES)
     loop = NoticeLoop(database, transport, public_url=settings.public_url, watch=watch, owns=owns)
     end = storage.duties.keep(Duty.NOTICES, loop.serve)
@@ -125,8 +120,8 @@ async def open_notices(
 
 
 def _watching_disk(storage: Opened, settings: Settings) -> asyncio.Task[None] | None:
-    """Watch the disk of this one of several servers."""
-    if not storage.several_nodes or storage.disk_of is None:
+    """Watch the disk, if that is for this process to do."""
+    if storage.disk_of is None:
         return None
     watch = DiskWatch(storage.database, settings.data_dir, server=storage.disk_of)
     return asyncio.create_task(watch.keep(), name="disk watch")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 from shoal.clock import now_ms
-from shoal.notices.disk_watch import DiskWatch
 from shoal.notices.store_alarm import StoreAlarm
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
@@ -23,13 +22,10 @@ class ServerWatch:
         database: Database,
         *,
         alarm: StoreAlarm,
-        disk: DiskWatch | None = None,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """``disk``: of a single server; each of several keeps its own."""
         self._database = database
         self._alarm = alarm
-        self._disk = disk
         self._now_ms = now_ms
         self._degraded_since_ms: int | None = None
 
@@ -43,8 +39,6 @@ class ServerWatch:
         if self._degraded_since_ms is not None:
             await self._alarm.store(self._degraded_since_ms)
             self._degraded_since_ms = None
-        if self._disk is not None:
-            await self._disk.look()
 
 
 async def note_backup(database: Database, *, is_well: bool, at_ms: int) -> None:

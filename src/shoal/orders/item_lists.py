@@ -112,7 +112,7 @@ class ItemLists:
     async def soon(self, account: Account, *, seconds: float) -> Mapping[str, str]:
         """Return the titles by item id; empty when they are not known after so many seconds.
 
-        The list is read to its end all the same, for whoever asks next.
+        The list is read to its end all the same, for the next question.
         """
         reading = self._begin(account)
         await asyncio.wait({reading}, timeout=seconds)
@@ -124,7 +124,7 @@ class ItemLists:
         return self._titles_at_ms.get(account_id, -TITLES_MS) <= steady_ms() - TITLES_MS
 
     def read_for_titles(self, account: Account) -> None:
-        """Begin to read the list for whoever wants titles later, unless that was done within the hour."""
+        """Begin to read the list, so that titles are known later, unless that was done within the hour."""
         if self.may_read_for_titles(account.id):
             self._titles_at_ms[account.id] = steady_ms()
             self._begin(account)

@@ -22,6 +22,8 @@ log = structlog.get_logger("shoal.order_pages")
 
 AGAIN_SECONDS = (60.0, 600.0, 3600.0)
 """The waits before a page that could not be read is read again: it says how many pieces were bought."""
+OnRead = Callable[[Order, bool], object]
+"""Takes each order whose page was read and stored, and whether the page named its item."""
 
 
 class OrderPages:
@@ -36,9 +38,8 @@ class OrderPages:
         *,
         account_id: str,
         pace: FairLimiter,
-        on_read: Callable[[Order, bool], object] = lambda _order, _is_titled: None,
+        on_read: OnRead | None = None,
     ) -> None:
-        """``on_read`` learns of each order whose page was read and stored, and whether the page named its item."""
         self._on_read = on_read
         self._link = link
         self._mtop = mtop
@@ -109,7 +110,8 @@ class OrderPages:
             item=ToldItem(item_id=seen.item_id, title=seen.item_title, site_picture=seen.item_picture),
         )
         stored, _ = await self._store.receive(self._account_id, update)
-        self._on_read(stored, bool(seen.item_title))
+        if self._on_read is not None:
+            self._on_read(stored, bool(seen.item_title))
         return stored
 
     def follow(self, order: Order) -> None:

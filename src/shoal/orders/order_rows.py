@@ -312,7 +312,7 @@ class OrderRow(ActionRows):
     def settle_messages(self) -> ActionState | None:
         """Settle the messages of an order by the outbox, which knows what became of each. Return the action's state.
 
-        What is certainly not sent yet goes on: it is due again. What waits for a later part is begun anew then.
+        What is certainly not sent yet goes on: it is due again. What waits for a later part begins again then.
         """
         said = self.order_action(Action.PAID_MESSAGE)
         if said is None or said.state not in {ActionState.INTENDED, ActionState.UNCERTAIN}:

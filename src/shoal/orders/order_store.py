@@ -168,7 +168,7 @@ class OrderStore:
         await self._write(account_id, order_id, lambda row: row.is_purchase())
 
     async def look_again(self, account_id: str, order_id: str) -> None:
-        """Compute an order's problem anew: time has passed."""
+        """Compute an order's problem again: time has passed."""
         before = await self.order(account_id, order_id)
         await self._write(account_id, order_id, lambda row: before is not None and row.look_at() != before)
 

@@ -27,7 +27,7 @@ from shoal.orders.deliveries import Deliveries
 from shoal.orders.doubts import Doubts
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
-from shoal.orders.order_pages import OrderPages
+from shoal.orders.order_pages import OnRead, OrderPages
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
@@ -62,11 +62,11 @@ class Orders:
         pace: FairLimiter,
         clock_set_ms: int = 0,
         supplier_units: SupplierUnits | None = None,
-        on_page: Callable[[Order, bool], object] = lambda _order, _is_titled: None,
+        on_read: OnRead | None = None,
     ) -> None:
         """``tasks`` are those of the connection, ``work`` those that may finish when it ends.
 
-        ``pace`` limits the calls to the site. ``on_page``: see ``OrderPages``.
+        ``pace`` limits the calls to the site. ``on_read``: see ``OnRead``.
 
         ``clock_set_ms``: how far our clock was set forward since the stored orders were written.
         """
@@ -76,7 +76,7 @@ class Orders:
         self._store = order_store
         self._account_id = account_id
         self._pace = pace
-        self._pages = OrderPages(link, mtop, order_store, tasks, account_id=account_id, pace=pace, on_read=on_page)
+        self._pages = OrderPages(link, mtop, order_store, tasks, account_id=account_id, pace=pace, on_read=on_read)
         self._work = work
         self._clock_set_ms = clock_set_ms
         self._turn = asyncio.Lock()

@@ -61,8 +61,8 @@ class Storage:
 
     @property
     def disk_of(self) -> str | None:
-        """Return the name of the server whose disk this process watches, as one of several. Of workers only the first
-        does."""
+        """Return the name of the server whose disk this process watches, empty for a single one. ``None``: the first of
+        its workers does."""
         server, _, worker = self.node.name.partition("/") if self.node is not None else ("", "", "")
         return server if worker in {"", "1"} else None
 

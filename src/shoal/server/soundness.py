@@ -14,7 +14,7 @@ log = structlog.get_logger("shoal.server")
 _LOST: Final = (
     "PostgreSQL does not have the last changes of this server any more: a standby without them was promoted, or an "
     "earlier copy restored. This server ends, so that it shows and does nothing that is not stored. Start it again (a "
-    "service manager does): it reads everything anew. With a synchronous standby no change is lost"
+    "service manager does): it reads everything again. With a synchronous standby no change is lost"
 )
 
 

@@ -30,7 +30,7 @@ export function useLive<T>(
   let turn = 0
   let timer = 0
   let due = 0
-  /** Whether it was asked before the line told anything: what happens between the two is told by nobody. */
+  /** Whether it was asked before the line reported anything: no event reports what happens between the two. */
   let isEarly = false
 
   async function load(): Promise<void> {
