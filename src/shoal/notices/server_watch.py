@@ -1,5 +1,5 @@
-"""Notes what concerns the whole server as incidents: a disk that is nearly full, a database that took no writes, and a
-backup of which the operator's own program says that it failed."""
+"""Notes what concerns the whole server as incidents: a database that took no writes, and a backup that failed, also one
+of which the operator's own program says so."""
 
 from __future__ import annotations
 
