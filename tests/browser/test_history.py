@@ -123,6 +123,20 @@ async def test_what_one_press_changed_in_several_shops_is_undone_at_once(console
     await until(lambda: {console.door.account(shop).pause_duration for shop in ("afu", "muzi")} == {10})
 
 
+async def test_a_batch_that_goes_on_below_the_page_is_undone_whole(console: Console) -> None:
+    shops = ["afu", "muzi", "xiaoyu"]
+    await console.door.call("PUT", "/cookies/batch", json={"accounts": shops, "settings": {"pause_duration": 33}})
+    for number in range(48):  # so that the first page of 50 has two of the three
+        await _remark(console, f"{number}")
+    page = await console.page("/console/history")
+    await page.locator("[data-test=undo-batch]").first.click()
+    dialog = page.locator("[data-test=dialog]")
+    await expect(dialog.locator("[data-outcome=would_change]")).to_have_count(3)
+    await dialog.locator("[data-test=batch-undo-go]").click()
+    await expect(dialog).to_have_count(0)
+    await until(lambda: {console.door.account(shop).pause_duration for shop in shops} == {10})
+
+
 async def test_what_was_changed_again_since_is_told_plainly_with_the_way_on(console: Console) -> None:
     body = {"words": ["包邮"], "parts": [{"text": "包"}]}
     rule = await console.door.call("POST", "/cookies/afu/rules", json=body)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { HistoryRow } from '../common/api'
-import { batchesOf, batchOf } from './batches'
+import { batchesOf, batchOf, mayGoOn } from './batches'
 
 const NIGHT = '2026-01-02T20:00:00.000Z'
 const row = (rev: number, account: string, op_id: string, more: Partial<HistoryRow> = {}) =>
@@ -45,4 +45,12 @@ test('requests with the same key are told apart: of another user, of another day
     [3, [3, 2]],
     [2, [3, 2]],
   ])
+})
+
+test('a request may go on below what is loaded only where its changes are the oldest ones there', () => {
+  const members = [row(9, 'afu', 'one:afu'), row(8, 'muzi', 'one:muzi')]
+  expect(mayGoOn(members, members[1])).toBe(true)
+  expect(mayGoOn(members, row(7, 'nan', 'other', { at: '2026-01-02T19:59:55.000Z' }))).toBe(true)
+  expect(mayGoOn(members, row(7, 'nan', 'other', { at: '2026-01-02T19:59:50.000Z' }))).toBe(false)
+  expect(mayGoOn([], members[1])).toBe(false)
 })

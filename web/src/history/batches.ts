@@ -36,3 +36,12 @@ export function batchesOf(rows: readonly HistoryRow[]): ReadonlyMap<number, Hist
   }
   return new Map([...found].filter(([, members]) => members.length > 1))
 }
+
+/** How long after a change of a request the next one may have been committed. */
+const NEXT_CHANGE_MS = 10_000
+
+/** Whether more changes of a request may stand below the oldest row that is loaded. */
+export function mayGoOn(members: readonly HistoryRow[], oldest: HistoryRow | undefined): boolean {
+  const last = members.at(-1)
+  return Boolean(last && oldest && Date.parse(last.at) - Date.parse(oldest.at) < NEXT_CHANGE_MS)
+}
