@@ -22,6 +22,7 @@ import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { webhooks } from '../notices/webhookTexts'
+import { orderSteps } from '../orders/stepTexts'
 import { orderSums } from '../orders/sumsTexts'
 import { orders } from '../orders/texts'
 import { firstSteps } from '../overview/firstTexts'
@@ -63,7 +64,7 @@ export const en: Messages = {
   modelCost: modelCost.en,
   moving: moving.en,
   notices: notices.en,
-  orders: orders.en,
+  orders: { ...orders.en, ...orderSteps.en },
   orderSums: orderSums.en,
   providers: providers.en,
   push: push.en,

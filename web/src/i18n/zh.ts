@@ -22,6 +22,7 @@ import { incidents } from '../notices/incidentTexts'
 import { push } from '../notices/pushTexts'
 import { notices } from '../notices/texts'
 import { webhooks } from '../notices/webhookTexts'
+import { orderSteps } from '../orders/stepTexts'
 import { orderSums } from '../orders/sumsTexts'
 import { orders } from '../orders/texts'
 import { firstSteps } from '../overview/firstTexts'
@@ -62,7 +63,7 @@ export const zh = {
   modelCost: modelCost.zh,
   moving: moving.zh,
   notices: notices.zh,
-  orders: orders.zh,
+  orders: { ...orders.zh, ...orderSteps.zh },
   orderSums: orderSums.zh,
   providers: providers.zh,
   push: push.zh,
