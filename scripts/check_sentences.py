@@ -39,6 +39,7 @@ from shoal.messages.chat_status import WorkStatus
 from shoal.messages.model_source import RunState as ModelRunState
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import AnswerSource
+from shoal.notices.transport import Failure
 from shoal.orders.delivery_check import ShopObstacle
 from shoal.orders.delivery_rows import GIVEN_BACK
 from shoal.orders.explain_order import Obstacle
@@ -61,7 +62,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "ai.modes": set(ModelMode),
     "ai.why": {*Why, *NoRoomWhy, *WhyFailed, "budget", "busy", "interrupted", "turns", "bad_output", "item_gone"},
     "advice": None,
-    "channels": None,
+    "channels.failures": set(Failure),
     "cli.ago": None,
     "fields": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},

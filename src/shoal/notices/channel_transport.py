@@ -6,11 +6,9 @@ import asyncio
 from collections import defaultdict
 from typing import Final
 
-from shoal.language.catalogue import say
-from shoal.language.choice import Language
 from shoal.notices.channels import ChannelStore
 from shoal.notices.service_sender import ServiceSender
-from shoal.notices.transport import Message, Outcome, Sent
+from shoal.notices.transport import Failure, Message, Outcome, Sent
 
 AT_ONCE: Final = 8
 """How many messages of one user are sent at once: users whose channels hang leave places to others."""
@@ -33,14 +31,14 @@ class ChannelTransport:
         """
         opened = await self._channels.opened(channel)
         if opened is None:
-            return Sent(outcome=Outcome.FAILED, answer=say("channels.gone", Language(message.language)))
+            return Sent(outcome=Outcome.FAILED, failure=Failure.GONE)
         known, service, fields = opened
         turns = self._turns[known.user_id]
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await turns.acquire()
         except TimeoutError:
-            return Sent(outcome=Outcome.FAILED, answer=say("channels.busy", Language(message.language)))
+            return Sent(outcome=Outcome.FAILED, failure=Failure.BUSY)
         try:
             sent = await self._sender.send(service, fields, message)
         finally:

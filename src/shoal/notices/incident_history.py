@@ -50,6 +50,8 @@ class Notice:
     tries: int
     maybe_again: bool
     last_error: str
+    failure: str
+    failure_host: str
     created_at_ms: int
     settled_at_ms: int | None
 

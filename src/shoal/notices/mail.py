@@ -14,7 +14,7 @@ import aiosmtplib
 
 from shoal.network.guarded_sockets import Connect
 from shoal.notices.services import Fields
-from shoal.notices.transport import Message, Outcome, Sent
+from shoal.notices.transport import Failure, Message, Outcome, Sent
 
 SEND_SECONDS: Final = 18.0
 """The longest time for one mail, from the connection on."""
@@ -65,6 +65,6 @@ async def send_mail(connect: Connect, fields: Fields, message: Message, *, conte
     except aiosmtplib.SMTPResponseException as error:
         return Sent(outcome=Outcome.FAILED, answer=f"SMTP {error.code} {error.message}")
     except (aiosmtplib.SMTPException, OSError) as error:  # a late one too
-        words = str(error) or "no answer in time"
-        return Sent(outcome=Outcome.UNCERTAIN if left else Outcome.FAILED, answer=words)
+        outcome, failure = (Outcome.UNCERTAIN, Failure.NO_ANSWER) if left else (Outcome.FAILED, Failure.NOT_SENT)
+        return Sent(outcome=outcome, answer=str(error)) if str(error) else Sent(outcome=outcome, failure=failure)
     return Sent(outcome=Outcome.SENT, answer=f"SMTP {answer.code} {answer.message}")

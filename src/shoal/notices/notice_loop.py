@@ -31,7 +31,7 @@ from shoal.notices.notice_rows import (
 )
 from shoal.notices.planner import AT_ONCE, is_anything_due, plan_due
 from shoal.notices.server_watch import ServerWatch
-from shoal.notices.transport import Outcome, Sent, Transport
+from shoal.notices.transport import Failure, Outcome, Sent, Transport
 from shoal.storage.database import Database
 
 log = structlog.get_logger("shoal.notices")
@@ -205,12 +205,12 @@ class NoticeLoop:
             async with asyncio.timeout(self._send_seconds):
                 return await self._transport.send(one.channel_id, message)
         except TimeoutError:
-            return Sent(outcome=Outcome.UNCERTAIN, answer="no answer in time")
-        except StoreError as error:
-            return Sent(outcome=Outcome.FAILED, answer=error.code)
-        except Exception as error:  # a defect of one service must not stop its channel in the middle
+            return Sent(outcome=Outcome.UNCERTAIN, failure=Failure.NO_ANSWER)
+        except StoreError:
+            return Sent(outcome=Outcome.FAILED, failure=Failure.STORE)
+        except Exception:  # a defect of one service must not stop its channel in the middle
             log.exception("a channel could not send", channel=one.channel_id)
-            return Sent(outcome=at_defect, answer=type(error).__name__)
+            return Sent(outcome=at_defect, failure=Failure.INTERNAL)
 
     async def _words(self, one: Claim) -> str:
         if not may_quote(one.told):

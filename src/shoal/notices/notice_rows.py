@@ -308,8 +308,9 @@ def settle(connection: Connection, one: Claim, sent: Sent, now_ms: int) -> Notic
     """Store how a sending ended, for a digest and all that it tells. Return its state."""
     state, due_at_ms = _after(one, sent, now_ms)
     at_rest = due_at_ms is None
-    error = "" if state is NoticeState.SENT else storable(sent.answer, LONGEST_ERROR)
-    values: dict[str, Any] = {"state": state.value, "last_error": error}
+    told = Sent(outcome=sent.outcome) if state is NoticeState.SENT else sent
+    values: dict[str, Any] = {"state": state.value, "last_error": storable(told.answer, LONGEST_ERROR)}
+    values |= {"failure": told.failure or "", "failure_host": storable(told.host, LONGEST_ERROR)}
     values |= {"settled_at_ms": now_ms} if at_rest else {"due_at_ms": due_at_ms}
     values |= {"maybe_again": True} if sent.outcome is Outcome.UNCERTAIN else {}
     mine = (notices.c.id == one.notice_id, notices.c.state == NoticeState.SENDING.value)

@@ -16,13 +16,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
-from shoal.language.catalogue import say
-from shoal.language.choice import Language
 from shoal.network.outbound import GuardedConnector, Outbound
 from shoal.notices.push_key import PushKey
 from shoal.notices.push_subscription import is_push_service, packed
 from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of
-from shoal.notices.transport import Level, Message, Outcome, Sent
+from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
 from shoal.xianyu.site_session import open_session
 
 CONNECT_SECONDS: Final = 8.0
@@ -55,19 +53,19 @@ class PushSender:
 
     async def send(self, fields: Mapping[str, str], message: Message) -> Sent:
         """Send one message. Does not raise for what the push service did. Raises ``StoreError`` without a key."""
-        language, host = Language(message.language), urlsplit(fields["endpoint"]).hostname or ""
+        host = urlsplit(fields["endpoint"]).hostname or ""
         if not is_push_service(fields["endpoint"]):  # the list is shorter than it was
-            return Sent(outcome=Outcome.FAILED, answer=say("channels.refused", language, host=host))
+            return Sent(outcome=Outcome.FAILED, failure=Failure.REFUSED, host=host)
         private = await self._key.private()
         body, headers = await asyncio.to_thread(encrypted, fields, message, private)
         try:
-            return await self._posted(fields["endpoint"], body, headers, language)
+            return await self._posted(fields["endpoint"], body, headers)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return Sent(outcome=Outcome.FAILED, answer=say("channels.unreached", language, host=host))
+            return Sent(outcome=Outcome.FAILED, failure=Failure.UNREACHED, host=host)
         except (TimeoutError, aiohttp.ClientError, OSError):
-            return Sent(outcome=Outcome.UNCERTAIN, answer=say("channels.no_answer", language))
+            return Sent(outcome=Outcome.UNCERTAIN, failure=Failure.NO_ANSWER)
 
-    async def _posted(self, endpoint: str, body: bytes, headers: Mapping[str, str], language: Language) -> Sent:
+    async def _posted(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Sent:
         session = await self._opened()
         timeout = aiohttp.ClientTimeout(total=SEND_SECONDS, sock_connect=CONNECT_SECONDS)
         async with session.post(
@@ -75,7 +73,7 @@ class PushSender:
         ) as response:
             text = (await response.content.read(4 * MOST_ANSWER)).decode("utf-8", "replace")
             if response.status in _GONE:
-                return Sent(outcome=Outcome.FAILED, answer=say("channels.push_gone", language), gone=True)
+                return Sent(outcome=Outcome.FAILED, failure=Failure.PUSH_GONE, gone=True)
             taken = 200 <= response.status < 300
             return Sent(
                 outcome=Outcome.SENT if taken else Outcome.FAILED,

@@ -1,4 +1,4 @@
-"""Sends a message by any service of the list, and says what became of it in the words of the message's language."""
+"""Sends a message by any service of the list, and returns what became of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import replace
 from functools import partial
 
 from shoal.accounts.observed_state import storable
-from shoal.language.catalogue import say
-from shoal.language.choice import Language
 from shoal.network.answer_secrets import without_secrets
 from shoal.network.guarded_sockets import Connect
 from shoal.network.outbound import TargetRefused
@@ -19,7 +17,7 @@ from shoal.notices.mail import send_mail
 from shoal.notices.push_sender import PushSender
 from shoal.notices.service_answers import MOST_ANSWER, shown, wait_of, was_taken
 from shoal.notices.services import EMAIL, WEBPUSH, Fields, Service, cut
-from shoal.notices.transport import Level, Message, Outcome, Sent
+from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
 
 _KINDS = {Level.INFO: "info", Level.WARNING: "warning", Level.URGENT: "failure"}
 _LINK_ASIDE = frozenset({"bark", "ntfy", WEBPUSH})
@@ -45,34 +43,34 @@ class ServiceSender:
 
     async def send(self, service: Service, fields: Fields, message: Message) -> Sent:
         """Send one message. Does not raise for what the service did."""
-        language = Language(message.language)
         if service.name == EMAIL:
-            sent = await self._mail(fields, message, language)
+            sent = await self._mail(fields, message)
         elif service.name == WEBPUSH:
             title, body = _fitted(service, message)
-            sent = await self._pushed(fields, replace(message, title=title, body=body), language)
+            sent = await self._pushed(fields, replace(message, title=title, body=body))
         else:
             title, body = _fitted(service, message)
             address = service.address(fields, replace(message, title=title, body=body))
             attempt = await self._apprise.send(address, title=title, body=body, kind=_KINDS[message.level])
-            sent = _outcome(service, attempt, language, partial(_without_secrets, service, fields))
-        return replace(sent, answer=storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER))
+            sent = _outcome(service, attempt, partial(_without_secrets, service, fields))
+        answer = storable(_without_secrets(service, fields, sent.answer), MOST_ANSWER)
+        return replace(sent, answer=answer, host=_without_secrets(service, fields, sent.host))
 
-    async def _pushed(self, fields: Fields, message: Message, language: Language) -> Sent:
+    async def _pushed(self, fields: Fields, message: Message) -> Sent:
         if self._push is None:
-            return Sent(outcome=Outcome.FAILED, answer=say("channels.not_sent", language))
+            return Sent(outcome=Outcome.FAILED, failure=Failure.NOT_SENT)
         return await self._push.send(fields, message)
 
-    async def _mail(self, fields: Fields, message: Message, language: Language) -> Sent:
+    async def _mail(self, fields: Fields, message: Message) -> Sent:
         try:
             if self._context is None:
                 self._context = await asyncio.to_thread(ssl.create_default_context)  # it reads many certificates
             return await send_mail(self._connect, fields, message, context=self._context)
         except TargetRefused:
-            answer = say("channels.refused", language, host=fields["host"])
+            failure = Failure.REFUSED
         except OSError:  # there was no connection
-            answer = say("channels.unreached", language, host=fields["host"])
-        return Sent(outcome=Outcome.FAILED, answer=answer)
+            failure = Failure.UNREACHED
+        return Sent(outcome=Outcome.FAILED, failure=failure, host=fields["host"])
 
 
 def _fitted(service: Service, message: Message) -> tuple[str, str]:
@@ -82,13 +80,13 @@ def _fitted(service: Service, message: Message) -> tuple[str, str]:
     return title, f"{cut(message.body, service.most_body - len(link.encode()) - len(title.encode()) - 2)}{link}"
 
 
-def _outcome(service: Service, attempt: Attempt, language: Language, hide: Callable[[str], str]) -> Sent:
+def _outcome(service: Service, attempt: Attempt, hide: Callable[[str], str]) -> Sent:
     """Return the outcome. ``hide`` hides secrets before the answer is cut: a part of one would stay."""
     passed, reply = attempt.passed, attempt.reply
     if passed.refused:
-        return Sent(outcome=Outcome.FAILED, answer=say("channels.refused", language, host=passed.refused[-1]))
+        return Sent(outcome=Outcome.FAILED, failure=Failure.REFUSED, host=passed.refused[-1])
     if passed.unreached:
-        return Sent(outcome=Outcome.FAILED, answer=say("channels.unreached", language, host=passed.unreached[-1]))
+        return Sent(outcome=Outcome.FAILED, failure=Failure.UNREACHED, host=passed.unreached[-1])
     if reply is not None and reply.status:
         taken = was_taken(service.name, reply.status, reply.body)
         return Sent(
@@ -97,8 +95,8 @@ def _outcome(service: Service, attempt: Attempt, language: Language, hide: Calla
             retry_after=None if taken else wait_of(service.name, reply.retry_after, reply.body),
         )
     if not passed.connections or (reply is not None and not reply.began):
-        return Sent(outcome=Outcome.FAILED, answer=say("channels.not_sent", language))
-    return Sent(outcome=Outcome.UNCERTAIN, answer=say("channels.no_answer", language))
+        return Sent(outcome=Outcome.FAILED, failure=Failure.NOT_SENT)
+    return Sent(outcome=Outcome.UNCERTAIN, failure=Failure.NO_ANSWER)
 
 
 def _without_secrets(service: Service, fields: Fields, answer: str) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from shoal.language.catalogue import say
+from shoal.language.choice import Language
 from shoal.storage.incident_kinds import Level
 
-__all__ = ["Level", "Message", "Outcome", "Sent", "Transport"]
+__all__ = ["Failure", "Level", "Message", "Outcome", "Sent", "Transport", "answer_text"]
 
 
 class Outcome(StrEnum):
@@ -20,6 +22,26 @@ class Outcome(StrEnum):
     """The service did not take it: it may be sent again."""
     UNCERTAIN = "uncertain"
     """It left, and no answer came: it is sent once more, marked."""
+
+
+class Failure(StrEnum):
+    """Why there is no answer of the service. Stored; ``channels.failures`` has a sentence for each."""
+
+    REFUSED = "refused"
+    """The host is inside the server's network."""
+    UNREACHED = "unreached"
+    NOT_SENT = "not_sent"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    """Other channels of the user have not answered yet."""
+    GONE = "gone"
+    """The channel was removed."""
+    PUSH_GONE = "push_gone"
+    """The browser ended its subscription."""
+    STORE = "store"
+    """The database did not answer, so nothing was sent."""
+    INTERNAL = "internal"
+    """A defect of Shoal; the log has it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,15 +66,26 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """The outcome of one sending, and the service's answer, or what failed, in words. No secret is in it.
+    """The outcome of one sending, and the service's answer, or why there is none. No secret is in it.
 
-    ``retry_after``: for how many seconds the service wants no more. ``gone``: it will never take any over this channel.
+    ``host``: the one that the failure is about. ``retry_after``: for how many seconds the service wants no more.
+    ``gone``: it will never take any over this channel.
     """
 
     outcome: Outcome
     answer: str = ""
+    failure: Failure | None = None
+    host: str = ""
     retry_after: float | None = None
     gone: bool = False
+
+
+def answer_text(answer: str, failure: str | None, host: str, language: Language) -> str:
+    """Return what a user reads of a sending: the service's answer, or why there is none, in the user's language.
+
+    A failure that only a later version knows has no sentence here.
+    """
+    return say(f"channels.failures.{failure}", language, host=host) if failure in {*Failure} else answer
 
 
 class Transport(Protocol):

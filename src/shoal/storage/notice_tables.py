@@ -145,6 +145,8 @@ notices = Table(
     number_column("tries"),
     flag_column("maybe_again"),
     text_column("last_error"),
+    text_column("failure"),
+    text_column("failure_host"),
     Column("dedupe_id", Text, nullable=False, unique=True),
     time_column("created_at_ms"),
     maybe_time_column("begun_at_ms"),
@@ -175,7 +177,8 @@ notices = Table(
     sqlite_autoincrement=True,
 )
 """One thing to tell over one channel. A digest has no incident; those it stands for have its id. ``maybe_again``: an
-earlier sending has no known outcome."""
+earlier sending has no known outcome. ``last_error``: what the service answered; ``failure``: why it gave no answer, a
+code, and ``failure_host`` the host that this is about."""
 
 webhooks = Table(
     "webhooks",

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from notice_services import FIELDS, FORMS, HOSTS, Sending, sending
 from shoal.notices.services import SERVICES
-from shoal.notices.transport import Level, Message, Outcome, Sent
+from shoal.notices.transport import Failure, Level, Message, Outcome, Sent
 from standins import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -136,13 +136,13 @@ async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatc
     async def outcome(kind: str, name: str = "wecom", **more: Any) -> tuple[Outcome, str, float | None]:
         services.fault(kind, **more)
         sent = await _send(made, name)
-        return sent.outcome, sent.answer, sent.retry_after
+        return sent.outcome, sent.failure or sent.answer, sent.retry_after
 
     assert (await outcome("too_many", seconds=37.0))[::2] == (Outcome.FAILED, 37.0)
     assert (await outcome("http_500"))[:2] == (Outcome.FAILED, 'HTTP 500 {"error":"internal"}')
     assert (await outcome("redirect"))[0] is Outcome.FAILED
     assert "169.254.169.254" not in {host for host, _ in services.asked}, "it is not followed"
-    assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, "已发出，但对方没有响应")
+    assert (await outcome("closing"))[:2] == (Outcome.UNCERTAIN, Failure.NO_ANSWER)
     assert (await outcome("huge", "webhook"))[0] is Outcome.SENT, "only its beginning is read"
     with monkeypatch.context() as hurried:
         hurried.setattr(made.apprise, "_send_seconds", 0.5)
@@ -150,13 +150,14 @@ async def test_what_a_service_does_wrong_is_told_apart(made: Sending, monkeypatc
     assert [notice.status for notice in services.receivers.notices] == [429, 500, 307, 0, 200]
     services.fault("none")
     services.gone.add(HOSTS["wecom"])
-    assert (await outcome("none"))[:2] == (Outcome.FAILED, "连不上 qyapi.weixin.qq.com")
+    assert await _send(made, "wecom") == Sent(
+        outcome=Outcome.FAILED, failure=Failure.UNREACHED, host="qyapi.weixin.qq.com"
+    )
     services.moved[HOSTS["gotify"]] = "192.168.1.7"
     inside = await _send(made, "gotify")
-    assert inside.outcome is Outcome.FAILED
-    assert "SHOAL_ALLOW_PRIVATE_TARGETS" in inside.answer
+    assert (inside.outcome, inside.failure, inside.host) == (Outcome.FAILED, Failure.REFUSED, HOSTS["gotify"])
     monkeypatch.setitem(services.ports, 443, services.ports[8080])  # no encryption is spoken there
-    assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, "没有发出：无法建立连接")
+    assert (await outcome("none", "dingtalk"))[:2] == (Outcome.FAILED, Failure.NOT_SENT)
     assert made.apprise.pid == pid, "none of it ended the process"
 
 
@@ -203,7 +204,7 @@ async def test_the_process_starts_for_the_first_message_and_ends_when_unused(
     with monkeypatch.context() as hurried:
         hurried.setattr(made.apprise, "_ready_seconds", 0.001)
         sent = await _send(made, "bark")
-    assert (sent.outcome, sent.answer) == (Outcome.FAILED, "没有发出：无法建立连接"), "it waits no longer"
+    assert (sent.outcome, sent.failure) == (Outcome.FAILED, Failure.NOT_SENT), "it waits no longer"
     assert (await _send(made, "bark")).outcome is Outcome.SENT
     assert made.apprise.starts == starts + 1, "the start went on without the one who waited for it"
     await until(lambda: made.apprise.pid is None)

@@ -38,9 +38,8 @@ from shoal.errors import StaleGeneration
 from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
 from shoal.notices.channels import Channel
-from shoal.notices.own_answers import answer_in
 from shoal.notices.subscriptions import Subscription
-from shoal.notices.transport import Level, Message, Outcome
+from shoal.notices.transport import Level, Message, Outcome, answer_text
 
 routes = Routes(tags=["notices"], route_class=ChangingRoute)
 
@@ -145,7 +144,7 @@ async def test_channel(
         language=channel.language,
     )
     sent = await server.notices.transport.send(channel.id, message)
-    answer = answer_in(language_of(accept_language), sent.answer)
+    answer = answer_text(sent.answer, sent.failure, sent.host, language_of(accept_language))
     return TestAnswer(sent=sent.outcome is Outcome.SENT, answer=answer)
 
 

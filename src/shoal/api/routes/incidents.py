@@ -20,8 +20,8 @@ from shoal.auth.users import Role
 from shoal.language.choice import Language, language_of
 from shoal.notices.incident_history import Incident, Notice, Sight
 from shoal.notices.incident_texts import do_of, link_of, page_of, title_of
-from shoal.notices.own_answers import answer_in
 from shoal.notices.plans import NoticeState, Phase
+from shoal.notices.transport import answer_text
 from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 
 routes = Routes(tags=["notices"])
@@ -199,5 +199,5 @@ def _shop(server: Server, account_id: str | None) -> str:
 def _notice(one: Notice, language: Language) -> NoticeShape:
     names = ("id", "incident_id", "digest_id", "channel_id", "phase", "state", "tries", "maybe_again")
     times = ("created_at_ms", "due_at_ms", "settled_at_ms")
-    error = answer_in(language, one.last_error)
+    error = answer_text(one.last_error, one.failure, one.failure_host, language)
     return NoticeShape(**{name: getattr(one, name) for name in (*names, *times)}, error=error)

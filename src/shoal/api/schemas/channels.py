@@ -11,10 +11,10 @@ from shoal.api.schemas.responses import example, rfc3339
 from shoal.language.choice import Language
 from shoal.notices.channels import Channel, Quiet
 from shoal.notices.incident_history import Notice
-from shoal.notices.own_answers import answer_in
 from shoal.notices.plans import NoticeState
 from shoal.notices.services import SERVICES, Service
 from shoal.notices.subscriptions import Subscription
+from shoal.notices.transport import answer_text
 
 LanguageShape = Literal["zh", "en"]
 LeastShape = Literal["info", "warning", "urgent"]
@@ -224,7 +224,7 @@ def listed_channel(channel: Channel, last: Notice | None, language: Language) ->
     shape = ListedChannel(**channel_shape(channel).model_dump())
     if last is not None:
         at_ms = last.settled_at_ms or last.created_at_ms
-        error = answer_in(language, last.last_error)
+        error = answer_text(last.last_error, last.failure, last.failure_host, language)
         shape.last = LastNotice(state=last.state, tries=last.tries, error=error, at_ms=at_ms)
     return shape
 
