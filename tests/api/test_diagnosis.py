@@ -102,7 +102,7 @@ async def test_what_the_messages_tell_is_counted(door: Door) -> None:
     await door.add("two", 2)
     await log.store_incoming("two", [_message(9, "c9", 301_000)])
     _, checks = await _checks(door)
-    assert checks["pause"]["detail"].startswith("2 个会话")
+    assert checks["pause"]["detail"].startswith("您亲自回复过 2 个会话")
     assert "2 条回复" in checks["sendings"]["detail"]
     assert "含有敏感词" in checks["sendings"]["detail"]
     assert "2 条消息超过 300 秒" in checks["overdue"]["detail"]

@@ -19,8 +19,6 @@ PROXY_REASONS = frozenset(
     {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}
 )
 """The retry reasons that only the account's proxy can cause."""
-_TOLD_IN_MINUTES_MS = 2 * 3_600_000
-"""Up to so long a rest is told in minutes; longer ones are told in hours."""
 
 
 class CheckName(StrEnum):
@@ -71,9 +69,9 @@ class ReplyStats:
     """Counts of one account.
 
     ``paused_buyers`` are names (or chat ids) of some of the ``paused_chats``; the last of these pauses ends at
-    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were not answered
-    for that reason; ``cooling_rules`` are some of the rules. ``last_failure`` is the outcome of the last failed
-    sending, with its reason (empty: none failed).
+    ``paused_until_ms``, and ``pause_reasons`` are the reasons of all. ``buyer_limited``, ``shop_limited`` and
+    ``cooled_down`` count messages that were not answered for that reason; ``cooling_rules`` are some of the rules.
+    ``last_failure`` is the outcome of the last failed sending, with its reason (empty: none failed).
     """
 
     filtered: int = 0
@@ -87,6 +85,7 @@ class ReplyStats:
     paused_chats: int = 0
     paused_until_ms: int | None = None
     paused_buyers: tuple[str, ...] = ()
+    pause_reasons: tuple[str, ...] = ()
     buyer_limited: int = 0
     shop_limited: int = 0
     cooled_down: int = 0
@@ -310,18 +309,23 @@ def _model(facts: Facts) -> Check:
     return Check(name=CheckName.MODEL, finding=finding, ok=ok, params=params)
 
 
+_PAUSED = {("human",): "paused_human", ("taken_over",): "paused_taken_over", ("wants_person",): "paused_wants_person"}
+"""The finding where all takeovers have the same reason (``TakeoverReason``)."""
+
+
 def _pause(facts: Facts) -> Check:
     minutes, figures = facts.account.pause_duration, facts.figures
     if not figures.paused_chats:
         finding = "not_paused" if minutes else "never_pauses"
         return Check(name=CheckName.PAUSE, finding=finding, params={"minutes": minutes})
     rest_ms = max(0, (figures.paused_until_ms or facts.now_ms) - facts.now_ms)
-    params: dict[str, Any] = {"chats": figures.paused_chats, "buyers": ", ".join(figures.paused_buyers)}
-    if rest_ms > _TOLD_IN_MINUTES_MS:  # handed over to the owner, for a day as a rule
-        params["hours"] = -(-rest_ms // 3_600_000)
-        return Check(name=CheckName.PAUSE, finding="paused_for_hours", ok=False, params=params)
-    params["minutes"] = -(-rest_ms // 60_000)
-    return Check(name=CheckName.PAUSE, finding="paused", ok=False, params=params)
+    params = {
+        "chats": figures.paused_chats,
+        "buyers": ", ".join(figures.paused_buyers),
+        "minutes": -(-rest_ms // 60_000),
+    }
+    finding = _PAUSED.get(figures.pause_reasons, "paused")
+    return Check(name=CheckName.PAUSE, finding=finding, ok=False, params=params)
 
 
 def _limits(facts: Facts) -> Check:

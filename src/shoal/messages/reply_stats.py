@@ -62,6 +62,7 @@ async def reply_stats(
             paused_chats=len(pauses),
             paused_until_ms=max((row.until_ms for row in pauses), default=None),
             paused_buyers=tuple(row.buyer_name or row.chat_id for row in pauses[:MOST_NAMES]),
+            pause_reasons=tuple(sorted({row.reason for row in pauses})),
             buyer_limited=held_back[Decision.BUYER_LIMIT],
             shop_limited=held_back[Decision.SHOP_LIMIT],
             cooled_down=held_back[Decision.COOLDOWN],
@@ -77,10 +78,15 @@ async def reply_stats(
     return await database.read(job)
 
 
-def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
+def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str, str]]:
     same_chat = and_(chats.c.account_id == takeovers.c.account_id, chats.c.chat_id == takeovers.c.chat_id)
     return (
-        select(takeovers.c.until_ms, takeovers.c.chat_id, func.coalesce(chats.c.buyer_name, "").label("buyer_name"))
+        select(
+            takeovers.c.until_ms,
+            takeovers.c.chat_id,
+            takeovers.c.reason,
+            func.coalesce(chats.c.buyer_name, "").label("buyer_name"),
+        )
         .outerjoin(chats, same_chat)
         .where(takeovers.c.account_id == account_id, takeovers.c.until_ms > now_ms)
         .order_by(takeovers.c.until_ms, takeovers.c.chat_id)

@@ -88,7 +88,10 @@ def test_what_keeps_every_buyer_waiting_is_found(values: dict[str, Any], finding
 BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"unsettled": True}, "store_unsettled"),
     ({"busy_with": "update_keywords", "busy_seconds": 5.1}, "lock_held"),
-    ({"figures": ReplyStats(paused_chats=2)}, "paused"),
+    ({"figures": ReplyStats(paused_chats=2, pause_reasons=("human",))}, "paused_human"),
+    ({"figures": ReplyStats(paused_chats=2, pause_reasons=("taken_over",))}, "paused_taken_over"),
+    ({"figures": ReplyStats(paused_chats=2, pause_reasons=("wants_person",))}, "paused_wants_person"),
+    ({"figures": ReplyStats(paused_chats=2, pause_reasons=("human", "wants_person"))}, "paused"),
     ({"figures": ReplyStats(buyer_limited=1), "buyer_replies_per_hour": 9}, "buyer_limited"),
     ({"figures": ReplyStats(shop_limited=1, buyer_limited=1), "shop_replies_per_minute": 9}, "shop_limited"),
     ({"figures": ReplyStats(shop_limited=1, buyer_limited=1), "buyer_replies_per_hour": 9}, "buyer_limited"),
@@ -262,12 +265,15 @@ def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> No
         cooling_rules=("r", "default_reply"),
     )  # fmt: skip
     check = found(facts(figures=figures), CheckName.PAUSE)
-    assert "7 个会话由您接手" in said(check.finding, Language.ZH, check.params)[0]
+    assert "7 个会话由人工接管" in said(check.finding, Language.ZH, check.params)[0]
     assert "2 min more: 小鱼, 小虾" in said(check.finding, Language.EN, check.params)[0]
     assert "Resume auto-reply" in said(check.finding, Language.EN, check.params)[1]
-    handed_over = ReplyStats(paused_chats=1, paused_until_ms=NOW + 86_300_000, paused_buyers=("小鱼",))
-    check = found(facts(figures=handed_over), CheckName.PAUSE)
-    assert "up to 24 hours more: 小鱼" in said(check.finding, Language.EN, check.params)[0]
+    by_hand = ReplyStats(paused_chats=1, paused_until_ms=NOW + 86_300_000, pause_reasons=("taken_over",))
+    check = found(facts(figures=by_hand), CheckName.PAUSE)
+    assert (
+        "You took over 1 chat by hand; automatic replies stay paused for up to 23 h 59 min"
+        in said(check.finding, Language.EN, check.params)[0]
+    )
     check = found(facts(figures=figures), CheckName.COOLDOWN)
     assert "a, default_reply" in said(check.finding, Language.EN, check.params)[0]
 
