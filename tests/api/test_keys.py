@@ -60,6 +60,8 @@ async def test_the_shell_rotates_with_a_bar_and_forgets(tmp_path: Path) -> None:
         assert (code, "1 value uses the new key" in said, len(keys_of(tmp_path))) == (0, True, 2), said
         code, said = await in_shell(url, token, "keys", "status")
         assert (code, "shoal keys forget" in said) == (0, True), said
+        code, said = await in_shell(url, token, "keys", "forget")
+        assert (code, "add --yes" in said, len(keys_of(tmp_path))) == (2, True, 2), said
         code, said = await in_shell(url, token, "keys", "forget", "--yes")
         assert (code, len(keys_of(tmp_path))) == (0, 1), said
         code, said = await in_shell(url, token, "keys", "status")

@@ -19,6 +19,7 @@ from shoal.cli.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.cli.names import account_ids
 from shoal.cli.output import note, print_json, tell
 from shoal.cli.qr_login import log_in_by_qr
+from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import account_facts, account_table, standing, why, wide_console
 from shoal.cli.words import printable, state_word, words
@@ -151,11 +152,8 @@ def remove_account(
     _as_json: AsJson = False,
 ) -> None:
     """Stop an account and delete its cookie, rules and messages."""
-    if not yes:
-        if not sys.stdin.isatty():
-            raise ConfigError("cli.error.remove_shop_unasked")
-        question = words("cli.accounts.remove_question", name=printable(account_id))
-        typer.confirm(question, abort=True)
+    if not yes and not sure(words("cli.accounts.remove_question", name=printable(account_id))):
+        raise typer.Abort
     run(_remove(url, account_id))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.hidden_prompt import ask_hidden
+from shoal.cli.questions import sure
 from shoal.cli.server_backups import list_backups, make_on_server
 from shoal.cli.words import words
 from shoal.config import Settings, load_settings
@@ -194,7 +195,7 @@ def restore(  # noqa: PLR0917  each is an option of the command
 
 def _ask(yes: bool, place: Place, name: str) -> None:
     where = place.data_dir if place.is_sqlite else words("cli.backup.postgresql")
-    if not yes and not typer.confirm(words("cli.backup.question", name=name, where=where), err=True):
+    if not yes and not sure(words("cli.backup.question", name=name, where=where)):
         raise typer.Exit(1)
 
 

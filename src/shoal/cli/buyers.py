@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
+from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -31,10 +31,8 @@ def forget_buyer(
     """Erase the messages, the name and the number of a buyer. Orders stay, without a name."""
     if not buyer_id.strip():
         raise typer.BadParameter(words("cli.buyers.empty"), param_hint="BUYER")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter(words("cli.buyers.unasked"), param_hint="--yes")
-        typer.confirm(words("cli.buyers.sure", buyer=printable(buyer_id)), abort=True, err=True)
+    if not yes and not sure(words("cli.buyers.sure", buyer=printable(buyer_id))):
+        raise typer.Abort
     params = {"everywhere": str(everywhere).lower(), "even_open": str(even_open).lower()}
     run(_forget(url, buyer_id, params, as_json=as_json))
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shlex
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from shoal.cli.api_client import ApiClient
+from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
+from shoal.errors import ConfigError
 
 imports = typer.Typer(no_args_is_help=True, help=words("cli.imports.help.imports"))
 
@@ -82,6 +85,8 @@ def import_ydisks(
     """Import the SQLite database of Ydisks-Xianyu-Helper. ``XIANYU_DATA_KEY`` of the environment opens its secrets."""
     key = os.environ.get("XIANYU_DATA_KEY", "")
     if ask_key:
+        if not sys.stdin.isatty():
+            raise ConfigError("cli.imports.key_unasked")
         key = typer.prompt(words("cli.imports.data_key"), hide_input=True, err=True)
     run(_import("ydisks", url, file, None, user, key=key, dry_run=dry_run, as_json=as_json))
 
@@ -181,7 +186,7 @@ async def _start(url: str | None, run_id: int, *, yes: bool, as_json: bool) -> N
     async with signed_in(url) as client:
         if not yes:
             await client.call("GET", "imports", str(run_id))  # before anybody is asked about one that is not there
-            if not typer.confirm(words("cli.imports.is_stopped"), err=True):
+            if not sure(words("cli.imports.is_stopped")):
                 typer.echo(words("cli.imports.stop_it_first"), err=True)
                 raise typer.Exit(1)
         answer = await client.call("POST", "imports", str(run_id), "start", body={"old_system_stopped": True})

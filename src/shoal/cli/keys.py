@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from shoal.cli.api_client import ApiClient
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import note, tell
+from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -68,7 +69,7 @@ async def _rotate(url: str | None, *, wait: bool) -> None:
             raise typer.Exit(1)
         tell(seen, words("cli.keys.rotated", total=seen["total"]))
         _name_absent(seen)
-        if sys.stdin.isatty() and typer.confirm(_question(), err=True):
+        if sys.stdin.isatty() and sure(_question()):
             await client.call("POST", "system", "keys", "forget")
             note(words("cli.keys.forgotten"))
         else:
@@ -89,7 +90,7 @@ async def _follow(client: ApiClient, seen: dict[str, Any]) -> dict[str, Any]:
 async def _forget(url: str | None, *, yes: bool) -> None:
     async with signed_in(url) as client:
         _name_absent(await client.call("GET", "system", "keys"))
-        if not yes and not typer.confirm(_question(), err=True):
+        if not yes and not sure(_question()):
             raise typer.Exit(1)
         seen = await client.call("POST", "system", "keys", "forget")
     tell(seen, words("cli.keys.forgotten"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +9,9 @@ import typer
 from shoal.cli.accounts import accounts
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import tell
+from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, state_word, words
-from shoal.errors import ConfigError
 
 Number = Annotated[
     str,
@@ -54,14 +53,13 @@ def _shop(shop: dict[str, Any]) -> str:
 
 
 async def _free(url: str | None, number: str, *, yes: bool) -> None:
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("cli.error.free_number_unasked")
     async with signed_in(url) as client:
         listed = (await client.call("GET", "seller-numbers"))["items"]
         holder = next((row["holder"] for row in listed if row["number"] == number), None)
         if holder is not None and not yes:
             question = words("cli.numbers.free_question", number=printable(number), holder=_shop(holder))
-            typer.confirm(question, abort=True)
+            if not sure(question):
+                raise typer.Abort
         params = {} if holder is None else {"holder": holder["account"]}
         answer = await client.call("DELETE", "seller-numbers", number, params=params)
     was = printable(answer["was"])

@@ -54,8 +54,10 @@ async def _login(url: str, user: str, password: str) -> None:
         try:
             token = await client.sign_in(user, password)
         except Refused as error:
-            if error.code != "totp_needed" or not sys.stdin.isatty():
+            if error.code != "totp_needed":
                 raise
+            if not sys.stdin.isatty():
+                raise ConfigError("cli.app.totp_unasked") from None
             code = typer.prompt(words("cli.app.totp"), err=True)
             token = await client.sign_in(user, password, code)
     TokenFile().put(url, user=user, token=token)

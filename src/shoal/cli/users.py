@@ -15,6 +15,7 @@ from rich.text import Text
 from shoal.cli.api_client import ApiClient, Refused
 from shoal.cli.arguments import AsJson
 from shoal.cli.output import tell
+from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
@@ -278,11 +279,10 @@ async def _remove(url: str | None, name: str, *, yes: bool) -> None:
         user = await _user(client, name)
         path = ("users", str(user["id"]))
         if not yes:
-            if not sys.stdin.isatty():
-                raise ConfigError("cli.error.remove_user_unasked")
             shops = (await client.call("DELETE", *path, params={"dry_run": "true"}))["shops"]
             question = words("cli.users.remove_question", name=printable(user["username"]), shops=len(shops))
-            typer.confirm(question, abort=True)
+            if not sure(question):
+                raise typer.Abort
         gone = await client.call("DELETE", *path)
     shown = printable(gone["username"])
     if gone["removed"]:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import shoal.cli
 from shoal import __version__
 from shoal.accounts.account import AccountState, ParkReason
 from shoal.cli.api_client import EventParser, server_url
@@ -106,6 +107,13 @@ def test_help_names_the_commands_and_the_exit_codes(
 
 def test_an_unknown_option_is_a_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shell(monkeypatch, "accounts", "list", "--nope") == 2
+
+
+def test_each_question_of_yes_or_no_names_the_option_that_answers_it_without_a_terminal() -> None:
+    asking = {
+        path.name for path in Path(shoal.cli.__file__).parent.rglob("*.py") if "typer.confirm" in path.read_text()
+    }
+    assert asking == {"questions.py"}
 
 
 def test_without_a_server_the_shell_says_how_to_start_one(
