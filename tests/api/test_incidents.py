@@ -17,12 +17,16 @@ from shoal.accounts.account_task import Link
 from shoal.auth.permission import Permission
 from shoal.config import load_settings
 from shoal.errors import ActionRequired, ConfigError
+from shoal.messages.logged_message import Direction
+from shoal.messages.message_log import IncomingMessage
 from shoal.notices.disk_watch import DISK_EVERY_MS, DiskWatch
 from shoal.notices.incident_history import IncidentHistory, Sight
 from shoal.notices.server_watch import ServerWatch
 from shoal.notices.store_alarm import StoreAlarm
+from shoal.orders.order_store import OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents
+from shoal.storage.known_item_rows import ToldItem
 from shoal.storage.notice_tables import incidents
 from standins import until_told
 
@@ -55,7 +59,7 @@ async def test_a_parked_shop_is_an_open_incident_until_it_runs_again(door: Door)
     assert found | {"id": 0, "opened_at_ms": 0, "told_at_ms": None} == {
         "id": 0, "account_id": "shop", "kind": "parked", "level": "urgent", "opened_at_ms": 0, "closed_at_ms": None,
         "told_at_ms": None, "count": 1, "reason": "risk_control",
-        "detail": "Shop “shop” needs you: Xianyu asked for verification (risk control)",
+        "detail": "Shop “shop” needs you: Xianyu asked for verification (risk control)", "about": "",
         "do": found["do"], "url": "",
         "page": "accounts/shop",
     }  # fmt: skip
@@ -95,6 +99,27 @@ async def test_a_parked_shop_is_told_over_its_owners_channel_and_that_it_runs_ag
 
         await until_told(told, [(channel, "begin", "sent")])
         assert await titles() == wanted
+
+
+async def test_incidents_of_a_chat_and_of_an_order_name_buyer_and_item(door: Door) -> None:
+    said = [
+        IncomingMessage(
+            message_id=f"m{chat}", chat_id=chat, item_id=item, sender_id="22", sender_name="小鱼", text="在吗",
+            created_at_ms=1, direction=Direction.IN,
+        )
+        for chat, item in (("c1", "7001"), ("c2", "7002"), ("c3", "7002"))
+    ]  # fmt: skip
+    await door.server.message_log.store_incoming("shop", said)
+    await door.server.order_store.items.told_by_chat("shop", ToldItem(item_id="7001", title="电子书"))
+    bought = OrderUpdate(order_id="45", status="completed", source="card", buyer_id="22", chat_id="c3", item_id="7001")
+    await door.server.order_store.receive("shop", bought)
+    kinds = (IncidentKind.BUYER_WAITS, IncidentKind.WANTS_PERSON, IncidentKind.REFUND_ASKED, IncidentKind.ORDER_PROBLEM)
+    facts = ({"chat_id": "c1"}, {"chat_id": "c2"}, {"order_id": "45"}, {"order_id": "46"})
+    for number, (kind, known) in enumerate(zip(kinds, facts, strict=True)):
+        await happens(door, number, account_id="shop", kind=kind, facts=known)
+    assert [one["about"] for one in (await items(door, "?cid=shop"))[::-1]] == [
+        "小鱼 · 电子书", "小鱼", "小鱼 · 电子书", "",
+    ]  # fmt: skip
 
 
 async def test_who_sees_a_shop_sees_its_incidents_and_only_administrators_those_of_the_server(door: Door) -> None:

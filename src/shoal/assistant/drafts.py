@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, and_, select, update
 
 from shoal.accounts.events import Publish, publish_nothing
-from shoal.assistant.run_rows import Run, read_run, run_event
+from shoal.assistant.run_rows import Run, read_run, run_event, with_item_titles
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput
 from shoal.messages import model_runs
@@ -46,10 +46,15 @@ class Drafts:
 
     async def find(self, run_id: int) -> Run:
         """Return a run. Raise ``UnknownRun``."""
-        run = await self._database.read(lambda connection: read_run(connection, run_id))
-        if run is None:
+
+        def job(connection: Connection) -> list[Run]:
+            run = read_run(connection, run_id)
+            return with_item_titles(connection, [run] if run is not None else [])
+
+        found = await self._database.read(job)
+        if not found:
             raise UnknownRun(f"no run {run_id}")
-        return run
+        return found[0]
 
     @staticmethod
     def require_open(run: Run) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, not_, or_, select
@@ -16,6 +16,7 @@ from shoal.messages import model_runs
 from shoal.messages.model_source import NotAsked, RunState
 from shoal.storage.among import among
 from shoal.storage.assistant_tables import ai_runs
+from shoal.storage.known_item_rows import UNKNOWN, item_facts
 
 _NO_CALL: Final = frozenset({*(why.value for why in NoRoomWhy), NotAsked.TURNS.value})
 """Why a run failed before its first call; after one, the same reasons refuse a second call."""
@@ -48,6 +49,7 @@ class Run:
     outbox_id: int | None
     created_at_ms: int
     decided_at_ms: int | None
+    item_title: str = ""
 
     @property
     def called(self) -> bool:
@@ -90,6 +92,12 @@ def read_runs(
     if before_id is not None:
         query = query.where(ai_runs.c.id < before_id)
     return [run_of(row) for row in connection.execute(query).mappings()]
+
+
+def with_item_titles(connection: Connection, runs: Sequence[Run]) -> list[Run]:
+    """Return runs with the titles of their items, as far as they are known."""
+    items = item_facts(connection, {(run.account_id, run.item_id) for run in runs if run.item_id})
+    return [replace(run, item_title=items.get((run.account_id, run.item_id), UNKNOWN).title) for run in runs]
 
 
 def _without_call() -> ColumnElement[bool]:

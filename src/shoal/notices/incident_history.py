@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select
 
+from shoal.notices.incident_subjects import subjects_of
 from shoal.notices.plans import NoticeState, Phase
 from shoal.storage.among import among
 from shoal.storage.database import Database
@@ -23,7 +24,10 @@ _KNOWN_NOTICES: Final = (notices.c.phase.in_(list(Phase)), notices.c.state.in_(l
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incident:
-    """One incident. ``detail`` is the word that chooses its sentence."""
+    """One incident. ``detail`` is the word that chooses its sentence.
+
+    ``about`` is the buyer and the item; empty for what is of no chat and no order, and while they are not known.
+    """
 
     id: int
     kind: IncidentKind
@@ -34,6 +38,7 @@ class Incident:
     count: int
     detail: str
     facts: dict[str, Any]
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +112,7 @@ class IncidentHistory:
             query = query.where(incidents.c.kind == kind.value)
         if before is not None:
             query = query.where(incidents.c.id < before)
-        return await self._database.read(lambda c: [_incident(row) for row in c.execute(query).mappings()])
+        return await self._database.read(lambda connection: _incidents(connection, query))
 
     async def notices(
         self,
@@ -149,6 +154,12 @@ class IncidentHistory:
         await delete_in_steps(self._database, notices, digests, rows)
         await delete_in_steps(self._database, webhook_attempts, webhook_attempts.c.at_ms < moment_ms, rows)
         return forgotten
+
+
+def _incidents(connection: Connection, query: Any) -> list[Incident]:
+    found = [_incident(row) for row in connection.execute(query).mappings()]
+    about = subjects_of(connection, [(one.account_id, one.facts) for one in found])
+    return [replace(one, about=text) for one, text in zip(found, about, strict=True)]
 
 
 def _incident(row: Any) -> Incident:

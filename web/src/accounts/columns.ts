@@ -35,7 +35,7 @@ export function useColumns() {
   /** The widths of all columns, for the grid. */
   const template = computed(() => {
     const widths = chosen.value.map((column) => column.width).join(' ')
-    return `38px minmax(180px, 1.3fr) minmax(186px, 1fr) 84px ${widths} 48px`
+    return `38px minmax(180px, 1.1fr) minmax(186px, 1fr) 84px ${widths} 48px`
   })
 
   function choose(next: string[]): void {

@@ -148,7 +148,7 @@ const en: Texts<typeof zh> = {
   accounts: {
     title: 'Shops',
     add: 'Add shop',
-    search: 'Search by shop, remark or seller ID',
+    search: 'Search shops or remarks',
     filter: 'Filter by state',
     all: 'All',
     hand: 'Needs action',
@@ -240,7 +240,7 @@ const en: Texts<typeof zh> = {
   },
   step: {
     login_expired: 'Update cookie',
-    risk_control: 'Paste newest cookie',
+    risk_control: 'Paste cookie',
     number_taken: 'Release number',
     askAdministrator: 'Ask this server’s administrator to release the number; the shop then starts automatically.',
     freeTitle: 'Release number {number}?',

@@ -47,7 +47,8 @@ const zh = {
   write: '回复 {name}',
   writeHint: 'Enter 发送，Shift+Enter 换行',
   send: '发送',
-  alsoTake: '发送后接管（暂停自动回复）',
+  alsoTake: '发送后接管',
+  alsoTakeWhy: '（暂停自动回复）',
   offline: '店铺未连接（{state}），恢复连接后才能发送。',
   sendAnyway: '仍然发送',
   notSent: '消息未发送：{why}',
@@ -65,12 +66,12 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
-  search: 'Search words, buyers, items or chat ID',
+  search: 'Search words, buyers or items',
   shop: 'Shop',
   allShops: 'All shops',
   filter: 'Filter conversations',
   all: 'All',
-  waiting: 'Buyer waiting',
+  waiting: 'Waiting',
   held: 'Taken over',
   list: 'Conversations',
   none: 'No conversations yet',
@@ -109,9 +110,10 @@ const en: Texts<typeof zh> = {
   notGiven: 'Couldn’t resume auto-reply. {why}',
 
   write: 'Reply to {name}',
-  writeHint: 'Enter to send, Shift+Enter for a new line',
+  writeHint: 'Shift+Enter for a new line',
   send: 'Send',
-  alsoTake: 'Also take over (pauses auto-reply)',
+  alsoTake: 'Also take over',
+  alsoTakeWhy: ' (pauses auto-reply)',
   offline: 'The shop is not connected ({state}). You can send once it is.',
   sendAnyway: 'Send anyway',
   notSent: 'Message not sent. {why}',

@@ -8661,6 +8661,7 @@ export interface components {
          * @example {
          *       "items": [
          *         {
+         *           "about": "",
          *           "account_id": "my-shop",
          *           "count": 1,
          *           "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
@@ -8714,6 +8715,11 @@ export interface components {
             reason: string;
             /** Detail */
             detail: string;
+            /**
+             * About
+             * @description The buyer and the item of a chat or an order, as far as they are known.
+             */
+            about: string;
             /** Do */
             do: string;
             /**
@@ -14014,6 +14020,7 @@ export interface components {
          *           "duration_ms": 640,
          *           "id": 7,
          *           "item_id": "700000000001",
+         *           "item_title": "会员月卡",
          *           "message_ids": [
          *             "31.PNM"
          *           ],
@@ -14044,7 +14051,7 @@ export interface components {
          *     ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
          *     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names
          *     the check that held the text back. ``raw`` is what the model said; it is empty in lists. ``actor`` sent or dropped a
-         *     draft. A million of ``cost_microfen`` are one fen.
+         *     draft. ``item_title`` is empty while it is not known. A million of ``cost_microfen`` are one fen.
          * @example {
          *       "account": "my-shop",
          *       "actor": "",
@@ -14056,6 +14063,7 @@ export interface components {
          *       "duration_ms": 640,
          *       "id": 7,
          *       "item_id": "700000000001",
+         *       "item_title": "会员月卡",
          *       "message_ids": [
          *         "31.PNM"
          *       ],
@@ -14084,6 +14092,8 @@ export interface components {
             message_ids: string[];
             /** Item Id */
             item_id: string;
+            /** Item Title */
+            item_title: string;
             /** Provider Id */
             provider_id: number;
             /** Model */

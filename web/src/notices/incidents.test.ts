@@ -4,7 +4,7 @@ import { askedAgainIn, told } from './incidents'
 
 const incident = (id: number, level: Incident['level'], told_at_ms: number | null, opened_at_ms = 0): Incident => ({
   ...{ id, level, told_at_ms, opened_at_ms, account_id: 'afu', kind: 'parked', closed_at_ms: null, count: 1 },
-  ...{ reason: '', detail: '', do: '', url: '', page: '' },
+  ...{ reason: '', detail: '', do: '', about: '', url: '', page: '' },
 })
 
 test('the most pressing come first, and what is not told yet is left out', () => {

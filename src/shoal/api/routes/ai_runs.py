@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -20,7 +21,7 @@ from shoal.api.schemas.ai_runs import ApproveBody, RunList, RunShape, UsageList,
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.server import Server
 from shoal.assistant.drafts import UnknownRun
-from shoal.assistant.run_rows import Run, read_runs
+from shoal.assistant.run_rows import Run, read_runs, with_item_titles
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.errors import UnknownAccount
@@ -58,17 +59,11 @@ async def list_runs(
     """List what the models of the caller's accounts were asked, newest first; `raw` is left out."""
     account_ids = await asked_for(server, who, cid)
     before_id = place_of(before, 1)[0] if before else None
-    found = await server.database.read(
-        lambda connection: read_runs(
-            connection,
-            account_ids,
-            chat_id=chat_id,
-            state=state,
-            called=called,
-            before_id=before_id,
-            limit=limit + 1,
-        )
-    )
+    wanted = partial(
+        read_runs, account_ids=account_ids, chat_id=chat_id, state=state, called=called, before_id=before_id,
+        limit=limit + 1,
+    )  # fmt: skip
+    found = await server.database.read(lambda connection: with_item_titles(connection, wanted(connection)))
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     return RunList(items=[run_shape(run, with_raw=False) for run in page], next=following)

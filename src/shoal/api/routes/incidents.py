@@ -55,6 +55,7 @@ class IncidentShape(BaseModel):
     count: int
     reason: str = Field(description="What chooses the sentence, such as why an account is parked.")
     detail: str
+    about: str = Field(description="The buyer and the item of a chat or an order, as far as they are known.")
     do: str
     url: str = Field(description="Empty without `public_url`.")
     page: str = Field(description="The same page as a path below `/console/`.")
@@ -63,7 +64,7 @@ class IncidentShape(BaseModel):
 _INCIDENT: dict[str, Any] = {
     "id": 7, "account_id": "my-shop", "kind": "parked", "level": "urgent", "opened_at_ms": 1767323045000,
     "closed_at_ms": None, "told_at_ms": 1767323046000, "count": 1, "reason": "risk_control",
-    "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)",
+    "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)", "about": "",
     "do": "Until you deal with this, the shop does not connect, reply or deliver.\n…",
     "url": "https://shoal.example.com/console/accounts/my-shop",
     "page": "accounts/my-shop",
@@ -183,6 +184,7 @@ def _incident(server: Server, one: Incident, language: Language, public_url: str
         count=one.count,
         reason=one.detail,
         detail=title_of(one.kind, one.detail, facts, language),
+        about=one.about,
         do=do_of(one.kind, one.detail, one.facts, language),
         url=link_of(one.kind, one.account_id, one.facts, public_url),
         page=page_of(one.kind, one.account_id, one.facts),
