@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,3 +40,12 @@ def certificate(directory: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLCont
     server.load_cert_chain(file)
     client = ssl.create_default_context(cafile=str(file))
     return server, client
+
+
+@asynccontextmanager
+async def untrusted_server(directory: Path) -> AsyncIterator[str]:
+    """The address of a server whose certificate nobody trusts."""
+    context, _ = certificate(directory, "localhost")
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://localhost:{server.sockets[0].getsockname()[1]}"

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from benchmarks.processes import soon
@@ -29,6 +29,11 @@ from shoal.storage.postgresql_fitness import check_fitness
 from shoal.storage.vault import write_key_file
 
 PASSWORD = "CANARY0postgres"
+JOINED = text("""
+    INSERT INTO nodes (name, inc, expires_at_ms, host, address, version, schema, started_at_ms)
+    VALUES ('b', 1, 9e12, '', 'http://127.0.0.1:1', '', '', 0), ('a', 1, 9e12, '', '', '', '', 0),
+        ('old', 1, 0, '', '', '', '', 0)
+""")
 
 
 @pytest.fixture
@@ -100,8 +105,10 @@ async def test_a_database_that_is_right_is_found_so_before_and_after_its_first_s
         assert (new["database"]["level"], new["schema"]["level"]) == ("ok", "ok")
         assert new["database"]["detail"].startswith("PostgreSQL 1")
         assert "first start makes" in new["schema"]["detail"]
-        await (await Database(data, url=url).open()).close()
-        ready = await found(data, url)
+        async with Database(data, url=url) as database:
+            await database.write(lambda connection: connection.execute(JOINED).rowcount)
+        ready = await found(data, url, SHOAL_NODE="a", SHOAL_SECRET_KEY="")
+        assert ready["other_servers"]["detail"] == "b: http://127.0.0.1:1 cannot be reached."
         assert "It is that of this version" in ready["schema"]["detail"]
         assert ready["key"]["level"] == "ok"
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from benchmarks.processes import free_port
+from certificates import untrusted_server
 from doors import Door, open_door, served
 from shoal.api.routes.node_calls import NODE_OPERATIONS
 from shoal.api.server import Server
@@ -98,6 +100,24 @@ async def test_an_owner_that_is_not_there_or_moves_is_said_plainly(pair: Pair, m
         with pytest.raises(OwnerAway) as caught:
             await pair.look()
         assert caught.value.code == "owner_changing"
+
+
+async def test_a_server_whose_certificate_is_not_trusted_is_told_nothing_and_that_is_said(
+    pair: Pair, tmp_path: Path
+) -> None:
+    async with untrusted_server(tmp_path) as address:
+        move = text("UPDATE nodes SET address = :address WHERE name = 'b'")
+        await pair.here.server.database.write(
+            lambda connection: connection.execute(move, {"address": address}).rowcount
+        )
+        with capture_logs() as logs:
+            for ask in (pair.look(), pair.calls.ask_node("b", "tell", {})):
+                with pytest.raises(OwnerAway) as caught:
+                    await ask
+                assert caught.value.params == {"node": "b"}
+            assert caught.value.code == "node_untrusted"
+    told = [entry["node"] for entry in logs if entry["log_level"] == "warning"]
+    assert told == ["b"], "the log says it once"
 
 
 async def test_a_server_is_asked_by_its_name_and_one_that_is_gone_or_silent_is_said_plainly(

@@ -229,9 +229,14 @@ async def test_neither_a_single_server_nor_a_node_starts_beside_the_other_nor_tw
                 pass
     lease = ServerLease(tmp_path / LOCK_FILE)
     async with Database(tmp_path, url=url, guard=lease.take):
-        with pytest.raises(ConfigError, match="a single server serves this database now"):
-            async with node("a", url, everybody):
-                pass
+        pass  # it is killed: the lease stays
+    with pytest.raises(ConfigError, match="a single server serves this database"):
+        async with node("a", url, everybody):
+            pass
+    heir = ClusterOwnership("a", LONG, end=lambda: None, data_dir=tmp_path)  # on the same directory it has ended
+    async with Database(tmp_path, url=url, guard=heir.take):
+        assert heir.life is not None
+    await heir.close()
     await lease.close()
 
 

@@ -54,5 +54,5 @@ async def test_one_that_the_other_does_not_trust_is_told_nothing(tmp_path: Path,
         await ready(pair)
         for shop in pair.sellers:
             asked = [await send(server, shop, "有", f"{shop}-{server.port}") for server in (pair.one, pair.two)]
-            assert max((status, answer.get("code", "")) for status, answer in asked) == (503, "owner_unreachable")
+            assert max((status, answer.get("code", "")) for status, answer in asked) == (503, "owner_untrusted")
         assert await pair.answers() == [["在的", "有"]] * len(pair.sellers)

@@ -246,6 +246,9 @@ class ApiClient:
             return NoServer(words("cli.client.timeout", url=self.url))
         if error is None or isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
             return NoServer(words("cli.client.broken", url=self.url))
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            why = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+            return NoServer(words("cli.client.untrusted", url=self.url, why=why.rstrip(".")))
         return NoServer(words("cli.client.no_server", url=self.url))
 
     def _stranger(self, status: int) -> NoServer:

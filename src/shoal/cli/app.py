@@ -151,8 +151,8 @@ def serve(
         Path | None,
         typer.Option(help=words("cli.app.help.tls_key")),
     ] = None,
-    node: Annotated[str | None, typer.Option(help=words("cli.app.help.node"), hidden=True)] = None,
-    workers: Annotated[int | None, typer.Option(help=words("cli.app.help.workers"), hidden=True)] = None,
+    node: Annotated[str | None, typer.Option(help=words("cli.app.help.node"))] = None,
+    workers: Annotated[int | None, typer.Option(help=words("cli.app.help.workers"))] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
     from shoal.config import load_settings

@@ -156,7 +156,7 @@ class ClusterOwnership:
                 live = live_nodes(connection)
                 if not is_enough(connection):
                     return  # it is migrated first, as far as the living nodes allow
-                if is_leased(connection):
+                if is_leased(connection, self._life_file.place if self._life_file is not None else ""):
                     raise ConfigError("startup.one_server_runs", code="database_taken")
                 rows = self._join(connection)
             if rows is not None:

@@ -39,11 +39,16 @@ class LifeFile:
         self._path = own_file(data_dir / LIFE_FILE, node)
         self._lock_file = data_dir / LOCK_FILE
 
+    @property
+    def place(self) -> str:
+        """Return what names the lock that this process holds, and the boot."""
+        return place_of(self._lock_file)
+
     def read(self) -> Life | None:
         """Return the life that certainly has ended; ``None`` when there is none, or nothing is certain."""
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
-            if found["place"] != place_of(self._lock_file):
+            if found["place"] != self.place:
                 return None
             return Life(str(found["name"]), int(found["inc"]), int(found["started_at_ms"]))
         except FileNotFoundError:
@@ -57,7 +62,7 @@ class LifeFile:
         beside = self._path.with_name(f"{self._path.name}.new")
         facts = {"name": life.name, "inc": life.inc, "started_at_ms": life.started_at_ms}
         try:
-            text = json.dumps({"place": place_of(self._lock_file), **facts})
+            text = json.dumps({"place": self.place, **facts})
             handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)

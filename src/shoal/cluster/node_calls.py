@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -21,7 +21,7 @@ from shoal.accounts.ownership import Fence, shard_of
 from shoal.cluster.asked_lives import Left, until_left
 from shoal.cluster.call_signing import CallSigner
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.node_rows import NOW
+from shoal.cluster.node_rows import NOW, Node, other_nodes
 from shoal.errors import ShoalError
 from shoal.storage.database import Database
 
@@ -48,16 +48,12 @@ _NAMED: Final = text(
 )
 
 
-_OTHERS: Final = text(
-    f"SELECT name, inc, address FROM nodes WHERE name <> :name AND NOT dead AND expires_at_ms >= {NOW}"  # noqa: S608
-)
-
-
 class OwnerAway(ShoalError):
     """The node that runs the account cannot be asked. Certainly nothing was done.
 
-    Codes: ``owner_unreachable`` names the node; ``owner_changing``: the account is moving, or no server runs it now. Of
-    a node that was asked by its name: ``node_unreachable``; ``node_gone``: no living node has that name.
+    Codes: ``owner_unreachable`` names the node; ``owner_untrusted``: this node does not trust its certificate;
+    ``owner_changing``: the account is moving, or no server runs it now. Of a node that was asked by its name:
+    ``node_unreachable``, ``node_untrusted``; ``node_gone``: no living node has that name.
     """
 
     code = "owner_unreachable"
@@ -89,16 +85,12 @@ class _Asked:
     """That of the account; ``None`` when the node is asked by its name."""
 
 
-class Node(NamedTuple):
-    """One life of another node, and where it is reached."""
-
-    name: str
-    inc: int
-    address: str
-
-
 class _NotDoneError(Exception):
-    """The call was certainly not carried out."""
+    """The call was certainly not carried out. ``how`` ends the code of what is told after two of them."""
+
+    def __init__(self, why: str, how: str = "unreachable") -> None:
+        super().__init__(why)
+        self.how = how
 
 
 async def _whole(content: aiohttp.StreamReader) -> bytes:
@@ -120,6 +112,8 @@ class NodeCalls:
         self._ownership = ownership
         self.signer = signer
         self._session: aiohttp.ClientSession | None = None
+        self._untrusted = set[str]()
+        """The nodes of which the log says that their certificates are not trusted here."""
 
     def is_mine(self, account_id: str) -> bool:
         """Return whether this node certainly runs the account."""
@@ -174,8 +168,8 @@ class NodeCalls:
         again = await find()
         try:
             return await self._ask(again, operation, content, seconds)
-        except _NotDoneError:
-            raise OwnerAway("it cannot be reached", code=f"{again.kind}_unreachable", node=again.name) from None
+        except _NotDoneError as last:
+            raise OwnerAway("it cannot be reached", code=f"{again.kind}_{last.how}", node=again.name) from None
 
     async def _owner(self, account_id: str) -> _Asked:
         owner = await self._found("owner", _OWNER, {"shard": shard_of(account_id)})
@@ -236,7 +230,7 @@ class NodeCalls:
                 text = await _whole(response.content)
                 status, signed = response.status, response.headers.get(ANSWER_HEADER, "")
         except aiohttp.ClientConnectorError as error:  # the body has not left
-            raise _NotDoneError(type(error).__name__) from None
+            raise _NotDoneError(type(error).__name__, self._how(error, node.name, node.address)) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 raise _NotDoneError("it could not be reached in time") from None
@@ -256,10 +250,8 @@ class NodeCalls:
         raise RefusedThere(refused["message"], code=refused["code"], **refused["params"])
 
     async def others(self) -> list[Node]:
-        """Return the other living nodes that say an address. Raises ``StoreError``."""
-        values = {"name": self._ownership.name}
-        rows = await self._database.read(lambda connection: connection.execute(_OTHERS, values).all())
-        return [Node(*row) for row in rows]
+        """Return the other living nodes. Raises ``StoreError``."""
+        return await self._database.read(lambda connection: other_nodes(connection, self._ownership.name))
 
     async def listen(self, node: Node, operation: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
         """Yield what another node goes on telling, one signed line after the other. It ends with an exception:
@@ -282,10 +274,22 @@ class NodeCalls:
                     count += 1
                     yield text
         except aiohttp.ClientConnectorError as error:
-            raise OwnerAway(type(error).__name__, code="node_unreachable", node=node.name) from None
+            how = self._how(error, node.name, node.address)
+            raise OwnerAway(type(error).__name__, code=f"node_{how}", node=node.name) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AnswerLost(type(error).__name__, code="node_silent", node=node.name) from None
         raise AnswerLost("it ended the answer", code="node_silent", node=node.name)
+
+    def _how(self, error: aiohttp.ClientConnectorError, name: str, address: str) -> str:
+        """Return how a node could not be reached. Log once for each that its certificate is not trusted here."""
+        if not isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return "unreachable"
+        if name not in self._untrusted:
+            self._untrusted.add(name)
+            why = getattr(error.certificate_error, "verify_message", "")
+            hint = "name its authority by SSL_CERT_FILE"
+            log.warning("the certificate of another node is not trusted", node=name, address=address, why=why, do=hint)
+        return "untrusted"
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
@@ -35,6 +35,9 @@ _JOIN: Final = text(f"""
 """)  # noqa: S608  no value from a request is in it
 """The first life is numbered by the time, so that no number comes twice when the row was deleted in between."""
 _LIVE: Final = text(f"SELECT name, host, expires_at_ms FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW}")  # noqa: S608
+_OTHERS: Final = text(
+    f"SELECT name, inc, address FROM nodes WHERE name <> :name AND NOT dead AND expires_at_ms >= {NOW}"  # noqa: S608
+)
 _OLDER: Final = text(f"""
     SELECT name FROM nodes WHERE NOT dead AND expires_at_ms >= {NOW} AND schema COLLATE "C" < :schema ORDER BY name
 """)  # noqa: S608
@@ -96,6 +99,14 @@ _LEAVE: Final = text("UPDATE nodes SET dead = true WHERE name = :name AND inc = 
 _TELL: Final = text("NOTIFY shoal_shards")
 """Wakes the others, which look once a second in any case; sent with the commit. Not when shards are given up, which is
 often: each of many nodes would look each time."""
+
+
+class Node(NamedTuple):
+    """One life of another node, and where it is reached."""
+
+    name: str
+    inc: int
+    address: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +248,11 @@ def older_nodes(connection: Connection, schema: str) -> list[str]:
     if not inspect(connection).has_table("nodes"):
         return []
     return list(connection.scalars(_OLDER, {"schema": schema}))
+
+
+def other_nodes(connection: Connection, name: str) -> list[Node]:
+    """Return the other living nodes."""
+    return [Node(*row) for row in connection.execute(_OTHERS, {"name": name})]
 
 
 def live_nodes(connection: Connection) -> dict[str, tuple[str, int]]:

@@ -47,6 +47,9 @@ _RENEW: Final = text(
     f"UPDATE store_meta SET counter = {_NOW} + :lease WHERE key = :fact AND value = :me"  # noqa: S608
 )
 _RELEASE: Final = text("UPDATE store_meta SET counter = 0 WHERE key = :fact AND value = :me")
+_END: Final = text(
+    f"UPDATE store_meta SET counter = 0 WHERE key = :fact AND counter > {_NOW} AND value::json ->> 'place' = :place"  # noqa: S608
+)
 _HOLDER: Final = text("SELECT value, counter FROM store_meta WHERE key = :fact")
 
 
@@ -212,10 +215,16 @@ class ServerLease:
             self._engine.dispose()
 
 
-def is_leased(connection: Connection) -> bool:
-    """Return whether a single server serves the database now."""
+def is_leased(connection: Connection, place: str = "") -> bool:
+    """Return whether a single server serves the database now.
+
+    ``place``: where this process holds the lock of a data directory. A single server there certainly has ended, so its
+    lease is ended too.
+    """
     if not inspect(connection).has_table("store_meta"):
         return False
+    if place and connection.execute(_END, {"fact": FACT, "place": place}).rowcount:
+        log.info("the single server on this data directory has ended: its lease is not waited for")
     query = text(f"SELECT 1 FROM store_meta WHERE key = :fact AND counter > {_NOW}")  # noqa: S608
     return connection.execute(query, {"fact": FACT}).first() is not None
 

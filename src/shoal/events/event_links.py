@@ -18,7 +18,8 @@ from shoal.accounts.follower import Follower
 from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.remote_states import RemoteStates
-from shoal.cluster.node_calls import Node, NodeCalls
+from shoal.cluster.node_calls import NodeCalls
+from shoal.cluster.node_rows import Node
 from shoal.errors import ShoalError, StoreError
 from shoal.events.event_lines import read_line
 from shoal.events.told_rows import ToldRows

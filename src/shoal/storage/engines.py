@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import psycopg
 
 log = logging.getLogger("shoal.storage.group_writer")
+logging.getLogger(__name__).setLevel(logging.WARNING)
+"""SQLAlchemy writes here of ``SharedPool``, and a library logs from WARNING on."""
 
 DATABASE_FILE = "shoal.db"
 SILENCE_SECONDS = 16.0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from certificates import untrusted_server
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 
 
@@ -53,3 +55,9 @@ async def test_a_stream_that_ends_before_its_snapshot_is_no_empty_server() -> No
     async with following({"type": "hello"}) as client:
         with pytest.raises(NoServer):
             await client.snapshot()
+
+
+async def test_a_certificate_that_is_not_trusted_is_said_and_not_that_no_server_runs(tmp_path: Path) -> None:
+    async with untrusted_server(tmp_path) as url, ApiClient(url) as client:
+        with pytest.raises(NoServer, match=r"is not trusted here \(self.signed certificate\).*SSL_CERT_FILE"):
+            await client.call("GET", "verify")

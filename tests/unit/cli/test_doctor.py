@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, insert
 from typer.testing import CliRunner
 
+from certificates import untrusted_server
 from doors import open_door, served
 from proxies import small_proxy
 from quick_start import blank_database
@@ -22,6 +23,7 @@ from sandbox_driver import sandbox
 from shoal.accounts.ownership import shard_of
 from shoal.cli.app import app
 from shoal.cli.doctor.machine import holder_of
+from shoal.cli.doctor.servers import examine_servers
 from shoal.sandbox import Clock
 from shoal.storage.data_directory import LOCK_FILE, lock_directory
 from shoal.storage.schema import accounts
@@ -223,6 +225,19 @@ async def test_an_address_where_no_server_is_and_one_of_another_are_told(
         found = await Doctor(data, **_nowhere()).finds("--offline", "--url", url, code=0)
         assert found["server"][0] == "warn"
         assert "uses another data directory" in found["server"][1]
+
+
+async def test_each_other_server_is_tried_as_servers_call_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    async with untrusted_server(tmp_path) as untrusted, sandbox() as box:
+        nowhere, unknown = "http://127.0.0.1:1", "http://no.such.host.invalid"
+        found = await examine_servers([*zip("abcde", (box.url, untrusted, nowhere, unknown, ""), strict=True)])
+    assert [(one.level.value, one.do != "") for one in found] == [("ok", False)] + [("fail", True)] * 4
+    for one, words in zip(found, ("1 other", "not trusted", "cannot be", "not known", "says no"), strict=True):
+        assert words in one.detail
+    assert await examine_servers([]) == []
 
 
 def _nowhere() -> dict[str, str]:

@@ -20,7 +20,7 @@ from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refus
 from shoal.cli.doctor.postgresql import not_let_in, sentence_of
 from shoal.clock import now_ms
 from shoal.cluster.clock_offset import MOST_MS, WARNED_MS, certainly_ahead
-from shoal.cluster.node_rows import database_now
+from shoal.cluster.node_rows import database_now, other_nodes
 from shoal.config import Settings
 from shoal.errors import ConfigError, StoreError
 from shoal.server.open_storage import KEY_FILE, key_of, site_of
@@ -48,6 +48,8 @@ class Examined:
         self.accounts = 0
         self.proxies: Counter[str] = Counter()
         """How many accounts that are on have each proxy; the empty text: none."""
+        self.servers: list[tuple[str, str]] = []
+        """Names and addresses of the other living servers, and of this one's workers."""
 
 
 def examine_data(settings: Settings) -> Examined:
@@ -129,6 +131,8 @@ def _look_into(connection: Connection, settings: Settings, found: Examined) -> N
     site = site_of(settings)
     if bound not in {"", site} and bound not in site.split():
         found.findings.append(refusal(Look.BOUND_SITE, ConfigError("startup.other_site", bound=bound, site=site)))
+    if settings.node:
+        found.servers = [(one.name, one.address) for one in other_nodes(connection, settings.node)]
     found.accounts = connection.scalar(select(func.count()).where(accounts.c.enabled, ~accounts.c.deleted)) or 0
     _look_at_key(connection, settings, found)
 

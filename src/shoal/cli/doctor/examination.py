@@ -17,6 +17,7 @@ from shoal.cli.api_client import server_url
 from shoal.cli.doctor import machine
 from shoal.cli.doctor.data import Examined, examine_data
 from shoal.cli.doctor.findings import Finding, Level, Look, failure, fine, refusal, warning
+from shoal.cli.doctor.servers import examine_servers
 from shoal.cli.doctor.site import examine_site
 from shoal.config import Settings
 from shoal.errors import ConfigError
@@ -45,6 +46,8 @@ async def examine(settings: Settings, *, offline: bool, url: str = "") -> AsyncI
     if directory.level is not Level.FAIL:
         data = await asyncio.to_thread(examine_data, settings)
     for finding in data.findings:
+        yield finding
+    for finding in await examine_servers(data.servers):
         yield finding
     yield machine.open_files(data.accounts)
     yield machine.time_zone()

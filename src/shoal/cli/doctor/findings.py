@@ -37,6 +37,7 @@ class Look(StrEnum):
     TIME_ZONE = "time_zone"
     CLOCK = "clock"
     DATABASE_CLOCK = "database_clock"
+    OTHER_SERVERS = "other_servers"
     CERTIFICATE = "certificate"
     SITE = "site"
     PROXIES = "proxies"
