@@ -44,10 +44,13 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     assert switch is not None
     assert switch["x"] > 390 * 3 / 4
     due = await row.get_by_role("button", name="更新 Cookie").bounding_box()
-    state = await row.locator(".stand").bounding_box()
+    state = await row.locator(".stand .state").bounding_box()
+    reason = await row.locator(".stand > .small").bounding_box()
     assert due is not None
     assert state is not None
-    assert state["y"] >= due["y"] + due["height"] - 1, "the button stands on the state and its reason"
+    assert reason is not None
+    assert state["x"] + state["width"] <= due["x"], "the button stands on the state"
+    assert reason["y"] >= due["y"] + due["height"] - 1, "the button stands on the reason"
     await until_told(lambda: page.evaluate(SMALL), [])
     await row.get_by_role("checkbox").tap()
     await expect(row).to_have_attribute("aria-selected", "true")
