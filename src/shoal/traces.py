@@ -1,7 +1,7 @@
 """Traces: how long each step of a change, an answer or an order took. They are off unless somebody takes them.
 
 A trace is one whole with steps that follow one another. Its facts are numbers, words of the program, and an account,
-whose id whoever takes the trace hashes (``server/otlp.py``). No text, no cookie and no id of a buyer is a fact.
+whose id the exporter hashes (``server/otlp.py``). No text, no cookie and no id of a buyer is a fact.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How shards pass to others: a few at a time, and no more while nobody has taken those before.
+"""How shards pass to other servers: a few at a time, the next ones when those before are taken.
 
 A server that joined and crashed counts as one that takes shards until its lease has run out, and one that crashes
 again and again counts for ever. What is given up for it has no owner. So more is given up only once that has one, and
-what nobody takes is taken back, beyond the own share, and kept for the time of a lease.
+what no server takes is taken back, beyond the own share, and kept for the time of a lease.
 """
 
 from __future__ import annotations

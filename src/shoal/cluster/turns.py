@@ -1,4 +1,4 @@
-"""The turn of work that several servers could do, and not each of them: whoever takes it keeps it while it lives.
+"""The turn of work that one of several servers does: the server that takes it keeps it while it lives.
 
 For what is bound to no shard, because not every server is set up for it. A server that died has given its turn back.
 """

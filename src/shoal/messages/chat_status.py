@@ -24,7 +24,7 @@ class WorkStatus(StrEnum):
     DONE = "done"
 
 
-NOBODY = 0
+NO_ASSIGNEE = 0
 """No user has this id: the assignee of a chat that is not assigned."""
 MOST_UNREAD = 99
 """More unread messages of a chat are not counted."""
@@ -42,7 +42,7 @@ class Reader:
 class ChatFilter:
     """Which chats are listed; ``None`` leaves a question out.
 
-    ``waiting``: whether a question of the buyer waits for a person. ``assignee_id``: of this user, or ``NOBODY``'s.
+    ``waiting``: whether a question of the buyer waits for a person. ``assignee_id``: of this user, or ``NO_ASSIGNEE``.
     ``unread``: whether the reader has not seen all of the buyer's messages.
     """
 
@@ -70,7 +70,7 @@ class ChatFilter:
             found.append(waits(now_ms) if self.waiting else not_(waits(now_ms)))
         if self.status is not None:
             found.append(status(now_ms) == self.status.value)
-        if self.assignee_id == NOBODY:
+        if self.assignee_id == NO_ASSIGNEE:
             found.append(chat_work.c.assignee_id.is_(None))
         elif self.assignee_id is not None:
             found.append(chat_work.c.assignee_id == self.assignee_id)
@@ -82,7 +82,7 @@ class ChatFilter:
 
 _UNDECIDED_MS = 120_000
 """After that time a question that is not decided yet waits for a person too: nothing seems to answer it."""
-_FOR_NOBODY = frozenset(
+_FOR_NO_ASSIGNEE = frozenset(
     {
         Decision.SILENT_RULE,
         Decision.HUMAN_ANSWERED,
@@ -164,7 +164,7 @@ def waits(now_ms: int) -> ColumnElement[bool]:
     for_a_person = case(
         (messages.c.verdict == Decision.PENDING.value, messages.c.received_at_ms < now_ms - _UNDECIDED_MS),
         (messages.c.verdict == Decision.ANSWERED.value, failed),
-        else_=messages.c.verdict.not_in([one.value for one in _FOR_NOBODY]),
+        else_=messages.c.verdict.not_in([one.value for one in _FOR_NO_ASSIGNEE]),
     )
     newest = (
         select(for_a_person)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, case, func, insert, select
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.errors import Conflict, ShoalError
-from shoal.messages.chat_status import MOST_UNREAD, NOBODY, WorkStatus, of_chat, status
+from shoal.messages.chat_status import MOST_UNREAD, NO_ASSIGNEE, WorkStatus, of_chat, status
 from shoal.storage.chat_tables import chat_events, chat_seen, chat_work, chats
 from shoal.storage.database import Database
 from shoal.storage.upserts import insert_or
@@ -44,7 +44,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkChange:
-    """What is to be changed; ``None`` leaves it as it is. ``assignee_id`` may be ``NOBODY``.
+    """What is to be changed; ``None`` leaves it as it is. ``assignee_id`` may be ``NO_ASSIGNEE``.
 
     ``heard``: how many of the buyer's messages the person saw who calls the chat done or puts it off.
     """
@@ -197,7 +197,7 @@ def _store(connection: Connection, before: Work, change: WorkChange) -> None:
         heard = before.heard if change.heard is None else min(change.heard, before.heard)  # later words open it
         values = {"status": change.status.value, "until_ms": change.until_ms, "heard": heard}
     if change.assignee_id is not None:
-        values["assignee_id"] = None if change.assignee_id == NOBODY else change.assignee_id
+        values["assignee_id"] = None if change.assignee_id == NO_ASSIGNEE else change.assignee_id
     if values:
         row = insert_or(connection, chat_work).values(account_id=before.account_id, chat_id=before.chat_id, **values)
         connection.execute(row.on_conflict_do_update(index_elements=list(chat_work.primary_key), set_=values))

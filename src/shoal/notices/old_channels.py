@@ -124,7 +124,7 @@ def _fields(service: Service, given: Mapping[str, str], kept: Fields) -> dict[st
     if service.name == "webhook":
         values[_AUTHORIZATION] = _authorization(given, kept) or values[_AUTHORIZATION]
     if service.name == "qq" and _QQ_NUMBER.fullmatch(values["token"]):
-        raise InvalidInput("a QQ number alone reaches nobody", code="channel_of_qq_number")
+        raise InvalidInput("a QQ number alone is no address", code="channel_of_qq_number")
     return {name: value for name, value in values.items() if value}
 
 

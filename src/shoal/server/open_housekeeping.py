@@ -59,7 +59,7 @@ def _key_rotation(storage: Storage, settings: Settings, closing: Closing) -> Key
         rotation = KeyRotation(database, vault, key_file, from_setting=from_setting)
     else:
         rotation = shared = SharedKeyRotation(database, vault, key_file, node, from_setting=from_setting)
-        closing.later("sealing anew", storage.duties.keep(Duty.KEYS, shared.serve))
+        closing.later("sealing again", storage.duties.keep(Duty.KEYS, shared.serve))
     closing.later("key rotation", rotation.close)
     rotation.start()
     return rotation

@@ -115,7 +115,7 @@ async def own_secret(database: Database, vault: Vault, name: str) -> bytes:
     if stored is not None:
         with contextlib.suppress(StoreError, ValueError):
             return bytes.fromhex(vault.open(bytes.fromhex(stored), **SEALED_FACTS[name]))
-        log.warning("a secret of the server's own was made anew", name=name)
+        log.warning("a secret of the server's own was made again", name=name)
     fresh = secrets.token_bytes(KEY_BYTES)
     sealed = vault.seal(fresh.hex(), **SEALED_FACTS[name]).hex()
     if stored is not None:

@@ -179,12 +179,12 @@ class KeyRotation:
             except StoreError as error:
                 if error.code in {NOT_OWNER, "store_closed"}:  # another server goes on
                     raise
-                log.warning("values could not be sealed anew; trying again", why=error.code, seconds=wait)
+                log.warning("values could not be encrypted again; trying once more", why=error.code, seconds=wait)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, longest)
                 continue
             if renewed or self._unreadable:
-                log.info("sealed anew", values=renewed, unreadable=self._unreadable)
+                log.info("encrypted again", values=renewed, unreadable=self._unreadable)
             if not renewed:
                 return  # a whole round found nothing: no write that began under the old key is left either
 

@@ -5,7 +5,7 @@ import type { Provider, ProviderKind } from './shapes'
 export interface ProviderForm {
   kind: ProviderKind
   name: string
-  /** Written anew only: what is stored is not shown. */
+  /** Only what is typed now: the stored key is not shown. */
   base_url: string
   key: string
   model: string

@@ -23,7 +23,7 @@ beforeEach(() => {
   openDrafts(1)
 })
 
-/** The page is loaded anew. */
+/** The page is loaded again. */
 async function reloaded(user: number): Promise<typeof import('./drafts')> {
   vi.resetModules()
   const again = await import('./drafts')

@@ -19,7 +19,7 @@ interface Draft {
 const drafts = reactive(new Map<string, Draft>())
 let writing = 0
 
-/** The user who writes here; 0 for nobody. */
+/** The user who writes here; 0 while no one is signed in. */
 export const writer = (): number => writing
 
 const chatKey = (account: string, chat: string): string => `${account}/${chat}`

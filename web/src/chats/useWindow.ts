@@ -2,7 +2,7 @@
  * A long list in a box that scrolls: only what is near the view is drawn, and the view stays where it is.
  *
  * While the end is in view the list follows it. Otherwise the row at the top edge of the view keeps its place, whatever
- * is put before it, measured anew, or loaded into it.
+ * is put before it, measured again, or loaded into it.
  */
 import { nextTick, onScopeDispose, type Ref, ref, shallowRef, watch } from 'vue'
 import { beginOf, Heights, type Span, spanOf, WHOLE } from './heights'

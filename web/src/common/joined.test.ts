@@ -22,7 +22,7 @@ test('what went from the page goes from the list, and what moved up is not shown
   expect(join('c3 b2 a1', 'a5 c3')).toEqual(['a5 c3 b2', 'known'])
 })
 
-test('where the page does not reach what was known, the list begins anew', () => {
+test('where the page does not reach what was known, the list begins again', () => {
   expect(join('b2 a1', 'f6 e5')).toEqual(['f6 e5', 'page'])
   expect(join('b2 a1', 'b7 f6')).toEqual(['b7 f6', 'page'])
   expect(join('', 'b2 a1')).toEqual(['b2 a1', 'page'])

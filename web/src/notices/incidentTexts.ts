@@ -27,7 +27,7 @@ const zh = {
   told: '通知情况',
   notYet: '还没有通知：很快恢复的不打扰您。',
   tooShort: '没有通知：很快就恢复了。',
-  nobody: '您的通知渠道都没有选择这一类。',
+  noChannel: '您的通知渠道都没有选择这一类。',
 }
 
 const en: Texts<typeof zh> = {
@@ -56,7 +56,7 @@ const en: Texts<typeof zh> = {
   told: 'Notices',
   notYet: 'Not told yet: what ends soon does not disturb you.',
   tooShort: 'Not told: it ended soon.',
-  nobody: 'None of your channels asks for this kind.',
+  noChannel: 'None of your channels asks for this kind.',
 }
 
 export const incidents = { zh, en }

@@ -57,12 +57,12 @@ const base64url = (bytes: ArrayBuffer | null): string =>
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (letter) => letter.charCodeAt(0))
 
-/** Subscribe, or find the subscription that is there. `anew`: another user of this browser may have made that one. */
-async function subscribed(anew: boolean): Promise<PushSubscription> {
+/** Subscribe, or find the subscription that is there. `fresh`: another user of this browser may have made that one. */
+async function subscribed(fresh: boolean): Promise<PushSubscription> {
   const { pushManager } = await worker()
   const { key } = await call<{ key: string }>('GET', '/push/key')
   const found = await pushManager.getSubscription()
-  if (found && !anew && base64url(found.options.applicationServerKey) === key) return found
+  if (found && !fresh && base64url(found.options.applicationServerKey) === key) return found
   await found?.unsubscribe()
   return pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) })
 }

@@ -66,14 +66,14 @@ async def account_events(
                     # What another machine did may be read from the database before it is published: skip it here.
                     news = [event for event in _readable(server, who, events) if event not in sent]
                     differs = _differs(who, events)
-                    anew = await _snapshot(server, who) if differs else None
+                    fresh = await _snapshot(server, who) if differs else None
                     if news:
                         yield news
                     if differs or not events:
                         yield []
-                    if anew is not None:
-                        yield [anew]
-                    del events, news, anew  # nothing large is kept until the next event
+                    if fresh is not None:
+                        yield [fresh]
+                    del events, news, fresh  # nothing large is kept until the next event
                 if subscription.ended:
                     return
             yield [PublishedEvent({"type": "reset"})]

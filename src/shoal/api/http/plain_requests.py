@@ -73,7 +73,7 @@ class PlainRequest:
             return cast("Response", ended.value)
         except Exception:  # noqa: BLE001  whatever it is: it comes again, and the layers answer it
             return None
-        answering.close()  # it waits for something: a read that can be begun anew
+        answering.close()  # it waits for something: a read that can begin again
         return None
 
 
@@ -150,7 +150,7 @@ class PlainRequests:
 
 
 def _is_known(server: Server, scope: Scope, authorization: bytes | None) -> bool:
-    """Look the caller up. Return whether that needed no waiting: without a token nobody is looked up."""
+    """Look the caller up. Return whether that needed no waiting: without a token there is no look-up."""
     if authorization is None:
         return True
     scheme, token = get_authorization_scheme_param(authorization.decode("latin-1"))

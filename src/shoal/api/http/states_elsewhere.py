@@ -20,7 +20,7 @@ async def observed_now(server: Server, account: Account) -> ShoalError | None:
     stored is shown."""
     if server.manager.runs_here(account.id):
         return None
-    await asyncio.sleep(0)  # what is to be answered at once is begun anew from here, before anything is asked
+    await asyncio.sleep(0)  # readers that are answered at once begin again from here, before anything is asked
     with suppress(StoreError):  # what was last known is shown
         return await server.manager.observe(account)
     return None

@@ -37,7 +37,7 @@ from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.messages.chat_counts import count_chats
-from shoal.messages.chat_status import NOBODY
+from shoal.messages.chat_status import NO_ASSIGNEE
 from shoal.messages.chat_work import WorkChange
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
@@ -152,7 +152,7 @@ async def _assignee_id(server: Server, account: Account, body: WorkBody) -> int 
     if "assignee" not in body.model_fields_set:
         return None
     if body.assignee is None:
-        return NOBODY
+        return NO_ASSIGNEE
     user = await server.users.by_name(body.assignee)
     given = None
     if user is not None and user.active and not user.leaving:

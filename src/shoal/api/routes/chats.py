@@ -22,7 +22,7 @@ from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.clock import now_ms
-from shoal.messages.chat_status import NOBODY, ChatFilter, Reader
+from shoal.messages.chat_status import NO_ASSIGNEE, ChatFilter, Reader
 from shoal.messages.chats import Chat
 from shoal.messages.takeovers import Takeover, TakeoverReason
 
@@ -212,9 +212,9 @@ async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer,
 
 
 async def _assignee_id(server: Server, who: Principal, assignee: str | None) -> int | None:
-    """Return the id of the user that a filter names; one that nobody has for an unknown name."""
+    """Return the id of the user that a filter names; ``_UNKNOWN`` for an unknown name."""
     if assignee in {None, "none"}:
-        return None if assignee is None else NOBODY
+        return None if assignee is None else NO_ASSIGNEE
     if assignee == "me":
         return who.id
     user = await server.users.by_name(assignee or "")

@@ -219,7 +219,7 @@ def _not_on(one: Started, language: Language) -> str | None:
 
 
 def _problem(code: str, language: Language) -> str:
-    """Return the sentence of an error's code; another sentence for a code that is for nobody's eyes."""
+    """Return the sentence of an error's code; a general one for a code that is not shown."""
     key = f"problems.{code}"
     return say(key, language) if knows(key) else say("moving.failed", language)
 
