@@ -23,8 +23,8 @@ from shoal.accounts.store import (
     fold_of,
 )
 from shoal.errors import (
+    AccountBeingDeleted,
     AccountExists,
-    AccountVanishing,
     DuplicateUnb,
     NotApplied,
     ShoalError,
@@ -75,7 +75,7 @@ class MemoryStore:
                 raise AccountExists(f"{change.account_id} exists")
             tombstone = self._tombstones.get(change.account_id)
             if tombstone is not None and not tombstone.purged:
-                raise AccountVanishing(f"{change.account_id} is being deleted")
+                raise AccountBeingDeleted(f"{change.account_id} is being deleted")
         if change.new is not None:
             leaving = {other.account_id for other in beside if other.new is None}
             for other in self._accounts.values():

@@ -24,7 +24,7 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection import xianyu_live
-from shoal.connection.heard import HeardCounts
+from shoal.connection.push_counts import PushCounts
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.goods.unit_messages import UnitMessages
 from shoal.goods.unit_texts import UnitTexts
@@ -272,7 +272,7 @@ class Shoal:
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)
-        self.heard = HeardCounts()
+        self.push_counts = PushCounts()
         self.texts = await UnitTexts.load(database, vault)
         self.log = MessageLog(database, sealed=UnitMessages(self.texts))
         self.book, self.credentials = OrderStore(database, texts=self.texts), Credentials(database, vault)
@@ -287,7 +287,7 @@ class Shoal:
             credentials=self.credentials,
             message_log=self.log,
             order_store=self.book,
-            heard=self.heard,
+            push_counts=self.push_counts,
             pictures=self.pictures,
             uploaded=UploadedPictures(database),
             positions=SyncCursors(database),

@@ -15,7 +15,7 @@
     │   └── AlreadyRemoved      … because the same operation removed it before
     ├── Conflict                the current state differs from what the caller assumed
     │   ├── AccountExists       the id is taken
-    │   ├── AccountVanishing    the id is being deleted; try again after the deletion
+    │   ├── AccountBeingDeleted    the id is being deleted; try again after the deletion
     │   ├── RemovedSince        the operation was done before, and its account was removed later
     │   ├── DuplicateUnb        the owner's other account is of the same platform user
     │   ├── TooManyShops        the owner may have no more accounts
@@ -152,7 +152,7 @@ class AccountExists(Conflict):
     code = "account_exists"
 
 
-class AccountVanishing(Conflict):
+class AccountBeingDeleted(Conflict):
     """The id belongs to an account whose deletion has not ended yet."""
 
     code = "account_vanishing"

@@ -246,7 +246,7 @@ async def test_the_work_on_a_chat_is_gone_with_its_account(door: Door) -> None:
     await door.call("POST", NOTES, json={"text": "x"})
     await door.call("POST", "/quick-replies", json={"text": "x", "account": "shop"})
     await door.call("DELETE", "/cookies/shop")
-    await door.server.manager.seen_off("shop")
+    await door.server.manager.wait_until_purged("shop")
     for table in (chat_work, chat_notes):
         assert await door.server.database.read(partial(rows_of, table=table)) == []
     assert (await door.call("GET", "/quick-replies"))["items"] == []

@@ -147,7 +147,7 @@ async def test_orders_that_wait_for_their_owner_are_told(door: Door) -> None:
 
 async def test_what_the_site_sends_is_counted_by_kind_and_a_new_form_is_told(door: Door) -> None:
     assert (await door.call("GET", PATH))["heard"] == []
-    door.server.heard.note("shop", [UnknownEvent("keys 1,7"), UnknownEvent("keys bizType", is_expected=True)])
+    door.server.push_counts.note("shop", [UnknownEvent("keys 1,7"), UnknownEvent("keys bizType", is_expected=True)])
     body = await door.call("GET", PATH, headers=EN)
     assert [(row["kind"], row["count"]) for row in body["heard"]] == [("other", 1), ("unreadable", 1)]
     _, checks = await _checks(door, **EN)
@@ -156,7 +156,7 @@ async def test_what_the_site_sends_is_counted_by_kind_and_a_new_form_is_told(doo
 
 
 async def test_a_new_account_of_the_same_id_does_not_show_what_the_deleted_one_heard(door: Door) -> None:
-    door.server.heard.note("shop", [UnknownEvent("keys 1,7")])
+    door.server.push_counts.note("shop", [UnknownEvent("keys 1,7")])
     await door.call("DELETE", "/cookies/shop")
     await door.call("POST", "/cookies", json={"id": "shop", "value": cookie_of(1)})
     assert (await door.call("GET", PATH))["heard"] == []

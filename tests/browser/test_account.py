@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from browser.conftest import Console, hangs_over
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
-from shoal.connection.heard import Heard, heard_as
+from shoal.connection.push_counts import PushKind, push_kind
 from shoal.errors import ActionRequired
 from shoal.xianyu.push_events import UnknownEvent
 from standins import cookie_of, until
@@ -51,14 +51,14 @@ async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(con
 
 async def test_what_the_site_sends_is_counted_and_what_nobody_can_read_is_said(console: Console) -> None:
     said = all_events()
-    console.door.server.heard.note("afu", [*said, UnknownEvent("keys 1,7,9")])
+    console.door.server.push_counts.note("afu", [*said, UnknownEvent("keys 1,7,9")])
     page = await console.page("/console/accounts/afu")
     card = page.locator("[data-test=diagnosis]")
     await expect(card.locator("[data-check=readable]")).to_contain_text("keys 1,7,9")
     heard = card.locator("[data-test=heard]")
     await heard.locator("summary").click()
     await expect(heard.locator("[data-kind=unreadable]")).to_contain_text("无法识别")
-    persons = sum(heard_as(event) is Heard.PERSON for event in said)
+    persons = sum(push_kind(event) is PushKind.PERSON for event in said)
     await expect(heard.locator("[data-kind=person] dd")).to_have_text(re.compile(rf"^\s*{persons}\s"))
     assert not await hangs_over(page)
 

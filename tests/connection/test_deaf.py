@@ -114,7 +114,7 @@ async def test_a_line_that_hears_only_what_it_cannot_read_asks_the_history_and_s
         await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="raw", data="nobody reads this")
         assert await shoal.sandbox.seen_soon(unb, "小鱼", number) == ["hi"] * number
     assert (await shoal.sandbox.sockets(unb))["total"] == 1, "the line is kept"
-    assert shoal.heard.of("shop").unreadable_since(0) == 2
+    assert shoal.push_counts.of("shop").unreadable_since(0) == 2
 
 
 async def test_the_card_of_a_buyer_who_pays_and_says_nothing_is_found_when_its_push_cannot_be_read(

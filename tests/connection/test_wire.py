@@ -8,7 +8,7 @@ import json
 from order_steps import CONSIGN, FREE, PATIENCE, calls, order_soon, pay, paying_shop, words
 from packed_pushes import encode_entry
 from sandboxed import Shoal
-from shoal.connection.heard import Heard
+from shoal.connection.push_counts import PushKind
 from shoal.messages.decisions import Decision
 from standins import ANN
 from wire.frames import BUYER, CHAT, ITEM, ME, ORDER, Frame, pushed_frames
@@ -54,7 +54,7 @@ async def test_no_shape_but_a_persons_question_gets_an_answer_and_no_parcel_is_c
         if frame in sales:
             await order_soon(shoal, f"{ORDER[:-3]}{number:03}", status="pending_ship")
     assert await calls(shoal, CONSIGN, unb) == 0, "the sandbox has no such order, and a parcel is never confirmed"
-    assert Heard.UNREADABLE not in shoal.heard.of("shop").counts
+    assert PushKind.UNREADABLE not in shoal.push_counts.of("shop").counts
     decisions = {entry.message.decision for entry in await shoal.log.list_messages(["shop"], limit=200)}
     assert decisions >= {Decision.SITE_CARD, Decision.SITE_TIP, Decision.OFFICIAL, Decision.GROUP_CHAT}
     assert Decision.HUMAN in decisions, "the owner wrote in a browser"

@@ -10,7 +10,7 @@ import pytest
 from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.store import AccountStore
-from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, StaleGeneration, UnknownAccount
+from shoal.errors import AccountBeingDeleted, AccountExists, DuplicateUnb, StaleGeneration, UnknownAccount
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.schedule import Span
 from store_steps import (
@@ -195,7 +195,7 @@ async def test_a_deleted_account_leaves_a_tombstone_and_goes_on_counting(store: 
     tombstone = contents.tombstones["shop"]
     assert (tombstone.generation, tombstone.purged) == (2, False)
     assert await stored(store, "shop") is None
-    assert isinstance(await refusal(store, creation(an_account())), AccountVanishing)
+    assert isinstance(await refusal(store, creation(an_account())), AccountBeingDeleted)
 
     await store.purge("shop")
     await store.purge("shop")

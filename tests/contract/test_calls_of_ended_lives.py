@@ -15,7 +15,7 @@ from sqlalchemy import text
 from benchmarks.processes import free_port
 from doors import Door, open_door
 from shoal.accounts.change_path import Caller
-from shoal.api.routes.hand_sending import send_for
+from shoal.api.routes.manual_sending import send_for
 from shoal.api.routes.order_delivery import send_once_more
 from shoal.cluster.node_calls import AnswerLost, OwnerMoved
 from shoal.messages.manual_sending import NotConnected

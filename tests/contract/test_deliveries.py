@@ -142,7 +142,7 @@ async def test_what_was_on_its_way_is_uncertain_and_its_units_go_to_nobody_else(
     assert await action_state(shop.book, "shop", "o1", Action.CONFIRM) is None
     claimed = await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[0]}", "1")
     assert claimed is not None
-    assert await shop.book.heed_outbox("shop", "o1")
+    assert await shop.book.follow_outbox("shop", "o1")
     again = await shop.begin("o1")
     assert await shop.texts(again.sendings) == [f"码 {CODES[1]}"]
 

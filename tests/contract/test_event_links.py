@@ -190,7 +190,9 @@ async def test_a_server_that_cannot_be_reached_keeps_nobody_waiting(pair: Pair) 
         await pair.hear("unheard")
         await pair.hear("own", at=pair.here)
         assert await names_of(here, 1) == ["own"]
-        await until(lambda: pair.here.server.told_rows is not None and pair.here.server.told_rows.mine.messages == 2)
+        await until(
+            lambda: pair.here.server.published_ids is not None and pair.here.server.published_ids.mine.messages == 2
+        )
         await pair.hear("again", at=pair.here)
         event = await told(here, "message")
         assert event.position is not None

@@ -110,7 +110,7 @@ async def test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_
     await GoodsStore(shop.database).change(shop.goods.id, {"low_at": 3}, by())
     assert await _incidents_of_stock(shop) == []
     assert await shop.outbox.claim_echo("shop", "c", "echo", f"码 {CODES[0]}", "1")
-    await shop.book.heed_outbox("shop", "o1")
+    await shop.book.follow_outbox("shop", "o1")
     assert await states_of(shop.database, shop.goods.id) == {"free": 3, "doubted": 1}
     assert await _incidents_of_stock(shop) == [IncidentKind.LOW_STOCK]
 

@@ -103,14 +103,14 @@ async def test_a_deleted_shop_is_told_to_be_gone_only_once_its_server_has_seen_i
     assert refused["code"] == "account_vanishing"
     released.set()
     await until(lambda: "shop" not in pair.owner.server.manager.tasks)
-    assert await pair.other.server.manager.seen_off("shop", within_seconds=60)
+    assert await pair.other.server.manager.wait_until_purged("shop", within_seconds=60)
 
 
 async def test_a_wait_ends_with_its_caller_and_leaves_nothing_behind(
     pair: DoorPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shoal.accounts.remote_states.LONGEST_CALL_SECONDS", 60.0)
-    monkeypatch.setattr("shoal.api.routes.watching.LONGEST_CALL_SECONDS", 60.0)
+    monkeypatch.setattr("shoal.api.routes.node_states.LONGEST_CALL_SECONDS", 60.0)
     released = pair.owner.site.hold_farewells()
     manager, task = pair.other.server.manager, pair.owner.server.manager.tasks["shop"]
     asking = asyncio.create_task(manager.update_cookie_status("shop", False, caller=ANN))
@@ -256,7 +256,7 @@ async def test_an_op_that_another_server_has_not_decided_is_unknown_and_then_app
 async def test_a_diagnosis_is_that_of_the_server_that_runs_the_shop(pair: DoorPair) -> None:
     owner = pair.owner.server
     owner.manager.tasks["shop"].observed.heard(message=True)
-    owner.heard.note("shop", [UnknownEvent(raw_kind="new-form", is_expected=False)])
+    owner.push_counts.note("shop", [UnknownEvent(raw_kind="new-form", is_expected=False)])
     own = await pair.owner.call("GET", "/cookies/shop/diagnosis")
     told = await pair.other.call("GET", "/cookies/shop/diagnosis")
     assert told["heard"] == own["heard"] != []

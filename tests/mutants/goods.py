@@ -246,13 +246,13 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "an uncertain message is sent again before its chat is read",
         "orders/deliveries.py",
-        "if is_asked and not await self._doubts.looked_into(order):",
-        "if not is_asked and not await self._doubts.looked_into(order):",
+        "if is_asked and not await self._uncertain_messages.looked_up(order):",
+        "if not is_asked and not await self._uncertain_messages.looked_up(order):",
         f"{_AGAIN}test_what_the_chat_on_the_site_shows_is_not_sent_again",
     ),
     one(
         "a chat that cannot be read counts as one without the message",
-        "orders/doubts.py",
+        "orders/uncertain_messages.py",
         "            await self._wait(order, failure.code)\n            return False\n",
         "            log.warning(failure.code)\n            return True\n",
         f"{_AGAIN}test_a_chat_that_cannot_be_read_holds_the_order_back_until_it_can",

@@ -33,8 +33,8 @@ from shoal.accounts.store import (
     failure_of,
 )
 from shoal.errors import (
+    AccountBeingDeleted,
     AccountExists,
-    AccountVanishing,
     AlreadyRemoved,
     CommitUnknown,
     DuplicateUnb,
@@ -68,15 +68,15 @@ class ChangePath:
         row_reads: RowReads,
         *,
         deadline_seconds: float,
-        is_vanishing: Callable[[str], bool],
+        is_purging: Callable[[str], bool],
     ) -> None:
-        """``is_vanishing`` returns whether a deletion is still in progress; called only under the account's lock."""
+        """``is_purging`` returns whether a deletion is still in progress; called only under the account's lock."""
         self._store = store
         self._locks = locks
         self._published = published
         self._row_reads = row_reads
         self._deadline_seconds = deadline_seconds
-        self._is_vanishing = is_vanishing
+        self._is_purging = is_purging
         self._pending: dict[str, Account | None] = {}
         self._unsettled: set[str] = set()
         self._closed_to: set[int] = set()
@@ -250,8 +250,8 @@ class ChangePath:
             raise Unauthenticated("that user is being removed")
         if account.id in self._published.accounts:
             raise AccountExists(f"{account.id} exists", id=account.id)
-        if self._is_vanishing(account.id):
-            raise AccountVanishing(f"{account.id} is being deleted", id=account.id)
+        if self._is_purging(account.id):
+            raise AccountBeingDeleted(f"{account.id} is being deleted", id=account.id)
         for other in self._published.of_number(account.unb):
             if self._published.accounts[other].owner_id == account.owner_id:
                 raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)

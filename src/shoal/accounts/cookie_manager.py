@@ -83,7 +83,7 @@ class CookieManager(SettingChanges):
             self._published,
             self.row_reads,
             deadline_seconds=settings.database_deadline_seconds,
-            is_vanishing=self._task_manager.is_vanishing,
+            is_purging=self._task_manager.is_purging,
         )
         lock_wait = settings.lock_wait_seconds
         self.pending = self._path.pending  # the drafts of changes in progress; empty at rest
@@ -247,7 +247,7 @@ class CookieManager(SettingChanges):
 
         ``browser`` is the browser of the cookie in its stored form; by default it is read from the text.
         An account whose number another owner's account holds is parked (``number_taken``) until the number is free.
-        Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
+        Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountBeingDeleted`` or ``DuplicateUnb``.
         """
         check_account_id(account_id)
         checked = require_cookie(cookie)
@@ -305,9 +305,9 @@ class CookieManager(SettingChanges):
         try:
             removed = await self._path.delete(account_id, caller)
         except AlreadyRemoved as before:
-            before.params["purged"] = await self.seen_off(account_id, within_seconds=limit)
+            before.params["purged"] = await self.wait_until_purged(account_id, within_seconds=limit)
             raise
-        purged = await self.seen_off(account_id, within_seconds=limit)
+        purged = await self.wait_until_purged(account_id, within_seconds=limit)
         outcome = await self._waits.outcome(removed, caller, wait=0.0)
         return replace(outcome, observation=Observation(), purged=True) if purged else outcome
 
@@ -341,10 +341,10 @@ class CookieManager(SettingChanges):
         """Refuse new accounts for this user, because the user is being removed."""
         self._path.close_to(owner_id)
 
-    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+    async def wait_until_purged(self, account_id: str, *, within_seconds: float | None = None) -> bool:
         """Wait until a deleted account's connection has ended and its rows are purged. Return whether that happened in
         time."""
-        return await self._waits.seen_off(account_id, within_seconds=within_seconds)
+        return await self._waits.wait_until_purged(account_id, within_seconds=within_seconds)
 
     async def batch_update_cookie_status(
         self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
@@ -372,4 +372,4 @@ class CookieManager(SettingChanges):
 
     def _stop_cookie_task(self, account_id: str) -> None:
         """Stop a deleted account's connection, then purge its rows."""
-        self._task_manager.vanish(account_id)
+        self._task_manager.purge_soon(account_id)

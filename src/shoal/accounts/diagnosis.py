@@ -309,7 +309,11 @@ def _model(facts: Facts) -> Check:
     return Check(name=CheckName.MODEL, finding=finding, ok=ok, params=params)
 
 
-_PAUSED = {("human",): "paused_human", ("taken_over",): "paused_taken_over", ("wants_person",): "paused_wants_person"}
+_PAUSED: dict[tuple[str, ...], str] = {
+    ("human",): "paused_human",
+    ("taken_over",): "paused_taken_over",
+    ("wants_person",): "paused_wants_person",
+}
 """The finding where all takeovers have the same reason (``TakeoverReason``)."""
 
 
@@ -319,11 +323,8 @@ def _pause(facts: Facts) -> Check:
         finding = "not_paused" if minutes else "never_pauses"
         return Check(name=CheckName.PAUSE, finding=finding, params={"minutes": minutes})
     rest_ms = max(0, (figures.paused_until_ms or facts.now_ms) - facts.now_ms)
-    params = {
-        "chats": figures.paused_chats,
-        "buyers": ", ".join(figures.paused_buyers),
-        "minutes": -(-rest_ms // 60_000),
-    }
+    buyers = ", ".join(figures.paused_buyers)
+    params = {"chats": figures.paused_chats, "buyers": buyers, "minutes": -(-rest_ms // 60_000)}
     finding = _PAUSED.get(figures.pause_reasons, "paused")
     return Check(name=CheckName.PAUSE, finding=finding, ok=False, params=params)
 

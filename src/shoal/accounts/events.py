@@ -208,7 +208,7 @@ class EventBus:
         """With several nodes: the newest events that were published here; smaller ones may still come."""
         self.on_newer: Callable[[], object] | None = None
         """With several nodes: called when a stored event was published. Then ``position`` moves by ``told`` and
-        ``told_rows`` alone."""
+        ``note_published`` alone."""
 
     @property
     def readers(self) -> int:
@@ -234,7 +234,7 @@ class EventBus:
             max(one or 0, other or 0) for one, other in zip(self.newest, position, strict=True)
         )
 
-    def told_rows(self, position: Position) -> None:
+    def note_published(self, position: Position) -> None:
         """Note that all events with rows up to there were published, those of every node."""
         self.position = position._replace(changes=self.position.changes)
         self._moved.set()

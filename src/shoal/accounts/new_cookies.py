@@ -20,8 +20,8 @@ async def add_or_renew(
 ) -> Outcome:
     """Add or renew, whichever fits once the lock is held: the account may be added or removed during the wait.
 
-    Raises ``AccountVanishing`` when it was removed in the meantime and its deletion is in progress, ``AccountExists``
-    (``account_exists/foreign``) when it belongs to another user, and like the manager's two calls.
+    Raises ``AccountBeingDeleted`` when it was removed in the meantime and its deletion is in progress,
+    ``AccountExists`` (``account_exists/foreign``) when it belongs to another user, and like the manager's two calls.
     """
     for tries_left in (2, 1, 0):
         known = manager.accounts.get(account_id)

@@ -59,7 +59,7 @@ class ShardTasks:
         # What was published between the reading and now woke no task: these shards had none here.
         published = {name for name in self._published.accounts if shard_of(name) in shards}
         for name in {*contents.to_purge, *(contents.revs.keys() - published)}:
-            self._tasks.vanish(name)  # purges nothing that is not deleted in the database
+            self._tasks.purge_soon(name)  # purges nothing that is not deleted in the database
         for number, name in enumerate(sorted(published | contents.revs.keys()), start=1):
             self._tasks.wake(name)
             if number % STARTED_AT_ONCE == 0:

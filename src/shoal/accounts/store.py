@@ -198,7 +198,7 @@ class AccountStore(Protocol):
     never depends on whether anybody still waits for it: that is why it is a call and not an awaited result.
 
     - The row of an update must still carry ``old.generation``: else ``Refused(StaleGeneration)``.
-    - A creation needs a free id (``AccountExists``, ``AccountVanishing`` while a tombstone is not purged) and a free
+    - A creation needs a free id (``AccountExists``, ``AccountBeingDeleted`` while a tombstone is not purged) and a free
       ``unb`` among those of its owner (``DuplicateUnb``). After a purge the generations go on from the tombstone's.
     - A deletion leaves a tombstone with ``old.generation + 1``.
     - What was ``found`` must still stand so: else ``Refused(StaleGeneration)``.

@@ -66,7 +66,7 @@ class TaskManager:
         self._stop_wait_seconds = settings.stop_wait_seconds
         self._resync_seconds = settings.resync_seconds
         self._tasks: dict[str, AccountTask] = {}
-        self._vanishing: dict[str, asyncio.Task[None]] = {}
+        self._purges: dict[str, asyncio.Task[None]] = {}
         self._kept_out: dict[str, None] = {}
         self._before: Mapping[str, Observation] = {}
         self._early: dict[str, None] = {}
@@ -135,7 +135,7 @@ class TaskManager:
         for account_id, in_time in zip(tasks, ended, strict=True):
             if not in_time:
                 log.warning("connection did not end in time", account=account_id)
-        owned = [*self._house, *self._vanishing.values()]
+        owned = [*self._house, *self._purges.values()]
         for task in owned:
             task.cancel()
         await asyncio.gather(*owned, return_exceptions=True)
@@ -166,7 +166,7 @@ class TaskManager:
         tasks = {name: task for name, task in self._tasks.items() if shard_of(name) in shards}
         await asyncio.gather(*(task.close(self._stop_wait_seconds) for task in tasks.values()))
         await asyncio.gather(*(task.ended() for task in tasks.values()))
-        purges = [purge for name, purge in self._vanishing.items() if shard_of(name) in shards]
+        purges = [purge for name, purge in self._purges.items() if shard_of(name) in shards]
         for purge in purges:
             purge.cancel()
         await asyncio.gather(*purges, return_exceptions=True)
@@ -180,7 +180,7 @@ class TaskManager:
         self._tasks.pop(account_id, None)
         self._dirty.pop(account_id, None)
         self._kept_out.pop(account_id, None)
-        self._vanishing.pop(account_id, None)
+        self._purges.pop(account_id, None)
         self._history.forget(account_id)
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class TaskManager:
     def _follow_published(self, account_id: str, account: Account | None) -> None:
         if account is None:
             self._remote.forget((account_id,))
-            self.vanish(account_id)
+            self.purge_soon(account_id)
         else:
             self.wake(account_id)
 
@@ -278,22 +278,22 @@ class TaskManager:
         accounts = [self._all[account_id] for account_id in self._of_number(number) if self.has_place(account_id)]
         return any(account.enabled and self.numbers.is_taken(account) for account in accounts)
 
-    def is_vanishing(self, account_id: str) -> bool:
+    def is_purging(self, account_id: str) -> bool:
         """Return whether a deletion of that account is in progress."""
-        return account_id in self._vanishing
+        return account_id in self._purges
 
-    def vanish(self, account_id: str) -> None:
+    def purge_soon(self, account_id: str) -> None:
         """Stop a deleted account, then purge its rows. Continues after a restart."""
-        if account_id not in self._vanishing and not self._closed and self.has_place(account_id):
+        if account_id not in self._purges and not self._closed and self.has_place(account_id):
             self.wake(account_id)
-            self._vanishing[account_id] = asyncio.create_task(self._purge(account_id), name=f"purge:{account_id}")
+            self._purges[account_id] = asyncio.create_task(self._purge(account_id), name=f"purge:{account_id}")
 
-    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+    async def wait_until_purged(self, account_id: str, *, within_seconds: float | None = None) -> bool:
         """Wait for the end of a deletion in progress, if there is one. Return whether it ended in time."""
-        task = self._vanishing.get(account_id)
+        task = self._purges.get(account_id)
         if task is not None:
             await asyncio.wait({task}, timeout=within_seconds)
-        return account_id not in self._vanishing
+        return account_id not in self._purges
 
     async def _purge(self, account_id: str) -> None:
         await self.task(account_id).ended()

@@ -108,7 +108,7 @@ class Waits:
         except StoreError as error:  # the changes are made: what was last known is told of the tasks
             return dict.fromkeys(stands, error)
 
-    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+    async def wait_until_purged(self, account_id: str, *, within_seconds: float | None = None) -> bool:
         """Wait until a deleted account's connection has ended and its rows are purged, no matter where it ran.
 
         Return whether that happened in time.
@@ -117,7 +117,7 @@ class Waits:
         ends_at = None if within_seconds is None else loop.time() + within_seconds
         while self._tasks.has_place(account_id):
             rest = None if ends_at is None else max(0.0, ends_at - loop.time())
-            is_gone = await self._tasks.seen_off(account_id, within_seconds=rest)
+            is_gone = await self._tasks.wait_until_purged(account_id, within_seconds=rest)
             if self._tasks.has_place(account_id):
                 return is_gone
         return await self._purged_there(account_id, ends_at)

@@ -28,10 +28,10 @@ from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.nodes import Nodes
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
-from shoal.connection.heard import HeardCounts
+from shoal.connection.push_counts import PushCounts
 from shoal.connection.qr_logins import QrLogins
 from shoal.events.event_links import EventLinks
-from shoal.events.told_rows import ToldRows
+from shoal.events.published_ids import PublishedIds
 from shoal.goods.goods_components import GoodsComponents
 from shoal.maintenance.backup.schedule import BackupSchedule
 from shoal.maintenance.moving.kept_plans import KeptPlans
@@ -99,7 +99,7 @@ class Server:
     goods: GoodsComponents
     notices: NoticeComponents
     assistant: AssistantComponents
-    heard: HeardCounts
+    push_counts: PushCounts
     site_time: SiteTime
     credentials: Credentials
     idempotency_keys: IdempotencyKeys
@@ -131,9 +131,9 @@ class Server:
         return self.nodes.calls
 
     @property
-    def told_rows(self) -> ToldRows | None:
+    def published_ids(self) -> PublishedIds | None:
         """Return what knows how far the events of all nodes were published; ``None`` on a single server."""
-        return None if self.event_links is None else self.event_links.told_rows
+        return None if self.event_links is None else self.event_links.published_ids
 
     @property
     def events(self) -> EventBus:

@@ -64,7 +64,7 @@ class UserRemoval:
             if user.leaving:
                 self._go_on(user.id, Caller(actor=ITSELF))
 
-    async def see_off_all(self) -> None:
+    async def remove_marked(self) -> None:
         """Remove every marked user, no matter where the mark was made, until this is cancelled."""
         try:
             while True:
@@ -158,7 +158,7 @@ class UserRemoval:
             room = asyncio.Semaphore(AT_ONCE)
             removed.update(await _all_or_first_error(self._remove(name, user_id, caller, room) for name in shops))
         for name in removed:
-            await self._manager.seen_off(name)
+            await self._manager.wait_until_purged(name)
 
     def _shops_to_come(self, user_id: int) -> list[str]:
         """Return the published accounts, and those whose creation is under way in the database."""

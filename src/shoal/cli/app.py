@@ -177,11 +177,13 @@ def serve(
 
 def _be_worker(settings: Settings, taken: socket.socket, worker: Worker) -> int:
     """Serve in a process that was forked for it. Return the exit status."""
-    from shoal.server.listener import check_door, serve_at
+    from shoal.server.listener import serve_at, usable_certificate
     from shoal.server.reply_server import build_app
 
     try:
-        serve_at(taken, build_app(settings, worker=worker), settings, check_door(settings), _show_first_entry, worker)
+        serve_at(
+            taken, build_app(settings, worker=worker), settings, usable_certificate(settings), _show_first_entry, worker
+        )
     except ShoalError as error:
         return _said(error)
     return 0

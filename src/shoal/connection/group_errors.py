@@ -7,7 +7,7 @@ from shoal.errors import ActionRequired, ShoalError
 from shoal.xianyu.socket_errors import TokenRefused
 
 
-def most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def error_to_report(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the error of a group to report: first one that the owner must know, then an unexpected one."""
     flat: list[BaseException] = []
     waiting: list[BaseException] = [group]

@@ -10,7 +10,7 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
-from shoal.connection.heard import HeardCounts
+from shoal.connection.push_counts import PushCounts
 from shoal.messages.conversations import Conversations
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
@@ -59,14 +59,14 @@ class Incoming:
         orders: Orders,
         work: TaskDrain,
         *,
-        heard: HeardCounts,
+        push_counts: PushCounts,
         site_clock: SiteClock,
         official_senders: Set[str] = frozenset(),
     ) -> None:
         """``official_senders``: the ids of accounts of the site that nothing else tells from buyers."""
         self.is_unreadable = False
         """Whether the last push had an event that could not be read."""
-        self._heard = heard
+        self._push_counts = push_counts
         self._official_senders = official_senders
         self._account = account
         self._site_clock = site_clock
@@ -85,7 +85,7 @@ class Incoming:
             except UndecodableFrame as error:
                 log.debug("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
                 events.append(UnknownEvent(raw_kind="undecodable"))
-        self.is_unreadable = self._heard.note(self._account.id, events)
+        self.is_unreadable = self._push_counts.note(self._account.id, events)
         return events
 
     async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Received:

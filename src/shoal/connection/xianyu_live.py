@@ -16,11 +16,11 @@ from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.concurrency.fair_limiter import FairLimiter, Turns
 from shoal.config import Settings
-from shoal.connection.group_errors import most_telling
-from shoal.connection.heard import HeardCounts
+from shoal.connection.group_errors import error_to_report
 from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
 from shoal.connection.keepalive import DeafConnection, Keepalive
+from shoal.connection.push_counts import PushCounts
 from shoal.connection.seller_names import learn_name
 from shoal.connection.shop_items import ShopItems
 from shoal.connection.silent_renewal import SilentRenewal
@@ -94,7 +94,7 @@ class ConnectionDeps:
     item_lists: ItemLists | None = None
     """The lists of items on sale; without them a connection learns no titles and pictures of items."""
     interruptions: Interruptions = field(default_factory=Interruptions)
-    heard: HeardCounts = field(default_factory=HeardCounts)
+    push_counts: PushCounts = field(default_factory=PushCounts)
     restored_at_ms: int = 0
     """When a backup was restored; 0: never. What is older may have been answered and served since the backup."""
     learns_names: bool = False
@@ -219,7 +219,7 @@ class XianyuLive:
                 with self._deps.live_connections.socket(self._account.id, socket):
                     await self._stay_over(socket, authorization, token)
         except ExceptionGroup as group:
-            raise most_telling(group) from group
+            raise error_to_report(group) from group
 
     async def _stay_over(self, socket: LiveSocket, authorization: _Access, token: SocketToken) -> None:
         timeout_seconds = self._settings.site_timeout_seconds
@@ -260,12 +260,12 @@ class XianyuLive:
                     conversations,
                     orders,
                     work,
-                    heard=self._deps.heard,
+                    push_counts=self._deps.push_counts,
                     site_clock=site_clock,
                     official_senders=frozenset(self._settings.official_senders.replace(",", " ").split()),
                 )
                 keepalive = self._keepalive(authorization, socket, position, incoming, work, away, clock=site_clock)
-                orders.doubts.read_chat = keepalive.read_chat
+                orders.uncertain_messages.read_chat = keepalive.read_chat
                 await keepalive.beat()
                 await self._link.hold_number()
                 self._link.running()

@@ -24,7 +24,7 @@ _HEADERS: Final = page_headers()
 @routes.get("/admin")
 @routes.get("/login.html")
 @routes.get("/register.html")
-async def front_door() -> RedirectResponse:
+async def redirect_to_console() -> RedirectResponse:
     """Redirect an address without a path, and those of the older system's pages, to the console."""
     return RedirectResponse("/console/", headers={"Cache-Control": ASK_AGAIN})
 

@@ -22,7 +22,7 @@ from shoal.cluster.node_calls import NodeCalls
 from shoal.cluster.node_rows import Node
 from shoal.errors import ShoalError, StoreError
 from shoal.events.event_lines import read_line
-from shoal.events.told_rows import ToldRows
+from shoal.events.published_ids import PublishedIds
 
 log = structlog.get_logger("shoal.stream")
 
@@ -61,7 +61,7 @@ class EventLinks:
         calls: NodeCalls,
         published: PublishedAccounts,
         follower: Follower,
-        told_rows: ToldRows,
+        published_ids: PublishedIds,
         states: RemoteStates,
         runs_here: Callable[[str], bool],
     ) -> None:
@@ -69,7 +69,7 @@ class EventLinks:
         self._published = published
         self._bus = published.events
         self._follower = follower
-        self.told_rows = told_rows
+        self.published_ids = published_ids
         self._states = states
         self._runs_here = runs_here
         self._links: dict[Node, _Link] = {}
@@ -83,7 +83,7 @@ class EventLinks:
         self._one_at_a_time = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
-        told_rows.others = self
+        published_ids.others = self
 
     @property
     def heard(self) -> list[str]:
@@ -155,12 +155,12 @@ class EventLinks:
         self._looked.clear()
         for node in list(self._links):
             self._end(node)
-        self.told_rows.tell()
+        self.published_ids.tell()
 
     async def _refreshed(self) -> None:
         try:
             await self.refresh()
-            self.told_rows.tell()
+            self.published_ids.tell()
         except StoreError as error:
             log.debug("which nodes there are is not known", why=error.code)
         except Exception:  # a defect must not end it: no other node would be heard any more
@@ -215,7 +215,7 @@ class EventLinks:
             self._bus.lose()  # who reads already may have missed some
         link.told, link.was_tried = found.told, True
         self._moved.set()
-        self.told_rows.tell()
+        self.published_ids.tell()
 
     async def _publish(self, node: Node, event: Event) -> None:
         account_id = getattr(event, "account_id", "")

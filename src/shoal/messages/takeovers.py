@@ -68,7 +68,7 @@ class Takeovers:
 
         def job(connection: Connection) -> None:
             put(connection, pause)
-            close_wish(connection, account_id, chat_id, now)
+            close_handoff(connection, account_id, chat_id, now)
 
         await self._database.write(job)
         self._publish(pause_event(pause, now))
@@ -88,7 +88,7 @@ class Takeovers:
         )
 
         def job(connection: Connection) -> bool:
-            close_wish(connection, account_id, chat_id, now)
+            close_handoff(connection, account_id, chat_id, now)
             supersede_drafts(connection, account_id, chat_id, TakeoverReason.HANDED_BACK.value, now)
             return connection.execute(statement).rowcount == 1
 
@@ -141,7 +141,7 @@ def pause_for_human(connection: Connection, pause: Takeover, now: int) -> bool:
     before = None if row is None else _pause(row)
     if before is not None and before.reason is TakeoverReason.WANTS_PERSON and before.since_ms <= pause.since_ms:
         put(connection, pause)
-        close_wish(connection, pause.account_id, pause.chat_id, pause.since_ms)
+        close_handoff(connection, pause.account_id, pause.chat_id, pause.since_ms)
         return True
     if pause.until_ms <= now:
         return False
@@ -164,7 +164,7 @@ def pause_event(pause: Takeover, at_ms: int) -> MessageEvent:
     return MessageEvent(account_id=pause.account_id, kind="pause", key=pause.chat_id, facts=facts, at_ms=at_ms)
 
 
-def close_wish(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
+def close_handoff(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
     """Close the incident that the buyer wants a person: the owner is there."""
     close_incidents(connection, [chat_subject(account_id, chat_id)], [IncidentKind.WANTS_PERSON], at_ms)
 

@@ -19,7 +19,6 @@ from shoal.messages.replies import Asked, variables
 from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.orders.delivery_rows import Delivery, begun_again
 from shoal.orders.delivery_store import Begun
-from shoal.orders.doubts import Doubts
 from shoal.orders.explain_order import Explained, Obstacle, explain_order, purchase_of, rule_of
 from shoal.orders.item_lists import KEPT_MS
 from shoal.orders.order_pages import OrderPages
@@ -27,6 +26,7 @@ from shoal.orders.order_status import BLOCKED, OrderProblem
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
 from shoal.orders.planned_messages import planned
 from shoal.orders.supplied_units import SuppliedUnits
+from shoal.orders.uncertain_messages import UncertainMessages
 from shoal.storage.order_tables import orders
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 
@@ -56,11 +56,11 @@ class Deliveries:
         account_id: str,
         pace: FairLimiter,
         supplied: SuppliedUnits,
-        doubts: Doubts,
+        uncertain_messages: UncertainMessages,
     ) -> None:
         """``put_off`` is called with the time of each action that is due later. ``pace`` limits calls to the site.
 
-        ``supplied`` fetches units from suppliers. ``doubts`` are asked before an uncertain message is sent again.
+        ``supplied`` fetches units from suppliers. ``uncertain_messages`` is asked before one is sent again.
         """
         self._link = link
         self._sender = sender
@@ -71,7 +71,7 @@ class Deliveries:
         self._account_id = account_id
         self._pace = pace
         self._supplied = supplied
-        self._doubts = doubts
+        self._uncertain_messages = uncertain_messages
         self._titles: dict[str, tuple[str, int]] = {}
         """The titles of items, and when the site said them."""
         self._unread_since_ms: dict[str, int] = {}
@@ -216,7 +216,7 @@ class Deliveries:
         ]  # fmt: skip
         if not messages:  # its texts went with their owner, or all of them arrived
             return await self._settle(order, ActionState.DONE, "")
-        if is_asked and not await self._doubts.looked_into(order):
+        if is_asked and not await self._uncertain_messages.looked_up(order):
             return True
         begun = Begun()
 
@@ -243,7 +243,7 @@ class Deliveries:
         state = await self._store.settle_messages(self._account_id, order.order_id)
         if state is ActionState.UNCERTAIN:
             await asyncio.sleep(ECHO_GRACE_SECONDS)
-            await self._store.heed_outbox(self._account_id, order.order_id)
+            await self._store.follow_outbox(self._account_id, order.order_id)
         return state is not ActionState.PENDING or (self.is_off() and not is_asked)
 
     def _may(self, action: OrderAction) -> Callable[[], bool]:

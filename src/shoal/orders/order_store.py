@@ -350,7 +350,7 @@ class OrderStore:
             self.counts.settled(Action.PAID_MESSAGE, state)
         return state
 
-    async def heed_outbox(self, account_id: str, order_id: str) -> bool:
+    async def follow_outbox(self, account_id: str, order_id: str) -> bool:
         """Settle uncertain messages of an order when the outbox knows more now. Return whether it does."""
 
         def job(row: OrderRow) -> bool:

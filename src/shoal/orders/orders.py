@@ -24,7 +24,6 @@ from shoal.messages.outbox_rows import Sending
 from shoal.messages.sender import Sender
 from shoal.messages.task_drain import TaskDrain
 from shoal.orders.deliveries import Deliveries
-from shoal.orders.doubts import Doubts
 from shoal.orders.due_times import DueTimes
 from shoal.orders.group_prices import GroupPrices
 from shoal.orders.order_pages import OnRead, OrderPages
@@ -32,6 +31,7 @@ from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.order_status import AUTO_CONFIRM_OFF, FREE_SHIPPING_OFF, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Due, Order, OrderAction, OrderStore, Why
 from shoal.orders.supplied_units import SuppliedUnits
+from shoal.orders.uncertain_messages import UncertainMessages
 from shoal.traces import Trace
 from shoal.traces import begin as begin_trace
 from shoal.xianyu.mtop import MtopClient, MtopRefused
@@ -87,10 +87,10 @@ class Orders:
         self._due_times = DueTimes(
             order_store.deliveries, tasks, lambda: order_store.look(account_id), account_id=account_id
         )
-        self.doubts = Doubts(order_store, self._due_times.note, account_id=account_id, pace=pace)
+        self.uncertain_messages = UncertainMessages(order_store, self._due_times.note, account_id=account_id, pace=pace)
         self._deliveries = Deliveries(
             link, sender, mtop, order_store, self._pages, self._due_times.note, account_id=account_id, pace=pace,
-            doubts=self.doubts,
+            uncertain_messages=self.uncertain_messages,
             supplied=SuppliedUnits(supplier_units, order_store, work, account_id=account_id),
         )  # fmt: skip
         sender.on_echo(self._echoed)
@@ -125,7 +125,7 @@ class Orders:
     async def _echoed(self, sending: Sending) -> None:
         """Continue the order of an unanswered message whose echo came back."""
         order_id = sending.row.order_id
-        if order_id and await self._store.heed_outbox(self._account_id, order_id):
+        if order_id and await self._store.follow_outbox(self._account_id, order_id):
             self._store.look(self._account_id)
 
     async def go_on(self) -> None:

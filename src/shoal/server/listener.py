@@ -73,7 +73,7 @@ def bind(host: str, port: int) -> socket.socket:
     return taken
 
 
-def check_door(settings: Settings) -> Certificate | None:
+def usable_certificate(settings: Settings) -> Certificate | None:
     """Return the certificate to serve with, if any. Raises ``ConfigError`` when it cannot be used, and when passwords
     would cross an untrusted network in clear."""
     if (settings.tls_cert is None) != (settings.tls_key is None):
@@ -100,7 +100,7 @@ def serve(app: Application, settings: Settings, announce: Announce) -> None:
 
     Raises what the application's start raises, and ``ConfigError`` when the address or the certificate cannot be used.
     """
-    certificate = check_door(settings)
+    certificate = usable_certificate(settings)
     with contextlib.closing(bind(settings.host, settings.port)) as taken:
         serve_at(taken, app, settings, certificate, announce)
 

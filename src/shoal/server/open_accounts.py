@@ -101,7 +101,7 @@ async def open_accounts(
             if node is not None:
                 await manager.start()
                 node.keep(_listener(node, storage, manager, connections))
-                closing.later("removals of users", storage.duties.keep(Duty.USER_REMOVAL, user_removal.see_off_all))
+                closing.later("removals of users", storage.duties.keep(Duty.USER_REMOVAL, user_removal.remove_marked))
                 return
             with suppress(StoreError):  # a full disk is no reason not to start, and each connection tries again
                 await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
@@ -178,7 +178,7 @@ def _linked(
     if followed is None or nodes.calls is None:
         return None
     links = EventLinks(
-        nodes.calls, published, followed.follower, followed.told_rows, manager.remote_states, manager.runs_here
+        nodes.calls, published, followed.follower, followed.published_ids, manager.remote_states, manager.runs_here
     )
     closing.later("event links", links.close)
     return links

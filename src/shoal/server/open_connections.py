@@ -118,7 +118,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             restored_at_ms=restored,
             learns_names=True,
         )
-        published.subscribe(lambda account_id, account: None if account else deps.heard.forget(account_id))
+        published.subscribe(lambda account_id, account: None if account else deps.push_counts.forget(account_id))
 
         yield Connections(
             published=published,

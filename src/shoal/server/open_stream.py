@@ -12,7 +12,7 @@ import structlog
 
 from shoal.accounts.follower import Follower
 from shoal.accounts.published import PublishedAccounts
-from shoal.events.told_rows import ToldRows
+from shoal.events.published_ids import PublishedIds
 from shoal.server.closing import Closing
 from shoal.storage.commit_hints import CommitHints
 from shoal.storage.database import Database
@@ -29,7 +29,7 @@ class Following:
     """What follows the other nodes."""
 
     follower: Follower
-    told_rows: ToldRows
+    published_ids: PublishedIds
 
 
 @asynccontextmanager
@@ -51,20 +51,20 @@ async def following(
         closing.later("follower", follower.close)
         hints = CommitHints(database.url, follower.wake, freed)
         closing.later("commit hints", hints.close)
-        told_rows = ToldRows(published.events, follower, published_all)
-        closing.later("told rows", told_rows.close)
+        published_ids = PublishedIds(published.events, follower, published_all)
+        closing.later("told rows", published_ids.close)
 
         def committed() -> None:
             follower.wake()
             hints.committed()
 
         store.on_commit = committed
-        told_rows.start()
+        published_ids.start()
         follower.start(published.stream_start)
         hints.start()
         try:
             async with asyncio.timeout(KNOWN_SECONDS):
-                await told_rows.is_known.wait()
+                await published_ids.is_known.wait()
         except TimeoutError:
             log.warning("a transaction that was open before the start holds up the events", seconds=KNOWN_SECONDS)
-        yield Following(follower, told_rows)
+        yield Following(follower, published_ids)

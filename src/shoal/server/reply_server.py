@@ -362,7 +362,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         goods=(goods_parts := await open_goods(storage.database, storage.vault, connections.supplier_units)),
         notices=await enter(open_notices(storage, shared.outbound, accounts.authorization, settings, accounts.settled)),
         assistant=connections.assistant,
-        heard=shared.heard,
+        push_counts=shared.push_counts,
         site_time=shared.site_time,
         credentials=shared.credentials,
         idempotency_keys=housekeeping.idempotency_keys,

@@ -24,7 +24,7 @@ from shoal.cluster.dead_workers import end_worker
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.network.addresses import reachable_url
-from shoal.server.listener import bind, check_door
+from shoal.server.listener import bind, usable_certificate
 from shoal.server.metrics_port import bind_for_metrics
 from shoal.server.service_manager import ParentNotices
 from shoal.server.worker import END, END_NOW, LOOK, Worker
@@ -72,7 +72,7 @@ class Workers:
         self._run_worker = run_worker
         self._ready = ready
         self._node = _check(settings)
-        self._is_encrypted = check_door(settings) is not None
+        self._is_encrypted = usable_certificate(settings) is not None
         self._notices = ParentNotices.named_in(os.environ, os.getpid())
         self._taken = bind(settings.host, settings.port)
         self._metrics = bind_for_metrics(settings.metrics_port) if settings.metrics_port else None

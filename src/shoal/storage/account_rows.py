@@ -15,8 +15,8 @@ from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import Change, OpRecord
 from shoal.errors import (
+    AccountBeingDeleted,
     AccountExists,
-    AccountVanishing,
     DuplicateUnb,
     InvalidInput,
     NotApplied,
@@ -188,7 +188,7 @@ class AccountRows:
             elif row is not None and not row.deleted:
                 raise AccountExists(f"{change.account_id} exists")
             elif row is not None and not row.purged:
-                raise AccountVanishing(f"{change.account_id} is being deleted")
+                raise AccountBeingDeleted(f"{change.account_id} is being deleted")
             if change.new is not None:
                 other = owners.get((change.new.owner_id, change.new.unb))
                 if other not in {None, change.account_id, *leaving}:

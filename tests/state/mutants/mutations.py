@@ -146,8 +146,8 @@ MUTATIONS = (
     _one(
         "an account is added before its deletion has ended",
         "accounts/change_path.py",
-        "        if self._is_vanishing(account.id):\n",
-        "        if self._is_vanishing(account.id) and not account.enabled:\n",
+        "        if self._is_purging(account.id):\n",
+        "        if self._is_purging(account.id) and not account.enabled:\n",
     ),
     _one(
         "a parked account is tried again",

@@ -16,8 +16,8 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.errors import (
+    AccountBeingDeleted,
     AccountExists,
-    AccountVanishing,
     ActionRequired,
     DuplicateUnb,
     UnknownAccount,
@@ -148,7 +148,7 @@ async def test_a11_add_remove_add_at_once_never_makes_two_connections() -> None:
     async with managing(site, store) as manager:
 
         async def add() -> None:
-            with contextlib.suppress(AccountExists, AccountVanishing, DuplicateUnb):
+            with contextlib.suppress(AccountExists, AccountBeingDeleted, DuplicateUnb):
                 await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
 
         async def remove() -> None:

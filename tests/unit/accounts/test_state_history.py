@@ -184,7 +184,7 @@ async def test_a_deleted_account_leaves_no_moves_to_its_successor() -> None:
         await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
         await until(lambda: site.ever == {"shop": 1})
         await manager.remove_cookie("shop", caller=ANN)
-        await until(lambda: not manager._task_manager.is_vanishing("shop"))
+        await until(lambda: not manager._task_manager.is_purging("shop"))
         await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
         await until(lambda: site.ever == {"shop": 2})
     assert await line(store) == [(S.STARTING, ""), GOODBYE]

@@ -9,7 +9,7 @@ from order_steps import action_state
 from shoal.clock import now_ms
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders import deliveries as deliveries_module
-from shoal.orders import doubts
+from shoal.orders import uncertain_messages
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
 from without_sockets import HISTORY, OneShop
@@ -21,7 +21,7 @@ FIRST, SECOND = f"码 {CODES[0]}", f"码 {CODES[1]}"
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliveries_module, "ECHO_GRACE_SECONDS", 0.01)
     monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.05)
-    monkeypatch.setattr(doubts, "AGAIN_MS", (20, 20))
+    monkeypatch.setattr(uncertain_messages, "AGAIN_MS", (20, 20))
 
 
 async def doubted(shop: OneShop, quantity: str = "2") -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certificates import certificate
 from shoal.errors import ConfigError
-from shoal.server.listener import check_door
+from shoal.server.listener import usable_certificate
 from shoal.server.tls import Certificate
 from standins import quick_settings
 
@@ -93,26 +93,26 @@ def test_half_a_renewal_leaves_the_certificate_as_it_was(broken: str, tmp_path: 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_on_loopback_nothing_is_needed(host: str) -> None:
-    assert check_door(quick_settings(host=host)) is None
+    assert usable_certificate(quick_settings(host=host)) is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "shop.example", "::ffff:192.0.2.1"])  # noqa: S104
 @pytest.mark.parametrize("trusted", ["127.0.0.1, ::1", ""])
 def test_elsewhere_plain_http_is_refused_with_the_ways_out(host: str, trusted: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_door(quick_settings(host=host, trusted_proxies=trusted))
+        usable_certificate(quick_settings(host=host, trusted_proxies=trusted))
     for way in ("127.0.0.1", "--tls-cert", "SHOAL_TRUSTED_PROXIES", "SHOAL_ALLOW_PLAIN_HTTP"):
         assert way in str(caught.value)
 
 
 @pytest.mark.parametrize("values", [{"allow_plain_http": True}, {"trusted_proxies": "127.0.0.1, 10.0.0.2"}])
 def test_elsewhere_it_is_allowed_by_name(values: dict[str, Any]) -> None:
-    assert check_door(quick_settings(host="0.0.0.0", **values)) is None  # noqa: S104
+    assert usable_certificate(quick_settings(host="0.0.0.0", **values)) is None  # noqa: S104
 
 
 def test_tls_opens_the_door_elsewhere_and_needs_both_files(tmp_path: Path) -> None:
     good = pair(tmp_path)
-    assert check_door(quick_settings(host="0.0.0.0", tls_cert=good.cert, tls_key=good.key)) == good  # noqa: S104
+    assert usable_certificate(quick_settings(host="0.0.0.0", tls_cert=good.cert, tls_key=good.key)) == good  # noqa: S104
     for half in ({"tls_cert": good.cert}, {"tls_key": good.key}):
         with pytest.raises(ConfigError, match="needs both files"):
-            check_door(quick_settings(**half))
+            usable_certificate(quick_settings(**half))

@@ -21,7 +21,7 @@ from shoal.api.schemas.op_ids import check_key, new_op_id
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.errors import (
-    AccountVanishing,
+    AccountBeingDeleted,
     CommitUnknown,
     Forbidden,
     NotApplied,
@@ -42,7 +42,7 @@ LONGEST_PATH = 256
 REPLAYED = "Idempotent-Replayed"
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountVanishing)
+PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountBeingDeleted)
 """Errors whose answer is not stored. Nothing was done: the request may succeed later, or with a newer ETag."""
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]

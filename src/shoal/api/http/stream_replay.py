@@ -20,11 +20,11 @@ BEHIND_SECONDS: Final = 1.0
 async def published_up_to(server: Server, cursor: Position, within_seconds: float) -> bool:
     """Wait until everything can be read again that was published here before, and up to the cursor. Return whether it
     can. A single server need not wait."""
-    if server.told_rows is None:
+    if server.published_ids is None:
         return True
     newest = server.events.newest
     wanted = Position._make(max(one or 0, other or 0) for one, other in zip(cursor, newest, strict=True))
-    return await server.told_rows.passed(wanted, within_seconds=within_seconds)
+    return await server.published_ids.passed(wanted, within_seconds=within_seconds)
 
 
 async def replayed_changes(

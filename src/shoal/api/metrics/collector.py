@@ -20,7 +20,7 @@ from shoal.api.metrics.stored_figures import StoredFigures
 from shoal.api.server import Server
 from shoal.assistant.model_calls import ANSWERED, WhyFailed
 from shoal.assistant.rails import Rail
-from shoal.connection.heard import Heard
+from shoal.connection.push_counts import PushKind
 from shoal.goods.goods import GoodsKind
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import SendOutcome
@@ -143,7 +143,7 @@ class ServerCollector(Collector):
         counts = server.message_log.outbox.counts
         yield counters(
             "events_received", "What the site sent, by kind; `unreadable` came in a form that is not known.", ("kind",),
-            server.heard.totals, [(kind,) for kind in Heard],
+            server.push_counts.totals, [(kind,) for kind in PushKind],
         )  # fmt: skip
         yield counters(
             "messages_decided", "Decisions about messages.", ("decision",), counts.decided,

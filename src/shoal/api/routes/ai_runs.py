@@ -13,8 +13,8 @@ from shoal.api.http.caller import TheCaller, TheServer, WhoReadsNamed, WhoReplie
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import READING_ONE, problems
 from shoal.api.http.routing import Routes
-from shoal.api.routes.hand_sending import send_for
 from shoal.api.routes.history import NO_NUL, Limit
+from shoal.api.routes.manual_sending import send_for
 from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.routes.send import Sending
 from shoal.api.schemas.ai_runs import ApproveBody, RunList, RunShape, UsageList, run_shape, usage_row

@@ -22,7 +22,7 @@ from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.assistant.provider_standing import model_now
 from shoal.clock import now_ms
-from shoal.connection.heard import HOUR_MS, Heard, HeardByAccount
+from shoal.connection.push_counts import HOUR_MS, AccountPushes, PushKind
 from shoal.errors import StoreError
 from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language, language_of
@@ -48,7 +48,7 @@ class CheckShape(BaseModel):
 class HeardShape(BaseModel):
     """How often the site pushed one kind of thing since this server started, and when last."""
 
-    kind: Heard
+    kind: PushKind
     count: int
     last_at: str
 
@@ -94,11 +94,11 @@ async def get_diagnosis(
     )
 
 
-def _heard(by_account: HeardByAccount) -> list[HeardShape]:
+def _heard(by_account: AccountPushes) -> list[HeardShape]:
     counts = by_account.counts
     return [
         HeardShape(kind=kind, count=counts[kind].times, last_at=rfc3339(counts[kind].last_at_ms))
-        for kind in Heard
+        for kind in PushKind
         if kind in counts
     ]
 

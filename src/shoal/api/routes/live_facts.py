@@ -13,7 +13,7 @@ from shoal.api.http.states_elsewhere import stored_there
 from shoal.api.server import Server
 from shoal.cluster.node_calls import AnswerLost, OwnerAway, RefusedThere
 from shoal.cluster.node_watch import facts_of
-from shoal.connection.heard import Count, Heard, HeardByAccount
+from shoal.connection.push_counts import AccountPushes, Count, PushKind
 from shoal.errors import StoreError
 
 DIAGNOSE: Final = "diagnose"
@@ -27,7 +27,7 @@ class LiveFacts:
     known."""
 
     seen: Observation
-    heard: HeardByAccount
+    heard: AccountPushes
     site_ahead_ms: int = 0
     node: str = ""
     is_silent: bool = False
@@ -47,7 +47,7 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
     """Return what the server that runs the account knows now."""
     calls = server.node_calls
     if calls is None or server.manager.runs_here(account.id):
-        heard = server.heard.of(account.id)
+        heard = server.push_counts.of(account.id)
         return LiveFacts(
             seen=server.manager.observation(account.id), heard=heard, site_ahead_ms=server.site_time.ahead_ms
         )
@@ -58,12 +58,12 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
     if told is None:
         node = await stored_there(server, account)
         seen = server.manager.observation(account.id)
-        return LiveFacts(seen=seen, heard=HeardByAccount(), node=node, is_silent=bool(node))
-    known = {kind.value for kind in Heard}
-    counts = {Heard(kind): Count(times, at_ms) for kind, times, at_ms in told.heard if kind in known}
+        return LiveFacts(seen=seen, heard=AccountPushes(), node=node, is_silent=bool(node))
+    known = {kind.value for kind in PushKind}
+    counts = {PushKind(kind): Count(times, at_ms) for kind, times, at_ms in told.heard if kind in known}
     return LiveFacts(
         seen=told.seen,
-        heard=HeardByAccount(counts=counts, forms=dict.fromkeys(told.forms, 1)),
+        heard=AccountPushes(counts=counts, forms=dict.fromkeys(told.forms, 1)),
         site_ahead_ms=told.site_ahead_ms,
         node=told.node,
     )
@@ -71,7 +71,7 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
 
 async def answer_diagnose(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
     """Tell another server what this one knows of an account that runs here."""
-    heard = server.heard.of(account.id)
+    heard = server.push_counts.of(account.id)
     return {
         "seen": facts_of(server.manager.observation(account.id)),
         "heard": [(kind.value, count.times, count.last_at_ms) for kind, count in heard.counts.items()],

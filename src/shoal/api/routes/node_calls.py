@@ -17,13 +17,13 @@ from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.metrics.whole_page import FIGURES, answer_figures
 from shoal.api.routes import imports_anywhere, items_anywhere, qr_logins_anywhere
-from shoal.api.routes.hand_sending import SEND, answer_send
 from shoal.api.routes.item_pages import READ_PAGE, answer_read_page
 from shoal.api.routes.live_facts import DIAGNOSE, answer_diagnose
+from shoal.api.routes.manual_sending import SEND, answer_send
+from shoal.api.routes.node_states import answer_watch
 from shoal.api.routes.ops import OPS, answer_op
 from shoal.api.routes.order_delivery import SEND_AGAIN, answer_send_again
 from shoal.api.routes.orders import LOOK, answer_look
-from shoal.api.routes.watching import answer_watch
 from shoal.api.server import Server
 from shoal.cluster.call_signing import CallSigner, NotSigned
 from shoal.cluster.node_calls import ANSWER_HEADER, CALL_HEADER, PATH, NodeCalls

@@ -19,7 +19,7 @@ from shoal.cluster.call_signing import CallSigner, NotSigned
 from shoal.cluster.node_calls import CALL_HEADER, STREAM_PATH
 from shoal.events.event_lines import line_of
 from shoal.events.event_links import BEAT_SECONDS, EVENTS
-from shoal.events.told_rows import ToldRows
+from shoal.events.published_ids import PublishedIds
 
 routes = Routes(include_in_schema=False)
 
@@ -30,27 +30,27 @@ BATCH_SECONDS = 0.01
 @routes.post(f"{STREAM_PATH}/{EVENTS}", dependencies=[ANYBODY])
 async def tell_events(request: Request, server: TheServer) -> StreamingResponse:
     """Tell another server what happens here, until it leaves. It signs by the key that all share; no person calls."""
-    calls, told_rows = server.node_calls, server.told_rows
-    if calls is None or told_rows is None:
+    calls, published_ids = server.node_calls, server.published_ids
+    if calls is None or published_ids is None:
         raise NotSigned("a single server serves this database")
     content = await request.body()
     name, inc = calls.me
     key, number = calls.signer.check(request.headers.get(CALL_HEADER, ""), EVENTS, content, me=name, my_inc=inc)
-    lines = _lines(server, told_rows, key, number)
+    lines = _lines(server, published_ids, key, number)
     return StreamingResponse(lines, media_type="application/jsonl", headers={"X-Accel-Buffering": "no"})
 
 
-async def _lines(server: Server, told_rows: ToldRows, key: bytes, number: str) -> AsyncGenerator[bytes, None]:
+async def _lines(server: Server, published_ids: PublishedIds, key: bytes, number: str) -> AsyncGenerator[bytes, None]:
     """Yield signed lines until the server stops, or too much waits: then the other node connects again."""
     bus = server.events
     with bus.subscribe(QUEUE_LIMIT, for_another_node=True) as subscription:
-        told_rows.listeners.add(subscription.wake)
+        published_ids.listeners.add(subscription.wake)
         try:
             events: list[Event] = []
             count = 0
             while not (subscription.lost or subscription.ended):
                 # what is told by ``mine`` was put into the subscription before, so it is in this line or an earlier one
-                line = line_of(events, told_rows.mine, bus.newest)
+                line = line_of(events, published_ids.mine, bus.newest)
                 yield b"%b %b\n" % (CallSigner.answer(key, f"{number}/{count}", line).encode(), line)
                 count += 1
                 await asyncio.sleep(BATCH_SECONDS)
@@ -59,4 +59,4 @@ async def _lines(server: Server, told_rows: ToldRows, key: bytes, number: str) -
                     async with asyncio.timeout(BEAT_SECONDS):
                         events = await subscription.take()
         finally:
-            told_rows.listeners.discard(subscription.wake)
+            published_ids.listeners.discard(subscription.wake)

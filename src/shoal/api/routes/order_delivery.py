@@ -10,8 +10,8 @@ from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.advice import advice_on
 from shoal.api.http.rule_goods import stock_of_rules
-from shoal.api.routes.hand_sending import behind_fence
 from shoal.api.routes.items_anywhere import items_soon
+from shoal.api.routes.manual_sending import behind_fence
 from shoal.api.schemas.orders import OrderDeliveryShape, OrderUnitShape
 from shoal.api.server import Server
 from shoal.cluster.node_calls import OwnerMoved

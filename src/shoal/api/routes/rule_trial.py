@@ -112,7 +112,7 @@ async def try_message(
         text="\n".join(part.text for part in parts if part.text),
         parts=[PartShape(text=part.text, image_url=part.image_url) for part in parts],
         delay_seconds=list(answer.delay_seconds) if answer else [0.0, 0.0],
-        considered=[_considered(one, language) for one in _most_telling(found.considered)],
+        considered=[_considered(one, language) for one in _most_useful(found.considered)],
         considered_total=len(found.considered),
         would_send=not code,
         blocked_by=code or None,
@@ -218,7 +218,7 @@ def _decision(decision: Decision, language: Language) -> tuple[str, str, str]:
     return decision.value, say(f"rule_trial.blocked.{decision.value}", language), ""
 
 
-def _most_telling(considered: tuple[Considered, ...]) -> list[Considered]:
+def _most_useful(considered: tuple[Considered, ...]) -> list[Considered]:
     if len(considered) <= MOST_CONSIDERED:
         return list(considered)
     ranked = sorted(considered, key=lambda one: one.why_not in {"no_word", "other_item", "inactive"})

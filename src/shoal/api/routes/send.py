@@ -26,7 +26,7 @@ from shoal.api.http.openapi_errors import CHANGING, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.routes.hand_sending import send_for
+from shoal.api.routes.manual_sending import send_for
 from shoal.api.schemas.chat_requests import OldSendBody, SendBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server

@@ -1,4 +1,4 @@
-"""Counts what each account's connection hears, by kind: a change of the site shows here before anyone complains."""
+"""Counts the pushes that each account's connection receives, by kind, so that a change of the site is seen early."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from shoal.xianyu.push_events import (
     UnknownEvent,
 )
 
-log = structlog.get_logger("shoal.heard")
+log = structlog.get_logger("shoal.pushes")
 
 HOUR_MS = 3600_000
 MOST_FORMS = 5
-"""How many forms of unreadable events are named: those heard last. The others only count."""
+"""How many forms of unreadable events are named: those received last. The others only count."""
 
 
-class Heard(StrEnum):
+class PushKind(StrEnum):
     """What an event is, for counting."""
 
     PERSON = "person"
@@ -48,27 +48,29 @@ class Heard(StrEnum):
     """An event in a form that is not known."""
 
 
-_LOGGED = frozenset({Heard.CARD, Heard.TIP, Heard.OFFICIAL, Heard.GROUP, Heard.SITE, Heard.UNREADABLE})
-_KINDS: dict[type[Event], Heard] = {
-    TradeCard: Heard.TRADE_CARD,
-    CardUpdate: Heard.CARD_UPDATE,
-    OrderMark: Heard.ORDER_MARK,
-    OrderContext: Heard.ORDER_CONTEXT,
+_LOGGED = frozenset(
+    {PushKind.CARD, PushKind.TIP, PushKind.OFFICIAL, PushKind.GROUP, PushKind.SITE, PushKind.UNREADABLE}
+)
+_KINDS: dict[type[Event], PushKind] = {
+    TradeCard: PushKind.TRADE_CARD,
+    CardUpdate: PushKind.CARD_UPDATE,
+    OrderMark: PushKind.ORDER_MARK,
+    OrderContext: PushKind.ORDER_CONTEXT,
 }
 
 
-def heard_as(event: Event) -> Heard:
+def push_kind(event: Event) -> PushKind:
     """Return what an event counts as."""
     if isinstance(event, ChatMessage):
-        return Heard(event.speaker.value)
+        return PushKind(event.speaker.value)
     if isinstance(event, UnknownEvent):
-        return Heard.OTHER if event.is_expected else Heard.UNREADABLE
-    return _KINDS.get(type(event), Heard.OTHER)
+        return PushKind.OTHER if event.is_expected else PushKind.UNREADABLE
+    return _KINDS.get(type(event), PushKind.OTHER)
 
 
 @dataclass(slots=True)
 class Count:
-    """How often one kind was heard, and when last. ``logged_at_ms``: when its line was logged."""
+    """How often one kind was received, and when last. ``logged_at_ms``: when its line was logged."""
 
     times: int = 0
     last_at_ms: int = 0
@@ -76,31 +78,31 @@ class Count:
 
 
 @dataclass(slots=True)
-class HeardByAccount:
-    """What one account has heard since this server started. ``forms``: how often each unreadable form came,
-    the last heard at the end."""
+class AccountPushes:
+    """What one account has received since this server started. ``forms``: how often each unreadable form came,
+    the newest at the end."""
 
-    counts: dict[Heard, Count] = field(default_factory=dict)
+    counts: dict[PushKind, Count] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
 
     def unreadable_since(self, moment_ms: int) -> int:
         """Return how many events could not be read, if one of them came since then; else 0."""
-        count = self.counts.get(Heard.UNREADABLE, Count())
+        count = self.counts.get(PushKind.UNREADABLE, Count())
         return count.times if count.last_at_ms >= moment_ms else 0
 
 
-class HeardCounts:
+class PushCounts:
     """The counts of all accounts, in memory since this server started."""
 
     def __init__(self, now_ms: Callable[[], int] = now_ms) -> None:
         self._now_ms = now_ms
-        self._by_account: defaultdict[str, HeardByAccount] = defaultdict(HeardByAccount)
+        self._by_account: defaultdict[str, AccountPushes] = defaultdict(AccountPushes)
         self.totals = Tally()
-        """How many events of each kind all accounts heard, also those that were deleted since."""
+        """How many events of each kind all accounts received, also those that were deleted since."""
 
-    def of(self, account_id: str) -> HeardByAccount:
-        """Return the counts of an account; without any when it heard nothing."""
-        return self._by_account.get(account_id) or HeardByAccount()
+    def of(self, account_id: str) -> AccountPushes:
+        """Return the counts of an account; without any when it received nothing."""
+        return self._by_account.get(account_id) or AccountPushes()
 
     def forget(self, account_id: str) -> None:
         """Forget a deleted account: a new one of the same id may have another owner."""
@@ -113,13 +115,13 @@ class HeardCounts:
         """
         unreadable = False
         for event in events:
-            kind = heard_as(event)
+            kind = push_kind(event)
             mine = self._by_account[account_id]
             count = mine.counts.setdefault(kind, Count())
             count.times += 1
             self.totals.add(kind.value)
             count.last_at_ms = self._now_ms()
-            form = event.raw_kind if kind is Heard.UNREADABLE and isinstance(event, UnknownEvent) else ""
+            form = event.raw_kind if kind is PushKind.UNREADABLE and isinstance(event, UnknownEvent) else ""
             if form:
                 mine.forms[form] = mine.forms.pop(form, 0) + 1
                 if len(mine.forms) > MOST_FORMS:
@@ -128,11 +130,11 @@ class HeardCounts:
             self._log(account_id, kind, count, form)
         return unreadable
 
-    def _log(self, account_id: str, kind: Heard, count: Count, form: str) -> None:
+    def _log(self, account_id: str, kind: PushKind, count: Count, form: str) -> None:
         if kind not in _LOGGED or count.last_at_ms < count.logged_at_ms + HOUR_MS:
             return
         count.logged_at_ms = count.last_at_ms
-        if kind is Heard.UNREADABLE:
+        if kind is PushKind.UNREADABLE:
             log.warning("event not readable", account=account_id, form=form, times=count.times)
         else:
             log.info("message left aside", account=account_id, kind=kind.value, times=count.times)

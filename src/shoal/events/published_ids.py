@@ -29,7 +29,7 @@ class OtherNodes(Protocol):
         """Return up to where each of them has told its events; ``None`` while one of them is not heard."""
 
 
-class ToldRows:
+class PublishedIds:
     """Owns one task, from ``start`` to ``close``.
 
     An id is decided when no transaction can add a smaller one (``SettledIds``). It was told when this node has
@@ -107,4 +107,4 @@ class ToldRows:
         told = () if self.others is None else self.others.told()
         if told is not None:
             lowest = [min(last or 0 for last in those) for those in zip(self._decided, *told, strict=True)]
-            self._bus.told_rows(Position._make(lowest))
+            self._bus.note_published(Position._make(lowest))

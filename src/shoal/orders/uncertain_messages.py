@@ -25,7 +25,7 @@ async def _unread(_chat_id: str, _since_ms: int) -> None:
     raise TemporaryFailure("the chat cannot be read here", code="history_refused")
 
 
-class Doubts:
+class UncertainMessages:
     """The uncertain messages of one connection's orders."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Doubts:
         self._pace = pace
         self._failures: dict[str, int] = {}
 
-    async def looked_into(self, order: Order) -> bool:
+    async def looked_up(self, order: Order) -> bool:
         """Read the chat of an order with an uncertain message. Return ``False`` if it could not be read.
 
         Then the order waits and is served later, or it is uncertain again. Raise ``ActionRequired`` when the owner
