@@ -48,9 +48,9 @@ def test_every_field_of_the_history_has_a_name(language: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_stage_and_outcome_of_an_order_has_words(language: str) -> None:
     assert {*OrderStatusShape} - _names("orders/texts", "states", language) == set()
-    assert {*ActionState} - _names("orders/texts", "actState", language) == set()
+    assert {*ActionState} - _names("orders/stepTexts", "actState", language) == set()
     switched_off = {"auto_confirm_off", "free_shipping_off"}
-    assert {*Why, *switched_off} - _names("orders/texts", "why", language) == set()
+    assert {*Why, *switched_off} - _names("orders/stepTexts", "why", language) == set()
     assert set(Action) == {"free_shipping", "paid_message", "confirm"}, "the console knows these steps, in this order"
 
 
