@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from api.rule_steps import FULL, add, listed
 from doors import Door
 from picture_files import a_png
 from shoal.api.routes import rule_lists
-from shoal.api.schemas.sent_rules import sent_rule
 from shoal.rules.xlsx import XLSX
 from table_files import a_table, texts_of
 
@@ -119,17 +119,18 @@ async def test_what_is_no_json_is_refused(door: Door, sent: bytes) -> None:
 
 
 async def test_a_long_list_is_checked_beside_the_event_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: set[str] = set()
-    read_row = sent_rule
+    for name, mode in (("sent_whole", "replace"), ("sent_rule", "merge")):
+        threads: set[str] = set()
+        read = getattr(rule_lists, name)
 
-    def watched(row: Any) -> Any:
-        threads.add(threading.current_thread().name)
-        return read_row(row)
+        def watched(*given: Any, threads: set[str] = threads, read: Callable[..., Any] = read) -> Any:
+            threads.add(threading.current_thread().name)
+            return read(*given)
 
-    monkeypatch.setattr(rule_lists, "sent_rule", watched)
-    await put(door, [{"words": [f"w{number}"]} for number in range(10)])
-    assert threads
-    assert threading.main_thread().name not in threads
+        monkeypatch.setattr(rule_lists, name, watched)
+        await put(door, [{"words": [f"w{number}"]} for number in range(10)], mode=mode)
+        assert threads
+        assert threading.main_thread().name not in threads
 
 
 async def test_five_thousand_rules_in_full_fit_into_one_request(door: Door) -> None:

@@ -10,7 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from shoal.api.schemas.rules import RULE_EXAMPLE, KnownRuleBody, values_of
-from shoal.api.schemas.sent_rules import sent_rule
+from shoal.api.schemas.sent_rules import sent_rule, sent_whole
+from shoal.errors import InvalidInput
+from shoal.rules.rule import in_order
+from shoal.rules.rule_lists import Wanted, replaced
 
 PIECES: list[dict[str, Any]] = [
     {}, {"words": []}, {"words": ["a", "b"]}, {"words": "a"}, {"words": [1]}, {"words": None}, {"words": ["a\x00"]},
@@ -29,6 +32,35 @@ PIECES: list[dict[str, Any]] = [
 def test_a_row_is_read_as_the_model_reads_it(base: dict[str, Any]) -> None:
     for piece in PIECES:
         _compare({**base, **piece})
+
+
+@pytest.mark.parametrize("base", [{"words": ["w"]}, RULE_EXAMPLE], ids=["words", "example"])
+def test_a_list_that_replaces_all_is_made_into_the_same_rules_at_once(base: dict[str, Any]) -> None:
+    odd: list[dict[str, Any]] = [
+        {"parts": [{"text": "x" * 4_001}]},
+        {"parts": [{"text": "x"}] * 11},
+        {"words": [" a ", "a", "\u200b"]},
+        {"id": "?"},
+    ]
+    read = 0
+    for piece in (*PIECES, *odd):
+        row = msgspec.Raw(json.dumps({**base, **piece}).encode())
+        rows = [msgspec.Raw(b'{"words": ["before"]}'), row]
+        try:
+            expected = replaced(
+                (), [Wanted(values, name, f"new{n}") for n, (name, values) in enumerate(map(sent_rule, rows))]
+            )
+        except (ValidationError, InvalidInput, msgspec.DecodeError):
+            expected = None
+        found = sent_whole(rows, ["new0", "new1"], 0)
+        read += found is not None
+        if found is None:
+            assert expected is None or b"\\u0000" in bytes(row) or "image_url" in piece["parts"][0], piece
+        else:
+            assert in_order(found.rules) == replaced((), found) == expected, piece
+    assert read > 10
+    again = msgspec.Raw(b'{"id": "r", "words": ["x"]}')
+    assert sent_whole([again, again], ["", ""], 0) is None
 
 
 def _compare(row: dict[str, Any]) -> None:

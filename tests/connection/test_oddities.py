@@ -16,7 +16,7 @@ from shoal.accounts import edits
 from shoal.messages.decisions import Decision
 from shoal.messages.replies import LONGEST_HEARD
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
-from shoal.rules.rule_edits import Wanted
+from shoal.rules.rule_lists import Wanted
 from standins import ANN
 
 

@@ -13,7 +13,7 @@ from shoal.clock import now_ms
 from shoal.messages.decisions import hits_of
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.rules.keywords import KeywordRow
-from shoal.rules.rule_edits import Wanted
+from shoal.rules.rule_lists import Wanted
 from shoal.rules.schedule import moment_in
 from standins import ANN
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 
 from shoal.accounts.account import Account
-from shoal.rules.rule_edits import Wanted
+from shoal.rules.rule_lists import Wanted
 from shoal.xianyu.cookie_string import require_cookie
 from standins import cookie_of
 

@@ -31,7 +31,8 @@ from shoal.rules.keywords import (
 )
 from shoal.rules.matcher import MANY_RULES
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
-from shoal.rules.rule_edits import Values, Wanted, merged, replaced, with_changed_rule, with_order, with_rule
+from shoal.rules.rule_edits import Values, with_changed_rule, with_order, with_rule
+from shoal.rules.rule_lists import Wanted, WholeRules, merged, replaced
 from shoal.xianyu.browser import OWN, stored_form
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
@@ -165,9 +166,10 @@ def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) 
     return rules(lambda before: with_order(before, ids, priorities))
 
 
-def all_rules(wanted: Sequence[Wanted]) -> Edit:
+def all_rules(wanted: WholeRules | Sequence[Wanted]) -> Edit:
     """Replace all rules."""
-    return rules(lambda before: replaced(before, wanted), sent=len(wanted))
+    sent = len(wanted.rules) if isinstance(wanted, WholeRules) else len(wanted)
+    return rules(lambda before: replaced(before, wanted), sent=sent)
 
 
 def more_rules(wanted: Sequence[Wanted]) -> Edit:

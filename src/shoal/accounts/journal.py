@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from shoal.accounts.account import SCALAR_FIELDS, Account, differing
-from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.accounts.delivery_views import own_rules
 from shoal.accounts.item_setting import ItemSetting
-from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import plain, rule_rows
 from shoal.xianyu.proxy import shown_proxy
 
 Part = TypeVar("Part")
+_rule_key, _item_key, _delivery_key = attrgetter("id"), attrgetter("item_id"), attrgetter("key")
 Changes = dict[str, Any]
 """``{field: [old, new]}``; for ``PARTS`` ``{"added", "removed", "edited"}``, each a list of rows.
 
@@ -139,20 +139,9 @@ def _shown(account: Account | None, name: str) -> Any:
     return shown_proxy(account.proxy) if name == "proxy" else getattr(account, name)
 
 
-def _rule_key(rule: Rule) -> str:
-    return rule.id
-
-
-def _item_key(item: ItemSetting) -> str:
-    return item.item_id
-
-
-def _delivery_key(rule: DeliveryRule) -> str:
-    return rule.key
-
-
 def _delta(before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str]) -> dict[str, list[Any]]:
-    old, new = {key(part): part for part in before}, {key(part): part for part in after}
+    before, after = tuple(before), tuple(after)
+    old, new = dict(zip(map(key, before), before, strict=True)), dict(zip(map(key, after), after, strict=True))
     delta: dict[str, list[Any]] = {
         "added": [part for name, part in new.items() if name not in old],
         "removed": [part for name, part in old.items() if name not in new],

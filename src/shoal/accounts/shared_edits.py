@@ -14,7 +14,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.delivery_edits import values_of
 from shoal.accounts.edits import Edit, RuleEdit
 from shoal.errors import InvalidInput
-from shoal.rules.rule_edits import Wanted
+from shoal.rules.rule_lists import Wanted
 
 Mode = Literal["merge", "replace"]
 

@@ -7,7 +7,7 @@ is lost that the caller's format cannot express.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -135,7 +135,7 @@ def _merge(before: Rules, expressed: Sequence[Rule], bound: Sequence[Rule], rows
     rich = {rule.key: rule for rule in reversed(kept) if rule.key not in known}
     edited: dict[tuple[str, str], Rule] = {}
     plain: list[Rule] = []
-    free = _new_ids(len(rows))
+    free = iter(rising_ids(secrets.token_hex(6), len(rows)))
     place = next_position(before)
     ordered = 0
     for row in rows:
@@ -160,10 +160,12 @@ def _merge(before: Rules, expressed: Sequence[Rule], bound: Sequence[Rule], rows
     return in_order((*stay, *plain))
 
 
-def _new_ids(number: int) -> Iterator[str]:
-    """Return so many new ids: drawing each by itself costs as much as making the rule."""
-    drawn = secrets.token_hex(8 * number)
-    return (drawn[start : start + 16] for start in range(0, len(drawn), 16))
+def rising_ids(drawn: str, number: int) -> list[str]:
+    """Return so many ids of new rules, made of 12 drawn hexadecimal digits and a number.
+
+    They rise, so that many rules are stored side by side: in random order each would be put into another page.
+    """
+    return [f"{drawn}{place:04x}" for place in range(number)]
 
 
 def _with_reply(rule: Rule, row: KeywordRow) -> Rule:

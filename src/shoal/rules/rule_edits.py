@@ -9,12 +9,10 @@ ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
-from itertools import count, pairwise
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
@@ -44,21 +42,19 @@ MAX_COOLDOWN_SECONDS = 7 * 24 * 3600
 _RULE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _ITEM_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 
-_REACTS_ALSO_TO = frozenset({"word_mode", "match_mode", "item_ids", "schedule"})
-
 Values = Mapping[str, Any]
 
 
 def with_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
     """Add a rule after all others of its priority."""
-    return _checked((*rules, Rule(id=rule_id, position=next_position(rules), **_new(values))))
+    return checked_together((*rules, Rule(id=rule_id, position=next_position(rules), **fields_of_new(values))))
 
 
 def with_changed_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
     """Change some fields of a rule; the others stay."""
     if all(rule.id != rule_id for rule in rules):
         raise InvalidInput("there is no such rule", code="unknown_rule")
-    return _checked(tuple(_made(rule, values) if rule.id == rule_id else rule for rule in rules))
+    return checked_together(tuple(changed(rule, values) if rule.id == rule_id else rule for rule in rules))
 
 
 def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Rules:
@@ -90,154 +86,17 @@ def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] |
     return in_order(ordered)
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """A rule that an import asks for.
-
-    Without an ``id`` it is the existing rule with the same words, items and times, if there is one, otherwise a new one
-    with ``new_id``.
-    """
-
-    values: Values
-    id: str = ""
-    new_id: str = ""
-
-
-def replaced(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
-    """Replace every rule by these, in this order.
-
-    A rule that exists is edited, so its history continues. Fields that are left out get the values of a new rule.
-    """
-    named = list(_identified(rules, wanted, {row.id for row in wanted}))
-    places = _kept_places(rules, named) or _new_places(rules, named)
-    known = {rule.id: rule for rule in rules}
-    made = [Rule(id=rule_id, position=place, **fields) for (rule_id, fields), place in zip(named, places, strict=True)]
-    return _checked(tuple([rule if (old := known.get(rule.id)) != rule else old for rule in made]))
-
-
-def _kept_places(rules: Rules, named: Sequence[_Named]) -> list[int] | None:
-    """Return the rules' old positions, new ones after all others; ``None`` when that changes the order."""
-    known = {rule.id: rule.position for rule in rules}
-    free = count(next_position(rules))
-    places: list[int] = []
-    last: dict[int, int] = {}
-    for rule_id, fields in named:
-        place = known[rule_id] if rule_id in known else next(free)
-        priority = fields.get("priority", 0)
-        if place <= last.get(priority, -1):
-            return None
-        last[priority] = place
-        places.append(place)
-    return places
-
-
-def _new_places(rules: Rules, named: Sequence[_Named]) -> list[int]:
-    known = {rule.id: rule.position for rule in rules}
-    places: list[int] = []
-    last = -1
-    for rule_id, _ in named:
-        position = known.get(rule_id, -1)
-        last = position if position > last else last + 1
-        places.append(last)
-    return places
-
-
-def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
-    """Add these rules after all others of their priority, in this order.
-
-    A rule that exists is edited instead, also under an unknown id if it has the same words, items and times. Its fields
-    that are left out stay, and so does its position.
-    """
-    known = {rule.id: rule for rule in rules}
-    found: dict[str, Rule] = {}
-    place = next_position(rules)
-    for row, (rule_id, fields) in zip(wanted, _identified(rules, wanted, set(known)), strict=True):
-        if rule_id in known:
-            found[rule_id] = _made(known[rule_id], row.values)
-        else:
-            found[rule_id], place = Rule(id=rule_id, position=place, **fields), place + 1
-    return _checked((*(found.pop(rule.id, rule) for rule in rules), *found.values()))
-
-
-_Named = tuple[str, dict[str, Any]]
-"""The id of a rule, and its fields but for id and position."""
-
-
-def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iterator[_Named]:
-    """Yield the wanted rules as new ones, each under its id. An id in ``taken`` belongs to the rule that names it."""
-    names = [row.id for row in wanted if row.id]
-    for rule_id in names:
-        check_rule_id(rule_id)
-    named = set(names)
-    if len(named) != len(names):
-        raise InvalidInput("an id stands twice", code="duplicate_rule_id")
-    by_question: dict[object, list[str]] = {}
-    for rule in reversed(rules):
-        if rule.id not in named:
-            question = _question(rule.words, rule.word_mode, rule.match_mode, rule.item_ids, rule.schedule)
-            by_question.setdefault(question, []).append(rule.id)
-    for row in wanted:
-        fields = _new(row.values)
-        alike = by_question.get(_question_of(fields)) if by_question else None
-        if alike and (not row.id or row.id not in taken):
-            yield alike.pop(), fields
-        else:
-            yield row.id or row.new_id, fields
-
-
-def _question_of(fields: Mapping[str, Any]) -> object:
-    """Return what a rule with these fields reacts to."""
-    words: tuple[str, ...] = fields["words"]
-    if len(words) == 1 and _REACTS_ALSO_TO.isdisjoint(fields):
-        return words[0]
-    ask = fields.get
-    return _question(
-        words, ask("word_mode", WordMode.ANY), ask("match_mode", MatchMode.CONTAINS), ask("item_ids", ()),
-        ask("schedule", ()),
-    )  # fmt: skip
-
-
 def check_rule_id(rule_id: str) -> None:
     """Refuse an invalid rule id. Raises ``InvalidInput``."""
     if not _RULE_ID.fullmatch(rule_id):
         raise InvalidInput("this is no id of a rule", code="bad_rule_id")
 
 
-def _question(
-    words: tuple[str, ...], word_mode: WordMode, match_mode: MatchMode, item_ids: tuple[str, ...], schedule: Schedule
-) -> object:
-    """Return what a rule reacts to. Two rules with the same value are alike, whatever they answer."""
-    is_one_word = len(words) == 1 and word_mode is WordMode.ANY and match_mode is MatchMode.CONTAINS
-    if is_one_word and not item_ids and not schedule:
-        return words[0]
-    return (frozenset(words), word_mode, match_mode, frozenset(item_ids), schedule)
-
-
-@dataclass(frozen=True, slots=True)
-class Edits:
-    """The differences between two lists of rules."""
-
-    added: tuple[Rule, ...]
-    removed: tuple[Rule, ...]
-    edited: tuple[tuple[Rule, Rule], ...]
-    unchanged: int
-
-
-def edits_between(before: Rules, after: Rules) -> Edits:
-    """Return what an edit changes, by the rules' ids."""
-    old, new = {rule.id: rule for rule in before}, {rule.id: rule for rule in after}
-    return Edits(
-        added=tuple(rule for rule in after if rule.id not in old),
-        removed=tuple(rule for rule in before if rule.id not in new),
-        edited=tuple((old[rule.id], rule) for rule in after if rule.id in old and old[rule.id] != rule),
-        unchanged=sum(old.get(rule.id) == rule for rule in after),
-    )
-
-
 def _placed(rule: Rule, position: int) -> Rule:
     return rule if rule.position == position else replace(rule, position=position)
 
 
-def _checked(rules: Rules) -> Rules:
+def checked_together(rules: Rules) -> Rules:
     """Return the rules in order, if they are valid together. Raises ``InvalidInput``."""
     if len(rules) > MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
@@ -245,6 +104,8 @@ def _checked(rules: Rules) -> Rules:
         raise InvalidInput(
             f"at most {MAX_ACCOUNT_WORDS} words in all rules", code="too_many_words_in_all", limit=MAX_ACCOUNT_WORDS
         )
+    if len({rule.keyword for rule in rules}) == len(rules):
+        return in_order(rules)
     simple: set[tuple[str, str]] = set()
     for rule in rules:
         if rule.is_simple:
@@ -257,14 +118,14 @@ def _checked(rules: Rules) -> Rules:
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _new(values: Values) -> dict[str, Any]:
+def fields_of_new(values: Values) -> dict[str, Any]:
     """Return the fields of a new rule with those values, but for id and position."""
     fields = _checked_values(values, (), MatchMode.CONTAINS)
     fields.setdefault("words", ("?",))
     return fields
 
 
-def _made(rule: Rule, values: Values) -> Rule:
+def changed(rule: Rule, values: Values) -> Rule:
     """Return the rule with those values."""
     return replace(rule, **_checked_values(values, rule.words, rule.match_mode))
 
@@ -273,15 +134,17 @@ def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> 
     """Return the values in the form of a rule's fields. ``words`` are checked in the rule's new mode."""
     checked = {name: check(value) for name, value in values.items() if (check := _CHECKS.get(name)) is not None}
     if "words" in values or "match_mode" in values:
-        checked["words"] = _words(values.get("words", words), checked.get("match_mode", mode))
+        checked["words"] = words_of(values.get("words", words), checked.get("match_mode", mode))
     return checked
 
 
-def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
-    words = tuple(given if mode is MatchMode.REGEX else [word.strip() for word in given])
-    if len(words) == 1 and len(words[0]) <= MAX_KEYWORD_CHARACTERS and folded_word(words[0]).strip():
-        return words
-    words = tuple(dict.fromkeys(words))
+def words_of(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
+    """Return a rule's words, without outer blanks and each once. Raises ``InvalidInput``."""
+    if len(given) == 1:  # most rules
+        word = given[0] if mode is MatchMode.REGEX else given[0].strip()
+        if len(word) <= MAX_KEYWORD_CHARACTERS and folded_word(word).strip():
+            return (word,)
+    words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else [word.strip() for word in given]))
     if not words or not all(folded_word(word).strip() for word in words):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:

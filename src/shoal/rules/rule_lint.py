@@ -6,10 +6,12 @@ Pure. It reports only what is certain.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 
 import msgspec
 from ahocorasick_rs import AhoCorasick
@@ -59,22 +61,50 @@ class _Ready(msgspec.Struct, frozen=True, gc=False):
 
 def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
     """Return every warning, in the order of the rules. Rules that are off neither get a warning nor cause one."""
+    active = [rule for rule in in_order(rules) if rule.active]
+    words = _Words(active)
+    if not words.shared and not words.has_patterns:
+        with_braces = {rule.id: rule for rule in active for part in rule.parts if "{" in part.text}
+        return [warning for rule in with_braces.values() for warning in _about_answer(rule)]
     ready = [
         _Ready(rule, place, tuple([_prepared(rule, word) for word in rule.words]), frozenset(rule.item_ids))
-        for place, rule in enumerate(in_order(rules))
-        if rule.active
+        for place, rule in enumerate(active)
     ]
-    earlier = _Earlier(ready)
+    earlier = _Earlier(ready, words)
     found: list[RuleWarning] = []
-    alone = earlier.no_word_is_shared()
     for one in ready:
-        if one.rule.match_mode is MatchMode.REGEX or not (alone or earlier.shares_no_word(one)):
+        if one.rule.match_mode is MatchMode.REGEX or not words.shared.isdisjoint(one.words):
             found += _about(one, earlier)
-        for part in one.rule.parts:
-            if "{" in part.text:
-                found += _about_answer(one.rule)
-                break
+        found += _about_answer(one.rule)
     return found
+
+
+class _Words:
+    """The words of all rules, each once, and those that another rule may answer first.
+
+    One search in all of them finds these: each word is found as itself, and once more where it is a part of another. A
+    sign between them can only add finds.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        said = [
+            folded_word(word) if rule.match_mode is not MatchMode.EXACT else folded_word(word).strip()
+            for rule in rules
+            if rule.match_mode is not MatchMode.REGEX
+            for word in rule.words
+        ]
+        times = Counter(said)
+        times.pop("", None)
+        self.has_patterns = MatchMode.REGEX in {rule.match_mode for rule in rules}
+        self.all = list(times)
+        self.automaton = AhoCorasick(self.all) if self.all else None
+        self.shared = {word for word, number in times.items() if number > 1}
+        """The words that stand twice, or of which another word is a part."""
+        hits = self.automaton.find_matches_as_indexes("\n".join(self.all), overlapping=True) if self.automaton else ()
+        if len(hits) > len(self.all):
+            ends = list(accumulate(len(word) + 1 for word in self.all))
+            inside = Counter([bisect_right(ends, start) for _, start, _ in hits])
+            self.shared.update(self.all[place] for place, number in inside.items() if number > 1)
 
 
 def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
@@ -89,48 +119,26 @@ def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
             yield RuleWarning(rule_id=name, code=WarningCode.WORD_NEVER_FIRES, before=first, word=word)
 
 
-def _about_answer(rule: Rule) -> Iterator[RuleWarning]:
-    for name in dict.fromkeys(
-        name for part in rule.parts if "{" in part.text for name in _IN_BRACES.findall(part.text)
-    ):
-        if name not in _KNOWN:
-            yield RuleWarning(rule_id=rule.id, code=WarningCode.UNKNOWN_VARIABLE, word=name)
+def _about_answer(rule: Rule) -> list[RuleWarning]:
+    names = [name for part in rule.parts if "{" in part.text for name in _IN_BRACES.findall(part.text)]
+    return [
+        RuleWarning(rule_id=rule.id, code=WarningCode.UNKNOWN_VARIABLE, word=name)
+        for name in dict.fromkeys(names)
+        if name not in _KNOWN
+    ]
 
 
 class _Earlier:
     """The rules by their words, to find out which of them comes first."""
 
-    def __init__(self, ready: Sequence[_Ready]) -> None:
+    def __init__(self, ready: Sequence[_Ready], words: _Words) -> None:
+        self._words = words
         self._by_word: defaultdict[str, list[_Ready]] = defaultdict(list)
         self._by_pattern: defaultdict[str, list[_Ready]] = defaultdict(list)
         for one in ready:
             index = self._by_pattern if one.rule.match_mode is MatchMode.REGEX else self._by_word
-            for word in one.words if len(one.words) == 1 else dict.fromkeys(one.words):
-                if word:
-                    index[word].append(one)
-        self._words = list(self._by_word)
-        self._said = sum(len(one.words) for one in ready if one.rule.match_mode is not MatchMode.REGEX)
-        self._automaton = AhoCorasick(self._words) if self._words else None
-
-    def no_word_is_shared(self) -> bool:
-        """Return whether no two words are the same and none is part of another, by one search in all of them.
-
-        Each word is found once, as itself; a sign between them can only add finds.
-        """
-        if self._automaton is None or len(self._words) != self._said:
-            return False
-        found = self._automaton.find_matches_as_indexes("\n".join(self._words), overlapping=True)
-        return len(found) == self._said
-
-    def shares_no_word(self, one: _Ready) -> bool:
-        """Return whether no other rule has one of its words, nor a part of one."""
-        if self._automaton is None:
-            return False
-        for word in one.words:
-            hits = self._automaton.find_matches_as_indexes(word, overlapping=True)
-            if len(hits) != 1 or len(self._by_word[word]) != 1:
-                return False
-        return True
+            for word in dict.fromkeys(one.words):
+                index[word].append(one)
 
     def one_that_fires(self, later: _Ready, said: tuple[str, ...]) -> str:
         """Return the id of an earlier rule that fires whenever all these words are found; empty when there is none."""
@@ -143,10 +151,10 @@ class _Earlier:
         for word in said:
             if later.rule.match_mode is MatchMode.REGEX:
                 yield from self._by_pattern[word][:_MOST_CANDIDATES]
-            elif self._automaton is not None:
-                hits = dict.fromkeys(hit[0] for hit in self._automaton.find_matches_as_indexes(word, overlapping=True))
-                for number in hits:
-                    yield from self._by_word[self._words[number]][:_MOST_CANDIDATES]
+            elif self._words.automaton is not None:
+                hits = self._words.automaton.find_matches_as_indexes(word, overlapping=True)
+                for number in dict.fromkeys(hit[0] for hit in hits):
+                    yield from self._by_word[self._words.all[number]][:_MOST_CANDIDATES]
 
 
 def _comes_first(one: _Ready, later: _Ready) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 from shoal.errors import InvalidInput
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
-from shoal.rules.rule_edits import MAX_PARTS, Wanted, check_rule_id, with_rule
+from shoal.rules.rule_edits import MAX_PARTS, check_rule_id, with_rule
+from shoal.rules.rule_lists import Wanted
 from shoal.rules.schedule_text import span_of, text_of
 from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
 

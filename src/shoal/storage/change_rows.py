@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, insert, not_, select, update
 
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, differing
-from shoal.accounts.journal import Changes, JournalEntry
+from shoal.accounts.journal import Changes, JournalEntry, differences
 from shoal.accounts.ownership import shard_of
 from shoal.accounts.store import Change
 from shoal.errors import StaleGeneration
@@ -69,7 +69,10 @@ def drafted(vault: Vault, change: Change) -> Draft:
     else:
         columns = _columns(vault, change.new, changes)
     text = msgspec.json.encode(changes).decode()
-    return Draft(change, account, changes, text, columns, is_noop=False, rules=rule_writes(change))
+    # what another program changed is in the rows already
+    found = changes if change.found is None else differences(change.old, change.new)
+    rules = rule_writes(change, found["keywords"]) if "keywords" in found and change.new is not None else None
+    return Draft(change, account, changes, text, columns, is_noop=False, rules=rules)
 
 
 def _columns(vault: Vault, new: Account, changed: Collection[str]) -> Row:

@@ -6,9 +6,11 @@ a thread that writes thousands of rows one by one waits as often for whatever el
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,7 +33,13 @@ _DELAY = ("delay_min_seconds", "delay_max_seconds")
 _JSON = ("words", "item_ids", "schedule", "parts")
 _FIELDS = (*_PLAIN, *_DELAY, *_JSON)
 
-_encode = msgspec.json.Encoder().encode
+_COLUMNS = (*_KEY, *_FIELDS)
+
+RuleDelta = Mapping[str, Sequence[Any]]
+"""What a change adds, removes and edits: rules under ``added`` and ``removed``, pairs of them under ``edited``."""
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+_id_of = attrgetter("id")
 
 
 def read_rule(row: RowMapping) -> Rule:
@@ -46,7 +54,7 @@ def read_rule(row: RowMapping) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleWrites:
-    """What a change of rules writes: ids to delete, rows of the key and ``_FIELDS`` to insert, rows to update.
+    """What a change of rules writes: ids to delete, rows to update, and the values of rows to insert, piece by piece.
 
     ``replaces_all``: nothing of before stays, and all of it is deleted.
     """
@@ -54,37 +62,32 @@ class RuleWrites:
     removed: list[str]
     edited: list[Values]
     added: list[Values]
+    rows: int
+    """How many rows of the table it changes."""
     replaces_all: bool
 
-    @property
-    def rows(self) -> int:
-        """How many rows of the table it changes."""
-        return len(self.removed) + len(self.edited) + len(self.added)
 
-
-def rule_writes(change: Change) -> RuleWrites | None:
+def rule_writes(change: Change, delta: RuleDelta) -> RuleWrites | None:
     """Return what is to be written where the rules of a change differ; ``None`` if they do not. Runs on any thread."""
-    old = change.old.keywords if change.old is not None else ()
-    if change.new is None or old is change.new.keywords:
+    added, removed, edited = delta.get("added", ()), delta.get("removed", ()), delta.get("edited", ())
+    if not (added or removed or edited):
         return None
-    account_id = change.account_id
-    before = {rule.id: rule for rule in old}
-    edited: list[Rule] = []
-    added: list[Rule] = []
-    for rule in change.new.keywords:
-        known = before.pop(rule.id, None)
-        if known is None:
-            added.append(rule)
-        elif known != rule:
-            edited.append(rule)
-    removed = list(before)
+    gone = [rule.id for rule in removed]
     if len(edited) >= ROWS_AT_ONCE:
-        removed, added, edited = [*removed, *[rule.id for rule in edited]], [*added, *edited], []
+        gone += [old.id for old, _ in edited]
+        added, edited = [*added, *[new for _, new in edited]], ()
+    if len(added) > ROWS_AT_ONCE:
+        added = sorted(added, key=_id_of)  # in the order of the index: each page of it is written once
+    rows = _rows(change.account_id, added)
+    account_id = change.account_id
+    changed = _rows(account_id, [new for _, new in edited])
+    before = change.old.keywords if change.old is not None else ()
     return RuleWrites(
-        removed,
-        [(*_values(rule), account_id, rule.id) for rule in edited],
-        [(account_id, rule.id, *_values(rule)) for rule in added],
-        replaces_all=len(removed) == len(old) > ROWS_AT_ONCE,
+        gone,
+        [(*row[len(_KEY) :], *row[: len(_KEY)]) for row in changed],
+        [tuple(chain.from_iterable(piece)) for piece in _pieces(rows)],
+        rows=len(gone) + len(changed) + len(rows),
+        replaces_all=len(gone) == len(before) > ROWS_AT_ONCE,
     )
 
 
@@ -104,21 +107,40 @@ def write_rules(connection: Connection, account_id: str, writes: RuleWrites) -> 
         raw.executemany(statements.update, writes.edited)
         if raw.rowcount != len(writes.edited):
             raise StaleGeneration("a rule that was to be edited is not there")
-    for rows in _pieces(writes.added):
-        raw.execute(statements.insert(len(rows)), tuple([value for row in rows for value in row]))
+    for values in writes.added:
+        raw.execute(statements.insert(len(values) // len(_COLUMNS)), values)
     raw.close()
 
 
-def _values(rule: Rule) -> Values:
-    """Return the values of ``_FIELDS``."""
-    return (
-        rule.position, rule.match_mode.value, rule.priority, rule.word_mode.value, rule.cooldown_seconds, rule.active,
-        *rule.delay_seconds, _json(rule.words), _json(rule.item_ids), _json(rule.schedule), _json(rule.parts),
-    )  # fmt: skip
+def _rows(account_id: str, rules: Sequence[Rule]) -> list[Values]:
+    """Return the values of ``_COLUMNS`` for each rule: column by column, which takes half the time of row by row."""
+    return list(
+        zip(
+            repeat(account_id),
+            [rule.id for rule in rules],
+            [rule.position for rule in rules],
+            [rule.match_mode.value for rule in rules],
+            [rule.priority for rule in rules],
+            [rule.word_mode.value for rule in rules],
+            [rule.cooldown_seconds for rule in rules],
+            [rule.active for rule in rules],
+            [rule.delay_seconds[0] for rule in rules],
+            [rule.delay_seconds[1] for rule in rules],
+            _texts([rule.words for rule in rules]),
+            _texts([rule.item_ids for rule in rules]),
+            _texts([rule.schedule for rule in rules]),
+            _texts([rule.parts for rule in rules]),
+            strict=False,
+        )
+    )
 
 
-def _json(values: tuple[Any, ...]) -> str:
-    return _encode(values).decode() if values else ""
+def _texts(lists: Sequence[tuple[Any, ...]]) -> Sequence[str]:
+    """Return each list as JSON, an empty one as an empty text. No JSON text contains a line break."""
+    if not any(lists):
+        return [""] * len(lists)
+    texts = _encode_lines(lists).decode().split("\n")[:-1]
+    return texts if all(lists) else [text if text != "[]" else "" for text in texts]
 
 
 class _Statements:
@@ -126,14 +148,14 @@ class _Statements:
 
     def __init__(self, mark: str) -> None:
         self._mark = mark
-        self._row = f"({', '.join([mark] * len((*_KEY, *_FIELDS)))})"
+        self._row = f"({', '.join([mark] * len(_COLUMNS))})"
         values = ", ".join(f"{name} = {mark}" for name in _FIELDS)
         self.delete_all = f"DELETE FROM rules WHERE account_id = {mark}"  # noqa: S608
         self.update = f"UPDATE rules SET {values} WHERE account_id = {mark} AND id = {mark}"  # noqa: S608
 
     def insert(self, rows: int) -> str:
-        """Insert rows of ``_KEY`` and ``_FIELDS``."""
-        return f"INSERT INTO rules ({', '.join((*_KEY, *_FIELDS))}) VALUES {', '.join([self._row] * rows)}"  # noqa: S608
+        """Insert rows of ``_COLUMNS``."""
+        return f"INSERT INTO rules ({', '.join(_COLUMNS)}) VALUES {', '.join([self._row] * rows)}"  # noqa: S608
 
     def delete(self, ids: int) -> str:
         """Delete rules of one account, by their ids."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.rules.rule_edits import Wanted, edits_between, replaced
+from shoal.rules.rule_lists import Wanted, edits_between, replaced
 
 
 def a_rule(word: str) -> Wanted:

@@ -8,7 +8,7 @@ import pytest
 
 from shoal.errors import InvalidInput
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
-from shoal.rules.rule_edits import replaced
+from shoal.rules.rule_lists import replaced
 from shoal.rules.rule_xlsx import COLUMNS
 from shoal.rules.schedule import Span
 from shoal.rules.xlsx import UnusableRows

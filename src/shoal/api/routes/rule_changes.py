@@ -19,6 +19,7 @@ from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside_if
 from shoal.language.choice import Language
 from shoal.messages.pictures import is_kept, require_showable
+from shoal.rules.keywords import rising_ids
 from shoal.rules.rule_lint import warnings_of
 
 
@@ -35,8 +36,7 @@ def _current(account: Account) -> dict[str, Any]:
 
 def new_rule_ids(caller: Caller, number: int) -> list[str]:
     """Return the ids of new rules: the same ones when the same request runs again."""
-    drawn = hashlib.shake_128(caller.op_id.encode()).hexdigest(8 * number)
-    return [drawn[start : start + 16] for start in range(0, len(drawn), 16)]
+    return rising_ids(hashlib.shake_128(caller.op_id.encode()).hexdigest(6), number)
 
 
 async def warnings_found(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:

@@ -30,15 +30,16 @@ from shoal.api.schemas.rules import (
     TheLanguage,
     edits_shown,
 )
-from shoal.api.schemas.sent_rules import sent_rule
+from shoal.api.schemas.sent_rules import sent_rule, sent_whole
 from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
 from shoal.rules.csv_tables import read_csv, written_csv
+from shoal.rules.keywords import next_position
 from shoal.rules.rule import MAX_RULES, Rule
-from shoal.rules.rule_edits import Wanted, edits_between
+from shoal.rules.rule_lists import Wanted, WholeRules, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
 from shoal.rules.xlsx import Fault, Table, UnusableRows
 from shoal.sheets.csv_rows import CSV
@@ -69,9 +70,7 @@ async def replace_rules(
     words, items and hours, or makes a new one. With `mode=merge`, new rules come after all others of their priority,
     and an unknown id also edits the rule with the same words, items and hours.
     """
-    wanted = await beside(_wanted, body.rules, caller)
-    await _measure(server, wanted)
-    edit = edits.more_rules(wanted) if mode == "merge" else edits.all_rules(wanted)
+    edit = await _edit(body.rules, account, server, caller, mode)
     hits = await server.rule_hits.of(account.id)  # before the change: a failed read after it would hide success
     facts: dict[str, Any]
     if dry_run:
@@ -92,6 +91,21 @@ async def replace_rules(
     large = has_many_rules(account) or has_many_rules(after)
     headers = {"ETag": response.headers["ETag"]} if "ETag" in response.headers else {}
     return await large_answer(replaced, large=large, headers=headers)
+
+
+async def _edit(rows: Any, account: Account, server: Server, caller: Caller, mode: str) -> edits.Edit:
+    """Return the edit that a list of rules asks for; rules with fields alone are made at once."""
+    if mode == "replace" and (whole := await beside(_whole, rows, account, caller)) is not None:
+        return edits.all_rules(whole)
+    wanted = await beside(_wanted, rows, caller)
+    await _measure(server, wanted)
+    return edits.more_rules(wanted) if mode == "merge" else edits.all_rules(wanted)
+
+
+def _whole(rows: Any, account: Account, caller: Caller) -> WholeRules | None:
+    if not isinstance(rows, list) or not all(isinstance(row, msgspec.Raw) for row in rows):
+        return None
+    return sent_whole(rows, new_rule_ids(caller, len(rows)), next_position(account.keywords))
 
 
 def _wanted(rows: Any, caller: Caller) -> list[Wanted]:

@@ -15,8 +15,8 @@ from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
 from shoal.messages.decisions import Hits
 from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
-from shoal.rules.rule_edits import Edits
 from shoal.rules.rule_lint import RuleWarning, WarningCode
+from shoal.rules.rule_lists import Edits
 from shoal.rules.schedule import EVERY_DAY
 
 

@@ -20,7 +20,8 @@ from shoal.maintenance.shop_file.shapes import DeliveryPart, ShopPart
 from shoal.maintenance.shop_file.yaml_values import FileFault
 from shoal.rules.matcher import Matcher
 from shoal.rules.rule import MatchMode
-from shoal.rules.rule_edits import Wanted, with_rule
+from shoal.rules.rule_edits import with_rule
+from shoal.rules.rule_lists import Wanted
 from shoal.rules.rule_xlsx import faults_of
 
 Values = dict[str, Any]
