@@ -14,7 +14,7 @@ from standins import until_told
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 SMALL = """() => [...document.querySelectorAll(`.tab-bar a, .tab-bar button, header button, [data-account] button,
-  [data-account] .n-switch, .tools button, .filters button`)].filter(one => one.offsetParent)
+  .tools button, .filters button`)].filter(one => one.offsetParent)
   .map(one => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
   .filter(([, box]) => box.height < 43.5 || box.width < 43.5)
   .map(([html, box]) => `${html} ${box.width}×${box.height}`)"""

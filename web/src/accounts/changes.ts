@@ -83,3 +83,9 @@ export function reasonOf(account: Account): string {
   if (isMute(account)) return account.answers === 'orders' ? t('mute.orders') : t('mute.nothing')
   return account.reason ? labelOf('reason', account.reason) : ''
 }
+
+/** What the owner asked for and the task has not reached yet. */
+export function gapOf({ desired, state }: Account): string {
+  if (desired.enabled && (state === 'starting' || state === 'waiting')) return t('accounts.wanted')
+  return !desired.enabled && state === 'stopping' ? t('accounts.unwanted') : ''
+}

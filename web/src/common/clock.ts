@@ -95,6 +95,13 @@ const UNITS = [
   ['minute', 60],
   ['second', 1],
 ] as const
+type Unit = (typeof UNITS)[number][0]
+
+/** How a number of each unit is written. A formatter takes longer to make than a row of a table to draw. */
+const lengths = computed(() => {
+  const of = (unit: Unit) => new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' })
+  return { day: of('day'), hour: of('hour'), minute: of('minute'), second: of('second') }
+})
 
 /** Chinese has a space between a number and a word, which the formatter leaves out. */
 const NUMBER_AND_HAN = /(\d)(?=\p{Script=Han})/u
@@ -102,10 +109,7 @@ const NUMBER_AND_HAN = /(\d)(?=\p{Script=Han})/u
 /** A length of time in its two largest units: "3 hr 5 min", "3 小时 5 分钟". */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
-  const unit = (unit: string, whole: number): string =>
-    new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' })
-      .format(whole)
-      .replace(NUMBER_AND_HAN, '$1 ')
+  const unit = (unit: Unit, whole: number): string => lengths.value[unit].format(whole).replace(NUMBER_AND_HAN, '$1 ')
   if (seconds === 0) return `< ${unit('second', 1)}`
   const at = UNITS.findIndex(([, size]) => seconds >= size)
   let rest = seconds
