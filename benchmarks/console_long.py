@@ -37,7 +37,6 @@ async ([selector, by]) => {{
   let last = performance.now()
   for (let n = 0; n < {FRAMES}; n++) {{
     pane.scrollTop += by
-    if (by < 0 && pane.scrollTop < 400) pane.querySelector('.older')?.click()
     await new Promise(requestAnimationFrame)
     const now = performance.now()
     gaps.push(now - last)

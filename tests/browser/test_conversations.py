@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, intercept, press, said, scrolled
@@ -198,24 +198,40 @@ async def test_f18_drafts_are_kept_per_chat_over_reloads_and_go_at_sign_out(cons
     await until_told(lambda: again.evaluate("JSON.stringify(localStorage).includes('draft')"), False)
 
 
-async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console) -> None:
+async def test_what_is_older_comes_to_who_scrolls_there_and_nothing_throws_them_to_the_end(console: Console) -> None:
     for number in range(1, 121):
         await said(console, number, f"第 {number} 句")
     page = await console.page("/console/conversations/afu/c1")
     log = page.get_by_role("log")
     await expect(log.locator("article")).to_have_count(50)
     await expect(log).to_contain_text("第 120 句")
-    await page.get_by_role("button", name="更早的消息").click()
-    await expect(log.locator("article")).to_have_count(100)
+    older = page.get_by_role("button", name="更早的消息")
+    asked: list[str] = []
+
+    async def refuse_the_first(route: Route) -> None:
+        asked.append(route.request.url)
+        await (route.fulfill(status=500, json={"detail": "later"}) if len(asked) == 1 else route.continue_())
+
+    await intercept(page, "**/messages?*cursor=*", refuse_the_first)
+    await scrolled(log, "0")
+    await expect(page.locator("[data-test=toast].refused")).to_be_visible()
+    await scrolled(log, "40")
+    assert len(asked) == 1, "what was refused waits until somebody asks for it"
+    await older.click()
+
+    async def is_at_the_beginning() -> bool:
+        await scrolled(log, "0")
+        return await log.get_by_text("第 1 句", exact=True).is_visible()
+
+    await until_told(is_at_the_beginning, True)
+    await expect(older).to_have_count(0)
+    assert len(asked) == len(set(asked)) + 1, "each page once, but for the refused one"
     await scrolled(log, "0")
     await said(console, 121, "刚说的")
     await expect(page.get_by_role("button", name="有新消息")).to_be_visible()
     await until_told(lambda: log.evaluate("element => element.scrollTop"), 0)
     await page.get_by_role("button", name="有新消息").click()
     await expect(page.get_by_text("刚说的").last).to_be_in_viewport()
-    await page.get_by_role("button", name="更早的消息").click()
-    await expect(log.locator("article")).to_have_count(121)
-    await expect(page.get_by_role("button", name="更早的消息")).to_have_count(0)
 
 
 async def test_the_arrow_keys_go_along_the_list_and_a_phone_comes_back_to_where_it_was(console: Console) -> None:

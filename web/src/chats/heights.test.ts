@@ -28,14 +28,20 @@ test('drawn rows and the room around them are together as high as all rows, wher
   }
 })
 
-test('rows that were not measured are taken for average', () => {
+test('rows that were not measured are taken for average, which is renewed when twice as many were measured', () => {
   const heights = new Heights()
   heights.note('m1', 100)
   heights.note('m2', 200)
   expect(heights.of('m9')).toBe(150)
   expect(heights.note('m2', 200)).toBe(false)
   expect(heights.note('m2', 300)).toBe(true)
-  expect(heights.of('m9')).toBe(200)
+  heights.note('m3', 200)
+  expect(heights.of('m9')).toBe(150)
+  heights.note('m4', 400)
+  expect(heights.of('m9')).toBe(250)
+  heights.forget()
+  heights.note('m1', 80)
+  expect(heights.of('m9')).toBe(80)
 })
 
 test('no rows are no span', () => {

@@ -1,18 +1,17 @@
-/** Which of many rows are near the view, by the heights that were measured; of the others the average is assumed. */
+/** Which of many rows are near the view, by the heights that were measured; of the others an average is assumed. */
 
-const FIRST_GUESS = 64
+const FIRST_GUESS_PX = 64
 
 export class Heights {
   private readonly known = new Map<string, number>()
   private sum = 0
+  private guess = FIRST_GUESS_PX
+  /** With so many measured rows the guess is renewed: one that changed with each row would move all rows with it. */
+  private renewal = 1
 
   /** The height of a row, measured or assumed. */
   of(key: string): number {
-    return this.known.get(key) ?? this.average()
-  }
-
-  private average(): number {
-    return this.known.size ? this.sum / this.known.size : FIRST_GUESS
+    return this.known.get(key) ?? this.guess
   }
 
   /** Note what was measured; answers whether that is news. */
@@ -21,12 +20,18 @@ export class Heights {
     if (before === height) return false
     this.sum += height - (before ?? 0)
     this.known.set(key, height)
+    if (this.known.size >= this.renewal) {
+      this.guess = this.sum / this.known.size
+      this.renewal = 2 * this.known.size
+    }
     return true
   }
 
   forget(): void {
     this.known.clear()
     this.sum = 0
+    this.guess = FIRST_GUESS_PX
+    this.renewal = 1
   }
 }
 

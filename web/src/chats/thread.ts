@@ -17,6 +17,25 @@ export type Line =
 const isEcho = (message: Message): boolean =>
   message.direction === 'out' && (message.decision === 'echo' || message.decision === '')
 
+/** The entries that were made: an entry that stays the same object is not drawn again. */
+const made = new WeakMap<Message | Sending, Entry>()
+
+function saidOf(message: Message): Entry {
+  const known = made.get(message)
+  if (known) return known
+  const entry: Entry = { kind: 'said', key: `m${message.id}`, at: Date.parse(message.at), message }
+  made.set(message, entry)
+  return entry
+}
+
+function sentOf(sending: Sending, at: number): Entry {
+  const known = made.get(sending)
+  if (known?.at === at) return known
+  const entry: Entry = { kind: 'sent', key: `s${sending.id}`, at, sending }
+  made.set(sending, entry)
+  return entry
+}
+
 /**
  * The thread of what was loaded of both lists, each newest first.
  *
@@ -37,10 +56,8 @@ export function thread(
   ]
   const horizon = Math.max(...ends.filter((end) => !Number.isNaN(end)))
   const entries: Entry[] = [
-    ...messages
-      .filter((message) => !isEcho(message))
-      .map((message) => ({ kind: 'said' as const, key: `m${message.id}`, at: Date.parse(message.at), message })),
-    ...sendings.map((sending) => ({ kind: 'sent' as const, key: `s${sending.id}`, at: sentAt(sending), sending })),
+    ...messages.filter((message) => !isEcho(message)).map(saidOf),
+    ...sendings.map((sending) => sentOf(sending, sentAt(sending))),
   ]
   return entries
     .filter((entry) => entry.at >= horizon)
@@ -49,14 +66,19 @@ export function thread(
 
 const order = (entry: Entry): number => (entry.kind === 'said' ? entry.message.id : entry.sending.id)
 
-/** The newest page put before what is known of a list; what it leaves out in between is not kept. */
+/** The newest page put before what is known of a list; what it leaves out in between is not kept. Equal rows stay as they are. */
 export function renewed<T extends { id: number }>(
   known: readonly T[],
   page: readonly T[],
 ): { rows: T[]; joins: boolean } {
-  const fresh = new Set(page.map((row) => row.id))
-  const joins = known.some((row) => fresh.has(row.id))
-  return { rows: joins ? [...page, ...known.filter((row) => !fresh.has(row.id))] : [...page], joins }
+  const fresh = new Map(page.map((row) => [row.id, row]))
+  const before = new Map(known.filter((row) => fresh.has(row.id)).map((row) => [row.id, row]))
+  const rows = page.map((row) => {
+    const old = before.get(row.id)
+    return old && JSON.stringify(old) === JSON.stringify(row) ? old : row
+  })
+  const joins = before.size > 0
+  return { rows: joins ? [...rows, ...known.filter((row) => !fresh.has(row.id))] : rows, joins }
 }
 
 /** The thread with the notes and the work between its entries. Those older than what was loaded come with it. */

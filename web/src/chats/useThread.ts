@@ -1,5 +1,5 @@
 /** One chat: what was said and sent, kept current; whose turn it is; and the owner's own words on their way. */
-import { computed, ref, watch } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import { type Chat, call, type Message, type Page, type Sending, why } from '../common/api'
 import { useLive } from '../common/liveData'
 import { useToasts } from '../common/toasts'
@@ -30,8 +30,8 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
   const toasts = useToasts()
   /** `undefined` until they are loaded, `null` when the chat is not known. */
   const facts = ref<Chat | null>()
-  const messages = ref<Message[]>([])
-  const sendings = ref<Sending[]>([])
+  const messages = shallowRef<Message[]>([])
+  const sendings = shallowRef<Sending[]>([])
   const next = ref<{ messages: string | null; sendings: string | null }>({ messages: null, sendings: null })
   const loaded = ref(false)
 
@@ -73,12 +73,25 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
     },
   )
 
-  /** What is older, of whichever list ends later. */
-  async function loadOlder(rows = PAGE): Promise<void> {
+  let older: Promise<void> | null = null
+  /** Older entries could not be loaded: only who asks for them again gets them. */
+  const isStuck = ref(false)
+
+  /** What is older, of whichever list ends later: one page at a time, whoever asks meanwhile. */
+  function loadOlder(rows = PAGE): Promise<void> {
+    const own = older ?? olderPage(rows)
+    older = own
+    return own.finally(() => {
+      if (older === own) older = null
+    })
+  }
+
+  async function olderPage(rows: number): Promise<void> {
     const { account, chat } = place()
     const isOther = (): boolean => place().account !== account || place().chat !== chat
     const end = (rows: { at: string }[]): number => Date.parse(rows.at(-1)?.at ?? '') || 0
     const { messages: more, sendings: moreSent } = next.value
+    isStuck.value = false
     try {
       if (more && (!moreSent || end(messages.value) >= end(sendings.value))) {
         const page = await loadMessages(more, rows)
@@ -92,6 +105,8 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
         next.value = { ...next.value, sendings: page.next }
       }
     } catch (error) {
+      if (isOther()) return
+      isStuck.value = true
       toasts.refused(t('errors.load', { why: why(error) }))
     }
   }
@@ -102,6 +117,9 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
       facts.value = undefined
       messages.value = []
       sendings.value = []
+      next.value = { messages: null, sendings: null }
+      older = null
+      isStuck.value = false
       loaded.value = false
       void load()
     },
@@ -115,5 +133,6 @@ export function useThread(place: () => Place, shown: (renewal: Renewal) => void 
 
   const { waiting, send } = useSending(place, () => facts.value?.buyer_id, sendings, load)
 
-  return { facts, name, entries, isMore, waiting, loaded, problem, load, loadOlder, take, giveBack, work, send }
+  const lists = { entries, isMore, isStuck, waiting, loaded, problem, load, loadOlder }
+  return { facts, name, ...lists, take, giveBack, work, send }
 }

@@ -8,9 +8,10 @@ import { nextTick, onScopeDispose, type Ref, ref, shallowRef, watch } from 'vue'
 import { beginOf, Heights, type Span, spanOf, WHOLE } from './heights'
 
 /** As many rows are drawn whole: windows are for the long lists. */
-const ALL = 150
+const ALL = 60
 const BEYOND_PX = 900
 const NEAR_END_PX = 60
+const NEAR_START_PX = 600
 const MOST_TURNS = 4
 
 /** A row, and how far it begins below the upper edge of the view. */
@@ -19,7 +20,10 @@ interface Anchor {
   distance: number
 }
 
-/** `scroller` scrolls, `run` holds the rows, each with its key as `data-entry`; `gap` lies between two rows. */
+/**
+ * `scroller` scrolls, and places of elements are counted from it (it is positioned); `run` holds the rows, each with its
+ * key as `data-entry`; `gap` lies between two rows.
+ */
 export function useWindow(
   scroller: Ref<HTMLElement | undefined>,
   run: Ref<HTMLElement | undefined>,
@@ -31,9 +35,32 @@ export function useWindow(
   const atEnd = ref(true)
   let anchor: Anchor | null = null
 
-  const rowsOf = (): HTMLElement[] => [...(run.value?.querySelectorAll<HTMLElement>(':scope > [data-entry]') ?? [])]
-  const topOf = (element: HTMLElement): number =>
-    element.getBoundingClientRect().top - (scroller.value?.getBoundingClientRect().top ?? 0)
+  const rowsOf = (): HTMLElement[] => [...(run.value?.children ?? [])] as HTMLElement[]
+  const topOf = (element: HTMLElement): number => element.offsetTop - (scroller.value?.scrollTop ?? 0)
+
+  /** The first drawn row that reaches into the view. */
+  function firstInView(): HTMLElement | undefined {
+    const rows = rowsOf()
+    let from = 0
+    let to = rows.length
+    while (from < to) {
+      const middle = (from + to) >> 1
+      const row = rows[middle] as HTMLElement
+      if (topOf(row) + row.offsetHeight > 0) to = middle
+      else from = middle + 1
+    }
+    return rows[from]
+  }
+
+  /** Whether the view comes near the edge of what is drawn, and there is more. */
+  function isAtEdge(view: HTMLElement): boolean {
+    const { from, to, above, below } = span.value
+    const drawn = run.value
+    if (!drawn || span.value === WHOLE) return false
+    const room = topOf(drawn) + above
+    const roomBelow = topOf(drawn) + drawn.offsetHeight - below - view.clientHeight
+    return (from > 0 && room > -BEYOND_PX / 2) || (to < keys().length && roomBelow < BEYOND_PX / 2)
+  }
 
   /** Where the view begins in the list. */
   function viewTop(all: readonly string[], view: HTMLElement): number {
@@ -88,11 +115,14 @@ export function useWindow(
     const view = scroller.value
     if (!view) return
     atEnd.value = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_END_PX
-    const first = rowsOf().find((row) => topOf(row) + row.offsetHeight > 0)
+    const first = firstInView()
     anchor =
       first && topOf(first) < view.clientHeight ? { key: first.dataset.entry ?? '', distance: topOf(first) } : null
-    if (choose()) void nextTick(settle)
+    if (isAtEdge(view) && choose()) void nextTick(settle)
   }
+
+  /** Whether the beginning of what is loaded is near. */
+  const isNearStart = (): boolean => scroller.value !== undefined && scroller.value.scrollTop < NEAR_START_PX
 
   /** Follow the end from now on. */
   async function toEnd(): Promise<void> {
@@ -129,5 +159,5 @@ export function useWindow(
   })
   onScopeDispose(() => observer.disconnect())
 
-  return { span, atEnd, scrolled, toEnd, toRow, restart }
+  return { span, atEnd, scrolled, isNearStart, toEnd, toRow, restart }
 }
