@@ -155,7 +155,7 @@ class Cluster:
         await soon(is_so, seconds=seconds, every_seconds=0.5)
 
     async def shared_among(self, *names: str) -> None:
-        """Wait until exactly these servers own shards, and each shard has an owner.
+        """Wait until exactly these servers own shards, each some with a shop, and each shard has an owner.
 
         Each has half of its share at least: what is struck next may be moving.
         """
@@ -164,7 +164,8 @@ class Cluster:
             rows = await self.rows("SELECT owner, count(*) FROM shards GROUP BY owner")
             least = min((count for _, count in rows), default=0)
             enough = 1 if self.is_short else SHARDS // len(names) // 2
-            return {owner for owner, _ in rows} == set(names) and least >= enough
+            is_shared = {owner for owner, _ in rows} == set(names) and least >= enough
+            return is_shared and all([await self.shops_of(name) for name in names])
 
         await soon(is_so, seconds=SOON_SECONDS, every_seconds=0.1)
 

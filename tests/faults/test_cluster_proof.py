@@ -23,14 +23,14 @@ SHOPS = 20
 NAMES = ("one", "two")
 
 
-async def test_no_shop_has_two_owners_and_no_order_two_deliveries_when_a_server_is_killed_or_frozen(
+async def test_no_shop_has_two_owners_and_no_order_two_deliveries_when_a_server_is_frozen_or_dies_again_and_again(
     tmp_path: Path,
     postgres: Postgres,  # noqa: F811  (the fixture)
 ) -> None:
     chance = random.Random(17)
     async with a_cluster(tmp_path, postgres, NAMES, shops=SHOPS, lease_seconds=2, is_short=True) as cluster:
         await prepared(cluster, units=500)
-        for case in ("frozen", "killed"):
+        for case in ("frozen-writing", "restarting"):
             found = await run_case(cluster, case, per_second=2, chance=chance)
             assert not found.violations, "\n".join(found.violations)
             assert found.shops

@@ -13,6 +13,8 @@ from outside.node_pair import a_pair
 from outside.test_asked_nodes import ready, send
 from postgres_server import Postgres
 
+NOTHING_DONE = {"not_applied", "owner_changing", "lock_timeout"}
+"""Said when a busy machine gives a server so little time that its lease runs out: the same may be asked again."""
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
 
@@ -21,11 +23,16 @@ async def test_a_message_by_hand_to_a_frozen_server_has_a_certain_answer_and_lea
 ) -> None:
     async with a_pair(tmp_path, postgres) as pair:
         await ready(pair)
-        shop = min(await pair.run_at(pair.two))
+        while not (there := await pair.run_at(pair.two)):
+            await asyncio.sleep(0.05)
+        shop = min(there)
         frozen = pair.two.child
         frozen.send_signal(signal.SIGSTOP)
         try:
-            status, answer = await asyncio.wait_for(send(pair.one, shop, "有人吗", "by-hand"), 600)
+            status, answer = await send(pair.one, shop, "有人吗", "by-hand")
+            while answer.get("code") in NOTHING_DONE:
+                await asyncio.sleep(0.5)
+                status, answer = await send(pair.one, shop, "有人吗", "by-hand")
             assert (status, answer.get("outcome", answer.get("code"))) in {(200, "sent"), (409, "not_connected")}
             was_sent = status == 200
             await pair.all_at(pair.one)
