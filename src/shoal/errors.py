@@ -9,13 +9,15 @@
     │   ├── Forbidden           the caller may not do this
     │   └── TooManyAttempts     the caller must wait before the next attempt
     │       └── TooManyCalls    … because of too many calls
-    ├── UnknownUser             there is no such user, session or invitation
-    ├── UnknownNumber           no account holds that seller's number
-    ├── UnknownAccount          there is no such account (or it is not the caller's)
-    │   └── AlreadyRemoved      … because the same operation removed it before
+    ├── NotFound                there is no such thing (or it is not the caller's)
+    │   ├── UnknownUser         … user, session or invitation
+    │   ├── UnknownNode         … server that shares the database now
+    │   ├── UnknownNumber       … account that holds that seller's number
+    │   └── UnknownAccount      … account
+    │       └── AlreadyRemoved  … because the same operation removed it before
     ├── Conflict                the current state differs from what the caller assumed
     │   ├── AccountExists       the id is taken
-    │   ├── AccountBeingDeleted    the id is being deleted; try again after the deletion
+    │   ├── AccountBeingDeleted the id is being deleted; try again after the deletion
     │   ├── RemovedSince        the operation was done before, and its account was removed later
     │   ├── DuplicateUnb        the owner's other account is of the same platform user
     │   ├── TooManyShops        the owner may have no more accounts
@@ -33,6 +35,8 @@
     │   ├── CallUnknown         … to an irreversible call of the site (also a TemporaryFailure)
     │   └── SendUnknown         … to a message (also a TemporaryFailure)
     └── ActionRequired          the owner must act; Shoal never retries
+
+Rooms add kinds of these beside what they are about: ``UnknownGoods``, ``OutOfStock``, ``DeafConnection``.
 """
 
 from __future__ import annotations
@@ -109,25 +113,31 @@ class TooManyCalls(TooManyAttempts):
     code = "too_many_calls"
 
 
-class UnknownUser(ShoalError):
+class NotFound(ShoalError):
+    """There is no such thing, or it is not the caller's (the answer is the same)."""
+
+    code = "not_found"
+
+
+class UnknownUser(NotFound):
     """There is no such user, session or invitation."""
 
     code = "unknown_person"
 
 
-class UnknownNode(ShoalError):
+class UnknownNode(NotFound):
     """No server of that name shares the database now."""
 
     code = "unknown_node"
 
 
-class UnknownNumber(ShoalError):
+class UnknownNumber(NotFound):
     """No account holds that seller's number."""
 
     code = "unknown_number"
 
 
-class UnknownAccount(ShoalError):
+class UnknownAccount(NotFound):
     """There is no such account, or it belongs to another user (the answer is the same)."""
 
     code = "unknown_account"

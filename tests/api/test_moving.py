@@ -20,7 +20,7 @@ from shoal.errors import Conflict, StoreError
 from shoal.maintenance.moving import carry_out
 from shoal.maintenance.moving.moving import Moving, StartOutcome
 from shoal.maintenance.moving.old_files import read_old_file
-from shoal.maintenance.moving.run_store import Run, RunState, UnknownRun
+from shoal.maintenance.moving.run_store import Run, RunState, UnknownImport
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.goods_tables import batches, goods, units
 from shoal.storage.history_tables import journal
@@ -232,7 +232,7 @@ async def test_the_report_names_rows_and_keeps_secrets_sealed(empty: Door, tmp_p
     assert told == ["administrator_is_you", "ai_was_on", "provider_refused"]
     for file in (tmp_path / "data").iterdir():
         assert not file.is_file() or b"sk-canary" not in file.read_bytes()
-    with pytest.raises(UnknownRun):
+    with pytest.raises(UnknownImport):
         async with another_person(empty) as bob:
             await empty.server.moving.run(await me_of(bob, "bob"), run.id)
 

@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import httpx
@@ -16,16 +17,19 @@ from sqlalchemy import select
 
 import shoal
 from doors import Door, another_person, open_door, served
+from shoal import errors
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.problems import problem_of
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreError
-from shoal.language.catalogue import placeholders, say
+from shoal.language.catalogue import ROOT, read_catalogue, say
 from shoal.language.choice import Language, language_of
 from shoal.storage.history_tables import observed
 from shoal.xianyu.cookie_string import Flaw
 from standins import cookie_of, until, until_told
 from store_steps import stored
+
+CATALOGUE = read_catalogue(ROOT / "zh")
 
 EN = {"Accept-Language": "en"}
 
@@ -39,6 +43,12 @@ def test_every_error_of_the_tree_has_a_row() -> None:
         assert problem_of(kind.__new__(kind)).status >= 400
 
 
+def test_the_error_tree_is_drawn_with_every_class_of_its_module() -> None:
+    drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ or "")
+    here = [kind.__name__ for kind in _all_kinds(ShoalError) if kind.__module__ == errors.__name__]
+    assert sorted(["ShoalError", *drawn]) == sorted(set(here))
+
+
 def test_every_code_that_an_input_is_refused_with_has_its_own_row() -> None:
     package = Path(shoal.__file__).parent
     outside = {"sandbox", "cli"}  # a refusal of the shell has its sentence among those of its command
@@ -50,7 +60,9 @@ def test_every_code_that_an_input_is_refused_with_has_its_own_row() -> None:
 
 @pytest.mark.parametrize("code", PROBLEMS)
 def test_every_sentence_shows_only_what_its_row_allows(code: str) -> None:
-    assert placeholders(f"problems.{code}") <= set(PROBLEMS[code].params)
+    assert {name for _, name, _, _ in Formatter().parse(CATALOGUE[f"problems.{code}"]) if name} <= set(
+        PROBLEMS[code].params
+    )
 
 
 @pytest.mark.parametrize(

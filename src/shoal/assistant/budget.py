@@ -52,11 +52,6 @@ class NoRoom(Exception):
         self.why = why
         self.until_ms = until_ms
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether the budget of the day is the reason."""
-        return self.why in {NoRoomWhy.TOKENS, NoRoomWhy.MONEY}
-
 
 @dataclass(frozen=True, slots=True)
 class Spending:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from shoal.errors import Conflict, InvalidInput, ShoalError
+from shoal.errors import Conflict, InvalidInput, NotFound
 
 MAX_PROVIDERS: Final = 10
 """How many providers one user may have."""
@@ -42,7 +42,7 @@ class ProviderKind(StrEnum):
     """The owner's own endpoint: it gets question, item, facts and turns, and answers with the output itself."""
 
 
-class UnknownProvider(ShoalError):
+class UnknownProvider(NotFound):
     """There is no such provider, or it belongs to another user (the answer is the same)."""
 
     code = "unknown_provider"

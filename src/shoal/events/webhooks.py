@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from shoal.accounts.positions import EventId, Position
 from shoal.clock import now_ms
-from shoal.errors import Conflict, InvalidInput, ShoalError, StaleGeneration, StoreError
+from shoal.errors import Conflict, InvalidInput, NotFound, StaleGeneration, StoreError
 from shoal.events.stored_events import KINDS, newest, position_at, position_before
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
@@ -36,7 +36,7 @@ LEAST_KEY, MOST_KEY = 24, 64
 """How many bytes a secret has, by the specification."""
 
 
-class UnknownWebhook(ShoalError):
+class UnknownWebhook(NotFound):
     """There is no such webhook, or it belongs to another user (the answer is the same)."""
 
     code = "unknown_webhook"

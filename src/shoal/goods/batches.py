@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, case, delete, func, insert, select, text, update
 
-from shoal.errors import Conflict, ShoalError
+from shoal.errors import Conflict, NotFound
 from shoal.goods.goods import UnknownGoods
 from shoal.goods.goods_store import read_goods
 from shoal.goods.stock_history import By, StockEvent, write_history
@@ -31,7 +31,7 @@ class BatchState(StrEnum):
     UNDONE = "undone"
 
 
-class UnknownBatch(ShoalError):
+class UnknownBatch(NotFound):
     """The goods have no such batch."""
 
     code = "unknown_batch"

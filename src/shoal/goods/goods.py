@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from shoal.errors import InvalidInput, ShoalError
+from shoal.errors import InvalidInput, NotFound
 from shoal.messages.pictures import require_showable
 
 MAX_NAME: Final = 100
@@ -31,7 +31,7 @@ class GoodsKind(StrEnum):
     """Units that the seller's own supplier is asked for."""
 
 
-class UnknownGoods(ShoalError):
+class UnknownGoods(NotFound):
     """There are no such goods, or they belong to another user (the answer is the same)."""
 
     code = "unknown_goods"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, text, update
 
 from shoal.clock import now_ms
-from shoal.errors import InvalidInput, ShoalError
+from shoal.errors import InvalidInput, NotFound
 from shoal.goods.bindings import MOST_UNITS, RELEASED
 from shoal.goods.goods import Goods
 from shoal.goods.stock_history import By, StockEvent, was_written, write_history
@@ -27,7 +27,7 @@ _EVENTS: Final = {
 }
 
 
-class UnknownUnit(ShoalError):
+class UnknownUnit(NotFound):
     """The goods have no such unit."""
 
     code = "unknown_unit"

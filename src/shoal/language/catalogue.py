@@ -7,7 +7,6 @@ colon: ``{minutes::h|min}`` becomes "59 min" or "23 h 59 min".
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -32,13 +31,6 @@ def say(key: str, language: Language, /, **params: Any) -> str:
 def knows(key: str) -> bool:
     """Whether the catalogue has this key."""
     return key in _loaded(Language.ZH, key.partition(".")[0])
-
-
-@cache
-def placeholders(key: str) -> frozenset[str]:
-    """Returns the names of the params that the sentence shows."""
-    text = _loaded(Language.ZH, key.partition(".")[0])[key]
-    return frozenset(name for _, name, _, _ in string.Formatter().parse(text) if name)
 
 
 def read_catalogue(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
-from shoal.errors import Conflict, Forbidden, ShoalError
+from shoal.errors import Conflict, Forbidden, NotFound
 from shoal.messages.chat_work import WorkEntry, chat_event, find_work, note_entry
 from shoal.storage.chat_tables import chat_notes
 from shoal.storage.database import Database
@@ -21,7 +21,7 @@ MOST_NOTES: Final = 200
 """How many notes a chat may have."""
 
 
-class UnknownNote(ShoalError):
+class UnknownNote(NotFound):
     """The chat has no note of that id."""
 
     code = "unknown_note"

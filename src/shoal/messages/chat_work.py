@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, case, func, insert, select
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
-from shoal.errors import Conflict, ShoalError
+from shoal.errors import Conflict, NotFound
 from shoal.messages.chat_status import MOST_UNREAD, NO_ASSIGNEE, WorkStatus, of_chat, status
 from shoal.storage.chat_tables import chat_events, chat_seen, chat_work, chats
 from shoal.storage.database import Database
@@ -21,7 +21,7 @@ MOST_ENTRIES = 50
 """So many entries of a chat's history are told."""
 
 
-class UnknownChat(ShoalError):
+class UnknownChat(NotFound):
     """The account has no chat of that id, or none with messages."""
 
     code = "unknown_chat"

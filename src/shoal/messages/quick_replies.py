@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from shoal.errors import Conflict, ShoalError, UnknownAccount
+from shoal.errors import Conflict, NotFound, UnknownAccount
 from shoal.storage.among import among
 from shoal.storage.chat_tables import quick_replies
 from shoal.storage.database import Database
@@ -20,7 +20,7 @@ MOST_QUICK_REPLIES: Final = 200
 """How many an owner may have, those of single shops among them."""
 
 
-class UnknownQuickReply(ShoalError):
+class UnknownQuickReply(NotFound):
     """There is no such quick reply, or the caller may not see it (the answer is the same)."""
 
     code = "unknown_quick_reply"

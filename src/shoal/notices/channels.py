@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from shoal.clock import now_ms
-from shoal.errors import Conflict, InvalidInput, ShoalError, StaleGeneration, StoreError
+from shoal.errors import Conflict, InvalidInput, NotFound, StaleGeneration, StoreError
 from shoal.notices.quiet_hours import quiet_hours_of
 from shoal.notices.services import SERVICES, Fields, Service, service_of
 from shoal.notices.subscriptions import EVERYTHING, Subscription, set_subscription, subscription_of, subscriptions_of
@@ -31,7 +31,7 @@ _COLUMN: Final = "channels.address"
 _COLUMNS: Final = [column for column in channels.c if column.name != "address_sealed"]
 
 
-class UnknownChannel(ShoalError):
+class UnknownChannel(NotFound):
     """There is no such channel, or it belongs to another user (the answer is the same)."""
 
     code = "unknown_channel"

@@ -57,7 +57,7 @@ class Retention:
         self._idempotency_keys = idempotency_keys
         self._settings = settings
         self._pictures = pictures
-        self._security_log = audit_log
+        self._audit_log = audit_log
         self._incidents = incidents
         self._old_runs = old_runs
         self._checked = checked
@@ -93,49 +93,29 @@ class Retention:
     async def prune(self) -> None:
         """Delete old rows now. A failure of the store is logged, and tried again the next day."""
         now, settings = self._now_ms(), self._settings
-        try:
-            pruned = await self._store.prune(
-                journal_before_ms=now - settings.journal_days * _DAY_MS,
-                ops_before_ms=now - settings.op_days * _DAY_MS,
-                moves_before_ms=now - settings.state_history_days * _DAY_MS,
-            )
-            log.info("store pruned", entries=pruned.entries, ops=pruned.ops, moves=pruned.moves)
-        except StoreError as error:
-            log.warning("store not pruned", why=error.code)
-        try:
-            forgotten = await self._message_log.forget_older_than(now - settings.message_days * _DAY_MS)
-            log.info("messages pruned", messages=forgotten)
-        except StoreError as error:
-            log.warning("messages not pruned", why=error.code)
-        try:
-            forgotten = await self._old_runs.forget_older_than(now - settings.message_days * _DAY_MS)
-            log.info("runs of models pruned", runs=forgotten)
-        except StoreError as error:
-            log.warning("runs of models not pruned", why=error.code)
-        try:
-            log.info("answers pruned", idempotency_keys=await self._idempotency_keys.forget_expired())
-        except StoreError as error:
-            log.warning("answers not pruned", why=error.code)
-        try:
-            forgotten = await self._security_log.forget_older_than(now - settings.security_log_days * _DAY_MS)
-            log.info("security log pruned", notes=forgotten)
-        except StoreError as error:
-            log.warning("security log not pruned", why=error.code)
-        try:
-            over = await self._incidents.forget_older_than(now - settings.security_log_days * _DAY_MS)
-            log.info("incidents pruned", incidents=over)
-        except StoreError as error:
-            log.warning("incidents not pruned", why=error.code)
-        try:
-            log.info("pictures pruned", pictures=await self._pictures.sweep(now / 1000))
-        except StoreError as error:
-            log.warning("pictures not pruned", why=error.code)
-        await self._prune_nodes()
+        await self._log_pruned("changes", self._prune_changes(now))
+        messages_before_ms = now - settings.message_days * _DAY_MS
+        await self._log_pruned("messages", self._message_log.forget_older_than(messages_before_ms))
+        await self._log_pruned("runs of models", self._old_runs.forget_older_than(messages_before_ms))
+        await self._log_pruned("answers to keyed requests", self._idempotency_keys.forget_expired())
+        entries_before_ms = now - settings.security_log_days * _DAY_MS
+        await self._log_pruned("audit log", self._audit_log.forget_older_than(entries_before_ms))
+        await self._log_pruned("incidents", self._incidents.forget_older_than(entries_before_ms))
+        await self._log_pruned("pictures", self._pictures.sweep(now / 1000))
+        if self._delete_old_nodes is not None:
+            await self._log_pruned("nodes", self._delete_old_nodes())
 
-    async def _prune_nodes(self) -> None:
-        if self._delete_old_nodes is None:
-            return
+    async def _prune_changes(self, now: int) -> int:
+        settings = self._settings
+        pruned = await self._store.prune(
+            journal_before_ms=now - settings.journal_days * _DAY_MS,
+            ops_before_ms=now - settings.op_days * _DAY_MS,
+            moves_before_ms=now - settings.state_history_days * _DAY_MS,
+        )
+        return pruned.entries + pruned.ops + pruned.moves
+
+    async def _log_pruned(self, what: str, work: Awaitable[int]) -> None:
         try:
-            log.info("nodes pruned", nodes=await self._delete_old_nodes())
+            log.info("pruned", what=what, rows=await work)
         except StoreError as error:
-            log.warning("nodes not pruned", why=error.code)
+            log.warning("not pruned", what=what, why=error.code)

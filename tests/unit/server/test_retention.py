@@ -153,7 +153,7 @@ async def test_each_kind_has_its_own_age() -> None:
     ]
     assert messages.asked == runs.asked == [NOW - 40 * DAY_MS]
     assert notes.asked == incidents.asked == [NOW - 50 * DAY_MS]
-    assert {entry["event"]: entry for entry in logs}["messages pruned"]["messages"] == 3
+    assert {entry["what"]: entry["rows"] for entry in logs}["messages"] == 3
 
 
 @pytest.mark.parametrize("error", [NotApplied("locked"), RuntimeError("a defect")])
@@ -191,15 +191,10 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
     store.error, messages.error = NotApplied("locked"), NotApplied("locked")
     with capture_logs() as logs:
         await a_retention(store, messages).prune()
-    told = [entry["event"] for entry in logs]
-    assert told[:2] == ["store not pruned", "messages not pruned"]
-    assert told[2:] == [
-        "runs of models pruned",
-        "answers pruned",
-        "security log pruned",
-        "incidents pruned",
-        "pictures pruned",
-    ]
+    told = [(entry["event"], entry["what"]) for entry in logs]
+    assert told[:2] == [("not pruned", "changes"), ("not pruned", "messages")]
+    others = ["runs of models", "answers to keyed requests", "audit log", "incidents", "pictures"]
+    assert told[2:] == [("pruned", what) for what in others]
 
 
 async def test_pictures_that_neither_a_rule_nor_a_seller_has_go(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shoal.errors import ShoalError
+from shoal.errors import NotFound
 from shoal.maintenance.moving.plan import Plan
 
 KEPT_SECONDS: Final = 3600.0
@@ -16,7 +16,7 @@ MOST: Final = 20
 """How many users can look at a plan at the same time; the oldest plan is forgotten for a further one."""
 
 
-class UnknownPlan(ShoalError):
+class UnknownPlan(NotFound):
     """There is no such plan any more, or it is another user's (the answer is the same): send the file again."""
 
     code = "unknown_import_plan"

@@ -189,7 +189,7 @@ class Moving:
             self._running = None
 
     async def ended(self, me: User, run_id: int) -> Run:
-        """Return a run once it is over; it goes on when the caller leaves. Raises ``UnknownRun``."""
+        """Return a run once it is over; it goes on when the caller leaves. Raises ``UnknownImport``."""
         if self._task is not None and self._running is not None and self._running.id == run_id:
             await asyncio.wait({self._task})
         return await self.run(me, run_id)
@@ -198,7 +198,7 @@ class Moving:
         self._done += steps
 
     async def run(self, me: User, run_id: int) -> Run:
-        """Return a run of the user, with how far it has come. Raises ``UnknownRun``."""
+        """Return a run of the user, with how far it has come. Raises ``UnknownImport``."""
         return self._seen(await self._tools.runs.get(me.id, run_id))
 
     async def runs(self, me: User) -> list[Run]:
@@ -215,7 +215,7 @@ class Moving:
     async def oddities(
         self, me: User, run_id: int, *, after: int = 0, limit: int = 100, table: str = "", fate: str = ""
     ) -> list[tuple[int, Oddity]]:
-        """Return rows of the report of a run. Raises ``UnknownRun``."""
+        """Return rows of the report of a run. Raises ``UnknownImport``."""
         await self._tools.runs.get(me.id, run_id)
         return await self._tools.runs.oddities(run_id, after=after, limit=limit, table=table, fate=fate)
 
@@ -224,7 +224,7 @@ class Moving:
     async def start(self, me: User, run_id: int, *, caller_of: CallerOf) -> list[Started]:
         """Turn on what was on in the old system. It must be stopped: else buyers hear both.
 
-        Raises ``UnknownRun``, and ``Conflict`` (``moving_not_done``) before the run is done.
+        Raises ``UnknownImport``, and ``Conflict`` (``moving_not_done``) before the run is done.
         """
         run = await self._tools.runs.get(me.id, run_id)
         if run.state is not RunState.DONE:

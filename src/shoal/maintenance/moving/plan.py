@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -247,6 +247,3 @@ KIND_OF: Mapping[str, Kind] = {
 
 _OF_A_PART: Set[str] = frozenset({"site_password", "columns_unknown", "table_damaged", "table_unreadable"})
 """The codes of what is said about a part of a row, or about a whole table: they count no row as left out."""
-
-PictureOf = Callable[[str], bytes | None]
-"""Returns the bytes of a picture of the old system by the last part of its path; ``None`` when it did not come."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from shoal.errors import ShoalError
+from shoal.errors import NotFound
 from shoal.maintenance.moving.old_shop import MAX_ROW_CHARACTERS, Fate, Oddity, Source
 from shoal.maintenance.moving.plan import Kind, Plan, WasOn
 from shoal.storage.database import Database
@@ -36,7 +36,7 @@ class RunState(StrEnum):
     """It ended early. What it brought is here; the same file again goes on."""
 
 
-class UnknownRun(ShoalError):
+class UnknownImport(NotFound):
     """There is no such import, or it is another user's (the answer is the same)."""
 
     code = "unknown_import"
@@ -122,11 +122,11 @@ class RunStore:
         await self._database.write(lambda connection: connection.execute(mine.values(values)).rowcount)
 
     async def get(self, user_id: int, run_id: int) -> Run:
-        """Return a run of a user. Raises ``UnknownRun``."""
+        """Return a run of a user. Raises ``UnknownImport``."""
         query = select(*_COLUMNS).where(import_runs.c.id == run_id, import_runs.c.user_id == user_id)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
         if row is None:
-            raise UnknownRun
+            raise UnknownImport
         return _run(row)
 
     async def all_of(self, user_id: int, limit: int = 50) -> list[Run]:
