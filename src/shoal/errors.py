@@ -26,7 +26,8 @@
     ├── StoreError              the database did not do what was asked
     │   └── NotApplied          … and certainly changed nothing
     │       ├── LockTimeout     the lock of the account was not free in time
-    │       └── StoreDegraded   nothing is written until the outcome of a commit is known
+    │       ├── StoreDegraded   nothing is written until the outcome of a commit is known
+    │       └── StoreChecking   nothing is written before the whole file was looked at
     ├── TemporaryFailure        Shoal retries by itself
     │   ├── NumberTaken         … when no other account holds the seller's number
     │   └── ComeBackLater       … after a longer wait, because the site asks for it
