@@ -29,6 +29,12 @@ _LENGTHS = {
     "string_too_long": ("startup.setting_too_long", "max_length"),
 }
 """The sentences of texts of a wrong length, with the names of the bounds, by the types of pydantic's errors."""
+_EXAMPLES = {
+    "node": "node-1",
+    "node_address": "https://10.0.0.5:8080",
+    "public_url": "https://shoal.example.com",
+}
+"""What settings of a certain form look like."""
 
 
 _NARROWEST_TRUSTED = {4: 8, 6: 16}
@@ -331,6 +337,8 @@ def load_settings(**overrides: Any) -> Settings:
         if first["type"] in _LENGTHS:  # pydantic counts the "items" of a secret, which are its characters
             sentence, bound = _LENGTHS[first["type"]]
             raise ConfigError(sentence, name=name, variable=variable, limit=first["ctx"][bound]) from None
+        if name in _EXAMPLES:
+            raise ConfigError("startup.setting_form", name=name, variable=variable, example=_EXAMPLES[name]) from None
         raise ConfigError("startup.bad_setting", name=name, variable=variable, why=first["msg"]) from None
     except ValueError as error:  # a shoal.toml that is not TOML
         raise ConfigError("startup.unreadable_config", why=error) from None

@@ -35,6 +35,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("SHOAL_LOG_LEVEL", "LOUD", "SHOAL_LOG_LEVEL"),
         ("SHOAL_TRUSTED_PROXIES", "10.0.0.1, 0.0.0.0/0", "SHOAL_TRUSTED_PROXIES"),
         ("SHOAL_TRUSTED_PROXIES", "::/0", "SHOAL_TRUSTED_PROXIES"),
+        (
+            "SHOAL_NODE_ADDRESS",
+            "10.0.0.5:8080",
+            r"SHOAL_NODE_ADDRESS\) is not valid; it looks like https://10.0.0.5:8080",
+        ),
+        ("SHOAL_NODE", "Shop 1", r"SHOAL_NODE\) is not valid; it looks like node-1"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,7 @@ async def _serve(
         worker.listen(end=end, look=partial(_look_for_shards, app))
     if certificate is not None and context is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
-    _warn_of_open_doors(settings, is_encrypted=certificate is not None)
+    _warn_of_doors(settings, is_encrypted=certificate is not None)
     try:
         async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "started", None)):
             try:
@@ -191,11 +191,23 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _warn_of_open_doors(settings: Settings, *, is_encrypted: bool) -> None:
+def _warn_of_doors(settings: Settings, *, is_encrypted: bool) -> None:
+    _warn_of_closed_doors(settings)
     if not is_encrypted and not is_loopback(settings.host):
         log.warning("passwords may cross the network in clear", host=settings.host)
     if not settings.allowed_hosts and (is_encrypted or _names_proxies(settings)):
         log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
+
+
+def _warn_of_closed_doors(settings: Settings) -> None:
+    """Log when other servers of the database will not reach this one. Workers have doors of their own for them."""
+    if not settings.node or settings.workers:
+        return
+    address = urlsplit(settings.node_address).hostname
+    if address is None:
+        log.warning("other servers cannot ask this one", setting="SHOAL_NODE_ADDRESS")
+    elif is_loopback(settings.host) and not is_loopback(address):
+        log.warning("other machines do not reach this server, but by a proxy here", host=settings.host, address=address)
 
 
 def _end_at_signals(server: _Server) -> Callable[[bool], None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from shoal.server.listener import own_names
+from shoal.server.listener import _warn_of_closed_doors, own_names
 from standins import quick_settings
 
 
@@ -24,3 +25,22 @@ def test_the_name_by_which_other_nodes_call_a_server_is_its_own(
 ) -> None:
     settings = quick_settings(data_dir=tmp_path, allowed_hosts=allowed, node="one", node_address=address)
     assert own_names(settings) == names
+
+
+@pytest.mark.parametrize(
+    ("node", "host", "address", "warnings"),
+    [
+        ("one", "127.0.0.1", "", 1),
+        ("one", "127.0.0.1", "https://10.0.0.5:8080", 1),
+        ("one", "0.0.0.0", "https://10.0.0.5:8080", 0),  # noqa: S104
+        ("one", "127.0.0.1", "http://127.0.0.1:8080", 0),
+        (None, "127.0.0.1", "", 0),
+    ],
+)
+def test_a_server_that_others_will_not_reach_says_so(
+    tmp_path: Path, node: str | None, host: str, address: str, warnings: int
+) -> None:
+    settings = quick_settings(data_dir=tmp_path, host=host, node=node, node_address=address)
+    with capture_logs() as logs:
+        _warn_of_closed_doors(settings)
+    assert [entry["log_level"] for entry in logs] == ["warning"] * warnings
