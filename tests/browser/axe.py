@@ -9,7 +9,9 @@ from playwright.async_api import Page
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 CONTRAST = Path(__file__).with_name("contrast.js")
-ASKED = "axe.run({preload: false, rules: {'target-size': {enabled: true}}}).then(result => result.violations)"
+ASKED = """axe.run({preload: false, resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})
+    .then(result => result.violations)"""
+"""Only what breaks a rule is described: to describe all that keeps one takes a sixth of the time."""
 
 
 async def findings(page: Page) -> list[str]:
