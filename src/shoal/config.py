@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from shoal.errors import ConfigError
-from shoal.network.addresses import parse_host_names, parse_networks
+from shoal.network.addresses import DEFAULT_HOST, DEFAULT_PORT, parse_host_names, parse_networks
 from shoal.network.outbound import Outbound
 
 PREFIX = "SHOAL_"
@@ -46,10 +46,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=None)
 
-    host: str = "127.0.0.1"
+    host: str = DEFAULT_HOST
     """IP address to listen on. Change it to serve other machines; then `tls_cert`, a trusted proxy on another machine,
     or `allow_plain_http` is also needed."""
-    port: int = Field(8080, ge=0, le=65535)
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535)
     """TCP port to listen on; 0 takes any free port. Change it when the port is in use."""
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("shoal")))
     """Directory of the database, the key file and the lock file; created with mode 0700. Change it to keep the data on

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shoal.cli.session import chosen_url
 from shoal.config import Settings, load_settings
 from shoal.errors import ConfigError
 
@@ -114,3 +115,24 @@ def test_the_page_lists_every_setting_as_it_is_declared() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     assert module.page_with_table(page) == page, "run: python scripts/settings_table.py"
     assert all(f"`{name}`" in page for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "url"),
+    [
+        ("LANG", "C", "http://127.0.0.1:8080"),
+        ("SHOAL_PORT", "9001", "http://127.0.0.1:9001"),
+        ("shoal_host", "::1", "http://[::1]:8080"),
+        ("SHOAL_CONFIG", "mine.toml", "http://127.0.0.1:9002"),
+    ],
+)
+def test_a_command_finds_this_machines_server_where_the_settings_put_it(
+    name: str, value: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOAL_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+    Path("mine.toml").write_text("port = 9002\n")
+    assert chosen_url(None) == url
+    Path("shoal.toml").write_text("port = 9003\n")
+    assert chosen_url(None) == (url.replace("8080", "9003"))

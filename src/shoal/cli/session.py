@@ -7,6 +7,7 @@ import difflib
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from shoal.cli.last_changes import LastChanges
 from shoal.cli.token_file import TokenFile
 from shoal.cli.words import printable, words
 from shoal.errors import ShoalError
-from shoal.network.addresses import reachable_url
+from shoal.network.addresses import DEFAULT_HOST, DEFAULT_PORT, reachable_url
 
 Url = Annotated[
     str | None,
@@ -39,10 +40,18 @@ def chosen_url(url: str | None) -> str:
     given = url or os.environ.get("SHOAL_URL")
     if given:
         return server_url(given)
-    from shoal.config import load_settings  # noqa: PLC0415  it takes a quarter of a start, and few who name a server need it
+    if not _settings_are_given():
+        return reachable_url(DEFAULT_HOST, DEFAULT_PORT)
+    from shoal.config import load_settings  # noqa: PLC0415  it takes a third of a start, and few need it
 
     settings = load_settings()
     return reachable_url(settings.host, settings.port, scheme="https" if settings.tls_cert else "http")
+
+
+def _settings_are_given() -> bool:
+    """Return whether the environment or a file may say where this machine's server listens."""
+    named = {name.upper() for name in os.environ} - {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_TOKEN"}
+    return any(name.startswith("SHOAL_") for name in named) or Path("shoal.toml").exists()
 
 
 @asynccontextmanager

@@ -12,13 +12,12 @@ The checks cost about 3 µs a connection, beside 3 µs for a plain socket that i
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from typing import Any
 
-import structlog
-
-log = structlog.get_logger("shoal.network")
+log = logging.getLogger("shoal.network")
 
 _MOST_TRIES = 64
 _held: list[socket.socket] = []
@@ -64,7 +63,7 @@ def open_socket(info: Any) -> socket.socket:
         if not _is_taken(opened):
             return opened
         _held.append(opened)
-        log.error("a file descriptor was closed under its transport; its number is set aside", held=len(_held))
+        log.error("a file descriptor was closed under its transport; %d numbers are set aside", len(_held))
     raise OSError("no usable file descriptor")
 
 
