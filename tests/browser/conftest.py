@@ -208,6 +208,15 @@ async def press(what: Locator) -> None:
     await what.press("Enter")
 
 
+async def choose_item(page: Page, name: str, words: str) -> None:
+    """Choose the only item that a chooser of items finds by some words, a number or a link."""
+    await page.locator(f"[data-test=pick-{name}]").click()
+    await page.locator(f"[name={name}]").fill(words)
+    await expect(page.locator(".n-base-select-option")).to_have_count(1)
+    await expect(page.locator(".n-base-select-option--pending")).to_have_count(1)
+    await page.locator(f"[name={name}]").press("Enter")
+
+
 async def turn(switch: Locator) -> None:
     """Press a switch that takes no press while its last change is on its way."""
     await expect(switch).not_to_have_attribute("aria-busy", "true")

@@ -6,7 +6,7 @@ import re
 
 from playwright.async_api import Page, expect
 
-from browser.conftest import Console, hangs_over
+from browser.conftest import Console, choose_item, hangs_over
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.connection.push_counts import PushKind, push_kind
@@ -157,9 +157,8 @@ async def test_an_item_gets_words_of_its_own_by_its_link_and_loses_them_again(co
     items = page.locator("[data-test=items]")
     await expect(items).to_contain_text("还没有单独设置的商品")
     await page.locator("[data-test=add-item]").click()
-    await _fill(page, "item", "no id!")
     await expect(page.locator("[data-test=save-item]")).to_be_disabled()
-    await _fill(page, "item", "https://www.goofish.com/item?spm=a1&id=700000000001&categoryId=2")
+    await choose_item(page, "item", "https://www.goofish.com/item?spm=a1&id=700000000001&categoryId=2")
     await _fill(page, "reply", "这款今天发货")
     await page.locator("[data-test=save-item]").click()
     row = items.locator("[data-item='700000000001']")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from browser.axe import findings
-from browser.conftest import OpenConsole, hangs_over
+from browser.conftest import OpenConsole, choose_item, hangs_over
 from model_steps import KEY, served_model, settings_for
 from shoal.clock import now_ms
 from shoal.orders.item_page_rows import store_page
@@ -77,7 +77,7 @@ async def test_a_shop_is_given_facts_a_floor_and_drafts_and_its_model_is_tried(o
         await console.door.server.database.write(
             lambda connection: store_page(connection, kept, "7001", read, "", now_ms=now_ms())
         )
-        await page.locator("[name=model-item]").fill("7001")
+        await choose_item(page, "model-item", "7001")
         about = page.locator("[data-test=item-page]")
         await expect(about).to_contain_text("时长:年卡 ¥200.00 · 无货")
         await page.locator("[data-test=read-page]").click()
@@ -87,7 +87,7 @@ async def test_a_shop_is_given_facts_a_floor_and_drafts_and_its_model_is_tried(o
         await expect(page.locator("[data-item='7001']")).to_contain_text("底价 ¥20.00")
         model.script([{"action": "reply", "text": "15元给您", "offered_fen": 1500, "facts": []}], cycles=True)
         await page.locator("[name=try-model]").fill("最低多少")
-        await page.locator("[name=try-model-item]").fill("7001")
+        await choose_item(page, "try-model-item", "会员")
         await page.locator("[data-test=run-try]").click()
         await expect(page.locator("[data-rail=amount]")).to_have_attribute("data-passed", "false")
         await expect(page.locator("[data-test=tried-model]")).to_contain_text("被拦下，转给您")

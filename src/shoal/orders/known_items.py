@@ -14,13 +14,14 @@ from shoal.storage.known_item_rows import UNKNOWN, ItemFacts, ItemKey
 class KnownItem:
     """One item. ``title`` is empty while the site has not told it; ``price_fen`` is ``None`` when its list names none.
 
-    ``has_specs``: rules or orders name a spec.
+    ``has_specs``: rules or orders name a spec. ``picture`` is an address of this server, empty while there is none.
     """
 
     item_id: str
     title: str
     has_specs: bool
     price_fen: int | None = None
+    picture: str = ""
 
 
 def known_items(
@@ -36,19 +37,24 @@ def known_items(
         titles: of the items on sale, by id; empty when they are not known.
         prices: in fen, of those whose price is known.
         sold: the specs in which each item was sold.
-        told: what the site told of items before, by account and item: the titles of those that are not on sale now.
+        told: what the site told of items before, by account and item: their pictures, and the titles of those that are
+            not on sale now.
     """
     others = sorted({*sold, *named_items(account)} - titles.keys())
     with_specs = {rule.item_id for rule in account.deliveries if rule.spec}
-    return [
-        KnownItem(
-            item_id=item_id,
-            title=titles.get(item_id, "") or told.get((account.id, item_id), UNKNOWN).title,
-            has_specs=item_id in with_specs or bool(sold.get(item_id)),
-            price_fen=prices.get(item_id),
+    found = []
+    for item_id in (*titles, *others):
+        facts = told.get((account.id, item_id), UNKNOWN)
+        found.append(
+            KnownItem(
+                item_id=item_id,
+                title=titles.get(item_id, "") or facts.title,
+                has_specs=item_id in with_specs or bool(sold.get(item_id)),
+                price_fen=prices.get(item_id),
+                picture=facts.picture,
+            )
         )
-        for item_id in (*titles, *others)
-    ]
+    return found
 
 
 def named_items(account: Account) -> set[str]:

@@ -9747,6 +9747,7 @@ export interface components {
          *         "item_description": "",
          *         "item_detail": "",
          *         "item_id": "700000000001",
+         *         "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
          *         "item_price": "¥25.00",
          *         "item_title": "视频会员月卡",
          *         "multi_quantity_delivery": true
@@ -9762,7 +9763,8 @@ export interface components {
          *
          *     ``item_price`` is empty when the list was not read within an hour, or says no price in plain yuan.
          *
-         *     ``is_multi_spec``: a delivery rule or an order names a spec of it.
+         *     ``is_multi_spec``: a delivery rule or an order names a spec of it. ``item_picture`` is an address of this server,
+         *     empty while its picture is not here; the older system has no such field.
          * @example {
          *       "cookie_id": "my-shop",
          *       "id": 163511209731241,
@@ -9771,6 +9773,7 @@ export interface components {
          *       "item_description": "",
          *       "item_detail": "",
          *       "item_id": "700000000001",
+         *       "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
          *       "item_price": "¥25.00",
          *       "item_title": "视频会员月卡",
          *       "multi_quantity_delivery": true
@@ -9816,6 +9819,11 @@ export interface components {
             created_at?: string | null;
             /** Updated At */
             updated_at?: string | null;
+            /**
+             * Item Picture
+             * @default
+             */
+            item_picture: string;
         };
         /**
          * KnownItems
@@ -9830,6 +9838,7 @@ export interface components {
          *           "item_description": "",
          *           "item_detail": "",
          *           "item_id": "700000000001",
+         *           "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
          *           "item_price": "¥25.00",
          *           "item_title": "视频会员月卡",
          *           "multi_quantity_delivery": true

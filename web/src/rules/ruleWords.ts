@@ -32,7 +32,7 @@ export function conditions(rule: RuleValues): string[] {
   return [
     rule.match_mode === 'contains' ? '' : t(`rules.mode.${rule.match_mode}`),
     rule.word_mode === 'all' && rule.words.length > 1 ? t('rules.allWords') : '',
-    rule.item_ids.length > 1 ? t('rules.itemCount', { n: rule.item_ids.length }) : (rule.item_ids[0] ?? ''),
+    rule.item_ids.length ? t('rules.itemCount', { n: rule.item_ids.length }) : '',
     ...rule.schedule.map(spanText),
     rule.priority ? t('rules.priority', { n: rule.priority }) : '',
     delayText(rule.delay_seconds),

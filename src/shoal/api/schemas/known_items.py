@@ -17,6 +17,7 @@ _ITEM: dict[str, Any] = {
     "id": 163511209731241, "cookie_id": "my-shop", "item_id": "700000000001", "item_title": "视频会员月卡",
     "item_description": "", "item_category": "", "item_price": "¥25.00", "item_detail": "", "is_multi_spec": True,
     "multi_quantity_delivery": True, "created_at": None, "updated_at": None,
+    "item_picture": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.webp",
 }  # fmt: skip
 
 
@@ -30,7 +31,8 @@ class KnownItemShape(BaseModel):
 
     ``item_price`` is empty when the list was not read within an hour, or says no price in plain yuan.
 
-    ``is_multi_spec``: a delivery rule or an order names a spec of it.
+    ``is_multi_spec``: a delivery rule or an order names a spec of it. ``item_picture`` is an address of this server,
+    empty while its picture is not here; the older system has no such field.
     """
 
     model_config = example(**_ITEM)
@@ -46,6 +48,7 @@ class KnownItemShape(BaseModel):
     multi_quantity_delivery: bool = True
     created_at: str | None = None
     updated_at: str | None = None
+    item_picture: str = ""
 
 
 class KnownItems(BaseModel):
@@ -132,6 +135,7 @@ def known_item_shape(account_id: str, item: KnownItem) -> KnownItemShape:
         item_title=item.title,
         item_price=_yuan(item.price_fen),
         is_multi_spec=item.has_specs,
+        item_picture=item.picture,
     )
 
 
