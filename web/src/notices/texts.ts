@@ -131,7 +131,7 @@ const zh = {
     sending: '正在发送',
     sent: '已发送',
     failed: '发送失败，会再试',
-    uncertain: '结果未知',
+    uncertain: '不确定',
     given_up: '没有送达，已放弃',
     dropped: '不再发送',
   },
