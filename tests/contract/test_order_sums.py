@@ -10,15 +10,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from contract.order_book_steps import told
+from shoal.messages.chats import Chat, note
 from shoal.orders.order_lists import ListedOrder, OrderPage, SoughtOrders
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_store import OrderStore, OrderUpdate
 from shoal.orders.order_sums import By, OrderSum, OrderSums, order_sums
 from shoal.storage.db_manager import DBManager
+from shoal.storage.known_item_rows import ToldItem
 from store_steps import Clock, an_account, created
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+CARD = ToldItem(item_id="7001", title="会员月卡")
+SOCKS = ToldItem(item_id="7002", title="袜子")
 
 
 def at(text: str, zone: ZoneInfo = SHANGHAI) -> int:
@@ -125,15 +129,21 @@ async def test_a_narrow_list_of_many_shops_is_whole_and_in_order(
     await created(manager, *map(an_account, shops))
     for number in range(30):
         clock.now += number % 2
-        status = "shipped" if number % 10 == 0 else "pending_ship"
-        await book.receive(shops[number % 10], OrderUpdate(order_id=str(number), status=status, source=PAGE))
-    wanted = SoughtOrders(status="shipped")
-    seen: list[ListedOrder] = []
-    cursor = None
-    while page := await book._database.read(OrderPage(shops, wanted, cursor, 2).listed):
-        seen += page
-        cursor = page[-1].order.cursor
-    assert [one.order.order_id for one in seen] == ["20", "10", "0"]
+        status, item = ("shipped", CARD) if number % 10 == 0 else ("pending_ship", SOCKS)
+        update = OrderUpdate(
+            order_id=str(number), status=status, source=PAGE, item_id=item.item_id, item=item, chat_id=f"c{number % 10}"
+        )
+        await book.receive(shops[number % 10], update)
+    await book._database.write(
+        lambda one: note(one, [Chat(account_id="shop0", chat_id="c0", buyer_name="豆豆妈", last_at_ms=1)])
+    )
+    for wanted in (SoughtOrders(status="shipped"), SoughtOrders(query="月卡"), SoughtOrders(query="豆")):
+        seen: list[ListedOrder] = []
+        cursor = None
+        while page := await book._database.read(OrderPage(shops, wanted, cursor, 2).listed):
+            seen += page
+            cursor = page[-1].order.cursor
+        assert [one.order.order_id for one in seen] == ["20", "10", "0"], wanted
     since = SoughtOrders(since_ms=clock.now - 1)
     recent = await book._database.read(OrderPage(shops, since, None, 200).orders)
     assert recent
