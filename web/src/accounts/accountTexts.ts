@@ -16,6 +16,7 @@ const zh = {
   goneText: '它可能已被删除，或地址输入有误。变更记录会保留。',
 
   diagnosis: '为什么不回复？',
+  diagnosisWell: '自动回复状况',
   replying: '买家的新消息会自动回复',
   silent: '买家的新消息不会自动回复',
   problems: '{n} 项需要留意',
@@ -122,6 +123,7 @@ const en: Texts<typeof zh> = {
   goneText: 'It may have been removed, or the address is wrong. Its history is kept.',
 
   diagnosis: 'Why is it not replying?',
+  diagnosisWell: 'Automatic replies',
   replying: 'New messages will be answered',
   silent: 'New messages won’t be answered',
   problems: '{n} issue | {n} issues',

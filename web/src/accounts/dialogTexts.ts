@@ -50,7 +50,6 @@ const zh = {
     onePhone: '只有这一部手机？保存图片后打开闲鱼，点“扫一扫”，再从相册选择这张图片。',
     optionalId: '店铺 ID（可选）',
     optionalIdHint: '留空则使用闲鱼号；已添加过的闲鱼号会更新 Cookie。显示的是昵称，ID 用于接口。',
-    doneNew: '已添加 {id}',
     doneKnown: '{id}：已更换 Cookie',
   },
   proxy: {
@@ -167,7 +166,6 @@ const en: Texts<typeof zh> = {
     optionalId: 'Shop ID (optional)',
     optionalIdHint:
       'Leave empty to use the seller number. An existing seller gets the new cookie. You see the nickname; the ID is for the API.',
-    doneNew: '{id} added',
     doneKnown: 'Cookie of {id} updated',
   },
   proxy: {

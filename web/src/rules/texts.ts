@@ -3,7 +3,7 @@ import type { Texts } from '../i18n/messages'
 
 const zh = {
   title: '规则',
-  search: '搜索关键词、回复或商品 ID',
+  search: '搜索规则',
   add: '新建规则',
   selected: '已选 {n} 条',
   select: '选择规则“{word}”',
@@ -115,7 +115,7 @@ const zh = {
 
 const en: Texts<typeof zh> = {
   title: 'Rules',
-  search: 'Search keyword, reply or item ID',
+  search: 'Search rules',
   add: 'New rule',
   selected: '{n} selected',
   select: 'Select rule “{word}”',

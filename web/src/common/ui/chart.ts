@@ -18,9 +18,11 @@ export interface Chart {
   end(): void
 }
 
-const line = ({ name, tone, values }: Series, colour: string) => ({
+/** The first line lies on top: where all are at zero, the page is not crossed by a red one. */
+const line = ({ name, tone, values }: Series, colour: string, place: number) => ({
   name,
   type: 'line' as const,
+  z: 10 - place,
   data: values,
   smooth: 0.35,
   smoothMonotone: 'x' as const,
@@ -80,7 +82,9 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
           splitNumber: 4,
           splitLine: { lineStyle: { color: colour('line') } },
         },
-        series: series.map((one) => (kind === 'bars' ? bar(one, colour(one.tone)) : line(one, colour(one.tone)))),
+        series: series.map((one, place) =>
+          kind === 'bars' ? bar(one, colour(one.tone)) : line(one, colour(one.tone), place),
+        ),
       },
       true,
     )
