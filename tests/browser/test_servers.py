@@ -79,7 +79,7 @@ async def test_a_server_gives_up_its_shops_after_a_question_and_takes_them_again
     await expect(page.locator("[data-tab=admin-servers][aria-current]")).to_be_visible()
     one, two, old = (row(page, name) for name in ("one", "two", "old"))
     await expect(one).to_contain_text("当前连接")
-    await expect(two).to_contain_text("接待店铺")
+    await expect(two).to_contain_text("正常运行")
     await expect(two.locator("[data-fact=shops]")).to_contain_text("50%")
     await expect(old).to_contain_text("已停止或失联")
     await expect(old.locator("button")).to_have_count(0)
@@ -95,7 +95,7 @@ async def test_a_server_gives_up_its_shops_after_a_question_and_takes_them_again
     await expect(one.locator("[data-test=drain]")).to_have_count(0)
     await two.locator("[data-test=undrain]").click()
     await dialog.locator("[data-test=sure]").click()
-    await expect(two).to_contain_text("接待店铺")
+    await expect(two).to_contain_text("正常运行")
     await expect(one.locator("[data-test=drain]")).to_be_visible()
 
 
@@ -133,5 +133,5 @@ async def test_a_single_server_shows_a_sentence_and_no_way_to_it(console: Consol
         await expect(page.locator(what)).to_have_count(0)
     await page.goto("/console/servers")
     single = page.locator("[data-test=single]")
-    await expect(single).to_contain_text("一台服务器接待所有店铺")
+    await expect(single).to_contain_text("所有店铺由一台服务器运行")
     await expect(single.locator("[data-test=help]")).to_have_attribute("href", "/help/howto/several-machines/")

@@ -14,7 +14,7 @@ const zh = {
   postage: '包邮',
   bargain: '议价',
   delivery: '发货',
-  from: '和哪家店铺一样',
+  from: '和哪个店铺一样',
   choose: '选择店铺',
   save: '保存 {n} 条规则',
   later: '以后再说',

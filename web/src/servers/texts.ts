@@ -3,7 +3,7 @@ import type { Texts } from '../i18n/messages'
 
 const zh = {
   title: '服务器',
-  text: '几台服务器共用一个数据库，分担所有店铺。一台停了，其他服务器会接手它的店铺。',
+  text: '多台服务器共用一个数据库，分担所有店铺。一台停了，其他服务器会接手它的店铺。',
   help: '多台机器的说明',
   open: '查看',
   openText: '查看服务器',
@@ -11,7 +11,7 @@ const zh = {
   strange: '{n} 台需要留意',
   asked: '当前连接',
   states: {
-    running: '接待店铺',
+    running: '正常运行',
     draining: '正在移交店铺',
     drained: '店铺已移交，可以停止',
     silent: '无法联系',
@@ -55,8 +55,8 @@ const zh = {
     '其他服务器会把它应得的那份店铺分批交还给它；移交期间，一个店铺会有几秒钟不在线。代理会重新把请求发给它。',
   draining: '{name} 正在移交店铺',
   undraining: '{name} 重新接手店铺',
-  single: '一台服务器接待所有店铺',
-  singleText: '这个数据库只由一台服务器使用，没有可以移交店铺的对象。',
+  single: '所有店铺由一台服务器运行',
+  singleText: '这个数据库只由一台服务器使用，没有其他服务器可以接手店铺。',
   adminsOnly: '只有管理员可以查看服务器',
   adminsOnlyText: '需要时请联系管理员。',
 }

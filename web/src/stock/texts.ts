@@ -3,7 +3,7 @@ import type { Texts } from '../i18n/messages'
 
 const zh = {
   title: '货品',
-  text: '货品属于您本人，您的几家店铺共用一份库存。',
+  text: '货品属于您本人，您的几个店铺共用一份库存。',
   add: '添加货品',
   none: '还没有货品',
   noneText: '把要卖的兑换码、登录信息或链接导入库存。每个卡密只会给一个订单。',
