@@ -8,16 +8,18 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, inspect
 
 from shoal.errors import ConfigError
 from shoal.storage.migrations.revisions import VERSIONS
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Parts of a server import this module that may never run a step.
+# ruff: noqa: PLC0415
 
 PARTIAL = ".partial"
 """The end of the name of an unfinished copy."""
@@ -31,6 +33,9 @@ def run_missing_steps(
     until: str = "head",
 ) -> str | None:
     """Bring the database to that schema. Return the found revision. Raises like ``migrate``."""
+    from alembic import command
+    from alembic.runtime.migration import MigrationContext
+
     config = _config()
     found = MigrationContext.configure(connection).get_current_revision()
     _check(connection, config, found)
@@ -47,6 +52,8 @@ def run_missing_steps(
 
 def build_schema(connection: Connection, revision: str) -> None:
     """Build the tables of a revision where there are none. Raises ``ConfigError`` for one of a newer program."""
+    from alembic import command
+
     config = _config()
     _check_is_known(config, revision)
     config.attributes["connection"] = connection
@@ -59,6 +66,8 @@ def upgrade(connection: Connection) -> None:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -67,6 +76,8 @@ def _config() -> Config:
 
 
 def _head(config: Config) -> str | None:
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(config).get_current_head()
 
 
@@ -79,6 +90,9 @@ def _check(connection: Connection, config: Config, found: str | None) -> None:
 
 
 def _check_is_known(config: Config, found: str) -> None:
+    from alembic.script import ScriptDirectory
+    from alembic.util.exc import CommandError
+
     try:
         ScriptDirectory.from_config(config).get_revision(found)
     except CommandError:
