@@ -19,7 +19,7 @@ from shoal.api.routes.ops import OpAnswer
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.assistant.budget import NoRoomWhy
 from shoal.assistant.model_calls import WhyFailed
-from shoal.assistant.rails import Why
+from shoal.assistant.rail_facts import Why
 from shoal.assistant.trial import TrialDecision
 from shoal.cli.doctor.findings import Look
 from shoal.cli.tokens import Scope

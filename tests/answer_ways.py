@@ -11,7 +11,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.item_setting import ItemSetting
 from shoal.assistant.asking import Proposal, ask_model
 from shoal.assistant.prompt import Context, PromptMessage
-from shoal.assistant.rails import RailFacts
+from shoal.assistant.rail_facts import RailFacts
 from shoal.messages.replies import AnswerSource
 from shoal.rules.rule import Part, Rule
 from store_steps import an_account

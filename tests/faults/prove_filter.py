@@ -24,7 +24,7 @@ from faults import figures
 from filter_texts import named
 from shoal.accounts.account import Observation
 from shoal.assistant.asking import ProposalKind
-from shoal.assistant.rails import Rail
+from shoal.assistant.rail_facts import Rail
 from shoal.messages.manual_sending import Filtered, send_by_hand
 from shoal.messages.outgoing import OutgoingMessage
 from shoal.messages.replies import AnswerSource, Asked, choose

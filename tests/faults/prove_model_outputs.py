@@ -32,7 +32,7 @@ from shoal.assistant.asking import Proposal, ProposalKind, ask_model
 from shoal.assistant.model_calls import ModelCalls, ModelFailed, RawAnswer
 from shoal.assistant.prompt import Context, Fact, PromptMessage, instructions_of
 from shoal.assistant.providers import ProviderKind
-from shoal.assistant.rails import RailFacts
+from shoal.assistant.rail_facts import RailFacts
 from shoal.network.outbound import Outbound
 from shoal.rules.output_filter import OutputFilter
 from spec_outputs import HOSTILE_PAGE

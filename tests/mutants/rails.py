@@ -26,7 +26,7 @@ NOTICED: tuple[Noticed, ...] = (
     *_WITHOUT,
     one(
         "an item's floor of 0 is read as none",
-        "assistant/rails.py",
+        "assistant/rail_facts.py",
         "return shop_floor_fen if item_floor_fen is None else item_floor_fen",
         "return item_floor_fen or shop_floor_fen",
         f"{_RAILS}test_a_discount_of_0_is_no_discount_and_not_a_default",

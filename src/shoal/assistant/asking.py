@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
 from shoal.assistant.prompt import Context, PromptMessage, messages_of
-from shoal.assistant.rails import RailFacts, RailVerdict, check
+from shoal.assistant.rail_facts import RailFacts, RailVerdict
 from shoal.concurrency.fair_threads import beside_for_buyers
 
 ITEM_GONE: Final = "item_gone"
@@ -100,7 +100,7 @@ async def ask_model(call: Call, context: Context, facts: RailFacts, *, owner_id:
             output = read_output(answers[-1].text)
         except BadOutput as wrong:
             why = str(wrong)
-    verdicts = await beside_for_buyers(owner_id, check, output, facts) if output is not None else ()
+    verdicts = await beside_for_buyers(owner_id, _checked, output, facts) if output is not None else ()
     kind = _kind(output, verdicts)
     if output is not None:
         why = next((verdict.why for verdict in verdicts if not verdict.passed), "")
@@ -115,6 +115,12 @@ async def ask_model(call: Call, context: Context, facts: RailFacts, *, owner_id:
         tokens_out=sum(one.tokens_out for one in answers),
         ms=sum(one.ms for one in answers),
     )
+
+
+def _checked(output: ModelOutput, facts: RailFacts) -> tuple[RailVerdict, ...]:
+    from shoal.assistant.rails import check  # noqa: PLC0415  a server without a model never needs it
+
+    return check(output, facts)
 
 
 def _about_gone(prompt: list[PromptMessage]) -> Proposal:

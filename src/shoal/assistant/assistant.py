@@ -21,7 +21,7 @@ from shoal.assistant.model_calls import ModelCalls, ModelFailed, WhyFailed
 from shoal.assistant.prompt import Context, PromptMessage, messages_of
 from shoal.assistant.provider_store import ProviderStore
 from shoal.assistant.providers import Target, UnknownProvider
-from shoal.assistant.rails import RailFacts
+from shoal.assistant.rail_facts import RailFacts
 from shoal.assistant.runs import MOST_TOKENS_OUT, Beginning, Begun, Made, note
 from shoal.clock import now_ms
 from shoal.errors import Conflict

@@ -9,7 +9,7 @@ from typing import Final
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import facts_of
 from shoal.assistant.prompt import Context, Fact, Turn, instructions_of
-from shoal.assistant.rails import RailFacts, floor_of
+from shoal.assistant.rail_facts import RailFacts, floor_of
 from shoal.xianyu.item_page import SpecPrice
 
 SHORTEST_NAME: Final = 2

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shoal.assistant.plain_text import plain, plain_of_owner
-from shoal.assistant.price_words import PricedAmount
 from shoal.xianyu.item_page import SpecPrice
+
+if TYPE_CHECKING:
+    from shoal.assistant.price_words import PricedAmount
 
 _CLAUSE: Final = re.compile(r"[。！？；!?;\n，、]|(?<![0-9]),|,(?![0-9])|\.(?![0-9a-z])")
 _AMOUNT: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?|[零一二三四五六七八九两十百千万]+\s?(?:元|块)")

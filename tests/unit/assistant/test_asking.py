@@ -10,7 +10,8 @@ import pytest
 from shoal.assistant.asking import MOST_CALLS, Proposal, ProposalKind, ask_model
 from shoal.assistant.model_output import ModelOutput
 from shoal.assistant.prompt import Context, Fact, PromptMessage, instructions_of
-from shoal.assistant.rails import Rail, RailFacts, RailVerdict, check
+from shoal.assistant.rail_facts import Rail, RailFacts, RailVerdict
+from shoal.assistant.rails import check
 from shoal.rules.output_filter import OutputFilter
 
 CONTEXT = Context(question="在吗", facts=(Fact("包邮吗", "满 30 包邮"),), item_title="手机壳", item_price_fen=2_000)
@@ -100,7 +101,7 @@ async def test_the_check_runs_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -
         threads.append(threading.current_thread().name)
         return check(output, facts)
 
-    monkeypatch.setattr("shoal.assistant.asking.check", watched)
+    monkeypatch.setattr("shoal.assistant.rails.check", watched)
     found, _ = await _asked('{"action": "reply", "text": "在的"}')
     assert found.text == "在的"
     assert [name.startswith("shoal-buyers") for name in threads] == [True]

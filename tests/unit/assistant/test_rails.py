@@ -14,7 +14,8 @@ from model_output_case import Case
 from model_outputs import BENIGN_MAKERS, BROKEN_MAKERS, FACTS, HOSTILE, OWNERS, PERSONA, case
 from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
 from shoal.assistant.prompt import Context, Turn, instructions_of
-from shoal.assistant.rails import Rail, RailFacts, RailVerdict, Why, check, floor_of
+from shoal.assistant.rail_facts import Rail, RailFacts, RailVerdict, Why, floor_of
+from shoal.assistant.rails import check
 from shoal.rules.output_filter import OutputFilter
 
 SEED = 1128

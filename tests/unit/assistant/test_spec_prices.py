@@ -10,7 +10,8 @@ from shoal.assistant.asking import ITEM_GONE, ProposalKind, ask_model
 from shoal.assistant.contexts import rail_facts_of
 from shoal.assistant.model_output import ModelOutput
 from shoal.assistant.prompt import LONGEST_DESCRIPTION, MOST_SPECS, Context, Turn, agent_question, messages_of
-from shoal.assistant.rails import RailFacts, check
+from shoal.assistant.rail_facts import RailFacts
+from shoal.assistant.rails import check
 from shoal.assistant.spec_prices import priced
 from shoal.rules.output_filter import OutputFilter
 from shoal.xianyu.item_page import SpecPrice

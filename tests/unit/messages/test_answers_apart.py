@@ -11,7 +11,7 @@ from sqlalchemy import select
 from answer_ways import ALWAYS_CLOSED, FILTER, WAYS, account_by, said_by_model
 from filter_texts import named
 from shoal.assistant.asking import ProposalKind
-from shoal.assistant.rails import Rail
+from shoal.assistant.rail_facts import Rail
 from shoal.errors import Conflict
 from shoal.messages.decisions import Decision
 from shoal.messages.manual_sending import Filtered, send_by_hand

@@ -19,7 +19,7 @@ from shoal.api.metrics.loop_lag import LoopLag
 from shoal.api.metrics.stored_figures import StoredFigures
 from shoal.api.server import Server
 from shoal.assistant.model_calls import ANSWERED, WhyFailed
-from shoal.assistant.rails import Rail
+from shoal.assistant.rail_facts import Rail
 from shoal.connection.push_counts import PushKind
 from shoal.goods.goods import GoodsKind
 from shoal.messages.decisions import Decision

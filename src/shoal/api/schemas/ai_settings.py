@@ -20,7 +20,7 @@ from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, maybe_rfc3339
 from shoal.assistant.model_output import ModelOutput
 from shoal.assistant.prompt import MOST_TURNS, Context, Fact, Turn
-from shoal.assistant.rails import Rail
+from shoal.assistant.rail_facts import Rail
 from shoal.assistant.trial import Trial, TrialDecision
 
 LONGEST_QUESTION = 4_000
