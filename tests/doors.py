@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api_document import share_document
 from benchmarks.processes import START_SECONDS
 from protocol_transport import ProtocolTransport
-from quick_start import blank_database, cheap_hasher
+from quick_start import blank_database, cheap_hasher, files_in, lay_files
 from shoal.accounts.account import Account
 from shoal.api.routes import health
 from shoal.api.server import Server
@@ -122,6 +123,29 @@ class Ways:
     """Where a door is opened: at a single server, unless a run asks for several (``two_servers.py``)."""
 
     several: Callable[..., AbstractAsyncContextManager[Door]] | None = None
+
+
+_started: dict[str, dict[str, bytes]] = {}
+"""By the administrator's password: the files of a server that was started once."""
+
+
+@asynccontextmanager
+async def started_door(data_dir: Path, *, admin_password: str = "") -> AsyncIterator[Door]:
+    """A door whose server was started before, as nearly every start is: for tests to which the first is no matter.
+
+    The first makes keys and the administrator: a third of the time. All such doors have the same keys.
+    """
+    chosen: dict[str, Any] = {"admin_password": admin_password} if admin_password else {}
+    if not Ways.several:
+        if admin_password not in _started:
+            with tempfile.TemporaryDirectory() as directory:
+                await blank_database(Path(directory))
+                async with living(app_of(Path(directory), FakeSite(), **chosen)):
+                    pass
+                _started[admin_password] = files_in(Path(directory))
+        lay_files(data_dir, _started[admin_password])
+    async with open_door(data_dir, **chosen) as door:
+        yield door
 
 
 @asynccontextmanager

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
+from shoal.storage.data_directory import LOCK_FILE
 from shoal.storage.database import Database
 from shoal.storage.engines import DATABASE_FILE
 
-_migrated: list[bytes] = []
+_migrated: dict[str, bytes] = {}
 
 
 def cheap_hasher() -> PasswordHasher:
@@ -26,14 +27,21 @@ async def blank_database(data_dir: Path) -> None:
         with tempfile.TemporaryDirectory() as directory:
             await (database := Database(Path(directory))).open()
             await database.close()
-            _migrated.append((Path(directory) / DATABASE_FILE).read_bytes())
-    _lay(data_dir)
+            _migrated[DATABASE_FILE] = files_in(Path(directory))[DATABASE_FILE]
+    lay_files(data_dir, _migrated)
 
 
-def _lay(data_dir: Path) -> None:
-    file = data_dir / DATABASE_FILE
-    if file.exists():
+def files_in(directory: Path) -> dict[str, bytes]:
+    """Return the files of a server that has ended."""
+    files = [file for file in directory.iterdir() if file.is_file() and file.name != LOCK_FILE]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def lay_files(data_dir: Path, files: dict[str, bytes]) -> None:
+    """Lay files into a directory that has no database."""
+    if (data_dir / DATABASE_FILE).exists():
         return
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-    file.write_bytes(_migrated[0])
+    for name, content in files.items():
+        (data_dir / name).touch(mode=0o600)
+        (data_dir / name).write_bytes(content)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from doors import Door, open_door
+from doors import Door, started_door
 
 
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     """A server with one account, ``shop``."""
-    async with open_door(tmp_path / "data") as opened:
+    async with started_door(tmp_path / "data") as opened:
         await opened.add()
         yield opened

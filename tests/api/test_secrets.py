@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from api_document import api_document
-from doors import Door
+from doors import Door, open_door
 from standins import cookie_of
 
 CANARY = "canary5d1f77"
@@ -113,14 +114,16 @@ async def test_a_cookie_leaves_by_no_route(
         assert PLATFORM_PASSWORD not in text
 
 
-async def test_a_cookie_and_a_password_lie_in_no_file_in_clear(door: Door) -> None:
-    await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
-    await door.call("POST", "/cookie/shop/account-info", json={"password": PLATFORM_PASSWORD})
-    for number, body in enumerate(_bodies()):  # answers that are kept for a day
-        headers = {"Idempotency-Key": f"k{number}", **body.pop("headers", {})}
-        await door.client.put("/cookies/shop", headers=headers, **body)
-        await door.client.post("/cookies", headers=headers, **body)
-    token = door.client.headers["authorization"].removeprefix("Bearer ")
-    raw = b"".join(path.read_bytes() for path in door.server.settings.data_dir.iterdir() if path.is_file())
-    for secret in (CANARY, PLATFORM_PASSWORD, token, door.app.state.first_password):
-        assert secret.encode() not in raw
+async def test_a_cookie_and_a_password_lie_in_no_file_in_clear(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "data") as door:  # which makes a first password
+        await door.add()
+        await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
+        await door.call("POST", "/cookie/shop/account-info", json={"password": PLATFORM_PASSWORD})
+        for number, body in enumerate(_bodies()):  # answers that are kept for a day
+            headers = {"Idempotency-Key": f"k{number}", **body.pop("headers", {})}
+            await door.client.put("/cookies/shop", headers=headers, **body)
+            await door.client.post("/cookies", headers=headers, **body)
+        token = door.client.headers["authorization"].removeprefix("Bearer ")
+        raw = b"".join(path.read_bytes() for path in door.server.settings.data_dir.iterdir() if path.is_file())
+        for secret in (CANARY, PLATFORM_PASSWORD, token, door.app.state.first_password):
+            assert secret.encode() not in raw

@@ -29,7 +29,7 @@ from playwright.async_api import (
 from benchmarks.chromium import FLAGS, chromium_path
 from benchmarks.processes import SandboxProcess
 from browser.kept_contexts import PATIENCE_MS, KeptContexts, new_context
-from doors import Door, open_door, served
+from doors import Door, open_door, served, started_door
 from sandboxed import QUICK_SITE
 from shoal.console import routes
 from shoal.messages.message_log import IncomingMessage
@@ -263,8 +263,13 @@ OpenConsole = Callable[..., Awaitable[Console]]
 
 @asynccontextmanager
 async def opened_console(chromium: Browser, place: Place, data_dir: Path, **settings: Any) -> AsyncIterator[Console]:
+    opened = (
+        open_door(data_dir, admin_password=PASSWORD, **settings)
+        if settings
+        else started_door(data_dir, admin_password=PASSWORD)
+    )
     async with (
-        open_door(data_dir, admin_password=PASSWORD, **settings) as door,
+        opened as door,
         served(door, place.listener),
         Console(door, place, chromium) as console,
     ):

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from doors import Door, open_door
+from doors import Door, started_door
 
 PASSWORD = "correct horse battery"
 
@@ -16,7 +16,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     """A server with one account, ``shop``, and a known password."""
-    async with open_door(tmp_path / "data", admin_password=PASSWORD) as opened:
+    async with started_door(tmp_path / "data", admin_password=PASSWORD) as opened:
         await opened.add()
         yield opened
 

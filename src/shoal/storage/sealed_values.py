@@ -123,9 +123,6 @@ def _beyond(keys: list[Any], after: tuple[Any, ...]) -> Any:
 
 def has_sealed_values(connection: Connection) -> bool:
     """Return whether any column holds a secret that only the present keys can decrypt."""
-    return any(
-        connection.scalar(select(exists().where(column.is_not(None))))
-        for table in metadata.sorted_tables
-        for column in table.columns
-        if isinstance(column.type, LargeBinary)
-    )
+    columns = [column for table in metadata.sorted_tables for column in table.columns]
+    sealed = [exists().where(column.is_not(None)) for column in columns if isinstance(column.type, LargeBinary)]
+    return bool(connection.scalar(select(or_(*sealed))))
