@@ -31,11 +31,10 @@ QUICK_ENVIRONMENT = {
 }
 
 
-SOON_STALE = httpx.Limits(keepalive_expiry=1.0)
-"""For clients of the sandbox: it closes idle connections after five seconds, perhaps as one is used again."""
 KEPT = httpx.Limits(keepalive_expiry=30.0)
-"""For clients of the server, which keeps idle connections for 75 seconds. httpx closes what is kept too long even when
-another request has just begun on it: after a second without a turn on a busy machine, many at once were lost."""
+"""For clients of the server and the sandbox, which keep idle connections for 75 seconds. httpx closes what is kept too
+long even when another request has just begun on it: after a second without a turn on a busy machine, many at once were
+lost."""
 _TAKEN_BY_THE_KERNEL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OURS = 12_000
 """So many ports below those of the kernel are tried."""
@@ -183,7 +182,7 @@ class SandboxProcess(Process):
         told = json.loads(line.removeprefix("SANDBOX "))
         self.url, self.authority = told["url"], told.get("authority", "")
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.authority) if tls else True
-        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=SOON_STALE)
+        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=KEPT)
         return self
 
     async def do(self, action: str, **body: Any) -> dict[str, Any]:

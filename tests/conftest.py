@@ -13,6 +13,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+import socket_makers
 from compiled_statements import share_compiled_statements
 from even_shares import shared_out
 from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
@@ -28,6 +29,7 @@ settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("any machine")
 
 share_compiled_statements()
+socket_makers.note_makers()
 
 _SELDOM = (10_000, 20, 50)
 """Of so many new objects garbage is looked for. With the usual 700 that took a tenth of the time of the tests."""
@@ -44,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     What a killed process has written is still there, as on a disk; that it survives a power failure no test can show.
     On a disk that others use, each commit waits 6 ms.
     """
+    config.pluginmanager.register(socket_makers)
     if memory := memory_directory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     if seed := config.getoption("two_servers"):

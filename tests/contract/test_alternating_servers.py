@@ -37,7 +37,8 @@ class Alternating:
 
 @pytest.fixture
 async def client(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Alternating]:
-    """No server hints to the other one: each looks once a second by itself."""
+    """No server hints to the other one: each looks once a second by itself, and is waited for on a slow machine too."""
+    monkeypatch.setattr("shoal.api.http.read_your_writes.AFTER_SECONDS", 60.0)
     monkeypatch.setattr(CommitHints, "committed", lambda _: None)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context

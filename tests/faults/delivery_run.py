@@ -26,7 +26,7 @@ import httpx
 import psutil
 from sqlalchemy import create_engine, text
 
-from benchmarks.processes import SOON_STALE, SandboxProcess, ServerProcess
+from benchmarks.processes import KEPT, SandboxProcess, ServerProcess
 from faults.delivery_count import MARKER, THANKS, Bought, Counted, count, texts_by_buyer, unit_text, units_in
 from faults.delivery_invariants import Sold, breaches, clear_in_files, clear_in_tables
 from faults.durable import copy_of_files
@@ -103,7 +103,7 @@ class DeliveryRun:
         )
         quick = {"SHOAL_ORDER_CALLS_PER_SECOND": "100", "SHOAL_SHOP_REPLIES_PER_MINUTE": "0"}
         self._server = ServerProcess(self._data_dir, sandbox.url, **quick, **self._place.environment)
-        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=SOON_STALE)
+        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=KEPT)
         self._warm = WarmStart()
         self._sold = Sold(goods_of={})
         self._imported: dict[str, int] = {}

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.processes import SOON_STALE, SandboxProcess
+from benchmarks.processes import KEPT, SandboxProcess
 from faults.life import CONVERGE_SECONDS, Life
 from postgres_server import PostgresServer
 from warm_start import WarmStart
@@ -79,7 +79,7 @@ class KillLoop:
         self._program = program
         self.postgres = postgres
         self._chance = random.Random(seed)
-        self._http = httpx.AsyncClient(timeout=60, trust_env=False, limits=SOON_STALE)
+        self._http = httpx.AsyncClient(timeout=60, trust_env=False, limits=KEPT)
         self._lives = 0
         self.warm = WarmStart()
         self.figures = Figures()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from benchmarks.processes import SOON_STALE, ServerProcess
+from benchmarks.processes import KEPT, ServerProcess
 from faults.durable import KEY_FILE, Durable
 from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.storm import REFUSALS, Book, Storm, made_by
@@ -48,7 +48,7 @@ class Life:
             FilePlace(data_dir) if loop.postgres is None else PostgresPlace(data_dir, loop.postgres, loop._chance)
         )
         self._server = ServerProcess(data_dir, loop._sandbox.url, **self._place.environment)
-        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=SOON_STALE)
+        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=KEPT)
         self._book = Book()
         self._usual_start = 1.5
         self._durable: Durable | None = None

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+
+import pytest
+
+from socket_makers import makers_of
 
 FAILING = """
 import ast, gc
@@ -43,3 +50,14 @@ def test_a_finalizer_that_parses_during_a_report_does_not_end_the_run(tmp_path: 
         env={"PYTHONPATH": str(Path(__file__).parents[1])}, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_who_leaves_a_socket_open_is_named(request: pytest.FixtureRequest) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        left = socket.create_server(("127.0.0.1", 0))
+        number = left.fileno()
+        del left
+        gc.collect(0)
+    (maker,) = makers_of("\n".join(str(warning.message) for warning in told))
+    assert maker == f"the socket with fd={number} was made in {request.node.nodeid} (call)"

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.processes import SOON_STALE, START_SECONDS
+from benchmarks.processes import KEPT, START_SECONDS
 from warm_start import ran
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
@@ -41,10 +41,10 @@ class Demo:
             )  # fmt: skip
         self.ready: dict[str, str] = json.loads(self._first_line().removeprefix("READY "))
         self.children = psutil.Process(self.process.pid).children(recursive=True)
-        self.http = httpx.Client(base_url=self.ready["url"], timeout=60, limits=SOON_STALE)
+        self.http = httpx.Client(base_url=self.ready["url"], timeout=60, limits=KEPT)
         answer = self.http.post("/login", json={"username": self.ready["user"], "password": self.ready["password"]})
         self.http.headers["Authorization"] = f"Bearer {answer.json()['token']}"
-        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=60, limits=SOON_STALE)
+        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=60, limits=KEPT)
 
     def lines(self) -> list[str]:
         """What it printed so far."""

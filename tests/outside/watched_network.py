@@ -191,8 +191,8 @@ def _asked_name(question: bytes) -> str:
     return ".".join(labels)
 
 
-SOON_STALE = httpx.Limits(keepalive_expiry=1.0)
-"""Sandbox and server close idle connections after five seconds, perhaps as one is used again."""
+KEPT = httpx.Limits(keepalive_expiry=30.0)
+"""Sandbox and server keep idle connections for 75 seconds."""
 
 
 async def soon(what: Callable[[], Awaitable[bool]]) -> None:
@@ -234,11 +234,9 @@ async def live_in_the_demo(directory: Path) -> list[str]:
 
         await soon(begun)
         http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=ready["url"], timeout=60, trust_env=False, limits=SOON_STALE)
+            httpx.AsyncClient(base_url=ready["url"], timeout=60, trust_env=False, limits=KEPT)
         )
-        site = httpx.AsyncClient(
-            base_url=f"{ready['sandbox']}/_sandbox", timeout=60, trust_env=False, limits=SOON_STALE
-        )
+        site = httpx.AsyncClient(base_url=f"{ready['sandbox']}/_sandbox", timeout=60, trust_env=False, limits=KEPT)
         await stack.enter_async_context(site)
         await sign_in(http, ready["user"], ready["password"])
         unb = (await http.get("/cookies/xiaoyu")).json()["unb"]
@@ -279,7 +277,7 @@ async def live_with_the_real_names(directory: Path) -> list[str]:
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
         http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=SOON_STALE)
+            httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=KEPT)
         )
 
         async def ready() -> bool:

@@ -33,6 +33,8 @@ from shoal.sandbox.supplier import supplier_routes
 from shoal.sandbox.world import World
 
 STOP_SECONDS: Final = 2
+IDLE_SECONDS: Final = 75
+"""Longer than a client keeps an idle connection: one that is closed here may be just in use again there."""
 
 
 def build_sandbox(
@@ -163,6 +165,7 @@ def _config(app: Starlette, certificate: Certificate | None = None) -> uvicorn.C
         log_level="warning",
         date_header=False,  # the site's own clock gives it
         access_log=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=certificate.site if certificate else None,
     )
