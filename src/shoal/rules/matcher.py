@@ -17,7 +17,7 @@ from ahocorasick_rs import AhoCorasick
 
 from shoal.errors import InvalidInput
 from shoal.rules.folding import folded, folded_word, seen
-from shoal.rules.rule import MatchMode, Rule, WordMode, in_order
+from shoal.rules.rule import ALL, ANY, CONTAINS, EXACT, REGEX, Rule, in_order
 from shoal.rules.schedule import Moment, holds
 
 MANY_WORDS = 32
@@ -205,12 +205,12 @@ class Matcher:
         ``patterns_too_large``.
         """
         self.rules = rules
-        patterns = [word for rule in rules if rule.match_mode is MatchMode.REGEX for word in rule.words]
+        patterns = [word for rule in rules if rule.match_mode is REGEX for word in rule.words]
         if len(patterns) > MAX_PATTERNS:
             raise InvalidInput(
                 f"at most {MAX_PATTERNS} regular expressions per account", code="too_many_patterns", limit=MAX_PATTERNS
             )
-        in_turn = in_order(rule for rule in rules if rule.match_mode is MatchMode.REGEX)
+        in_turn = in_order(rule for rule in rules if rule.match_mode is REGEX)
         self._patterns = Patterns(dict.fromkeys(word for rule in in_turn for word in rule.words)) if patterns else None
         self.has_hours = any(rule.schedule for rule in rules)
         """Whether it matters to ``first`` at which moment a message came."""
@@ -271,14 +271,14 @@ class Matcher:
 
 
 def _compiled(rule: Rule, words: dict[str, int], patterns: dict[str, int]) -> _Compiled:
-    if rule.match_mode is MatchMode.REGEX:
+    if rule.match_mode is REGEX:
         return _Compiled(rule, (), tuple([patterns.setdefault(word, len(patterns)) for word in rule.words]), False)
     mine = tuple([folded_word(word) for word in rule.words])
-    if rule.match_mode is MatchMode.EXACT:
+    if rule.match_mode is EXACT:
         mine = tuple([word.strip() for word in mine])
     numbers = tuple([words.setdefault(word, len(words)) if word else _NEVER for word in mine])
-    one_suffices = rule.word_mode is WordMode.ANY or len(mine) == 1
-    fires = rule.match_mode is MatchMode.CONTAINS and one_suffices and not rule.schedule
+    one_suffices = rule.word_mode is ANY or len(mine) == 1
+    fires = rule.match_mode is CONTAINS and one_suffices and not rule.schedule
     return _Compiled(rule, mine, numbers, fires)
 
 
@@ -289,10 +289,10 @@ def _scopes(compiled: tuple[_Compiled, ...]) -> dict[str | None, _Scope]:
         rule = ready.rule
         if not rule.active:
             continue
-        needed = ready.numbers[:1] if rule.word_mode is WordMode.ALL else ready.numbers
+        needed = ready.numbers[:1] if rule.word_mode is ALL else ready.numbers
         here = (place,)
         for scope in [scopes.setdefault(item_id, _Scope()) for item_id in rule.item_ids] or (general,):
-            index = scope.by_pattern if rule.match_mode is MatchMode.REGEX else scope.by_word
+            index = scope.by_pattern if rule.match_mode is REGEX else scope.by_word
             for number in needed:
                 index[number] = (*index[number], place) if number in index else here
     return scopes
@@ -309,19 +309,19 @@ def _why_unsaid(compiled: _Compiled, heard: _Heard) -> str:
     if len(compiled.words) == 1:
         return "" if _is_said(compiled, 0, heard) else "no_word"
     said = [_is_said(compiled, place, heard) for place in range(len(compiled.rule.words))]
-    if compiled.rule.word_mode is WordMode.ALL and any(said):
+    if compiled.rule.word_mode is ALL and any(said):
         return "" if all(said) else "missing_word"
     return "" if any(said) else "no_word"
 
 
 def _is_said(compiled: _Compiled, place: int, heard: _Heard) -> bool:
-    if compiled.rule.match_mode is MatchMode.REGEX:
+    if compiled.rule.match_mode is REGEX:
         return compiled.numbers[place] in heard.patterns
     if compiled.numbers[place] not in heard.words:
         return False
-    if compiled.rule.match_mode is MatchMode.CONTAINS:
+    if compiled.rule.match_mode is CONTAINS:
         return True
-    if compiled.rule.match_mode is MatchMode.EXACT:
+    if compiled.rule.match_mode is EXACT:
         return compiled.words[place] in heard.lines
     return has_whole_word(heard.text, compiled.words[place])
 

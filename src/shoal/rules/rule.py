@@ -38,6 +38,11 @@ class WordMode(StrEnum):
     ALL = "all"
 
 
+CONTAINS, EXACT, REGEX = MatchMode.CONTAINS, MatchMode.EXACT, MatchMode.REGEX
+ANY, ALL = WordMode.ANY, WordMode.ALL
+"""For what is done with each of many rules: to read a member of an enum takes seven times as long as to read a name."""
+
+
 class RuleKind(StrEnum):
     """What a rule's answer begins with, in the terms of the sellers' previous system."""
 
@@ -115,8 +120,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
             len(self.words) == 1
             and len(self.item_ids) <= 1
             and len(self.parts) <= 1
-            and self.word_mode is WordMode.ANY
-            and self.match_mode is MatchMode.CONTAINS
+            and self.word_mode is ANY
+            and self.match_mode is CONTAINS
             and self.priority == 0
             and not self.schedule
             and self.delay_seconds == NO_DELAY

@@ -19,9 +19,11 @@ from shoal.errors import InvalidInput
 from shoal.rules.folding import folded_word
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import (
+    CONTAINS,
     MAX_KEYWORD_CHARACTERS,
     MAX_REPLY_CHARACTERS,
     MAX_RULES,
+    REGEX,
     MatchMode,
     Part,
     Rule,
@@ -120,7 +122,7 @@ def checked_together(rules: Rules) -> Rules:
 
 def fields_of_new(values: Values) -> dict[str, Any]:
     """Return the fields of a new rule with those values, but for id and position."""
-    fields = _checked_values(values, (), MatchMode.CONTAINS)
+    fields = _checked_values(values, (), CONTAINS)
     fields.setdefault("words", ("?",))
     return fields
 
@@ -141,10 +143,10 @@ def _checked_values(values: Values, words: tuple[str, ...], mode: MatchMode) -> 
 def words_of(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
     """Return a rule's words, without outer blanks and each once. Raises ``InvalidInput``."""
     if len(given) == 1:  # most rules
-        word = given[0] if mode is MatchMode.REGEX else given[0].strip()
+        word = given[0] if mode is REGEX else given[0].strip()
         if len(word) <= MAX_KEYWORD_CHARACTERS and folded_word(word).strip():
             return (word,)
-    words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else [word.strip() for word in given]))
+    words = tuple(dict.fromkeys(given if mode is REGEX else [word.strip() for word in given]))
     if not words or not all(folded_word(word).strip() for word in words):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:

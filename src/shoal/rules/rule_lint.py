@@ -18,7 +18,7 @@ from ahocorasick_rs import AhoCorasick
 
 from shoal.rules.folding import folded_word
 from shoal.rules.matcher import has_whole_word
-from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode, in_order
+from shoal.rules.rule import ALL, CONTAINS, EXACT, REGEX, VARIABLES, MatchMode, Rule, in_order
 from shoal.rules.schedule import covers
 
 _IN_BRACES = re.compile(r"\{\s*[A-Za-z_]{1,40}\s*\}")
@@ -73,7 +73,7 @@ def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
     earlier = _Earlier(ready, words)
     found: list[RuleWarning] = []
     for one in ready:
-        if one.rule.match_mode is MatchMode.REGEX or not words.shared.isdisjoint(one.words):
+        if one.rule.match_mode is REGEX or not words.shared.isdisjoint(one.words):
             found += _about(one, earlier)
         found += _about_answer(one.rule)
     return found
@@ -88,14 +88,14 @@ class _Words:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         said = [
-            folded_word(word) if rule.match_mode is not MatchMode.EXACT else folded_word(word).strip()
+            folded_word(word) if rule.match_mode is not EXACT else folded_word(word).strip()
             for rule in rules
-            if rule.match_mode is not MatchMode.REGEX
+            if rule.match_mode is not REGEX
             for word in rule.words
         ]
         times = Counter(said)
         times.pop("", None)
-        self.has_patterns = MatchMode.REGEX in {rule.match_mode for rule in rules}
+        self.has_patterns = REGEX in {rule.match_mode for rule in rules}
         self.all = list(times)
         self.automaton = AhoCorasick(self.all) if self.all else None
         self.shared = {word for word, number in times.items() if number > 1}
@@ -109,7 +109,7 @@ class _Words:
 
 def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
     name, shown = later.rule.id, later.rule.words
-    groups = [later.words] if later.rule.word_mode is WordMode.ALL else [(word,) for word in later.words]
+    groups = [later.words] if later.rule.word_mode is ALL else [(word,) for word in later.words]
     before = [earlier.one_that_fires(later, group) for group in groups]
     if all(before):
         yield RuleWarning(rule_id=name, code=WarningCode.NEVER_FIRES, before=before[0])
@@ -136,7 +136,7 @@ class _Earlier:
         self._by_word: defaultdict[str, list[_Ready]] = defaultdict(list)
         self._by_pattern: defaultdict[str, list[_Ready]] = defaultdict(list)
         for one in ready:
-            index = self._by_pattern if one.rule.match_mode is MatchMode.REGEX else self._by_word
+            index = self._by_pattern if one.rule.match_mode is REGEX else self._by_word
             for word in dict.fromkeys(one.words):
                 index[word].append(one)
 
@@ -149,7 +149,7 @@ class _Earlier:
 
     def _candidates(self, later: _Ready, said: tuple[str, ...]) -> Iterator[_Ready]:
         for word in said:
-            if later.rule.match_mode is MatchMode.REGEX:
+            if later.rule.match_mode is REGEX:
                 yield from self._by_pattern[word][:_MOST_CANDIDATES]
             elif self._words.automaton is not None:
                 hits = self._words.automaton.find_matches_as_indexes(word, overlapping=True)
@@ -169,22 +169,22 @@ def _comes_first(one: _Ready, later: _Ready) -> bool:
 
 def _fires(one: _Ready, mode: MatchMode, said: tuple[str, ...]) -> bool:
     heard = (any(_implies(mode, word, one.rule.match_mode, mine) for word in said) for mine in one.words)
-    return all(heard) if one.rule.word_mode is WordMode.ALL else any(heard)
+    return all(heard) if one.rule.word_mode is ALL else any(heard)
 
 
 def _implies(mode: MatchMode, word: str, other_mode: MatchMode, other: str) -> bool:
     """Return whether each text in which ``mode`` finds ``word`` is one in which ``other_mode`` finds ``other``."""
-    if MatchMode.REGEX in (mode, other_mode):
+    if REGEX in (mode, other_mode):
         return mode is other_mode and word == other
-    if other_mode is MatchMode.CONTAINS:
+    if other_mode is CONTAINS:
         return other in word
-    if other_mode is MatchMode.EXACT:
-        return mode is MatchMode.EXACT and word == other
-    surely = word if mode in (MatchMode.EXACT, MatchMode.WHOLE_WORD) else f"x{word}x"  # any letter may be next to it
+    if other_mode is EXACT:
+        return mode is EXACT and word == other
+    surely = word if mode in (EXACT, MatchMode.WHOLE_WORD) else f"x{word}x"  # any letter may be next to it
     return has_whole_word(surely, other)
 
 
 def _prepared(rule: Rule, word: str) -> str:
-    if rule.match_mode is MatchMode.REGEX:
+    if rule.match_mode is REGEX:
         return word
-    return folded_word(word).strip() if rule.match_mode is MatchMode.EXACT else folded_word(word)
+    return folded_word(word).strip() if rule.match_mode is EXACT else folded_word(word)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
 from shoal.rules.keywords import Rules, next_position
-from shoal.rules.rule import MatchMode, Rule, WordMode
+from shoal.rules.rule import ANY, CONTAINS, Rule
 from shoal.rules.rule_edits import Values, changed, check_rule_id, checked_together, fields_of_new
 
 
@@ -114,7 +114,7 @@ def _ids(rules: Rules, new: WholeRules, taken: Set[str]) -> Iterator[str]:
 def _question(rule: Rule) -> object:
     """Return what a rule reacts to. Two rules with the same value are alike, whatever they answer."""
     words = rule.words
-    is_one_word = len(words) == 1 and rule.word_mode is WordMode.ANY and rule.match_mode is MatchMode.CONTAINS
+    is_one_word = len(words) == 1 and rule.word_mode is ANY and rule.match_mode is CONTAINS
     if is_one_word and not rule.item_ids and not rule.schedule:
         return words[0]
     return (frozenset(words), rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
