@@ -5,7 +5,7 @@ from __future__ import annotations
 from mutants.catalogue import Noticed, one
 
 _BINDINGS = "tests/contract/test_bindings.py::"
-_GIVING_BACK = "tests/contract/test_giving_back.py::"
+_GIVING_BACK = "tests/contract/test_unit_returns.py::"
 _IMPORTS = "tests/contract/test_imports.py::"
 _EXPLAINED = "tests/unit/orders/test_explain_order.py::"
 _LYING = "tests/unit/orders/test_lying_pages.py::"
@@ -44,14 +44,14 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "units that may have arrived are given back without an explicit word",
-        "orders/given_back.py",
+        "orders/unit_returns.py",
         "if doubtful and not never_arrived:",
         "if never_arrived and not doubtful:",
         f"{_GIVING_BACK}test_what_may_have_arrived_needs_an_explicit_word_and_is_doubted_when_it_arrived_after_all[sqlite]",
     ),
     one(
         "a unit that its buyer has is given back",
-        "orders/given_back.py",
+        "orders/unit_returns.py",
         "and not known.has_arrived(one)]",
         "and known.order_id]",
         f"{_GIVING_BACK}test_what_is_being_sent_or_has_arrived_stays_with_its_order[sqlite]",

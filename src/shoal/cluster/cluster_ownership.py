@@ -25,11 +25,11 @@ from shoal.cluster.clock_offset import ClockOffset
 from shoal.cluster.deadline_timer import DeadlineTimer
 from shoal.cluster.handover import Handover
 from shoal.cluster.last_life import Life, LifeFile
+from shoal.cluster.lease_check import lease_check
 from shoal.cluster.lease_watchdog import LOOK_SECONDS, LeaseWatchdog, boot_clock, end_process
 from shoal.cluster.node_rows import NodeRows, Share, decide_alone, end_life, join, live_nodes
 from shoal.cluster.node_times import NodeTimes
 from shoal.cluster.server_lease import is_leased
-from shoal.cluster.standing import standing_of
 from shoal.errors import ConfigError
 from shoal.storage.migrations import is_enough, newest
 
@@ -126,7 +126,7 @@ class ClusterOwnership:
 
     def standing(self) -> Standing:
         """Return whether the present life goes on, asked before a change is committed."""
-        return standing_of(lambda: self._rows, lambda: self._deadline, self._times)
+        return lease_check(lambda: self._rows, lambda: self._deadline, self._times)
 
     def database_ms(self) -> int:
         """Return the time by the database's clock, as it was told at the last renewal."""

@@ -121,7 +121,7 @@ async def open_accounts(
             authorization=authorization,
             reload=reload,
             user_removal=user_removal,
-            ends=(started, storage.soundness.failed),
+            ends=(started, storage.lost_commits.failed),
         )
 
 
@@ -167,7 +167,7 @@ async def _followed(
     from shoal.server.open_stream import following  # noqa: PLC0415  it loads PostgreSQL's driver
 
     freed = storage.node.look_now if storage.node is not None else None
-    lost = storage.soundness.commits_lost
+    lost = storage.lost_commits.commits_lost
     return await closing.enter_async_context(following(storage.database, store, published, freed, lost))
 
 

@@ -24,7 +24,7 @@ from shoal.cluster.short_writes import ShortWrites
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
-from shoal.server.soundness import Soundness
+from shoal.server.lost_commits import LostCommits
 from shoal.storage.data_directory import LOCK_FILE, is_worker
 from shoal.storage.database import IDLE_SECONDS, Database
 from shoal.storage.db_manager import open_vault
@@ -51,7 +51,7 @@ class Storage:
     """Whether other servers may write to the database at the same time."""
     short_writes: ShortWrites | None
     """Writes the rows for which several nodes race; a single server has none."""
-    soundness: Soundness
+    lost_commits: LostCommits
     """Ends the server when PostgreSQL lost what it had committed."""
 
     @property
@@ -95,9 +95,9 @@ async def open_storage(settings: Settings, *, stays_drained: bool = False) -> As
             settings.data_dir, url=url, guard=lease.take, idle_seconds=idle_seconds, copy_first=copy_first, older=older,
             locked_by_parent=is_worker(settings.node),
         ).open()  # fmt: skip
-        soundness = Soundness()
+        lost_commits = LostCommits()
         if not database.is_sqlite:
-            database.group_writer.commit_outcome.on_lost = soundness.commits_lost
+            database.group_writer.commit_outcome.on_lost = lost_commits.commits_lost
         if isinstance(lease, ClusterOwnership):
             lease.start()
             database.group_writer.standing = lease.standing
@@ -120,7 +120,7 @@ async def open_storage(settings: Settings, *, stays_drained: bool = False) -> As
                 duties=_duties_of(None if database.is_sqlite else lease),
                 several_nodes=several_nodes,
                 short_writes=short_writes,
-                soundness=soundness,
+                lost_commits=lost_commits,
             )
         except Exception:
             await database.checked()  # damage explains what could not be opened, and is told instead

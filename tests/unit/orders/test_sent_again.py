@@ -12,9 +12,9 @@ from shoal.messages.manual_sending import NotSent
 from shoal.messages.sender import Sender
 from shoal.orders import deliveries as deliveries_module
 from shoal.orders import orders as orders_module
-from shoal.orders.given_back import GivingBack
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.orders.sent_again import SentAgain
+from shoal.orders.unit_returns import UnitReturns
 from shoal.storage.goods_tables import deliveries, goods
 from standins import ANN
 from without_sockets import OneShop
@@ -90,7 +90,7 @@ async def test_what_was_given_back_is_not_sent_again(shop: OneShop) -> None:
     shop.site.pays(ORDER)
     await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
     shop.site.refusal = None
-    await GivingBack(shop.database).give_back(mine, 2, by(), reason="shipped by hand")
+    await UnitReturns(shop.database).give_back(mine, 2, by(), reason="shipped by hand")
     assert await code_of(shop) == "nothing_sent_yet"
     await changed(shop.database, deliveries.update().values(state="partly"))
     assert (await code_of(shop), len(shop.site.said)) == ("units_were_given_back", 1)

@@ -58,7 +58,7 @@ from shoal.goods.unit_lines import (
 from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
-from shoal.orders.given_back import GivingBack
+from shoal.orders.unit_returns import UnitReturns
 from shoal.rules.xlsx import MAX_ROWS, XLSX
 
 _importing = Routes(tags=["goods"], route_class=UnitsRoute)
@@ -241,7 +241,7 @@ async def give_back(
     did not say so. A unit whose message arrived stays with its order. A unit that may have arrived, or that a person
     revealed, needs `never_arrived`; otherwise nothing is given back (409).
     """
-    found = await GivingBack(server.database).give_back(
+    found = await UnitReturns(server.database).give_back(
         goods, unit_id, by, reason=body.reason, order_id=body.order_id, never_arrived=body.never_arrived
     )
     await server.audit_log.record(

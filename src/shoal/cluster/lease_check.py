@@ -13,7 +13,7 @@ from shoal.cluster.node_times import NodeTimes
 _LOOK_SECONDS: Final = 0.01
 
 
-def standing_of(life: Callable[[], object], deadline: Callable[[], float], times: NodeTimes) -> Standing:
+def lease_check(life: Callable[[], object], deadline: Callable[[], float], times: NodeTimes) -> Standing:
     """Return a check of the present life, to be asked on the writer's thread before a COMMIT.
 
     It waits while a renewal is late. A process that stands still after the check has its transaction ended by

@@ -1,4 +1,4 @@
-"""Whether a running server may go on: it ends when PostgreSQL does not have what it had committed or shown."""
+"""Ends a running server when PostgreSQL does not have what the server had committed or shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOST: Final = (
 )
 
 
-class Soundness:
+class LostCommits:
     """``failed`` never ends while all is well, and fails when the server must end. Made on the running loop."""
 
     def __init__(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from shoal.cluster.lease_check import lease_check
 from shoal.cluster.lease_watchdog import boot_clock
 from shoal.cluster.node_times import NodeTimes
-from shoal.cluster.standing import standing_of
 
 TIMES = NodeTimes.of_lease(3600.0)
 
@@ -17,7 +17,7 @@ class Life:
     def __init__(self) -> None:
         self.rows: object = object()
         self.deadline = boot_clock() + TIMES.acting_seconds
-        self.stands = standing_of(lambda: self.rows, lambda: self.deadline, TIMES)
+        self.stands = lease_check(lambda: self.rows, lambda: self.deadline, TIMES)
 
 
 def test_it_stands_until_the_lease_is_over_and_never_again() -> None:

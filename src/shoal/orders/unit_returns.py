@@ -69,7 +69,7 @@ class _Known:
         return one.state == OUT or self.is_uncertain or is_doubtful
 
 
-class GivingBack:
+class UnitReturns:
     """Gives units back. All that it means is one transaction."""
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:

@@ -17,8 +17,8 @@ from shoal.goods.stock_history import StockEvent
 from shoal.goods.stock_units import StockUnits, UnknownUnit
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.delivery_rows import DeliveryState
-from shoal.orders.given_back import GivingBack
 from shoal.orders.order_store import Action, ActionState
+from shoal.orders.unit_returns import UnitReturns
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.incident_kinds import IncidentKind
@@ -38,7 +38,7 @@ async def shop(database: Database, vault: Vault, manager: DBManager, clock: Cloc
 
 async def back(shop: Shop, unit_id: int, **more: Any) -> tuple[int, ...]:
     """Give the units back of the order that has this one."""
-    giving = GivingBack(shop.database)
+    giving = UnitReturns(shop.database)
     values = {"reason": "shipped by hand", **more}
     return (await giving.give_back(shop.goods, unit_id, values.pop("when", by()), **values)).units
 
