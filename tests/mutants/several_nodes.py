@@ -169,7 +169,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a data directory that was copied ends the life of the one it was copied from",
         "cluster/last_life.py",
-        '            if found["place"] != place_of(self._lock_file):',
+        '            if found["place"] != self.place:',
         '            if not found["place"]:',
         "tests/contract/test_last_lives.py::test_a_life_is_read_again_in_its_own_directory_on_its_own_boot_only",
     ),
