@@ -9,11 +9,20 @@ export interface Group {
   hand: number
 }
 
+/** An account is never changed: a new one takes its place. */
+const known = new WeakMap<Account, string[]>()
+
+function itsTags(account: Account): string[] {
+  const found = known.get(account) ?? tagsOf(account.remark)
+  known.set(account, found)
+  return found
+}
+
 /** The tags of the shops, the one with most shops first, with how many shops have it and need a hand. */
 export function groupsOf(list: Account[]): Group[] {
   const found = new Map<string, Group>()
   for (const account of list) {
-    for (const tag of tagsOf(account.remark)) {
+    for (const tag of itsTags(account)) {
       const group = found.get(tag) ?? { tag, shops: 0, hand: 0 }
       group.shops += 1
       if (needsHand(account)) group.hand += 1

@@ -1,5 +1,5 @@
 /** What is shown of a table, and what is selected in it. */
-import { computed, reactive, ref } from 'vue'
+import { computed, reactive, ref, toRaw } from 'vue'
 import type { Account } from '../common/api'
 import { arranged, type Counts, type Filter, type SortKey } from './arrange'
 
@@ -11,7 +11,11 @@ export function useSelection(list: () => Account[], counts?: Counts) {
   const picked = reactive(new Set<string>())
 
   const shown = computed(() => arranged(list(), filter.value, words.value, key.value, down.value, counts))
-  const pickedShown = computed(() => shown.value.filter((account) => picked.has(account.id)))
+  const pickedShown = computed(() => {
+    // Its size alone is watched: a watch on each of thousands of shops would be made anew with every change.
+    const chosen = picked.size ? toRaw(picked) : undefined
+    return chosen ? shown.value.filter((account) => chosen.has(account.id)) : []
+  })
 
   function sort(by: SortKey): void {
     if (key.value === by) down.value = !down.value

@@ -3,8 +3,15 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, triggerRef } from 'vue'
 import type { Account } from '../common/api'
 import { useLine } from '../common/line'
+import { steady } from '../common/steady'
 import { isMute, needsHand } from './arrange'
 import { withoutTags } from './tags'
+
+/** How many shops there are in all, and of each kind. */
+type Counts = Record<'all' | 'running' | 'mute' | 'hand' | 'busy' | 'retrying' | 'off', number>
+
+/** What its owner calls a shop: its name, or the remark without its tags, or else the id. */
+export const shopName = (account: Account): string => account.name || withoutTags(account.remark) || account.id
 
 export const useAccounts = defineStore('accounts', () => {
   const line = useLine()
@@ -46,11 +53,15 @@ export const useAccounts = defineStore('accounts', () => {
   }
 
   const list = computed<Account[]>(() => {
-    const map = rows.value
-    return ids.value.flatMap((id) => map.get(id) ?? [])
+    const found: Account[] = []
+    for (const id of ids.value) {
+      const account = rows.value.get(id)
+      if (account) found.push(account)
+    }
+    return found
   })
 
-  const counts = computed(() => {
+  const counts = computed<Counts>((before) => {
     const found = { all: 0, running: 0, mute: 0, hand: 0, busy: 0, retrying: 0, off: 0 }
     for (const account of rows.value.values()) {
       found.all += 1
@@ -61,13 +72,16 @@ export const useAccounts = defineStore('accounts', () => {
       if (account.state === 'starting' || account.state === 'stopping' || account.state === 'waiting') found.busy += 1
       if (!account.enabled) found.off += 1
     }
-    return found
+    return steady(found, before)
   })
 
   const get = (id: string): Account | undefined => rows.value.get(id)
 
-  /** What its owner calls a shop: the remark without its tags, or else the id. */
-  const nameOf = (id: string): string => get(id)?.name || withoutTags(get(id)?.remark ?? '') || id
+  /** The same for who has its id only. What asks here is drawn again with every change of any shop. */
+  function nameOf(id: string): string {
+    const account = get(id)
+    return account ? shopName(account) : id
+  }
 
   return { rows, list, loaded, counts, get, nameOf, follow, leave }
 })

@@ -4,6 +4,7 @@ const TAG = /(?:^|\s)#([^\s#]+)/gu
 
 /** The tags of a remark, in their order, each once. */
 export function tagsOf(remark: string): string[] {
+  if (!remark.includes('#')) return []
   return [...new Set(Array.from(remark.matchAll(TAG), (match) => match[1] ?? ''))]
 }
 
