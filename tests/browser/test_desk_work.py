@@ -96,6 +96,9 @@ async def test_what_was_done_with_a_chat_stands_among_its_messages_and_a_phone_o
 ) -> None:
     await said(console, 1, "在吗")
     page = await console.page("/console/conversations/afu/c1", viewport={"width": 390, "height": 800})
+    await expect(page.locator("[data-test=item-card]")).to_be_visible()
+    thread = page.get_by_role("log")
+    await until_told(lambda: thread.evaluate("log => log.clientHeight >= 0.6 * innerHeight"), True)
     await page.locator("[data-test=more-work]").click()
     sheet = page.locator("[data-test=dialog]")
     await expect(sheet.get_by_role("button", name="明早")).to_be_visible()

@@ -172,7 +172,7 @@ const en: Texts<typeof zh> = {
     enable: 'Turn on {id}',
     confirmFor: 'Confirm shipments of {id} automatically',
     sortBy: 'Sort by “{column}”',
-    nextAttempt: 'next try {when}',
+    nextAttempt: 'retry {when}',
     wanted: 'should be running',
     unwanted: 'should be off',
     resume: 'Resume',

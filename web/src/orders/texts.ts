@@ -78,7 +78,7 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
-  search: 'Any 4 digits of the order ID, buyer or item',
+  search: 'Buyer, item or 4 digits of the ID',
   status: 'Order status',
   anyStatus: 'Any status',
   which: 'Filter orders',
