@@ -32,8 +32,8 @@ function packed(): Plugin {
 
 /**
  * Gives the script that runs first a name by its content, as every other file has one, so that browsers may keep it; it
- * stays a file of its own, since it must run when the others cannot be loaded. The style sheet is named after the
- * skeleton, which need not wait for it.
+ * stays a file of its own, since it must run when the others cannot be loaded, and it is asked for before them: the page
+ * is not drawn without it. The style sheet is named after the skeleton, which need not wait for it.
  */
 function firstThings(): Plugin {
   const source = readFileSync(fileURLToPath(new URL('src/app/boot.js', import.meta.url)), 'utf8')
@@ -61,7 +61,9 @@ function firstThings(): Plugin {
         const src = `/console/${isBuild ? fileName : 'src/app/boot.js'}`
         return {
           html: without.replace('  </body>', `${sheets.join('')}  </body>`),
-          tags: [{ tag: 'script', attrs: { src, 'data-zh': texts('zh'), 'data-en': texts('en') }, injectTo: 'head' }],
+          tags: [
+            { tag: 'script', attrs: { src, 'data-zh': texts('zh'), 'data-en': texts('en') }, injectTo: 'head-prepend' },
+          ],
         }
       },
     },
@@ -120,6 +122,8 @@ export default defineConfig({
     firstThings(),
     packed(),
   ],
+  // What the console does not use of its libraries is left out of every page.
+  define: { __VUE_I18N_LEGACY_API__: false, __VUE_I18N_FULL_INSTALL__: false, __VUE_PROD_DEVTOOLS__: false },
   build: {
     outDir: out,
     emptyOutDir: true,
