@@ -115,18 +115,27 @@ class Console:
         """A signed-in page that shows the accounts live, in a browser in which nothing is stored.
 
         The browser is used again: who changes more of it than its pages, cookies and permissions, such as its clock,
-        takes ``fresh_page``.
+        takes ``fresh_page``. Its size and appearance are those of the page alone, so that one browser serves them all.
         """
-        return await self._signed_in(await self._lent(look), path)
+        own = {name: look.pop(name) for name in ("viewport", "color_scheme") if name in look}
+        if look.get("reduced_motion") == "reduce":
+            del look["reduced_motion"]  # as every browser here
+        return await self._signed_in(await self._lent(look), path, **own)
 
     async def fresh_page(self, path: str = "/console/", **look: Any) -> Page:
         """The same in a browser of its own that never saw the console: for what is loaded, and how."""
         return await self._signed_in(await self.browser(**look), path)
 
-    async def _signed_in(self, context: BrowserContext, path: str) -> Page:
+    async def _signed_in(
+        self, context: BrowserContext, path: str, viewport: Any = None, color_scheme: Any = None
+    ) -> Page:
         token = await self.door.server.sessions.open(1, 3600, kind="console")
         await context.add_cookies([{"name": "shoal_session", "value": token, "url": self.url, "httpOnly": True}])
         page = await context.new_page()
+        if viewport:
+            await page.set_viewport_size(viewport)
+        if color_scheme:
+            await page.emulate_media(color_scheme=color_scheme)
         await page.goto(path)
         await page.locator("[data-test=line].live").wait_for()
         return page
