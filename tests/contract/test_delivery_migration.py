@@ -45,9 +45,7 @@ async def test_paid_messages_become_delivery_rules_and_no_switch_flips(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0012")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0012"))
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))

@@ -50,9 +50,7 @@ async def test_own_sentences_become_codes_and_answers_of_services_stay(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0034")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0034"))
         database = await place.open_again()
         await database.write(store_sentences)
         await database.close()

@@ -123,9 +123,7 @@ async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0001")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0001"))
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -173,9 +171,7 @@ async def test_rules_of_one_keyword_become_rules_of_words_in_the_past_too(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0002")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0002"))
         database = await place.open_again()
         account = an_account().evolve(generation=4, rev=4)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -219,7 +215,7 @@ async def test_a_database_with_data_is_copied_before_it_is_migrated(
         await created(DBManager(database, await open_vault(database, tmp_path / "secret.key")), an_account())
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
     monkeypatch.setattr(steps, "_head", lambda _config: "9999")
-    monkeypatch.setattr("shoal.storage.migrations.steps.command.upgrade", lambda _config, _revision: None)
+    monkeypatch.setattr("alembic.command.upgrade", lambda _config, _revision: None)
     async with Database(tmp_path):
         pass
     (copy,) = tmp_path.glob(f"{DATABASE_FILE}.before-{HEAD}-*")  # noqa: ASYNC240 - a test may wait for the disk
@@ -260,9 +256,7 @@ async def test_people_of_an_older_schema_keep_their_names_and_two_that_fold_alik
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0005")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0005"))
         database = await place.open_again()
         old = table("users", *(column(name) for name in ("username", "password_hash", "email")))
         rows = [{"username": name, "password_hash": "x", "email": None} for name in ("admin", "Ann", "ann", "José")]
@@ -306,9 +300,7 @@ async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0007")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0007"))
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -327,9 +319,7 @@ async def test_words_of_messages_of_an_older_schema_are_found_before_and_after_t
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0012")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0012"))
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -354,7 +344,7 @@ async def test_f2_a_step_may_take_longer_than_a_request_to_the_database_may(
         limits.append(config.attributes["connection"].scalar(limit))
         upgrade(config, revision)
 
-    monkeypatch.setattr("shoal.storage.migrations.steps.command.upgrade", upgraded)
+    monkeypatch.setattr("alembic.command.upgrade", upgraded)
     with postgres.database() as url:
         async with Database(tmp_path, url=url) as database:
             limits.append(await database.write(lambda connection: connection.scalar(limit)))
@@ -383,9 +373,7 @@ async def test_f8_who_was_let_in_before_holds_the_number_and_who_only_claimed_it
         connection.execute(metadata.tables["messages"].insert().values({k: v for k, v in row.items() if k in known}))
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0008")
-        )
+        patch.setattr("alembic.command.upgrade", lambda config, _revision: upgrade(config, "0008"))
         database = await place.open_again()
         await database.write(fill)
         await database.close()
