@@ -47,7 +47,7 @@ from shoal.storage.vault import Vault
 
 SIZES = {"accounts": (100, 1_000, 10_000), "journal": (10_000, 100_000, 1_000_000)}
 SIZES |= {"messages": (100_000, 316_000, 1_000_000), "orders": (10_000, 100_000, 1_000_000)}
-SIZES["orders on PostgreSQL"] = SIZES["orders"]
+SIZES["orders on PostgreSQL"] = (10_000, 100_000, 300_000)
 SHORT = {"accounts": (100, 400, 1_600), "journal": (10_000, 31_600, 100_000), "messages": (10_000, 31_600, 100_000)}
 SHORT |= {"orders": (10_000, 31_600, 100_000), "orders on PostgreSQL": (10_000, 31_600, 100_000)}
 SHOPS = 50
