@@ -277,7 +277,7 @@ async def burst(setting: Setting, path: str) -> Row:
     await asyncio.sleep(2)
     calm: list[float] = await page.evaluate("gaps.splice(0).slice(5)")
     await page.evaluate("tasks.length = 0")
-    busy_before = await _script_seconds(devtools)
+    busy_before = await busy_seconds(devtools)
     parked = [f"shop-{number:04}" for number in range(CONNECTED, setting.accounts)]
     enabled = dict.fromkeys(parked, True)
     began = time.monotonic()
@@ -291,7 +291,7 @@ async def burst(setting: Setting, path: str) -> Row:
     await asyncio.sleep(1)
     gaps: list[float] = await page.evaluate("gaps.splice(0)")
     tasks: list[float] = await page.evaluate("tasks")
-    busy = await _script_seconds(devtools) - busy_before
+    busy = await busy_seconds(devtools) - busy_before
     await context.close()
     back = {name: True for name, on in enabled.items() if not on}
     if back:
@@ -305,7 +305,7 @@ async def burst(setting: Setting, path: str) -> Row:
     }
 
 
-async def _script_seconds(devtools: CDPSession) -> float:
+async def busy_seconds(devtools: CDPSession) -> float:
     """Return the CPU time of the page's main thread."""
     metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
     return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
