@@ -46,6 +46,7 @@ async ([selector, by]) => {{
   return gaps.slice(2)
 }}
 """
+PAGES_ASKED = "performance.getEntriesByType('resource').filter(one => /messages.*cursor=/.test(one.name)).length"
 EMPTY = '<main style="height:100vh;overflow:auto"><div style="height:200000px"></div></main>'
 
 
@@ -88,7 +89,7 @@ async def shops(setting: Setting) -> Row:
 
 
 async def write_long_chat(setting: Setting, sandbox: SandboxProcess, data_dir: Path) -> str:
-    """Let a buyer say one thing, and copy it into the hours before; return the path of the chat."""
+    """Let a buyer say one thing, put it days back, and copy it into the minutes since; return the path of the chat."""
     seller = (await sandbox.get("sellers"))["items"][0]
     await sandbox.do("say", account=seller["unb"], buyer=BUYER, text="在吗")
     chats: list[dict[str, Any]] = []
@@ -104,13 +105,15 @@ async def write_long_chat(setting: Setting, sandbox: SandboxProcess, data_dir: P
         names = [column[0] for column in cursor.description]
         row = dict(zip(names, cursor.fetchone(), strict=True))
         holes = ", ".join("?" * len(row))
+        began_ms = row["created_at_ms"] - MESSAGES * 60_000
+        database.execute("UPDATE messages SET created_at_ms = ? WHERE id = ?", (began_ms, row["id"]))
         for number in range(1, MESSAGES):
             copy = {
                 **row,
-                "id": row["id"] - number,
+                "id": row["id"] + number,
                 "message_id": f"{row['message_id']}~{number}",
-                "text": f"第 {MESSAGES - number} 条：在吗，这个还有吗？" * (1 + number % 3),
-                "created_at_ms": row["created_at_ms"] - number * 60_000,
+                "text": f"第 {number + 1} 条：在吗，这个还有吗？" * (1 + number % 3),
+                "created_at_ms": began_ms + number * 60_000,
             }
             database.execute(f"INSERT INTO messages VALUES ({holes})", list(copy.values()))
         database.commit()
@@ -130,6 +133,8 @@ async def long_chat(setting: Setting, path: str) -> list[Row]:
     await page.wait_for_load_state("networkidle")
     found = await scrolled(page, ".log", -STEP)
     elements = await page.locator("main *").count()
+    asked = await page.evaluate(PAGES_ASKED)
+    assert asked > 2, f"only {asked} pages of messages were loaded while it was scrolled"
     await context.close()
     limit = await empty_page(setting)
     return [
@@ -138,6 +143,7 @@ async def long_chat(setting: Setting, path: str) -> list[Row]:
             "measured": f"frame gaps while that chat is scrolled back, {STEP} px a frame",
             **_figures(found, limit),
             "elements": elements,
+            "pages loaded": asked,
         },
     ]
 
