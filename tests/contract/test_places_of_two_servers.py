@@ -1,10 +1,11 @@
-"""What a user does at one of two servers holds at the other: pictures, QR logins and a shop's list of items."""
+"""What a user does at one of two servers holds at the other: pictures, QR logins and what an item is called."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from sqlalchemy import text
 from doors import Door, another_person
 from picture_files import a_png
 from sandboxed import Sandbox, standing_sandbox
-from standins import until
+from shoal.clock import now_ms
+from shoal.orders.known_item_store import KnownItemStore
+from shoal.xianyu.items_on_sale import ListedItem
+from standins import until, until_told
 from two_doors import open_two_doors
 
 EN = {"Accept-Language": "en"}
@@ -147,3 +151,18 @@ async def test_a_login_whose_server_lives_and_cannot_be_reached_is_named_and_lis
     (shown,) = (await two.call("GET", "/qr-logins"))["items"]
     assert (shown["id"], shown["state"], shown["account"], shown["content"]) == (login["id"], "waiting", "shop", "")
     assert (await one.call("GET", f"/qr-logins/{login['id']}"))["state"] == "waiting", "nothing was done to it"
+
+
+async def test_a_title_that_one_server_is_told_shows_at_the_other(doors: tuple[Door, Door]) -> None:
+    one, two = doors
+    await one.add("afu")
+    listed = {"7001": ListedItem(title="会员月卡", price_fen=2_500, picture="")}
+    await KnownItemStore(one.server.database, now_ms).told_by_list("afu", listed)
+    await one.call("PUT", "/cookies/afu/items/7001", json={"reply": "今天发货"})
+
+    async def titles(door: Door) -> list[str]:
+        return [item["item_title"] for item in (await door.call("GET", "/items/cookie/afu"))["items"]]
+
+    for door in (one, two):
+        await until_told(partial(titles, door), ["会员月卡"])
+        assert (await door.call("GET", "/cookies/afu/items/7001/card"))["title"] == "会员月卡"
