@@ -7,17 +7,10 @@ from playwright.async_api import Page, expect
 from browser.conftest import OpenConsole
 from standins import cookie_of
 
-PASTE = """text => {
-  const clipboardData = new DataTransfer()
-  clipboardData.setData('text', text)
-  document.activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
-}"""
-
 
 async def _add(page: Page, number: int, name: str) -> None:
-    """Paste a cookie while a code is offered: the dialog turns to the other way by itself."""
-    await expect(page.locator("[data-test=show-code]")).to_be_visible()
-    await page.evaluate(PASTE, cookie_of(number))
+    await page.locator("[data-test=paste]").click()
+    await page.locator("textarea[name=cookie]").fill(cookie_of(number))
     await page.locator("input[name=shop]").fill(name)
     await page.locator("[data-test=save]").click()
 
