@@ -87,3 +87,9 @@ class SpreadDatabase(Database):
         number = self._chance.randrange(2)
         self.asked[number] += 1
         return (self, self._other)[number]
+
+
+def groups_committed(database: Database) -> int:
+    """How many groups its writer has committed; of two servers, both together."""
+    both = (database, database._other) if isinstance(database, SpreadDatabase) else (database,)
+    return sum(one._group_writer.groups_committed for one in both if one._group_writer is not None)

@@ -20,6 +20,7 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.grams import SEGMENT, SLOT_BITS, coded_places, grams_wanted, slot_of
 from shoal.storage.message_segments import draft_segment, ids_of, indexed, read_segment, store_segment
 from shoal.storage.schema import grams, messages
+from spread_database import groups_committed
 from store_steps import an_account, committed, created, deletion
 
 COUNT = 2 * SEGMENT + 200
@@ -119,9 +120,9 @@ async def test_a_search_finds_the_same_with_and_without_the_index_on_every_page(
     log = MessageLog(database)
     for done in (0, 1, 2):  # nothing is indexed; the newest full segment; all full segments
         if done:
-            commits = database.group_writer.groups_committed
+            commits = groups_committed(database)
             assert await WordIndexer(database).index_next()
-            assert database.group_writer.groups_committed == commits + 1
+            assert groups_committed(database) == commits + 1
         assert {one.segment for one in await database.read(indexed)} == set([1, 0][:done])
         for query in QUERIES:
             await finds(log, rows, query)
