@@ -42,7 +42,7 @@ async def test_a_file_is_looked_at_imported_and_turned_on_from_the_shell(empty: 
         assert (code, run["state"], [row["code"] for row in run["rows"]]) == (0, "done", ["administrator_is_you"])
         assert [rule.kind.value for rule in manager.account("afu").keywords] == ["text", "text", "image"]
         code, said = await in_shell(url, token, "import", "start", str(run["id"]), typed="n\n")
-        assert (code, manager.account("afu").enabled) == (1, False), said
+        assert (code, manager.account("afu").enabled) == (2, False), said
         code, said = await in_shell(url, token, "import", "start", "999", typed="y\n")
         assert (code != 0, "stopped" in said) == (True, False), said
         code, said = await in_shell(url, token, "import", "start", str(run["id"]), "--yes")
