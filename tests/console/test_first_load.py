@@ -44,6 +44,6 @@ def test_the_sign_in_page_is_small(language: str) -> None:
         *(path.name for path in assets.glob("Login-*.css")),
     }
     total = _packed(BUILT / "index.html") + sum(_packed(assets / name) for name in scripts | styles)
-    assert len(scripts) > 10
-    assert not any(name.startswith(("Button-", "Input-", "pages-")) for name in scripts)
+    assert len(scripts) > 4
+    assert not any(name.startswith(("kit-", "shared", "pages-")) for name in scripts)
     assert total <= MOST_BYTES
