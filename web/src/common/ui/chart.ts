@@ -18,12 +18,16 @@ export interface Chart {
   end(): void
 }
 
-/** The first line lies on top: where all are at zero, the page is not crossed by a red one. */
+/** What failed is drawn where something did, with its feet: a red line along zero says that something is wrong. */
+const peaks = (values: number[]): (number | null)[] =>
+  values.map((value, at) => (value || values[at - 1] || values[at + 1] ? value : null))
+
+/** The first line lies on top. */
 const line = ({ name, tone, values }: Series, colour: string, place: number) => ({
   name,
   type: 'line' as const,
   z: 10 - place,
-  data: values,
+  data: tone === 'bad' ? peaks(values) : values,
   smooth: 0.35,
   smoothMonotone: 'x' as const,
   symbol: 'circle',
@@ -67,7 +71,7 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
           backgroundColor: colour('raised'),
           borderColor: colour('border'),
           textStyle: { color: colour('text'), fontSize: 13 },
-          ...(figure && { valueFormatter: (value: unknown) => figure(Number(value)) }),
+          valueFormatter: (value: unknown) => (figure ? figure(Number(value)) : String(value ?? 0)),
         },
         xAxis: {
           ...axis,
