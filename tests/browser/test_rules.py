@@ -32,7 +32,6 @@ async def test_a_rule_is_made_in_the_form_with_picture_and_variable_and_then_tri
     await expect(page.get_by_text("还没有规则")).to_be_visible()
     await page.locator("[data-test=add-rule]").click()
     await page.locator("[name=words]").fill("包邮\n邮费")
-    await page.locator("[data-test=add-text]").click()
     await page.locator("[name=part-0]").fill("全国包邮，")
     await page.locator("[data-part='0']").get_by_role("button", name="买家昵称").click()
     picture: FilePayload = {"name": "a.png", "mimeType": "image/png", "buffer": a_png(30, 20)}
