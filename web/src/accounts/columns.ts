@@ -12,11 +12,11 @@ export interface Column {
 
 /** The columns that may be left out. */
 export const OPTIONAL: Column[] = [
-  { key: 'confirm', title: 'accounts.autoConfirm', width: '120px' },
-  { key: 'rules', title: 'accounts.rules', width: '96px', sort: 'rules' },
+  { key: 'confirm', title: 'accounts.autoConfirm', width: '108px' },
+  { key: 'rules', title: 'accounts.rules', width: '78px', sort: 'rules' },
   { key: 'messages', title: 'many.messages', width: '104px', sort: 'messages' },
   { key: 'replies', title: 'many.replies', width: '104px', sort: 'replies' },
-  { key: 'message', title: 'accounts.lastMessage', width: '128px', sort: 'message' },
+  { key: 'message', title: 'accounts.lastMessage', width: '118px', sort: 'message' },
   { key: 'unb', title: 'accounts.unb', width: '136px' },
   { key: 'proxy', title: 'accounts.proxy', width: '150px' },
   { key: 'pause', title: 'accounts.pause', width: '104px' },
@@ -35,7 +35,7 @@ export function useColumns() {
   /** The widths of all columns, for the grid. */
   const template = computed(() => {
     const widths = chosen.value.map((column) => column.width).join(' ')
-    return `38px minmax(180px, 1.1fr) minmax(186px, 1fr) 84px ${widths} 48px`
+    return `38px minmax(180px, 1.1fr) minmax(186px, 1fr) 68px ${widths} 48px`
   })
 
   function choose(next: string[]): void {
