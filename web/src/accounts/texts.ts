@@ -109,6 +109,7 @@ const zh = {
   },
   check: {
     title: '闲鱼要求验证：完成后粘贴最新的 Cookie',
+    computer: '请在电脑上完成：手机浏览器不能复制 Cookie。',
     open: '在登录这个闲鱼号的浏览器中，用平时的网络打开',
     page: '闲鱼消息页',
     pass: '如果出现滑块或其他验证，请本人完成；没有出现就继续下一步。',
@@ -255,6 +256,7 @@ const en: Texts<typeof zh> = {
   },
   check: {
     title: 'Xianyu asks for verification: verify, then paste the newest cookie',
+    computer: 'Use a computer for this: the browser of a phone cannot copy a cookie.',
     open: 'In the browser and network where this seller is signed in, open the',
     page: 'Xianyu message page',
     pass: 'If a slider or another verification appears, complete it yourself. If none appears, go on.',
