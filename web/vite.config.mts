@@ -139,8 +139,17 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'base', tags: ['$initial'], priority: 3 },
-            { name: 'forms', test: /icon\.svg|common[\\/](clock|help|holdOff|ui[\\/](HelpLink|NewPassword|Plain\w+))\./, priority: 3 },
-            { name: 'kit', test: /node_modules[\\/](?!.*(echarts|zrender|qrcode|jsqr))/, minShareCount: 2, priority: 2 },
+            {
+              name: 'forms',
+              test: /icon\.svg|common[\\/](clock|help|holdOff|ui[\\/](HelpLink|NewPassword|Plain\w+))\./,
+              priority: 3,
+            },
+            {
+              name: 'kit',
+              test: /node_modules[\\/](?!.*(echarts|zrender|qrcode|jsqr))/,
+              minShareCount: 2,
+              priority: 2,
+            },
             { name: 'shared', minShareCount: 3, entriesAware: true, entriesAwareMergeThreshold: 30_000, priority: 1 },
           ],
         },
