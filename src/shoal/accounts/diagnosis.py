@@ -323,8 +323,7 @@ def _pause(facts: Facts) -> Check:
         finding = "not_paused" if minutes else "never_pauses"
         return Check(name=CheckName.PAUSE, finding=finding, params={"minutes": minutes})
     rest_ms = max(0, (figures.paused_until_ms or facts.now_ms) - facts.now_ms)
-    buyers = ", ".join(figures.paused_buyers)
-    params = {"chats": figures.paused_chats, "buyers": buyers, "minutes": -(-rest_ms // 60_000)}
+    params = {"chats": figures.paused_chats, "buyers": figures.paused_buyers, "minutes": -(-rest_ms // 60_000)}
     finding = _PAUSED.get(figures.pause_reasons, "paused")
     return Check(name=CheckName.PAUSE, finding=finding, ok=False, params=params)
 
@@ -351,7 +350,7 @@ def _cooldown(facts: Facts) -> Check:
     if not figures.cooled_down:
         return Check(name=CheckName.COOLDOWN, finding="nothing_cooling")
     keywords = {rule.id: rule.keyword for rule in facts.account.keywords}
-    rules = ", ".join(keywords.get(rule_id, rule_id) for rule_id in figures.cooling_rules)
+    rules = tuple(keywords.get(rule_id, rule_id) for rule_id in figures.cooling_rules)
     params = {"count": figures.cooled_down, "rules": rules}
     return Check(name=CheckName.COOLDOWN, finding="cooling", ok=False, params=params)
 
@@ -386,7 +385,7 @@ def _orders(facts: Facts) -> Check:
 
 def _payments(facts: Facts) -> Check:
     count = facts.figures.paid_unknown
-    params = {"count": count, "buyers": ", ".join(facts.figures.payers)}
+    params = {"count": count, "buyers": facts.figures.payers}
     finding = "payments_unknown" if count else "payments_known"
     return Check(name=CheckName.PAYMENTS, finding=finding, ok=not count, params=params)
 

@@ -2,7 +2,7 @@
 
 A key is the name of a file of the catalogue, a dot, and the path in that file. A placeholder may choose by number:
 ``{count:order|orders}`` becomes "1 order" or "3 orders". Minutes become hours and minutes by two units after a
-colon: ``{minutes::h|min}`` becomes "59 min" or "23 h 59 min".
+colon: ``{minutes::h|min}`` becomes "59 min" or "23 h 59 min". A tuple becomes a list with the comma of the language.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from shoal.language.choice import Language
 
 ROOT = Path(__file__).parent
 """Holds one folder of TOML files for each language."""
+_COMMA = {Language.ZH: "、", Language.EN: ", "}
 
 
 def say(key: str, language: Language, /, **params: Any) -> str:
@@ -24,7 +25,7 @@ def say(key: str, language: Language, /, **params: Any) -> str:
     Raises ``KeyError`` when the catalogue lacks the key.
     """
     return _loaded(language, key.partition(".")[0])[key].format_map(
-        _Params({name: _Number(value) if type(value) is int else value for name, value in params.items()})
+        _Params({name: _filled(value, language) for name, value in params.items()})
     )
 
 
@@ -42,6 +43,12 @@ def read_catalogue(folder: Path) -> dict[str, str]:
 def _loaded(language: Language, name: str) -> Mapping[str, str]:
     file = ROOT / language.value / f"{name}.toml"
     return dict(_read(file)) if file.is_file() else {}
+
+
+def _filled(value: Any, language: Language) -> Any:
+    if isinstance(value, tuple):
+        return _COMMA[language].join(map(str, value))
+    return _Number(value) if type(value) is int else value
 
 
 def _read(file: Path) -> list[tuple[str, str]]:

@@ -265,7 +265,9 @@ def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> No
         cooling_rules=("r", "default_reply"),
     )  # fmt: skip
     check = found(facts(figures=figures), CheckName.PAUSE)
-    assert "7 个会话由人工接管" in said(check.finding, Language.ZH, check.params)[0]
+    in_chinese = said(check.finding, Language.ZH, check.params)[0]
+    assert "7 个会话由人工接管" in in_chinese
+    assert "小鱼、小虾" in in_chinese
     assert "2 min more: 小鱼, 小虾" in said(check.finding, Language.EN, check.params)[0]
     assert "Resume auto-reply" in said(check.finding, Language.EN, check.params)[1]
     by_hand = ReplyStats(paused_chats=1, paused_until_ms=NOW + 86_300_000, pause_reasons=("taken_over",))
@@ -276,6 +278,8 @@ def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> No
     )
     check = found(facts(figures=figures), CheckName.COOLDOWN)
     assert "a, default_reply" in said(check.finding, Language.EN, check.params)[0]
+    check = found(facts(figures=ReplyStats(paid_unknown=2, payers=("小鱼", "小虾"))), CheckName.PAYMENTS)
+    assert "（小鱼、小虾）" in said(check.finding, Language.ZH, check.params)[0]
 
 
 def test_the_limit_that_was_met_is_named() -> None:
