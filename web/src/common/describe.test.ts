@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { actorName, originText, valueText } = await import('./describe')
+const { actorName, originText, summary, valueText } = await import('./describe')
 const { knowProviders } = await import('./providerNames')
 
 test('who did it is a user by name, or another program in words', () => {
@@ -26,4 +26,13 @@ test('a value of the language model is told in the words of its page', () => {
   expect(valueText(2, 'ai_provider_id')).toBe('DeepSeek')
   expect(valueText('', 'ai_facts')).toBe('(empty)')
   expect(valueText('[["Post?","Free"],["New?","Yes"]]', 'ai_facts')).toBe('Post? · Free\nNew? · Yes')
+})
+
+test('a change of rules is told in one line as how many were added, changed and removed', () => {
+  expect(summary({ keywords: { added: [{}] }, restart_nonce: [0, 1] })).toBe('1 rule added · Reconnected')
+  expect(summary({ deliveries: { added: 2, removed: [{}], edited: [] } })).toBe(
+    '2 delivery rules added · 1 delivery rule removed',
+  )
+  expect(summary({ keywords: { order: [[], []] } })).toBe('Rules')
+  expect(summary({ pause_duration: [10, 15] })).toBe('Pause after your own reply (min) 10 → 15')
 })

@@ -57,6 +57,10 @@ export interface FieldChange {
   new: string
 }
 
+/** "2 rules", for the fields that hold many rows. */
+const counted = (field: string, n: number): string =>
+  has(`values.rows.${field}`) ? t(`values.rows.${field}` as Key, { n }) : String(n)
+
 /** The fields of a change; rules and items as how many were added, removed and edited. */
 export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
   return Object.entries(changes).map(([field, change]) => {
@@ -65,7 +69,7 @@ export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
     const counts = Object.entries((change ?? {}) as Record<string, unknown[] | number>)
       .map(([kind, rows]) => [kind, typeof rows === 'number' ? rows : rows?.length] as const)
       .filter(([kind, n]) => has(`values.${kind}`) && n)
-      .map(([kind, n]) => t(`values.${kind}` as Key, { n: n ?? 0 }))
+      .map(([kind, n]) => t(`values.${kind}` as Key, { n: counted(field, n ?? 0) }))
     return { field, old: '', new: counts.join(' · ') }
   })
 }
@@ -79,6 +83,7 @@ export function summary(changes: Record<string, unknown>): string {
 }
 
 function inWords(one: FieldChange): string {
+  if (one.new && has(`values.rows.${one.field}`)) return one.new
   return [fieldName(one.field), one.old ? `${one.old} → ${one.new}` : one.new].filter(Boolean).join(' ')
 }
 
