@@ -31,7 +31,7 @@ async def test_a_change_in_one_browser_is_seen_in_another(console: Console) -> N
     here, there = await console.page(SHOPS), await console.page(SHOPS)
     await _switch(here, "muzi").click()
     await expect(_switch(there, "muzi")).to_have_attribute("aria-checked", "false")
-    await expect(_row(there, "muzi").locator("[data-state]")).to_have_text("已停止")
+    await expect(_row(there, "muzi").locator("[data-state]")).to_have_text("已停用")
     await console.door.call("PUT", "/cookies/muzi/status", json={"enabled": True})
     for page in (here, there):
         await expect(_switch(page, "muzi")).to_have_attribute("aria-checked", "true")

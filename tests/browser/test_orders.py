@@ -152,7 +152,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await dialog.locator("[data-test=order-go]").click()
     # that of the order before may still be there
     await expect(page.locator("[data-test=toast]", has_text="店铺连接后处理").last).to_be_visible()
-    await expect(order).to_contain_text("店铺未连接（已停止）")
+    await expect(order).to_contain_text("店铺未连接（已停用）")
     await page.goto("/console/orders?cid=gone")
     await expect(page.locator(".side [role=alert]")).to_be_visible()
     await page.goto("/console/orders?status=completed")

@@ -101,7 +101,7 @@ async def test_a_walk_shows_each_change_and_each_state_whichever_server_answers(
             await expect(page.locator("[data-rule]")).to_have_count(number + 1)
             await page.get_by_role("link", name="店铺", exact=True).first.click()
             await page.get_by_role("link", name="afu", exact=True).first.click()
-        for state in ("已停止", "运行中"):
+        for state in ("已停用", "运行中"):
             await turn(other.locator("[data-account=afu] [data-test=enabled]"))
             await expect(other.locator("[data-account=afu] [data-state]")).to_have_text(state)
     assert console.complaints == []

@@ -54,7 +54,7 @@ const zh = {
     starting: '启动中',
     stopping: '停止中',
     waiting: '排队启动',
-    stopped: '已停止',
+    stopped: '已停用',
     elsewhere: '其他机器',
   },
   reason: {
@@ -201,7 +201,7 @@ const en: Texts<typeof zh> = {
     starting: 'Starting',
     stopping: 'Stopping',
     waiting: 'Queued',
-    stopped: 'Stopped',
+    stopped: 'Off',
     elsewhere: 'On another server',
   },
   reason: {
