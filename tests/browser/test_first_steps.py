@@ -41,6 +41,14 @@ async def test_four_steps_lead_from_an_empty_server_to_a_shop_that_answers(open_
     await page.goto("/console/")
     await expect(page.locator("[data-test=todo]")).to_be_visible()
     await expect(steps).to_have_count(0)
+    over = page.locator("[data-test=steps-over]")
+    await expect(over.get_by_role("link", name="手机接收通知")).to_have_attribute("href", "/console/settings/notices")
+    await expect(over.get_by_role("link", name="付款后自动发货")).to_be_visible()
+    await over.locator("[data-test=hide-steps]").click()
+    await expect(over).to_have_count(0)
+    await page.reload()
+    await expect(page.locator("[data-test=todo]")).to_be_visible()
+    await expect(over).to_have_count(0)
 
 
 async def test_who_puts_the_steps_away_adds_a_second_shop_that_answers_as_the_first_after_a_look_at_the_changes(

@@ -12,6 +12,9 @@ const zh = {
   try: { title: '试一句', text: '像买家那样问一句，看会怎么回。不会真的发送。', go: '去试试' },
   on: { title: '开始回复', text: '店铺启用并连接后，新消息就会自动回复。', go: '查看店铺' },
   done: '已完成',
+  over: '店铺已经在自己回复买家。接下来可以：',
+  toNotices: '手机接收通知',
+  toDeliveries: '付款后自动发货',
 }
 
 const en: Texts<typeof zh> = {
@@ -37,6 +40,9 @@ const en: Texts<typeof zh> = {
     go: 'Open shop',
   },
   done: 'Done',
+  over: 'Your shop now answers buyers by itself. Next you can:',
+  toNotices: 'Get notices on your phone',
+  toDeliveries: 'Deliver automatically after payment',
 }
 
 export const firstSteps = { zh, en }
