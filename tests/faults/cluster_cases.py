@@ -28,6 +28,8 @@ from postgres_server import PostgresServer
 IDLE_SECONDS: Final = 60.0
 """Without any progress for so long, nothing more will come by itself."""
 RESTARTS: Final = 2
+STARTS: Final = 5
+"""A start is tried so often before a server is said not to start."""
 _WAITING: Final = "SELECT DISTINCT pid FROM pg_locks WHERE NOT granted AND relation = 'messages'::regclass"
 _LEFT: Final = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
 _SHIPPED = {"shipped", "completed"}
@@ -74,7 +76,7 @@ async def restarting(cluster: Cluster, found: Found) -> None:
     async with _struck(cluster, found, *cluster.owners(name)) as began:
         await server.end(SIGKILL)
         for _ in range(RESTARTS):
-            await server.start()
+            await _supervised(server)
             await server.end(SIGKILL)
         found.owned_seconds = await cluster.time_to_own(began)
     await _again(cluster, name)
@@ -256,8 +258,24 @@ def _count_connected(judge: Judge, found: Found, shops: frozenset[str], struck_m
 async def _again(cluster: Cluster, name: str) -> None:
     if cluster.is_short:
         return
-    await cluster.nodes[name].start()
+    await _supervised(cluster.nodes[name])
     await cluster.shared_among(*cluster.owners())
+
+
+async def _supervised(server: ServerProcess) -> None:
+    """Start a server, and start it again when it ends before it is ready, as its supervisor does.
+
+    On a busy machine a transaction of the start may stand still for longer than PostgreSQL allows with a short lease.
+    """
+    for _ in range(STARTS - 1):
+        try:
+            await server.start()
+        except AssertionError:
+            if server.is_running:
+                raise
+        else:
+            return
+    await server.start()
 
 
 async def stumble(cluster: Cluster, chance: random.Random) -> None:
