@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
+from benchmarks.clicks import PASTE
 from browser.conftest import OpenConsole
 from standins import cookie_of
 
 
 async def _add(page: Page, number: int, name: str) -> None:
-    await page.locator("[data-test=paste]").click()
-    await page.locator("textarea[name=cookie]").fill(cookie_of(number))
+    """Paste a cookie while a code is offered, and choose a name in place of the one that its check proposes."""
+    await page.evaluate(PASTE, cookie_of(number))
+    await expect(page.locator("textarea[name=cookie]")).to_have_value(cookie_of(number))
+    await expect(page.locator("input[name=shop]")).not_to_have_value("")
     await page.locator("input[name=shop]").fill(name)
     await page.locator("[data-test=save]").click()
 
