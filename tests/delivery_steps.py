@@ -69,6 +69,11 @@ def page_of(spec: str = "", quantity: str = "1", status: str = "等待卖家发�
     }
 
 
+async def confirmation_is_put_off(shop: OneShop) -> bool:
+    """Whether the order's confirmation is due at a later time. It is pending for a moment before it is put off."""
+    return any(one.due_at_ms for one in await shop.orders.order_actions("shop", ORDER) if one.action == Action.CONFIRM)
+
+
 async def came_to(shop: OneShop, action: Action, state: ActionState, order_id: str = ORDER) -> Order:
     """Wait until an action of the order has come so far."""
     async with asyncio.timeout(60):

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete, update
 
-from delivery_steps import CONFIRM, ORDER, PAGE, bound, came_to, delivery_of, page_of, sells, stocked
+from delivery_steps import (
+    CONFIRM,
+    ORDER,
+    PAGE,
+    bound,
+    came_to,
+    confirmation_is_put_off,
+    delivery_of,
+    page_of,
+    sells,
+    stocked,
+)
 from goods_steps import changed, states_of
 from shoal.goods.goods import GoodsKind
 from shoal.orders import deliveries as deliveries_module
@@ -16,7 +27,7 @@ from shoal.sandbox import codec
 from shoal.storage.goods_tables import units
 from shoal.storage.order_tables import order_actions
 from shoal.storage.schema import outbox
-from standins import until
+from standins import until, until_told
 from without_sockets import ME, OneShop
 
 
@@ -122,8 +133,7 @@ async def test_a_later_confirmation_that_is_put_back_is_not_too_late(shop: OneSh
     await shop.add(auto_confirm=True)
     await sells(shop, None, "网盘", confirm=48)
     shop.site.pays(ORDER)
-    await came_to(shop, Action.PAID_MESSAGE, ActionState.DONE)
-    await came_to(shop, Action.CONFIRM, ActionState.PENDING)
+    await until_told(lambda: confirmation_is_put_off(shop), True)
     ago = order_actions.c.created_at_ms - 49 * 3600_000
     due_now = {"created_at_ms": ago, "due_at_ms": ago + 48 * 3600_000}
     await changed(shop.database, update(order_actions).where(order_actions.c.action == Action.CONFIRM).values(due_now))
