@@ -166,7 +166,7 @@ bench-compare: $(READY)
 
 # Short forms of all benchmarks, at most 12 minutes on 2 quiet cores. The tables go to docs/results.md.
 bench: $(READY)
-	$(BIN)/python -m benchmarks.http --accounts 50 --rounds 1
+	$(BIN)/python -m benchmarks.http --accounts 50 --callers 1 64 --rounds 1
 	$(BIN)/python -m benchmarks.events --rounds 1 --accounts 1000
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.growth --short
@@ -176,10 +176,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console --accounts 200
 	$(BIN)/python -m benchmarks.crowded
-	$(BIN)/python -m benchmarks.connections --accounts 500 --idle-seconds 15
-	$(BIN)/python -m benchmarks.goods 200000
+	$(BIN)/python -m benchmarks.connections --accounts 500 --idle-seconds 10
+	$(BIN)/python -m benchmarks.goods 100000
 	$(BIN)/python -m benchmarks.orders --orders 60 --shops 1 20
-	$(BIN)/python -m benchmarks.notices
+	$(BIN)/python -m benchmarks.notices --shops 20
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.moving
 	$(BIN)/python -m benchmarks.backup 100000
