@@ -16,7 +16,7 @@ from typing import Any
 from ahocorasick_rs import AhoCorasick
 
 from benchmarks.figures import keep
-from shoal.rules.folding import folded, folded_word
+from shoal.language.folding import folded, folded_word
 from shoal.rules.matcher import MAX_PATTERNS, Matcher
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.rule_lint import warnings_of

@@ -12,10 +12,10 @@ from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, folded_spec
 from shoal.accounts.item_setting import ItemSetting
+from shoal.language.folding import folded_word
 from shoal.maintenance.shop_file.export import file_of, shop_row, written_yaml
 from shoal.maintenance.shop_file.reading import read_file
 from shoal.maintenance.shop_file.sections import Faults, Sections
-from shoal.rules.folding import folded_word
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.schedule import Span
 

@@ -13,7 +13,7 @@ from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_lists import Wanted
 from shoal.rules.rule_xlsx import COLUMNS, rule_table, rules_of_table
 from shoal.rules.rule_xlsx import SHEET as SHEET_OF_RULES
-from shoal.rules.xlsx import Column, read_table, written_table
+from shoal.sheets.xlsx import Column, read_table, written_table
 
 
 def a_table(

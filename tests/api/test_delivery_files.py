@@ -9,7 +9,7 @@ import pytest
 
 from doors import Door, another_person, in_shell, served
 from picture_files import a_png
-from shoal.rules.xlsx import XLSX
+from shoal.sheets.xlsx import XLSX
 from table_files import a_table, texts_of
 
 ROUTE = "/cookies/shop/deliveries"

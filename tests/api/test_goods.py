@@ -14,7 +14,7 @@ from picture_files import a_png
 from shoal.api.server import Server
 from shoal.auth.users import Role
 from shoal.goods.unit_lines import COLUMNS, SHEET
-from shoal.rules.xlsx import XLSX, written_table
+from shoal.sheets.xlsx import XLSX, written_table
 from shoal.storage.goods_tables import units
 
 STOCK = {"name": "月卡", "kind": "stock", "per_message": 1, "low_at": 3}

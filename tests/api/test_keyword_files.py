@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from doors import Door
-from shoal.rules.xlsx import XLSX
+from shoal.sheets.xlsx import XLSX
 from table_files import a_table, cells_of, texts_of
 
 HEADS = ["关键词", "商品ID", "关键词内容"]

@@ -14,7 +14,7 @@ from api.rule_steps import FULL, add, listed
 from doors import Door
 from picture_files import a_png
 from shoal.api.routes import rule_lists
-from shoal.rules.xlsx import XLSX
+from shoal.sheets.xlsx import XLSX
 from table_files import a_table, texts_of
 
 RULES = "/cookies/shop/rules"

@@ -10,7 +10,7 @@ from playwright.async_api import FilePayload, Page, expect
 
 from browser.axe import findings
 from browser.conftest import Console, intercept
-from shoal.rules.xlsx import XLSX
+from shoal.sheets.xlsx import XLSX
 from standins import until
 from table_files import a_table, texts_of
 

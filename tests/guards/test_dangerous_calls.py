@@ -26,7 +26,7 @@ YAML_IN_USE = {
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
 STARTS_A_PROCESS = {
     "cli/demo/child_process.py", "maintenance/backup/schedule.py", "notices/apprise_process.py",
-    "rules/xlsx_processes.py",
+    "sheets/xlsx_processes.py",
 }  # fmt: skip
 """Each of them starts only this interpreter, on one of our modules."""
 GUESSABLE = {

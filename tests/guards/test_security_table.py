@@ -26,12 +26,12 @@ from shoal.config import Settings
 from shoal.connection import qr_logins
 from shoal.messages import picture_formats
 from shoal.network import connections
-from shoal.rules import xlsx as sheets
-from shoal.rules import xlsx_processes
-from shoal.rules import xlsx_worker as sheet_worker
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
 from shoal.server.reply_server import _ROUTES
+from shoal.sheets import xlsx as sheets
+from shoal.sheets import xlsx_processes
+from shoal.sheets import xlsx_worker as sheet_worker
 from shoal.storage import searches
 from shoal.storage.schema import metadata
 

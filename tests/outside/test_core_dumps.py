@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import START_SECONDS, Process, clean_environment
-from shoal.rules.xlsx_worker import LENGTH_BYTES, WriteRequest, decode_answer, encode
+from shoal.sheets.xlsx_worker import LENGTH_BYTES, WriteRequest, decode_answer, encode
 
 pytestmark = [
     pytest.mark.outside,
@@ -68,7 +68,7 @@ async def test_f14_a_server_leaves_no_core_and_lets_no_process_look_into_its_mem
 
 def test_f14_nor_does_the_process_that_reads_files_and_it_goes_first_when_memory_is_short() -> None:
     request = encode(WriteRequest("a", [], [], grey=False))
-    command = [sys.executable, "-c", _RUN, "-m", "shoal.rules.xlsx_worker", "9"]
+    command = [sys.executable, "-c", _RUN, "-m", "shoal.sheets.xlsx_worker", "9"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdin
         assert worker.stdout

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from shoal.errors import InvalidInput
-from shoal.rules.xlsx_processes import XlsxProcesses
+from shoal.sheets.xlsx_processes import XlsxProcesses
 from standins import until
 from table_files import a_bomb, a_table, read_beside, texts_of
 
@@ -20,7 +20,7 @@ def children() -> list[psutil.Process]:
     found = []
     for one in psutil.Process().children():
         with suppress(psutil.Error):
-            if "shoal.rules.xlsx_worker" in one.cmdline():
+            if "shoal.sheets.xlsx_worker" in one.cmdline():
                 found.append(one)
     return found
 
@@ -74,7 +74,7 @@ async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_need
 
 _WRITES_A_TABLE = """
 import asyncio
-from shoal.rules.xlsx_processes import XlsxProcesses
+from shoal.sheets.xlsx_processes import XlsxProcesses
 async def main():
     await XlsxProcesses().write("a", [], [])
     print("written", flush=True)

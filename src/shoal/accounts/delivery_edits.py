@@ -14,7 +14,7 @@ import msgspec
 
 from shoal.accounts.delivery_rule import CODES, Confirm, Deliveries, DeliveryRule, folded_spec, in_order
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded_word
+from shoal.language.folding import folded_word
 from shoal.rules.rule_edits import parts_of
 
 MAX_DELIVERY_RULES = 1_000

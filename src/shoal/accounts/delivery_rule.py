@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from shoal.errors import StoreError
-from shoal.rules.folding import folded, folded_word
+from shoal.language.folding import folded, folded_word
 from shoal.rules.rule import Part
 
 CODES = "{codes}"

@@ -20,7 +20,7 @@ from shoal.accounts.delivery_rule import Confirm, Deliveries, DeliveryRule
 from shoal.errors import InvalidInput
 from shoal.rules.rule_edits import MAX_PARTS
 from shoal.rules.rule_xlsx import FLAGS, flag_reader, one_of, part_of, part_text
-from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
+from shoal.sheets.xlsx import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "发货规则"
 COLUMNS: tuple[Column, ...] = (

@@ -51,7 +51,7 @@ from shoal.orders.item_lists import ItemLists
 from shoal.orders.item_pages import ItemPages
 from shoal.orders.order_store import OrderStore
 from shoal.orders.sent_again import SentAgain
-from shoal.rules.xlsx_processes import XlsxProcesses
+from shoal.sheets.xlsx_processes import XlsxProcesses
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.database_probe import DatabaseProbe

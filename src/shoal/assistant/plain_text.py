@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 
 _SIMPLE: Final = str.maketrans({
     "塊": "块", "圓": "元", "圆": "元", "錢": "钱", "兩": "两", "萬": "万", "貳": "二", "參": "三", "叄": "三",

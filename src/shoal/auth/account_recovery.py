@@ -17,7 +17,7 @@ from shoal.auth.users import replace_password
 from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.errors import ConfigError
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 from shoal.storage.database import Database
 from shoal.storage.user_tables import sessions, users
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 
 LIFETIME_SECONDS: Final = 30 * 86_400
 MOST_USERS: Final = 5

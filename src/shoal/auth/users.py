@@ -15,7 +15,7 @@ from shoal.auth.passwords import Passwords, made_up_password
 from shoal.auth.user_replica import UserStore
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, NotApplied, StoreError, UnknownUser
-from shoal.rules.folding import folded, seen
+from shoal.language.folding import folded, seen
 from shoal.storage.schema import accounts
 from shoal.storage.user_tables import api_tokens, invitations, sessions, users
 

@@ -21,7 +21,7 @@ from shoal.cli.tables import rows_table
 from shoal.cli.words import words
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import knows
-from shoal.rules.xlsx import UnusableRows
+from shoal.sheets.xlsx import UnusableRows
 
 _BUSY_SECONDS: Final = 3.0
 _MOST_WAITS: Final = 100

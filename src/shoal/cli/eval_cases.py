@@ -9,10 +9,10 @@ from pathlib import PurePath
 from typing import Any, Final, TypeVar
 
 from shoal.errors import InvalidInput
-from shoal.rules.csv_tables import decoded, read_csv
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 from shoal.rules.matcher import Patterns
-from shoal.rules.xlsx import Column, Fault, UnusableRows, read_table
+from shoal.sheets.csv_tables import decoded, read_csv
+from shoal.sheets.xlsx import Column, Fault, UnusableRows, read_table
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import DeliveryRule
-from shoal.rules.folding import folded_word
+from shoal.language.folding import folded_word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

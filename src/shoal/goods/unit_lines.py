@@ -11,9 +11,9 @@ import msgspec
 
 from shoal.errors import InvalidInput
 from shoal.goods.unit_texts import clean_unit
-from shoal.rules.csv_tables import csv_lines, decoded
-from shoal.rules.folding import folded
-from shoal.rules.xlsx import Column, Table
+from shoal.language.folding import folded
+from shoal.sheets.csv_tables import csv_lines, decoded
+from shoal.sheets.xlsx import Column, Table
 
 MAX_LINES: Final = 100_000
 """How many units one import may have."""

@@ -9,8 +9,8 @@ import unicodedata
 from typing import Final, Self
 
 from shoal.errors import InvalidInput, StoreError
+from shoal.language.folding import seen
 from shoal.messages.sealed_texts import UNITS_LOST
-from shoal.rules.folding import seen
 from shoal.storage.database import Database
 from shoal.storage.db_manager import UNITS_SECRET, own_secret
 from shoal.storage.goods_tables import units

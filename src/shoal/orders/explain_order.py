@@ -9,10 +9,10 @@ from enum import StrEnum
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import CODES, DeliveryRule, folded_spec
 from shoal.goods.goods import GoodsKind, Stock
+from shoal.language.folding import folded, folded_word
 from shoal.orders.order_records import Order
 from shoal.orders.order_rows import NO_PARCEL
 from shoal.orders.planned_messages import MAX_CHARACTERS, length_with_units, planned
-from shoal.rules.folding import folded, folded_word
 from shoal.rules.rule import Part
 
 MAX_UNITS, MAX_MESSAGES = 200, 20

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shoal.accounts.account import Account
-from shoal.rules.folding import folded, folded_word
+from shoal.language.folding import folded, folded_word
 from shoal.storage.known_item_rows import UNKNOWN, ItemFacts, ItemKey
 
 

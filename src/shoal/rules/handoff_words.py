@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import re2
 
-from shoal.rules.folding import folded, folded_word
+from shoal.language.folding import folded, folded_word
 
 MAX_WORDS: Final = 50
 MAX_WORD_CHARACTERS: Final = 50

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from shoal.errors import InvalidInput
 from shoal.rules.keywords import KeywordRow, Rules, check_row, is_plain_text
 from shoal.rules.rule import Rule, RuleKind
-from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
+from shoal.sheets.xlsx import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "关键词数据"
 COLUMNS = (

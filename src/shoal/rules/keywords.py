@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded_word
+from shoal.language.folding import folded_word
 from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule, RuleKind, in_order
 
 Rules = tuple[Rule, ...]

@@ -16,7 +16,7 @@ import re2
 from ahocorasick_rs import AhoCorasick
 
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded, folded_word, seen
+from shoal.language.folding import folded, folded_word, seen
 from shoal.rules.rule import ALL, ANY, CONTAINS, EXACT, REGEX, Rule, in_order
 from shoal.rules.schedule import Moment, holds
 

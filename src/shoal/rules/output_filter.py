@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Final
 
 from shoal.errors import InvalidInput
+from shoal.language.folding import folded
 from shoal.rules.contact_details import contacts_in, links_in
-from shoal.rules.folding import folded
 from shoal.rules.handoff_words import words_of
 from shoal.rules.matcher import MAX_PATTERNS, Patterns
 from shoal.rules.money_amounts import amounts_in

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
-from shoal.rules.folding import folded_word
+from shoal.language.folding import folded_word
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import (
     CONTAINS,

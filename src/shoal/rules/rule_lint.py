@@ -16,7 +16,7 @@ from itertools import accumulate
 import msgspec
 from ahocorasick_rs import AhoCorasick
 
-from shoal.rules.folding import folded_word
+from shoal.language.folding import folded_word
 from shoal.rules.matcher import has_whole_word
 from shoal.rules.rule import ALL, CONTAINS, EXACT, REGEX, VARIABLES, MatchMode, Rule, in_order
 from shoal.rules.schedule import covers

@@ -16,7 +16,7 @@ from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.rule_edits import MAX_PARTS, check_rule_id, with_rule
 from shoal.rules.rule_lists import Wanted
 from shoal.rules.schedule_text import span_of, text_of
-from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
+from shoal.sheets.xlsx import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "规则"
 

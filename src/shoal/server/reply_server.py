@@ -124,7 +124,6 @@ from shoal.messages.chats import Chats
 from shoal.messages.shop_counts import ShopCounts
 from shoal.messages.takeovers import Takeovers
 from shoal.notices.notice_components import open_notices
-from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.closing import Closing
 from shoal.server.heartbeat_calls import HeartbeatCalls
 from shoal.server.open_accounts import open_accounts
@@ -133,6 +132,7 @@ from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_moving import open_moving, open_uploads
 from shoal.server.open_storage import Storage, open_nodes, open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_rate_limits, open_users
+from shoal.sheets.xlsx_processes import XlsxProcesses
 
 if TYPE_CHECKING:
     from shoal.api.metrics.metrics import Metrics

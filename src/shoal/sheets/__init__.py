@@ -1,1 +1,1 @@
-"""Tables as files that are written while they are sent, safe in programs that take texts for formulas."""
+"""Tables in CSV and Excel files: read as texts, and written safe in programs that take texts for formulas."""

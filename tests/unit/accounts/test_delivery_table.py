@@ -10,9 +10,9 @@ from shoal.accounts.delivery_edits import replaced
 from shoal.accounts.delivery_rule import DeliveryRule, in_order
 from shoal.accounts.delivery_table import COLUMNS, SHEET, delivery_table, rules_of_table
 from shoal.errors import InvalidInput
-from shoal.rules.csv_tables import read_csv, written_csv
 from shoal.rules.rule import Part
-from shoal.rules.xlsx import Table, UnusableRows, read_table, written_table
+from shoal.sheets.csv_tables import read_csv, written_csv
+from shoal.sheets.xlsx import Table, UnusableRows, read_table, written_table
 from table_files import a_table
 
 GOODS = {7: "月卡", 8: "年卡", 9: "季卡", 10: "季卡"}

@@ -9,8 +9,8 @@ import pytest
 
 from shoal.cli.eval_cases import COLUMNS, Case, faults_of, read_cases, read_facts
 from shoal.errors import InvalidInput
-from shoal.rules.csv_tables import written_csv
-from shoal.rules.xlsx import UnusableRows, written_table
+from shoal.sheets.csv_tables import written_csv
+from shoal.sheets.xlsx import UnusableRows, written_table
 
 HEADS = ["名称", "问题", "商品ID", "资料", "必须说", "不许说", "应当"]
 ROWS = [

@@ -8,7 +8,7 @@ from shoal.errors import InvalidInput
 from shoal.goods import unit_lines
 from shoal.goods.unit_lines import COLUMNS, SHEET, SentLines, lines_of_csv, lines_of_list, lines_of_table, lines_of_text
 from shoal.goods.unit_texts import clean_unit, folded_unit, masked
-from shoal.rules.xlsx import read_table, written_table
+from shoal.sheets.xlsx import read_table, written_table
 
 
 def told(sent: SentLines) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:

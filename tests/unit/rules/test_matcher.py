@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shoal.errors import InvalidInput
+from shoal.language.folding import folded
 from shoal.rules import matcher
-from shoal.rules.folding import folded
 from shoal.rules.matcher import MANY_WORDS, MAX_PATTERNS, WHY_NOT, Matcher, has_whole_word
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.schedule import Moment, Span

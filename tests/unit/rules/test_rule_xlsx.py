@@ -11,7 +11,7 @@ from shoal.rules.rule import MatchMode, Part, Rule, WordMode
 from shoal.rules.rule_lists import replaced
 from shoal.rules.rule_xlsx import COLUMNS
 from shoal.rules.schedule import Span
-from shoal.rules.xlsx import UnusableRows
+from shoal.sheets.xlsx import UnusableRows
 from table_files import a_table, rules_read, texts_of, written
 
 RULES = (

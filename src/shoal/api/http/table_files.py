@@ -15,7 +15,7 @@ from shoal.api.schemas.responses import etag_of
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
-from shoal.rules.xlsx import XLSX, Fault, UnusableRows
+from shoal.sheets.xlsx import XLSX, Fault, UnusableRows
 
 TABLE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}

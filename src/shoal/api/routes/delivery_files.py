@@ -25,9 +25,9 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.rules.csv_tables import read_csv, written_csv
-from shoal.rules.xlsx import XLSX, Fault, Table, UnusableRows
 from shoal.sheets.csv_rows import CSV
+from shoal.sheets.csv_tables import read_csv, written_csv
+from shoal.sheets.xlsx import XLSX, Fault, Table, UnusableRows
 
 routes = Routes(tags=["deliveries"], route_class=ChangingRoute)
 

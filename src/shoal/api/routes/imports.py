@@ -37,7 +37,7 @@ from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.schemas.rules import TheLanguage
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 
 _looking = Routes(tags=["moving"])
 """Without idempotency keys: to look twice changes nothing, and a large body is not held in memory to compare it."""

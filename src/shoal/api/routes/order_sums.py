@@ -29,8 +29,8 @@ from shoal.orders.order_export import OrderFile, file_of
 from shoal.orders.order_lists import SoughtOrders
 from shoal.orders.order_sums import DAY_MS, MOST_DAYS, By, order_sums
 from shoal.rules.schedule import DEFAULT_TIMEZONE, day_began_ms
-from shoal.rules.xlsx import XLSX
 from shoal.sheets.csv_rows import CSV
+from shoal.sheets.xlsx import XLSX
 
 routes = Routes(tags=["orders"])
 

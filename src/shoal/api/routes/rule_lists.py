@@ -36,13 +36,13 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.rules.csv_tables import read_csv, written_csv
 from shoal.rules.keywords import next_position
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_lists import Wanted, WholeRules, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
-from shoal.rules.xlsx import Fault, Table, UnusableRows
 from shoal.sheets.csv_rows import CSV
+from shoal.sheets.csv_tables import read_csv, written_csv
+from shoal.sheets.xlsx import Fault, Table, UnusableRows
 
 routes = Routes(tags=["rules"])
 _ZIP = b"PK"

@@ -35,7 +35,7 @@ from shoal.api.schemas.rules import (
 from shoal.api.server import Server
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 from shoal.rules.rule import Rule
 
 routes = Routes(tags=["rules"], route_class=ChangingRoute)

@@ -59,7 +59,7 @@ from shoal.goods.unit_states import UnitState
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
 from shoal.orders.unit_returns import UnitReturns
-from shoal.rules.xlsx import MAX_ROWS, XLSX
+from shoal.sheets.xlsx import MAX_ROWS, XLSX
 
 _importing = Routes(tags=["goods"], route_class=UnitsRoute)
 _changing = Routes(tags=["goods"], route_class=ChangingRoute)

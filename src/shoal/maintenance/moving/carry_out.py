@@ -27,6 +27,7 @@ from shoal.errors import AccountExists, Conflict, UnknownAccount
 from shoal.goods.goods_components import GoodsComponents
 from shoal.goods.stock_history import By
 from shoal.goods.unit_lines import SentLines
+from shoal.language.folding import folded
 from shoal.maintenance.moving.old_shop import OldOrder
 from shoal.maintenance.moving.plan import Kind, NewAccount, NewChannel, NewGoods, NewProvider, NewUser, Plan
 from shoal.maintenance.moving.plan_orders import STATUSES, time_of
@@ -35,7 +36,6 @@ from shoal.messages.pictures import Pictures
 from shoal.notices.channels import Channel, ChannelStore
 from shoal.notices.subscriptions import Subscription
 from shoal.orders.order_actions import Action, ActionState, Why
-from shoal.rules.folding import folded
 from shoal.rules.keywords import Rules, next_position
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.storage.database import Database

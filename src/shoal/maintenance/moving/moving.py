@@ -19,6 +19,7 @@ from shoal.clock import now_ms
 from shoal.cluster.turns import Turn
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import Conflict, ShoalError, StoreError, UnknownAccount
+from shoal.language.folding import folded
 from shoal.maintenance.moving.carry_out import CarryOut, Tools
 from shoal.maintenance.moving.old_shop import Oddity, OldShop
 from shoal.maintenance.moving.plan import Here, Kind, Plan
@@ -26,7 +27,6 @@ from shoal.maintenance.moving.plan_rules import PICTURE_NOT_HERE
 from shoal.maintenance.moving.run_store import Run, RunState
 from shoal.maintenance.moving.whole_plan import make_plan
 from shoal.notices.channels import UnknownChannel
-from shoal.rules.folding import folded
 from shoal.storage.assistant_tables import ai_providers
 from shoal.storage.goods_tables import goods
 from shoal.storage.notice_tables import channels

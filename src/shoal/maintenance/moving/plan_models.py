@@ -14,10 +14,10 @@ from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MAX_TURNS
 from shoal.assistant.old_prompts import SORTS, persona_of, prompts_of
 from shoal.assistant.providers import MAX_PROVIDERS, MOST_NAME, changed_values
 from shoal.errors import InvalidInput
+from shoal.language.folding import folded
 from shoal.maintenance.moving.old_shop import Fate, OldAccount
 from shoal.maintenance.moving.plan import Here, Kind, NewProvider, Tally
 from shoal.maintenance.moving.plan_rules import is_item_id
-from shoal.rules.folding import folded
 
 TABLE: Final = "ai_reply_settings"
 USUAL_TURNS: Final = 6

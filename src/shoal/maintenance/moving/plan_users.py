@@ -10,9 +10,9 @@ from typing import Final
 
 from shoal.auth.users import Role, checked_email, checked_name
 from shoal.errors import Forbidden, InvalidInput
+from shoal.language.folding import folded
 from shoal.maintenance.moving.old_shop import Fate, OldShop, OldUser
 from shoal.maintenance.moving.plan import Here, Kind, NewUser, Tally
-from shoal.rules.folding import folded
 
 _MOST_NAMES: Final = 20
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

@@ -10,12 +10,12 @@ from shoal.accounts.account import Account
 from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput, UnknownAccount
+from shoal.language.folding import folded
 from shoal.maintenance.shop_file.differences import Difference, differences, staff_differences
 from shoal.maintenance.shop_file.reading import ReadFile
 from shoal.maintenance.shop_file.sections import Faults, Sections, ThingsHere
 from shoal.maintenance.shop_file.shapes import ShopPart
 from shoal.maintenance.shop_file.yaml_values import UnusableFile
-from shoal.rules.folding import folded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 
 revision = "0006"
 down_revision = "0005"

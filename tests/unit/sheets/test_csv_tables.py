@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.errors import InvalidInput
-from shoal.rules.csv_tables import read_csv, written_csv
-from shoal.rules.xlsx import Column, Table
+from shoal.sheets.csv_tables import read_csv, written_csv
+from shoal.sheets.xlsx import Column, Table
 
 COLUMNS = (Column("a", "甲", "A", needed=True), Column("b", "乙", "B"))
 texts = st.text(st.sampled_from("'=+-@＝＋－＠\t \r\n\",;1甲"), max_size=8)

@@ -13,8 +13,8 @@ import structlog
 from shoal.concurrency.child_process import child_environment
 from shoal.concurrency.fair_turns import FairTurns
 from shoal.errors import InvalidInput, TemporaryFailure
-from shoal.rules.xlsx import Column, Table
-from shoal.rules.xlsx_worker import (
+from shoal.sheets.xlsx import Column, Table
+from shoal.sheets.xlsx_worker import (
     CPU_SECONDS,
     LENGTH_BYTES,
     Answer,
@@ -110,7 +110,7 @@ class XlsxProcesses:
                 return child
         try:
             return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "shoal.rules.xlsx_worker", str(self._cpu_seconds),
+                sys.executable, "-m", "shoal.sheets.xlsx_worker", str(self._cpu_seconds),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
                 env=child_environment(), start_new_session=True,
             )  # fmt: skip

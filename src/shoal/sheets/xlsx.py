@@ -20,7 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shoal.errors import InvalidInput, TemporaryFailure
-from shoal.rules.folding import folded
+from shoal.language.folding import folded
 from shoal.sheets.csv_rows import FORMULA_SIGNS
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import msgspec
 from shoal.concurrency.child_process import bound_memory, end_with_the_server
 from shoal.errors import InvalidInput, ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
-from shoal.rules.xlsx import Column, Fault, Row, Table, read_table, written_table, written_template
+from shoal.sheets.xlsx import Column, Fault, Row, Table, read_table, written_table, written_template
 
 CPU_SECONDS: Final = 10
 """How much processor time one file may use."""

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.errors import InvalidInput
-from shoal.rules.xlsx import Column, Fault, Table, UnusableRows, read_table, written_table
+from shoal.sheets.xlsx import Column, Fault, Table, UnusableRows, read_table, written_table
 from table_files import SHEET, a_table, cells_of, texts_of, with_part
 
 COLUMNS = (Column("word", "词", "Word", needed=True), Column("reply", "回复", "Reply"))

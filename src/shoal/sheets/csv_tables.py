@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from shoal.errors import InvalidInput
-from shoal.rules.xlsx import MAX_ROWS, Column, Fault, Row, Table, places_of
 from shoal.sheets.csv_rows import CSV_MARK, bare, csv_rows, guarded
+from shoal.sheets.xlsx import MAX_ROWS, Column, Fault, Row, Table, places_of
 
 _ENCODINGS: Final = ("utf-8-sig", "gb18030")
 """Excel in China saves CSV files as GB18030."""
