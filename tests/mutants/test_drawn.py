@@ -67,6 +67,19 @@ def test_a_line_has_the_defects_of_its_operators_constants_and_calls_and_none_of
     assert all(compiles(one, SAMPLE) for one in places(SAMPLE))
 
 
+def test_what_only_examples_are_made_of_has_no_defects() -> None:
+    source = """_COUNTS = {"free": 95}
+_GOODS: Any = {"id": 7, "units": _COUNTS}
+_LIMITS = {"most": 3}
+
+
+class Goods(BaseModel):
+    model_config = example(**_GOODS, next=4, limits=_LIMITS)
+    page: int = Field(_LIMITS["most"], examples=[_COUNTS])
+"""
+    assert {one.line for one in places(source)} == {3, 8}
+
+
 def package(directory: Path) -> Path:
     for name, text in {"one/first.py": SAMPLE * 3, "one/second.py": SAMPLE, "two/third.py": SAMPLE}.items():
         (directory / name).parent.mkdir(exist_ok=True)

@@ -19,10 +19,12 @@ _SWAPPED = {
 _ARITHMETIC = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "+"), ast.FloorDiv: ("//", "*"),
                ast.Div: ("/", "*"), ast.Mod: ("%", "*"), ast.BitOr: ("|", "&"), ast.BitAnd: ("&", "|"),
                ast.LShift: ("<<", ">>"), ast.RShift: (">>", "<<")}  # fmt: skip
-_PROSE_KEYWORDS = {"help", "description", "summary", "title", "examples", "metavar", "epilog", "short_help", "tags"}
+_EXAMPLE_CALLS = {"example", "body_example"}
+_EXAMPLE_KEYWORDS = {"examples", "json_schema_extra"}
+_PROSE_KEYWORDS = {"help", "description", "summary", "title", "metavar", "epilog", "short_help", "tags"}
 _LOGGERS = {"log", "logger", "_log"}
 _LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
-_UNREAD_CALLS = {"NewType", "TypeVar", "ParamSpec", "cast", "get_logger", "getLogger", "assert_never", "example"}
+_UNREAD_CALLS = {"NewType", "TypeVar", "ParamSpec", "cast", "get_logger", "getLogger", "assert_never", *_EXAMPLE_CALLS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class Place:
 
 def places(source: str) -> list[Place]:
     """Every defect that the source may have, by line. A few do not compile."""
-    finder = _Finder(source)
-    finder.look(ast.parse(source), None)
+    tree = ast.parse(source)
+    finder = _Finder(source, _examples(tree))
+    finder.look(tree, None)
     return sorted(set(finder.found), key=lambda place: (place.line, place.start, place.end, place.text))
 
 
@@ -69,9 +72,43 @@ def is_log_call(node: ast.AST) -> bool:
     return name in _LOGGERS and call.func.attr in _LEVELS
 
 
+def _examples(tree: ast.Module) -> set[str]:
+    """The names of the module that only examples of requests and answers are made of."""
+    uses: dict[str, set[str | None]] = {}
+
+    def look(node: ast.AST, within: str | None) -> None:
+        """``within``: the name that is bound at the module's level; ``""``: an example."""
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in _EXAMPLE_CALLS:
+                within = ""
+            case ast.keyword(arg=str(name)) if name in _EXAMPLE_KEYWORDS:
+                within = ""
+            case ast.Name(id=name, ctx=ast.Load()):
+                uses.setdefault(name, set()).add(within)
+            case _:
+                pass
+        for child in ast.iter_child_nodes(node):
+            look(child, within)
+
+    for statement in tree.body:
+        look(statement, _bound(statement))
+    found = {name for one in tree.body if (name := _bound(one)) and (name in uses or name.endswith("EXAMPLE"))}
+    while wrong := {name for name in found if not uses.get(name, set()) <= found | {""}}:
+        found -= wrong
+    return found
+
+
+def _bound(statement: ast.stmt) -> str | None:
+    if not isinstance(statement, ast.Assign | ast.AnnAssign):
+        return None
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    return target.id if isinstance(target, ast.Name) else None
+
+
 class _Finder:
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, examples: set[str]) -> None:
         self._lines = source.encode().split(b"\n")
+        self._examples = examples
         self.found: list[Place] = []
 
     def look(self, node: ast.AST, function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> None:
@@ -80,7 +117,7 @@ class _Finder:
             if node.name in {"__repr__", "__str__"}:
                 return
             function = node
-        if self._is_for_readers(node):
+        if self._is_for_readers(node) or (isinstance(node, ast.stmt) and _bound(node) in self._examples):
             return
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _UNREAD_CALLS:
             return
@@ -104,7 +141,7 @@ class _Finder:
             if name in {"annotation", "returns", "type_params"} or (isinstance(node, ast.Raise) and name == "exc"):
                 continue
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.keyword) and child.arg in _PROSE_KEYWORDS:
+                if isinstance(child, ast.keyword) and child.arg in _PROSE_KEYWORDS | _EXAMPLE_KEYWORDS:
                     continue
                 if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
                     continue  # a docstring
