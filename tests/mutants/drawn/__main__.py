@@ -76,7 +76,9 @@ def run(kept: Path, given: argparse.Namespace) -> int:
     path = kept / f"{name}.jsonl"
     known = results(path)
     again = {SURVIVED, UNCOVERED} if given.again else set()
-    left = [one for one in drawn if one.name not in known or known[one.name]["outcome"] in again]
+    part, parts = map(int, given.part.split("/"))
+    ours = drawn[part - 1 :: parts]
+    left = [one for one in ours if one.name not in known or known[one.name]["outcome"] in again]
     if left and not given.table:
         with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as temporary:
             Path(temporary).chmod(0o755)
@@ -132,6 +134,7 @@ def main() -> int:
     running.add_argument("--run", default="drawn", help="a label, such as the commit")
     running.add_argument("--seed", type=int, default=13)
     running.add_argument("--number", type=int, default=500)
+    running.add_argument("--part", default="1/1", help="of them only this one, such as 2/3, beside runs of the others")
     running.add_argument("--budget", type=float, default=60.0, help="recorded seconds of a core for one defect")
     running.add_argument("--again", action="store_true", help="try once more what no test noticed")
     running.add_argument("--table", action="store_true", help="print only what became of those that were tried")
