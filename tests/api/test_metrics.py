@@ -16,8 +16,11 @@ from sqlalchemy import update
 from doors import Door, another_person, open_door
 from model_runs import a_run
 from model_steps import served_model, settings_for
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
 from shoal.api.metrics import stored_figures
 from shoal.clock import now_ms
+from shoal.errors import ActionRequired
 from shoal.storage.assistant_tables import ai_provider_states
 from standins import until
 
@@ -86,6 +89,15 @@ async def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
         assert value(now, "shoal_build_info", database="sqlite") == 1
         assert value(now, "shoal_database_size_bytes") > 0
         assert value(now, "process_resident_memory_bytes") > 1e6
+        assert value(now, "shoal_accounts_parked") == 0
+
+        async def refuse(account: Account, link: Link) -> None:
+            raise ActionRequired("risk_control")
+
+        door.site.behave = refuse
+        await door.call("POST", "/cookies/one/resume")
+        await until(lambda: door.server.manager.tasks["one"].observation.reason == "risk_control")
+        assert value(await scraped(door), "shoal_accounts_parked", reason="risk_control") == 1
         await until(lambda: door.app.state.metrics._lag.seconds.total >= 0 and sum(_lag_of(door)) > 0)
 
 

@@ -52,27 +52,24 @@ async def test_a_turn_is_taken_by_one_and_free_again_after_the_block_and_after_a
 @pytest.mark.slow
 async def test_servers_that_are_all_set_up_for_backups_make_one(tmp_path: Path, url: str) -> None:
     _, public_key = new_key_pair()
+    backups = tmp_path / "backups"
 
     def schedule(database: Database, ownership: ClusterOwnership) -> BackupSchedule:
         settings = quick_settings(
-            data_dir=tmp_path / "data", database_url=url, backup_dir=tmp_path / "backups", backup_key=public_key,
+            data_dir=tmp_path / "data", database_url=url, backup_dir=backups, backup_key=public_key,
             secret_key="5a" * 32,
         )  # fmt: skip
-        return BackupSchedule(database, settings, turn=Turn(database, ownership, "backup"), look_seconds=0.05)
+        return BackupSchedule(database, settings, turn=Turn(database, ownership, "backup"))
 
     (tmp_path / "data").mkdir()
     async with node("a", url) as one, node("b", url) as two:
         await open_vault(one[0], tmp_path / "data" / "secret.key", "5a" * 32, several_nodes=True)
         schedules = [schedule(*parts) for parts in (one, two)]
-        for each in schedules:
-            each.start()
-        try:
-            async with asyncio.timeout(60):
-                while not (last := await schedules[0].last()).at_ms and not last.failed_at_ms:
-                    await asyncio.sleep(0.05)
-            assert (last.code, last.why) == ("", "")
-            await asyncio.sleep(0.5)  # both have looked again
-        finally:
-            for each in schedules:
-                await each.close()
-        assert len(list((tmp_path / "backups").iterdir())) == 1
+        async with Turn(*two, "backup").taken():
+            await schedules[0]._make_in_turn()
+            assert not backups.exists(), "the other one makes it"
+        await asyncio.gather(*(each._make_in_turn() for each in schedules))
+        last = await schedules[0].last()
+        assert (last.code, last.why) == ("", "")
+        await asyncio.gather(*(each._make_in_turn() for each in schedules))
+        assert [one.name for one in backups.iterdir()] == [Path(last.path).name], "it was not due again"

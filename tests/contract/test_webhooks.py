@@ -15,6 +15,7 @@ from shoal.events.webhook_calls import Called
 from shoal.events.webhook_rows import PAGE
 from shoal.events.webhooks import KEPT_ATTEMPTS, Target
 from shoal.messages.message_log import IncomingMessage, MessageLog
+from shoal.notices.incident_history import IncidentHistory
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.notice_tables import incidents, webhook_attempts, webhooks
@@ -268,7 +269,7 @@ async def test_only_what_is_asked_for_is_posted_and_looking_at_the_rest_writes_n
     assert poster.receiver.arrived == ["b1"]
 
 
-async def test_so_many_calls_are_kept(poster: Poster) -> None:
+async def test_so_many_calls_are_kept_and_none_that_is_too_old(poster: Poster) -> None:
     number = await poster.webhook(kinds=["message"])
     log = MessageLog(poster.database, now_ms=poster.clock)
     many = [IncomingMessage(message_id=f"a{n}", chat_id="c", created_at_ms=n) for n in range(KEPT_ATTEMPTS + 50)]
@@ -277,5 +278,10 @@ async def test_so_many_calls_are_kept(poster: Poster) -> None:
     assert len(poster.receiver.calls) == len(many)
     kept = await poster.database.read(lambda c: c.execute(select(webhook_attempts.c.event_id)).all())
     assert len(kept) == KEPT_ATTEMPTS
-    newest = (await poster.store.attempts(1, number, limit=1))[0].event_id
-    assert newest == poster.receiver.calls[-1][0]
+    (newest,) = await poster.store.attempts(1, number, limit=1)
+    assert newest.event_id == poster.receiver.calls[-1][0]
+    history = IncidentHistory(poster.database)
+    await history.forget_older_than(newest.at_ms)
+    assert newest in await poster.store.attempts(1, number, limit=1)
+    await history.forget_older_than(newest.at_ms + 1)
+    assert not await poster.store.attempts(1, number, limit=1)

@@ -77,14 +77,19 @@ def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
         of_file[test.file].append(test)
     words = {test.name: _words(test.name) for test in tests}
     common = Counter(word for of_test in words.values() for word in of_test)
-    own = f"/test_{module.strip('_')}.py"
     asked = _words(said)
     ranked = []
     for file, in_file in of_file.items():
         for turn, test in enumerate(in_file):
             shared = sum(1 / common[word] for word in words[test.name] & asked)
-            ranked.append((not file.endswith(own), -round(shared, 2), turn, test.cpu, test.name, test))
+            ranked.append((not _is_own(file, module), -round(shared, 2), turn, test.cpu, test.name, test))
     return [test for *_, test in sorted(ranked, key=lambda one: one[:5])]
+
+
+def _is_own(file: str, module: str) -> bool:
+    """Whether the tests are those of the module; of a step of the database they are those that open older ones."""
+    is_step = module[:4].isdigit() and file.startswith("tests/upgrades/")
+    return is_step or file.endswith(f"/test_{module.strip('_')}.py")
 
 
 def _words(text: str) -> set[str]:
@@ -107,6 +112,8 @@ def innermost(tree: ast.Module, line: int) -> tuple[ast.stmt, _Function | None]:
                     continue
                 inside = child if isinstance(child, _Function) and line >= child.body[0].lineno else around
                 found, function = child, inside
+            elif isinstance(child, ast.ExceptHandler) and child.lineno <= line < child.body[0].lineno:
+                found = child.body[0]  # tests in which nothing is caught say nothing of it
             look(child, inside)
 
     look(tree, None)

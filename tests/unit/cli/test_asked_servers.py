@@ -101,6 +101,18 @@ async def test_orders_are_asked_for_as_the_command_says(
     assert server.calls == [("GET", "/orders", asked)]
 
 
+async def test_orders_are_saved_in_the_format_that_the_ending_names(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    assert await shell(monkeypatch, "orders", "export", "sold.CSV", "one", "--url", server.url) == 0
+    assert json.loads((tmp_path / "sold.CSV").read_bytes()) == {"items": []}
+    assert "sold.CSV" in capsys.readouterr().out
+    assert await shell(monkeypatch, "orders", "export", "sold.txt", "--url", server.url) == 2
+    assert ".xlsx" in capsys.readouterr().err
+    assert server.calls == [("GET", "/orders/export", {"format": "csv", "cid": "one"})]
+
+
 async def test_each_shop_that_is_switched_or_resumed_is_told_with_its_state(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -211,6 +211,7 @@ def test_the_screen_fits_into_80_columns_and_shows_the_chat() -> None:
     text = "\n".join(lines)
     for part in ("小鱼杂货铺", "running", "30", "在的，请问看中哪一件？", "0.5 s", "[paid]", "6 running"):
         assert part in text
+    assert any("running" in line and "在的，请问" in line for line in lines), "a shop stands with its last reply"
     assert "\x1b" not in text
 
 
