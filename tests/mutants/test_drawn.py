@@ -140,13 +140,13 @@ def test_the_smallest_statement_around_a_line_is_found_with_its_function() -> No
         assert (statement.lineno, function and function.name) == (first, name)
 
 
-def test_the_modules_own_tests_come_first_then_those_that_name_the_line_then_files_take_turns() -> None:
+def test_the_modules_own_tests_come_first_then_those_that_name_the_line_then_the_cheap() -> None:
     names = [
         ("a/test_own.py::test_late", 9.0),
         ("a/test_y.py::test_a_recovery_code_opens_once", 8.0),
         ("a/test_x.py::test_one", 1.0),
-        ("a/test_y.py::test_two", 3.0),
         ("a/test_x.py::test_three", 2.0),
+        ("a/test_y.py::test_two", 3.0),
     ]
     tests = {KnownTest(name, cpu, cpu) for name, cpu in names}
     said = "await note_recovery_code(server, user)"

@@ -13,6 +13,8 @@ from mutants.drawn.drawing import Drawn
 from mutants.drawn.recording import KnownTest, Record
 
 _MOST_NAMES = 30
+_DEAR_SECONDS = 2.0
+"""A test that shares no words and takes more of a core comes last."""
 _NO_WORDS = {"self", "return", "await", "async", "none", "true", "false", "from", "with", "test", "unit", "contract"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -70,7 +72,8 @@ class Covering:
 def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
     """Those of the module's own file first; then those whose names share rare words with what is said of the line.
 
-    Among tests that share as little, the cheapest of each file come first, then the next of each file, …
+    The dearer a test, the more it must share. Among tests that share as little, the cheapest of each file come first,
+    then the next of each file, …; dear ones are last.
     """
     of_file: dict[str, list[KnownTest]] = defaultdict(list)
     for test in sorted(tests, key=lambda test: (test.cpu, test.name)):
@@ -82,8 +85,10 @@ def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
     for file, in_file in of_file.items():
         for turn, test in enumerate(in_file):
             shared = sum(1 / common[word] for word in words[test.name] & asked)
-            ranked.append((not _is_own(file, module), -round(shared, 2), turn, test.cpu, test.name, test))
-    return [test for *_, test in sorted(ranked, key=lambda one: one[:5])]
+            is_own, likeness = _is_own(file, module), round(shared / (1 + test.cpu), 2)
+            is_late = not is_own and not likeness and test.cpu > _DEAR_SECONDS
+            ranked.append((is_late, not is_own, -likeness, turn, test.cpu, test.name, test))
+    return [test for *_, test in sorted(ranked, key=lambda one: one[:6])]
 
 
 def _is_own(file: str, module: str) -> bool:
