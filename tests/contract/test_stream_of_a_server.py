@@ -103,6 +103,14 @@ async def test_health_says_when_an_old_transaction_holds_up_the_changes(
     assert (await node.call("GET", "/health", 503))["status"] == "unhealthy"
 
 
+async def test_a_server_starts_while_an_old_transaction_is_open(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.server.open_stream.KNOWN_SECONDS", 0.01)
+    async with open_writers(place.url, 1) as (other,):
+        await other.begin()
+        async with open_door(place.data_dir, database_url=place.url, node="a", secret_key=KEY) as opened:
+            assert (await opened.call("GET", "/health"))["services"]["database"] == "ok"
+
+
 async def test_a_request_after_a_change_shows_it_or_is_refused(node: Door, place: Place) -> None:
     seen = {"Shoal-After": f"{node.account().rev}"}
     assert (await node.call("GET", "/cookies/shop", headers=seen))["id"] == "shop"
