@@ -58,7 +58,7 @@ async def test_a_login_shows_its_code_until_it_is_over(door: Door, sandbox: Sand
     await act(sandbox, login, "CONFIRMED")
     done = await over(door, login)
     assert (done["state"], done["account"], done["is_new_account"]) == ("done", "shop", True)
-    assert (done["content"], done["picture"], done["detail"]) == ("", "", "登录成功，店铺已换用新的 Cookie。")
+    assert (done["content"], done["picture"], done["detail"]) == ("", "", "登录成功，店铺已添加。")
     assert door.account("shop").unb == next(iter(sandbox.world.sellers))
 
 

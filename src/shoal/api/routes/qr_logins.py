@@ -289,6 +289,8 @@ def _answer(server: Server, view: QrLoginView, language: Language) -> QrLoginAns
 def _detail(view: QrLoginView, language: Language) -> str:
     if view.state is QrLoginState.FAILED and view.error is not None:
         return _sentence(view.error, language)
+    if view.state is QrLoginState.DONE and view.is_new_account:
+        return say("qr_login.added", language)
     return say(f"qr_login.{view.state.value}", language)
 
 
