@@ -25,7 +25,7 @@ async def test_four_steps_lead_from_an_empty_server_to_a_shop_that_answers(open_
     await expect(steps.locator("[data-done=false]")).to_have_count(4)
     await expect(page.locator("[data-test=todo]")).to_have_count(0)
     await steps.locator("[data-test=next-step]").click()
-    await expect(page.locator("[data-test=show-code]")).to_be_visible()  # a code comes first
+    await expect(page.locator("[data-test=qr]")).to_be_visible()  # "scan to add" asks for a code at once
     await _add(page, 1, "afu")
     dialog = page.get_by_role("dialog", name="设置自动回复")
     await dialog.locator("[data-template=bargain]").get_by_role("checkbox").click()

@@ -59,7 +59,9 @@ async def _open_menu(page: Page, account: str, what: str) -> None:
 async def test_a_shop_is_added_by_scanning_a_code(shops: Console, sandbox: Sandbox) -> None:
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=scan-more]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await page.locator("[data-test=change-code]").click()
     await page.locator("input[name=shop]").fill("my-shop")
     await page.locator("[data-test=show-code]").click()
     state = page.locator("[data-test=qr-state]")
@@ -99,7 +101,7 @@ async def test_an_expired_code_is_renewed_and_a_check_is_linked(shops: Console, 
     logins._lifetime_seconds = 0.5
     page = await shops.page("/console/accounts")
     await page.locator("[data-test=add]").click()
-    await page.locator("[data-test=show-code]").click()
+    await page.locator("[data-test=scan]").click()
     await until(lambda: any(one.content or one.state.is_over for one in logins.of(1)))
     logins._lifetime_seconds = 300.0
     await until(lambda: [one.state for one in logins.of(1)] == [QrLoginState.WAITING, QrLoginState.EXPIRED], seconds=60)
