@@ -131,7 +131,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     **{
         ("GET", path): Recipe(query=_named)
         for path in ("/messages", "/sendings", "/chats", "/activity", "/orders", "/incidents", "/ai-runs", "/ai-usage",
-                     "/chats/counts", "/quick-replies")
+                     "/quick-replies")
     },
     **{("GET", path): Recipe(query=_named) for path in ("/orders/sums", "/orders/export")},
     ("GET", "/ai-runs/{run_id}"): Recipe(outcome=_of_a_run),

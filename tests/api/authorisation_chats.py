@@ -4,7 +4,6 @@ from __future__ import annotations
 
 CHATS = """
 ## reads a shop                         u      --- y-- -y- y-- --- y-- y-- y-- y-- y-- y-- y-- --- y--
-GET /chats/counts
 GET /quick-replies
 GET /cookies/{cid}/chats/{chat}/work
 PUT /cookies/{cid}/chats/{chat}/seen

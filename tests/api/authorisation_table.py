@@ -1,10 +1,9 @@
 """Who may call what, written by hand: what the routes declare of themselves is not asked.
 
-Each kind of route has one line of cells, one for each kind of caller, in the order of ``CALLERS``; below it stand the
-routes that are of that kind. A cell has one letter where the route is about no certain shop, else three: about the
-owner's shop (which is shared with the partner and three of the staff), about one of the stranger, and about one that is
-not there. ``y``: it is done. The others are in ``REFUSED``. A star: of a shop that one does not know the answer is 403,
-as in the system that sellers come from, and not 404.
+Each kind of route has one line of cells, one for each kind of caller, in the order of ``CALLERS``; below it stand its
+routes. A cell has one letter where the route is about no certain shop, else three: about the owner's shop (which is
+shared with the partner and three of the staff), one of the stranger, and one that is not there. ``y``: it is done. The
+others are in ``REFUSED``. A star: of a shop that one does not know the answer is 403, not 404.
 
 A new route needs a line here: think of each caller before you choose its kind, and write a new kind where none fits.
 """
@@ -129,6 +128,8 @@ PATCH /users/{user_id}
 DELETE /users/{user_id}
 POST /users/{user_id}/password-link
 DELETE /users/{user_id}/totp
+GET /users/tokens
+DELETE /users/{user_id}/tokens/{token_id}
 GET /invitations
 POST /invitations
 DELETE /invitations/{invitation_id}

@@ -76,3 +76,11 @@ async def test_a_token_is_shown_once_does_what_it_may_and_is_revoked(console: Co
         await page.locator("[data-token=report] [data-test=revoke]").click()
         await expect(page.locator("[data-token=report]")).to_have_count(0)
         assert (await script.get("/cookies")).status_code == 401
+    await console.door.call("POST", "/tokens", json={"name": "nightly", "scope": "reply", "accounts": ["afu"]})
+    await page.goto("/console/administration/users")
+    row = page.locator("[data-test=user-tokens] [data-token=nightly]")
+    await expect(row).to_contain_text("admin · 1 个店铺 · 从未使用")
+    await row.locator("[data-test=revoke]").click()
+    await row.locator("[data-test=revoke]").click()
+    await expect(page.locator("[data-test=user-tokens]")).to_have_count(0)
+    assert (await console.door.call("GET", "/tokens"))["items"] == []

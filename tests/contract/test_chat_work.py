@@ -11,15 +11,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, func, insert, select, update
 
-from asked_statements import asked, plans
 from contract.message_steps import a_message
 from door_pairs import open_door_pair
 from postgres_server import Postgres
 from shoal.accounts.events import MessageEvent
 from shoal.errors import Conflict, UnknownAccount
-from shoal.messages.chat_counts import count_chats
 from shoal.messages.chat_notes import ChatNotes
-from shoal.messages.chat_status import ChatFilter, Reader, WorkStatus
+from shoal.messages.chat_status import ChatFilter, WorkStatus
 from shoal.messages.chat_work import ChatWork, WorkChange
 from shoal.messages.chats import Chats
 from shoal.messages.message_log import MessageLog
@@ -195,22 +193,6 @@ async def test_filters_find_chats_beyond_the_page_that_is_looked_at_first(
     some = await lists.list_chats(both, now_ms=clock.now, only=ChatFilter(status=WorkStatus.OPEN), limit=15)
     all_of = await lists.list_chats(both, now_ms=clock.now, limit=99)
     assert some == [chat for chat in all_of if chat not in done]
-
-
-async def test_chats_are_counted_without_a_scan(database: Database, log: MessageLog, mei: int, clock: Clock) -> None:
-    """Each count goes by an index that holds only such chats, or those of the accounts since a time."""
-    await log.store_incoming("shop", [a_message(1)])
-    with asked() as statements:
-        await count_chats(database, ["shop", "other"], Reader(user_id=mei), now_ms=clock.now)
-    counts = [one for one in statements if "count(" in one[0].lower()]
-    assert len(counts) == 4
-    if not database.is_sqlite:
-        return
-    found = await plans(database, counts)
-    steps = [step for plan in found for step in plan.split(" / ")]
-    assert [step for step in steps if step.startswith("SCAN") and not step.startswith(("SCAN anon", "SCAN json"))] == []
-    for index in ("ix_chats_asked", "ix_chats_time", "ix_chat_work_assignee_id", "ix_chat_work_snoozed"):
-        assert any(index in step for step in steps), (index, found)
 
 
 @pytest.mark.postgresql

@@ -156,6 +156,18 @@ class ApiTokens:
             lambda connection: [_token(row) for row in connection.execute(query).mappings()]
         )
 
+    async def valid_of_all(self) -> list[tuple[str, ApiToken]]:
+        """Return the tokens of all users that have not expired, with the user's name, by user and newest first."""
+        query = (
+            select(*api_tokens.c, users.c.username)
+            .join(users, users.c.id == api_tokens.c.user_id)
+            .where(api_tokens.c.expires_at_ms > self._now_ms())
+            .order_by(users.c.name_key, api_tokens.c.id.desc())
+        )
+        return await self._database.read(
+            lambda connection: [(str(row["username"]), _token(row)) for row in connection.execute(query).mappings()]
+        )
+
     async def revoke(self, user_id: int, token_id: int) -> ApiToken | None:
         """Delete a token of that user; ``None``: there is none."""
         statement = delete(api_tokens).where(api_tokens.c.user_id == user_id, api_tokens.c.id == token_id)

@@ -426,6 +426,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the API tokens of all users
+         * @description List the valid tokens of all users, never the tokens themselves. For administrators.
+         */
+        get: operations["get_tokens_of_all"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{user_id}/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a user's API token
+         * @description Revoke a token of any user permanently. Streams that were opened with it end at once. For administrators.
+         */
+        delete: operations["revoke_token_of_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cookies/{cid}/staff": {
         parameters: {
             query?: never;
@@ -1961,27 +2001,6 @@ export interface paths {
          * @description End the takeover: automatic replies start again with the next message.
          */
         delete: operations["hand_back_chat"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/chats/counts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Count the chats that wait
-         * @description Count the chats in which a question waits, with messages that the caller has not seen (of the last 30 days), open
-         *     ones that are the caller's, and snoozed ones.
-         */
-        get: operations["get_chat_counts"];
-        put?: never;
-        post?: never;
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -6561,26 +6580,6 @@ export interface components {
             channel_id: number;
         };
         /**
-         * ChatCountsShape
-         * @description How many chats there are of each kind, counted up to 100: then so many, or more.
-         * @example {
-         *       "mine": 2,
-         *       "snoozed": 1,
-         *       "unread": 7,
-         *       "waiting": 4
-         *     }
-         */
-        ChatCountsShape: {
-            /** Waiting */
-            waiting: number;
-            /** Unread */
-            unread: number;
-            /** Mine */
-            mine: number;
-            /** Snoozed */
-            snoozed: number;
-        };
-        /**
          * ChatList
          * @description Chats, the most recently active first.
          * @example {
@@ -8253,17 +8252,11 @@ export interface components {
             journal_lag_seconds?: number | null;
         };
         /**
-         * Heard
-         * @description What an event is, for counting.
-         * @enum {string}
-         */
-        Heard: "person" | "own" | "card" | "tip" | "official" | "group" | "site" | "trade_card" | "card_update" | "order_mark" | "order_context" | "other" | "unreadable";
-        /**
          * HeardShape
          * @description How often the site pushed one kind of thing since this server started, and when last.
          */
         HeardShape: {
-            kind: components["schemas"]["Heard"];
+            kind: components["schemas"]["PushKind"];
             /** Count */
             count: number;
             /** Last At */
@@ -12733,6 +12726,12 @@ export interface components {
             key: string;
         };
         /**
+         * PushKind
+         * @description What an event is, for counting.
+         * @enum {string}
+         */
+        PushKind: "person" | "own" | "card" | "tip" | "official" | "group" | "site" | "trade_card" | "card_update" | "order_mark" | "order_context" | "other" | "unreadable";
+        /**
          * QrLoginAnswer
          * @description One QR login. ``content`` and ``picture`` (a data URI) are the code, for the owner only; empty after its end.
          * @example {
@@ -16572,6 +16571,75 @@ export interface components {
             next?: string | null;
         };
         /**
+         * UserTokenList
+         * @description The valid tokens of all users, by user and newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "accounts": [
+         *             "my-shop"
+         *           ],
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "expired": false,
+         *           "expires_at": "2026-04-02T03:04:05.000Z",
+         *           "id": 3,
+         *           "name": "nightly report",
+         *           "scope": "read",
+         *           "user_id": 2,
+         *           "username": "ann"
+         *         }
+         *       ]
+         *     }
+         */
+        UserTokenList: {
+            /** Items */
+            items: components["schemas"]["UserTokenShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * UserTokenShape
+         * @description One token of a user.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "expired": false,
+         *       "expires_at": "2026-04-02T03:04:05.000Z",
+         *       "id": 3,
+         *       "name": "nightly report",
+         *       "scope": "read",
+         *       "user_id": 2,
+         *       "username": "ann"
+         *     }
+         */
+        UserTokenShape: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "read" | "reply" | "operate" | "manage";
+            /** Accounts */
+            accounts: string[] | null;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Expired */
+            expired: boolean;
+            /** User Id */
+            user_id: number;
+            /** Username */
+            username: string;
+        };
+        /**
          * VerifyAnswer
          * @description The signed-in user.
          * @example {
@@ -18952,6 +19020,141 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The token's id. */
+                token_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenRevoked"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not found, or the caller has no access to it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The request has the wrong format, or a value that is not allowed */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_tokens_of_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserTokenList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or the caller has no access to the account */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The change was not stored, or its outcome is not known yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    revoke_token_of_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id. */
+                user_id: number;
                 /** @description The token's id. */
                 token_id: number;
             };
@@ -27749,74 +27952,6 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The request has the wrong format, or a value that is not allowed */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many requests; try again after `Retry-After` seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The change was not stored, or its outcome is not known yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    get_chat_counts: {
-        parameters: {
-            query?: {
-                /** @description Only for this account. */
-                cid?: string | null;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChatCountsShape"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not found, or the caller has no access to it */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };

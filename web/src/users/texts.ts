@@ -66,6 +66,11 @@ const zh = {
     resetLink: '生成重设密码链接',
     remove: '删除…',
   },
+  tokens: {
+    title: '用户的 API 令牌',
+    text: '所有用户的有效令牌，看不到令牌本身。撤销后，使用它的脚本立即停止。',
+    allShops: '其所有店铺',
+  },
   remove: {
     title: '删除 {name}',
     text: '立即结束其所有登录和令牌；其店铺会停止并删除，包括 Cookie、规则和设置。变更记录会保留。此操作不能撤销；只想暂停登录，请用“停用”。',
@@ -175,6 +180,11 @@ const en: Texts<typeof zh> = {
     changed: '{name} is now {role}',
     resetLink: 'Create password reset link',
     remove: 'Remove…',
+  },
+  tokens: {
+    title: 'API tokens of users',
+    text: 'The valid tokens of all users, never the tokens themselves. Once one is revoked, its script stops at once.',
+    allShops: 'all their shops',
   },
   remove: {
     title: 'Remove {name}',

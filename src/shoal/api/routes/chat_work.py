@@ -8,15 +8,13 @@ from typing import Annotated, Final
 from fastapi import Depends, Path
 
 from shoal.accounts.account import Account
-from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, ThePermission, TheServer, WhoReadsNamed, known
+from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, ThePermission, TheServer, known
 from shoal.api.http.changes import require_current
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.routes.chats import ChatId, reader_of
-from shoal.api.routes.messages import OfAccount, asked_for
+from shoal.api.routes.chats import ChatId
 from shoal.api.schemas.chat_work import (
-    ChatCountsShape,
     NoteBody,
     NoteDeleted,
     NoteList,
@@ -36,7 +34,6 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
-from shoal.messages.chat_counts import count_chats
 from shoal.messages.chat_status import NO_ASSIGNEE
 from shoal.messages.chat_work import WorkChange
 
@@ -46,16 +43,6 @@ LONGEST_SNOOZE_MS: Final = 366 * 86_400_000
 TheReader = Annotated[Principal, Depends(known)]
 """Who asks; another dependency of the route checks what this caller may."""
 NoteId = Annotated[int, Path(ge=1, le=2**53, description="The `id` of a note.", examples=[4])]
-
-
-@routes.get("/chats/counts", summary="Count the chats that wait", responses=READING_ONE)
-async def get_chat_counts(server: TheServer, who: WhoReadsNamed, *, cid: OfAccount = None) -> ChatCountsShape:
-    """Count the chats in which a question waits, with messages that the caller has not seen (of the last 30 days), open
-    ones that are the caller's, and snoozed ones.
-    """
-    accounts = await asked_for(server, who, cid)
-    counts = await count_chats(server.database, accounts, reader_of(who), now_ms=now_ms())
-    return ChatCountsShape(waiting=counts.waiting, unread=counts.unread, mine=counts.mine, snoozed=counts.snoozed)
 
 
 @routes.get("/cookies/{cid}/chats/{chat}/work", summary="Get the work on a chat", responses=READING_ONE)

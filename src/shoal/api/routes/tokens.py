@@ -1,4 +1,4 @@
-"""Personal API tokens for scripts: create (shown once), list, revoke."""
+"""Personal API tokens for scripts: create (shown once), list, revoke; an administrator those of all users."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.accounts.events import AccessChanged
-from shoal.api.http.caller import Me, Origin, TheServer, actor_of
+from shoal.api.http.caller import Administrator, Me, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NoStore
+from shoal.api.routes.users import UserId
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.schemas.user_requests import NewTokenBody
+from shoal.api.server import Server
 from shoal.auth.api_tokens import ApiToken
 from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
+from shoal.auth.users import User
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 
 routes = Routes(tags=["tokens"])
 """No ``ChangingRoute``: it would store the answers, and a token is shown only once."""
 
+TokenId = Annotated[int, Path(description="The token's id.", ge=1, le=2**63 - 1, examples=[3])]
 Scope = Literal["read", "reply", "operate", "manage"]
 SCOPES: dict[Scope, Permission] = {
     "read": Permission.READ, "reply": Permission.REPLY, "operate": Permission.OPERATE, "manage": Permission.OWN,
@@ -55,6 +59,22 @@ class TokenList(BaseModel):
 
     model_config = example(items=[_TOKEN], next=None)
     items: list[TokenShape]
+    next: str | None = None
+
+
+class UserTokenShape(TokenShape):
+    """One token of a user."""
+
+    model_config = example(**_TOKEN, user_id=2, username="ann")
+    user_id: int
+    username: str
+
+
+class UserTokenList(BaseModel):
+    """The valid tokens of all users, by user and newest first."""
+
+    model_config = example(items=[{**_TOKEN, "user_id": 2, "username": "ann"}], next=None)
+    items: list[UserTokenShape]
     next: str | None = None
 
 
@@ -106,21 +126,44 @@ async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Or
 
 
 @routes.delete("/tokens/{token_id}", summary="Revoke an API token", responses=problems(401, 403, 404, 422, 503))
-async def revoke_token(
-    token_id: Annotated[int, Path(description="The token's id.", ge=1, le=2**63 - 1, examples=[3])],
-    server: TheServer,
-    me: Me,
-    origin: Origin,
-) -> TokenRevoked:
+async def revoke_token(token_id: TokenId, server: TheServer, me: Me, origin: Origin) -> TokenRevoked:
     """Revoke a token permanently. Streams that were opened with it end at once."""
-    revoked = await server.api_tokens.revoke(me.id, token_id)
+    return await _revoked(server, me.id, token_id, me, origin)
+
+
+@routes.get("/users/tokens", summary="List the API tokens of all users", responses=problems(401, 403, 503))
+async def get_tokens_of_all(server: TheServer, _: Administrator) -> UserTokenList:
+    """List the valid tokens of all users, never the tokens themselves. For administrators."""
+    found = await server.api_tokens.valid_of_all()
+    return UserTokenList(
+        items=[
+            UserTokenShape(**_shape(token).model_dump(), user_id=token.user_id, username=username)
+            for username, token in found
+        ]
+    )
+
+
+@routes.delete(
+    "/users/{user_id}/tokens/{token_id}",
+    summary="Revoke a user's API token",
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def revoke_token_of_user(
+    user_id: UserId, token_id: TokenId, server: TheServer, me: Administrator, origin: Origin
+) -> TokenRevoked:
+    """Revoke a token of any user permanently. Streams that were opened with it end at once. For administrators."""
+    return await _revoked(server, user_id, token_id, me, origin)
+
+
+async def _revoked(server: Server, user_id: int, token_id: int, by: User, origin: str) -> TokenRevoked:
+    revoked = await server.api_tokens.revoke(user_id, token_id)
     if revoked is None:
         raise InvalidInput("there is no such token", code="unknown_token")
-    server.events.publish(AccessChanged(user_id=me.id))
+    server.events.publish(AccessChanged(user_id=user_id))
     await server.audit_log.record(
         AuditEvent.TOKEN_REVOKED,
-        actor=actor_of(me),
-        user_id=me.id,
+        actor=actor_of(by),
+        user_id=user_id,
         origin=origin,
         token_id=revoked.id,
         name=revoked.name,

@@ -105,16 +105,6 @@ class SeenShape(BaseModel):
     unread: int
 
 
-class ChatCountsShape(BaseModel):
-    """How many chats there are of each kind, counted up to 100: then so many, or more."""
-
-    model_config = example(waiting=4, unread=7, mine=2, snoozed=1)
-    waiting: int
-    unread: int
-    mine: int
-    snoozed: int
-
-
 class NoteShape(BaseModel):
     """A note about a chat. ``mine``: the caller wrote it."""
 
