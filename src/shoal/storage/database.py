@@ -183,10 +183,13 @@ class Database:
         if self.is_sqlite and self.file is None:
             raise ConfigError("startup.no_file", code="bad_database_url")
         with opening(repr(self), self.file):
-            engine, guard = self._engines.writer(), self._guarded()
-            self._is_checked = prepare(
-                engine, self.data_dir, self.file, guard=guard, copy_first=self._copy_first, older=self._older
-            )
+            engine, guard = self._engines.preparing(), self._guarded()
+            try:
+                self._is_checked = prepare(
+                    engine, self.data_dir, self.file, guard=guard, copy_first=self._copy_first, older=self._older
+                )
+            finally:
+                engine.dispose()
 
     def _guarded(self) -> Callable[[], None]:
         if self._guard is None or self.is_sqlite:

@@ -15,6 +15,7 @@ from shoal.storage.searches import SEARCHERS
 WRITER_BUSY_SECONDS = 4.0
 """How long the writer waits for a lock: work queued behind one such wait is still answered within 10 s."""
 READER_BUSY_SECONDS = 2.0
+_AT_ONCE = "BEGIN IMMEDIATE"
 
 
 class DatabaseEngines:
@@ -32,6 +33,21 @@ class DatabaseEngines:
         if self._write_engine is None:
             self._write_engine = self._make_writer()
         return self._write_engine
+
+    def preparing(self) -> Engine:
+        """Return a new engine that keeps one connection, for who looks at the database and migrates it. Its user
+        disposes of it.
+
+        Each new connection reads the whole schema, and the last one of a file that closes empties its log.
+        """
+        return open_engine(
+            self._url,
+            busy_seconds=WRITER_BUSY_SECONDS,
+            begin=_AT_ONCE,
+            poolclass=SharedPool,
+            pool_size=1,
+            max_overflow=1,
+        )
 
     def bound_writer(self, idle_seconds: float) -> None:
         """Replace the writer's engine by one that bounds how long PostgreSQL waits for a transaction standing still."""
@@ -68,13 +84,12 @@ class DatabaseEngines:
 
     def _make_writer(self, idle_seconds: float = 0.0) -> Engine:
         busy_seconds, silence_seconds = WRITER_BUSY_SECONDS, SILENCE_SECONDS if idle_seconds else 0.0
-        begin = "BEGIN IMMEDIATE"
         return open_engine(
             self._url,
             busy_seconds=busy_seconds,
             idle_seconds=idle_seconds,
             silence_seconds=silence_seconds,
-            begin=begin,
+            begin=_AT_ONCE,
             poolclass=NullPool,
         )
 

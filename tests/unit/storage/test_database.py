@@ -10,14 +10,16 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
+from sqlalchemy.pool import Pool
 from structlog.testing import capture_logs
 
+from quick_start import blank_database
 from shoal.accounts.account import AccountState, Observation
 from shoal.errors import ConfigError, NotApplied, ShoalError, StoreError
 from shoal.storage.credentials import Credentials
@@ -35,8 +37,16 @@ async def refused(path: Path) -> ShoalError:
 
 
 async def populate(path: Path) -> None:
+    await blank_database(path)
     async with Database(path) as database:
         await created(DBManager(database, await open_vault(database, path / "secret.key")), an_account())
+
+
+@contextlib.contextmanager
+def listening(target: object, name: str, listener: Callable[..., None]) -> Iterator[None]:
+    event.listen(target, name, listener)
+    yield
+    event.remove(target, name, listener)
 
 
 @contextlib.contextmanager
@@ -63,6 +73,7 @@ async def test_the_directory_and_every_file_are_private(tmp_path: Path) -> None:
 
 
 async def test_d11_the_durable_settings_are_on_for_writer_and_readers(tmp_path: Path) -> None:
+    await blank_database(tmp_path)
     async with Database(tmp_path) as database:
 
         def pragmas(connection: object) -> dict[str, object]:
@@ -75,6 +86,7 @@ async def test_d11_the_durable_settings_are_on_for_writer_and_readers(tmp_path: 
 
 
 async def test_readers_cannot_write(tmp_path: Path) -> None:
+    await blank_database(tmp_path)
     async with Database(tmp_path) as database:
         with pytest.raises(StoreError) as caught:
             await database.read(lambda connection: connection.execute(text("DELETE FROM store_meta")))
@@ -93,15 +105,29 @@ async def test_readers_that_begin_at_the_same_time_share_one_engine(
         engines.append(open_engine(*values, **named))
         return engines[-1]
 
-    async with Database(tmp_path / "data") as database:
-        pass
+    await blank_database(tmp_path / "data")
     monkeypatch.setattr("shoal.storage.database_engines.open_engine", slowly)
     async with Database(tmp_path / "data") as database:
         await asyncio.gather(*(database.fact("marker") for _ in range(4)))
-        assert len(engines) == 2, "one to write, one to read"
+        assert len(engines) == 3, "one to prepare, one to write, one to read"
+
+
+async def test_one_connection_prepares_a_database_and_is_closed(tmp_path: Path) -> None:
+    """Each new one reads the whole schema."""
+    await blank_database(tmp_path)
+    opened: list[object] = []
+    closed: list[object] = []
+    with (
+        listening(Pool, "connect", lambda raw, _: opened.append(raw)),
+        listening(Pool, "close", lambda raw, _: closed.append(raw)),
+    ):
+        async with Database(tmp_path):
+            assert len(opened) == 1
+            assert closed == opened
 
 
 async def test_a_second_server_is_refused_by_name(tmp_path: Path) -> None:
+    await blank_database(tmp_path)
     async with Database(tmp_path):
         error = await refused(tmp_path)
         assert error.code == "data_dir_taken"
@@ -183,10 +209,12 @@ async def test_a_lost_database_is_not_replaced_by_an_empty_one(tmp_path: Path, h
         (tmp_path / DATABASE_FILE).write_bytes(b"")
     assert (await refused(tmp_path)).code == "database_missing"
     (tmp_path / MARKER_FILE).unlink()
-    await populate(tmp_path)
+    async with Database(tmp_path):
+        pass
 
 
 async def test_the_data_remembers_its_site(tmp_path: Path) -> None:
+    await blank_database(tmp_path)
     async with Database(tmp_path) as database:
         await database.remember_site("https://one.example")
         await database.remember_site("https://one.example")
@@ -241,6 +269,7 @@ async def test_a_lost_key_stops_the_start_and_a_wrong_one_too(tmp_path: Path) ->
 
 
 async def test_no_secret_is_in_any_raw_byte(tmp_path: Path) -> None:
+    await blank_database(tmp_path)
     canaries = [f"canary{number}".encode() for number in range(5)]
 
     def assert_silent() -> None:
