@@ -36,6 +36,7 @@ _FILES = 4
 
 
 def _main() -> None:
+    gc.disable()  # until what is imported is set apart
     orders = socket.socket(fileno=int(sys.argv[1]))
     del sys.path[0]  # of this file
     for name in _IMPORTED:
@@ -46,6 +47,7 @@ def _main() -> None:
         assert command.name
     gc.collect()
     gc.freeze()
+    gc.enable()
     while True:
         text, files = _next_order(orders)
         with suppress(ChildProcessError):

@@ -170,20 +170,21 @@ async def served_once(environment: dict[str, str]) -> tuple[int, str]:
 
 @pytest.fixture(autouse=True)
 def _forked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fork the sandboxes and servers of a test that is not marked ``cold``."""
-    with nullcontext() if request.node.get_closest_marker("cold") else warm_processes(WARM):
+    """Fork the sandboxes of a test, and the servers of one that is not marked ``cold``."""
+    with warm_processes(WARM, servers=not request.node.get_closest_marker("cold")):
         yield
 
 
 @contextmanager
-def warm_processes(warm: WarmStart) -> Iterator[None]:
-    """Let sandboxes and servers be forked; other programs are started as ever.
+def warm_processes(warm: WarmStart, *, servers: bool = True) -> Iterator[None]:
+    """Let sandboxes and ``servers`` be forked; other programs are started as ever.
 
     A server finds a new database in a directory without one: to make it is half of a start.
     """
 
     async def begin(self: Process, *arguments: str, environment: dict[str, str]) -> object:
-        if arguments[:2] not in _FORKED and not arguments[0].endswith(".py"):
+        is_forked = arguments[:2] in _FORKED or arguments[0].endswith(".py")
+        if not is_forked or (isinstance(self, ServerProcess) and not servers):
             return await spawn(self, *arguments, environment=environment)
         if isinstance(self, ServerProcess) and "SHOAL_DATABASE_URL" not in environment:
             await blank_database(self.data_dir)

@@ -94,7 +94,6 @@ class BackupRun(DeliveryRun):
             _end(storm)
             await self._server.http.aclose()
             await self._server.end(SIGKILL)
-            self._warm.close()
             self._place.close()
         self.figures.seconds = time.monotonic() - began
         return self.figures

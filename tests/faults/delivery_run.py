@@ -33,7 +33,7 @@ from faults.durable import copy_of_files
 from faults.places import STRIKES, FilePlace, PostgresPlace
 from postgres_server import PostgresServer
 from shoal.storage.engines import DATABASE_FILE
-from warm_start import WarmStart
+from warm_start import WARM
 
 SERVE = ("-m", "shoal", "serve")
 SPECS = {"时长:月卡": "M", "时长:季卡": "Q", "时长:年卡": "Y"}
@@ -104,7 +104,6 @@ class DeliveryRun:
         quick = {"SHOAL_ORDER_CALLS_PER_SECOND": "100", "SHOAL_SHOP_REPLIES_PER_MINUTE": "0"}
         self._server = ServerProcess(self._data_dir, sandbox.url, **quick, **self._place.environment)
         self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=60, trust_env=False, limits=KEPT)
-        self._warm = WarmStart()
         self._sold = Sold(goods_of={})
         self._imported: dict[str, int] = {}
         self._items: dict[str, tuple[str, str]] = {}
@@ -134,7 +133,6 @@ class DeliveryRun:
         finally:
             await self._server.http.aclose()
             await self._server.end(SIGKILL)
-            self._warm.close()
             self._place.close()
         self.figures.seconds = time.monotonic() - began
         return self.figures
@@ -199,7 +197,7 @@ class DeliveryRun:
     # ── strikes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _spawn(self) -> None:
-        self._server.adopt(await self._warm.start(SERVE, self._server.environment, self._server.log_file))
+        self._server.adopt(await WARM.start(SERVE, self._server.environment, self._server.log_file))
         began = time.monotonic()
         while not await self._answers():
             assert self._server.child.returncode is None, self._server.log_file.read_text()[-2000:]

@@ -24,7 +24,6 @@ import httpx
 from benchmarks.processes import KEPT, SandboxProcess
 from faults.life import CONVERGE_SECONDS, Life
 from postgres_server import PostgresServer
-from warm_start import WarmStart
 
 SERVE = ("-m", "shoal", "serve")
 """What Python is told to run."""
@@ -81,7 +80,6 @@ class KillLoop:
         self._chance = random.Random(seed)
         self._http = httpx.AsyncClient(timeout=60, trust_env=False, limits=KEPT)
         self._lives = 0
-        self.warm = WarmStart()
         self.figures = Figures()
 
     async def run(self, cycles: int, *, seconds: float, at_least: int) -> Figures:
@@ -99,7 +97,6 @@ class KillLoop:
                 await life.run(min(CYCLES_OF_A_LIFE, cycles - self.figures.cycles), is_over)
         finally:
             await self._http.aclose()
-            self.warm.close()
         self.figures.seconds = time.monotonic() - began
         return self.figures
 

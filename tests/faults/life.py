@@ -20,6 +20,7 @@ from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.storm import REFUSALS, Book, Storm, made_by
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.errors import ShoalError
+from warm_start import WARM
 
 if TYPE_CHECKING:
     from faults.kill_loop import KillLoop
@@ -115,7 +116,7 @@ class Life:
         if cold:
             await self._server.spawn(*program, environment=environment)
         else:  # starting the interpreter would take most of the time, and changes nothing in the files
-            self._server.adopt(await self._loop.warm.start(program, environment, self._server.log_file))
+            self._server.adopt(await WARM.start(program, environment, self._server.log_file))
 
     async def _ready(self) -> None:
         child = self._server.child

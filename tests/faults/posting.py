@@ -32,7 +32,7 @@ from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import database_url
 from shoal.storage.user_tables import users
 from store_steps import an_account, created
-from warm_start import WarmStart
+from warm_start import WARM
 
 CHILD = Path(__file__).with_name("posting_child.py")
 PATIENCE = 60.0
@@ -149,7 +149,6 @@ class _Run:
         self._receiver, self._draw = receiver, draw
         self._data_dir, self._clock = place / "data", place / "clock"
         self._now = 1_700_000_000_000
-        self._programs = WarmStart()
         self._engine: Engine | None = None
 
     async def prepare(self, address: str) -> None:
@@ -167,8 +166,7 @@ class _Run:
         self._engine = create_engine(database_url(self._url, self._data_dir))
 
     def close(self) -> None:
-        """End the programs' parent, and let go of the database."""
-        self._programs.close()
+        """Let go of the database."""
         if self._engine is not None:
             self._engine.dispose()
 
@@ -224,7 +222,7 @@ class _Run:
     async def _started(self, events: int) -> Any:
         seed = str(self._draw.randrange(1 << 30))
         words = (str(CHILD), str(self._data_dir), str(self._clock), str(events), seed, self._url)
-        return await self._programs.start(words, dict(os.environ), self._place / "log")
+        return await WARM.start(words, dict(os.environ), self._place / "log")
 
     def _asked(self, query: str) -> list[Any]:
         assert self._engine is not None

@@ -25,7 +25,7 @@ from shoal.notices.planner import SHORTEST_MS
 from shoal.storage.database import Database
 from shoal.storage.engines import database_url
 from shoal.storage.user_tables import users
-from warm_start import WarmStart
+from warm_start import WARM
 
 CHILD = Path(__file__).with_name("telling_child.py")
 CHANNELS = 3
@@ -107,7 +107,6 @@ class _Run:
     def __init__(self, place: Path, url: str) -> None:
         self._place, self._url = place, url
         self._ledger, self._data_dir = place / "ledger", place / "data"
-        self._programs = WarmStart()
         self._engine: Engine | None = None
 
     async def prepare(self) -> None:
@@ -122,8 +121,7 @@ class _Run:
         self._engine = create_engine(database_url(self._url, self._data_dir))
 
     def close(self) -> None:
-        """End the programs' parent, and let go of the database."""
-        self._programs.close()
+        """Let go of the database."""
         if self._engine is not None:
             self._engine.dispose()
 
@@ -158,7 +156,7 @@ class _Run:
 
     async def _started(self, incidents: int, seed: int) -> Any:
         words = (str(CHILD), str(self._data_dir), str(self._ledger), str(incidents), str(seed), self._url)
-        return await self._programs.start(words, dict(os.environ), self._place / "log")
+        return await WARM.start(words, dict(os.environ), self._place / "log")
 
     def _lines(self) -> list[list[str]]:
         return [line.split() for line in self._ledger.read_text().splitlines()] if self._ledger.exists() else []
