@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 import socket_makers
 from compiled_statements import share_compiled_statements
@@ -27,6 +28,11 @@ settings.register_profile("any machine", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
 """For ``make quick``."""
 settings.load_profile("any machine")
+
+if not os.environ.get("SHOAL_PROVE"):
+    providers._get_local_constants = lambda: providers._local_constants
+    """Hypothesis seeks numbers and texts to try in all loaded sources: 2.7 s of each process, 1 where it has kept them.
+    With them, what a test tries depended on what else was loaded."""
 
 share_compiled_statements()
 socket_makers.note_makers()
