@@ -26,19 +26,29 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 T = TypeVar("T")
 
 
+def environment_of(directory: Path) -> dict[str, str]:
+    """The environment of a demo and of the commands that talk to it."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
+    return {**plain, "SHOAL_PORT": "0", "XDG_CONFIG_HOME": str(directory / "config")}
+
+
+def begun(directory: Path) -> subprocess.Popen[bytes]:
+    """``python -m shoal demo``, which need not be ready."""
+    with (directory / "stdout").open("wb") as output, (directory / "stderr").open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "shoal", "demo"],
+            cwd=directory, env=environment_of(directory), stdout=output, stderr=errors, start_new_session=True,
+        )  # fmt: skip
+
+
 class Demo:
-    """``python -m shoal demo`` in a directory of its own."""
+    """A demo in a directory of its own, ready and signed in."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.began = time.monotonic()
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
-        self.environment = {**plain, "SHOAL_PORT": "0", "XDG_CONFIG_HOME": str(directory / "config")}
-        with (directory / "stdout").open("wb") as output, (directory / "stderr").open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "shoal", "demo"],
-                cwd=directory, env=self.environment, stdout=output, stderr=errors, start_new_session=True,
-            )  # fmt: skip
+        self.environment = environment_of(directory)
+        self.process = begun(directory)
         self.ready: dict[str, str] = json.loads(self._first_line().removeprefix("READY "))
         self.children = psutil.Process(self.process.pid).children(recursive=True)
         self.http = httpx.Client(base_url=self.ready["url"], timeout=60, limits=KEPT)
@@ -280,10 +290,14 @@ def test_sigterm_ends_it_as_ctrl_c_does(tmp_path: Path) -> None:
     assert demo.alive() == []
 
 
-def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
-    demo = Demo(tmp_path)
-    assert demo.end(signal.SIGKILL) == -signal.SIGKILL
-    soon(lambda: not demo.alive(), seconds=60)
+def test_a_killed_demo_leaves_no_process_behind_also_when_its_server_has_only_begun(tmp_path: Path) -> None:
+    demo = begun(tmp_path)
+    try:
+        children = soon(lambda: found if len(found := psutil.Process(demo.pid).children()) == 2 else [])
+    finally:
+        demo.kill()
+        demo.wait(START_SECONDS)
+    soon(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in children))
 
 
 def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
