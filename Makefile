@@ -21,23 +21,24 @@ CHECKED := web/node_modules/.checked
 # Without compiled files each process of the tests compiles its modules anew: 3 of 7 seconds of a start of pytest.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test checks quick quick-tests quick-types lint types unit console-tests pytest console docs console-types screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
+.PHONY: demo test checks quick quick-tests quick-types lint lint-python types unit console-tests pytest console docs console-types screenshots snapshots prove soak bench bench-compare sbom image release audit manifests pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
 
-# The checks run beside the tests. What each prints is held back until it has ended; what pytest prints is not.
-test: $(READY) $(MODULES) $(CONSOLE) $(HELP)
+# The checks run beside the tests, and beside the builds of the console and the help, which only the tests need. What
+# each check prints is held back until it has ended; what pytest prints is not.
+test: $(READY)
 	@$(MAKE) --no-print-directory -j4 checks pytest
 
-checks:
+checks: $(MODULES)
 	@$(MAKE) --no-print-directory --output-sync=target lint types console-tests
 
 # What to run while working: unit tests, contract tests on SQLite, types and lint, all beside each other; without the
 # tests that are marked slow. Two workers per core: the tests wait as long as they compute. The console is checked when
 # one of its sources is newer than its last check.
 quick: $(READY) $(MODULES)
-	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint $(CHECKED)
+	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint-python $(CHECKED)
 
 quick-tests:
 	$(BIN)/pytest -q -n $(QUICK_WORKERS) --dist worksteal --hypothesis-profile quick \
@@ -47,16 +48,19 @@ quick-types:
 	$(BIN)/mypy
 
 $(CHECKED): $(WEB) $(MODULES)
+	@$(NPM) run --silent lint
 	@$(NPM) run --silent types
 	@$(NPM) run --silent test
 	@touch $(CHECKED)
 
-lint: $(READY) $(MODULES)
+lint: lint-python $(MODULES)
+	@$(NPM) run --silent lint
+
+lint-python: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check_sentences.py
-	@$(NPM) run --silent lint
 
 types: $(READY) $(MODULES)
 	$(BIN)/mypy
