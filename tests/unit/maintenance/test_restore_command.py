@@ -102,6 +102,7 @@ async def test_a_backup_is_made_shown_and_restored_by_commands(data: Path, tmp_p
     assert not (data / ".restore").exists()
 
 
+@pytest.mark.slow
 async def test_a_directory_that_is_missing_does_not_become_a_file(data: Path, tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text(PASSPHRASE)
