@@ -98,7 +98,7 @@ async def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
         await door.call("POST", "/cookies/one/resume")
         await until(lambda: door.server.manager.tasks["one"].observation.reason == "risk_control")
         assert value(await scraped(door), "shoal_accounts_parked", reason="risk_control") == 1
-        await until(lambda: door.app.state.metrics._lag.seconds.total >= 0 and sum(_lag_of(door)) > 0)
+        await until(lambda: sum(_lag_of(door)[:9]) > 0)  # of half a second or less
 
 
 async def test_the_figures_of_models_tell_calls_money_rests_and_drafts(

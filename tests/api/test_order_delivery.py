@@ -72,6 +72,17 @@ async def test_an_order_of_a_rule_by_title_says_what_it_would_get(door: Door, mo
     monkeypatch.setattr(ItemLists, "of", titles)
     planned = await delivery(door)
     assert (planned["obstacle"], planned["gets"]) == (None, ["您好"])
+
+    async def disconnected(_lists: ItemLists, _account: Account) -> None:
+        return None
+
+    def last(_lists: ItemLists, _account: Account) -> dict[str, str]:
+        return {"7001": "会员 月卡"}
+
+    monkeypatch.setattr(ItemLists, "of", disconnected)
+    with monkeypatch.context() as patched:
+        patched.setattr(ItemLists, "kept", last)
+        assert (await delivery(door))["gets"] == ["您好"], "the last list says it"
     never = asyncio.Event()
 
     async def slow(_lists: ItemLists, _account: Account) -> None:

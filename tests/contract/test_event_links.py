@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,7 +104,9 @@ async def names_of(feed: Feed, count: int) -> list[str]:
     return [(await told(feed, "message")).body["message_id"] for _ in range(count)]
 
 
-async def test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order(pair: Pair) -> None:
+async def test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"m{number}" for number in range(20)]
     async with served_at(pair), reader(pair.here) as here, reader(pair.there) as there:
         for feed in (here, there):
@@ -123,8 +126,19 @@ async def test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order(
         assert pair.here.server.manager.observation("shop").state == "running"
         await pair.hear("last")
         assert await names_of(here, 1) == await names_of(there, 1) == ["last"], "and none came twice"
+        follower, asked = pair.here.server.follower, asyncio.Event()
+        assert follower is not None
+        read = follower.stream.read
+
+        async def late(*args: Any, **more: Any) -> Any:
+            await asked.wait()
+            return await read(*args, **more)
+
+        monkeypatch.setattr(follower.stream, "read", late)
+        monkeypatch.setattr(pair.links, "_follower", SimpleNamespace(wake=asked.set))
         await pair.there.add("new", 2)
-        assert (await told(here, "state")).body["account"] == "new", "a shop that was just added is waited for"
+        assert (await told(here, "state")).body["account"] == "new"
+        assert "new" in pair.here.server.manager.accounts, "a shop that was just added is waited for"
 
 
 async def test_a_reader_goes_on_at_another_server_and_misses_nothing(pair: Pair) -> None:
