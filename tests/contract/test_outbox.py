@@ -81,7 +81,9 @@ async def test_a_row_that_is_gone_is_told_as_missing(sendings: Outbox) -> None:
         await sendings.get(7)
 
 
-async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Outbox, clock: Clock) -> None:
+async def test_later_parts_wait_for_their_turn_and_may_be_dropped(
+    sendings: Outbox, clock: Clock, told: list[MessageEvent]
+) -> None:
     three = await sendings.queue([a_row(0), a_row(1, part=1), a_row(2, part=2)])
     parts = [await sendings.get(row_id) for row_id in three.ids]
     assert [part.outcome for part in parts] == ["sending", "waiting", "waiting"]
@@ -99,6 +101,7 @@ async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Outb
     assert [(end.outcome, end.reason) for end in ends] == [
         ("uncertain", "interrupted"), ("dropped", "paused"), ("dropped", "earlier_part_dropped"),
     ]  # fmt: skip
+    assert (told[-1].kind, told[-1].facts["reason"]) == ("sending", "earlier_part_dropped")
 
 
 async def test_a_request_finds_what_it_sent(sendings: Outbox) -> None:

@@ -61,3 +61,23 @@ async def test_a_certificate_that_is_not_trusted_is_said_and_not_that_no_server_
     async with untrusted_server(tmp_path) as url, ApiClient(url) as client:
         with pytest.raises(NoServer, match=r"is not trusted here \(self.signed certificate\).*SSL_CERT_FILE"):
             await client.call("GET", "verify")
+
+
+async def test_no_call_follows_a_redirect_which_could_take_the_token_elsewhere(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", elsewhere)
+    (tmp_path / "file").write_bytes(b"x")
+    async with TestServer(app) as server, ApiClient(str(server.make_url("/")), "a token") as client:
+        for call in (
+            client.call("GET", "a"), client.readiness(), client.send_file("b", name="f", data=b"x"),
+            client.send_stream("c", file=tmp_path / "file"), client.fetch_file("d"), client.snapshot(),
+        ):  # fmt: skip
+            with pytest.raises((NoServer, Refused)):
+                await call
+    assert asked == ["/a", "/health/ready", "/b", "/c", "/d", "/events"]

@@ -23,6 +23,12 @@ def test_every_service_makes_an_address_of_a_class_that_is_loaded(name: str) -> 
     assert service.checked(kept) == kept
 
 
+@pytest.mark.parametrize(("scheme", "name"), [("http", "json"), ("https", "jsons")])
+def test_the_address_of_a_server_of_ones_own_says_whether_it_is_encrypted(scheme: str, name: str) -> None:
+    address = SERVICES["webhook"].address({"url": f"{scheme}://a.example/x"}, Message(title="t", body="b"))
+    assert (address["schema"], address["secure"]) == (name, scheme == "https")
+
+
 @pytest.mark.parametrize(
     ("name", "field", "pasted", "kept"),
     [

@@ -10,6 +10,7 @@ import pytest
 from filter_texts import FLOOR_FEN, HARMLESS, PATTERN, named
 from shoal.errors import InvalidInput
 from shoal.rules.money_amounts import amounts_in, number_of
+from shoal.rules.contact_details import links_in
 from shoal.rules.output_filter import MOST_WORDS, OutputFilter
 
 FULL = OutputFilter(contacts=True, links=True, patterns=PATTERN, floor_fen=FLOOR_FEN)
@@ -50,6 +51,7 @@ def test_a_link_of_the_site_passes_and_one_that_only_looks_like_it_does_not() ->
         assert links.words_in([allowed]) == ()
     for other in ("https://goofish.com.evil.cn/", "https://www.goofish.com@evil.example/", "notgoofish.com"):
         assert links.words_in([other]) != ()
+    assert list(links_in("见 xhs。com。")) == ["xhs.com"]
 
 
 def test_what_is_off_finds_nothing() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from shoal.server.listener import _warn_of_closed_doors, own_names
+from shoal.server.listener import _warn_of_closed_doors, _warn_of_doors, own_names
 from standins import quick_settings
 
 
@@ -44,3 +44,19 @@ def test_a_server_that_others_will_not_reach_says_so(
     with capture_logs() as logs:
         _warn_of_closed_doors(settings)
     assert [entry["log_level"] for entry in logs] == ["warning"] * warnings
+
+
+@pytest.mark.parametrize(
+    ("host", "is_encrypted", "warnings"),
+    [
+        ("127.0.0.1", False, []),
+        ("0.0.0.0", False, ["passwords may cross the network in clear"]),  # noqa: S104
+        ("0.0.0.0", True, ["every name is taken for this server's: name yours"]),  # noqa: S104
+    ],
+)
+def test_who_can_be_overheard_or_has_no_name_is_warned(
+    tmp_path: Path, host: str, *, is_encrypted: bool, warnings: list[str]
+) -> None:
+    with capture_logs() as logs:
+        _warn_of_doors(quick_settings(data_dir=tmp_path, host=host), is_encrypted=is_encrypted)
+    assert [entry["event"] for entry in logs] == warnings
