@@ -16,7 +16,7 @@ from api.keyed_requests import CHANGES, KEY, Request, assert_same, journal_of, p
 from api_document import api_document
 from doors import Door, another_person, client_of, open_door
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
-from shoal.errors import InvalidInput
+from shoal.errors import InvalidInput, NotApplied
 from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest
 from standins import cookie_of, until
@@ -93,6 +93,20 @@ async def test_after_a_day_a_key_may_be_used_again(door: Door, monkeypatch: pyte
     assert (await door.call("GET", "/ops/k1"))["generation"] == 3
     stored = {entry.op_id for entry in await door.server.store.journal()}
     assert len(stored) == 3, "an op id is never used again"
+
+
+@pytest.mark.parametrize("failure", [NotApplied("the disk is full"), TimeoutError()])
+async def test_an_answer_that_was_not_stored_is_given_and_found_again_by_its_change(
+    door: Door, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    async def fail(*_: object) -> None:
+        raise failure
+
+    with monkeypatch.context() as patched:
+        patched.setattr(IdempotencyKeys, "keep", fail)
+        first = await send_keyed(door, CHANGES["remark"])
+    assert first.status_code == 200
+    assert (await send_keyed(door, CHANGES["remark"])).json()["rev"] == first.json()["rev"]
 
 
 async def test_a_refusal_is_an_answer_too(door: Door) -> None:
