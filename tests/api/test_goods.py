@@ -124,6 +124,7 @@ async def test_files_are_taken_as_forms_and_as_bodies(door: Door) -> None:
         }
     wrong: list[dict[str, Any]] = [
         {"data": {"dry_run": "true"}, "files": {"other": b"x"}}, {"json": {"lines": [1]}}, {"json": {"x": 1}},
+        {"content": b'{"lines": ["A"', "headers": {"Content-Type": "application/json"}},
     ]  # fmt: skip
     for body in wrong:
         refused = await door.client.post(path, **body)

@@ -98,6 +98,7 @@ async def test_the_figures_tell_what_happened(tmp_path: Path) -> None:
         await door.call("POST", "/cookies/one/resume")
         await until(lambda: door.server.manager.tasks["one"].observation.reason == "risk_control")
         assert value(await scraped(door), "shoal_accounts_parked", reason="risk_control") == 1
+        assert value(now, "python_gc_collections_total") > 0
         await until(lambda: sum(_lag_of(door)[:9]) > 0)  # of half a second or less
 
 

@@ -87,3 +87,8 @@ def test_a_long_text_is_compared_in_whole_lines_and_never_without_end() -> None:
     assert (0, 13) in parts
     assert len(list(parts_of("、a" * 50_000))) <= MOST_PARTS
     assert list(parts_of(" \n ")) == []
+
+
+@pytest.mark.parametrize(("text", "unit"), [("您的码，密码。", "密码"), ("卡号AB12-CD34，勿外传", "AB12-CD34")])
+def test_a_part_ends_at_a_mark_and_where_the_script_changes(text: str, unit: str) -> None:
+    assert unit in {text[first:end] for first, end in parts_of(text)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -26,6 +27,8 @@ class Server:
         self.url = ""
         self.calls: list[tuple[str, str, dict[str, str]]] = []
         self.signed_in: list[Any] = []
+        self.bodies: list[Any] = []
+        self.answers: dict[str, Any] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         self.calls.append((request.method, request.path, dict(request.query)))
@@ -34,6 +37,10 @@ class Server:
             self.signed_in += [body] if body else []
             good = body.get("password") == PASSWORD
             return web.json_response({"success": good, "token": "t1"} if good else {"success": False})
+        if request.can_read_body:
+            self.bodies.append(await request.json())
+        if request.path in self.answers:
+            return web.json_response(self.answers[request.path])
         shop = {"id": request.path.split("/")[2], "state": "running", "reason": ""} if "cookies" in request.path else {}
         return web.json_response({"items": [], **shop})
 
@@ -126,3 +133,62 @@ async def test_each_shop_that_is_switched_or_resumed_is_told_with_its_state(
         ("PUT", "/cookies/two/status"), ("GET", "/cookies/two"),
         ("POST", "/cookies/three/resume"), ("GET", "/cookies/three"),
     ]  # fmt: skip
+
+
+LOCKS = {
+    "held": 1, "waiting": 2, "acquired_total": 30, "timeouts_total": 44, "longest_wait_seconds": 0.5,
+    "longest_hold_seconds": 0.25, "oldest_account": "the-shop", "oldest_operation": "update_cookie",
+}  # fmt: skip
+SESSION = {
+    "id": "5f2b", "current": True, "user_agent": "Firefox on Debian", "address": "10.0.0.7",
+    "last_used_at": "2026-01-02T03:04:05.000Z", "expires_at": "2026-02-02T03:04:05.000Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "answers", "said"),
+    [
+        ("system locks", {"/system/locks": LOCKS}, ("44", "the-shop", "update_cookie")),
+        ("me sessions", {"/sessions": {"items": [SESSION]}}, ("5f2b", "Firefox on Debian", "10.0.0.7")),
+    ],
+)
+async def test_what_a_server_answered_is_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str,
+    answers: dict[str, Any], said: tuple[str, ...],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    monkeypatch.setenv("COLUMNS", "200")
+    server.answers = answers
+    assert await shell(monkeypatch, *words.split(), "--url", server.url) == 0
+    out = capsys.readouterr().out
+    assert [part for part in said if part not in out] == []
+
+
+async def test_a_new_password_is_two_lines_of_standard_input_and_nothing_else(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    for given, code in (("old\nnew\n", 0), ("old\n", 2), ("old\nnew\nmore\n", 2)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        assert await shell(monkeypatch, "me", "password", "--url", server.url) == code
+    assert server.bodies == [{"current_password": "old", "new_password": "new"}]
+
+
+async def test_a_floor_that_is_no_number_is_refused_before_anything_is_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    for floor, code in (("cheap", 2), ("900", 0), ("none", 0)):
+        change = ("accounts", "answers", "one", "--price-floor", floor, "--json", "--url", server.url)
+        assert await shell(monkeypatch, *change) == code
+    assert server.bodies == [{"price_floor_fen": 900}, {"price_floor_fen": None}]
+
+
+async def test_an_old_key_is_kept_when_its_owner_does_not_want_it_deleted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    monkeypatch.setattr("shoal.cli.keys.sure", lambda _: False)
+    server.answers["/system/keys"] = {"absent": [], "servers": []}
+    assert await shell(monkeypatch, "keys", "forget", "--url", server.url) == 1
+    assert [(method, path) for method, path, _ in server.calls] == [("GET", "/system/keys")]

@@ -36,7 +36,7 @@ class _SlicedRequest(Request):
         body = await self.body()
         try:
             return {"rules": _cut(body).rules}
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except msgspec.DecodeError:
             return json.loads(body)  # raises a precise error, here or during validation
 
 

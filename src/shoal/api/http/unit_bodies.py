@@ -65,7 +65,7 @@ class _UnitsRequest(Request):
                 return {"lines": read.lines, "dry_run": read.dry_run}
         except RequestValidationError as error:
             return {"lines": error}  # FastAPI would answer an error of its own to any that is raised here
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except msgspec.DecodeError as error:
             return {"lines": _wrong(str(error))}
         return {"lines": SentFile(body, "", self.sent_type)}
 

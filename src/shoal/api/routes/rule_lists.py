@@ -247,7 +247,7 @@ class _JsonFile(msgspec.Struct):
 def _read_json(data: bytes) -> list[tuple[int, Wanted]]:
     try:
         rows = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=_JsonFile).rules
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except msgspec.DecodeError as error:
         raise InvalidInput("no file of rules", code="bad_rules_file", why=str(error)[:200]) from None
     if len(rows) > MAX_RULES:
         raise InvalidInput("there are too many rules", code="too_many_keywords", limit=MAX_RULES)
