@@ -34,9 +34,6 @@ _OTHER_TAKERS: Final = text(f"""
     SELECT count(*) FROM nodes
     WHERE split_part(name, '/', 1) <> :name AND NOT dead AND NOT draining AND expires_at_ms >= {NOW}
 """)  # noqa: S608
-_OTHERS: Final = text(
-    f"SELECT name FROM nodes WHERE name <> :name AND NOT dead AND expires_at_ms >= {NOW} ORDER BY name"  # noqa: S608
-)
 _MARK: Final = text(f"""
     UPDATE nodes SET draining = :draining
     WHERE split_part(name, '/', 1) = :name AND EXISTS (
@@ -114,13 +111,6 @@ class Nodes:
         if self._ownership is None:
             return []
         return await self._database.read(_read)
-
-    async def others(self) -> list[str]:
-        """Return the names of the other living nodes."""
-        if self._ownership is None:
-            return []
-        name = self._ownership.name
-        return await self._database.read(lambda connection: list(connection.scalars(_OTHERS, {"name": name})))
 
     async def drain(self, name: str, *, draining: bool = True) -> None:
         """Let a node, or all workers of a server, give up their shards and take none, or take their share again.

@@ -66,6 +66,7 @@ def test_a_dump_of_the_mysql_form_says_the_same_of_accounts_rules_cards_and_orde
              "enabled": 1, "delay_seconds": 0},
         ],
         "xy_card_item_relations": [{"id": 1, "user_id": 1, "card_id": 7, "item_id": "10002"}],
+        "xy_catalog_items": [{"id": 1, "account_id": "afu", "item_id": "10001", "title": "手机壳"}],
         "xy_orders": [{"id": 1, "owner_id": 1, "order_no": "9001", "status": "pending_ship", "account_id": "afu"}],
     }  # fmt: skip
     path = tmp_path / "dump.sql"
@@ -81,6 +82,7 @@ def test_a_dump_of_the_mysql_form_says_the_same_of_accounts_rules_cards_and_orde
     assert [(rule.card_id, rule.item_id) for rule in old.delivery_rules] == [("7", "10002"), ("7", "10003")]
     assert old.cards[0].content == "A-1\nA-2"
     assert [order.order_id for order in afu.orders] == ["9001"]
+    assert [(item.item_id, item.title) for item in afu.items] == [("10001", "手机壳")]
     assert old.users[0].password_hash == "$2b$12$x"
     assert not old.oddities
 

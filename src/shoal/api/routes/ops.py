@@ -70,7 +70,7 @@ async def get_op(
     calls = server.node_calls
     if calls is None or answer.state == "applied":
         return answer
-    there = await _undecided_elsewhere(server, calls, {"user_id": who.id, "key": key, "token_id": token_id})
+    there = await _undecided_elsewhere(calls, {"user_id": who.id, "key": key, "token_id": token_id})
     return await _decided(server, who, op_id, undecided=here or there)
 
 
@@ -92,7 +92,7 @@ async def _decided(server: Server, who: Principal, op_id: str, *, undecided: boo
     return OpAnswer(state="unknown" if undecided else "not_applied")
 
 
-async def _undecided_elsewhere(server: Server, calls: NodeCalls, asked: dict[str, Any]) -> bool:
+async def _undecided_elsewhere(calls: NodeCalls, asked: dict[str, Any]) -> bool:
     """Return whether another server has not decided the op, or gives no answer."""
 
     async def is_decided(node: str) -> bool:
@@ -102,7 +102,7 @@ async def _undecided_elsewhere(server: Server, calls: NodeCalls, asked: dict[str
             return error.code == "node_gone"  # what it had begun has ended with it
         return answer.get("undecided") is False
 
-    return not all(await asyncio.gather(*(is_decided(node) for node in await server.nodes.others())))
+    return not all(await asyncio.gather(*(is_decided(node.name) for node in await calls.others())))
 
 
 async def answer_op(server: Server, asked: dict[str, Any]) -> dict[str, Any]:
