@@ -243,7 +243,7 @@ OF_PEOPLE = {
 
 OF_SIGN_INS = {
     *("login", "logout", "register", "change_admin_password", "open_console_session", "close_console_session"),
-    *("create_token", "revoke_token", "begin_qr_login", "generate_qr_code", "cancel_qr_login"),
+    *("create_token", "revoke_token", "revoke_token_of_user", "begin_qr_login", "generate_qr_code", "cancel_qr_login"),
 }
 """Their answers hold tokens or codes, or are the same again."""
 
