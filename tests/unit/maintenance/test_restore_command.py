@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from benchmarks.processes import clean_environment
 from quick_start import blank_database
+from shoal.maintenance.backup.restoring import Place, _fresh
 from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from warm_start import WARM, ran
@@ -135,3 +136,9 @@ async def test_a_restore_that_is_killed_leaves_the_old_data_or_the_new(data: Pat
     assert again.returncode == 0, again.stderr
     assert await note_in(data) == "before"
     assert not (data / ".restore").exists()
+
+
+def test_a_restored_database_lies_where_nobody_else_can_look(tmp_path: Path) -> None:
+    with _fresh(Place(data_dir=tmp_path / "data")) as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+    assert not directory.exists()
