@@ -93,7 +93,6 @@ class NoticeLoop:
 
     async def close(self) -> None:
         """Plan no more, and let the sendings under way end for a moment."""
-        self._closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
