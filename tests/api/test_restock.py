@@ -11,6 +11,7 @@ from api.test_order_delivery import rules
 from api.test_orders import paid
 from doors import Door, another_person
 from shoal.accounts.account import Account
+from shoal.messages.message_log import IncomingMessage
 from shoal.orders.item_lists import ItemLists
 from shoal.orders.order_store import Action, ActionState
 from shoal.storage.goods_tables import goods as goods_table
@@ -42,6 +43,8 @@ async def test_waiting_orders_are_listed_oldest_first_with_what_each_would_get(d
     goods_id = await stocked(door)
     first, large, small = await waits(door, 1, 2), await waits(door, 2, 5), await waits(door, 3)
     await paid(door, "4600000000000000000", quantity="1", parcel="no", message_id="9.PNM")  # it waits for nothing
+    said = IncomingMessage(message_id="m1", chat_id="59", sender_id="2200000000099", sender_name="豆豆妈", text="在吗")
+    await door.server.message_log.store_incoming("shop", [said])
     answer = await sent(door, goods_id, ["A", "B", "C"])
     assert (answer["waiting"], answer["asked"]) == (3, 0)
     assert [await state_of(door, order) for order in (first, large, small)] == [("failed", "out_of_stock")] * 3
@@ -51,6 +54,7 @@ async def test_waiting_orders_are_listed_oldest_first_with_what_each_would_get(d
         (first, 2, 2, None), (large, 5, 0, "out_of_stock"), (small, 1, 1, None),
     ]  # fmt: skip
     assert "stock" in found["items"][1]["detail"]
+    assert {row["buyer_name"] for row in found["items"]} == {"豆豆妈"}
     body = {"orders": [{"account": "shop", "order_id": small}, {"account": "shop", "order_id": large}]}
     served = await door.call("POST", f"/goods/{goods_id}/serve-waiting", json=body)
     assert (served["asked"], [row["gets"] for row in served["items"]]) == (1, [0, 0, 1])

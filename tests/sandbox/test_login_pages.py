@@ -324,7 +324,8 @@ async def test_a_face_check_is_passed_in_the_session_that_was_confirmed() -> Non
         assert (await check(stranger, htoken))["code"] == 1
         assert (await at_the_code(browser, data["iframeRedirectUrl"])).startswith("https://passport.goofish.com/iv/")
         assert (await check(browser, htoken)) == {"code": 0}
-        assert not await browser.is_logged_in()
+        await browser.call("GET", "/ivCheckLogin.htm", params={"htoken": htoken})
+        assert not await browser.is_logged_in(), "the check is not passed"
         await box.post("qr", status="FACE_PASSED")
         passed = await check(browser, htoken)
         assert passed["code"] == 3

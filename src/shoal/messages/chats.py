@@ -148,20 +148,6 @@ class Chats:
         found = await self.list_chats([account_id], now_ms=now_ms, only=ChatFilter(chat_id=chat_id), limit=1)
         return found[0] if found else None
 
-    async def buyer_names(self, chats_of_accounts: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """Return the buyers' names of chats, by account and chat; unknown names are left out."""
-        if not chats_of_accounts:
-            return {}
-        key = tuple_(chats.c.account_id, chats.c.chat_id)
-        query = select(chats.c.account_id, chats.c.chat_id, chats.c.buyer_name).where(
-            key.in_(list(chats_of_accounts)), chats.c.buyer_name != ""
-        )
-
-        def job(connection: Connection) -> dict[tuple[str, str], str]:
-            return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(query)}
-
-        return await self._database.read(job)
-
 
 def _with_items(connection: Connection, found: list[Chat]) -> list[Chat]:
     """Return chats with what is known of their items."""

@@ -201,7 +201,7 @@ def after(place: Place) -> Any:
 
 def with_names(connection: Connection, found: Sequence[Order]) -> list[ListedOrder]:
     """Return orders with what stands beside them."""
-    names = _buyer_names(connection, {(one.account_id, one.chat_id) for one in found})
+    names = buyer_names(connection, {(one.account_id, one.chat_id) for one in found})
     items = item_facts(connection, {(one.account_id, one.item_id) for one in found if one.item_id})
     reasons = _reasons(connection, [order for order in found if order.problem])
     listed = []
@@ -213,8 +213,8 @@ def with_names(connection: Connection, found: Sequence[Order]) -> list[ListedOrd
     return listed
 
 
-def _buyer_names(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return the names of the buyers of chats, by account and chat."""
+def buyer_names(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the names of the buyers of chats, by account and chat; a name may be empty."""
     if not keys:
         return {}
     key = tuple_(chats.c.account_id, chats.c.chat_id)

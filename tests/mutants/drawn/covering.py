@@ -82,19 +82,19 @@ def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
     common = Counter(word for of_test in words.values() for word in of_test)
     asked = _words(said)
     ranked = []
-    for file, in_file in of_file.items():
+    for in_file in of_file.values():
         for turn, test in enumerate(in_file):
             shared = sum(1 / common[word] for word in words[test.name] & asked)
-            is_own, likeness = _is_own(file, module), round(shared / (1 + test.cpu), 2)
+            is_own, likeness = _is_own(test, module), round(shared / (1 + test.cpu), 2)
             is_late = not is_own and not likeness and test.cpu > _DEAR_SECONDS
             ranked.append((is_late, not is_own, -likeness, turn, test.cpu, test.name, test))
     return [test for *_, test in sorted(ranked, key=lambda one: one[:6])]
 
 
-def _is_own(file: str, module: str) -> bool:
-    """Whether the tests are those of the module; of a step of the database they are those that open older ones."""
-    is_step = module[:4].isdigit() and file.startswith("tests/upgrades/")
-    return is_step or file.endswith(f"/test_{module.strip('_')}.py")
+def _is_own(test: KnownTest, module: str) -> bool:
+    """Whether it is a test of the module; of a step of the database, whether it opens one that was made by the step."""
+    is_of_step = module[:4].isdigit() and test.name.endswith(f"[{module[:4]}]")
+    return is_of_step or test.file.endswith(f"/test_{module.strip('_')}.py")
 
 
 def _words(text: str) -> set[str]:

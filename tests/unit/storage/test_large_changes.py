@@ -6,11 +6,15 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from failing_commits import Faults, assert_whole, opened
 from shoal.accounts.account import Account
 from shoal.accounts.store import Change, Committed
 from shoal.rules.rule import Part, Rule
+from shoal.storage.group_work import LARGE_ROWS, Changes, Draft
+from shoal.storage.work_queue import WorkQueue
 from standins import until
 from store_steps import Settlements, an_account, created, edit
 
@@ -93,3 +97,12 @@ async def test_what_waits_when_the_store_is_closed_is_written(tmp_path: Path) ->
         await database.group_writer.close()
         seen = await settlements.wait_for(2)
         assert [type(settlement) for _, settlement in seen] == [Committed, Committed]
+
+
+def test_what_writes_many_rows_is_a_group_of_its_own() -> None:
+    draft = cast("Draft", SimpleNamespace(rule_rows=LARGE_ROWS))
+    small, *large = [Changes((), lambda _: None, _drafts=drafts) for drafts in ((), (draft,), (draft, draft))]
+    queue = WorkQueue()
+    for work in (large[0], small, large[1]):
+        queue.append(work)
+    assert [queue.next_group() for _ in range(3)] == [[small], [large[0]], [large[1]]]

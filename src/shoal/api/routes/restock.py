@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from shoal.accounts.account import Account
 from shoal.api.http.caller import TheServer
@@ -24,6 +25,7 @@ from shoal.errors import ShoalError
 from shoal.goods.goods import Goods
 from shoal.goods.unit_states import UnitState
 from shoal.language.choice import Language
+from shoal.orders.order_lists import buyer_names
 from shoal.orders.waiting_orders import WaitingOrder, WaitingOrders
 
 routes = Routes(tags=["goods"], route_class=ChangingRoute)
@@ -82,7 +84,6 @@ async def after_import(server: Server, goods: Goods, actor: str) -> tuple[int, i
 
 
 async def _shapes(server: Server, waiting: Sequence[WaitingOrder], language: Language) -> list[WaitingOrderShape]:
-    names = await server.chats.buyer_names(
-        {(one.order.account_id, one.order.chat_id) for one in waiting if one.order.chat_id}
-    )
+    keys = {(one.order.account_id, one.order.chat_id) for one in waiting if one.order.chat_id}
+    names = await server.database.read(partial(buyer_names, keys=keys))
     return [waiting_shape(one, names.get((one.order.account_id, one.order.chat_id), ""), language) for one in waiting]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 
 from shoal.accounts.account import Account
+from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.maintenance.shop_file.differences import differences
-from shoal.maintenance.shop_file.export import shop_row
+from shoal.maintenance.shop_file.export import delivery_row, shop_row
 from shop_file_steps import GOODS, accounts, applied, exported
 
 
@@ -24,3 +25,9 @@ def test_the_file_of_one_shop_makes_another_alike(one: Account, other: Account) 
     assert applied(after, exported(one), prune=True) is after
     found = differences(other, after, GOODS)
     assert bool(found) is (after is not other)
+
+
+def test_goods_of_a_delivery_rule_are_named_when_their_name_is_known() -> None:
+    rule = DeliveryRule(goods_id=7)
+    assert delivery_row(rule, {7: "月卡"}) == {"goods_id": 7, "goods": "月卡"}
+    assert delivery_row(rule, {8: "年卡"}) == {"goods_id": 7}
