@@ -59,13 +59,17 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return shown
 
 
-def tokens_of(site: Site) -> SocketTokens:
+def tokens_of(site: Site, login: Login | None = None) -> SocketTokens:
     async def at_once() -> None:
         pass
 
-    login: Any = Login()
+    mine: Any = login or Login()
     calls: Any = site
-    return SocketTokens(login, calls, at_once, renewal_ms=HOUR_MS)
+    return SocketTokens(mine, calls, at_once, renewal_ms=HOUR_MS)
+
+
+async def _failing() -> None:
+    raise TemporaryFailure("not now", code="unreachable")
 
 
 async def test_an_old_token_is_replaced_at_the_next_registration_and_a_young_one_is_not(now: list[int]) -> None:
@@ -78,19 +82,28 @@ async def test_an_old_token_is_replaced_at_the_next_registration_and_a_young_one
 
 
 async def test_an_old_token_is_used_while_the_site_gives_none_and_the_site_is_asked_again_later(now: list[int]) -> None:
-    async def failing() -> None:
-        raise TemporaryFailure("not now", code="unreachable")
-
     site = Site()
     tokens = tokens_of(site)
     await tokens.current()
     now[0] += HOUR_MS
-    site.answer = failing
+    site.answer = _failing
     said = [(await tokens.current()).access_token for _ in range(3)]
     assert (said, site.calls) == (["t1"] * 3, 2)
     site.answer = None
     now[0] += FIRST_WAIT_MS
     assert (await tokens.current()).access_token == "t3"
+
+
+async def test_the_first_call_that_fails_after_a_start_is_not_made_again_at_once(now: list[int]) -> None:
+    login, site = Login(), Site()
+    old = SocketToken(
+        access_token="old", device_id="device", obtained_steady_ms=now[0] - HOUR_MS, life_ms=24 * HOUR_MS,
+        is_cached=False,
+    )  # fmt: skip
+    login.slot.put(old, is_unkept=False)
+    site.answer = _failing
+    assert (await tokens_of(site, login).current()).access_token == "old"
+    assert login.slot.not_before_steady_ms == now[0] + FIRST_WAIT_MS
 
 
 async def test_a_call_that_outlasts_the_end_of_its_connection_is_given_up(

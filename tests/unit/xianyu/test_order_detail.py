@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.trade_texts import status_named
 
-ITEM: dict[str, Any] = {"itemId": "800000000001", "buyAmount": 2, "skuInfo": "尺码：大", "price": "12.50"}
+ITEM: dict[str, Any] = {
+    "itemId": "800000000001", "buyAmount": 2, "skuInfo": "尺码：大", "price": "12.50", "title": "手机壳",
+    "itemMainPictCdnUrl": " http://img.example.com/1.jpg",
+}  # fmt: skip
 INFO: dict[str, Any] = {"itemInfo": ITEM, "priceInfo": {"amount": {"value": "25.00"}}}
 PAGE: dict[str, Any] = {
     "peerUserId": "2201000000001",
@@ -26,7 +29,7 @@ PAGE: dict[str, Any] = {
 def test_a_page_says_what_was_bought_by_whom_and_how_it_stands() -> None:
     assert read_order_detail(PAGE) == OrderDetail(
         item_id="800000000001", buyer_id="2201000000001", amount="25.00", quantity="2", spec_name="尺码",
-        spec_value="大", status_words="等待卖家发货",
+        spec_value="大", status_words="等待卖家发货", item_title="手机壳", item_picture="http://img.example.com/1.jpg",
     )  # fmt: skip
 
 
