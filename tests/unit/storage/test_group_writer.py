@@ -27,12 +27,13 @@ from store_steps import an_account, committed, created, creation, edit, living, 
 @pytest.mark.parametrize("point", ["begin", "statement"])
 async def test_a_failure_before_commit_is_certainly_not_applied(store: DBManager, faults: Faults, point: str) -> None:
     (account,) = await created(store, an_account())
-    faults.left[point] = 2  # a failed group is tried once more, work by work
+    faults.left[point] = 2  # a failed group is tried once more, work by work; without a transaction it would be useless
     change = edit(account, remark="x")
     settlement = await settled(store, change)
     assert isinstance(settlement, Refused)
     assert isinstance(settlement.error, NotApplied)
     assert await store.op(change.op.op_id) is None
+    assert faults.left == {point: int(point == "begin")}
     faults.left.clear()
     await committed(store, edit(account, remark="x"))
     await assert_whole(store)
