@@ -57,13 +57,14 @@ async def test_a_card_of_an_api_is_a_supplier(door: Door) -> None:
     async with served_supplier() as (url, counter):
         config = {
             "url": f"{url}/supplier/orders", "method": "POST", "timeout": 9, "headers": json.dumps({"X-Key": CANARY}),
-            "params": {"order": "{order_id}", "token": CANARY}, "code_path": "data.cards.0.code",
+            "params": {"order": "{order_id}", "用途": "充值", "token": CANARY}, "code_path": "data.cards.0.code",
         }  # fmt: skip
         card = await a_card(door, name="代充", type="api", api_config=json.dumps(config))
         shown = await door.call("GET", f"/cards/{card}")
         assert shown["api_config"] == {
             "url": config["url"], "method": "POST", "headers": {"X-Key": "***"},
-            "params": '{"order": "{order_id}", "token": "***"}', "timeout": 9, "code_path": "data.cards.0.code",
+            "params": '{"order": "{order_id}", "用途": "***", "token": "***"}', "timeout": 9,
+            "code_path": "data.cards.0.code",
         }  # fmt: skip
         await door.call("PUT", f"/cards/{card}", json={**shown, "name": "充值"})
         bought = await door.call("POST", f"/goods/{card}/supplier/try", json={"call": True})
@@ -73,7 +74,7 @@ async def test_a_card_of_an_api_is_a_supplier(door: Door) -> None:
         shown = (await door.call("GET", f"/cards/{read}"))["api_config"]
         assert (shown["url"], shown["method"]) == ("https://x.example/?a=***&%E5%90%8D=***&order={order_id}", "GET")
         (call,) = counter.view()["calls"]
-        assert (call["headers"]["x-key"], CANARY in call["body"]) == (CANARY, True)
+        assert (call["headers"]["x-key"], CANARY in call["body"], "充值" in call["body"]) == (CANARY, True, True)
 
 
 async def test_a_picture_is_put_into_a_card(door: Door) -> None:

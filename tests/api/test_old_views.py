@@ -69,6 +69,8 @@ async def test_items_of_a_shop_without_a_connection_say_so(door: Door) -> None:
     said = await door.call("POST", "/items/get-all-from-account", json={"cookie_id": "shop"})
     assert said["success"] is False
     assert said["message"].startswith("店铺没有连接")
+    page = {"cookie_id": "shop", "page_number": 1, "page_size": 1}
+    assert (await door.call("POST", "/items/get-by-page", json=page))["success"] is False
     assert (await door.call("GET", "/items/cookie/shop"))["items"] == []
     refused = await door.call("POST", "/items/get-all-from-account", 403, json={"cookie_id": "nowhere"})
     assert refused["code"] == "unknown_account"

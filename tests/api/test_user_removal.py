@@ -56,12 +56,18 @@ async def test_a22_who_is_removed_leaves_no_shop_that_answers(door: Door) -> Non
     assert row.user_id == 1
 
 
-async def test_a22_a_removal_that_a_death_cut_in_two_goes_on_at_the_next_start(tmp_path: Path) -> None:
+async def test_a22_a_removal_that_the_end_of_the_server_cut_in_two_goes_on_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **_more: object) -> None:
+        raise NotApplied("the disk is full")
+
     data = tmp_path / "data"
     async with open_door(data) as door, another_person(door) as bob:
         await bob.add("bobs", 2)
         await bob.add("bobs2", 3)
-        await door.server.users.begin_leaving(2)  # and here the process dies
+        monkeypatch.setattr(door.server.manager, "remove_cookie", refused)
+        await door.server.user_removal.begin(2, Caller(actor="user:admin"))
     async with open_door(data) as door:
         await until(lambda: "bobs" not in door.server.manager.tasks and "bobs2" not in door.server.manager.tasks)
         await door.server.user_removal.gone(2, within_seconds=60)

@@ -83,7 +83,9 @@ async def node(name: str, url: str, everybody: list[Runs], times: NodeTimes = LO
         await ownership.close()
 
 
-async def test_shards_move_to_a_node_that_joins_and_back_when_it_leaves_and_are_never_run_twice(url: str) -> None:
+async def test_shards_move_to_a_node_that_joins_and_back_when_it_leaves_and_are_never_run_twice(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     everybody: list[Runs] = []
     async with node("a", url, everybody) as first:
         await until(lambda: len(first.shards) == SHARDS)
@@ -91,7 +93,16 @@ async def test_shards_move_to_a_node_that_joins_and_back_when_it_leaves_and_are_
         async with node("b", url, everybody) as second:
             await until(lambda: len(first.shards) == len(second.shards) == SHARDS // 2)
             assert first.shards.isdisjoint(second.shards)
-            given = second.shards
+            given, looks = second.shards, list[str]()
+
+            async def look() -> None:
+                looks.append("a look")
+
+            await second.hold_still()
+            monkeypatch.setattr(second, "_look", look)
+            second.look_now()
+            await until(lambda: not second._look_soon.is_set())
+            assert looks == [], "a node that ends claims nothing"
         await until(lambda: len(first.shards) == SHARDS)
         assert all(first._mine[shard] > before[shard] for shard in given), (
             "each change of hands has an epoch of its own"

@@ -122,6 +122,15 @@ async def test_a_unit_that_an_order_gave_back_belongs_to_the_one_that_it_left_to
     assert await states_of(database, codes.id) == {"free": 5, "doubted": 1}
 
 
+async def test_the_file_of_another_database_stays_beside_that_of_this_one(
+    database: Database, vault: Vault, tmp_path: Path
+) -> None:
+    theirs = b'{"database":"theirs","before":3}\n'
+    (tmp_path / "units.log").write_bytes(theirs)
+    await opened(database, vault, tmp_path)
+    assert (tmp_path / "units.log.old").read_bytes() == theirs
+
+
 async def test_without_the_file_goods_are_off_until_their_owner_says_so(
     database: Database, vault: Vault, codes: Goods, tmp_path: Path
 ) -> None:

@@ -174,7 +174,9 @@ async def test_a_server_joins_only_with_keys_that_all_can_read_with(tmp_path: Pa
         with pytest.raises(Conflict, match="SHOAL_SECRET_KEY"):
             await one.rotation.rotate()
         async with node(tmp_path, "b", url, [OTHER, OLD], setting=True):  # all have both: the new one may come in front
-            pass
+            with pytest.raises(Conflict) as caught:
+                await one.rotation.rotate()
+            assert caught.value.params["names"] == ["a", "b"]
     async with node(tmp_path, "a", url, [OTHER, OLD], setting=True) as one:
         await ended(one)  # everything is sealed with the new one
         await committed(one.store, creation(an_account("new")))

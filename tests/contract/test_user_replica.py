@@ -13,6 +13,7 @@ import httpx
 import pyotp
 import pytest
 from sqlalchemy import Connection, func, select, text
+from structlog.testing import capture_logs
 
 from doors import Door, another_person, client_of, open_door
 from postgres_server import Postgres
@@ -258,7 +259,9 @@ async def test_f3_what_is_ended_for_good_includes_what_was_still_kept_in_memory(
             await opened.end_all(ann.id)
     assert await opened.end_all(ann.id) == 1, "right after the database takes writes again"
     assert await opened.of(token) is None
-    await people.close()
+    with capture_logs() as logs:
+        await people.close()
+    assert logs == [], "nothing was lost"
     assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(sessions))) == 0
 
 

@@ -26,7 +26,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a doubted unit is asked for again by itself",
         "goods/fetching.py",
-        'return Reserved(Place.DOUBTED, there["unit_id"], asked_before=True)',
+        'return Reserved(Place.DOUBTED, there["unit_id"])',
         'return Reserved(Place.INTERRUPTED, there["unit_id"], asked_before=True)',
         f"{_SUPPLIERS}test_a_query_that_fails_leaves_a_doubt_which_a_later_one_settles[sqlite]",
     ),

@@ -38,7 +38,7 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The unit at a place. ``asked_before``: the supplier was asked for it before, with the same key."""
+    """The unit at a place. ``asked_before``: one that is asked for now was asked for before, with the same key."""
 
     place: Place
     unit_id: int = 0
@@ -64,7 +64,7 @@ def reserve_unit(connection: Connection, goods: Goods, *, unb: str, order_id: st
             return Reserved(Place.INTERRUPTED, there["unit_id"], asked_before=True)
         if there["state"] != UnitState.DOUBTED or there["binding"] == OUT:
             return Reserved(Place.HELD, there["unit_id"])
-        return Reserved(Place.DOUBTED, there["unit_id"], asked_before=True)
+        return Reserved(Place.DOUBTED, there["unit_id"])
     asked_before = connection.scalar(select(exists().where(*mine, bindings.c.state == RELEASED))) or False
     if bind_free_unit(connection, goods, unb=unb, order_id=order_id, unit_no=unit_no, by=by) is not None:
         return Reserved(Place.HELD)

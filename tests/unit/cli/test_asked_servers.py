@@ -29,9 +29,16 @@ class Server:
         self.signed_in: list[Any] = []
         self.bodies: list[Any] = []
         self.answers: dict[str, Any] = {}
+        self.keys: list[str | None] = []
+        self.dies = 0
+        """How many calls are cut off before they are answered."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.calls.append((request.method, request.path, dict(request.query)))
+        self.keys.append(request.headers.get("Idempotency-Key"))
+        if self.dies and request.transport is not None:
+            self.dies -= 1
+            request.transport.abort()
         if request.path == "/login":
             body = await request.json()
             self.signed_in += [body] if body else []
@@ -192,3 +199,14 @@ async def test_an_old_key_is_kept_when_its_owner_does_not_want_it_deleted(
     server.answers["/system/keys"] = {"absent": [], "servers": []}
     assert await shell(monkeypatch, "keys", "forget", "--url", server.url) == 1
     assert [(method, path) for method, path, _ in server.calls] == [("GET", "/system/keys")]
+
+
+async def test_a_draft_whose_answer_is_lost_is_sent_again_with_the_same_key(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    server.answers["/ai-runs/7/approve"] = {"outcome": "sent", "reason": ""}
+    server.dies = 1
+    assert await shell(monkeypatch, "ai", "approve", "7", "--url", server.url) == 0
+    assert server.calls == [("POST", "/ai-runs/7/approve", {})] * 2
+    assert len({*server.keys, None}) == 2, "one key"
