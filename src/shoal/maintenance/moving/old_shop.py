@@ -119,7 +119,7 @@ class OldOrder:
     """An order, in the words of that system: ``status`` is one of ``orders.order_status`` or unknown text."""
 
     order_id: str
-    status: str = ""
+    status: str
     item_id: str = ""
     buyer_id: str = ""
     spec_name: str = ""
