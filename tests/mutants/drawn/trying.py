@@ -27,7 +27,7 @@ from mutants.drawn.swapping import differences
 
 _OLD_NS = 1_500_000_000_000_000_000
 """When the files of the copy were last changed, as it seems: what was compiled with a defect does not fit them."""
-_SLOWEST_SECONDS = 20.0
+_SLOWEST_SECONDS = 40.0
 _SLOWEST_FACTOR = 20
 """A test that says nothing for so many times its recorded seconds, and the seconds above, hangs."""
 _LIBRARIES = (
