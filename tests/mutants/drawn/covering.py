@@ -92,9 +92,14 @@ def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
 
 
 def _is_own(test: KnownTest, module: str) -> bool:
-    """Whether it is a test of the module; of a step of the database, whether it opens one that was made by the step."""
-    is_of_step = module[:4].isdigit() and test.name.endswith(f"[{module[:4]}]")
-    return is_of_step or test.file.endswith(f"/test_{module.strip('_')}.py")
+    """Whether it is a test of the module.
+
+    Of a step of the database it is one that opens what the step made; of tables, one that compares them with the steps.
+    """
+    if module[:4].isdigit():
+        return test.name.endswith(f"[{module[:4]}]")
+    of_tables = module == "schema" or module.endswith("_tables")
+    return test.file.endswith("/test_migrations.py" if of_tables else f"/test_{module.strip('_')}.py")
 
 
 def _words(text: str) -> set[str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
-from shoal.xianyu.trade_texts import status_named
+from shoal.xianyu.trade_texts import comparable, status_named
 
 ITEM: dict[str, Any] = {
     "itemId": "800000000001", "buyAmount": 2, "skuInfo": "尺码：大", "price": "12.50", "title": "手机壳",
@@ -92,3 +92,7 @@ def test_no_component_breaks_the_reader(components: list[Any]) -> None:
 )
 def test_the_sites_words_tell_a_status(words: str, status: str) -> None:
     assert status_named(words) == status
+
+
+def test_a_phrase_is_the_same_in_either_punctuation() -> None:
+    assert comparable("[已付款,待发货 ~]") == comparable("【已付款，待发货～】") == "已付款，待发货～"
