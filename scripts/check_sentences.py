@@ -64,6 +64,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "advice": None,
     "channels.failures": set(Failure),
     "cli.ago": None,
+    "refusal": {"CSI_FORBID"},
     "fields": None,
     "cli.demo.order": {"ordered", "paid", "shipped"},
     "cli.channels.levels": set(Level),

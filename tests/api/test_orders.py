@@ -49,7 +49,8 @@ async def test_an_order_is_shown_with_its_acts_its_time_line_and_what_to_do(door
     assert (body["account"], body["order_id"], body["status"]) == ("shop", ID, "pending_ship")
     assert (body["amount"], body["quantity"], body["spec_name"], body["spec_value"]) == ("19.90", "2", "尺码", "大")
     assert body["problem"]["code"] == "message_refused"
-    assert "CSI_FORBID" in body["problem"]["detail"]
+    assert "(blocked by its safety check)" in body["problem"]["detail"]
+    assert "（安全拦截）" in (await door.call("GET", PATH))["problem"]["detail"]
     assert "Retry" in body["problem"]["do"]
     assert ID in body["url"]
     assert [(row["action"], row["state"], row["detail"]) for row in body["actions"]] == [

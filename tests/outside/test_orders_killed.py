@@ -121,7 +121,7 @@ async def test_an_owner_has_an_order_served_that_the_site_refused(
     await sandbox.do("fault", account=shop.unb, kind="send_refused", reason="CSI_FORBID", times=1)
     order_id = str((await sandbox.do("pay", account=shop.unb, buyer="小鱼"))["order_id"])
     order = await shop.becomes(order_id, problem="message_refused")
-    assert "CSI_FORBID" in order["problem"]["detail"]
+    assert "CSI_FORBID" in [act["detail"] for act in order["actions"]]
     assert await shop.calls("consign.dummy") == 0
     token = server.http.headers["Authorization"].removeprefix("Bearer ")
     listed = await shell(server, token, "list", "shop", "--problem", "--json")

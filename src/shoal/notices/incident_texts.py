@@ -9,6 +9,7 @@ from urllib.parse import quote
 from shoal.accounts.account import ParkReason
 from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language
+from shoal.language.refusals import refusal_words
 from shoal.messages.send_guards import BY_MODEL
 from shoal.notices.notice_rows import Claim, Told
 from shoal.notices.plans import Phase
@@ -101,6 +102,7 @@ def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language
     elif kind in _OF_ORDERS:
         advice = f"{'obstacle' if detail in OF_THE_RULES else 'order_advice'}.{detail}"
         params["url"] = PAGE_OF_ORDER.format(facts.get("order_id", ""))
+        params["reason"] = refusal_words(str(params["reason"]), language)
     what, to_do = (say(key, language, **params) if knows(key) else "" for key in (f"{advice}.detail", f"{advice}.do"))
     return say(f"incident.do.{kind.value}", language, what=what, next=to_do).strip()
 

@@ -7877,7 +7877,7 @@ export interface components {
          *       "parcel": "no",
          *       "problem": {
          *         "code": "message_refused",
-         *         "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
+         *         "detail": "闲鱼拒绝了付款后消息（安全拦截），因此没有确认发货。",
          *         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。"
          *       },
          *       "quantity": "1",
@@ -11824,7 +11824,7 @@ export interface components {
          *           "parcel": "no",
          *           "problem": {
          *             "code": "message_refused",
-         *             "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
+         *             "detail": "闲鱼拒绝了付款后消息（安全拦截），因此没有确认发货。",
          *             "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。"
          *           },
          *           "quantity": "1",

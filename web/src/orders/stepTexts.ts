@@ -60,6 +60,7 @@ const zh = {
     before_restore: '早于恢复备份',
     own_purchase: '这是您自己买的',
     served_before: '以前处理过',
+    CSI_FORBID: '闲鱼的安全检查拦下了它（CSI_FORBID）',
     uncertain_before: '店铺移除前处理过，结果不明',
     already_shipped: '已经发货',
     order_completed: '订单已完成',
@@ -74,6 +75,7 @@ const zh = {
   },
   doOnce: { free_shipping: '现在免拼…', paid_message: '现在发送…', confirm: '现在确认发货…' },
   waits: '店铺未连接（{state}），连接后自动处理。',
+  became: '{what}：{how}',
 
   serveTitle: '重新处理这个订单？',
   doTitle: { free_shipping: '现在免拼？', paid_message: '现在发送付款后消息？', confirm: '现在确认发货？' },
@@ -155,6 +157,7 @@ const en: Texts<typeof zh> = {
     before_restore: 'older than the restore of a backup',
     own_purchase: 'this shop is the buyer',
     served_before: 'already done',
+    CSI_FORBID: 'blocked by Xianyu’s safety check (CSI_FORBID)',
     uncertain_before: 'begun before the shop was removed',
     already_shipped: 'already shipped',
     order_completed: 'order completed',
@@ -169,6 +172,7 @@ const en: Texts<typeof zh> = {
   },
   doOnce: { free_shipping: 'Complete now…', paid_message: 'Send now…', confirm: 'Confirm now…' },
   waits: 'The shop is not connected ({state}). This runs once it is.',
+  became: '{what}: {how}',
 
   serveTitle: 'Retry this order?',
   doTitle: {

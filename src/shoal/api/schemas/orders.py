@@ -14,6 +14,7 @@ from shoal.api.schemas.goods import StateShape
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
+from shoal.language.refusals import refusal_words
 from shoal.orders.order_lists import ListedOrder
 from shoal.orders.order_status import OF_THE_RULES, OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
@@ -33,7 +34,7 @@ ORDER_EXAMPLE: dict[str, Any] = {
     "amount": "19.90", "quantity": "1",
     "spec_name": "", "spec_value": "", "group_price": False, "parcel": "no",
     "problem": {
-        "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
+        "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（安全拦截），因此没有确认发货。",
         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
     },
     "created_at": "2026-01-02T03:04:05.120Z", "updated_at": "2026-01-02T03:04:06.020Z",
@@ -309,7 +310,7 @@ def _problem(listed: ListedOrder, language: Language) -> ProblemShape | None:
         return None
     code = OrderProblem(order.problem)
     params = {
-        "reason": listed.reason,
+        "reason": refusal_words(listed.reason, language),
         "item": " · ".join(filter(None, (listed.item_title, order.item_id))) or "?",
         "url": PAGE_OF_ORDER.format(order.order_id),
         "quantity": order.quantity or "?",
