@@ -127,7 +127,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     rows, badge = page.locator("[data-order]"), page.locator("nav a[href='/console/orders'] .badge")
     await expect(rows).to_have_count(3)
     await expect(badge).to_have_text("2")
-    await page.get_by_role("button", name="需要处理").click()
+    await page.get_by_role("button", name="需要处理 2").click()
     await expect(rows).to_have_count(2)
     await page.get_by_role("searchbox").fill(NAME[:2])
     await expect(rows).to_have_count(1)

@@ -99,12 +99,14 @@ async def test_the_box_to_try_rules_stands_below_them_and_the_first_steps_lead_t
     await expect(page.locator("textarea[name=try]")).to_be_in_viewport()
 
 
-async def test_rare_filters_of_orders_are_put_away_until_they_are_asked_for(console: Console) -> None:
-    page = await console.page("/console/orders", **PHONE)
+async def test_rare_filters_of_orders_are_put_away_and_say_how_many_are_set(console: Console) -> None:
+    page = await console.page("/console/orders?status=shipped&time=week", **PHONE)
     more = page.locator("[data-test=order-filters]")
+    await expect(more).to_have_text("2")
     await expect(more).to_have_attribute("aria-expanded", "false")
     await expect(page.locator("[data-test=status]")).to_have_count(0)
     await more.tap()
-    await expect(page.locator("[data-test=status]")).to_be_visible()
-    page = await console.page("/console/orders?status=shipped", **PHONE)
     await expect(page.locator("[data-test=status]")).to_contain_text("已发货")
+    await page.locator("[data-test=clear-rare]").tap()
+    await expect(more).to_have_text("")
+    await expect(page).to_have_url(f"{console.url}/console/orders")

@@ -37,8 +37,8 @@ DIALOGS = {"Dialog", "OnceDialog"}
 WITHOUT = {
     "finds, filters or arranges what a list shows": {
         "accounts/AccountsTools.vue": 6, "assistant/Runs.vue": 1, "chats/Chats.vue": 4, "history/HistoryTools.vue": 6,
-        "moving/MovingRows.vue": 1, "notices/Incidents.vue": 3, "orders/OrderSpan.vue": 3, "orders/OrderSums.vue": 3,
-        "orders/Orders.vue": 5, "orders/ViewHead.vue": 1, "rules/RulesTools.vue": 1, "settings/AuditLog.vue": 3,
+        "moving/MovingRows.vue": 1, "notices/Incidents.vue": 3, "orders/OrderFilters.vue": 4, "orders/OrderSpan.vue": 3,
+        "orders/OrderSums.vue": 3, "orders/ViewHead.vue": 1, "rules/RulesTools.vue": 1, "settings/AuditLog.vue": 3,
         "stock/UnitList.vue": 1,
     },
     "is a row of a list: it is chosen, switched or edited in place, and its form has the links": {

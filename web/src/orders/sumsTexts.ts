@@ -3,7 +3,7 @@ import type { Texts } from '../i18n/messages'
 
 const zh = {
   views: '查看方式',
-  view: { list: '订单', sums: '统计' },
+  sums: '统计',
   item: '商品',
   anyItem: '全部商品',
   noItem: '（商品未知）',
@@ -24,6 +24,8 @@ const zh = {
   refunded: '退款单数',
   refundedAmount: '退款金额',
   total: '合计',
+  brief: '付款 {paid} 单，{pieces} 件',
+  briefRefunded: '退款 {amount}（{n} 单）',
   chart: '每天的付款金额和退款金额',
   chartSummary: '付款 {paid}，退款 {refunded}',
   unknown: '{n} 个订单的金额闲鱼还没有给出，未计入金额。',
@@ -36,7 +38,7 @@ const zh = {
 
 const en: Texts<typeof zh> = {
   views: 'View',
-  view: { list: 'Orders', sums: 'Sales' },
+  sums: 'Sales',
   item: 'Item',
   anyItem: 'All items',
   noItem: '(unknown item)',
@@ -57,6 +59,8 @@ const en: Texts<typeof zh> = {
   refunded: 'Refunds',
   refundedAmount: 'Refunded amount',
   total: 'Total',
+  brief: '{paid} paid, {pieces} pcs',
+  briefRefunded: '{amount} refunded ({n})',
   chart: 'Paid and refunded amounts by day',
   chartSummary: 'Paid {paid}, refunded {refunded}',
   unknown:

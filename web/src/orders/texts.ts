@@ -2,10 +2,9 @@
 import type { Texts } from '../i18n/messages'
 
 const zh = {
-  search: '搜索订单号（任意 4 位）、买家、商品',
+  search: '买家、商品或订单号任意 4 位',
   status: '订单状态',
   anyStatus: '全部状态',
-  which: '筛选订单',
   all: '全部',
   hand: '需要处理',
   list: '订单列表',
@@ -18,6 +17,7 @@ const zh = {
   nothing: '没有符合条件的订单',
   nothingText: '换一个关键词，或清除筛选条件。',
   clear: '清除筛选',
+  filtersSet: '更多筛选（已设 {n} 项）',
   pick: '选择一个订单',
   pickText: '打开左侧的订单，可以查看发送的内容、每一步的结果和完整的时间线。',
   gone: '订单不存在',
@@ -80,7 +80,6 @@ const en: Texts<typeof zh> = {
   search: 'Buyer, item or 4 digits of the ID',
   status: 'Order status',
   anyStatus: 'Any status',
-  which: 'Filter orders',
   all: 'All',
   hand: 'Action needed',
   list: 'Orders',
@@ -95,6 +94,7 @@ const en: Texts<typeof zh> = {
   nothing: 'No orders match',
   nothingText: 'Try another keyword or clear the filters.',
   clear: 'Clear filters',
+  filtersSet: 'More filters ({n} set)',
   pick: 'Select an order',
   pickText: 'The latest are on the left. Open one to see what was sent, the progress of each step, and its timeline.',
   gone: 'Order not found',
