@@ -10,8 +10,9 @@ from browser.axe import findings
 from browser.conftest import OpenConsole
 from sandbox_driver import sandbox
 from shoal.clock import now_ms
+from shoal.orders.order_store import OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
-from shoal.storage.incident_rows import Opening, open_incidents, order_subject
+from shoal.storage.incident_rows import Opening, chat_subject, open_incidents
 from standins import until_told
 
 OFF_CENTRE = """link => {
@@ -50,21 +51,31 @@ async def test_a_channel_is_added_and_tried_an_incident_rings_and_its_notice_is_
         async def told() -> list[str]:
             return [one["state"] for one in (await door.call("GET", "/notices"))["items"]]
 
-        facts = {"order_id": "7000000001"}
-        subject = order_subject("afu", "7000000001")
-        opening = Opening(
-            subject=subject, kind=IncidentKind.REFUND_ASKED, at_ms=now_ms(), account_id="afu", facts=facts
-        )
-        await door.server.database.write(partial(open_incidents, openings=[opening]))
+        refund = OrderUpdate(
+            order_id="7000000001", status="refunding", source="card", buyer_id="221", chat_id="c1", item_id="7001",
+            words="退款", message_id="1.PNM",
+        )  # fmt: skip
+        await door.server.order_store.receive("afu", refund)
+        waits = [
+            Opening(
+                subject=chat_subject("afu", chat), kind=IncidentKind.WANTS_PERSON, at_ms=now_ms(), account_id="afu",
+                facts={"chat_id": chat},
+            )
+            for chat in ("c1", "c2")
+        ]  # fmt: skip
+        await door.server.database.write(partial(open_incidents, openings=waits))
         await door.call("PUT", "/cookies/afu/remark", json={"remark": "醒来"})
         await page.reload()
-        await expect(page.locator("[data-test=bell-count]")).to_have_text("1")
+        await expect(page.locator("[data-test=bell-count]")).to_have_text("2")  # it has nothing to answer with, too
         await page.locator("[data-test=bell]").click()
-        await expect(page.locator("[data-test=bell-panel]")).to_contain_text("买家申请退款")
+        await expect(page.locator("[data-test=bell-panel]")).to_contain_text("1 个订单需要处理")
         assert await findings(page) == []
-        await until_told(told, ["sent"])
+        await until_told(told, ["sent", "sent", "sent"])
         await page.locator("[data-test=all-incidents]").click()
-        row = page.locator("[data-incident=refund_asked]")
+        await expect(page.locator("[data-test=waits] [data-waiting=afu]")).to_contain_text("2 位买家在等您回复")
+        await page.locator("[data-test=show-each]").click()
+        await expect(page.locator("[data-waiting=afu] [data-incident=wants_person]")).to_have_count(2)
+        row = page.locator("[data-test=hand] [data-incident=refund_asked]")
         await row.locator("[data-test=show-told]").click()
         await expect(row.locator("[data-test=told]")).to_contain_text("已发送")
         await expect(row.locator("[data-test=told]")).to_contain_text("值班")

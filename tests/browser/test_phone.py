@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from browser.conftest import Console, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
+from shoal.clock import now_ms
 from shoal.errors import ActionRequired
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import Opening, goods_subject, open_incidents
 from standins import until_told
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+NEEDS = "4"
+"""Two shops, an order, and goods that are sold out."""
 SMALL = """() => [...document.querySelectorAll(`.tab-bar a, .tab-bar button, header button, [data-account] button,
   .tools button, .filters button`)].filter(one => one.offsetParent)
   .map(one => [one.outerHTML.slice(0, 90), one.getBoundingClientRect()])
@@ -60,10 +67,26 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
 
 async def test_what_needs_a_hand_comes_first_and_is_one_number_everywhere_also_on_the_icon(console: Console) -> None:
     await answering(console, "xiaoyu")
+    await _order_in_need(console)
+    await console.door.call("POST", "/goods", json={"name": "月卡", "kind": "stock"})
+    gone = Opening(
+        subject=goods_subject(1), kind=IncidentKind.OUT_OF_STOCK, at_ms=now_ms(), user_id=1, facts={"goods": "月卡"}
+    )
+    await console.door.server.database.write(partial(open_incidents, openings=[gone]))
+    desk = await console.page("/console/orders")
+    await _is_told(desk, NEEDS)
+    await expect(desk.locator("aside .badge:not(.calm)")).to_have_text(["2", "1", "1"])  # shops, orders, stock
+    await expect(desk.get_by_role("button", name="需要处理 1")).to_be_visible()
+    await desk.locator("[data-test=bell]").click()
+    await expect(desk.locator("[data-test=bell-panel] li")).to_have_count(4)
+    await desk.locator("aside a[href='/console/accounts']").click()
+    await expect(desk.get_by_role("button", name="需要处理 2")).to_be_visible()
     page = await console.page(**PHONE)
-    await expect(page.locator("[data-test=needs]")).to_have_text("2")
-    await expect(page.locator(".figures a", has_text="需要处理").locator("strong")).to_have_text("2")
-    await expect(page.locator(".tab-bar a[href='/console/accounts'] .badge")).to_have_text("2")
+    await _is_told(page, NEEDS)
+    await expect(page.locator("[data-test=needs]")).to_have_text(NEEDS)
+    await expect(page.locator(".figures a", has_text="需要处理").locator("strong")).to_have_text(NEEDS)
+    await expect(page.locator(".tab-bar .badge:not(.calm)")).to_have_text(["2", "1", "1"])
+    await expect(page.locator("[data-todo], [data-test=todo-orders], [data-test=todo-other]")).to_have_count(4)
     todo = await page.locator("[data-test=todo]").bounding_box()
     figures = await page.locator(".figures").bounding_box()
     assert todo is not None
@@ -74,12 +97,27 @@ async def test_what_needs_a_hand_comes_first_and_is_one_number_everywhere_also_o
         "navigator.clearAppBadge = async () => { document.documentElement.dataset.number = 0 }"
     )
     await page.reload()
-    await expect(page.locator("html")).to_have_attribute("data-number", "2")
+    await expect(page.locator("html")).to_have_attribute("data-number", NEEDS)
     await answering(console, "afu", "muzi")
-    await expect(page.locator("html")).to_have_attribute("data-number", "0")
+    await expect(page.locator("html")).to_have_attribute("data-number", "2")
     await page.locator("[data-test=more-pages]").tap()
     await page.locator("[data-test=install-app]").tap()
     await expect(page.locator("[data-test=install]")).to_contain_text("添加到主屏幕")
+
+
+async def _order_in_need(console: Console) -> None:
+    paid = OrderUpdate(
+        order_id="4500000000000000001", status="pending_ship", source="card", buyer_id="221", chat_id="c1",
+        item_id="7001", paid=True, words="我已付款，等待你发货", message_id="1.PNM",
+    )  # fmt: skip
+    await console.door.call("PUT", "/cookies/xiaoyu/status", json={"enabled": False})
+    store = console.door.server.order_store
+    await store.receive("xiaoyu", paid)
+    await store.settle_action("xiaoyu", paid.order_id, Action.PAID_MESSAGE, ActionState.FAILED, "no_paid_message")
+
+
+async def _is_told(page: Page, number: str) -> None:
+    await expect(page.locator("[data-test=bell-count]")).to_have_text(number)
 
 
 async def test_the_box_to_try_rules_stands_below_them_and_the_first_steps_lead_to_it(console: Console) -> None:

@@ -1,6 +1,6 @@
 /** The number on the icon of the installed console: what needs a hand. */
 import { onScopeDispose, watch } from 'vue'
-import { useNeeds } from '../overview/needs'
+import { useNeeds } from '../notices/needs'
 
 /** Not every browser has badges, and some have them only for an installed page. */
 async function show(number: number): Promise<void> {

@@ -6,6 +6,7 @@ import { useAccounts } from '../accounts/store'
 import { count } from '../common/clock'
 import { useSession } from '../common/session'
 import type { Key } from '../i18n'
+import { useOpenIncidents } from '../notices/openIncidents'
 import { useOrderNeeds } from '../notices/orderNeeds'
 import { useWaiting } from '../notices/useWaiting'
 
@@ -29,7 +30,13 @@ const HINTS: Partial<Record<PlaceName, Key>> = {
   accounts: 'accounts.hand',
   conversations: 'nav.waiting',
   orders: 'orders.hand',
+  stock: 'orders.hand',
+  settings: 'orders.hand',
+  admin: 'orders.hand',
 }
+
+/** Where what was told beside shops, orders and chats is acted on: the first part of a page's address. */
+const OF_PLACE: Partial<Record<PlaceName, string>> = { stock: 'stock', settings: 'settings', admin: 'administration' }
 
 /** Red is for what only the owner can mend; a buyer who waits is everyday work. */
 const isCalm = (name: PlaceName): boolean => name === 'conversations'
@@ -40,13 +47,23 @@ export function usePlaces() {
   const accounts = useAccounts()
   const orders = useOrderNeeds()
   const waiting = useWaiting()
+  const open = useOpenIncidents()
+
+  const othersOf = (name: PlaceName): number =>
+    open.others.filter((one) => one.page.split('/')[0] === OF_PLACE[name]).length
 
   /** How much waits on a page, as its badge says it; empty when nothing does. */
   const badges = computed<Partial<Record<PlaceName, string>>>(() => ({
     accounts: accounts.counts.hand ? count(accounts.counts.hand) : '',
     conversations: waiting.badge,
     orders: orders.badge,
+    ...Object.fromEntries(rest.value.map(({ name }) => [name, othersOf(name) ? count(othersOf(name)) : ''])),
   }))
+  /** How much waits on the pages that a phone shows behind "More". */
+  const restBadge = computed(() => {
+    const number = rest.value.reduce((sum, { name }) => sum + othersOf(name), 0)
+    return number ? count(number) : ''
+  })
 
   const isHere = (name: PlaceName): boolean =>
     route.name === name ||
@@ -59,5 +76,5 @@ export function usePlaces() {
   const places = computed(() => PLACES.filter((place) => !('admin' in place) || session.user?.is_admin))
   const rest = computed(() => places.value.slice(TABS.length))
 
-  return { places, rest, badges, hints: HINTS, isHere, isCalm }
+  return { places, rest, badges, restBadge, hints: HINTS, isHere, isCalm }
 }

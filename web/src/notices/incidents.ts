@@ -22,17 +22,38 @@ const RANK: Readonly<Record<Incident['level'], number>> = { urgent: 0, warning: 
 const PLANNED_MS = 5_000
 const AGAIN_MS = 1_500
 
+/** The most pressing first, the newer before the older. */
+export const pressing = (items: readonly Incident[]): Incident[] =>
+  items.toSorted((one, other) => RANK[one.level] - RANK[other.level] || other.id - one.id)
+
 /** Those that are told, the most pressing first: what may pass by itself before that makes no number. */
-export function told(items: readonly Incident[]): Incident[] {
-  const known = items.filter((one) => one.told_at_ms !== null)
-  return known.toSorted((one, other) => RANK[one.level] - RANK[other.level] || other.id - one.id)
+export const told = (items: readonly Incident[]): Incident[] => pressing(items.filter((one) => one.told_at_ms !== null))
+
+/** Whether it tells of a buyer who waits for a person: everyday work. */
+export const isWait = (one: Incident): boolean => one.kind === 'buyer_waits' || one.kind === 'wants_person'
+
+/** The same in groups: the buyers of one shop who wait are one, in the place of the newest; all others stand alone. */
+export function grouped(items: readonly Incident[]): [Incident, ...Incident[]][] {
+  const found: [Incident, ...Incident[]][] = []
+  const ofShops = new Map<string, Incident[]>()
+  for (const one of items) {
+    const known = isWait(one) ? ofShops.get(one.account_id ?? '') : undefined
+    if (known) {
+      known.push(one)
+      continue
+    }
+    const group: [Incident, ...Incident[]] = [one]
+    if (isWait(one)) ofShops.set(one.account_id ?? '', group)
+    found.push(group)
+  }
+  return found
 }
 
 /** In how many milliseconds incidents that were opened just now are told; 0 when there is none. */
 export const askedAgainIn = (items: readonly Incident[], now: number): number =>
   items.some((one) => one.told_at_ms === null && Math.abs(now - one.opened_at_ms) < PLANNED_MS) ? AGAIN_MS : 0
 
-/** What the numbers of the pages count too: shops and orders that need a hand, and buyers who wait. */
+/** What the pages count by what they list: shops and orders that need a hand, and buyers who wait. */
 const COUNTED: ReadonlySet<Incident['kind']> = new Set([
   'parked',
   'retrying',
@@ -43,11 +64,8 @@ const COUNTED: ReadonlySet<Incident['kind']> = new Set([
   'wants_person',
 ])
 
-/** The colour of the bell's number: grey while the pages show the same matters, else that of the most pressing other. */
-export const toneOfAll = (items: readonly Incident[]): Tone => {
-  const other = items.find((one) => !COUNTED.has(one.kind))
-  return other ? TONES[other.level] : 'muted'
-}
+/** Whether it needs a hand, and no list of shops, orders or chats counts it. */
+export const isOther = (one: Incident): boolean => !COUNTED.has(one.kind) && one.level !== 'info'
 
 const MOMENTS: ReadonlySet<Incident['kind']> = new Set(['buyer_waits', 'new_address', 'day'])
 
