@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from doors import Door, another_person
 from model_runs import a_run
+from shoal.messages.message_log import IncomingMessage
 from shoal.storage.assistant_tables import ai_usage
 from shoal.storage.known_item_rows import ToldItem
 
@@ -19,11 +20,14 @@ async def test_runs_page_by_page_without_what_the_model_said(door: Door) -> None
     ids = [await a_run(database, text=f"第{n}", state="blocked" if n == 2 else "answered") for n in range(4)]
     ids.append(await a_run(database, chat_id="c2", rail="amount", why="below_floor", state="blocked", item_id="7001"))
     await door.server.order_store.items.told_by_chat("shop", ToldItem(item_id="7001", title="电子书"))
+    question = IncomingMessage(message_id="31.PNM", chat_id="c2", text="最低多少", created_at_ms=1)
+    await door.server.message_log.store_incoming("shop", [question])
     first = await door.call("GET", "/ai-runs", params={"limit": 2})
     assert [row["id"] for row in first["items"]] == ids[:2:-1]
     assert {row["raw"] for row in first["items"]} == {""}
     assert [row["item_title"] for row in first["items"]] == ["电子书", ""]
-    assert (await door.call("GET", f"/ai-runs/{ids[4]}"))["item_title"] == "电子书"
+    one = await door.call("GET", f"/ai-runs/{ids[4]}")
+    assert (one["item_title"], one["asked"], first["items"][0]["asked"]) == ("电子书", "最低多少", "最低多少")
     rest = await door.call("GET", "/ai-runs", params={"limit": 3, "before": first["next"]})
     assert ([row["id"] for row in rest["items"]], rest["next"]) == (ids[2::-1], None)
     (row,) = (await door.call("GET", "/ai-runs", params={"chat_id": "c2", "cid": "shop"}))["items"]

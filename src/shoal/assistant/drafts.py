@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, and_, select, update
 
 from shoal.accounts.events import Publish, publish_nothing
-from shoal.assistant.run_rows import Run, read_run, run_event, with_item_titles
+from shoal.assistant.run_rows import Run, read_run, run_event, with_words
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput
 from shoal.messages import model_runs
@@ -49,7 +49,7 @@ class Drafts:
 
         def job(connection: Connection) -> list[Run]:
             run = read_run(connection, run_id)
-            return with_item_titles(connection, [run] if run is not None else [])
+            return with_words(connection, [run] if run is not None else [])
 
         found = await self._database.read(job)
         if not found:

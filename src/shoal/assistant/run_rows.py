@@ -17,6 +17,7 @@ from shoal.messages.model_source import NotAsked, RunState
 from shoal.storage.among import among
 from shoal.storage.assistant_tables import ai_runs
 from shoal.storage.known_item_rows import UNKNOWN, item_facts
+from shoal.storage.schema import messages
 
 _NO_CALL: Final = frozenset({*(why.value for why in NoRoomWhy), NotAsked.TURNS.value})
 """Why a run failed before its first call; after one, the same reasons refuse a second call."""
@@ -50,6 +51,7 @@ class Run:
     created_at_ms: int
     decided_at_ms: int | None
     item_title: str = ""
+    asked: str = ""
 
     @property
     def called(self) -> bool:
@@ -94,10 +96,30 @@ def read_runs(
     return [run_of(row) for row in connection.execute(query).mappings()]
 
 
-def with_item_titles(connection: Connection, runs: Sequence[Run]) -> list[Run]:
-    """Return runs with the titles of their items, as far as they are known."""
+def with_words(connection: Connection, runs: Sequence[Run]) -> list[Run]:
+    """Return runs with the titles of their items and what their buyers asked, as far as these are known."""
     items = item_facts(connection, {(run.account_id, run.item_id) for run in runs if run.item_id})
-    return [replace(run, item_title=items.get((run.account_id, run.item_id), UNKNOWN).title) for run in runs]
+    texts = _texts_of(connection, runs)
+    return [
+        replace(
+            run,
+            item_title=items.get((run.account_id, run.item_id), UNKNOWN).title,
+            asked="\n".join(filter(None, (texts.get((run.account_id, one), "") for one in run.message_ids))),
+        )
+        for run in runs
+    ]
+
+
+def _texts_of(connection: Connection, runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+    """Return the texts of the messages that runs answer, by account and message."""
+    if not runs:
+        return {}
+    table = messages.c
+    query = select(table.account_id, table.message_id, table.text).where(
+        among(table.account_id, sorted({run.account_id for run in runs})),
+        among(table.message_id, sorted({one for run in runs for one in run.message_ids})),
+    )
+    return {(row.account_id, row.message_id): row.text for row in connection.execute(query)}
 
 
 def _without_call() -> ColumnElement[bool]:

@@ -28,7 +28,7 @@ const zh = {
   disclosure: '注明是智能客服',
   disclosureHint: '自动发送时，在这个会话的第一条模型回复里注明。买家问起时，模型从不否认自己是机器。',
 
-  limits: '什么时候、最多多少',
+  limits: '时段与上限',
   hours: '时段',
   hoursHint: '每行一段，如 1-5 22:00-08:00（周一为 1），按店铺时区；不填为营业时间内一直可用。',
   hoursAlways: '一直',
@@ -154,7 +154,7 @@ const en: Texts<typeof zh> = {
   disclosureHint:
     'When it sends by itself, its first reply in a conversation says so. Asked about it, the model never denies being a machine.',
 
-  limits: 'When, and how much',
+  limits: 'Hours and limits',
   hours: 'Hours',
   hoursHint:
     'One span per line, such as 1-5 22:00-08:00 (Monday is 1), in the shop’s time zone. Empty for whenever the shop is open.',

@@ -14020,6 +14020,7 @@ export interface components {
          *         {
          *           "account": "my-shop",
          *           "actor": "",
+         *           "asked": "今天能发货吗",
          *           "at": "2026-01-02T03:04:05.640Z",
          *           "buyer_id": "2200000000099",
          *           "called": true,
@@ -14059,10 +14060,12 @@ export interface components {
          *     ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
          *     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names
          *     the check that held the text back. ``raw`` is what the model said; it is empty in lists. ``actor`` sent or dropped a
-         *     draft. ``item_title`` is empty while it is not known. A million of ``cost_microfen`` are one fen.
+         *     draft. ``item_title`` is empty while it is not known. ``asked`` is what the buyer wrote, empty once it is deleted. A
+         *     million of ``cost_microfen`` are one fen.
          * @example {
          *       "account": "my-shop",
          *       "actor": "",
+         *       "asked": "今天能发货吗",
          *       "at": "2026-01-02T03:04:05.640Z",
          *       "buyer_id": "2200000000099",
          *       "called": true,
@@ -14098,6 +14101,8 @@ export interface components {
             buyer_id: string;
             /** Message Ids */
             message_ids: string[];
+            /** Asked */
+            asked: string;
             /** Item Id */
             item_id: string;
             /** Item Title */

@@ -21,7 +21,7 @@ from shoal.api.schemas.ai_runs import ApproveBody, RunList, RunShape, UsageList,
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.server import Server
 from shoal.assistant.drafts import UnknownRun
-from shoal.assistant.run_rows import Run, read_runs, with_item_titles
+from shoal.assistant.run_rows import Run, read_runs, with_words
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.errors import UnknownAccount
@@ -63,7 +63,7 @@ async def list_runs(
         read_runs, account_ids=account_ids, chat_id=chat_id, state=state, called=called, before_id=before_id,
         limit=limit + 1,
     )  # fmt: skip
-    found = await server.database.read(lambda connection: with_item_titles(connection, wanted(connection)))
+    found = await server.database.read(lambda connection: with_words(connection, wanted(connection)))
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     return RunList(items=[run_shape(run, with_raw=False) for run in page], next=following)
