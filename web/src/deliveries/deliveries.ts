@@ -1,5 +1,5 @@
 /** Delivery rules in the form of the page: what a rule is for, and what it says. */
-import type { DeliveryRule } from '../common/api'
+import type { CheckedItem, DeliveryRule } from '../common/api'
 import { count } from '../common/clock'
 import { same } from '../common/drafts'
 import { t } from '../i18n'
@@ -26,6 +26,12 @@ export function targetOf(rule: DeliveryRule): Target {
   if (rule.item_id) return 'item'
   return rule.title_contains ? 'title' : 'all'
 }
+
+/** The rule of an item that serves a line: the one of its spec, or else the one of the whole item. */
+export const ruleOf = (rules: DeliveryRule[], line: CheckedItem): DeliveryRule | null =>
+  rules.find((rule) => rule.item_id === line.item_id && rule.spec === line.spec) ??
+  rules.find((rule) => rule.item_id === line.item_id && !rule.spec) ??
+  null
 
 /** The orders of a rule: its item, by the title where the known items tell it, or a title. */
 export function ordersOf(rule: DeliveryRule, known: { item_id: string; title: string }[] = []): string {

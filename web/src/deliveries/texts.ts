@@ -45,7 +45,9 @@ const zh = {
   edit: '修改 {item} 的规则',
   remove: '删除 {item} 的规则',
   rules: '发货规则',
-  rulesText: '先看商品 ID，再看标题，最后才是“全部商品”。规格必须完全一致。',
+  restNone: '每条规则都已列在上面的商品里。',
+  rulesText:
+    '上面没有列出的规则：按标题、针对全部商品，或商品已不在售的规则。先看商品 ID，再看标题，最后才是“全部商品”；规格必须完全一致。',
   rulesNone: '还没有规则',
   saved: '已保存 {id} 的发货规则',
   removed: '已删除 {id} 的一条发货规则',
@@ -131,7 +133,9 @@ const en: Texts<typeof zh> = {
   edit: 'Edit rule for {item}',
   remove: 'Delete rule for {item}',
   rules: 'Delivery rules',
-  rulesText: 'The item’s ID counts first, then its title, then “every item”. The spec must be exactly the same.',
+  restNone: 'Every rule stands with its item above.',
+  rulesText:
+    'Rules not listed above: for a title, for every item, or for items not on sale. The item’s ID counts first, then its title, then “every item”; the spec must be exactly the same.',
   rulesNone: 'No rules yet',
   saved: 'Delivery rule of {id} saved',
   removed: 'Delivery rule of {id} deleted',
