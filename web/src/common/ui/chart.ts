@@ -1,9 +1,10 @@
 /** The drawing of charts over time, in the colours of the page: lines, or bars that stand on one another. */
-import { BarChart, LineChart } from 'echarts/charts'
+import { BarChart, type BarSeriesOption, LineChart, type LineSeriesOption } from 'echarts/charts'
 import { GridComponent, TooltipComponent } from 'echarts/components'
 import { init, use } from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
 import { languageTag } from '../../i18n'
+import { halves, isRunning } from './dashed'
 
 use([BarChart, LineChart, GridComponent, TooltipComponent, CanvasRenderer])
 
@@ -23,19 +24,48 @@ const peaks = (values: number[]): (number | null)[] =>
   values.map((value, at) => (value || values[at - 1] || values[at + 1] ? value : null))
 
 /** The first line lies on top. */
-const line = ({ name, tone, values }: Series, colour: string, place: number) => ({
-  name,
-  type: 'line' as const,
-  z: 10 - place,
-  data: tone === 'bad' ? peaks(values) : values,
-  smooth: 0.35,
-  smoothMonotone: 'x' as const,
-  symbol: 'circle',
-  showSymbol: false,
-  lineStyle: { width: 2, color: colour },
-  itemStyle: { color: colour },
-  areaStyle: tone === 'accent' ? { color: colour, opacity: 0.08 } : undefined,
-})
+function lines({ name, tone, values }: Series, colour: string, place: number, running: boolean) {
+  const base = {
+    name,
+    type: 'line' as const,
+    z: 10 - place,
+    symbol: 'circle',
+    showSymbol: false,
+    itemStyle: { color: colour },
+  }
+  const [whole, dashed] = halves(tone === 'bad' ? peaks(values) : values, running)
+  const areaStyle = tone === 'accent' ? { color: colour, opacity: 0.08 } : undefined
+  const solid = { ...base, data: whole, smooth: 0.35, smoothMonotone: 'x' as const, areaStyle }
+  return [
+    { ...solid, lineStyle: { width: 2, color: colour } },
+    ...(dashed.length ? [{ ...base, data: dashed, lineStyle: { width: 2, color: colour, type: [4, 4] } }] : []),
+  ]
+}
+
+interface Pointed {
+  axisValueLabel?: string
+  seriesName?: string
+  value?: unknown
+  color?: unknown
+}
+
+/** What is told of a point. Where the dashed part of a line begins, its other part has the same value. */
+function told(points: Pointed[], figure: (value: unknown) => string): HTMLElement {
+  const box = document.createElement('div')
+  box.append(points[0]?.axisValueLabel ?? '')
+  const known = new Set<string>()
+  for (const { seriesName = '', value, color } of points) {
+    if (value === null || value === undefined || known.has(seriesName)) continue
+    known.add(seriesName)
+    const row = document.createElement('div')
+    const dot = document.createElement('i')
+    dot.style.cssText = 'display:inline-block;width:9px;height:9px;margin-right:7px;border-radius:50%'
+    dot.style.background = String(color)
+    row.append(dot, `${seriesName}  ${figure(value)}`)
+    box.append(row)
+  }
+  return box
+}
 
 const bar = ({ name, values }: Series, colour: string) => ({
   name,
@@ -59,6 +89,8 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
       languageTag.value,
       days ? { month: 'numeric', day: 'numeric' } : { hour: '2-digit', minute: '2-digit', hour12: false },
     )
+    const said = (value: unknown): string => (figure ? figure(Number(value)) : String(value))
+    const running = kind === 'lines' && isRunning(times, Date.now())
     const axis = { axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colour('muted') } }
     chart.setOption(
       {
@@ -71,7 +103,7 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
           backgroundColor: colour('raised'),
           borderColor: colour('border'),
           textStyle: { color: colour('text'), fontSize: 13 },
-          valueFormatter: (value: unknown) => (figure ? figure(Number(value)) : String(value ?? 0)),
+          formatter: (points: unknown) => told(points as Pointed[], said),
         },
         xAxis: {
           ...axis,
@@ -86,8 +118,8 @@ export function draw(place: HTMLElement, kind: 'lines' | 'bars' = 'lines', figur
           splitNumber: 4,
           splitLine: { lineStyle: { color: colour('line') } },
         },
-        series: series.map((one, place) =>
-          kind === 'bars' ? bar(one, colour(one.tone)) : line(one, colour(one.tone), place),
+        series: series.flatMap((one, place): (BarSeriesOption | LineSeriesOption)[] =>
+          kind === 'bars' ? [bar(one, colour(one.tone))] : lines(one, colour(one.tone), place, running),
         ),
       },
       true,
