@@ -77,7 +77,7 @@ const zh = {
 }
 
 const en: Texts<typeof zh> = {
-  search: 'Buyer, item or 4 digits of the ID',
+  search: 'Buyer, item, 4 digits of ID',
   status: 'Order status',
   anyStatus: 'Any status',
   all: 'All',
