@@ -11,9 +11,12 @@ from playwright.async_api import FilePayload, Route, expect
 from browser.axe import findings
 from browser.conftest import WiredConsole, hangs_over, intercept, press
 from shoal.xianyu import items_on_sale
+from standins import until_told
 from table_files import a_table
 
 PAGE = "/console/accounts/muzi/deliveries"
+SMALL = """all => all.map(one => one.getBoundingClientRect()).filter(box => box.width < 44 || box.height < 44)
+  .map(box => `${box.width}×${box.height}`)"""
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +74,13 @@ async def test_switches_that_are_off_are_named_and_the_page_fits_a_phone(wired: 
     assert await findings(page) == []
     await wired.door.call("PATCH", "/cookies/muzi/settings", json={"delivery": True})
     await expect(page.locator("[data-item]").first).to_contain_text("Delivered automatically")
+    await press(page.locator("[data-test=add-delivery]"))
+    links = page.locator("dialog[open] [data-test=field-help]")
+    await expect(links.first).to_have_attribute("href", "/help/en/howto/delivery/#orders")
+    await until_told(lambda: links.evaluate_all(SMALL), [])
+    await page.locator("[name=spec]").focus()
+    await page.keyboard.press("Tab")  # the way to the help comes after the field
+    await expect(page.get_by_role("link", name="Help: Spec")).to_be_focused()
 
 
 async def test_rules_are_exported_mended_looked_at_and_imported(wired: WiredConsole, tmp_path: Path) -> None:

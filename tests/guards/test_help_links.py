@@ -31,6 +31,8 @@ FIELDS = PARTS | {
 VOID = {"img", "input", "br", "hr"}
 LINKS = {"FieldHelp", "SettingField"}
 """Around a field they link the place that explains it."""
+TITLED = {"Dialog", "ListCard"}
+"""With ``help`` they have a link at their title, for all that is in them."""
 DIALOGS = {"Dialog", "OnceDialog"}
 """What stands around them on the page explains nothing within them."""
 
@@ -74,16 +76,16 @@ class Element:
             yield from child.parts()
 
     def explains_the_rest(self) -> bool:
-        """Return whether a link of the help stands here that belongs to no single field."""
+        """Return whether a link of the help stands here at a heading, which belongs to no single field."""
         if self.tag in {"template", "header"}:
             return any(child.explains_the_rest() for child in self.children)
-        return self.tag == "FieldHelp" and not any(one.tag in FIELDS for one in self.parts())
+        return self.tag == "FieldHelp" and any(one.tag in {"h2", "h3"} for one in self.parts())
 
     def is_explained(self) -> bool:
         """Return whether a link stands around this field, or at the head of its card or dialog."""
         around = self.within
         while around is not None:
-            if around.tag in LINKS or {"help", ":help"} & around.attributes.keys():
+            if around.tag in LINKS or (around.tag in TITLED and {"help", ":help"} & around.attributes.keys()):
                 return True
             if any(child.explains_the_rest() for child in around.children):
                 return True
@@ -176,6 +178,9 @@ def test_every_field_of_a_form_links_the_help() -> None:
     assert wrong == [], "a field without FieldHelp around it, or a `help` of its card or dialog"
     assert counted == {}, "no such file, or no field in it"
     assert fields > 150
+    for part in (LINKS | TITLED) - {"FieldHelp"}:
+        (path,) = SOURCES.rglob(f"{part}.vue")
+        assert any(one.tag == "FieldHelp" for one in template_of(path.read_text(encoding="utf-8")).parts()), part
 
 
 OF_FIELD = '<FieldHelp at="a#b" :of="c"><label><input type="date" /></label></FieldHelp>'
