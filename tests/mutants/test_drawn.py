@@ -151,6 +151,9 @@ def test_the_modules_own_tests_come_first_then_those_that_name_the_line_then_the
     tests = {KnownTest(name, cpu, cpu) for name, cpu in names}
     said = "await note_recovery_code(server, user)"
     assert [test.name for test in ordered(tests, "own", said)] == [name for name, _ in names]
+    says = {"a/test_y.py::test_two": 'assert code == "name_taken"'}
+    first, second, *_ = ordered(tests, "own", 'Problem("name_taken", 409)', lambda test: says.get(test.name, ""))
+    assert (first.file, second.name) == ("a/test_own.py", "a/test_y.py::test_two")
 
 
 def test_the_table_counts_by_room_and_names_what_survived() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 from mutants.drawn.drawing import Drawn
+from mutants.drawn.hits import ROOT
 from mutants.drawn.recording import KnownTest, Record
 
 _MOST_NAMES = 30
@@ -35,7 +36,7 @@ class Covering:
         tree = ast.parse(self._sources[drawn.file])
         _, function = innermost(tree, drawn.place.line)
         said = f"{drawn.before} {function.name if function else ''} {drawn.file}"
-        for test in ordered(self._all_tests_of(drawn), Path(drawn.file).stem, said):
+        for test in ordered(self._all_tests_of(drawn), Path(drawn.file).stem, said, text_of):
             if test.cpu <= left:
                 left -= test.cpu
                 chosen.append(test)
@@ -69,18 +70,33 @@ class Covering:
         return found
 
 
-def ordered(tests: set[KnownTest], module: str, said: str) -> list[KnownTest]:
-    """Those of the module's own file first; then those whose names share rare words with what is said of the line.
+def text_of(test: KnownTest) -> str:
+    """The text of a test, with its parameters."""
+    name = test.name.partition("[")[0].rpartition("::")[2]
+    return next((one for one in _parts_of(test.file) if f"def {name}(" in one), "")
 
+
+@cache
+def _parts_of(file: str) -> list[str]:
+    return (ROOT / file).read_text(encoding="utf-8").split("\n\n\n")
+
+
+def ordered(
+    tests: set[KnownTest], module: str, said: str, text: Callable[[KnownTest], str] = lambda _: ""
+) -> list[KnownTest]:
+    """Those of the module's own file first; then those that share rare words with what is said of the line.
+
+    These are words of their names, and whole texts in quotes that stand in them.
     The dearer a test, the more it must share. Among tests that share as little, the cheapest of each file come first,
     then the next of each file, …; dear ones are last.
     """
     of_file: dict[str, list[KnownTest]] = defaultdict(list)
     for test in sorted(tests, key=lambda test: (test.cpu, test.name)):
         of_file[test.file].append(test)
-    words = {test.name: _words(test.name) for test in tests}
+    quoted = set(re.findall(r'"([^"\\\s]{4,})"', said))
+    words = {test.name: _words(test.name) | {one for one in quoted if one in text(test)} for test in tests}
     common = Counter(word for of_test in words.values() for word in of_test)
-    asked = _words(said)
+    asked = _words(said) | quoted
     ranked = []
     for in_file in of_file.values():
         for turn, test in enumerate(in_file):
