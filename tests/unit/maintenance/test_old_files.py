@@ -11,7 +11,9 @@ import pytest
 
 from old_database import an_old_shop, dump_of, write_json, write_sqlite
 from shoal.errors import InvalidInput
+from shoal.maintenance.moving.legacy import TABLES
 from shoal.maintenance.moving.old_files import read_old_file
+from shoal.maintenance.moving.plan import KIND_OF
 from shoal.maintenance.moving.upload_parts import parts_of
 from standins import cookie_of
 
@@ -155,3 +157,8 @@ def test_what_a_database_has_beyond_and_what_no_text_is_are_named(tmp_path: Path
     odd = {(one.table, one.code): one for one in read_old_file(file).oddities}
     assert odd["weird", "table_unknown"].params == {"count": 2}
     assert odd["keywords", "text_not_utf8"].row == "keyword=��"
+
+
+def test_the_rows_of_each_table_are_counted_but_those_that_say_something_of_another_ones() -> None:
+    assert set(TABLES) - KIND_OF.keys() == {"cookie_status", "default_reply_records", "message_notifications"}
+    assert KIND_OF.keys() <= set(TABLES)
