@@ -276,7 +276,8 @@ async def test_quick_replies_of_a_shop_and_of_all_shops(door: Door, monkeypatch:
     assert [one["text"] for one in found] == ["明天发货", "您好"]
     monkeypatch.setattr("shoal.messages.quick_replies.MOST_QUICK_REPLIES", 2)
     assert (await door.call("POST", "/quick-replies", 409, json={"text": "x"}))["code"] == "too_many_quick_replies"
-    await door.call("DELETE", f"/quick-replies/{ours['id']}")
+    gone = await door.call("DELETE", f"/quick-replies/{ours['id']}")
+    assert gone == {"msg": "deleted", "id": ours["id"]}
     assert [one["id"] for one in (await door.call("GET", "/quick-replies"))["items"]] == [everywhere["id"]]
 
 

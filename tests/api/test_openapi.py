@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api_document import api_document
 from quick_start import cheap_hasher
+from shoal.api.http.problem_table import PROBLEMS
 from shoal.auth import passwords
 from shoal.server.reply_server import build_app
 from standins import FakeSite, cookie_of, quick_settings
@@ -44,6 +45,8 @@ WITHOUT_JSON = {
     "get_shop_schema",
 }  # fmt: skip
 """What is answered with a stream, a text or a file, or never with 200."""
+
+STATUSES = {200, 207, 307, 400, 422} | {problem.status for problem in PROBLEMS.values()}
 
 
 @pytest.fixture
@@ -83,6 +86,7 @@ def test_every_success_has_a_shape(document: dict[str, Any]) -> None:
 def test_every_failure_has_the_shape_of_a_problem(document: dict[str, Any]) -> None:
     for operation in _operations(document):
         for status, answer in operation["responses"].items():
+            assert int(status) in STATUSES, operation["operationId"]
             if status >= "400" and operation["operationId"] not in {"get_health", "get_ready"}:
                 reference = answer["content"]["application/json"]["schema"]["$ref"]
                 assert reference.endswith("/InvalidBody" if status == "422" else "/ProblemBody")

@@ -344,7 +344,7 @@ class AccountTask:
     def _connection_ended(self, connection: asyncio.Task[None]) -> None:
         self._connection = self._link = None
         error = None if connection.cancelled() else connection.exception()
-        stopped_by_us, self._stopping = self._stopping, False
+        stopped_by_us = self._stopping
         if (
             self._connected_at is None
             and not is_of_the_site(error)

@@ -35,9 +35,10 @@ def test_hours_say_when_the_model_is_asked_in_the_zone_of_the_shop() -> None:
 
 
 def test_facts_have_one_stored_form_and_are_numbered_by_their_place() -> None:
-    pairs = [[" 包邮吗 ", "包邮"], ["几成新", "九成"]]
+    longest = ["啊" * 200, "是" * 500]
+    pairs = [[" 包邮吗 ", "包邮"], ["几成新", "九成"], longest]
     stored = edits.settings({"ai_facts": pairs})(SHOP).ai_facts
-    assert facts_of(stored) == (("包邮吗", "包邮"), ("几成新", "九成"))
+    assert facts_of(stored) == (("包邮吗", "包邮"), ("几成新", "九成"), tuple(longest))
     assert edits.settings({"ai_facts": stored})(SHOP).ai_facts == stored
     assert edits.settings({"ai_facts": []})(SHOP) is SHOP
 
@@ -56,6 +57,7 @@ def test_facts_have_one_stored_form_and_are_numbered_by_their_place() -> None:
         ("ai_hours", "9-18", "bad_opening_hours"),
         ("ai_facts", [["q", "a"]] * 201, "bad_ai_facts"),
         ("ai_facts", [["q" * 201, "a"]], "bad_ai_facts"),
+        ("ai_facts", [["q", "a" * 501]], "bad_ai_facts"),
         ("ai_facts", [["q", ""]], "bad_ai_facts"),
         ("ai_facts", [["q"]], "bad_ai_facts"),
         ("ai_facts", [["q", 1]], "bad_ai_facts"),
