@@ -34,7 +34,7 @@ def test_a_list_tells_how_each_order_stands_and_what_is_in_the_way() -> None:
     assert text.count("会员月卡") == 2
     assert "awaiting shipment" in text
     assert "shipped" in text
-    assert text.count("CSI_FORBID") == 1
+    assert text.count("安全拦截") == 1
 
 
 def test_the_status_of_an_order_with_a_problem_is_red() -> None:
