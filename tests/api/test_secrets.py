@@ -9,9 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from api_document import api_document
 from doors import Door, open_door
+from shoal.api.http.route_rules import routes_of
+from shoal.server.reply_server import _ROUTES
 from standins import cookie_of
 
 CANARY = "canary5d1f77"
@@ -23,6 +26,14 @@ def _routes(door: Door) -> list[tuple[str, str]]:
     """Every method and path of the document."""
     paths = api_document()["paths"]
     return [(method.upper(), path) for path, methods in paths.items() for method in methods if path != "/events"]
+
+
+def test_no_model_of_a_body_repeats_in_its_errors_what_was_sent() -> None:
+    fields = (route.body_field for route in routes_of(_ROUTES) if isinstance(route, APIRoute))
+    models = {field.field_info.annotation for field in fields if field is not None}
+    sent = [one for one in models if isinstance(one, type) and not one.__name__.startswith("Body_")]  # those are files
+    assert len(sent) > 50
+    assert [one.__name__ for one in sent if not one.model_config.get("hide_input_in_errors")] == []
 
 
 def _filled(path: str, account_id: str) -> str:

@@ -118,6 +118,9 @@ async def test_a_draft_whose_message_certainly_did_not_leave_is_one_again(
         assert (await _approve(counter, run, 409, text="明天"))["code"] == "not_sent"
     assert await state_of(counter.door.server.database, run) == ("drafted", "在的，今天可以发货", None)
     assert (await _approve(counter, run))["outcome"] == "sent"
+    drafts = counter.door.server.assistant.drafts
+    await drafts.not_sent(await drafts.find(run), "a request that sent nothing")
+    assert (await counter.door.call("GET", f"/ai-runs/{run}"))["state"] == "answered"
     assert await counter.seen() == ["在的，今天可以发货"]
 
 

@@ -8,9 +8,11 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS, Fence, carrying
@@ -89,7 +91,14 @@ async def test_shards_move_to_a_node_that_joins_and_back_when_it_leaves_and_are_
     everybody: list[Runs] = []
     async with node("a", url, everybody) as first:
         await until(lambda: len(first.shards) == SHARDS)
-        before = dict(first._mine)
+        before, give_up, fails = dict(first._mine), NodeRows.give_up, [SQLAlchemyError("gone")]
+
+        def failing(*given: Any) -> None:
+            if fails and given[-1]:  # the shards that leave
+                raise fails.pop()
+            give_up(*given)
+
+        monkeypatch.setattr(NodeRows, "give_up", failing)
         async with node("b", url, everybody) as second:
             await until(lambda: len(first.shards) == len(second.shards) == SHARDS // 2)
             assert first.shards.isdisjoint(second.shards)

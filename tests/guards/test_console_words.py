@@ -11,6 +11,7 @@ import pytest
 
 from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
 from shoal.api.schemas.orders import OrderStatusShape
+from shoal.assistant import rail_facts
 from shoal.auth.audit_entries import AuditEvent
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_store import Action, ActionState, Why
@@ -37,6 +38,12 @@ def test_every_reason_has_words(language: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_kind_of_security_event_has_words(language: str) -> None:
     assert {*AuditEvent} - _names("settings/securityTexts", "kinds", language) == set()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_reason_of_a_held_back_answer_has_words(language: str) -> None:
+    shown_as_bad_output = {"unreadable"}
+    assert {*rail_facts.Why} - _names("assistant/runTexts", "why", language) - shown_as_bad_output == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -41,6 +41,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
             "10.0.0.5:8080",
             r"SHOAL_NODE_ADDRESS\) is not valid; it looks like https://10.0.0.5:8080",
         ),
+        ("SHOAL_NODE", "n" * 61, r"SHOAL_NODE\).*\b60\b"),
         ("SHOAL_NODE", "Shop 1", r"SHOAL_NODE\) is not valid; it looks like node-1(?!\w)"),
     ],
 )

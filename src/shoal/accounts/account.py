@@ -390,4 +390,4 @@ class StateMove:
     account_id: str
     state: AccountState
     reason: str = ""
-    at_ms: int = 0
+    at_ms: int

@@ -141,6 +141,7 @@ async def test_what_runs_is_stored_now_and_then_so_that_a_crash_knows_its_moment
         link.received()
         heard = manager.observation("shop").last_heartbeat_at_ms
         assert heard is not None
+        assert manager.observation("shop").last_message_at_ms is None, "a heartbeat is no message"
         await until(lambda: store._observations.get("shop", Observation()).last_heartbeat_at_ms == heard)
 
 

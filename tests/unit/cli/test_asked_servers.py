@@ -99,20 +99,21 @@ async def test_a_password_in_the_environment_is_not_asked_for_and_none_is_no_pas
 
 
 @pytest.mark.parametrize(
-    ("words", "asked"),
+    ("words", "path", "asked"),
     [
-        ((), {"limit": "50", "problem": "false"}),
-        (("shop", "--problem", "--limit", "7"), {"limit": "7", "problem": "true", "cid": "shop"}),
+        ("orders list", "/orders", {"limit": "50", "problem": "false"}),
+        ("orders list shop --problem --limit 7", "/orders", {"limit": "7", "problem": "true", "cid": "shop"}),
+        ("ai runs", "/ai-runs", {"limit": "50"}),
     ],
 )
-async def test_orders_are_asked_for_as_the_command_says(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
+async def test_rows_are_asked_for_as_the_command_says(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, path: str,
     asked: dict[str, str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SHOAL_TOKEN", "t")
-    assert await shell(monkeypatch, "orders", "list", *words, "--json", "--url", server.url) == 0
+    assert await shell(monkeypatch, *words.split(), "--json", "--url", server.url) == 0
     assert json.loads(capsys.readouterr().out) == []
-    assert server.calls == [("GET", "/orders", asked)]
+    assert server.calls == [("GET", path, asked)]
 
 
 async def test_orders_are_saved_in_the_format_that_the_ending_names(
@@ -210,3 +211,17 @@ async def test_a_draft_whose_answer_is_lost_is_sent_again_with_the_same_key(
     assert await shell(monkeypatch, "ai", "approve", "7", "--url", server.url) == 0
     assert server.calls == [("POST", "/ai-runs/7/approve", {})] * 2
     assert len({*server.keys, None}) == 2, "one key"
+
+
+async def test_what_a_sign_in_asks_on_the_terminal_is_no_output_of_the_command(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter(["ann", PASSWORD])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda _: next(typed))
+    monkeypatch.setattr("typer._click.termui.hidden_prompt_func", lambda _: next(typed))
+    assert await shell(monkeypatch, "login", "--url", server.url) == 0
+    assert server.signed_in == [{"username": "ann", "password": PASSWORD}]
+    said = capsys.readouterr()
+    assert ("Password" in said.err, "Password" in said.out) == (True, False)

@@ -112,7 +112,10 @@ class OrderBody(BaseModel):
     """The ids of all rules in their new order; ``priorities`` holds new priorities of some rules."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", json_schema_extra={"examples": [{"ids": ["5f2b9c0d1e3a4b6c"]}]}
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"ids": ["5f2b9c0d1e3a4b6c"]}]},
+        hide_input_in_errors=True,
     )
     ids: list[Text]
     priorities: dict[Text, int] = Field(default_factory=dict)
