@@ -72,6 +72,7 @@ const zh = {
     settings: '去设置',
     conversations: '查看会话',
     orders: '查看订单',
+    model: '查看模型',
   },
 
   timeline: '状态与在线率',
@@ -180,6 +181,7 @@ const en: Texts<typeof zh> = {
     settings: 'Open settings',
     conversations: 'Open chats',
     orders: 'Open orders',
+    model: 'Open model',
   },
 
   timeline: 'State and uptime',

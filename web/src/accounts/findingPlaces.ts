@@ -5,7 +5,7 @@ import { t } from '../i18n'
 
 interface Place {
   name: string
-  label: 'rules' | 'settings' | 'conversations' | 'orders'
+  label: 'rules' | 'settings' | 'conversations' | 'orders' | 'model'
   query?: Record<string, string>
 }
 
@@ -13,6 +13,9 @@ const PLACES: Partial<Record<Check['name'], Place>> = {
   answers: { name: 'account-rules', label: 'rules' },
   limits: { name: 'account-settings', label: 'settings' },
   proxy: { name: 'account-settings', label: 'settings' },
+  hours: { name: 'account-settings', label: 'settings' },
+  filter: { name: 'account-settings', label: 'settings' },
+  model: { name: 'account-model', label: 'model' },
   cooldown: { name: 'account-rules', label: 'rules' },
   pause: { name: 'conversations', label: 'conversations', query: { filter: 'held' } },
   sendings: { name: 'conversations', label: 'conversations', query: {} },
