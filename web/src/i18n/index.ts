@@ -62,7 +62,7 @@ export function labelOf(
     | 'content'
     | 'decision'
     | 'fields'
-    | 'stock.why'
+    | `stock.${'by' | 'why'}`
     | 'webhooks.errors'
     | `model.${'decisions' | 'roles' | 'pageWhy'}`
     | `runs.${'rails' | 'why'}`

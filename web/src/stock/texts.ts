@@ -112,6 +112,7 @@ const zh = {
   waitingLeft: '还有 {n} 个订单在等这个货品',
   serveOnRestock: '导入后自动发给等待的订单',
   serveOnRestockHint: '如果您有时亲自发货，请不要打开：这些买家会再收到一份。',
+  by: { auto: '自动发货', server: '服务器' },
   reason: '原因',
   why: { restored: '恢复了旧备份：请核对之后发出过的卡密，再启用货品', arrived_after_all: '退回库存后发现买家已收到' },
   next: '下一页',
@@ -248,6 +249,7 @@ const en: Texts<typeof zh> = {
   waitingLeft: '{n} order waits for these goods | {n} orders wait for these goods',
   serveOnRestock: 'Serve waiting orders after an import',
   serveOnRestockHint: 'Leave it off if you sometimes serve buyers yourself: they would get it twice.',
+  by: { auto: 'automatic delivery', server: 'the server' },
   reason: 'Reason',
   why: {
     restored: 'an older backup was restored: check which units were sent since, then switch the goods on',
