@@ -83,10 +83,10 @@ def run(kept: Path, given: argparse.Namespace) -> int:
         with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as temporary:
             Path(temporary).chmod(0o755)
             try_all(Path(temporary), kept / "record", left, path, given.budget)
-    known = results(path)
+    known, named = results(path), equivalents()
     for one in drawn:
-        if one.name in known and is_equivalent(one, equivalents()):
-            known[one.name]["outcome"] = EQUIVALENT
+        if is_equivalent(one, named):  # it is not tried
+            known[one.name] = {"name": one.name, "room": one.room, "outcome": EQUIVALENT}
     tried = [one for one in drawn if one.name in known]
     there = [one for one in tried if known[one.name]["outcome"] in GOOD or where_it_is_now(one, SOURCE)]
     said = [known[one.name] for one in there]
