@@ -56,7 +56,13 @@ class Covering:
                 if name in text:
                     tests |= self._record.tests_of(file, text, _uses(text, name)[0])
         tests = tests or self._record.tests_of(drawn.file, source, set(_lines_within(tree)))
-        return tests | self._record.of_sources  # which read the sources
+        return tests | self._importing(drawn.file) | self._record.of_sources  # which read the sources
+
+    def _importing(self, file: str) -> set[KnownTest]:
+        """The tests of files that import a module: they may use what is made in it without running a line of it."""
+        module = re.compile(rf"\bshoal\.{file.removesuffix('.py').replace('/', '.')}\b")
+        naming = (tests for name, tests in self._record.of_file.items() if module.search(_text(name)))
+        return set().union(*naming)
 
     def _names_made_of(self, names: set[str]) -> set[str]:
         """These names, and those of what is made of them while the sources are imported."""
@@ -73,12 +79,12 @@ class Covering:
 def text_of(test: KnownTest) -> str:
     """The text of a test, with its parameters."""
     name = test.name.partition("[")[0].rpartition("::")[2]
-    return next((one for one in _parts_of(test.file) if f"def {name}(" in one), "")
+    return next((one for one in _text(test.file).split("\n\n\n") if f"def {name}(" in one), "")
 
 
 @cache
-def _parts_of(file: str) -> list[str]:
-    return (ROOT / file).read_text(encoding="utf-8").split("\n\n\n")
+def _text(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
 def ordered(

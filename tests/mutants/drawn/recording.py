@@ -72,6 +72,7 @@ class Record:
         self._texts: dict[str, dict[str, str]] = {}
         self.files: set[str] = set()
         self.of_sources: set[KnownTest] = set()
+        self.of_file: dict[str, set[KnownTest]] = defaultdict(set)
         lines: dict[str, list[Line]] = {}
         for path in sorted(kept.glob("*.jsonl")):
             header, *tests = map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -86,6 +87,7 @@ class Record:
             for said in tests:
                 if said["passed"]:
                     test = KnownTest(said["test"], said["seconds"], said["cpu"])
+                    self.of_file[test.file].add(test)
                     if test.file.startswith("tests/guards/"):
                         self.of_sources.add(test)
                     for line in lines_of(said["hits"], lines[version]):
