@@ -16,6 +16,7 @@ from shoal.assistant.assistant import DISCLOSURE
 from shoal.assistant.budget import day_of
 from shoal.assistant.run_rows import read_runs
 from shoal.clock import now_ms
+from shoal.messages.conversations import Conversations
 from shoal.messages.decisions import Decision
 from shoal.messages.reply_stats import reply_stats
 from shoal.messages.takeovers import Takeovers
@@ -206,6 +207,19 @@ async def test_what_the_buyer_adds_while_the_model_thinks_is_asked_with_it(there
     (old, new) = await there.runs("superseded", "answered")
     assert (old.why, there.shop.site.said) == ("buyer_wrote", ["在的，亲"])
     assert len(new.message_ids) > len(old.message_ids)
+
+
+async def test_an_answer_to_which_nothing_was_added_waits_for_nothing(
+    there: ModelShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there.model.script([REPLY], cycles=True)
+    there.model.lay("slow", times=1, seconds=0.3)
+    await there.add()
+    there.shop.site.says("还在吗")
+    await there.asked(1)
+    monkeypatch.setattr(Conversations, "_quiet_seconds", lambda _: 3600.0)
+    await there.shop.sendings("sent")
+    assert there.shop.site.said == ["在的，亲"]
 
 
 async def test_the_owner_who_speaks_while_the_model_thinks_is_not_spoken_over(there: ModelShop) -> None:
