@@ -1,0 +1,54 @@
+"""The parent of several workers ends them, also those that would not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from shoal.config import Settings
+from shoal.server import workers
+from shoal.server.worker import Worker
+from shoal.server.workers import Workers
+from standins import quick_settings
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "END_SECONDS", 0.1)
+    settings = quick_settings(
+        data_dir=tmp_path / "data", node="one", workers=1, port=0, database_url="postgresql://nobody@127.0.0.1:1/none"
+    )
+    heard, said = os.pipe()
+
+    def stubborn(_settings: Settings, _taken: socket.socket, _worker: Worker) -> int:
+        os.write(said, str(os.getpid()).encode())
+        time.sleep(600)
+        return 0
+
+    parent = os.fork()
+    if parent == 0:
+        status = 1
+        try:
+            status = Workers(settings, stubborn, lambda _: None).run()
+        finally:
+            os._exit(status)
+    os.close(said)
+    left = [int(os.read(heard, 32)), parent]
+    try:
+        os.kill(parent, signal.SIGTERM)
+        _, status = os.waitpid(parent, 0)
+        left.remove(parent)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert os.read(heard, 1) == b"", "nobody is left who could write"
+        left.clear()
+    finally:
+        os.close(heard)
+        for one in left:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
