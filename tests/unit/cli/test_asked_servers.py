@@ -153,6 +153,12 @@ SESSION = {
 }  # fmt: skip
 
 
+async def test_runs_of_models_are_asked_for_by_fifty(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_TOKEN", "t")
+    assert await shell(monkeypatch, "ai", "runs", "--not-called", "--json", "--url", server.url) == 0
+    assert server.calls == [("GET", "/ai-runs", {"limit": "50", "called": "false"})]
+
+
 @pytest.mark.parametrize(
     ("words", "answers", "said"),
     [
