@@ -25,6 +25,8 @@ async def desired(door: Door) -> Any:
 
 async def test_they_are_stored_in_one_form_and_undone(door: Door) -> None:
     before = await desired(door)
+    filters = [before[f"filter_{name}"] for name in ("contacts", "links", "patterns")]
+    assert filters == [True, False, ""], "a new shop lets no contact out, and all else"
     done = await put(
         door, opening_hours="1-5 9:00-18:00\n6 10:00-02:00", holidays="2026-10-01/2026-10-07, 2027-01-01",
         handoff_words=" 真人 \n\n真人\n人工", filter_patterns="刷单\n刷单", price_floor_fen=990,
