@@ -40,7 +40,7 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     await console.door.call("POST", "/cookies/afu/resume")
     page = await console.page("/console/accounts", **PHONE)
     row = page.locator("[data-account=afu]")
-    await expect(row.get_by_role("button", name="更新 Cookie")).to_be_visible()
+    await expect(row.get_by_role("button", name="扫码登录")).to_be_visible()
     bar = await page.locator(".tab-bar").bounding_box()
     assert bar is not None
     await page.wait_for_function(
@@ -50,7 +50,7 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     switch = await row.locator("[data-test=enabled]").bounding_box()
     assert switch is not None
     assert switch["x"] > 390 * 3 / 4
-    due = await row.get_by_role("button", name="更新 Cookie").bounding_box()
+    due = await row.get_by_role("button", name="扫码登录").bounding_box()
     state = await row.locator(".stand .state").bounding_box()
     reason = await row.locator(".stand > .small").bounding_box()
     assert due is not None
@@ -61,7 +61,7 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     await until_told(lambda: page.evaluate(SMALL), [])
     await row.get_by_role("checkbox").tap()
     await expect(row).to_have_attribute("aria-selected", "true")
-    await row.get_by_role("button", name="更新 Cookie").tap()
+    await row.get_by_role("button", name="扫码登录").tap()
     await expect(page.get_by_role("dialog")).to_contain_text("afu")
 
 
