@@ -23,7 +23,7 @@ PARTS = {
     "CellEdit", "FileChoice", "ItemPicker", "ItemSelect", "NewPassword", "Pills", "PlainInput", "QuietFields",
     "ReplyText", "RuleParts", "RuleSchedule", "ShopPicker", "ShopSelect", "SwitchLine",
 }  # fmt: skip
-"""Components that are a field of whoever uses them: the link stands there, and not within them."""
+"""Components that are one field of another component: that component has the link, they have none."""
 FIELDS = PARTS | {
     "input", "select", "textarea", "NCheckbox", "NCheckboxGroup", "NDatePicker", "NDynamicTags", "NInput",
     "NInputNumber", "NRadioGroup", "NSelect", "NSlider", "NSwitch", "NTimePicker", "NUpload",
