@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import gc
 
+gc.disable()  # as ``shoal`` does before its imports
+
+# ruff: noqa: E402
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.config import load_settings
@@ -26,9 +29,7 @@ async def connect(account: Account, link: Link) -> None:  # noqa: ARG001  as the
 
 def main() -> None:
     """Serve, as the command does."""
-    gc.disable()
     settings = load_settings()
-    gc.enable()
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     serve(build_app(settings, connect=connect), settings, lambda _, url: print(url, flush=True))
 

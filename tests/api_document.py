@@ -27,7 +27,7 @@ def share_document() -> None:
 
     def openapi(app: FastAPI) -> dict[str, Any]:
         if app.openapi_schema is None:
-            routes = app.router.routes[1:]  # the first shows the document, and is of one application
+            routes = app.routes[1:]  # the first shows the document, and is of one application
             name = tuple(map(id, routes))
             if name not in made:
                 made[name] = routes, make(app)

@@ -28,6 +28,7 @@ from shoal.auth import passwords
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
 from shoal.server.reply_server import Application, build_app
+from shoal.server.route_table import routers
 from standins import FakeSite, cookie_of, quick_settings, until
 from warm_start import WARM
 
@@ -112,7 +113,8 @@ async def living(app: Application) -> AsyncIterator[None]:
 
 
 def app_of(data_dir: Path, site: FakeSite | None, **settings: Any) -> Application:
-    """A server that is not open yet; without a ``site`` it calls ``site_…_url``."""
+    """A server that is not open yet, all its routes imported; without a ``site`` it calls ``site_…_url``."""
+    routers()
     nowhere = {"site_passport_url": "http://127.0.0.1:9", "allow_private_targets": "127.0.0.1"}
     return build_app(
         quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if site is None else site.connect

@@ -41,6 +41,7 @@ def _main() -> None:
     del sys.path[0]  # of this file
     for name in _IMPORTED:
         importlib.import_module(name)
+    importlib.import_module("shoal.server.route_table").routers()
     importlib.import_module("shoal.auth.passwords").PasswordHasher = cheap_hasher  # type: ignore[attr-defined]
     typer.main.get_command = functools.cache(typer.main.get_command)
     for command in typer.main.get_command(importlib.import_module("shoal.cli.app").app).commands.values():  # type: ignore[attr-defined]

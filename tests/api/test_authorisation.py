@@ -29,7 +29,8 @@ from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of
 from shoal.auth.authorization import Authorization
 from shoal.auth.permission import Permission
 from shoal.errors import UnknownAccount
-from shoal.server.reply_server import _ROUTES, build_app
+from shoal.server.reply_server import build_app
+from shoal.server.route_table import routers
 from standins import quick_settings
 
 TRY_ALL = {"administrator", "owner", "staff-read", "token-own", "token-for-others"}
@@ -137,14 +138,14 @@ async def _problem(world: World, call: Call) -> str:
 async def test_f15_every_route_answers_everybody_as_the_table_says(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         assert [who.name for who in world.callers] == list(CALLERS)
-        routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute)]
+        routes = [route for route in routes_of(routers()) if isinstance(route, APIRoute)]
         calls, found = await mismatches(world, routes)
         assert not found, "\n".join([f"{len(found)} of {calls}", *found])
         assert calls > 2_000
 
 
 def test_f15_the_table_has_a_line_for_each_route_and_no_other() -> None:
-    routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute)]
+    routes = [route for route in routes_of(routers()) if isinstance(route, APIRoute)]
     there = {(method, route.path) for route in routes for method in route.methods or ()}
     missing, gone = sorted(there - TABLE.keys()), sorted(TABLE.keys() - there)
     assert not missing, f"write in tests/api/authorisation_table.py, by hand, who may call {missing}"
@@ -175,7 +176,7 @@ async def test_the_matrix_bites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     async with open_world(tmp_path) as world:
         paths = {"/cookies/{cid}/remark", "/messages", "/system/keys"}
-        routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute) and route.path in paths]
+        routes = [route for route in routes_of(routers()) if isinstance(route, APIRoute) and route.path in paths]
         calls, found = await mismatches(world, routes)
         assert calls > 100
         assert not found
@@ -193,14 +194,14 @@ async def test_the_matrix_bites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_routers_hold_every_route_of_the_application() -> None:
     app = build_app(quick_settings())
-    ruled = [id(route) for route in routes_of(_ROUTES)]
+    ruled = [id(route) for route in routes_of(routers())]
     served = [found.original_route for found in iter_route_contexts(app.routes)]
     assert [getattr(route, "path", "") for route in served if id(route) not in ruled] == ["/openapi.json"]
 
 
 def test_what_is_about_people_asks_for_a_sign_in() -> None:
     about = re.compile(r"/(me|users|sessions|invitations|tokens|security-log|change-admin-password)\b|/staff/")
-    for route in routes_of(_ROUTES):
+    for route in routes_of(routers()):
         rule = rule_of(route)
         assert rule is not None
         if about.search(route.path):
@@ -209,7 +210,7 @@ def test_what_is_about_people_asks_for_a_sign_in() -> None:
 
 def test_each_refusal_that_a_rule_can_cause_stands_in_the_document() -> None:
     document = api_document()
-    for route in routes_of(_ROUTES):
+    for route in routes_of(routers()):
         rule = rule_of(route)
         if not isinstance(route, APIRoute) or rule is None or rule.asks is Asks.NOTHING:
             continue

@@ -16,7 +16,7 @@ from picture_files import a_png
 from shoal.accounts.account import Account
 from shoal.api.http.route_rules import routes_of
 from shoal.orders.item_lists import ItemLists
-from shoal.server.reply_server import _ROUTES
+from shoal.server.route_table import routers
 from standins import cookie_of
 from table_files import a_table
 
@@ -215,7 +215,7 @@ def test_the_table_names_every_route_of_the_older_system_and_each_is_there() -> 
     assert len(rows) == 129
     there = {
         (method, re.sub(r"{\w+}", "{}", route.path))
-        for route in routes_of(_ROUTES)
+        for route in routes_of(routers())
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }

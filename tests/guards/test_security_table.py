@@ -28,7 +28,7 @@ from shoal.messages import picture_formats
 from shoal.network import connections
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
-from shoal.server.reply_server import _ROUTES
+from shoal.server.route_table import routers
 from shoal.sheets import xlsx as sheets
 from shoal.sheets import xlsx_processes
 from shoal.sheets import xlsx_worker as sheet_worker
@@ -168,7 +168,7 @@ def test_f15_every_route_that_asks_nothing_stands_on_the_page() -> None:
     page = _page()
     asking_nothing = {
         re.sub(r":path}", "}", route.path)
-        for route in routes_of(_ROUTES)
+        for route in routes_of(routers())
         if (rule := rule_of(route)) is not None and rule.asks is Asks.NOTHING
     }
     assert {path for path in asking_nothing if f"{path}`" not in page} == set()
@@ -210,7 +210,7 @@ def test_f10_the_page_says_of_every_route_about_the_server_itself_who_may_call_i
     }
     wanted = {
         f"{method} {route.path_format}": CALLERS[rule.asks]
-        for routes in _ROUTES
+        for routes in routers()
         for route in routes.routes
         if isinstance(route, APIRoute) and route.path.startswith(("/system/", "/health"))
         for method in route.methods or ()

@@ -168,8 +168,10 @@ def serve(
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     log_crashes()
     if settings.workers:
+        from shoal.server.route_table import routers
         from shoal.server.workers import Workers
 
+        routers()  # imported once for all of them
         status = Workers(settings, _be_worker, lambda url: typer.echo(words("cli.app.listening", url=url))).run()
         raise typer.Exit(status)
     serve_app(build_app(settings), settings, _announce)

@@ -170,7 +170,7 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
     _warn_of_doors(settings, is_encrypted=certificate is not None)
     try:
-        async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "started", None)):
+        async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "starting", ())):
             try:
                 await server.serve_while_sound(doors, getattr(app.state, "ends", ()))
             except OSError as error:  # another process began to listen there while the database was opened

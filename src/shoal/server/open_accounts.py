@@ -110,7 +110,7 @@ async def open_accounts(
 
         waits = storage.database.checking or len(manager.accounts) > STARTED_AT_ONCE
         started = asyncio.create_task(start(), name="start of the accounts")
-        closing.push_async_callback(_ended, started)
+        closing.push_async_callback(ended, started)
         if not waits:
             await started
         yield Accounts(
@@ -184,7 +184,7 @@ def _linked(
     return links
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def ended(task: asyncio.Task[None]) -> None:
     """Cancel a task, and wait for its end."""
     task.cancel()
     await asyncio.wait({task})

@@ -15,108 +15,27 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from shoal import __version__
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.account_task import Connect
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.api.http.late_routes import import_late, put_in_place
 from shoal.api.http.problems import answer_problems
 from shoal.api.http.request_checks import RequestChecks
 from shoal.api.http.route_at_need import SECURITY_SCHEMES
 from shoal.api.http.route_branches import RouteBranches
 from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
-from shoal.api.routes import (
-    activity,
-    ai_providers,
-    ai_reply_settings,
-    ai_runs,
-    ai_settings,
-    ai_trial,
-    audit_log,
-    auth,
-    backups,
-    batch,
-    batch_edits,
-    batch_undo,
-    buyers,
-    cards,
-    channels,
-    chat_work,
-    chats,
-    cookie_settings,
-    cookies,
-    default_replies,
-    deliveries,
-    delivery_check,
-    delivery_files,
-    delivery_rules,
-    diagnosis,
-    events,
-    filter_trial,
-    gone,
-    goods,
-    health,
-    history,
-    imports,
-    incidents,
-    invitations,
-    item_cards,
-    item_pages,
-    item_replies,
-    items,
-    keys,
-    keywords,
-    known_items,
-    logs,
-    me,
-    messages,
-    metrics,
-    node_calls,
-    node_events,
-    nodes,
-    notification_channels,
-    old_administration,
-    old_backups,
-    old_settings,
-    old_tables,
-    ops,
-    order_sums,
-    orders,
-    pictures,
-    push,
-    qr_logins,
-    quick_replies,
-    reference,
-    reload,
-    reply_hook,
-    restock,
-    risk_control_logs,
-    rule_lists,
-    rules,
-    seller_numbers,
-    send,
-    shop_counts,
-    shop_files,
-    staff,
-    suppliers,
-    system,
-    timeline,
-    tokens,
-    units,
-    webhooks,
-)
-from shoal.api.routes import rule_trial as trying
-from shoal.api.routes import users as user_parts
+from shoal.api.routes import health, item_pages
 from shoal.api.schemas.kept_accounts import KeptAccounts
 from shoal.api.server import Server
 from shoal.config import Settings
 from shoal.connection.qr_login_register import SeveralServers
 from shoal.connection.qr_logins import QrLogins
 from shoal.connection.xianyu_live import ConnectionDeps
-from shoal.console import cookie_check, help_pages, live, proxy_check, session
-from shoal.console import routes as console
 from shoal.errors import ConfigError, StoreError
 from shoal.goods.goods_components import open_goods
 from shoal.messages.chat_desk import ChatDesk
@@ -126,12 +45,13 @@ from shoal.messages.takeovers import Takeovers
 from shoal.notices.notice_components import open_notices
 from shoal.server.closing import Closing
 from shoal.server.heartbeat_calls import HeartbeatCalls
-from shoal.server.open_accounts import open_accounts
+from shoal.server.open_accounts import ended, open_accounts
 from shoal.server.open_connections import open_connections
 from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_moving import open_moving, open_uploads
 from shoal.server.open_storage import Storage, open_nodes, open_storage
 from shoal.server.open_users import FirstEntry, first_entry, open_rate_limits, open_users
+from shoal.server.route_table import routes_at_need
 from shoal.sheets.xlsx_processes import XlsxProcesses
 
 if TYPE_CHECKING:
@@ -139,24 +59,6 @@ if TYPE_CHECKING:
     from shoal.server.worker import Worker
 
 log = structlog.get_logger("shoal.server")
-
-_ROUTES = [
-    part.routes for part in (
-        auth, session, me, user_parts, tokens, staff, invitations, batch, batch_edits, shop_files, cookies,
-        cookie_settings, trying,
-        filter_trial, reply_hook, items, item_pages, default_replies, item_replies, keywords, rules, rule_lists,
-        deliveries, delivery_check, delivery_files, buyers,
-        history, batch_undo, audit_log, timeline, diagnosis, messages, chats, chat_work, quick_replies, item_cards,
-        send, ai_runs, ai_settings, ai_trial, activity, shop_counts,
-        order_sums, orders, ops, events, health, metrics, reload, nodes, node_calls, node_events,
-        system, backups, logs, keys, seller_numbers, goods, units, suppliers, restock, cards, delivery_rules, channels,
-        notification_channels, known_items, ai_reply_settings, old_administration, old_backups, old_settings,
-        old_tables, risk_control_logs, gone, incidents, push, webhooks, ai_providers, reference, pictures, cookie_check,
-        proxy_check,
-        qr_logins, imports, live, console, help_pages,
-    )
-]  # fmt: skip
-"""In the order in which paths are matched: ``/cookies/status`` before ``/cookies/{cid}``."""
 
 
 class Application(FastAPI):
@@ -179,6 +81,12 @@ class Application(FastAPI):
             layers = RequestChecks(layers, allow_plain_http=self.settings.allow_plain_http)
         safe = ServerErrorMiddleware(layers, handler=last_resort)
         return SafetyHeaders(safe, hsts=self.settings.tls_cert is not None)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """All routes; the modules that are not imported yet are imported."""
+        put_in_place(self.router.routes)
+        return self.router.routes
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -210,6 +118,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
             _start_traces(settings, closing)
             app.state.first_password = first.password if first else None
             app.state.first_link = first.link_token if first else None
+            _import_routes(app, closing)
             yield
 
     app = Application(
@@ -223,10 +132,17 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it would ask for them at each request
         redirect_slashes=False,  # behind a proxy without the scheme it leads to plain HTTP, with the token
     )
-    for routes in _ROUTES:  # used as they are: including a router computes each of its routes again
-        app.router.routes.extend(routes.routes)
+    app.router.routes.extend(routes_at_need())  # as they are: including a router computes each of its routes again
     answer_problems(app)
     return app
+
+
+def _import_routes(app: FastAPI, closing: Closing) -> None:
+    """Begin to import the modules of routes that no request needed yet; the server ends when one cannot be imported."""
+    task = asyncio.create_task(import_late(app.router.routes), name="import of routes")
+    app.state.ends.append(task)
+    app.state.starting = (app.state.started, task)
+    closing.push_async_callback(ended, task)
 
 
 def _start_heartbeat(server: Server, settings: Settings, closing: Closing) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from shoal.api.http.late_routes import branch_of
 from shoal.api.http.route_branches import RouteBranches
 from shoal.server.reply_server import build_app
+from shoal.server.route_table import BRANCHES, late_routes, routers
 from standins import FakeSite, quick_settings
 
 
@@ -69,9 +73,32 @@ def _around(app: FastAPI, branches: RouteBranches) -> Any:
     return build
 
 
+def test_the_table_names_the_branches_of_each_module() -> None:
+    for name, router in zip(BRANCHES, routers(), strict=True):
+        found = [branch_of(route) for route in router.routes]
+        branches = "" if None in found else " ".join(dict.fromkeys("/".join(map(str, one or ())) for one in found))
+        assert BRANCHES[name] == branches, f'write in server/route_table.py: "{name}": "{branches}",'
+
+
+async def test_a_late_module_answers_every_path_that_it_would_answer_at_once() -> None:
+    at_once = RouteBranches(_router([route for router in routers() for route in router.routes]))
+    stand_ins = [[late_routes(name)] if BRANCHES[name] else late_routes(name).made() for name in BRANCHES]
+    late = RouteBranches(_router([route for routes in stand_ins for route in routes]))
+    assert len(at_once._routes) > 150
+    for branch in at_once._routes:
+        wanted, found = await at_once.router_of(branch), await late.router_of(branch)
+        assert list(map(id, found.routes)) == list(map(id, wanted.routes)), branch
+
+
+def _router(routes: Sequence[BaseRoute]) -> APIRouter:
+    router = APIRouter()
+    router.routes.extend(routes)
+    return router
+
+
 def test_most_routes_of_the_server_are_looked_for_among_few(tmp_path: Path) -> None:
     app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
+    assert len(app.routes) > 130
     branches = RouteBranches(app.router)._routes
     longest = max(len(routes) for routes in branches.values())
-    assert len(app.router.routes) > 130
     assert longest < 45, json.dumps({"/".join(map(str, key)): len(routes) for key, routes in branches.items()})

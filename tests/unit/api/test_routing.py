@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,17 +14,28 @@ from fastapi import FastAPI
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 
+from doors import living
+from shoal.api.http.late_routes import LateRoutes
 from shoal.api.http.route_at_need import RouteAtNeed
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
+from shoal.server import reply_server
+from standins import FakeSite, quick_settings
 
 PROGRAM = """
+import asyncio, httpx, sys
 from shoal.api.http.route_at_need import RouteAtNeed
 from shoal.config import Settings
 from shoal.server.reply_server import build_app
+def imported():
+    return {name.removeprefix("shoal.api.routes.") for name in sys.modules if name.startswith("shoal.api.routes.")}
+async def answered(method, path):
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shoal") as client:
+        return (await client.request(method, path)).status_code
 app = build_app(Settings())
-app.build_middleware_stack()
-routes = [route for route in app.router.routes if isinstance(route, RouteAtNeed)]
+before = imported()
+print(asyncio.run(answered("DELETE", "/goods")), *sorted(imported() - before))
+routes = [route for route in app.routes if isinstance(route, RouteAtNeed)]
 print(len(routes), sum(route.is_ready for route in routes))
 operations = sum(len(methods) for methods in app.openapi()["paths"].values())
 print(operations, sum(len(route.methods) for route in routes if route.include_in_schema))
@@ -58,7 +71,8 @@ def app_of(routes: Routes) -> FastAPI:
 
 
 async def ask(app: FastAPI, method: str, path: str) -> tuple[int, Any]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shoal") as client:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shoal") as client:
         answer = await client.request(method, path)
     return answer.status_code, answer.json()
 
@@ -108,10 +122,29 @@ def test_what_no_route_has_is_missing_in_one_that_is_ready_too() -> None:
         _ = two_routes().routes[0].such_thing  # type: ignore[attr-defined]
 
 
+async def test_a_module_that_cannot_be_imported_fails_its_requests_and_ends_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_routes.py").write_text("raise RuntimeError('a broken module')")
+    monkeypatch.syspath_prepend(tmp_path)
+    late = LateRoutes("broken_routes", [("broken", 1)])
+    monkeypatch.setattr(reply_server, "routes_at_need", lambda: [late, *two_routes().routes])
+    app = reply_server.build_app(quick_settings(data_dir=tmp_path / "data"), connect=FakeSite().connect)
+    async with living(app):
+        await asyncio.wait(app.state.ends, return_when=asyncio.FIRST_EXCEPTION, timeout=60)
+        failed = [str(end.exception()) for end in app.state.ends if end.done() and end.exception() is not None]
+        assert failed == ["a broken module"]
+        assert (await ask(app, "GET", "/shops/2"))[0] == 200
+        for _ in range(2):
+            assert (await ask(app, "GET", "/broken"))[0] == 500
+
+
 @pytest.mark.slow
 def test_an_application_starts_with_no_route_ready_and_its_document_has_them_all() -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
-    (routes, ready_ones), (operations, shown) = (map(int, line.split()) for line in told.stdout.splitlines())
+    answered, *lines = told.stdout.splitlines()
+    assert answered == "405 goods history"
+    (routes, ready_ones), (operations, shown) = (map(int, line.split()) for line in lines)
     assert routes > 100
     assert ready_ones == 0
     assert operations >= shown > 90

@@ -65,7 +65,7 @@ async def test_what_comes_while_the_accounts_are_started_is_out_of_the_collector
     gc.disable()
     starting = asyncio.create_task(start())
     try:
-        async with malloc_tuning.apart_while_starting(starting):
+        async with malloc_tuning.apart_while_starting([starting]):
             assert gc.isenabled()
             await until(lambda: bool(objects) and not _tracked(objects))
             go_on.set()

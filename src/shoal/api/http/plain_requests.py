@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shoal.api.http.caller import count_call, kept_principal
 from shoal.api.http.direct_calls import DirectCall
 from shoal.api.http.direct_routes import DirectRoute
+from shoal.api.http.late_routes import LateRoutes, branch_of_path
 from shoal.api.http.routing import is_answered_at_once
 from shoal.api.http.session_cookie import SAFE_METHODS, is_loopback
 from shoal.api.server import Server
@@ -39,6 +40,10 @@ _LONGEST_PATH: Final = 256
 _FAILED: Final = "shoal.failed"
 
 Found = tuple[DirectRoute, DirectCall, dict[str, str], bool]
+
+
+class _NotImported(Exception):
+    """The module of the route that is looked for is not imported yet; the layers wait for that."""
 
 
 class PlainRequest:
@@ -107,7 +112,10 @@ class PlainRequests:
         if server is None or scope["query_string"] or scope["root_path"] or len(scope["path"]) > _LONGEST_PATH:
             return None
         method = scope["method"]
-        found = self._found(method, scope["path"])
+        try:
+            found = self._found(method, scope["path"])
+        except _NotImported:
+            return None
         headers = dict(scope["headers"])
         if found is None or len(headers) != len(scope["headers"]) or not headers.keys() <= _HEADERS:
             return None
@@ -132,8 +140,13 @@ class PlainRequests:
         return self._allow_plain_http or scope["scheme"] == "https" or client is None or is_loopback(client[0])
 
     def _look_up(self, method: str, path: str) -> Found | None:
-        """Return the route that the router would find, if it can be called directly."""
+        """Return the route that the router would find, if it can be called directly. Raises ``_NotImported``."""
+        branch = branch_of_path(path)
         for route in self._app.router.routes:
+            if isinstance(route, LateRoutes):
+                if branch in route.branches:
+                    raise _NotImported
+                continue
             if isinstance(route, WebSocketRoute):
                 continue
             if not isinstance(route, Route):
