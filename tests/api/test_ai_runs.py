@@ -27,7 +27,7 @@ async def test_runs_page_by_page_without_what_the_model_said(door: Door) -> None
     assert {row["raw"] for row in first["items"]} == {""}
     assert [row["item_title"] for row in first["items"]] == ["电子书", ""]
     one = await door.call("GET", f"/ai-runs/{ids[4]}")
-    assert (one["item_title"], one["asked"], first["items"][0]["asked"]) == ("电子书", "最低多少", "最低多少")
+    assert (one["item_title"], one["question"], first["items"][0]["question"]) == ("电子书", "最低多少", "最低多少")
     rest = await door.call("GET", "/ai-runs", params={"limit": 3, "before": first["next"]})
     assert ([row["id"] for row in rest["items"]], rest["next"]) == (ids[2::-1], None)
     (row,) = (await door.call("GET", "/ai-runs", params={"chat_id": "c2", "cid": "shop"}))["items"]

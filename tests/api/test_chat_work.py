@@ -56,10 +56,10 @@ def soon(**later: float) -> str:
 async def test_a_done_chat_waits_for_nobody_until_the_buyer_writes_again(door: Door) -> None:
     await said(door, "m1", "m2")
     row = await row_of(door)
-    assert (row["heard"], row["status"], row["waits"], row["assignee"]) == (2, "open", True, None)
-    done = await door.call("PUT", WORK, json={"status": "done", "heard": 2})
+    assert (row["received"], row["status"], row["waits"], row["assignee"]) == (2, "open", True, None)
+    done = await door.call("PUT", WORK, json={"status": "done", "received": 2})
     assert done == {
-        "account": "shop", "chat_id": "c1", "heard": 2, "status": "done", "snoozed_until": None, "assignee": None,
+        "account": "shop", "chat_id": "c1", "received": 2, "status": "done", "snoozed_until": None, "assignee": None,
     }  # fmt: skip
     assert ((await row_of(door))["status"], (await row_of(door))["waits"]) == ("done", False)
     assert (await listed(door, waiting=True), await listed(door, status="done")) == ([], ["c1"])
@@ -75,13 +75,13 @@ async def test_a_done_chat_waits_for_nobody_until_the_buyer_writes_again(door: D
 
 async def test_who_has_not_seen_the_buyers_last_message_cannot_close_the_chat(door: Door) -> None:
     await said(door, "m1")
-    seen = (await row_of(door))["heard"]
+    seen = (await row_of(door))["received"]
     await said(door, "m2")
     for body in ({"status": "done"}, {"status": "snoozed", "until": soon(hours=1)}):
-        refused = await door.call("PUT", WORK, 409, json={**body, "heard": seen})
-        assert (refused["code"], refused["params"]) == ("buyer_wrote_since", {"heard": 2})
+        refused = await door.call("PUT", WORK, 409, json={**body, "received": seen})
+        assert (refused["code"], refused["params"]) == ("buyer_wrote_since", {"received": 2})
     assert (await door.call("GET", WORK))["status"] == "open"
-    assert (await door.call("PUT", WORK, json={"status": "done", "heard": 2}))["status"] == "done"
+    assert (await door.call("PUT", WORK, json={"status": "done", "received": 2}))["status"] == "done"
     await said(door, "m3")
     assert (await door.call("PUT", WORK, json={"status": "done"}))["status"] == "done", "a script asks as of now"
 
@@ -89,7 +89,7 @@ async def test_who_has_not_seen_the_buyers_last_message_cannot_close_the_chat(do
 async def test_who_claims_to_have_seen_more_than_there_is_does_not_keep_the_chat_closed(door: Door) -> None:
     await said(door, "m1")
     for body in ({"status": "done"}, {"status": "snoozed", "until": soon(hours=1)}):
-        await door.call("PUT", WORK, json={**body, "heard": 2**53})
+        await door.call("PUT", WORK, json={**body, "received": 2**53})
         assert (await row_of(door))["status"] == body["status"]
         await said(door, f"after {body['status']}")
         assert ((await row_of(door))["status"], (await row_of(door))["waits"]) == ("open", True)
@@ -98,7 +98,7 @@ async def test_who_claims_to_have_seen_more_than_there_is_does_not_keep_the_chat
 async def test_a_snoozed_chat_opens_by_its_time(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     await said(door, "m1")
     until = soon(hours=2)
-    snoozed = await door.call("PUT", WORK, json={"status": "snoozed", "until": until, "heard": 1})
+    snoozed = await door.call("PUT", WORK, json={"status": "snoozed", "until": until, "received": 1})
     assert (snoozed["status"], snoozed["snoozed_until"][:19]) == ("snoozed", until[:19])
     row = await row_of(door)
     assert (row["status"], row["waits"], await listed(door, status="snoozed")) == ("snoozed", False, ["c1"])
@@ -126,7 +126,7 @@ async def test_work_that_cannot_be_is_refused(door: Door) -> None:
         assert (await door.call("PUT", WORK, 422, json=body))["code"] == code, body
     for path, method, sent in (
         (WORK, "PUT", {"status": "done"}), (NOTES, "POST", {"text": "x"}),
-        ("/cookies/shop/chats/c1/seen", "PUT", {"heard": 1}),
+        ("/cookies/shop/chats/c1/seen", "PUT", {"received": 1}),
     ):  # fmt: skip
         unknown = await door.call(method, path.replace("c1", "never"), 404, json=sent)
         assert unknown["code"] == "unknown_chat"
@@ -147,10 +147,10 @@ async def test_a_chat_is_somebodys_who_may_answer_and_nobodys_when_the_user_is_g
         assert (await listed(door, assignee="Lin"), await listed(door, assignee="none")) == (["c1"], ["c2"])
         assert await listed(door, assignee="who") == []
         assert await listed(lin, status="open") == ["c2", "c1"]
-        await lin.call("PUT", WORK, json={"status": "done", "heard": 2})
+        await lin.call("PUT", WORK, json={"status": "done", "received": 2})
         assert await listed(lin, assignee="me", status="open") == [], "what is done is no work"
         await lin.call("POST", NOTES, json={"text": "老客户"})
-        await lin.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 2})
+        await lin.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 2})
     await door.call("DELETE", f"/users/{user.id}")
     work = await door.call("GET", WORK)
     assert (work["assignee"], work["status"]) == (None, "done"), "the work stays, without the user"
@@ -168,15 +168,15 @@ async def test_each_user_has_unread_messages_of_ones_own(door: Door) -> None:
         assert user is not None
         await door.server.authorization.give(door.account(), user.id, Permission.READ, given_by="test")
         assert (await row_of(lin))["unread"] == 0, "said before the user was added"
-        seen = await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 2})
-        assert seen == {"account": "shop", "chat_id": "c1", "heard": 3, "unread": 1}
+        seen = await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 2})
+        assert seen == {"account": "shop", "chat_id": "c1", "received": 3, "unread": 1}
         assert (await listed(door, unread=True), await listed(door, unread=False)) == (["c1"], [])
-        again = await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 1})
+        again = await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 1})
         assert again["unread"] == 1, "it never goes back"
-        assert (await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 99}))["unread"] == 0
+        assert (await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 99}))["unread"] == 0
         await said(door, "m4")
         assert [(await row_of(one))["unread"] for one in (door, lin)] == [1, 4], "more than there were is not seen"
-        await lin.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 4})
+        await lin.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 4})
         assert [(await row_of(one))["unread"] for one in (door, lin)] == [1, 0]
         assert await listed(door, unread=True) == ["c1"]
         await lin.call("PUT", WORK, 403, json={"status": "done"})
@@ -221,11 +221,11 @@ async def test_a_chat_has_so_many_notes_and_no_more(door: Door, monkeypatch: pyt
 async def test_what_is_done_on_chats_is_told(door: Door) -> None:
     await said(door, "m1")
     with door.server.events.subscribe() as mine:
-        await door.call("PUT", WORK, json={"status": "done", "assignee": "admin", "heard": 1})
-        await door.call("PUT", WORK, json={"status": "done", "heard": 1})
+        await door.call("PUT", WORK, json={"status": "done", "assignee": "admin", "received": 1})
+        await door.call("PUT", WORK, json={"status": "done", "received": 1})
         await door.call("POST", NOTES, json={"text": "x"})
-        await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 1})
-        await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"heard": 1})
+        await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 1})
+        await door.call("PUT", "/cookies/shop/chats/c1/seen", json={"received": 1})
         told = [event for event in await mine.take() if isinstance(event, MessageEvent)]
     assert [(event.kind, event.facts["what"]) for event in told] == [
         ("chat", "work"), ("chat", "note"), ("chat", "seen"),

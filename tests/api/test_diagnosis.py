@@ -146,10 +146,10 @@ async def test_orders_that_wait_for_their_owner_are_told(door: Door) -> None:
 
 
 async def test_what_the_site_sends_is_counted_by_kind_and_a_new_form_is_told(door: Door) -> None:
-    assert (await door.call("GET", PATH))["heard"] == []
+    assert (await door.call("GET", PATH))["pushes"] == []
     door.server.push_counts.note("shop", [UnknownEvent("keys 1,7"), UnknownEvent("keys bizType", is_expected=True)])
     body = await door.call("GET", PATH, headers=EN)
-    assert [(row["kind"], row["count"]) for row in body["heard"]] == [("other", 1), ("unreadable", 1)]
+    assert [(row["kind"], row["count"]) for row in body["pushes"]] == [("other", 1), ("unreadable", 1)]
     _, checks = await _checks(door, **EN)
     assert not checks["readable"]["ok"]
     assert "keys 1,7" in checks["readable"]["detail"]
@@ -159,7 +159,7 @@ async def test_a_new_account_of_the_same_id_does_not_show_what_the_deleted_one_h
     door.server.push_counts.note("shop", [UnknownEvent("keys 1,7")])
     await door.call("DELETE", "/cookies/shop")
     await door.call("POST", "/cookies", json={"id": "shop", "value": cookie_of(1)})
-    assert (await door.call("GET", PATH))["heard"] == []
+    assert (await door.call("GET", PATH))["pushes"] == []
 
 
 def a_payment(number: int, chat_id: str = "c1") -> IncomingMessage:

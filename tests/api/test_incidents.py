@@ -56,9 +56,9 @@ async def test_a_parked_shop_is_an_open_incident_until_it_runs_again(door: Door)
 
     await until_told(kinds, ["parked"])
     (found,) = await items(door, "?open=1")
-    assert found | {"id": 0, "opened_at_ms": 0, "told_at_ms": None} == {
+    assert found | {"id": 0, "opened_at_ms": 0, "notified_at_ms": None} == {
         "id": 0, "account_id": "shop", "kind": "parked", "level": "urgent", "opened_at_ms": 0, "closed_at_ms": None,
-        "told_at_ms": None, "count": 1, "reason": "risk_control",
+        "notified_at_ms": None, "count": 1, "reason": "risk_control",
         "detail": "Shop “shop” needs you: Xianyu asked for verification (risk control)", "about": "",
         "do": found["do"], "url": "",
         "page": "accounts/shop",
@@ -166,8 +166,8 @@ async def test_a_user_reads_the_notices_of_own_channels(door: Door) -> None:
     await until_told(told, [(channel, "begin", "failed")])  # its address is none
     assert (await door.call("GET", "/notices?state=given_up"))["items"] == []
     (incident,) = [one["id"] for one in await items(door, "?kind=backup_failed")]
-    assert await items(door, "?kind=parked") == await items(door, "?told=0") == []
-    assert [one["id"] for one in await items(door, "?told=1")] == [incident]
+    assert await items(door, "?kind=parked") == await items(door, "?notified=0") == []
+    assert [one["id"] for one in await items(door, "?notified=1")] == [incident]
     assert len((await door.call("GET", f"/notices?incident={incident}"))["items"]) == 1
     assert (await door.call("GET", f"/notices?incident={incident + 1}"))["items"] == []
     (listed,) = (await door.call("GET", "/channels"))["items"]

@@ -46,7 +46,7 @@ async def test_waiting_orders_are_listed_oldest_first_with_what_each_would_get(d
     said = IncomingMessage(message_id="m1", chat_id="59", sender_id="2200000000099", sender_name="豆豆妈", text="在吗")
     await door.server.message_log.store_incoming("shop", [said])
     answer = await sent(door, goods_id, ["A", "B", "C"])
-    assert (answer["waiting"], answer["asked"]) == (3, 0)
+    assert (answer["waiting"], answer["requested"]) == (3, 0)
     assert [await state_of(door, order) for order in (first, large, small)] == [("failed", "out_of_stock")] * 3
     found = await door.call("GET", f"/goods/{goods_id}/waiting", headers=EN)
     assert found["free"] == 3
@@ -57,7 +57,7 @@ async def test_waiting_orders_are_listed_oldest_first_with_what_each_would_get(d
     assert {row["buyer_name"] for row in found["items"]} == {"豆豆妈"}
     body = {"orders": [{"account": "shop", "order_id": small}, {"account": "shop", "order_id": large}]}
     served = await door.call("POST", f"/goods/{goods_id}/serve-waiting", json=body)
-    assert (served["asked"], [row["gets"] for row in served["items"]]) == (1, [0, 0, 1])
+    assert (served["requested"], [row["gets"] for row in served["items"]]) == (1, [0, 0, 1])
     assert await state_of(door, small) == ("pending", "asked_by_owner")
     assert await state_of(door, first) == ("failed", "out_of_stock")
     served = await door.call("POST", f"/goods/{goods_id}/serve-waiting", json={})
@@ -70,13 +70,13 @@ async def test_goods_serve_their_waiting_orders_after_an_import_only_by_their_sw
     first, second = await waits(door, 1), await waits(door, 2)
     await door.call("PATCH", f"/goods/{goods_id}", json={"serve_on_restock": True})
     preview = await sent(door, goods_id, ["A"], dry_run=True)
-    assert (preview["waiting"], preview["asked"]) == (0, 0)
+    assert (preview["waiting"], preview["requested"]) == (0, 0)
     answer = await sent(door, goods_id, ["A"])
-    assert (answer["waiting"], answer["asked"]) == (2, 1)
+    assert (answer["waiting"], answer["requested"]) == (2, 1)
     assert await state_of(door, first) == ("pending", "asked_by_owner")
     assert await state_of(door, second) == ("failed", "out_of_stock")
     await door.call("PATCH", "/cookies/shop/settings", json={"delivery": False})
-    assert (await sent(door, goods_id, ["B"]))["asked"] == 0, "the shop delivers nothing by itself"
+    assert (await sent(door, goods_id, ["B"]))["requested"] == 0, "the shop delivers nothing by itself"
 
 
 async def test_orders_that_ended_and_those_of_other_goods_or_owners_do_not_wait(door: Door) -> None:
@@ -141,5 +141,5 @@ async def test_reusable_units_and_rules_by_title_and_group_prices_wait_too(
     await sent(door, goods_id, ["A", "B"])
     found = (await door.call("GET", f"/goods/{goods_id}/waiting"))["items"]
     assert [(row["order_id"], row["gets"]) for row in found] == [(first, 3), (second, 0), (group, 1)]
-    assert (await door.call("POST", f"/goods/{goods_id}/serve-waiting", json={}))["asked"] == 2
+    assert (await door.call("POST", f"/goods/{goods_id}/serve-waiting", json={}))["requested"] == 2
     assert await state_of(door, group) == ("pending", "asked_by_owner")

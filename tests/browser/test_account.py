@@ -60,11 +60,11 @@ async def test_what_the_site_sends_is_counted_and_what_nobody_can_read_is_said(c
     page = await console.page("/console/accounts/afu")
     card = page.locator("[data-test=diagnosis]")
     await expect(card.locator("[data-check=readable]")).to_contain_text("keys 1,7,9")
-    heard = card.locator("[data-test=heard]")
-    await heard.locator("summary").click()
-    await expect(heard.locator("[data-kind=unreadable]")).to_contain_text("无法识别")
+    pushes = card.locator("[data-test=pushes]")
+    await pushes.locator("summary").click()
+    await expect(pushes.locator("[data-kind=unreadable]")).to_contain_text("无法识别")
     persons = sum(push_kind(event) is PushKind.PERSON for event in said)
-    await expect(heard.locator("[data-kind=person] dd")).to_have_text(re.compile(rf"^\s*{persons}\s"))
+    await expect(pushes.locator("[data-kind=person] dd")).to_have_text(re.compile(rf"^\s*{persons}\s"))
     assert not await hangs_over(page)
 
 

@@ -135,7 +135,7 @@ async def test_a_buyers_question_becomes_a_draft_that_is_edited_sent_and_shown_i
         row = page.locator("[data-run]")
         await expect(row).to_have_attribute("data-state", "answered")
         await expect(row).to_contain_text("在的，喜欢可以直接拍")
-        await expect(row.locator("[data-test=asked]")).to_have_text("还在吗")
+        await expect(row.locator("[data-test=question]")).to_have_text("还在吗")
         await row.locator("summary").click()
         await expect(row.locator("[data-test=raw]")).to_contain_text("在的，亲")
         assert len(model.calls.after(0)) == 1

@@ -212,7 +212,7 @@ async def test_an_owner_sees_what_was_read_and_reads_it_again_at_most_once_a_min
 ) -> None:
     path = f"/cookies/shop/items/{shop.item}/page"
     unread = await shop.door.call("GET", path)
-    assert (unread["read_at"], unread["asked_at"], unread["specs"], unread["prices_hold"]) == (None, None, [], False)
+    assert (unread["read_at"], unread["tried_at"], unread["specs"], unread["prices_hold"]) == (None, None, [], False)
     assert await shop.calls("pc.detail") == 0, "looking asks nobody"
 
     await shop.page(**SPECS)

@@ -52,23 +52,23 @@ async def test_a_message_and_a_hand_that_closes_its_chat_race_and_the_message_is
 ) -> None:
     await log.store_incoming("shop", [a_message(0)])
     for number in range(1, 15):
-        seen = (await work.of("shop", "c"))[0].heard
+        seen = (await work.of("shop", "c"))[0].received
 
-        async def close(heard: int = seen) -> None:
+        async def close(received: int = seen) -> None:
             with suppress(Conflict):
-                await work.change("shop", "c", WorkChange(status=DONE, heard=heard), "user:mei")
+                await work.change("shop", "c", WorkChange(status=DONE, received=received), "user:mei")
 
         first, second = close(), log.store_incoming("shop", [a_message(number)])
         await asyncio.gather(*([first, second] if number % 2 else [second, first]))
         assert (await work.of("shop", "c"))[0].status is WorkStatus.OPEN, "it was not seen by who closed the chat"
-    assert (await work.of("shop", "c"))[0].heard == 15
+    assert (await work.of("shop", "c"))[0].received == 15
 
 
 async def test_two_who_change_one_chat_at_once_lose_nothing_of_each_other(
     log: MessageLog, work: ChatWork, mei: int
 ) -> None:
     await log.store_incoming("shop", [a_message(1)])
-    changes = (WorkChange(assignee_id=mei), WorkChange(status=DONE, heard=1), WorkChange(status=DONE, heard=1))
+    changes = (WorkChange(assignee_id=mei), WorkChange(status=DONE, received=1), WorkChange(status=DONE, received=1))
     await asyncio.gather(*(work.change("shop", "c", one, f"user:{number}") for number, one in enumerate(changes)))
     now, entries = await work.of("shop", "c")
     assert (now.assignee, now.status) == ("mei", DONE)
@@ -77,9 +77,9 @@ async def test_two_who_change_one_chat_at_once_lose_nothing_of_each_other(
 
 async def test_what_is_pushed_twice_or_is_our_own_opens_nothing(log: MessageLog, work: ChatWork) -> None:
     await log.store_incoming("shop", [a_message(1), a_message(1), a_message(2)])
-    await work.change("shop", "c", WorkChange(status=DONE, heard=2), "user:mei")
+    await work.change("shop", "c", WorkChange(status=DONE, received=2), "user:mei")
     await log.store_incoming("shop", [a_message(2), a_message(1)])
-    assert ((await work.of("shop", "c"))[0].status, (await work.of("shop", "c"))[0].heard) == (DONE, 2)
+    assert ((await work.of("shop", "c"))[0].status, (await work.of("shop", "c"))[0].received) == (DONE, 2)
 
 
 async def test_the_end_of_a_snooze_is_told_once_unless_the_buyer_wrote_before(
@@ -127,7 +127,7 @@ async def test_retention_takes_all_that_belongs_to_an_old_chat_and_old_notes_of_
     for name, number in (("old", 1), ("new", 2)):
         await log.store_incoming("shop", [a_message(number, chat_id=name)])
         await work.change("shop", name, WorkChange(status=DONE), "user:mei")
-        await work.see("shop", name, user_id=mei, heard=1, actor="user:mei")
+        await work.see("shop", name, user_id=mei, received=1, actor="user:mei")
         await notes.add("shop", name, "x", author_id=mei, author="mei", op_id=f"op {name}")
     noted_at = clock.now
     clock.now += 10
@@ -202,12 +202,12 @@ async def test_what_is_done_at_one_server_holds_and_is_told_at_the_other(tmp_pat
             await pair.owner.server.message_log.store_incoming("shop", [a_message(1)])
             path = "/cookies/shop/chats/c/work"
             with pair.other.server.events.subscribe(for_another_node=True) as heard_there:
-                await pair.other.call("PUT", path, json={"status": "done", "heard": 1})
+                await pair.other.call("PUT", path, json={"status": "done", "received": 1})
                 told = [event for event in await heard_there.take() if isinstance(event, MessageEvent)]
             assert [(event.kind, event.facts["what"]) for event in told] == [("chat", "work")]
             assert (await pair.owner.call("GET", path))["status"] == "done"
             await pair.owner.server.message_log.store_incoming("shop", [a_message(2)])
-            refused = await pair.other.call("PUT", path, 409, json={"status": "done", "heard": 1})
+            refused = await pair.other.call("PUT", path, 409, json={"status": "done", "received": 1})
             assert refused["code"] == "buyer_wrote_since"
             (row,) = (await pair.other.call("GET", "/chats"))["items"]
-            assert (row["status"], row["heard"]) == ("open", 2)
+            assert (row["status"], row["received"]) == ("open", 2)

@@ -58,7 +58,11 @@ async def test_any_server_lists_all_and_drains_one_which_gives_up_its_shops_and_
     for row in seen.values():
         assert (row["live"], row["draining"]) == (True, False)
         assert 0 < row["lease_left_seconds"] <= 15
-    assert (await two.call("GET", "/system/nodes"))["asked"] == (await two.call("GET", "/system/status"))["node"] == "b"
+    assert (
+        (await two.call("GET", "/system/nodes"))["answered_by"]
+        == (await two.call("GET", "/system/status"))["node"]
+        == "b"
+    )
 
     asked = await two.call("POST", "/system/nodes/a/drain")
     assert [row["draining"] for row in asked["items"]] == [True, False]
@@ -160,7 +164,7 @@ async def test_servers_that_are_gone_for_a_week_leave_the_list_and_come_back_wit
 
 async def test_a_single_server_has_nothing_to_list_or_to_drain(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data") as door:
-        assert await door.call("GET", "/system/nodes") == {"asked": None, "items": []}
+        assert await door.call("GET", "/system/nodes") == {"answered_by": None, "items": []}
         for method in ("POST", "DELETE"):
             assert (await door.call(method, "/system/nodes/a/drain", 409))["code"] == "one_server"
         assert "draining" not in await door.call("GET", "/health/ready")

@@ -51,7 +51,7 @@ class Run:
     created_at_ms: int
     decided_at_ms: int | None
     item_title: str = ""
-    asked: str = ""
+    question: str = ""
 
     @property
     def called(self) -> bool:
@@ -104,7 +104,7 @@ def with_words(connection: Connection, runs: Sequence[Run]) -> list[Run]:
         replace(
             run,
             item_title=items.get((run.account_id, run.item_id), UNKNOWN).title,
-            asked="\n".join(filter(None, (texts.get((run.account_id, one), "") for one in run.message_ids))),
+            question="\n".join(filter(None, (texts.get((run.account_id, one), "") for one in run.message_ids))),
         )
         for run in runs
     ]

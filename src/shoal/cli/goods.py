@@ -204,7 +204,7 @@ async def _waiting(url: str | None, goods_id: int, *, as_json: bool) -> None:
 async def _serve_waiting(url: str | None, goods_id: int) -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), "serve-waiting", body={})
-    tell(answer, words("cli.goods.asked", count=answer["asked"], waiting=len(answer["items"])))
+    tell(answer, words("cli.goods.requested", count=answer["requested"], waiting=len(answer["items"])))
 
 
 async def _act(url: str | None, goods_id: int, path: tuple[str, ...], body: Any, *, show: str = "") -> None:

@@ -29,14 +29,14 @@ class UnknownChat(NotFound):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """The work on a chat as it is now. ``heard``: how many messages the buyer has written.
+    """The work on a chat as it is now. ``received``: how many messages the buyer has written.
 
     ``assignee``: a user name, or empty.
     """
 
     account_id: str
     chat_id: str
-    heard: int = 0
+    received: int = 0
     status: WorkStatus = WorkStatus.OPEN
     until_ms: int | None = None
     assignee: str = ""
@@ -46,13 +46,13 @@ class Work:
 class WorkChange:
     """What is to be changed; ``None`` leaves it as it is. ``assignee_id`` may be ``NO_ASSIGNEE``.
 
-    ``heard``: how many of the buyer's messages the person saw who calls the chat done or puts it off.
+    ``received``: how many of the buyer's messages the person saw who calls the chat done or puts it off.
     """
 
     status: WorkStatus | None = None
     until_ms: int | None = None
     assignee_id: int | None = None
-    heard: int | None = None
+    received: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +98,8 @@ class ChatWork:
         def job(connection: Connection) -> tuple[Work, Work]:
             before = find_work(connection, account_id, chat_id, now)
             closes = change.status not in {None, WorkStatus.OPEN}
-            if closes and change.heard is not None and before.heard > change.heard:
-                raise Conflict("the buyer has written since", code="buyer_wrote_since", heard=before.heard)
+            if closes and change.received is not None and before.received > change.received:
+                raise Conflict("the buyer has written since", code="buyer_wrote_since", received=before.received)
             _store(connection, before, change)
             after = find_work(connection, account_id, chat_id, now)
             _note_changes(connection, before, after, actor, now)
@@ -112,13 +112,13 @@ class ChatWork:
         _, after = await self._database.write(job, told=told)
         return after
 
-    async def see(self, account_id: str, chat_id: str, *, user_id: int, heard: int, actor: str) -> tuple[int, int]:
+    async def see(self, account_id: str, chat_id: str, *, user_id: int, received: int, actor: str) -> tuple[int, int]:
         """Note that a user has seen so many of the buyer's messages; it never goes back.
 
         Return how many there are and how many the user has not seen. Raises ``UnknownChat``.
         """
         there, seen = await self._database.read(lambda connection: _seen(connection, account_id, chat_id, user_id))
-        if (now_seen := min(heard, there)) > seen:
+        if (now_seen := min(received, there)) > seen:
             seen = now_seen
             await self._database.write(
                 lambda connection: _see(connection, account_id, chat_id, user_id, seen),
@@ -153,7 +153,7 @@ def work_of(row: Row[Any]) -> Work:
     return Work(
         account_id=row.account_id,
         chat_id=row.chat_id,
-        heard=row.heard,
+        received=row.heard,
         status=WorkStatus(row.status),
         until_ms=row.until_ms if is_snoozed else None,
         assignee=row.username or "",
@@ -186,16 +186,16 @@ def chat_event(account_id: str, facts: dict[str, Any], at_ms: int) -> MessageEve
     return MessageEvent(account_id=account_id, kind="chat", key=key, facts=facts, at_ms=at_ms)
 
 
-def _seen_event(account_id: str, chat_id: str, heard: int, actor: str, at_ms: int) -> MessageEvent:
-    return chat_event(account_id, {"chat": chat_id, "what": "seen", "actor": actor, "heard": heard}, at_ms)
+def _seen_event(account_id: str, chat_id: str, received: int, actor: str, at_ms: int) -> MessageEvent:
+    return chat_event(account_id, {"chat": chat_id, "what": "seen", "actor": actor, "received": received}, at_ms)
 
 
 def _store(connection: Connection, before: Work, change: WorkChange) -> None:
     values: dict[str, Any] = {}
     wanted = (change.status, change.until_ms)
     if change.status is not None and wanted != (before.status, before.until_ms):
-        heard = before.heard if change.heard is None else min(change.heard, before.heard)  # later words open it
-        values = {"status": change.status.value, "until_ms": change.until_ms, "heard": heard}
+        seen = before.received if change.received is None else min(change.received, before.received)
+        values = {"status": change.status.value, "until_ms": change.until_ms, "heard": seen}  # later messages open it
     if change.assignee_id is not None:
         values["assignee_id"] = None if change.assignee_id == NO_ASSIGNEE else change.assignee_id
     if values:
@@ -244,11 +244,11 @@ def _seen(connection: Connection, account_id: str, chat_id: str, user_id: int) -
     return row[0], row[1]
 
 
-def _see(connection: Connection, account_id: str, chat_id: str, user_id: int, heard: int) -> None:
+def _see(connection: Connection, account_id: str, chat_id: str, user_id: int, seen: int) -> None:
     """Store what was seen, unless the chat is gone by now: its rows were deleted with it."""
     there = select(chats.c.heard).where(chats.c.account_id == account_id, chats.c.chat_id == chat_id)
     if connection.scalar(there) is None:
         return
-    row = insert_or(connection, chat_seen).values(user_id=user_id, account_id=account_id, chat_id=chat_id, heard=heard)
+    row = insert_or(connection, chat_seen).values(user_id=user_id, account_id=account_id, chat_id=chat_id, heard=seen)
     later = case((row.excluded.heard > chat_seen.c.heard, row.excluded.heard), else_=chat_seen.c.heard)
     connection.execute(row.on_conflict_do_update(index_elements=list(chat_seen.primary_key), set_={"heard": later}))

@@ -48,9 +48,9 @@ class Chat:
     """One chat. ``read_at_ms``: when the buyer last read our messages, as far as the site reported it.
 
     ``pause_reason`` is empty unless a takeover lasts until ``paused_until_ms``. ``found_text`` is the newest message
-    that matches a search. ``waits``: a question of the buyer waits for a person. ``heard``: how many messages the buyer
-    has written; ``unread``: how many of them the reader of the list has not seen. ``assignee``: a user name, or empty.
-    ``item_title`` and ``item_picture`` (an address here) are empty while they are not known.
+    that matches a search. ``waits``: a question of the buyer waits for a person. ``received``: how many messages the
+    buyer has written; ``unread``: how many of them the reader of the list has not seen. ``assignee``: a user name, or
+    empty. ``item_title`` and ``item_picture`` (an address here) are empty while they are not known.
     """
 
     account_id: str
@@ -67,7 +67,7 @@ class Chat:
     pause_actor: str = ""
     found_text: str | None = None
     waits: bool = False
-    heard: int = 0
+    received: int = 0
     unread: int = 0
     status: WorkStatus = WorkStatus.OPEN
     snoozed_until_ms: int | None = None
@@ -334,12 +334,13 @@ def _row(chat: Chat) -> dict[str, Any]:
         "last_at_ms": chat.last_at_ms,
         "last_text": chat.last_text[:LONGEST_EXCERPT],
         "last_direction": chat.last_direction,
-        "heard": chat.heard,
+        "heard": chat.received,
     }
 
 
 def _chat(row: Mapping[Any, Any]) -> Chat:
     values = dict(row)
+    values["received"] = values.pop("heard")
     values["waits"] = bool(values["waits"])
     reason = values.pop("pause_reason")
     values["status"] = WorkStatus(values["status"])

@@ -305,7 +305,7 @@ def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
         last_at_ms=message.created_at_ms,
         last_text=message.text,
         last_direction=message.direction.value,
-        heard=1 if message.direction is Direction.IN else 0,
+        received=1 if message.direction is Direction.IN else 0,
     )
 
 

@@ -33,7 +33,7 @@ class Incident:
     kind: IncidentKind
     account_id: str | None
     opened_at_ms: int
-    told_at_ms: int | None
+    notified_at_ms: int | None
     closed_at_ms: int | None
     count: int
     detail: str
@@ -93,21 +93,21 @@ class IncidentHistory:
         *,
         is_open: bool | None = None,
         kind: IncidentKind | None = None,
-        told: bool | None = None,
+        notified: bool | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> list[Incident]:
         """Return incidents, the newest first; none of a kind that only a later version knows.
 
-        With ``is_open`` only those that last, or that are closed; with ``told`` only those that were planned, or not.
+        With ``is_open`` only those that last, or that are closed; with ``notified`` only those with notices, or none.
         """
         query = select(incidents).where(sight.condition(), KNOWN).order_by(incidents.c.id.desc()).limit(limit)
         if is_open is not None:
             closed = incidents.c.closed_at_ms
             query = query.where(closed.is_(None) if is_open else closed.is_not(None))
-        if told is not None:
+        if notified is not None:
             at_ms = incidents.c.told_at_ms
-            query = query.where(at_ms.is_not(None) if told else at_ms.is_(None))
+            query = query.where(at_ms.is_not(None) if notified else at_ms.is_(None))
         if kind is not None:
             query = query.where(incidents.c.kind == kind.value)
         if before is not None:
@@ -163,9 +163,14 @@ def _incidents(connection: Connection, query: Any) -> list[Incident]:
 
 
 def _incident(row: Any) -> Incident:
-    names = ("id", "account_id", "opened_at_ms", "told_at_ms", "closed_at_ms", "count", "detail")
+    names = ("id", "account_id", "opened_at_ms", "closed_at_ms", "count", "detail")
     values = {name: row[name] for name in names}
-    return Incident(kind=IncidentKind(row["kind"]), facts=json.loads(row["facts"] or "{}"), **values)
+    return Incident(
+        kind=IncidentKind(row["kind"]),
+        facts=json.loads(row["facts"] or "{}"),
+        **values,
+        notified_at_ms=row["told_at_ms"],
+    )
 
 
 def _notices(connection: Connection, query: Any) -> list[Notice]:

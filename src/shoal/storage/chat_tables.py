@@ -55,7 +55,7 @@ chats = Table(
         postgresql_where=text("last_direction = 'in'"),
     ),
 )
-"""``heard``: how many messages the buyer has written in the chat. It only grows."""
+"""``heard``: how many messages the buyer has written in the chat (``received`` of ``Chat``). It only grows."""
 
 takeovers = Table(
     "chat_pauses",

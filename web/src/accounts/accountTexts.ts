@@ -50,7 +50,7 @@ const zh = {
     orders: '订单',
     payments: '付款',
   },
-  heard: '收到的推送（自服务器启动）',
+  pushes: '收到的推送（自服务器启动）',
   kinds: {
     person: '买家消息',
     own: '自己的消息',
@@ -159,7 +159,7 @@ const en: Texts<typeof zh> = {
     orders: 'Orders',
     payments: 'Payments',
   },
-  heard: 'Received from Xianyu (since the server started)',
+  pushes: 'Received from Xianyu (since the server started)',
   kinds: {
     person: 'buyers’ messages',
     own: 'own messages',

@@ -8,7 +8,7 @@ import { t } from '../i18n'
 
 export type Work = components['schemas']['WorkShape']
 type Standing = Pick<Chat, 'status' | 'snoozed_until' | 'assignee'>
-type Change = Partial<Pick<Chat, 'status' | 'assignee'>> & { until?: string; heard?: number }
+type Change = Partial<Pick<Chat, 'status' | 'assignee'>> & { until?: string; received?: number }
 
 const standingOf = ({ status, snoozed_until, assignee }: Standing): Standing => ({ status, snoozed_until, assignee })
 
@@ -46,11 +46,11 @@ export function useWork(
   }
 
   const done = (): Promise<void> =>
-    make({ status: 'done', heard: facts.value?.heard ?? 0 }, t('work.saidDone', { name: name.value }), back())
+    make({ status: 'done', received: facts.value?.received ?? 0 }, t('work.saidDone', { name: name.value }), back())
   const reopen = (): Promise<void> => make({ status: 'open' }, t('work.saidOpen', { name: name.value }), back())
   const snooze = (until: Date): Promise<void> =>
     make(
-      { status: 'snoozed', until: until.toISOString(), heard: facts.value?.heard ?? 0 },
+      { status: 'snoozed', until: until.toISOString(), received: facts.value?.received ?? 0 },
       t('work.saidSnoozed', { name: name.value, until: clockTime(until.toISOString(), Date.now()) }),
       back(),
     )
@@ -70,11 +70,11 @@ export function useSeen(place: () => { account: string; chat: string }, facts: R
     const now = facts.value
     const { account, chat } = place()
     if (!now?.unread || document.hidden || now.account !== account || now.chat_id !== chat) return
-    const mark = `${account}/${chat}/${now.heard}`
+    const mark = `${account}/${chat}/${now.received}`
     if (mark === told) return
     told = mark
     try {
-      await call('PUT', path('cookies', account, 'chats', chat, 'seen'), { body: { heard: now.heard } })
+      await call('PUT', path('cookies', account, 'chats', chat, 'seen'), { body: { received: now.received } })
     } catch {
       told = '' // it stays unread, and is told with the next look
     }

@@ -2022,7 +2022,7 @@ export interface paths {
          * Change the work on a chat
          * @description Mark a chat as done, snooze it, open it, or assign it. The last change wins.
          *
-         *     A message of the buyer opens the chat again. A caller who has not seen all of them (`heard`) can neither
+         *     A message of the buyer opens the chat again. A caller who has not seen all of them (`received`) can neither
          *     mark it as done nor snooze it (409 `buyer_wrote_since`).
          */
         put: operations["change_chat_work"];
@@ -3473,7 +3473,7 @@ export interface paths {
          * Heed the spec of an order
          * @description Say that rules for a spec are heeded. They always are: the switch of the older system cannot be off.
          */
-        put: operations["heed_each_spec"];
+        put: operations["match_each_spec"];
         post?: never;
         delete?: never;
         options?: never;
@@ -6195,6 +6195,17 @@ export interface components {
             spec_value?: string | null;
         };
         /**
+         * CardDone
+         * @description It was done.
+         * @example {
+         *       "message": "卡券更新成功"
+         *     }
+         */
+        CardDone: {
+            /** Message */
+            message: string;
+        };
+        /**
          * CardPictureSet
          * @description The picture of a card was stored.
          * @example {
@@ -6589,7 +6600,6 @@ export interface components {
          *           "buyer_id": "2200000000099",
          *           "buyer_name": "buyer",
          *           "chat_id": "59000001",
-         *           "heard": 3,
          *           "item_id": "700000000001",
          *           "item_picture": "",
          *           "item_title": "视频会员",
@@ -6597,6 +6607,7 @@ export interface components {
          *           "last_direction": "in",
          *           "last_text": "在吗",
          *           "pause_actor": "",
+         *           "received": 3,
          *           "status": "open",
          *           "unread": 1,
          *           "waits": true
@@ -6615,7 +6626,7 @@ export interface components {
          * @description One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
          *     ``waits``: the buyer spoke last, no automatic answer is coming or was left out on purpose, and the chat is open.
          *
-         *     ``found_text`` is the newest message that contains the searched words, or null. ``heard``: how many messages the
+         *     ``found_text`` is the newest message that contains the searched words, or null. ``received``: how many messages the
          *     buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
          *     see `PUT /cookies/{cid}/chats/{chat}/work`. ``item_title`` and ``item_picture`` (an address of this server): empty
          *     while they are not known.
@@ -6652,8 +6663,8 @@ export interface components {
             found_text: string | null;
             /** Waits */
             waits: boolean;
-            /** Heard */
-            heard: number;
+            /** Received */
+            received: number;
             /** Unread */
             unread: number;
             /**
@@ -7497,7 +7508,7 @@ export interface components {
          * Diagnosis
          * @description Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them.
          *
-         *     ``heard`` counts what the site pushed, by kind: `person` may get a reply; `card`, `tip`, `official`, `group` and
+         *     ``pushes`` counts what the site pushed, by kind: `person` may get a reply; `card`, `tip`, `official`, `group` and
          *     `site` are left aside; `unreadable` is what Shoal does not know.
          * @example {
          *       "checks": [
@@ -7514,7 +7525,7 @@ export interface components {
          *           "ok": false
          *         }
          *       ],
-         *       "heard": [
+         *       "pushes": [
          *         {
          *           "count": 12,
          *           "kind": "person",
@@ -7529,8 +7540,8 @@ export interface components {
             replying: boolean;
             /** Checks */
             checks: components["schemas"]["CheckShape"][];
-            /** Heard */
-            heard: components["schemas"]["HeardShape"][];
+            /** Pushes */
+            pushes: components["schemas"]["PushCountShape"][];
         };
         /**
          * DifferenceRow
@@ -8252,17 +8263,6 @@ export interface components {
             journal_lag_seconds?: number | null;
         };
         /**
-         * HeardShape
-         * @description How often the site pushed one kind of thing since this server started, and when last.
-         */
-        HeardShape: {
-            kind: components["schemas"]["PushKind"];
-            /** Count */
-            count: number;
-            /** Last At */
-            last_at: string;
-        };
-        /**
          * HistoryList
          * @description Changes, newest first.
          * @example {
@@ -8390,9 +8390,8 @@ export interface components {
          * ImportAnswer
          * @description The result of an import: of doubles and refused lines the first 1,000 each are named, all are counted.
          *
-         *     ``waiting``: how many orders waited for these goods; ``asked``: how many of them are served now.
+         *     ``waiting``: how many orders waited for these goods; ``requested``: how many of them are served now.
          * @example {
-         *       "asked": 0,
          *       "batch_id": 3,
          *       "doubles": [
          *         {
@@ -8413,6 +8412,7 @@ export interface components {
          *         }
          *       ],
          *       "refused_count": 1,
+         *       "requested": 0,
          *       "taken": 100,
          *       "waiting": 7
          *     }
@@ -8436,8 +8436,8 @@ export interface components {
             refused_count: number;
             /** Waiting */
             waiting: number;
-            /** Asked */
-            asked: number;
+            /** Requested */
+            requested: number;
             /** Op Id */
             op_id: string;
         };
@@ -8662,10 +8662,10 @@ export interface components {
          *           "id": 7,
          *           "kind": "parked",
          *           "level": "urgent",
+         *           "notified_at_ms": 1767323046000,
          *           "opened_at_ms": 1767323045000,
          *           "page": "accounts/my-shop",
          *           "reason": "risk_control",
-         *           "told_at_ms": 1767323046000,
          *           "url": "https://shoal.example.com/console/accounts/my-shop"
          *         }
          *       ]
@@ -8695,10 +8695,10 @@ export interface components {
             /** Closed At Ms */
             closed_at_ms: number | null;
             /**
-             * Told At Ms
+             * Notified At Ms
              * @description When its notices were planned.
              */
-            told_at_ms: number | null;
+            notified_at_ms: number | null;
             /** Count */
             count: number;
             /**
@@ -9089,9 +9089,8 @@ export interface components {
          *
          *     ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan. ``status``:
          *     `on_sale`, `gone` (sold, off the shelf or deleted), or empty. ``prices_hold``: it was read within an hour.
-         *     ``asked_at``: when the site was last asked; ``why`` it was not read then.
+         *     ``tried_at``: when a reading was last tried; ``why`` it was not read then.
          * @example {
-         *       "asked_at": "2026-11-28T11:05:00Z",
          *       "description": "官方充值，拍下即发卡密。",
          *       "item_id": "700000000001",
          *       "prices_hold": true,
@@ -9106,6 +9105,7 @@ export interface components {
          *       ],
          *       "status": "on_sale",
          *       "title": "视频会员",
+         *       "tried_at": "2026-11-28T11:05:00Z",
          *       "why": ""
          *     }
          */
@@ -9131,8 +9131,8 @@ export interface components {
             read_at: string | null;
             /** Prices Hold */
             prices_hold: boolean;
-            /** Asked At */
-            asked_at: string | null;
+            /** Tried At */
+            tried_at: string | null;
             /** Why */
             why: string;
         };
@@ -9322,7 +9322,7 @@ export interface components {
             floor_fen: number | null;
         };
         /**
-         * ItemsAsked
+         * ItemsRequested
          * @description How many items are on sale, or the reason why the site was not asked.
          * @example {
          *       "message": "成功获取 23 个商品（共2页）",
@@ -9331,7 +9331,7 @@ export interface components {
          *       "total_pages": 2
          *     }
          */
-        ItemsAsked: {
+        ItemsRequested: {
             /** Success */
             success: boolean;
             /** Message */
@@ -10965,9 +10965,9 @@ export interface components {
         };
         /**
          * NodesShape
-         * @description The servers, the living first. ``asked``: the one that answers; null: a single server serves the database.
+         * @description The servers, the living first. ``answered_by``: the one that answers; null where there is a single one.
          * @example {
-         *       "asked": "one",
+         *       "answered_by": "one",
          *       "items": [
          *         {
          *           "address": "",
@@ -10987,8 +10987,8 @@ export interface components {
          *     }
          */
         NodesShape: {
-            /** Asked */
-            asked: string | null;
+            /** Answered By */
+            answered_by: string | null;
             /** Items */
             items: components["schemas"]["NodeShape"][];
         };
@@ -11222,13 +11222,13 @@ export interface components {
             updated_at: string;
         };
         /**
-         * NotificationSaid
+         * NotificationDone
          * @description It was done.
          * @example {
          *       "msg": "message notification set"
          *     }
          */
-        NotificationSaid: {
+        NotificationDone: {
             /** Msg */
             msg: string;
         };
@@ -12715,6 +12715,17 @@ export interface components {
             do: string;
         };
         /**
+         * PushCountShape
+         * @description How often the site pushed one kind of thing since this server started, and when last.
+         */
+        PushCountShape: {
+            kind: components["schemas"]["PushKind"];
+            /** Count */
+            count: number;
+            /** Last At */
+            last_at: string;
+        };
+        /**
          * PushKeyAnswer
          * @description The server's public key for web push, as a browser takes it (`applicationServerKey`, base64url).
          * @example {
@@ -14020,7 +14031,6 @@ export interface components {
          *         {
          *           "account": "my-shop",
          *           "actor": "",
-         *           "asked": "今天能发货吗",
          *           "at": "2026-01-02T03:04:05.640Z",
          *           "buyer_id": "2200000000099",
          *           "called": true,
@@ -14036,6 +14046,7 @@ export interface components {
          *           "mode": "draft",
          *           "model": "small-1",
          *           "provider_id": 1,
+         *           "question": "今天能发货吗",
          *           "rail": "",
          *           "raw": "",
          *           "state": "drafted",
@@ -14060,12 +14071,11 @@ export interface components {
          *     ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
          *     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names
          *     the check that held the text back. ``raw`` is what the model said; it is empty in lists. ``actor`` sent or dropped a
-         *     draft. ``item_title`` is empty while it is not known. ``asked`` is what the buyer wrote, empty once it is deleted. A
-         *     million of ``cost_microfen`` are one fen.
+         *     draft. ``item_title`` is empty while it is not known. ``question`` is what the buyer wrote, empty once it is
+         *     deleted. A million of ``cost_microfen`` are one fen.
          * @example {
          *       "account": "my-shop",
          *       "actor": "",
-         *       "asked": "今天能发货吗",
          *       "at": "2026-01-02T03:04:05.640Z",
          *       "buyer_id": "2200000000099",
          *       "called": true,
@@ -14081,6 +14091,7 @@ export interface components {
          *       "mode": "draft",
          *       "model": "small-1",
          *       "provider_id": 1,
+         *       "question": "今天能发货吗",
          *       "rail": "",
          *       "raw": "",
          *       "state": "drafted",
@@ -14101,8 +14112,8 @@ export interface components {
             buyer_id: string;
             /** Message Ids */
             message_ids: string[];
-            /** Asked */
-            asked: string;
+            /** Question */
+            question: string;
             /** Item Id */
             item_id: string;
             /** Item Title */
@@ -14150,17 +14161,6 @@ export interface components {
          */
         RunState: "asked" | "answered" | "drafted" | "blocked" | "handed_off" | "silent" | "failed" | "superseded" | "dropped";
         /**
-         * Said
-         * @description It was done.
-         * @example {
-         *       "message": "卡券更新成功"
-         *     }
-         */
-        Said: {
-            /** Message */
-            message: string;
-        };
-        /**
          * Section
          * @description Where in the file a difference stands.
          * @enum {string}
@@ -14185,14 +14185,14 @@ export interface components {
         };
         /**
          * SeenBody
-         * @description How many of the buyer's messages were seen: ``heard`` of the chat as it was shown.
+         * @description How many of the buyer's messages were seen: ``received`` of the chat as it was shown.
          * @example {
-         *       "heard": 12
+         *       "received": 12
          *     }
          */
         SeenBody: {
-            /** Heard */
-            heard: number;
+            /** Received */
+            received: number;
         };
         /**
          * SeenShape
@@ -14200,7 +14200,7 @@ export interface components {
          * @example {
          *       "account": "my-shop",
          *       "chat_id": "59000001",
-         *       "heard": 12,
+         *       "received": 12,
          *       "unread": 0
          *     }
          */
@@ -14209,8 +14209,8 @@ export interface components {
             account: string;
             /** Chat Id */
             chat_id: string;
-            /** Heard */
-            heard: number;
+            /** Received */
+            received: number;
             /** Unread */
             unread: number;
         };
@@ -14424,9 +14424,8 @@ export interface components {
         };
         /**
          * ServedWaiting
-         * @description How many orders were asked for again, and the waiting ones as they were; ``gets`` of the others is 0.
+         * @description How many deliveries were requested, and the orders as they waited; ``gets`` of the others is 0.
          * @example {
-         *       "asked": 1,
          *       "items": [
          *         {
          *           "account": "my-shop",
@@ -14438,12 +14437,13 @@ export interface components {
          *           "order_id": "4500000000000000001",
          *           "wanted": 2
          *         }
-         *       ]
+         *       ],
+         *       "requested": 1
          *     }
          */
         ServedWaiting: {
-            /** Asked */
-            asked: number;
+            /** Requested */
+            requested: number;
             /** Items */
             items: components["schemas"]["WaitingOrderShape"][];
         };
@@ -17059,7 +17059,7 @@ export interface components {
          *           "what": "status"
          *         }
          *       ],
-         *       "heard": 12,
+         *       "received": 12,
          *       "snoozed_until": "2026-01-02T09:00:00.000Z",
          *       "status": "snoozed"
          *     }
@@ -17069,8 +17069,8 @@ export interface components {
             account: string;
             /** Chat Id */
             chat_id: string;
-            /** Heard */
-            heard: number;
+            /** Received */
+            received: number;
             /**
              * Status
              * @enum {string}
@@ -17087,10 +17087,10 @@ export interface components {
          * WorkBody
          * @description What to change of the work on a chat; what is left out stays. ``assignee`` null: no one's.
          *
-         *     ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``heard`` goes with ``done`` and ``snoozed``: that
-         *     of the chat as the person saw it.
+         *     ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``received`` goes with ``done`` and ``snoozed``:
+         *     that of the chat as the person saw it.
          * @example {
-         *       "heard": 12,
+         *       "received": 12,
          *       "status": "done"
          *     }
          */
@@ -17101,8 +17101,8 @@ export interface components {
             until?: string | null;
             /** Assignee */
             assignee?: string | null;
-            /** Heard */
-            heard?: number | null;
+            /** Received */
+            received?: number | null;
         };
         /**
          * WorkEntryShape
@@ -17127,14 +17127,14 @@ export interface components {
         };
         /**
          * WorkShape
-         * @description The work on a chat as it is now. ``heard``: how many messages the buyer has written.
+         * @description The work on a chat as it is now. ``received``: how many messages the buyer has written.
          *
          *     ``snoozed_until`` is null unless the chat is snoozed. ``assignee`` is a user name, or null.
          * @example {
          *       "account": "my-shop",
          *       "assignee": "lin",
          *       "chat_id": "59000001",
-         *       "heard": 12,
+         *       "received": 12,
          *       "snoozed_until": "2026-01-02T09:00:00.000Z",
          *       "status": "snoozed"
          *     }
@@ -17144,8 +17144,8 @@ export interface components {
             account: string;
             /** Chat Id */
             chat_id: string;
-            /** Heard */
-            heard: number;
+            /** Received */
+            received: number;
             /**
              * Status
              * @enum {string}
@@ -34445,7 +34445,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Said"];
+                    "application/json": components["schemas"]["CardDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -34561,7 +34561,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Said"];
+                    "application/json": components["schemas"]["CardDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -34798,7 +34798,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Said"];
+                    "application/json": components["schemas"]["CardDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -34893,7 +34893,7 @@ export interface operations {
             };
         };
     };
-    heed_each_spec: {
+    match_each_spec: {
         parameters: {
             query?: never;
             header?: never;
@@ -34915,7 +34915,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Said"];
+                    "application/json": components["schemas"]["CardDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -35285,7 +35285,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Said"];
+                    "application/json": components["schemas"]["CardDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -35401,7 +35401,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Said"];
+                    "application/json": components["schemas"]["CardDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -36542,7 +36542,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NotificationSaid"];
+                    "application/json": components["schemas"]["NotificationDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -36646,7 +36646,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NotificationSaid"];
+                    "application/json": components["schemas"]["NotificationDone"];
                 };
             };
             /** @description Not signed in */
@@ -36860,7 +36860,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NotificationSaid"];
+                    "application/json": components["schemas"]["NotificationDone"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -36964,7 +36964,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NotificationSaid"];
+                    "application/json": components["schemas"]["NotificationDone"];
                 };
             };
             /** @description Not signed in */
@@ -37041,7 +37041,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NotificationSaid"];
+                    "application/json": components["schemas"]["NotificationDone"];
                 };
             };
             /** @description Not signed in */
@@ -37390,7 +37390,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ItemsAsked"];
+                    "application/json": components["schemas"]["ItemsRequested"];
                 };
             };
             /** @description The request has a value that is not allowed */
@@ -38874,8 +38874,8 @@ export interface operations {
                 cid?: string | null;
                 /** @description Only of this kind. */
                 kind?: components["schemas"]["IncidentKind"] | null;
-                /** @description `1`: only those that lasted long enough to be told; `0`: only the others. */
-                told?: boolean | null;
+                /** @description `1`: only those that lasted long enough to be notified; `0`: only the others. */
+                notified?: boolean | null;
                 /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
                 /** @description Maximum number of rows. */

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import type { Incident } from '../common/api'
 import { askedAgainIn, grouped, told } from './incidents'
 
-const incident = (id: number, level: Incident['level'], told_at_ms: number | null, opened_at_ms = 0): Incident => ({
-  ...{ id, level, told_at_ms, opened_at_ms, account_id: 'afu', kind: 'parked', closed_at_ms: null, count: 1 },
+const incident = (id: number, level: Incident['level'], notified_at_ms: number | null, opened_at_ms = 0): Incident => ({
+  ...{ id, level, notified_at_ms, opened_at_ms, account_id: 'afu', kind: 'parked', closed_at_ms: null, count: 1 },
   ...{ reason: '', detail: '', do: '', about: '', url: '', page: '' },
 })
 

@@ -27,7 +27,8 @@ export const pressing = (items: readonly Incident[]): Incident[] =>
   items.toSorted((one, other) => RANK[one.level] - RANK[other.level] || other.id - one.id)
 
 /** Those that are told, the most pressing first: what may pass by itself before that makes no number. */
-export const told = (items: readonly Incident[]): Incident[] => pressing(items.filter((one) => one.told_at_ms !== null))
+export const told = (items: readonly Incident[]): Incident[] =>
+  pressing(items.filter((one) => one.notified_at_ms !== null))
 
 /** Whether it tells of a buyer who waits for a person: everyday work. */
 export const isWait = (one: Incident): boolean => one.kind === 'buyer_waits' || one.kind === 'wants_person'
@@ -51,7 +52,7 @@ export function grouped(items: readonly Incident[]): [Incident, ...Incident[]][]
 
 /** In how many milliseconds incidents that were opened just now are told; 0 when there is none. */
 export const askedAgainIn = (items: readonly Incident[], now: number): number =>
-  items.some((one) => one.told_at_ms === null && Math.abs(now - one.opened_at_ms) < PLANNED_MS) ? AGAIN_MS : 0
+  items.some((one) => one.notified_at_ms === null && Math.abs(now - one.opened_at_ms) < PLANNED_MS) ? AGAIN_MS : 0
 
 /** What the pages count by what they list: shops and orders that need a hand, and buyers who wait. */
 const COUNTED: ReadonlySet<Incident['kind']> = new Set([

@@ -17,7 +17,7 @@ export const useServers = defineStore('servers', () => {
   let asked = 0
 
   /** Whether several servers share the database; a single one has no name. */
-  const areSeveral = computed(() => typeof found.value?.asked === 'string')
+  const areSeveral = computed(() => typeof found.value?.answered_by === 'string')
 
   function show(answer: Nodes): void {
     found.value = answer

@@ -9,7 +9,7 @@ const zh = {
   openText: '查看服务器',
   running: '{n} 台在运行',
   strange: '{n} 台需要留意',
-  asked: '当前连接',
+  answering: '当前连接',
   states: {
     running: '正常运行',
     draining: '正在移交店铺',
@@ -69,7 +69,7 @@ const en: Texts<typeof zh> = {
   openText: 'Show servers',
   running: '{n} running',
   strange: '{n} to look at',
-  asked: 'answers this page',
+  answering: 'answers this page',
   states: {
     running: 'runs shops',
     draining: 'giving up its shops',

@@ -8,7 +8,7 @@ from shoal.api.http.problem import Problem
 
 CHAT_PROBLEMS: Final = (
     Problem("unknown_chat", 404),
-    Problem("buyer_wrote_since", 409, ("heard",)),
+    Problem("buyer_wrote_since", 409, ("received",)),
     Problem("bad_until", 422),
     Problem("bad_assignee", 422, ("username",)),
     Problem("unknown_note", 404),

@@ -18,12 +18,12 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.delivery_rules import remade, shops_with
 from shoal.api.schemas.cards import (
     CardBody,
+    CardDone,
     CardPictureSet,
     CardShape,
     EachPieceBody,
     EachSpecBody,
     Made,
-    Said,
     card_shape,
     shown_api,
 )
@@ -75,7 +75,9 @@ async def get_card(goods: CardToRead, server: TheServer) -> CardShape:
 
 
 @routes.put("/cards/{card_id}", summary="Change a card", responses=CHANGING)
-async def change_card(body: CardBody, goods: CardToChange, server: TheServer, by: TheBy, caller: CallerOfShops) -> Said:
+async def change_card(
+    body: CardBody, goods: CardToChange, server: TheServer, by: TheBy, caller: CallerOfShops
+) -> CardDone:
     """Change what is sent. The type stays. Lines of `data_content` are added, none is taken away. An `api_config` that
     is sent back as it was shown stays. The delivery rules of the card follow
     what is named; the rest of them stays as it is.
@@ -83,7 +85,7 @@ async def change_card(body: CardBody, goods: CardToChange, server: TheServer, by
     if body.type is not None and body.type != type_of(goods):
         raise InvalidInput("the type of a card stays", code="bad_card_type")
     await _change(server, goods, body, by, caller)
-    return Said(message=_CHANGED)
+    return CardDone(message=_CHANGED)
 
 
 @routes.put("/cards/{card_id}/image", summary="Set the picture of a card", responses=CHANGING)
@@ -117,31 +119,31 @@ async def set_card_picture(
 
 
 @routes.delete("/cards/{card_id}", summary="Delete a card", responses=CHANGING)
-async def delete_card(goods: CardToChange, server: TheServer, by: TheBy) -> Said:
+async def delete_card(goods: CardToChange, server: TheServer, by: TheBy) -> CardDone:
     """Delete goods that no delivery rule names and that never had a unit. Others can be switched off: `enabled`."""
     shops = shops_with(server, goods)
     if shops:
         raise Conflict("a delivery rule names the goods", code="card_in_rules", shops=[one.id for one in shops][:10])
     await server.goods.store.delete(goods.id, by)
-    return Said(message=_DELETED)
+    return CardDone(message=_DELETED)
 
 
 @routes.put(
     "/items/{cid}/{item_id}/multi-quantity-delivery", summary="Serve each piece of an order", responses=CHANGING
 )
-async def serve_each_piece(body: EachPieceBody, _: AccountToChange) -> Said:
+async def serve_each_piece(body: EachPieceBody, _: AccountToChange) -> CardDone:
     """Say that each piece of an order is served. It always is: the switch of the older system cannot be off."""
     if not body.multi_quantity_delivery:
         raise InvalidInput("each piece is served", code="each_piece_is_served")
-    return Said(message="商品多数量发货状态已开启")
+    return CardDone(message="商品多数量发货状态已开启")
 
 
 @routes.put("/items/{cid}/{item_id}/multi-spec", summary="Heed the spec of an order", responses=CHANGING)
-async def heed_each_spec(body: EachSpecBody, _: AccountToChange) -> Said:
+async def match_each_spec(body: EachSpecBody, _: AccountToChange) -> CardDone:
     """Say that rules for a spec are heeded. They always are: the switch of the older system cannot be off."""
     if not body.is_multi_spec:
         raise InvalidInput("each spec is heeded", code="each_spec_is_heeded")
-    return Said(message="商品多规格状态已开启")
+    return CardDone(message="商品多规格状态已开启")
 
 
 async def _change(server: Server, goods: Goods, body: CardBody, by: By, caller: Caller) -> None:

@@ -58,7 +58,7 @@ async def change_chat_work(
 ) -> WorkShape:
     """Mark a chat as done, snooze it, open it, or assign it. The last change wins.
 
-    A message of the buyer opens the chat again. A caller who has not seen all of them (`heard`) can neither
+    A message of the buyer opens the chat again. A caller who has not seen all of them (`received`) can neither
     mark it as done nor snooze it (409 `buyer_wrote_since`).
     """
     await require_current(server, account, caller)
@@ -66,7 +66,7 @@ async def change_chat_work(
         status=status_of(body.status),
         until_ms=_until(body.until),
         assignee_id=await _assignee_id(server, account, body),
-        heard=body.heard,
+        received=body.received,
     )
     return WorkShape(**work_facts(await server.chat_desk.work.change(account.id, chat, change, caller.actor)))
 
@@ -77,10 +77,10 @@ async def mark_chat_seen(
 ) -> SeenShape:
     """Note how many of the buyer's messages the caller has seen. It never goes back, and is the caller's alone."""
     await require_current(server, account, caller)
-    heard, unread = await server.chat_desk.work.see(
-        account.id, chat, user_id=who.id, heard=body.heard, actor=caller.actor
+    received, unread = await server.chat_desk.work.see(
+        account.id, chat, user_id=who.id, received=body.received, actor=caller.actor
     )
-    return SeenShape(account=account.id, chat_id=chat, heard=heard, unread=unread)
+    return SeenShape(account=account.id, chat_id=chat, received=received, unread=unread)
 
 
 @routes.get("/cookies/{cid}/chats/{chat}/notes", summary="List the notes about a chat", responses=READING_ONE)

@@ -75,7 +75,7 @@ class ChatShape(BaseModel):
     """One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
     ``waits``: the buyer spoke last, no automatic answer is coming or was left out on purpose, and the chat is open.
 
-    ``found_text`` is the newest message that contains the searched words, or null. ``heard``: how many messages the
+    ``found_text`` is the newest message that contains the searched words, or null. ``received``: how many messages the
     buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
     see `PUT /cookies/{cid}/chats/{chat}/work`. ``item_title`` and ``item_picture`` (an address of this server): empty
     while they are not known.
@@ -97,7 +97,7 @@ class ChatShape(BaseModel):
     pause_actor: str
     found_text: str | None
     waits: bool
-    heard: int
+    received: int
     unread: int
     status: StatusWord
     snoozed_until: str | None
@@ -115,7 +115,7 @@ class ChatList(BaseModel):
                 "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
                 "last_direction": "in", "read_at": None, "paused_until": None, "pause_reason": None, "pause_actor": "",
                 "found_text": None, "waits": True,
-                "heard": 3, "unread": 1, "status": "open", "snoozed_until": None, "assignee": None,
+                "received": 3, "unread": 1, "status": "open", "snoozed_until": None, "assignee": None,
             }
         ],
         next=None,
@@ -250,7 +250,7 @@ def _chat(chat: Chat) -> ChatShape:
         pause_actor=chat.pause_actor,
         found_text=chat.found_text,
         waits=chat.waits,
-        heard=chat.heard,
+        received=chat.received,
         unread=chat.unread,
         status=chat.status.value,
         snoozed_until=maybe_rfc3339(chat.snoozed_until_ms),

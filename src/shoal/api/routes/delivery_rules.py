@@ -17,7 +17,7 @@ from shoal.api.http.goods_caller import WhoAddsGoods, WhoListsGoods
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE, problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.cards import CardRuleBody, CardRuleShape, Made, Said, card_rule_shape
+from shoal.api.schemas.cards import CardDone, CardRuleBody, CardRuleShape, Made, card_rule_shape
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
@@ -68,26 +68,28 @@ async def get_card_rule(card_rule_id: RuleId, server: TheServer, who: WhoListsGo
 @routes.put("/delivery-rules/{card_rule_id}", summary="Change a delivery rule by keyword", responses=CHANGING)
 async def change_card_rule(
     card_rule_id: RuleId, body: CardRuleBody, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops
-) -> Said:
+) -> CardDone:
     """Put this rule in the place of another on each shop, on all or none. Its id follows from keyword and card. What
     the request does not name stays, such as a confirmation that was set in the console.
     """
     old = _rule(server, who, card_rule_id, caller)
     goods, card = await _card_of(server, who, body.card_id)
     await _put(server, who, body, goods, card, caller, instead_of=old)
-    return Said(message="发货规则更新成功")
+    return CardDone(message="发货规则更新成功")
 
 
 @routes.delete("/delivery-rules/{card_rule_id}", summary="Delete a delivery rule by keyword", responses=CHANGING)
-async def delete_card_rule(card_rule_id: RuleId, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops) -> Said:
+async def delete_card_rule(
+    card_rule_id: RuleId, server: TheServer, who: WhoAddsGoods, caller: CallerOfShops
+) -> CardDone:
     """Take a rule by title from each of the caller's shops, from all or none."""
     old = _rule(server, who, card_rule_id, caller)
     if old is None:
-        return Said(message="发货规则删除成功")
+        return CardDone(message="发货规则删除成功")
     edit = edits.deliveries_instead(old.has, lambda _: [])
     shops = [one.id for one in _shops(server, who) if any(old.has(rule) for rule in one.deliveries)]
     await server.manager.update_deliveries_of(dict.fromkeys(shops, edit), caller=caller)
-    return Said(message="发货规则删除成功")
+    return CardDone(message="发货规则删除成功")
 
 
 def shops_with(server: Server, goods: Goods) -> list[Account]:

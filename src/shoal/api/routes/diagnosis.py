@@ -45,7 +45,7 @@ class CheckShape(BaseModel):
     do: str
 
 
-class HeardShape(BaseModel):
+class PushCountShape(BaseModel):
     """How often the site pushed one kind of thing since this server started, and when last."""
 
     kind: PushKind
@@ -56,7 +56,7 @@ class HeardShape(BaseModel):
 class Diagnosis(BaseModel):
     """Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them.
 
-    ``heard`` counts what the site pushed, by kind: `person` may get a reply; `card`, `tip`, `official`, `group` and
+    ``pushes`` counts what the site pushed, by kind: `person` may get a reply; `card`, `tip`, `official`, `group` and
     `site` are left aside; `unreadable` is what Shoal does not know.
     """
 
@@ -69,11 +69,11 @@ class Diagnosis(BaseModel):
                 "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该店铺。",
             },
         ],
-        heard=[{"kind": "person", "count": 12, "last_at": "2026-01-02T03:04:05.120Z"}],
+        pushes=[{"kind": "person", "count": 12, "last_at": "2026-01-02T03:04:05.120Z"}],
     )  # fmt: skip
     replying: bool
     checks: list[CheckShape]
-    heard: list[HeardShape]
+    pushes: list[PushCountShape]
 
 
 @routes.get("/cookies/{cid}/diagnosis", summary="Diagnose why an account does not reply", responses=READING_ONE)
@@ -90,14 +90,14 @@ async def get_diagnosis(
     return Diagnosis(
         replying=is_replying(checks),
         checks=[_shape(check, language) for check in checks],
-        heard=_heard(live.heard),
+        pushes=_push_counts(live.pushes),
     )
 
 
-def _heard(by_account: AccountPushes) -> list[HeardShape]:
+def _push_counts(by_account: AccountPushes) -> list[PushCountShape]:
     counts = by_account.counts
     return [
-        HeardShape(kind=kind, count=counts[kind].times, last_at=rfc3339(counts[kind].last_at_ms))
+        PushCountShape(kind=kind, count=counts[kind].times, last_at=rfc3339(counts[kind].last_at_ms))
         for kind in PushKind
         if kind in counts
     ]
@@ -138,8 +138,8 @@ async def facts_of(server: Server, account: Account, live: LiveFacts) -> Facts:
         figures=figures,
         model_lacks=lacks,
         model_rests_until_ms=rests,
-        unreadable=live.heard.unreadable_since(now - HOUR_MS),
-        unreadable_forms=tuple(live.heard.forms),
+        unreadable=live.pushes.unreadable_since(now - HOUR_MS),
+        unreadable_forms=tuple(live.pushes.forms),
         site_ahead_ms=live.site_ahead_ms,
         orders_in_need=in_need,
         buyer_replies_per_hour=_own_or(account.buyer_replies_per_hour, settings.buyer_replies_per_hour),

@@ -31,8 +31,8 @@ Open = Annotated[
     bool | None, Query(alias="open", description="`1`: only those that last; `0`: only those that are over.")
 ]
 OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
-Told = Annotated[
-    bool | None, Query(description="`1`: only those that lasted long enough to be told; `0`: only the others.")
+Notified = Annotated[
+    bool | None, Query(description="`1`: only those that lasted long enough to be notified; `0`: only the others.")
 ]
 OfKind = Annotated[IncidentKind | None, Query(description="Only of this kind.")]
 State = Annotated[NoticeState | None, Query(description="Only notices in this state.")]
@@ -51,7 +51,7 @@ class IncidentShape(BaseModel):
     level: Level
     opened_at_ms: int
     closed_at_ms: int | None
-    told_at_ms: int | None = Field(description="When its notices were planned.")
+    notified_at_ms: int | None = Field(description="When its notices were planned.")
     count: int
     reason: str = Field(description="What chooses the sentence, such as why an account is parked.")
     detail: str
@@ -63,7 +63,7 @@ class IncidentShape(BaseModel):
 
 _INCIDENT: dict[str, Any] = {
     "id": 7, "account_id": "my-shop", "kind": "parked", "level": "urgent", "opened_at_ms": 1767323045000,
-    "closed_at_ms": None, "told_at_ms": 1767323046000, "count": 1, "reason": "risk_control",
+    "closed_at_ms": None, "notified_at_ms": 1767323046000, "count": 1, "reason": "risk_control",
     "detail": "Shop “my-shop” needs you: Xianyu asked for verification (risk control)", "about": "",
     "do": "Until you deal with this, the shop does not connect, reply or deliver.\n…",
     "url": "https://shoal.example.com/console/accounts/my-shop",
@@ -124,7 +124,7 @@ async def list_incidents(
     is_open: Open = None,
     cid: OfAccount = None,
     kind: OfKind = None,
-    told: Told = None,
+    notified: Notified = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     accept_language: Spoken = None,
@@ -135,7 +135,7 @@ async def list_incidents(
     """
     before = place_of(cursor, 1)[0] if cursor else None
     found = await server.notices.history.incidents(
-        await _sight(server, who, cid), is_open=is_open, kind=kind, told=told, before=before, limit=limit + 1
+        await _sight(server, who, cid), is_open=is_open, kind=kind, notified=notified, before=before, limit=limit + 1
     )
     language, page = language_of(accept_language), found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
@@ -180,7 +180,7 @@ def _incident(server: Server, one: Incident, language: Language, public_url: str
         level=POLICIES[one.kind].level,
         opened_at_ms=one.opened_at_ms,
         closed_at_ms=one.closed_at_ms,
-        told_at_ms=one.told_at_ms,
+        notified_at_ms=one.notified_at_ms,
         count=one.count,
         reason=one.detail,
         detail=title_of(one.kind, one.detail, facts, language),

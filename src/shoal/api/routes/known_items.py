@@ -20,7 +20,7 @@ from shoal.api.schemas.known_items import (
     AccountOfItemsBody,
     ItemPageAnswer,
     ItemPageBody,
-    ItemsAsked,
+    ItemsRequested,
     KnownItemAnswer,
     KnownItems,
     KnownItemShape,
@@ -118,15 +118,15 @@ async def get_known_item(item_id: ItemId, account: AccountToRead, server: TheSer
 @routes.post("/items/get-all-from-account", summary="Ask the site for all items (older system)", responses=_ASKING)
 async def ask_for_all_items(
     body: AccountOfItemsBody, server: TheServer, who: WhoReadsNamed, request: Request, language: TheLanguage
-) -> ItemsAsked:
+) -> ItemsRequested:
     """Read the site's list of the items on sale, and count them. A failure is answered with `success: false`."""
     try:
         on_sale = await _asked(server, who, body.cookie_id, request)
     except _NotAsked as failure:
-        return ItemsAsked(success=False, message=failure.sentence(language))
+        return ItemsRequested(success=False, message=failure.sentence(language))
     pages = -(-len(on_sale) // PAGE_SIZE)
     message = f"成功获取 {len(on_sale)} 个商品（共{pages}页）"
-    return ItemsAsked(success=True, message=message, total_count=len(on_sale), total_pages=pages)
+    return ItemsRequested(success=True, message=message, total_count=len(on_sale), total_pages=pages)
 
 
 @routes.post("/items/get-by-page", summary="Ask the site for a page of items (older system)", responses=_ASKING)

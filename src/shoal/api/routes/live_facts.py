@@ -1,4 +1,4 @@
-"""What only the process knows that runs an account: its observed state, and what its connection hears."""
+"""What only the process knows that runs an account: its observed state, and what its connection receives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LiveFacts:
     known."""
 
     seen: Observation
-    heard: AccountPushes
+    pushes: AccountPushes
     site_ahead_ms: int = 0
     node: str = ""
     is_silent: bool = False
@@ -37,7 +37,7 @@ class _Told(msgspec.Struct):
     """As ``answer_diagnose`` tells it."""
 
     seen: Observation
-    heard: list[tuple[str, int, int]]
+    pushes: list[tuple[str, int, int]]
     forms: list[str]
     site_ahead_ms: int
     node: str
@@ -47,9 +47,9 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
     """Return what the server that runs the account knows now."""
     calls = server.node_calls
     if calls is None or server.manager.runs_here(account.id):
-        heard = server.push_counts.of(account.id)
+        pushes = server.push_counts.of(account.id)
         return LiveFacts(
-            seen=server.manager.observation(account.id), heard=heard, site_ahead_ms=server.site_time.ahead_ms
+            seen=server.manager.observation(account.id), pushes=pushes, site_ahead_ms=server.site_time.ahead_ms
         )
     told = None
     with suppress(OwnerAway, AnswerLost, RefusedThere, StoreError, msgspec.ValidationError):
@@ -58,12 +58,12 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
     if told is None:
         node = await stored_there(server, account)
         seen = server.manager.observation(account.id)
-        return LiveFacts(seen=seen, heard=AccountPushes(), node=node, is_silent=bool(node))
+        return LiveFacts(seen=seen, pushes=AccountPushes(), node=node, is_silent=bool(node))
     known = {kind.value for kind in PushKind}
-    counts = {PushKind(kind): Count(times, at_ms) for kind, times, at_ms in told.heard if kind in known}
+    counts = {PushKind(kind): Count(times, at_ms) for kind, times, at_ms in told.pushes if kind in known}
     return LiveFacts(
         seen=told.seen,
-        heard=AccountPushes(counts=counts, forms=dict.fromkeys(told.forms, 1)),
+        pushes=AccountPushes(counts=counts, forms=dict.fromkeys(told.forms, 1)),
         site_ahead_ms=told.site_ahead_ms,
         node=told.node,
     )
@@ -71,11 +71,11 @@ async def live_facts(server: Server, account: Account) -> LiveFacts:
 
 async def answer_diagnose(server: Server, account: Account, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
     """Tell another server what this one knows of an account that runs here."""
-    heard = server.push_counts.of(account.id)
+    pushes = server.push_counts.of(account.id)
     return {
         "seen": facts_of(server.manager.observation(account.id)),
-        "heard": [(kind.value, count.times, count.last_at_ms) for kind, count in heard.counts.items()],
-        "forms": list(heard.forms),
+        "pushes": [(kind.value, count.times, count.last_at_ms) for kind, count in pushes.counts.items()],
+        "forms": list(pushes.forms),
         "site_ahead_ms": server.site_time.ahead_ms,
         "node": server.nodes.name,
     }

@@ -51,10 +51,10 @@ _NODE = {
 
 
 class NodesShape(BaseModel):
-    """The servers, the living first. ``asked``: the one that answers; null: a single server serves the database."""
+    """The servers, the living first. ``answered_by``: the one that answers; null where there is a single one."""
 
-    model_config = example(asked="one", items=[_NODE])
-    asked: str | None
+    model_config = example(answered_by="one", items=[_NODE])
+    answered_by: str | None
     items: list[NodeShape]
 
 
@@ -99,7 +99,7 @@ async def _mark(server: Server, me: User, origin: str, name: str, *, draining: b
 
 
 async def _shown(server: Server) -> NodesShape:
-    return NodesShape(asked=server.nodes.name, items=[_shape(one) for one in await server.nodes.all()])
+    return NodesShape(answered_by=server.nodes.name, items=[_shape(one) for one in await server.nodes.all()])
 
 
 def _shape(node: NodeFacts) -> NodeShape:

@@ -21,7 +21,7 @@ from shoal.api.schemas.notification_channels import (
     NotificationChannelChange,
     NotificationChannelMade,
     NotificationChannelShape,
-    NotificationSaid,
+    NotificationDone,
     message_notification_shape,
     notification_channel_shape,
 )
@@ -76,7 +76,7 @@ async def get_notification_channel(channel_id: ChannelId, server: TheServer, me:
 @routes.put("/notification-channels/{channel_id}", summary="Change a channel (older system)", responses=_CHANGE)
 async def change_notification_channel(
     channel_id: ChannelId, body: NotificationChannelChange, server: TheServer, me: Me, origin: Origin
-) -> NotificationSaid:
+) -> NotificationDone:
     """Change a channel. A value of `config` that is sent back as `***` stays."""
     service, kept = await _address(server, await _mine(server, me, channel_id))
     fields = service.checked(changed_fields(service, body.config, kept))
@@ -84,18 +84,18 @@ async def change_notification_channel(
     store, sent = server.notices.channels, None if fields == kept else fields
     after = await store.change(me.id, channel_id, values, fields=sent)
     await note_change(server, me, origin, AuditEvent.CHANNEL_CHANGED, after)
-    return NotificationSaid(msg="notification channel updated")
+    return NotificationDone(msg="notification channel updated")
 
 
 @routes.delete("/notification-channels/{channel_id}", summary="Remove a channel (older system)", responses=_ONE)
 async def remove_notification_channel(
     channel_id: ChannelId, server: TheServer, me: Me, origin: Origin
-) -> NotificationSaid:
+) -> NotificationDone:
     """Remove a channel. What waits to be told over it is not told."""
     await _mine(server, me, channel_id)
     removed = await server.notices.channels.remove(me.id, channel_id)
     await note_change(server, me, origin, AuditEvent.CHANNEL_REMOVED, removed)
-    return NotificationSaid(msg="notification channel deleted")
+    return NotificationDone(msg="notification channel deleted")
 
 
 @routes.get("/message-notifications", summary="List which channels tell about your accounts", responses=_READ)
@@ -125,22 +125,22 @@ async def list_message_notifications_of(
 @routes.post("/message-notifications/{cid}", summary="Let a channel tell about an account, or not", responses=_CHANGE)
 async def set_message_notification(
     cid: Cid, body: MessageNotificationBody, server: TheServer, me: Me, request: Request, origin: Origin
-) -> NotificationSaid:
+) -> NotificationDone:
     """Let one of the caller's channels tell about an account, or no longer."""
     _require(server, me, cid, request, "unknown_account/change")
     await _set(server, me, origin, await _mine(server, me, body.channel_id), cid, told=body.enabled)
-    return NotificationSaid(msg="message notification set")
+    return NotificationDone(msg="message notification set")
 
 
 @routes.delete("/message-notifications/account/{cid}", summary="Let no channel tell about an account", responses=_ONE)
-async def remove_message_notifications_of(cid: Cid, server: TheServer, me: Me, origin: Origin) -> NotificationSaid:
+async def remove_message_notifications_of(cid: Cid, server: TheServer, me: Me, origin: Origin) -> NotificationDone:
     """Let none of the caller's channels tell about an account any more."""
     telling = [channel for channel, cids in await _telling(server, me) if cid in cids]
     if not telling:
         raise InvalidInput("no channel tells about it", code="no_message_notification/account")
     for channel in telling:
         await _set(server, me, origin, channel, cid, told=False)
-    return NotificationSaid(msg="account notifications deleted")
+    return NotificationDone(msg="account notifications deleted")
 
 
 @routes.delete(
@@ -148,13 +148,13 @@ async def remove_message_notifications_of(cid: Cid, server: TheServer, me: Me, o
 )
 async def remove_message_notification(
     notification_id: NotificationId, server: TheServer, me: Me, origin: Origin
-) -> NotificationSaid:
+) -> NotificationDone:
     """Let a channel tell about an account no longer. Its other accounts stay."""
     for channel, cids in await _telling(server, me):
         for cid in cids:
             if _id_of(channel, cid) == notification_id:
                 await _set(server, me, origin, channel, cid, told=False)
-                return NotificationSaid(msg="message notification deleted")
+                return NotificationDone(msg="message notification deleted")
     raise InvalidInput("there is no such notification", code="no_message_notification")
 
 

@@ -48,7 +48,7 @@ async def serve_waiting(
     """
     only = None if body.orders is None else {(one.account, one.order_id) for one in body.orders}
     waiting = await waiting_orders(server).serve(goods, actor=by.actor, only=only)
-    return ServedWaiting(asked=sum(one.gets > 0 for one in waiting), items=await _shapes(server, waiting, language))
+    return ServedWaiting(requested=sum(one.gets > 0 for one in waiting), items=await _shapes(server, waiting, language))
 
 
 def waiting_orders(server: Server) -> WaitingOrders:

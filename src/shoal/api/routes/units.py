@@ -151,7 +151,7 @@ def _import_answer(
         doubles_count=len(result.doubles),
         refused_count=len(result.refused),
         waiting=restocked[0],
-        asked=restocked[1],
+        requested=restocked[1],
         op_id=shown_op_id(by.op_id),
     )
 

@@ -15,7 +15,7 @@ from shoal.rules.rule import MAX_REPLY_CHARACTERS
 
 _RUN: dict[str, Any] = {
     "id": 7, "account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_ids": ["31.PNM"],
-    "asked": "今天能发货吗",
+    "question": "今天能发货吗",
     "item_id": "700000000001", "item_title": "会员月卡", "provider_id": 1, "model": "small-1", "mode": "draft",
     "state": "drafted", "why": "", "rail": "", "called": True, "offered_fen": None, "tokens_in": 812, "tokens_out": 24,
     "cost_microfen": 86_000, "duration_ms": 640, "text": "在的，今天可以发货", "raw": "", "actor": "",
@@ -29,8 +29,8 @@ class RunShape(BaseModel):
     ``called`` is false for a run that `failed` before its provider was called: ``why`` names the budget, the pace or
     the rest that did not allow it, and the default reply answered. ``why`` says what the state does not; ``rail`` names
     the check that held the text back. ``raw`` is what the model said; it is empty in lists. ``actor`` sent or dropped a
-    draft. ``item_title`` is empty while it is not known. ``asked`` is what the buyer wrote, empty once it is deleted. A
-    million of ``cost_microfen`` are one fen.
+    draft. ``item_title`` is empty while it is not known. ``question`` is what the buyer wrote, empty once it is
+    deleted. A million of ``cost_microfen`` are one fen.
     """
 
     model_config = example(**_RUN)
@@ -39,7 +39,7 @@ class RunShape(BaseModel):
     chat_id: str
     buyer_id: str
     message_ids: list[str]
-    asked: str
+    question: str
     item_id: str
     item_title: str
     provider_id: int
@@ -115,7 +115,7 @@ def run_shape(run: Run, *, with_raw: bool = True) -> RunShape:
         chat_id=run.chat_id,
         buyer_id=run.buyer_id,
         message_ids=list(run.message_ids),
-        asked=run.asked,
+        question=run.question,
         item_id=run.item_id,
         item_title=run.item_title,
         provider_id=run.provider_id,

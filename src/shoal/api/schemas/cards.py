@@ -113,7 +113,7 @@ class Made(BaseModel):
     message: str
 
 
-class Said(BaseModel):
+class CardDone(BaseModel):
     """It was done."""
 
     model_config = example(message="卡券更新成功")

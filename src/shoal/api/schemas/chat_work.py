@@ -15,7 +15,7 @@ from shoal.messages.chat_work import Work, WorkEntry
 StatusWord = Literal["open", "snoozed", "done"]
 """What a person decided about a chat."""
 _WORK: dict[str, Any] = {
-    "account": "my-shop", "chat_id": "59000001", "heard": 12, "status": "snoozed",
+    "account": "my-shop", "chat_id": "59000001", "received": 12, "status": "snoozed",
     "snoozed_until": "2026-01-02T09:00:00.000Z", "assignee": "lin",
 }  # fmt: skip
 _ENTRY: dict[str, Any] = {
@@ -31,15 +31,15 @@ _NOTE: dict[str, Any] = {
 class WorkBody(BaseModel):
     """What to change of the work on a chat; what is left out stays. ``assignee`` null: no one's.
 
-    ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``heard`` goes with ``done`` and ``snoozed``: that
-    of the chat as the person saw it.
+    ``until`` (RFC 3339, within a year) goes with ``snoozed`` alone. ``received`` goes with ``done`` and ``snoozed``:
+    that of the chat as the person saw it.
     """
 
-    model_config = body_example(status="done", heard=12)
+    model_config = body_example(status="done", received=12)
     status: StatusWord | None = None
     until: Text | None = Field(None, max_length=40)
     assignee: Text | None = Field(None, max_length=64)
-    heard: int | None = Field(None, ge=0, le=2**53)
+    received: int | None = Field(None, ge=0, le=2**53)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -49,10 +49,10 @@ class WorkBody(BaseModel):
 
 
 class SeenBody(BaseModel):
-    """How many of the buyer's messages were seen: ``heard`` of the chat as it was shown."""
+    """How many of the buyer's messages were seen: ``received`` of the chat as it was shown."""
 
-    model_config = body_example(heard=12)
-    heard: int = Field(ge=0, le=2**53)
+    model_config = body_example(received=12)
+    received: int = Field(ge=0, le=2**53)
 
 
 class NoteBody(BaseModel):
@@ -63,7 +63,7 @@ class NoteBody(BaseModel):
 
 
 class WorkShape(BaseModel):
-    """The work on a chat as it is now. ``heard``: how many messages the buyer has written.
+    """The work on a chat as it is now. ``received``: how many messages the buyer has written.
 
     ``snoozed_until`` is null unless the chat is snoozed. ``assignee`` is a user name, or null.
     """
@@ -71,7 +71,7 @@ class WorkShape(BaseModel):
     model_config = example(**_WORK)
     account: str
     chat_id: str
-    heard: int
+    received: int
     status: StatusWord
     snoozed_until: str | None
     assignee: str | None
@@ -98,10 +98,10 @@ class WorkAndEntries(WorkShape):
 class SeenShape(BaseModel):
     """How many messages the buyer has written, and how many of them the caller has not seen (at most 99)."""
 
-    model_config = example(account="my-shop", chat_id="59000001", heard=12, unread=0)
+    model_config = example(account="my-shop", chat_id="59000001", received=12, unread=0)
     account: str
     chat_id: str
-    heard: int
+    received: int
     unread: int
 
 
@@ -139,7 +139,7 @@ def work_facts(work: Work) -> dict[str, Any]:
     return {
         "account": work.account_id,
         "chat_id": work.chat_id,
-        "heard": work.heard,
+        "received": work.received,
         "status": work.status.value,
         "snoozed_until": maybe_rfc3339(work.until_ms),
         "assignee": work.assignee or None,

@@ -242,14 +242,14 @@ class ImportLine(BaseModel):
 class ImportAnswer(BaseModel):
     """The result of an import: of doubles and refused lines the first 1,000 each are named, all are counted.
 
-    ``waiting``: how many orders waited for these goods; ``asked``: how many of them are served now.
+    ``waiting``: how many orders waited for these goods; ``requested``: how many of them are served now.
     """
 
     model_config = example(
         batch_id=3, dry_run=False, lines=102, taken=100,
         doubles=[{"line": 5, "why": "same_file", "detail": "与第 2 行相同"}],
         refused=[{"line": 9, "why": "unit_too_long", "detail": "每个卡密最多 2000 个字符"}],
-        doubles_count=1, refused_count=1, waiting=7, asked=0, op_id="5b2d",
+        doubles_count=1, refused_count=1, waiting=7, requested=0, op_id="5b2d",
     )  # fmt: skip
     batch_id: int | None
     dry_run: bool
@@ -260,7 +260,7 @@ class ImportAnswer(BaseModel):
     doubles_count: int
     refused_count: int
     waiting: int
-    asked: int
+    requested: int
     op_id: str
 
 

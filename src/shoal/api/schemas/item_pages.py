@@ -13,7 +13,7 @@ from shoal.orders.item_pages import PRICES_MS
 _PAGE: dict[str, Any] = {
     "item_id": "700000000001", "title": "视频会员", "description": "官方充值，拍下即发卡密。", "price_fen": None,
     "specs": [{"name": "时长:月卡", "price_fen": 2500, "left": 3}], "quantity": 3, "status": "on_sale",
-    "read_at": "2026-11-28T11:05:00Z", "prices_hold": True, "asked_at": "2026-11-28T11:05:00Z", "why": "",
+    "read_at": "2026-11-28T11:05:00Z", "prices_hold": True, "tried_at": "2026-11-28T11:05:00Z", "why": "",
 }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ class ItemPageShape(BaseModel):
 
     ``price_fen`` is null when the specs have different prices, and when the page says none in plain yuan. ``status``:
     `on_sale`, `gone` (sold, off the shelf or deleted), or empty. ``prices_hold``: it was read within an hour.
-    ``asked_at``: when the site was last asked; ``why`` it was not read then.
+    ``tried_at``: when a reading was last tried; ``why`` it was not read then.
     """
 
     model_config = example(**_PAGE)
@@ -43,7 +43,7 @@ class ItemPageShape(BaseModel):
     status: Literal["", "on_sale", "gone"]
     read_at: str | None
     prices_hold: bool
-    asked_at: str | None
+    tried_at: str | None
     why: str
 
 
@@ -61,6 +61,6 @@ def item_page_shape(item_id: str, stored: StoredPage | None, now_ms: int) -> Ite
         status=page.status.value,
         read_at=maybe_rfc3339(known.read_at_ms),
         prices_hold=known.is_younger(PRICES_MS, now_ms),
-        asked_at=maybe_rfc3339(known.asked_at_ms or None),
+        tried_at=maybe_rfc3339(known.asked_at_ms or None),
         why=known.why,
     )

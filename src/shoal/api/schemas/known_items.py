@@ -102,7 +102,7 @@ class ItemPageBody(AccountOfItemsBody):
     page_size: int = Field(20, ge=1, le=100)
 
 
-class ItemsAsked(BaseModel):
+class ItemsRequested(BaseModel):
     """How many items are on sale, or the reason why the site was not asked."""
 
     model_config = example(success=True, message="成功获取 23 个商品（共2页）", total_count=23, total_pages=2)

@@ -95,7 +95,7 @@ class MessageNotifications(RootModel[dict[str, list[MessageNotificationShape]]])
     model_config = ConfigDict(json_schema_extra={"examples": [{"my-shop": [_TOLD]}]})
 
 
-class NotificationSaid(BaseModel):
+class NotificationDone(BaseModel):
     """It was done."""
 
     model_config = example(msg="message notification set")

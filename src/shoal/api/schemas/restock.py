@@ -60,10 +60,10 @@ class ServeWaitingBody(BaseModel):
 
 
 class ServedWaiting(BaseModel):
-    """How many orders were asked for again, and the waiting ones as they were; ``gets`` of the others is 0."""
+    """How many deliveries were requested, and the orders as they waited; ``gets`` of the others is 0."""
 
-    model_config = example(asked=1, items=[_WAITING])
-    asked: int
+    model_config = example(requested=1, items=[_WAITING])
+    requested: int
     items: list[WaitingOrderShape]
 
 
