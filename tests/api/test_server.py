@@ -53,7 +53,7 @@ async def test_a_start_of_many_accounts_ends_with_the_server(tmp_path: Path, mon
         finally:
             ended.set()
 
-    monkeypatch.setattr(open_accounts, "STARTED_AT_ONCE", 0)
+    monkeypatch.setattr(open_accounts, "MOST_AWAITED", 0)
     monkeypatch.setattr(CookieManager, "start", lasting)
     async with open_door(tmp_path):
         await asyncio.wait_for(began.wait(), 60)

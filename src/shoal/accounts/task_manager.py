@@ -35,8 +35,9 @@ ASKED_AGAIN_SECONDS = 1.0
 """How often a purge asks whether the account is owned here."""
 NUMBERS_LOOK_SECONDS = 2.0
 """How often the numbers are looked at for which accounts wait here, where another node may free them."""
-STARTED_AT_ONCE = 100
-"""How many accounts begin to start at one turn of the loop: it takes some 10 ms, and requests are answered between."""
+STARTED_AT_ONCE = 20
+"""How many accounts begin to start at one turn of the loop: it takes some 2 ms, and requests, which need
+several turns, are answered between."""
 
 
 def own_starts(settings: Settings) -> StartLimiters:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
 from shoal.accounts.account import OBSERVED_FIELDS, Observation
 from shoal.accounts.ownership import shard_of
@@ -20,7 +20,7 @@ from shoal.errors import ShoalError
 from shoal.storage.among import among
 from shoal.storage.database import Database
 from shoal.storage.history_tables import observed
-from shoal.storage.observation_rows import observation_of
+from shoal.storage.observation_rows import OBSERVED, observations_in
 
 log = structlog.get_logger("shoal.calls")
 
@@ -67,8 +67,7 @@ class NodeWatch:
 
         def job(connection: Connection) -> dict[str, RemoteState]:
             owners = {shard: node for shard, node in read_owners(connection, names).items() if node != self.me}
-            rows = connection.execute(select(observed).where(among(observed.c.account_id, names))).mappings()
-            seen = {row["account_id"]: observation_of(row) for row in rows}
+            seen = observations_in(connection, OBSERVED.where(among(observed.c.account_id, names)))
             return {name: RemoteState(seen.get(name, _NOTHING_SEEN), owners.get(shard_of(name), "")) for name in names}
 
         return await self._database.read(job)

@@ -10,8 +10,6 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate
 from typing import Final
 
-import aiosmtplib
-
 from shoal.network.guarded_sockets import Connect
 from shoal.notices.services import Fields
 from shoal.notices.transport import Failure, Message, Outcome, Sent
@@ -39,6 +37,8 @@ def mail_of(fields: Fields, message: Message) -> EmailMessage:
 
 async def send_mail(connect: Connect, fields: Fields, message: Message, *, context: ssl.SSLContext) -> Sent:
     """Send one mail. Raises what ``connect`` raises; everything else is in the outcome."""
+    import aiosmtplib  # noqa: PLC0415  most servers send no mail
+
     opened = await connect(fields["host"], int(fields["port"]))
     left = False
     try:

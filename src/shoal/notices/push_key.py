@@ -6,7 +6,6 @@ import asyncio
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from shoal.notices.push_subscription import packed
 from shoal.storage.database import Database
@@ -46,4 +45,7 @@ def private_key_of(secret: bytes) -> ec.EllipticCurvePrivateKey:
 
 def point_of(private: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the public point of a key: 65 bytes."""
+    # It loads the code for keys of SSH.
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
     return private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

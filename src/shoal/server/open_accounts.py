@@ -17,7 +17,6 @@ from shoal.accounts.ownership import LocalOwnership
 from shoal.accounts.positions import Position
 from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.reload import Reload
-from shoal.accounts.task_manager import STARTED_AT_ONCE
 from shoal.auth.authorization import TRUSTED_SECONDS, Authorization
 from shoal.auth.user_removal import UserRemoval
 from shoal.cluster.cluster_ownership import ClusterOwnership
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("shoal.server")
 
+MOST_AWAITED = 100
+"""So many accounts are started before the server listens; more start beside the first requests."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accounts:
@@ -57,6 +59,8 @@ class Accounts:
     authorization: Authorization
     reload: Reload
     user_removal: UserRemoval
+    opened: asyncio.Event
+    """To be set once everything is open: many accounts start then, beside requests."""
     ends: tuple[asyncio.Task[None], asyncio.Future[None]]
     """Two of which one that fails ends the server. The first ends when the accounts are started: that of many goes on
     beside requests; it fails when the database is damaged. The second fails when commits are lost."""
@@ -108,8 +112,9 @@ async def open_accounts(
             await manager.start()
             await user_removal.resume()
 
-        waits = storage.database.checking or len(manager.accounts) > STARTED_AT_ONCE
-        started = asyncio.create_task(start(), name="start of the accounts")
+        waits = storage.database.checking or len(manager.accounts) > MOST_AWAITED
+        opened = asyncio.Event()
+        started = asyncio.create_task(_once(opened, start) if waits else start(), name="start of the accounts")
         closing.push_async_callback(ended, started)
         if not waits:
             await started
@@ -121,6 +126,7 @@ async def open_accounts(
             authorization=authorization,
             reload=reload,
             user_removal=user_removal,
+            opened=opened,
             ends=(started, storage.lost_commits.failed),
         )
 
@@ -182,6 +188,11 @@ def _linked(
     )
     closing.later("event links", links.close)
     return links
+
+
+async def _once(opened: asyncio.Event, start: Callable[[], Awaitable[None]]) -> None:
+    await opened.wait()
+    await start()
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -292,5 +292,6 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         outbound=shared.outbound,
         nodes=nodes,
     )
+    accounts.opened.set()
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
     return server, await first_entry(users, settings, storage.audit_log), *accounts.ends  # last: no failure uses it

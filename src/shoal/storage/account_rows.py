@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, not_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, select, update
 
 from shoal.accounts.account import Account
-from shoal.accounts.delivery_rule import Deliveries, DeliveryRule, in_order
+from shoal.accounts.delivery_rule import DeliveryRule, in_order
 from shoal.accounts.delivery_views import items_of, paid_message_of
 from shoal.accounts.item_setting import ItemSetting
 from shoal.accounts.journal import JournalEntry
@@ -52,6 +53,8 @@ ChangeSet = tuple[Change, ...]
 _ITEM = and_(item_settings.c.account_id == bindparam("b_account"), item_settings.c.item_id == bindparam("b_id"))
 
 _ITEM_COLUMNS = ("reply", "facts", "floor_fen")
+_VALUES = ("id", "generation", "rev", *PLAIN_FIELDS)
+_COLUMNS = tuple(accounts.c[name] for name in ("cookie_sealed", "cookie_fingerprint", "proxy_sealed", *_VALUES))
 
 
 class AccountRows:
@@ -66,7 +69,7 @@ class AccountRows:
 
     def read(self, connection: Connection, *names: str) -> dict[str, Account]:
         """Return all existing accounts (or these), by id. Raises ``StoreError`` that names the first unreadable one."""
-        query = select(accounts).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
+        query = select(*_COLUMNS).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
         rule_query, item_query, delivery_query = select(rules), select(item_settings), select(delivery_rules)
         if names:
             query = query.where(among(accounts.c.id, names))
@@ -82,42 +85,39 @@ class AccountRows:
         deliveries: defaultdict[str, list[DeliveryRule]] = defaultdict(list)
         for row in connection.execute(delivery_query).mappings():
             deliveries[row["account_id"]].append(read_delivery_rule(row))
-        return {
-            name: self._account_of(row, tuple(keywords[name]), tuple(items[name]), in_order(deliveries[name]))
-            for row in connection.execute(query).mappings()
-            for name in (row["id"],)
-        }
+        found: dict[str, Account] = {}
+        for cookie, mark, proxy, *own in connection.execute(query).all():
+            values: dict[str, Any] = dict(zip(_VALUES, own, strict=True))
+            name = values["id"]
+            if name in deliveries:
+                rules_of = in_order(deliveries[name])
+                values |= {"deliveries": rules_of, "paid_message": paid_message_of(rules_of)}
+            if name in items or name in deliveries:
+                values["items"] = items_of(tuple(items[name]), values.get("deliveries", ()))
+            if name in keywords:
+                values["keywords"] = tuple(keywords[name])
+            values["proxy"] = self._proxy_of(name, proxy)
+            found[name] = self._account_of(values, cookie, mark)
+        return found
 
-    def _account_of(
-        self, row: RowMapping, keywords: tuple[Rule, ...], items: tuple[ItemSetting, ...], deliveries: Deliveries
-    ) -> Account:
-        if row["cookie_sealed"] is None:
-            raise StoreError(f"the cookie of account {row['id']} is missing", code="unreadable_account")
+    def _account_of(self, values: dict[str, Any], sealed: bytes | None, mark: str) -> Account:
+        """Return the account with the cookie, whose fingerprint must be ``mark``."""
+        name = values["id"]
+        if sealed is None:
+            raise StoreError(f"the cookie of account {name} is missing", code="unreadable_account")
+        values["cookie"] = self._vault.open(sealed, account_id=name, column=COOKIE_COLUMN)
         try:
-            account = Account(
-                id=row["id"],
-                cookie=self._vault.open(row["cookie_sealed"], account_id=row["id"], column=COOKIE_COLUMN),
-                proxy=self._proxy_of(row),
-                keywords=keywords,
-                items=items_of(items, deliveries),
-                deliveries=deliveries,
-                paid_message=paid_message_of(deliveries),
-                generation=row["generation"],
-                rev=row["rev"],
-                **{name: row[name] for name in PLAIN_FIELDS},
-            )
+            account = Account(**values)
         except InvalidInput as error:
-            raise StoreError(f"the rules of account {row['id']}: {error}", code="unreadable_account") from None
-        if account.fingerprint != row["cookie_fingerprint"]:
-            raise StoreError(f"the cookie of account {account.id} does not match its row", code="unreadable_account")
+            raise StoreError(f"the rules of account {name}: {error}", code="unreadable_account") from None
+        if account.fingerprint != mark:
+            raise StoreError(f"the cookie of account {name} does not match its row", code="unreadable_account")
         return account
 
-    def _proxy_of(self, row: RowMapping) -> str:
+    def _proxy_of(self, account_id: str, sealed: bytes | None) -> str:
         """Return the proxy. Raises when it cannot be decrypted: an account must not connect directly because a key is
         missing."""
-        if row["proxy_sealed"] is None:
-            return ""
-        return self._vault.open(row["proxy_sealed"], account_id=row["id"], column=PROXY_COLUMN)
+        return "" if sealed is None else self._vault.open(sealed, account_id=account_id, column=PROXY_COLUMN)
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -66,19 +66,21 @@ class Vault:
     def open(self, sealed: bytes, *, column: str, account_id: str | None = None, user_id: int | None = None) -> str:
         """Decrypt. Raises ``StoreError`` when the value is damaged, moved, or has a missing key."""
         header, body = bytes(sealed[:_HEADER_BYTES]), bytes(sealed[_HEADER_BYTES:])
-        named = f"the {column} of {_named(account_id, user_id)}"
         if len(header) != _HEADER_BYTES or header[:1] != _VERSION:
+            named = _named(column, account_id, user_id)
             raise StoreError(f"{named} is not a sealed value", code="unreadable_secret")
-        cipher = self._loaded.ciphers.get(key_id_of(header))
+        cipher = self._loaded.ciphers.get(header[KEY_ID_AT : KEY_ID_AT + KEY_ID_BYTES])
         if cipher is None:
             raise StoreError(
-                f"{named} was sealed with a key that is not loaded; put the old key back into the key file",
+                f"{_named(column, account_id, user_id)} was sealed with a key that is not loaded; put the old key back "
+                "into the key file",
                 code="missing_key",
             )
         bound = _bound_to(header, _whose(account_id, user_id), column)
         try:
             return cipher.decrypt(header[-_NONCE_BYTES:], body, bound).decode()
         except (InvalidTag, UnicodeDecodeError):
+            named = _named(column, account_id, user_id)
             raise StoreError(f"{named} is damaged or belongs to another row", code="unreadable_secret") from None
 
     def is_current(self, sealed: bytes) -> bool:
@@ -163,10 +165,10 @@ def _whose(account_id: str | None, user_id: int | None) -> str:
     return "server" if user_id is None else f"user:{user_id}"
 
 
-def _named(account_id: str | None, user_id: int | None) -> str:
+def _named(column: str, account_id: str | None, user_id: int | None) -> str:
     if account_id is not None:
-        return f"account {account_id}"
-    return "the server" if user_id is None else f"user {user_id}"
+        return f"the {column} of account {account_id}"
+    return f"the {column} of the server" if user_id is None else f"the {column} of user {user_id}"
 
 
 def _bound_to(header: bytes, whose: str, column: str) -> bytes:

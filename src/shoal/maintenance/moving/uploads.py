@@ -15,10 +15,7 @@ import structlog
 
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import Conflict, InvalidInput, NotApplied
-from shoal.maintenance.moving.autoagent import is_autoagent, read_autoagent
-from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import OldShop
-from shoal.maintenance.moving.upload_parts import parts_of
 from shoal.storage.data_directory import own_file
 
 log = structlog.get_logger("shoal.moving")
@@ -106,6 +103,11 @@ def _create(home: Path) -> int:
 
 def read_upload(path: Path, *, key: str = "") -> tuple[OldShop, dict[str, Path]]:
     """Return what an uploaded file holds, and its pictures by their names. Raises like ``read_old_file``."""
+    # The readers of all forms; hardly any start of a server is followed by an import.
+    from shoal.maintenance.moving.autoagent import is_autoagent, read_autoagent  # noqa: PLC0415
+    from shoal.maintenance.moving.old_files import read_old_file  # noqa: PLC0415
+    from shoal.maintenance.moving.upload_parts import parts_of  # noqa: PLC0415
+
     if is_autoagent(path):
         return read_autoagent(path), {}
     parts = parts_of(path)
