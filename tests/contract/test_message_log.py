@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from asked_statements import asked, plans
 from contract.message_steps import a_message, a_row, ours, queued, the_message
@@ -20,6 +21,9 @@ from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.send_guards import HOUR_MS
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.storage.database import Database
+from shoal.storage.incident_kinds import IncidentKind
+from shoal.storage.incident_rows import chat_subject
+from shoal.storage.notice_tables import incidents
 from store_steps import Clock
 
 
@@ -162,6 +166,40 @@ async def test_a_question_waits_when_no_automatic_answer_is_coming(
     await log.store_incoming("shop", [spoken])
     await log.mark_human("shop", spoken, pause_minutes=0)
     assert Decision.NO_RULE not in await waiting()
+
+
+async def test_emojis_alone_ask_nothing_and_hide_no_question(
+    database: Database, log: MessageLog, sendings: Outbox, clock: Clock
+) -> None:
+    said = {
+        "thanks": ["[旺柴][比心] \u2764\ufe0f"],
+        "asked before": ["在吗", "😂👍"],
+        "words beside": ["[旺柴]在吗"],
+        "a sign": ["?"],
+        "not sent": ["在吗", "[旺柴]"],
+        "spoken since": ["在吗"],
+        "a picture": ["[图片]"],
+    }
+    number = 0
+    for chat, texts in said.items():
+        burst = [a_message(number := number + 1, text, chat_id=chat) for text in texts]
+        if chat == "a picture":
+            burst = [replace(one, content_type="2") for one in burst]
+        await log.store_incoming("shop", burst)
+        decision = Decision.ANSWERED if chat == "not sent" else Decision.NO_RULE
+        await log.decide("shop", [one.message_id for one in burst], decision)
+    (row,) = (await sendings.queue([a_row(1, chat_id="not sent", message_id="m7")])).ids
+    await sendings.settle(row, SendOutcome.REFUSED)
+    spoken = replace(ours("s1", 100), chat_id="spoken since")
+    await log.store_incoming("shop", [spoken])
+    await log.mark_human("shop", spoken, pause_minutes=0)
+    await log.store_incoming("shop", [a_message(101, "[旺柴]", chat_id="spoken since")])
+    await log.decide("shop", ["m101"], Decision.NO_RULE)
+    waiting = await Chats(database).list_chats(["shop"], now_ms=clock.now, only=ChatFilter(waiting=True))
+    assert {chat.chat_id for chat in waiting} == {"asked before", "words beside", "a sign", "not sent", "a picture"}
+    kinds = select(incidents.c.subject).where(incidents.c.kind == IncidentKind.BUYER_WAITS.value)
+    told = await database.read(lambda connection: set(connection.scalars(kinds)))
+    assert told == {chat_subject("shop", chat) for chat in said if chat not in {"thanks", "not sent"}}
 
 
 async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(

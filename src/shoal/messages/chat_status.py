@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, not_, or_, select, text, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, not_, or_, select, text
 
 from shoal.messages.decisions import Decision
+from shoal.messages.lone_emoji import is_lone_emoji
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.storage.chat_tables import ASKED, chat_seen, chat_work, chats, takeovers
 from shoal.storage.schema import messages, outbox
@@ -154,11 +155,11 @@ def unread(reader: Reader) -> ColumnElement[int]:
 
 def waits(now_ms: int) -> ColumnElement[bool]:
     """Select whether a question waits: the buyer spoke last, no automatic answer is coming or was left out on purpose,
-    and no person has put the chat off or called it done.
+    and no person has put the chat off or called it done. Emojis ask nothing: what was said before them counts.
     """
     failed = exists().where(
         outbox.c.account_id == messages.c.account_id,
-        outbox.c.message_id == messages.c.message_id,
+        outbox.c.message_id == func.coalesce(messages.c.joined_to, messages.c.message_id),
         outbox.c.outcome.in_(_NOT_SENT),
     )
     for_a_person = case(
@@ -166,16 +167,16 @@ def waits(now_ms: int) -> ColumnElement[bool]:
         (messages.c.verdict == Decision.ANSWERED.value, failed),
         else_=messages.c.verdict.not_in([one.value for one in _FOR_NO_ASSIGNEE]),
     )
+    asked = messages.c.direction == "in"
+    of_chat = and_(messages.c.account_id == chats.c.account_id, messages.c.chat_id == chats.c.chat_id)
     newest = (
-        select(for_a_person)
-        .where(
-            messages.c.account_id == chats.c.account_id,
-            messages.c.chat_id == chats.c.chat_id,
-            messages.c.direction == "in",
-        )
+        select(case((asked, for_a_person), else_=false()))
+        .where(of_chat, messages.c.direction != "site", not_(and_(asked, is_lone_emoji())))
         .order_by(messages.c.created_at_ms.desc(), messages.c.id.desc())
         .limit(1)
         .correlate(chats)
         .scalar_subquery()
     )
-    return and_(text(ASKED), status(now_ms) == WorkStatus.OPEN.value, func.coalesce(newest, true()))
+    only_emojis = exists().where(of_chat, asked).correlate(chats)
+    waiting = func.coalesce(newest, not_(only_emojis))
+    return and_(text(ASKED), status(now_ms) == WorkStatus.OPEN.value, waiting)

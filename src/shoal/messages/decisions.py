@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
+from shoal.messages.lone_emoji import is_lone_emoji
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, chat_subject, open_incidents
@@ -142,7 +143,7 @@ def decide(
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])
     if decision in _LEFT_TO_OWNER:
-        _tell_owner(connection, account_id, last, decision)
+        _tell_owner(connection, account_id, message_ids, decision)
     connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))
     if others:
         joined = last if is_final else None
@@ -151,10 +152,10 @@ def decide(
         )
 
 
-def _tell_owner(connection: Connection, account_id: str, message_id: str, decision: Decision) -> None:
-    """Open the incident that a buyer waits for the owner."""
-    mine = select(messages.c.chat_id).where(messages.c.account_id == account_id, messages.c.message_id == message_id)
-    chat_id = connection.scalar(mine)
+def _tell_owner(connection: Connection, account_id: str, message_ids: Sequence[str], decision: Decision) -> None:
+    """Open the incident that a buyer waits for the owner, unless the burst has nothing but emojis."""
+    mine = and_(messages.c.account_id == account_id, messages.c.message_id.in_(message_ids))
+    chat_id = connection.scalar(select(messages.c.chat_id).where(mine, not_(is_lone_emoji())).limit(1))
     if chat_id is not None:
         opening = Opening(
             subject=chat_subject(account_id, chat_id),
