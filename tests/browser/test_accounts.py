@@ -126,6 +126,8 @@ async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_co
     await paste.fill(json.dumps([{"name": name, "value": value} for name, value in pairs.items()]))
     await expect(page.locator("[data-test=verdict]")).to_contain_text(f"闲鱼号 {unb_of(3)}")
     await expect(page.locator("input[name=shop]")).to_have_value("shop-0003")
+    await expect(page.locator("input[name=shop]")).not_to_be_visible()  # most leave it as it is
+    await page.locator("[data-test=scan-more]").click()
     await page.locator("input[name=shop]").fill("my 小店")
     await page.locator("[data-test=save]").click()
     await expect(page.locator("[data-account='my 小店'] [data-state]")).to_have_text("运行中，不会回复")

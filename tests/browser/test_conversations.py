@@ -36,14 +36,14 @@ async def test_each_reply_says_what_became_of_it_and_which_rule_gave_it(console:
     await _answered(console, 2, SendOutcome.REFUSED, "含有联系方式", rule="default_reply")
     await _answered(console, 3, SendOutcome.UNCERTAIN, rule="0123456789abcdef")
     page = await console.page("/console/conversations")
-    await page.get_by_role("link", name=NAME).click()
+    await page.locator("[data-test=open-first]").click()
     log = page.get_by_role("log")
     await expect(log.locator("article")).to_have_count(7)
     await expect(log).to_contain_text(HOSTILE)
     assert await log.locator("img").count() == 0, "what buyers write is text"
     for text, giver, outcome in (
         ("回复 1", "规则“在吗 / 有货”", "已发送"),
-        ("回复 2", "默认回复", "被拒绝: 含有联系方式"),
+        ("回复 2", "默认回复", "被拒绝：含有联系方式"),
         ("回复 3", "规则已删除", "不确定"),
     ):
         entry = log.locator(_entry(page, text))

@@ -14,6 +14,7 @@ async def _add(page: Page, number: int, name: str) -> None:
     await page.evaluate(PASTE, cookie_of(number))
     await expect(page.locator("textarea[name=cookie]")).to_have_value(cookie_of(number))
     await expect(page.locator("input[name=shop]")).not_to_have_value("")
+    await page.locator("[data-test=scan-more]").click()
     await page.locator("input[name=shop]").fill(name)
     await page.locator("[data-test=save]").click()
 

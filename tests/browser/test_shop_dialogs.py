@@ -197,12 +197,13 @@ async def test_a_proxy_is_tried_then_set_then_taken_away_and_its_password_never_
 async def test_remark_tags_and_pause_are_set_found_by_and_taken_back(console: Console) -> None:
     page = await console.page("/console/accounts")
     await _open_menu(page, "muzi", "备注、暂停与代理")
-    await page.locator("input[name=remark]").fill("木子数码 #数码 #主力")
+    await page.locator("input[name=remark]").fill("木子数码 #主力 #数码")
     await page.locator("input[name=pause]").fill("25")
     await page.locator("[data-test=save]").click()
     await expect(_row(page, "muzi")).to_contain_text("木子数码")
-    await until(lambda: console.door.account("muzi").remark == "木子数码 #数码 #主力")
+    await until(lambda: console.door.account("muzi").remark == "木子数码 #主力 #数码")
     await until(lambda: console.door.account("muzi").pause_duration == 25)
+    await expect(_row(page, "muzi").get_by_text("+1")).to_have_attribute("title", "#主力 #数码")
     await _row(page, "muzi").get_by_role("button", name="#主力").click()
     await expect(page.locator("[data-account]")).to_have_count(1)
     await page.wait_for_url("**/console/accounts?q=%23%E4%B8%BB%E5%8A%9B")
@@ -215,7 +216,7 @@ async def test_remark_tags_and_pause_are_set_found_by_and_taken_back(console: Co
     await page.locator("[data-test=save]").click()
     await until(lambda: console.door.account("muzi").remark == "x")
     await page.get_by_role("button", name="撤销").click()
-    await until(lambda: console.door.account("muzi").remark == "木子数码 #数码 #主力")
+    await until(lambda: console.door.account("muzi").remark == "木子数码 #主力 #数码")
     await expect(_row(page, "muzi")).to_contain_text("木子数码")
 
 

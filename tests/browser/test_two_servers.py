@@ -88,6 +88,7 @@ async def test_a_walk_shows_each_change_and_each_state_whichever_server_answers(
         cookie = json.dumps([{"name": name, "value": value} for name, value in pairs.items()])
         await page.locator("textarea[name=cookie]").fill(cookie)
         await expect(page.locator("input[name=shop]")).not_to_have_value("")  # the check of the cookie proposes a name
+        await page.locator("[data-test=scan-more]").click()
         await page.locator("input[name=shop]").fill("afu")
         await page.locator("[data-test=save]").click()
         for one in pages:

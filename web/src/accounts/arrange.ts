@@ -10,6 +10,10 @@ export const needsHand = (account: Account): boolean =>
   (account.observed.crash_loop && account.enabled) ||
   (isMute(account) && account.answers === 'nothing')
 
+/** The site stopped it for a check: the box for its newest cookie stands on its page, and is all that helps. */
+export const isStoppedForCheck = (account: Account): boolean =>
+  account.state === 'parked' && account.reason === 'risk_control'
+
 /** The shops that need a hand: first what only their owner can mend. */
 export function todoOf(list: Account[]): Account[] {
   const urgency = (account: Account): number => (account.state === 'parked' ? 0 : account.observed.crash_loop ? 1 : 2)

@@ -1,7 +1,7 @@
 /** The pages of the frame: what they are called, how they are reached, and which one is open. */
 import { Boxes, History, LayoutDashboard, MessagesSquare, ServerCog, Settings, ShoppingBag, Store } from '@lucide/vue'
 import { computed } from 'vue'
-import { useRoute } from 'vue-router'
+import { type RouteLocationNormalized, useRoute } from 'vue-router'
 import { useAccounts } from '../accounts/store'
 import { count } from '../common/clock'
 import { useSession } from '../common/session'
@@ -38,6 +38,10 @@ const HINTS: Partial<Record<PlaceName, Key>> = {
 /** Where what was told beside shops, orders and chats is acted on: the first part of a page's address. */
 const OF_PLACE: Partial<Record<PlaceName, string>> = { stock: 'stock', settings: 'settings', admin: 'administration' }
 
+/** The id of the shop whose page it is; empty elsewhere. */
+export const shopOf = ({ name, params }: Pick<RouteLocationNormalized, 'name' | 'params'>): string =>
+  /^account($|-)/.test(String(name)) ? String(params.id) : ''
+
 /** Red is for what only the owner can mend; a buyer who waits is everyday work. */
 const isCalm = (name: PlaceName): boolean => name === 'conversations'
 
@@ -67,7 +71,7 @@ export function usePlaces() {
 
   const isHere = (name: PlaceName): boolean =>
     route.name === name ||
-    (name === 'accounts' && /^account($|-)/.test(String(route.name))) ||
+    (name === 'accounts' && shopOf(route) !== '') ||
     (name === 'stock' && route.name === 'stock-goods') ||
     (name === 'settings' && String(route.name).startsWith('settings-')) ||
     (name === 'admin' && String(route.name).startsWith('admin-'))

@@ -17,6 +17,8 @@ const zh = {
   clear: '清除筛选',
   pick: '选择一个会话',
   pickText: '打开左侧的会话，可以查看每条回复来自哪条规则、是否送达，也可以接管后亲自回复。',
+  openWaiting: '打开买家在等的会话',
+  openNewest: '打开最新的会话',
   gone: '会话不存在',
   goneText: '它可能已超过保留期限，或地址输入有误。',
   you: '我方',
@@ -80,6 +82,8 @@ const en: Texts<typeof zh> = {
   nothingText: 'Try another keyword or clear the filters.',
   clear: 'Clear filters',
   pick: 'Select a conversation',
+  openWaiting: 'Open a conversation that waits',
+  openNewest: 'Open the latest conversation',
   pickText:
     'The latest are on the left. Open one to see which rule replied and whether it arrived, or take over and reply yourself.',
   gone: 'Conversation not found',

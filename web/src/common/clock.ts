@@ -49,7 +49,7 @@ export const until = (moment: string, at: number): string => distance(Math.max(0
 
 function distance(seconds: number): string {
   for (const [unit, size] of STEPS) {
-    if (Math.abs(seconds) >= size) return relative.value.format(Math.trunc(seconds / size), unit)
+    if (Math.abs(seconds) >= size) return spaced(relative.value.format(Math.trunc(seconds / size), unit))
   }
   return relative.value.format(0, 'second')
 }
@@ -103,13 +103,13 @@ const lengths = computed(() => {
   return { day: of('day'), hour: of('hour'), minute: of('minute'), second: of('second') }
 })
 
-/** Chinese has a space between a number and a word, which the formatter leaves out. */
-const NUMBER_AND_HAN = /(\d)(?=\p{Script=Han})/u
+/** Chinese has a space between a number and a word, which the formatters leave out. */
+const spaced = (words: string): string => words.replace(/(\d)(?=\p{Script=Han})/u, '$1 ')
 
 /** A length of time in its two largest units: "3 hr 5 min", "3 小时 5 分钟". */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
-  const unit = (unit: Unit, whole: number): string => lengths.value[unit].format(whole).replace(NUMBER_AND_HAN, '$1 ')
+  const unit = (unit: Unit, whole: number): string => spaced(lengths.value[unit].format(whole))
   if (seconds === 0) return `< ${unit('second', 1)}`
   const at = UNITS.findIndex(([, size]) => seconds >= size)
   let rest = seconds

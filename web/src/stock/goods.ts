@@ -15,6 +15,12 @@ export function lasting(goods: Goods): string {
   return goods.days_left === null ? t('stock.noPace') : t('stock.days', { n: count(Math.floor(goods.days_left)) })
 }
 
+const RANKS = { empty: 0, low: 1, '': 2, off: 3 } as const
+
+/** The goods in their order, but first those that buyers wait for: sold out, then nearly so. */
+export const neededFirst = (list: readonly Goods[]): Goods[] =>
+  [...list].sort((one, other) => RANKS[mark(one)] - RANKS[mark(other)])
+
 /** What needs the owner: nothing is free, or little. */
 export function mark(goods: Goods): 'off' | 'empty' | 'low' | '' {
   if (!goods.active) return 'off'

@@ -26,6 +26,7 @@ from shoal.connection.push_counts import HOUR_MS, AccountPushes, PushKind
 from shoal.errors import StoreError
 from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language, language_of
+from shoal.language.refusals import refusal_words
 from shoal.messages.reply_stats import reply_stats
 from shoal.xianyu.cookie_string import merge, parse_cookie
 
@@ -164,6 +165,8 @@ def sentences_of(check: Check, language: Language) -> tuple[str, str]:
         params["why"] = retry_words(params["reason"], params["why"], language)
     elif check.name is CheckName.PARKED and "reason" in params:
         params["reason"] = park_words(params["reason"], language)
+    elif check.name is CheckName.SENDINGS and "reason" in params:
+        params["reason"] = refusal_words(params["reason"], language)
     elif check.name is CheckName.MODEL and "reasons" in params:
         params["reasons"] = " / ".join(_reason_of_model(why, language) for why in params["reasons"])
     return advice_on(f"advice.{check.finding}", language, params)
