@@ -27,6 +27,7 @@ from shoal.api.server import Server
 from shoal.auth import passwords
 from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
+from shoal.notices.apprise_process import AppriseProcess
 from shoal.server.reply_server import Application, build_app
 from shoal.server.route_table import routers
 from standins import FakeSite, cookie_of, quick_settings, until
@@ -35,6 +36,8 @@ from warm_start import WARM
 share_document()
 health.PROBE_SECONDS = 60.0
 """However slow the machine is, a database that answers is not said to be out of reach."""
+AppriseProcess.__init__.__kwdefaults__["ready_seconds"] = 60.0
+"""However slow the machine is, a notice waits for the process that sends it."""
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}
 """What stands in every answer to a change, beside the compatible body."""
