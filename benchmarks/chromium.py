@@ -19,6 +19,10 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     f"--disable-features={','.join((*_PLAYWRIGHTS, *_UNUSED))}",
 )
+SHORT_LIVED = ("--process-per-site", "--js-flags=--no-opt,--no-maglev")
+"""Flags for pages that live for seconds, one after the other: one process for all, and no machine code, which would pay
+later: a twelfth of a page. (Not ``--disable-threaded-compositing``, another eighth: with it, at times no frame comes.)
+"""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

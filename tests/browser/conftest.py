@@ -26,7 +26,7 @@ from playwright.async_api import (
     expect,
 )
 
-from benchmarks.chromium import FLAGS, chromium_path
+from benchmarks.chromium import FLAGS, SHORT_LIVED, chromium_path
 from benchmarks.processes import SandboxProcess
 from browser.kept_contexts import PATIENCE_MS, KeptContexts, new_context
 from doors import Door, open_door, served, started_door
@@ -66,7 +66,7 @@ async def chromium() -> AsyncIterator[Browser]:
     _need((routes.STATIC / "index.html").is_file(), "the console has not been built; run `make console`")
     async with async_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)
-        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, "--process-per-site"])
+        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *SHORT_LIVED])
         yield browser
         await browser.close()
 
