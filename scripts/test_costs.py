@@ -36,7 +36,9 @@ def _tree(pid: int) -> Iterator[int]:
 def spent() -> float:
     """Return the time of this process and of all its descendants, also of those that have ended."""
     ticks = 0
-    for pid in _tree(os.getpid()):
+    warm = sys.modules.get("warm_start")
+    forked = warm.WARM.pid if warm else None
+    for pid in (*_tree(os.getpid()), *(_tree(forked) if forked else ())):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:

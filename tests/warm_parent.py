@@ -1,8 +1,9 @@
 """The process that warm ones are forked from: it has imported Shoal and made its commands, and runs nothing of it.
 
-Run as ``python warm_parent.py SOCKET``. An order is a line of JSON with four files: the program's input, its output,
-its log, and where its pid and then its exit status are told. A keeper waits for each program; killed, each ends what it
-has forked. Passwords are cheap to check in what it forks.
+Run as ``python warm_parent.py PLACE``: it listens at that socket until the last process of a test run has ended. For
+each it forks one that takes orders. An order is a line of JSON with four files: the program's input, its output, its
+log, and where its pid and then its exit status are told. A keeper waits for each program; killed, each ends what it has
+forked. Passwords are cheap to check in what it forks.
 """
 
 from __future__ import annotations
@@ -22,10 +23,6 @@ import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import typer.main
-
-from quick_start import cheap_hasher
-
 _IMPORTED = (
     "shoal.server.listener", "shoal.server.reply_server", "shoal.sandbox.server", "shoal.sandbox.__main__", "uvloop",
     "encodings.idna", "pydantic.v1", "typer._adapters", "uvicorn.lifespan.on", "zxcvbn",
@@ -33,29 +30,77 @@ _IMPORTED = (
 """Most of what a server, a sandbox or a command imports before it has done its first work."""
 _PR_SET_PDEATHSIG = 1
 _FILES = 4
+_FIRST_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
+"""How often it looks whether the last one has ended."""
 
 
 def _main() -> None:
+    place = sys.argv[1]
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(place)
+    except OSError:  # another process of this run was quicker
+        return
+    listener.listen(64)
+    if os.fork() == 0:  # who starts it waits only until it listens
+        os.setsid()
+        _import_all()
+        _serve(listener, place)
+
+
+def _import_all() -> None:
     gc.disable()  # until what is imported is set apart
-    orders = socket.socket(fileno=int(sys.argv[1]))
-    del sys.path[0]  # of this file
     for name in _IMPORTED:
         importlib.import_module(name)
     importlib.import_module("shoal.server.route_table").routers()
-    importlib.import_module("shoal.auth.passwords").PasswordHasher = cheap_hasher  # type: ignore[attr-defined]
-    typer.main.get_command = functools.cache(typer.main.get_command)
-    for command in typer.main.get_command(importlib.import_module("shoal.cli.app").app).commands.values():  # type: ignore[attr-defined]
+    hasher = importlib.import_module("quick_start").cheap_hasher
+    del sys.path[0]  # of this file
+    importlib.import_module("shoal.auth.passwords").PasswordHasher = hasher  # type: ignore[attr-defined]
+    typer_main = importlib.import_module("typer.main")
+    typer_main.get_command = functools.cache(typer_main.get_command)  # type: ignore[attr-defined]
+    for command in typer_main.get_command(importlib.import_module("shoal.cli.app").app).commands.values():
         assert command.name
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def _serve(listener: socket.socket, place: str) -> NoReturn:
+    """Fork a process for each that connects, and end when the last of them has ended."""
+    listener.settimeout(_FIRST_SECONDS)
+    others, is_last = 0, False
+    while True:
+        try:
+            orders, _ = listener.accept()
+        except (TimeoutError, BlockingIOError):
+            while others and os.waitpid(-1, os.WNOHANG)[0]:
+                others -= 1
+            if others:
+                continue
+            if is_last:
+                os._exit(0)
+            os.unlink(place)  # noqa: PTH108  from now on who wants one starts another
+            is_last = True
+            listener.settimeout(0)  # but for those that connected before
+            continue
+        listener.settimeout(_LOOK_SECONDS)
+        others += 1
+        if os.fork() == 0:
+            listener.close()
+            _take_orders(orders)
+        orders.close()
+
+
+def _take_orders(orders: socket.socket) -> NoReturn:
+    orders.sendall(b"%d\n" % os.getpid())
     while True:
         text, files = _next_order(orders)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         if not text:
-            return
+            os._exit(0)
         if os.fork() == 0:
             orders.close()
             _keep(json.loads(text), *files)

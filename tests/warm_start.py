@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import START_SECONDS, Process, ServerProcess, clean_environment, end_with_the_parent
+from benchmarks.processes import START_SECONDS, Process, ServerProcess, clean_environment
 from quick_start import blank_database
 
 _PARENT = Path(__file__).with_name("warm_parent.py")
@@ -63,11 +63,11 @@ class WarmProcess:
 
 
 class WarmStart:
-    """Starts programs by one process that forks. It begins with the first of them."""
+    """Starts programs by the process that forks for all workers of a run, whose first start begins it."""
 
     def __init__(self) -> None:
         self._orders: socket.socket | None = None
-        self._parent: subprocess.Popen[bytes] | None = None
+        self._told = b""
 
     async def start(
         self,
@@ -97,23 +97,38 @@ class WarmStart:
 
     def _open(self) -> socket.socket:
         if self._orders is None:
-            self._orders, theirs = socket.socketpair()
-            with theirs:
-                self._parent = subprocess.Popen(
-                    [sys.executable, str(_PARENT), str(theirs.fileno())],
-                    env=clean_environment(),
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    preexec_fn=end_with_the_parent,  # noqa: PLW1509
-                )
+            run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or os.getpid()
+            place = Path(tempfile.gettempdir()) / f"shoal-warm-{run}"
+            orders = socket.socket(socket.AF_UNIX)
+            try:
+                while orders.connect_ex(str(place)):
+                    subprocess.run(
+                        [sys.executable, str(_PARENT), str(place)],
+                        env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
+                    )  # fmt: skip
+            except BaseException:
+                orders.close()
+                raise
+            self._orders = orders
         return self._orders
 
+    @property
+    def pid(self) -> int | None:
+        """The process whose children all that this one started are; ``None`` before the first of them."""
+        if self._orders is None:
+            return None
+        while not self._told.endswith(b"\n"):
+            self._told += self._orders.recv(1)
+        return int(self._told)
+
     def close(self) -> None:
-        """End the process that forks, and with it what it forked."""
-        if self._orders is not None and self._parent is not None:
+        """End what was forked here, and wait until it has ended."""
+        if self._orders is not None:
+            self._orders.shutdown(socket.SHUT_WR)
+            while self._orders.recv(64):
+                pass
             self._orders.close()
-            self._parent.wait()
-            self._orders = self._parent = None
+            self._orders, self._told = None, b""
 
 
 WARM = WarmStart()
