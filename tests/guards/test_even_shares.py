@@ -30,18 +30,21 @@ def _pieces(items: list[Numbered], workers: int) -> list[list[Numbered]]:
     return pieces
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize("workers", [1, 2, 3, 5, 7])
 def test_every_worker_begins_with_its_share_of_the_long_tests(workers: int) -> None:
     items = [Numbered(Path("tests", name), number) for name, count in FILES.items() for number in range(count)]
     ordered = shared_out(items, workers)
     assert sorted(ordered, key=str) == sorted(items, key=str)
-    seconds = []
+    seconds: dict[bool, list[float]] = {True: [], False: []}
     for piece in _pieces(ordered, workers):
-        kinds = [one.path.parent.name in SECONDS for one in piece]
+        directories = [one.path.parent.name for one in piece]
+        kinds = [name in SECONDS for name in directories]
         assert kinds == sorted(kinds, reverse=True), "long ones come first"
-        seconds.append(sum(SECONDS.get(one.path.parent.name, 0) for one in piece))
+        seconds["browser" in directories].append(sum(SECONDS.get(name, 0) for name in directories))
+    assert len(seconds[True]) == -(-workers // 3)
     longest_file = max(SECONDS.get(Path(name).parent.name, 0) * count for name, count in FILES.items())
-    assert max(seconds) - min(seconds) <= longest_file
+    for alike in filter(None, seconds.values()):
+        assert max(alike) - min(alike) <= longest_file
     where = [one.path for one in ordered if one.path.parent.name in SECONDS]
     assert sum(a != b for a, b in pairwise(where)) == len(set(where)) - 1, "a file stays together"
 
