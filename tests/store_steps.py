@@ -100,7 +100,8 @@ async def created(store: AccountStore, *accounts: Account) -> list[Account]:
     """Create accounts one by one, and read them back."""
     for account in accounts:
         await committed(store, creation(account))
-    return [await living(store, account.id) for account in accounts]
+    stored_now = (await store.load()).accounts
+    return [stored_now[account.id] for account in accounts]
 
 
 async def stored(store: AccountStore, name: str) -> Account | None:

@@ -47,7 +47,7 @@ from faults.durable import KEY_FILE
 from picture_files import a_png
 from proxies import small_proxy
 
-pytestmark = [pytest.mark.outside, pytest.mark.cold, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 GIVEN = {"/tokens", "/me/totp", "/me/totp/confirm", "/me/recovery-codes", "/invitations", "/console/session"}
 """What answers a POST to these holds a secret that is for its reader, this once."""
 

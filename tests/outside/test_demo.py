@@ -270,13 +270,19 @@ def test_ctrl_c_ends_both_children_and_the_next_demo_starts_afresh_and_names_a_c
     assert len(demo.children) == 2
     assert demo.end() == 0
     assert demo.alive() == []
-    second = Demo(demo.directory)
-    assert second.ready["password"] != demo.ready["password"]
-    server = next(child for child in second.children if "serve" in child.cmdline())
-    server.kill()
-    assert second.process.wait(START_SECONDS) == 1
-    second.end()
-    assert second.alive() == []
+    left = demo.directory / ".demo" / "shoal.db-left"
+    left.touch()
+    second = begun(demo.directory)
+    try:
+        log = demo.directory / ".demo" / "server.log"
+        soon(lambda: not left.exists() and log.exists() and log.stat().st_size)
+        running = psutil.Process(second.pid).children(recursive=True)
+        next(child for child in running if "serve" in child.cmdline()).kill()
+        assert second.wait(START_SECONDS) == 1
+    finally:
+        second.kill()
+        second.wait(START_SECONDS)
+    soon(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in running))
     said = (demo.directory / "stderr").read_text()
     assert "the server has ended (exit code -9)" in said
     assert "server| " in said

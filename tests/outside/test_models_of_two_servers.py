@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, func, insert, select
 
 from benchmarks.processes import ServerProcess, soon
-from outside.node_pair import Pair, a_pair
+from outside.node_pair import SELDOM, Pair, a_pair
 from postgres_server import Postgres
 from shoal.storage.assistant_tables import ai_runs, ai_usage
 
@@ -79,7 +79,7 @@ async def test_the_money_of_a_day_is_never_exceeded_and_a_rest_holds_for_both_se
             found = [await seen(pair, shop, buyer) for shop in shops for buyer in buyers]
             return all(len(one) == 1 for one in found)
 
-        await soon(answered)
+        await soon(answered, every_seconds=SELDOM)
         engine = create_engine(url)
         with engine.connect() as connection:
             spent = connection.scalar(select(func.sum(ai_usage.c.cost_microfen)))

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
 from certificates import certificate
+from outside.node_pair import SELDOM
 from postgres_server import Postgres
 from shoal.accounts.ownership import SHARDS
 from warm_start import ran
@@ -51,7 +52,7 @@ async def all_connected(site: SandboxProcess) -> None:
         found = await site.get("sockets")
         return len(found) == SHOPS and all(one["now"] == 1 for one in found.values())
 
-    await soon(is_so)
+    await soon(is_so, every_seconds=SELDOM)
 
 
 async def shared_out(server: ServerProcess) -> None:
@@ -64,7 +65,7 @@ async def shared_out(server: ServerProcess) -> None:
             return False
         return {one["name"] for one in items if one["live"] and one["shards"]} >= {"one/1", "one/2"}
 
-    await soon(is_so)
+    await soon(is_so, every_seconds=SELDOM)
 
 
 def workers(server: ServerProcess) -> list[psutil.Process]:
@@ -202,7 +203,7 @@ async def test_a_renewed_certificate_is_read_by_all_workers(tmp_path: Path, post
                     return False
                 return True
 
-            await soon(all_show_it)
+            await soon(all_show_it, every_seconds=SELDOM)
         finally:
             await server.close()
 
