@@ -74,7 +74,7 @@ class Night:
             ended = partial(close_incidents, subjects=subjects, kinds=[IncidentKind.RETRYING], at_ms=self.now_ms)
             await self.database.write(ended)
             self.now_ms += STEP_MINUTES * MINUTE_MS
-            await loop.tell()
+            await loop.send_all_due()
         cpu = time.process_time() - cpu
         count = Counter(await self.database.read(lambda c: list(c.scalars(select(notices.c.phase)))))
         return {

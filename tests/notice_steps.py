@@ -48,7 +48,7 @@ class Teller:
 
     async def now(self) -> None:
         """Tell everything that is due now."""
-        await self.loop.tell()
+        await self.loop.send_all_due()
 
     async def after(self, seconds: float, *, every: float = 0) -> None:
         """Let time pass, and tell what becomes due; with ``every`` at every so many seconds of it."""

@@ -92,7 +92,7 @@ def begin(name: str, *, age_seconds: float = 0.0, **facts: str | int) -> Trace:
     return KeptTrace(name, age_seconds, facts) if _takers else _OFF
 
 
-def heard_request() -> None:
+def request_began() -> None:
     """Note that a request begins here, in its own context."""
     if _takers:
         _request_ns.set(time.perf_counter_ns())

@@ -217,7 +217,7 @@ async def test_a_payment_that_waits_for_its_owner_is_no_message_to_take_up(door:
 )  # some seconds more than is told: the header has whole seconds, and time goes on
 async def test_a_wrong_clock_of_the_machine_is_told(door: Door, ahead_ms: int, ok: bool, words: str) -> None:
     date = formatdate((now_ms() + ahead_ms) / 1000 + 1, usegmt=True)
-    door.server.site_time.heard({"Date": date})
+    door.server.site_time.note_answer({"Date": date})
     _, checks = await _checks(door, **EN)
     assert checks["clock"]["ok"] is ok
     assert words in checks["clock"]["detail"]

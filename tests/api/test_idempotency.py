@@ -258,7 +258,7 @@ OF_WEBHOOKS = {"add_webhook", "change_webhook", "remove_webhook", "try_webhook",
 SAME_AGAIN = {"put_staff", "put_shares", "delete_staff", "reload_cache", "rotate_keys", "forget_keys"}
 """What they led to holds, or is refused, when they are repeated."""
 
-OF_SERVERS = {"answer_call", "tell_events"}
+OF_SERVERS = {"answer_call", "stream_events"}
 """One server's call of another: the server that a person asked heeds the key."""
 
 OF_THE_OLDER_SYSTEM = {

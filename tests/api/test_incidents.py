@@ -26,7 +26,7 @@ from shoal.notices.store_alarm import StoreAlarm
 from shoal.orders.order_store import OrderUpdate
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.incident_rows import Opening, open_incidents
-from shoal.storage.known_item_rows import ToldItem
+from shoal.storage.known_item_rows import SeenItem
 from shoal.storage.notice_tables import incidents
 from standins import until_told
 
@@ -110,7 +110,7 @@ async def test_incidents_of_a_chat_and_of_an_order_name_buyer_and_item(door: Doo
         for chat, item in (("c1", "7001"), ("c2", "7002"), ("c3", "7002"))
     ]  # fmt: skip
     await door.server.message_log.store_incoming("shop", said)
-    await door.server.order_store.items.told_by_chat("shop", ToldItem(item_id="7001", title="电子书"))
+    await door.server.order_store.items.note_from_chat("shop", SeenItem(item_id="7001", title="电子书"))
     bought = OrderUpdate(order_id="45", status="completed", source="card", buyer_id="22", chat_id="c3", item_id="7001")
     await door.server.order_store.receive("shop", bought)
     kinds = (IncidentKind.BUYER_WAITS, IncidentKind.WANTS_PERSON, IncidentKind.REFUND_ASKED, IncidentKind.ORDER_PROBLEM)

@@ -103,13 +103,13 @@ async def test_a_message_of_which_the_echo_is_not_read_yet_comes_once_when_the_o
     """A site that knows its uuid drops the repeat, also if its history lags; otherwise the chat is read first."""
     unb, goods = await stocked_shop(shoal)
     await shoal.sandbox.do("policy", dedupe_uuid=dedupe)
-    real, reads = Conversations._tell_apart, False
+    real, reads = Conversations._handle_own, False
 
     async def tell_apart(talks: Conversations, message: IncomingMessage) -> None:
         if reads:
             await real(talks, message)
 
-    monkeypatch.setattr(Conversations, "_tell_apart", tell_apart)
+    monkeypatch.setattr(Conversations, "_handle_own", tell_apart)
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="send")
     order_id = await pay(shoal, unb, spec=MONTH, quantity=2)
     await held(shoal, "send")

@@ -92,15 +92,15 @@ async def test_the_end_of_a_snooze_is_told_once_unless_the_buyer_wrote_before(
     await log.store_incoming("shop", [a_message(4, chat_id="d")])
     told.clear()
     ends, began = SnoozeEnds(database, told.append, now_ms=clock), clock.now
-    assert await ends.tell(began) == began
+    assert await ends.publish_ended(began) == began
     clock.now += 2_500
-    at = await ends.tell(began)
+    at = await ends.publish_ended(began)
     assert [(event.kind, event.facts["chat"], event.facts["what"], event.facts["status"]) for event in told] == [
         ("chat", "c", "snooze_ended", "open")
     ]
-    assert (at, await ends.tell(at), len(told)) == (clock.now, clock.now, 1)
+    assert (at, await ends.publish_ended(at), len(told)) == (clock.now, clock.now, 1)
     clock.now += 2_500
-    await ends.tell(at)
+    await ends.publish_ended(at)
     assert [event.facts["chat"] for event in told] == ["c", "e"]
 
 

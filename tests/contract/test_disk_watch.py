@@ -12,8 +12,8 @@ from doors import open_door
 from postgres_server import Postgres
 from shoal.language.choice import Language
 from shoal.notices.disk_watch import DISK_EVERY_MS, DiskWatch, close_of_gone_servers
-from shoal.notices.incident_texts import told_title
-from shoal.notices.notice_rows import Told
+from shoal.notices.incident_texts import part_title
+from shoal.notices.notice_rows import NoticePart
 from shoal.notices.plans import Phase
 from shoal.storage.database import Database
 from shoal.storage.incident_kinds import IncidentKind
@@ -62,11 +62,11 @@ async def test_the_room_of_one_server_ends_nothing_of_another(database: Database
     [(Phase.BEGIN, "Server two: less than 5% of the disk is free"), (Phase.END, "Server two: the disk has room again")],
 )
 def test_the_server_is_named(phase: Phase, title: str) -> None:
-    told = Told(
+    told = NoticePart(
         kind=IncidentKind.DISK_LOW, detail="", facts={"server": "two"}, account_id=None, shop="", phase=phase,
         opened_at_ms=1, closed_at_ms=None, count=1,
     )  # fmt: skip
-    assert told_title(told, Language.EN) == title
+    assert part_title(told, Language.EN) == title
 
 
 async def test_a_server_whose_notices_another_may_send_watches_its_own_disk(

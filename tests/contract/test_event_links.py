@@ -111,9 +111,9 @@ async def test_what_happens_at_one_server_is_told_at_both_once_and_in_one_order(
     async with served_at(pair), reader(pair.here) as here, reader(pair.there) as there:
         for feed in (here, there):
             await told(feed, "snapshot")
-        assert pair.links.heard == ["b"]
+        assert pair.links.linked == ["b"]
         figures = await pair.here.client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
-        assert "\nshoal_nodes_heard 1.0\n" in figures.text
+        assert "\nshoal_nodes_linked 1.0\n" in figures.text
         await pair.hear(*names[:10])
         await pair.there.call("PUT", "/cookies/shop/status", json={"enabled": False})
         await pair.hear(*names[10:])
@@ -181,7 +181,7 @@ async def test_a_link_that_breaks_and_one_that_begins_are_a_reset(pair: Pair) ->
             assert await names_of(here, 1) == ["before"]
             for subscription in pair.there.server.events._other_nodes:
                 subscription.lose()
-        await until(lambda: pair.links.heard == [])
+        await until(lambda: pair.links.linked == [])
         await told(here, "reset")
         await told(here, "snapshot")
         async with served_at(pair):
@@ -193,14 +193,14 @@ async def test_a_link_that_breaks_and_one_that_begins_are_a_reset(pair: Pair) ->
             assert (await hearing)[0].startswith("after")
             await stack.aclose()
             await until(lambda: not pair.there.server.events._other_nodes)
-            assert pair.links.heard == []
+            assert pair.links.linked == []
 
 
 async def test_a_server_that_cannot_be_reached_keeps_nobody_waiting(pair: Pair) -> None:
     async with reader(pair.here) as here:
         start = (await told(here, "snapshot")).position
         assert start is not None
-        assert pair.links.heard == []
+        assert pair.links.linked == []
         await pair.hear("unheard")
         await pair.hear("own", at=pair.here)
         assert await names_of(here, 1) == ["own"]

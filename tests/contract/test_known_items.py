@@ -18,7 +18,7 @@ from shoal.storage.db_manager import DBManager
 from shoal.storage.known_item_rows import (
     UNKNOWN,
     ItemFacts,
-    ToldItem,
+    SeenItem,
     item_facts,
     items_of_shops,
     note_items,
@@ -35,7 +35,7 @@ ON_SITE = "https://img.alicdn.com/i1/a.jpg"
 HERE = "/static/uploads/images/0123456789abcdef0123456789abcdef.png"
 
 
-def notes(*items: ToldItem, at_ms: int, is_current: bool = True, shop: str = "shop") -> Callable[[Connection], None]:
+def notes(*items: SeenItem, at_ms: int, is_current: bool = True, shop: str = "shop") -> Callable[[Connection], None]:
     return lambda connection: note_items(connection, shop, items, now_ms=at_ms, is_current=is_current)
 
 
@@ -51,26 +51,26 @@ async def seen_at(database: Database) -> dict[str, int]:
 
 async def test_a_list_replaces_what_is_known_and_an_order_only_fills_in(database: Database, manager: DBManager) -> None:
     await created(manager, an_account())
-    await database.write(notes(ToldItem(item_id=ITEM, title="月卡", price_fen=2500, site_picture=ON_SITE), at_ms=10))
+    await database.write(notes(SeenItem(item_id=ITEM, title="月卡", price_fen=2500, site_picture=ON_SITE), at_ms=10))
     assert await facts(database) == ItemFacts(title="月卡", price_fen=2500)
-    ordered = ToldItem(item_id=ITEM, title="旧名", site_picture="https://img.alicdn.com/i1/old.jpg")
+    ordered = SeenItem(item_id=ITEM, title="旧名", site_picture="https://img.alicdn.com/i1/old.jpg")
     await database.write(notes(ordered, at_ms=20, is_current=False))
     assert (await seen_at(database), (await facts(database)).title) == ({ITEM: 10}, "月卡")
-    await database.write(notes(ToldItem(item_id=ITEM, title="年卡"), at_ms=30))
+    await database.write(notes(SeenItem(item_id=ITEM, title="年卡"), at_ms=30))
     assert await facts(database) == ItemFacts(title="年卡", price_fen=2500), "what a list leaves out stays"
-    await database.write(notes(ToldItem(item_id="9", site_picture=ON_SITE), at_ms=40))
-    await database.write(notes(ToldItem(item_id="9", title="袜子"), at_ms=50, is_current=False))
+    await database.write(notes(SeenItem(item_id="9", site_picture=ON_SITE), at_ms=40))
+    await database.write(notes(SeenItem(item_id="9", title="袜子"), at_ms=50, is_current=False))
     assert (await facts(database, "9")).title == "袜子"
     assert await seen_at(database) == {ITEM: 30, "9": 50}
 
 
 async def test_what_is_not_new_is_not_written(database: Database, manager: DBManager) -> None:
     await created(manager, an_account())
-    same = ToldItem(item_id=ITEM, title="月卡", price_fen=2500, site_picture=ON_SITE)
+    same = SeenItem(item_id=ITEM, title="月卡", price_fen=2500, site_picture=ON_SITE)
     for at_ms in (10, 20):
-        await database.write(notes(same, ToldItem(item_id="9"), ToldItem(item_id="", title="x"), at_ms=at_ms))
+        await database.write(notes(same, SeenItem(item_id="9"), SeenItem(item_id="", title="x"), at_ms=at_ms))
     assert await seen_at(database) == {ITEM: 10}
-    long = ToldItem(item_id=ITEM, title="长" * 300, site_picture="https://img.alicdn.com/" + "a" * 600)
+    long = SeenItem(item_id=ITEM, title="长" * 300, site_picture="https://img.alicdn.com/" + "a" * 600)
     await database.write(notes(long, at_ms=30))
     assert (await facts(database)).title == "长" * 200
     assert await database.read(lambda one: one.scalar(select(known_items.c.site_picture))) == ON_SITE
@@ -81,12 +81,12 @@ async def test_only_the_newest_items_are_kept(
 ) -> None:
     monkeypatch.setattr(known_item_rows, "MOST_ITEMS", 3)
     await created(manager, an_account(), an_account("other"))
-    await database.write(notes(ToldItem(item_id="1", title="a"), at_ms=5, shop="other"))
+    await database.write(notes(SeenItem(item_id="1", title="a"), at_ms=5, shop="other"))
     for number in range(5):
-        await database.write(notes(ToldItem(item_id=str(number), title="b"), at_ms=number))
+        await database.write(notes(SeenItem(item_id=str(number), title="b"), at_ms=number))
     kept = await database.read(lambda one: items_of_shops(one, ["shop", "other"]))
     assert sorted(kept) == [("other", "1"), ("shop", "2"), ("shop", "3"), ("shop", "4")]
-    await database.write(notes(*(ToldItem(item_id=one, title="b") for one in "2345"), at_ms=6))
+    await database.write(notes(*(SeenItem(item_id=one, title="b") for one in "2345"), at_ms=6))
     assert sorted(await database.read(lambda one: items_of_shops(one, ["shop"]))) == [
         ("shop", "3"),
         ("shop", "4"),
@@ -98,17 +98,17 @@ async def test_two_who_tell_the_same_items_at_once_leave_one_row_of_each(
     database: Database, manager: DBManager
 ) -> None:
     await created(manager, an_account())
-    items = [ToldItem(item_id=str(number), title=f"货 {number}") for number in range(20)]
+    items = [SeenItem(item_id=str(number), title=f"货 {number}") for number in range(20)]
     await asyncio.gather(*(database.write(notes(*items[turn:], *items[:turn], at_ms=turn)) for turn in range(8)))
     assert len(await seen_at(database)) == 20
 
 
 async def test_items_go_with_their_shop(database: Database, manager: DBManager) -> None:
     (account,) = await created(manager, an_account())
-    await database.write(notes(ToldItem(item_id=ITEM, title="月卡"), at_ms=10))
+    await database.write(notes(SeenItem(item_id=ITEM, title="月卡"), at_ms=10))
     await committed(manager, deletion(account))
     await manager.purge(account.id)
-    await database.write(notes(ToldItem(item_id=ITEM, title="月卡"), at_ms=20))
+    await database.write(notes(SeenItem(item_id=ITEM, title="月卡"), at_ms=20))
     assert await database.read(lambda one: one.scalar(select(func.count()).select_from(known_items))) == 0
 
 
@@ -117,7 +117,7 @@ async def test_the_pictures_of_ordered_and_discussed_items_are_wanted_until_they
 ) -> None:
     database = book._database
     names = ("1", "2", "3", "4")
-    await database.write(notes(*(ToldItem(item_id=one, site_picture=f"{ON_SITE}?{one}") for one in names), at_ms=10))
+    await database.write(notes(*(SeenItem(item_id=one, site_picture=f"{ON_SITE}?{one}") for one in names), at_ms=10))
     await told(book, "pending_ship", "45", item_id="1")
     await told(book, "pending_ship", "46", item_id="5")
     await database.write(lambda one: note(one, [Chat(account_id="shop", chat_id="c", item_id="2", last_at_ms=1)]))
@@ -132,7 +132,7 @@ async def test_the_pictures_of_ordered_and_discussed_items_are_wanted_until_they
     assert (await facts(database, "1")).picture == HERE
     assert await database.read(shown_pictures) == [HERE]
     assert await wanted() == {"2": f"{ON_SITE}?2"}
-    await database.write(notes(ToldItem(item_id="1", site_picture=f"{ON_SITE}?new"), at_ms=20))
+    await database.write(notes(SeenItem(item_id="1", site_picture=f"{ON_SITE}?new"), at_ms=20))
     assert (await facts(database, "1")).picture == "", "an outdated picture is not shown"
 
 
@@ -142,7 +142,7 @@ async def test_orders_are_found_by_the_words_of_the_title_that_an_order_told(boo
         status="pending_ship",
         source="detail",
         item_id=ITEM,
-        item=ToldItem(item_id=ITEM, title="会员月卡"),
+        item=SeenItem(item_id=ITEM, title="会员月卡"),
     )
     await book.receive("shop", sold)
     await book.receive("shop", OrderUpdate(order_id="46", status="pending_ship", source="detail", item_id="9"))

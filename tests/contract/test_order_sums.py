@@ -16,13 +16,13 @@ from shoal.orders.order_rows import PAGE
 from shoal.orders.order_store import OrderStore, OrderUpdate
 from shoal.orders.order_sums import By, OrderSum, OrderSums, order_sums
 from shoal.storage.db_manager import DBManager
-from shoal.storage.known_item_rows import ToldItem
+from shoal.storage.known_item_rows import SeenItem
 from store_steps import Clock, an_account, created
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-CARD = ToldItem(item_id="7001", title="会员月卡")
-SOCKS = ToldItem(item_id="7002", title="袜子")
+CARD = SeenItem(item_id="7001", title="会员月卡")
+SOCKS = SeenItem(item_id="7002", title="袜子")
 
 
 def at(text: str, zone: ZoneInfo = SHANGHAI) -> int:

@@ -157,7 +157,7 @@ async def test_a_title_that_one_server_is_told_shows_at_the_other(doors: tuple[D
     one, two = doors
     await one.add("afu")
     listed = {"7001": ListedItem(title="会员月卡", price_fen=2_500, picture="")}
-    await KnownItemStore(one.server.database, now_ms).told_by_list("afu", listed)
+    await KnownItemStore(one.server.database, now_ms).note_from_list("afu", listed)
     await one.call("PUT", "/cookies/afu/items/7001", json={"reply": "今天发货"})
 
     async def titles(door: Door) -> list[str]:

@@ -255,7 +255,7 @@ async def test_an_op_that_another_server_has_not_decided_is_unknown_and_then_app
 
 async def test_a_diagnosis_is_that_of_the_server_that_runs_the_shop(pair: DoorPair) -> None:
     owner = pair.owner.server
-    owner.manager.tasks["shop"].observed.heard(message=True)
+    owner.manager.tasks["shop"].observed.note_received(message=True)
     owner.push_counts.note("shop", [UnknownEvent(raw_kind="new-form", is_expected=False)])
     own = await pair.owner.call("GET", "/cookies/shop/diagnosis")
     told = await pair.other.call("GET", "/cookies/shop/diagnosis")

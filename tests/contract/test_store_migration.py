@@ -137,7 +137,7 @@ if moment == "closed":
     migrating.mark = lambda connection, revision: revision == migrating.newest() and die() or real(connection, revision)
     from shoal.storage.migrations.marks import mark as real
 data = Path(sys.argv[1])
-migrating.migrate_store(Place(data_dir=data, url=sys.argv[2]), Place(data_dir=data, url=sys.argv[3]), told=told)
+migrating.migrate_store(Place(data_dir=data, url=sys.argv[2]), Place(data_dir=data, url=sys.argv[3]), progress=told)
 """
 
 
@@ -197,7 +197,7 @@ async def test_a_move_begins_anew_when_the_old_database_was_used_since_it_broke_
             raise LookupError
 
     with pytest.raises(LookupError):
-        await moved(old, new, told=broken_off)
+        await moved(old, new, progress=broken_off)
     assert await refused(new) == "store_unfinished"
     statement = text("UPDATE messages SET text = '改了' WHERE id = 1")
     async with Database(data) as database:

@@ -155,11 +155,13 @@ class PacedDatabase(Database):
             return await super().read(job)
         return await self._reads.in_turn(lambda: threads.submit(context.run, self._read, job).result(REAL_WAIT_SECONDS))
 
-    async def write(self, job: Callable[[Connection], T], *, told: Callable[[T], object] | None = None) -> T:
+    async def write(self, job: Callable[[Connection], T], *, on_commit: Callable[[T], object] | None = None) -> T:
         context = copy_context()
         # a fresh copy for each call: a job may run twice
         own = lambda connection: context.copy().run(job, connection)  # noqa: E731
-        return await self._writes.in_turn(lambda: self._at_once(super(PacedDatabase, self).write(own, told=told)))
+        return await self._writes.in_turn(
+            lambda: self._at_once(super(PacedDatabase, self).write(own, on_commit=on_commit))
+        )
 
     async def settled(self) -> None:
         await self._writes.in_turn(lambda: self._at_once(super(PacedDatabase, self).settled()))

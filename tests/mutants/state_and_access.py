@@ -127,7 +127,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a task that moved no state stores its observation",
         "accounts/observed_state.py",
-        "if self._reported is None or _told_facts(self._reported) != _told_facts(self.now):",
+        "if self._reported is None or _reported_facts(self._reported) != _reported_facts(self.now):",
         "if True:",
         "tests/unit/accounts/test_task_manager.py::test_a_change_that_moves_no_state_stores_nothing_of_its_task",
     ),

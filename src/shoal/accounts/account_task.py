@@ -85,7 +85,7 @@ class Link:
     def received(self, *, message: bool = False) -> None:
         """Report that the site answered a heartbeat or sent a message."""
         if not self._closed:
-            self._task.observed.heard(message=message)
+            self._task.observed.note_received(message=message)
 
     @property
     def knows_seller(self) -> bool:

@@ -224,7 +224,7 @@ class EventBus:
             self.newest = self.newest.reached(stream, event_id)
             self.on_newer()
 
-    def told(self, rev: int) -> None:
+    def note_rev(self, rev: int) -> None:
         """Note that the stream of several nodes was told up to that change: a later one may have a smaller rev."""
         self.position = self.position._replace(changes=rev)
 

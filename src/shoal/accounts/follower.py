@@ -188,7 +188,7 @@ class Follower:
             elif entry.is_deletion:
                 self._published.follow(account_id, None, entry.generation)
         for entry, place in zip(page.entries, page.places, strict=True):
-            self._published.tell(entry)
+            self._published.publish_entry(entry)
             self.place = place
             self._passed[entry.rev] = None
         while len(self._passed) > _REMEMBERED:

@@ -31,7 +31,7 @@ _OF_THE_SITE = {
 }
 """Failures that are not caused by the account: the site, or the network to it, did not answer."""
 _SERVER_ERROR: Final = 500
-_told_facts = attrgetter(*(name for name in OBSERVED_FIELDS if name != "observed_generation"))
+_reported_facts = attrgetter(*(name for name in OBSERVED_FIELDS if name != "observed_generation"))
 
 
 def is_of_the_site(error: BaseException | None) -> bool:
@@ -100,10 +100,10 @@ class ObservedState:
             tell = log.info if reason or is_over else log.debug
             tell("account state", account=self._account_id, state=state.value, reason=reason)
             self._is_in_trouble = bool(reason) or (self._is_in_trouble and state not in _AT_EASE)
-        self._tell(is_new=is_new)
+        self._report_shown(is_new=is_new)
 
-    def _tell(self, *, is_new: bool) -> None:
-        if self._reported is None or _told_facts(self._reported) != _told_facts(self.now):
+    def _report_shown(self, *, is_new: bool) -> None:
+        if self._reported is None or _reported_facts(self._reported) != _reported_facts(self.now):
             self._reported = self.now
             self._report(self._account_id, self.now, is_new)
 
@@ -112,7 +112,7 @@ class ObservedState:
         if account is not None and account.generation != self.now.observed_generation:
             self.now = self.now.evolve(observed_generation=account.generation)
 
-    def heard(self, *, message: bool) -> None:
+    def note_received(self, *, message: bool) -> None:
         """Record when the site was last heard. It is not reported: that would be an event every few seconds per
         account."""
         seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
@@ -122,7 +122,7 @@ class ObservedState:
         """Record what the site calls the seller, and tell readers."""
         told = {"seller_name": storable(name, LONGEST_NAME), "seller_picture": storable(picture, LONGEST_URL)}
         self.now = self.now.evolve(**told)
-        self._tell(is_new=True)
+        self._report_shown(is_new=True)
 
     def park(self, park_key: tuple[int, int] | None, error: ActionRequired) -> None:
         """Record what the owner must do before this cookie is tried again."""

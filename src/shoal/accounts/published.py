@@ -34,7 +34,7 @@ class PublishedAccounts:
 
     def __init__(self, events: EventBus, *, several_nodes: bool = False) -> None:
         """``several_nodes``: a snapshot is replaced by a higher generation only, and a change's event comes when
-        ``tell`` is called, in the order in which all nodes tell it."""
+        ``publish_entry`` is called, in the order in which all nodes tell it."""
         self.events = events
         self._several_nodes = several_nodes
         if several_nodes:
@@ -71,7 +71,7 @@ class PublishedAccounts:
         self.newest_rev = self._loaded_rev = contents.newest_rev
         self.stream_start = contents.stream_start or StreamPlace()
         if self._several_nodes:
-            self.events.told(contents.newest_rev)
+            self.events.note_rev(contents.newest_rev)
             self._last_generation = {name: one.generation for name, one in contents.tombstones.items()}
         else:
             self.events.reached(Stream.CHANGES, contents.newest_rev)
@@ -129,11 +129,11 @@ class PublishedAccounts:
         for listener in self._listeners:
             self._call(account_id, listener, account_id, account)
 
-    def tell(self, entry: JournalEntry) -> None:
+    def publish_entry(self, entry: JournalEntry) -> None:
         """Publish the event of a change, in the order of the stream. Its snapshot, or a later one, was published."""
         self.newest_rev = entry.rev
         self._note_deletion(entry)
-        self.events.told(entry.rev)
+        self.events.note_rev(entry.rev)
         self._call(entry.account_id, self.events.publish, AccountChanged(entry=entry))
 
     def _call(self, account_id: str, listener: Callable[..., None], *args: Any) -> None:

@@ -83,13 +83,13 @@ class OtherNodes(Protocol):
 
 
 class _Known:
-    __slots__ = ("at", "is_told", "node", "observation")
+    __slots__ = ("at", "is_pushed", "node", "observation")
 
-    def __init__(self, observation: Observation, node: str, *, at: float, is_told: bool) -> None:
+    def __init__(self, observation: Observation, node: str, *, at: float, is_pushed: bool) -> None:
         self.observation = observation
         self.node = node
         self.at = at
-        self.is_told = is_told
+        self.is_pushed = is_pushed
         """Whether the node that runs it told it, rather than stored it."""
 
 
@@ -115,14 +115,14 @@ class RemoteStates:
         known = self._known.get(account_id)
         return "" if known is None else known.node
 
-    def heard(self, account_id: str, observation: Observation, node: str) -> None:
+    def note_pushed(self, account_id: str, observation: Observation, node: str) -> None:
         """Keep what the node that runs the account told just now."""
-        self._keep(account_id, RemoteState(observation, node), at=asyncio.get_running_loop().time(), is_told=True)
+        self._keep(account_id, RemoteState(observation, node), at=asyncio.get_running_loop().time(), is_pushed=True)
 
     def remember(self, seen: Mapping[str, Observation]) -> None:
         """Keep what was stored when this node started; which nodes run these accounts is not known yet."""
         for account_id, observation in seen.items():
-            self._keep(account_id, RemoteState(observation), at=0.0, is_told=False)
+            self._keep(account_id, RemoteState(observation), at=0.0, is_pushed=False)
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop what is known of accounts that run here now, or are deleted."""
@@ -130,16 +130,16 @@ class RemoteStates:
             if self._known.pop(account_id, None) is not None:
                 self.version += 1
 
-    def _keep(self, account_id: str, state: RemoteState, *, at: float, is_told: bool) -> None:
+    def _keep(self, account_id: str, state: RemoteState, *, at: float, is_pushed: bool) -> None:
         observation = state.observation
         if not state.node and observation.state is not AccountState.ELSEWHERE:
             observation = _nowhere(observation)
         known = self._known.get(account_id)
         if known is None:
-            self._known[account_id] = _Known(observation, state.node, at=at, is_told=is_told)
+            self._known[account_id] = _Known(observation, state.node, at=at, is_pushed=is_pushed)
             self.version += 1
             return
-        known.at, known.is_told = at, is_told
+        known.at, known.is_pushed = at, is_pushed
         if known.node != state.node or known.observation != observation:  # an equal one stays: answers are kept by it
             known.node, known.observation = state.node, observation
             self.version += 1
@@ -170,9 +170,9 @@ class RemoteStates:
         self._fresh_seconds = min(max(4 * took, FRESH_SECONDS[0]), FRESH_SECONDS[1])
         for name in names:
             known, state = self._known.get(name), found.get(name, RemoteState(self._unknown))
-            if known is not None and known.at > began - (TOLD_SECONDS if known.is_told and state.node else 0.0):
+            if known is not None and known.at > began - (TOLD_SECONDS if known.is_pushed and state.node else 0.0):
                 continue
-            self._keep(name, state, at=began, is_told=False)
+            self._keep(name, state, at=began, is_pushed=False)
 
     def _let_go(self, names: Iterable[str]) -> None:
         """Hold accounts that cannot be read for run by no node when they were last seen longer ago than a lease is
@@ -187,7 +187,7 @@ class RemoteStates:
                 continue
             if now - known.at > lease:
                 seen_ms = now_ms() - round((now - known.at) * 1000)
-                self._keep(name, RemoteState(_nowhere(known.observation, seen_ms)), at=known.at, is_told=False)
+                self._keep(name, RemoteState(_nowhere(known.observation, seen_ms)), at=known.at, is_pushed=False)
 
     def _is_fresh(self, account_id: str, now: float) -> bool:
         known = self._known.get(account_id)
@@ -245,7 +245,7 @@ class RemoteStates:
             within = min(max(0.0, ends_at - loop.time()), LONGEST_CALL_SECONDS)
             watched = await nodes.watched(left, revive=set(revive) & left.keys(), within_seconds=within)
             for name, state in watched.seen.items():
-                self.heard(name, state.observation, state.node)
+                self.note_pushed(name, state.observation, state.node)
                 failures.pop(name, None)
             revive = set(revive) - watched.seen.keys()
             failures.update(watched.failures)

@@ -223,7 +223,7 @@ def _require_room(
 ) -> None:
     why = _lacking(connection, made, tokens_per_day, state)
     if why is not None:
-        _tell_once(connection, made, why, now_ms)
+        _open_incident(connection, made, why, now_ms)
         raise NoRoom(why)
 
 
@@ -243,7 +243,7 @@ def _lacking(connection: Connection, made: Reservation, tokens_per_day: int, sta
     return NoRoomWhy.MONEY if all_spent > fen_per_day * MICROFEN else None
 
 
-def _tell_once(connection: Connection, made: Reservation, why: NoRoomWhy, now_ms: int) -> None:
+def _open_incident(connection: Connection, made: Reservation, why: NoRoomWhy, now_ms: int) -> None:
     """Open the incident of a day that is spent, unless it was: questions go on to come."""
     subject, kind = f"model:{made.account_id}/{made.day}", IncidentKind.MODEL_BUDGET
     told = select(incidents.c.id).where(incidents.c.subject == subject, incidents.c.kind == kind.value)

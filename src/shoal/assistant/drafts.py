@@ -89,7 +89,7 @@ class Drafts:
 
         return job
 
-    def tell_ended(self, account_id: str, chat_id: str, ended: Sequence[int]) -> None:
+    def publish_ended(self, account_id: str, chat_id: str, ended: Sequence[int]) -> None:
         """Tell that drafts ended."""
         for run_id in ended:
             self._publish(model_runs.run_event(account_id, chat_id, run_id, RunState.SUPERSEDED, self._now_ms()))

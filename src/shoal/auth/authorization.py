@@ -166,7 +166,7 @@ class Authorization:
         before, self._grants = self._grants, found
         self.version += 1
         for account_id in {*before, *found}:
-            self._tell_differing(before.get(account_id, {}), found.get(account_id, {}))
+            self._publish_differing(before.get(account_id, {}), found.get(account_id, {}))
 
     async def _follow(self) -> None:
         while True:
@@ -357,7 +357,7 @@ class Authorization:
                     before = self._grants.pop(account_id, {})
                     if after:
                         self._grants[account_id] = after
-                    self._tell_differing(before, after)
+                    self._publish_differing(before, after)
                 self.version += 1
                 return result, {one for one, after in found.items() if _differing(earlier[one], after)}
 
@@ -371,7 +371,7 @@ class Authorization:
         if not task.cancelled():
             task.exception()  # marks the exception as retrieved, also when no caller waits any more
 
-    def _tell_differing(self, before: Mapping[int, Grant], after: Mapping[int, Grant]) -> None:
+    def _publish_differing(self, before: Mapping[int, Grant], after: Mapping[int, Grant]) -> None:
         for user_id in _differing(before, after):
             self._events.publish(AccessChanged(user_id=user_id))
 

@@ -89,13 +89,13 @@ def _moved(old: Place, new: Place) -> Migrated:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bars = {}
 
-        def told(phase: str, rows: int, total: int) -> None:
+        def show_progress(phase: str, rows: int, total: int) -> None:
             if phase not in bars:
                 key = "cli.migrate_store.copying" if phase == COPYING else "cli.migrate_store.comparing"
                 bars[phase] = progress.add_task(words(key), total=total)
             progress.advance(bars[phase], rows)
 
-        return migrate_store(old, new, told=told)
+        return migrate_store(old, new, progress=show_progress)
 
 
 def _tell_plan(found: dict[str, int], *, as_json: bool) -> None:

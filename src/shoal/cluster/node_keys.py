@@ -63,12 +63,12 @@ def absent_without(connection: Connection, key: str) -> tuple[str, ...]:
     return tuple(sorted(lacking - living))
 
 
-def tell_keys(connection: Connection, life: Life, keys: NodeKeys) -> None:
+def store_key_ids(connection: Connection, life: Life, keys: NodeKeys) -> None:
     """Say which keys this server has. Everything that it sealed before is committed."""
     connection.execute(_TELL, {"name": life.name, "inc": life.inc, "keys": str(keys)})
 
 
-def tell_lack(connection: Connection, life: Life, why: str) -> None:
+def store_lack(connection: Connection, life: Life, why: str) -> None:
     """Let a server that lacks a key give up its shops."""
     connection.execute(_LACKS, {"name": life.name, "inc": life.inc, "why": why})
 
@@ -86,7 +86,7 @@ def join_with_keys(connection: Connection, life: Life, mine: NodeKeys) -> None:
             raise ConfigError("startup.key_of_server_lacking", name=name, key=other.ids[0], code="key_lacking")
         if mine.ids[0] not in other.ids:
             raise ConfigError("startup.key_lacking_there", name=name, key=mine.ids[0], code="key_lacking_there")
-    tell_keys(connection, life, mine)
+    store_key_ids(connection, life, mine)
 
 
 def check_opens_all(connection: Connection, mine: NodeKeys) -> None:

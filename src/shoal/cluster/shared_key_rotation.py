@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
-from shoal.cluster.node_keys import NodeKeys, absent_without, living_keys, tell_keys, tell_lack
+from shoal.cluster.node_keys import NodeKeys, absent_without, living_keys, store_key_ids, store_lack
 from shoal.cluster.node_rows import decide_alone
 from shoal.errors import Conflict, ShoalError
 from shoal.storage.database import Database
@@ -87,7 +87,7 @@ class SharedKeyRotation(KeyRotation):
         if life is None or self._told == (life, str(keys)):
             return
         await self._database.settled()  # a write of before may still seal with an old key
-        await self._database.write(lambda connection: tell_keys(connection, life, keys))
+        await self._database.write(lambda connection: store_key_ids(connection, life, keys))
         self._told = (life, str(keys))
 
     async def _take_up(self, change: KeyChange) -> None:
@@ -99,7 +99,7 @@ class SharedKeyRotation(KeyRotation):
         if error.code != LACKING or life is None:
             return
         try:
-            await self._database.write(lambda connection: tell_lack(connection, life, error.code))
+            await self._database.write(lambda connection: store_lack(connection, life, error.code))
         except ShoalError as refused:
             log.warning("that this server lacks a key is not stored", why=refused.code)
 

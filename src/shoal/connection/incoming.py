@@ -81,7 +81,7 @@ class Incoming:
         events: list[Event] = []
         for entry in frames.entries_of(push):
             try:
-                events.append(self._told_apart(read_event(decode_entry(entry), self._account.unb)))
+                events.append(self._marked_official(read_event(decode_entry(entry), self._account.unb)))
             except UndecodableFrame as error:
                 log.debug("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
                 events.append(UnknownEvent(raw_kind="undecodable"))
@@ -93,7 +93,7 @@ class Incoming:
 
         ``pulled``: the events were pulled, so known ones are not counted as repeats.
         """
-        events = [self._told_apart(event) for event in events]
+        events = [self._marked_official(event) for event in events]
         said = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
         new_ids = await self._log.store_incoming(self._account.id, said, pulled=pulled)
         new = {message.message_id: message for message in said if message.message_id in new_ids}
@@ -106,7 +106,7 @@ class Incoming:
         await self._log.store_incoming(self._account.id, without_order, pulled=pulled)
         return Received(list(new.values()), stored.due)
 
-    def _told_apart(self, event: Event) -> Event:
+    def _marked_official(self, event: Event) -> Event:
         """Return an event as the site's own when a listed account of the site sent it: it asks and sells nothing."""
         if isinstance(event, ChatMessage) and event.sender_id in self._official_senders:
             return replace(event, speaker=Speaker.OFFICIAL) if event.speaker is Speaker.PERSON else event
@@ -127,7 +127,7 @@ class Incoming:
 
     async def own_action(self, chat_id: str) -> None:
         """Check the own messages of a chat for echoes that were stored and not checked yet."""
-        await self._conversations.tell_own_apart(chat_id)
+        await self._conversations.handle_own(chat_id)
 
     def _logged(self, message: ChatMessage) -> IncomingMessage:
         decision = _decision_at_once(message)

@@ -77,7 +77,7 @@ class Keepalive:
         self._connected_site_ms = self._pulled_site_ms = site_clock.now_ms()
         self._least_ahead_ms = min(site_clock.ahead_ms, away.ahead_ms if away else site_clock.ahead_ms)
         self._under_way: set[str] = set()
-        self._heard_at: float | None = None
+        self._received_at: float | None = None
         self._has_unreadable = False
         """Whether pushes came since the last check that could not be read: the history may say what they said."""
         self._pull_at = 0.0
@@ -94,7 +94,7 @@ class Keepalive:
         if is_unreadable:
             self._has_unreadable = True
         else:
-            self._heard_at = asyncio.get_running_loop().time()
+            self._received_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Run until an error ends the connection. First pull what arrived while the account was away."""
@@ -122,9 +122,9 @@ class Keepalive:
     def _look_or_wait(self, now: float) -> float:
         """Start a missed-message check unless a push came recently. Return the time of the next call."""
         look_seconds = self._settings.look_seconds
-        is_quiet = self._heard_at is None or now >= self._heard_at + look_seconds
-        if self._away is None and not is_quiet and not self._has_unreadable and self._heard_at is not None:
-            return self._heard_at + look_seconds
+        is_quiet = self._received_at is None or now >= self._received_at + look_seconds
+        if self._away is None and not is_quiet and not self._has_unreadable and self._received_at is not None:
+            return self._received_at + look_seconds
         self._beside("look", self._look)
         return now + look_seconds
 

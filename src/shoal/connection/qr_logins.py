@@ -283,11 +283,11 @@ class QrLogins:
             running.view = replace(running.view, content=await site.begin())
             running.shown.set()
 
-            def tell(state: QrLoginState, *, content: str = "", seconds: float = 0.0) -> None:
+            def note(state: QrLoginState, *, content: str = "", seconds: float = 0.0) -> None:
                 shown = {"content": content, "expires_at_ms": self._now_ms() + round(seconds * 1000)} if content else {}
                 self._move(running, state, **shown)
 
-            if await confirmed(site, tell, poll_seconds=self._poll_seconds, lifetime_seconds=self._lifetime_seconds):
+            if await confirmed(site, note, poll_seconds=self._poll_seconds, lifetime_seconds=self._lifetime_seconds):
                 finish = partial(site.finish, keep_signed_in=running.keep_signed_in)
                 await persistently(finish, poll_seconds=self._poll_seconds)
                 await self._take_in(running, site.cookie)

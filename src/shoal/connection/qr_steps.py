@@ -49,7 +49,7 @@ class QrLoginState(StrEnum):
         return self not in {QrLoginState.WAITING, QrLoginState.SCANNED, QrLoginState.FACE_CHECK}
 
 
-class Tell(Protocol):
+class NoteState(Protocol):
     """Changes what the owner sees of a login. ``content`` is another code, ``seconds`` how long it is valid."""
 
     def __call__(self, state: QrLoginState, *, content: str = "", seconds: float = 0.0) -> None:
@@ -57,7 +57,7 @@ class Tell(Protocol):
         ...
 
 
-async def confirmed(site: QrLogin, tell: Tell, *, poll_seconds: float, lifetime_seconds: float) -> bool:
+async def confirmed(site: QrLogin, note: NoteState, *, poll_seconds: float, lifetime_seconds: float) -> bool:
     """Poll until the seller confirmed, and passed the check of the face if there is one.
 
     Return ``False`` when the login ended in another way. The site reports "confirmed" only once. When it reports
@@ -80,16 +80,16 @@ async def confirmed(site: QrLogin, tell: Tell, *, poll_seconds: float, lifetime_
         if status is QrStatus.CONFIRMED:
             return True
         if status is QrStatus.FACE:
-            return await _face_passed(site, tell, poll_seconds=poll_seconds * FACE_POLL_FACTOR)
+            return await _face_passed(site, note, poll_seconds=poll_seconds * FACE_POLL_FACTOR)
         if status is QrStatus.ERROR:
             raise TemporaryFailure("the site gave the login up", code="qr_login_failed")
         if failures and status is QrStatus.EXPIRED:
             raise TemporaryFailure("the answer before the code's end was lost", code="qr_answer_lost")
         failures = 0
-        tell(_STATES[status])
+        note(_STATES[status])
         if _STATES[status].is_over:
             return False
-    tell(QrLoginState.EXPIRED)
+    note(QrLoginState.EXPIRED)
     return False
 
 
@@ -105,11 +105,11 @@ async def persistently(step: Callable[[], Awaitable[_T]], *, poll_seconds: float
     raise AssertionError("the last try returns or raises")
 
 
-async def _face_passed(site: QrLogin, tell: Tell, *, poll_seconds: float) -> bool:
+async def _face_passed(site: QrLogin, note: NoteState, *, poll_seconds: float) -> bool:
     """Show the second code and poll until the seller passed the check. Return ``False`` when the time is over."""
     check = FaceCheck(site.site, site.face_url)
     code = await persistently(check.code, poll_seconds=poll_seconds)
-    tell(QrLoginState.FACE_CHECK, content=code, seconds=FACE_SECONDS)
+    note(QrLoginState.FACE_CHECK, content=code, seconds=FACE_SECONDS)
     failures = 0
     ends_at = steady_ms() + round(FACE_SECONDS * 1000)
     while steady_ms() < ends_at:
@@ -122,7 +122,7 @@ async def _face_passed(site: QrLogin, tell: Tell, *, poll_seconds: float) -> boo
             failures += 1
             if failures >= MOST_FAILURES:
                 raise
-    tell(QrLoginState.EXPIRED)
+    note(QrLoginState.EXPIRED)
     return False
 
 

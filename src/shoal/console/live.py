@@ -102,10 +102,10 @@ async def _publish(socket: WebSocket, server: Server, who: Principal, token: str
     with suppress(WebSocketDisconnect):
         feed = account_events(server, who, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT)
         async with aclosing(feed):
-            await _tell_feed(socket, server, who, token, feed)
+            await _send_feed(socket, server, who, token, feed)
 
 
-async def _tell_feed(
+async def _send_feed(
     socket: WebSocket, server: Server, who: Principal, token: str, feed: AsyncGenerator[list[PublishedEvent], None]
 ) -> None:
     loop = asyncio.get_running_loop()

@@ -86,7 +86,7 @@ class EventLinks:
         published_ids.others = self
 
     @property
-    def heard(self) -> list[str]:
+    def linked(self) -> list[str]:
         """The nodes that are heard now."""
         return [node.name for node, link in self._links.items() if link.told is not None]
 
@@ -116,7 +116,7 @@ class EventLinks:
 
     async def refresh(self) -> None:
         """Begin a link to each node that is new, and end those to nodes that are gone. Raises ``StoreError``."""
-        if not self._hears():
+        if not self._is_reading():
             return
         async with self._one_at_a_time:
             others = await self._calls.others()
@@ -126,17 +126,17 @@ class EventLinks:
                 log.warning("another server says no address: what happens to its shops is not told here", node=name)
             for node in self._links.keys() - living:
                 self._end(node)
-            for node in living - self._links.keys() if self._hears() else ():
+            for node in living - self._links.keys() if self._is_reading() else ():
                 link = self._links[node] = _Link()
                 link.task = asyncio.create_task(self._keep(node, link), name=f"events of {node.name}")
 
-    def told(self) -> Collection[Position] | None:
+    def published(self) -> Collection[Position] | None:
         """Return up to where each node has told its events; ``None`` while one of them is not heard."""
         found = [link.told for link in self._links.values()]
         heard = [told for told in found if told is not None]
         return heard if len(heard) == len(found) else None
 
-    def _hears(self) -> bool:
+    def _is_reading(self) -> bool:
         return self._looking is not None and not self._closed
 
     # -- the tasks -------------------------------------------------------------------------------------------------
@@ -155,12 +155,12 @@ class EventLinks:
         self._looked.clear()
         for node in list(self._links):
             self._end(node)
-        self.published_ids.tell()
+        self.published_ids.advance()
 
     async def _refreshed(self) -> None:
         try:
             await self.refresh()
-            self.published_ids.tell()
+            self.published_ids.advance()
         except StoreError as error:
             log.debug("which nodes there are is not known", why=error.code)
         except Exception:  # a defect must not end it: no other node would be heard any more
@@ -182,7 +182,7 @@ class EventLinks:
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
-            log.info("a reader begins before every other node is heard", heard=self.heard)
+            log.info("a reader begins before every other node is heard", linked=self.linked)
 
     async def _keep(self, node: Node, link: _Link) -> None:
         """Listen to a node, again after each break, until the link is ended."""
@@ -191,7 +191,7 @@ class EventLinks:
             try:
                 async with aclosing(self._calls.listen(node, EVENTS, silence_seconds=SILENCE_SECONDS)) as lines:
                     async for line in lines:
-                        await self._hear(node, link, line)
+                        await self._receive(node, link, line)
                         pause = AGAIN_SECONDS[0]
             except (ShoalError, ValueError) as error:
                 log.info("the events of another node are not heard", node=node.name, why=str(error))
@@ -205,7 +205,7 @@ class EventLinks:
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
 
-    async def _hear(self, node: Node, link: _Link, line: bytes) -> None:
+    async def _receive(self, node: Node, link: _Link, line: bytes) -> None:
         found = read_line(line)
         for event in found.events:
             await self._publish(node, event)
@@ -215,7 +215,7 @@ class EventLinks:
             self._bus.lose()  # who reads already may have missed some
         link.told, link.was_tried = found.told, True
         self._moved.set()
-        self.published_ids.tell()
+        self.published_ids.advance()
 
     async def _publish(self, node: Node, event: Event) -> None:
         account_id = getattr(event, "account_id", "")
@@ -224,7 +224,7 @@ class EventLinks:
         if isinstance(event, AccountStateChanged):
             if self._runs_here(account_id):  # it was told before the account came here
                 return
-            self._states.heard(account_id, event.observation, node.name)
+            self._states.note_pushed(account_id, event.observation, node.name)
         self._bus.relay(event)
 
     async def _wait_for(self, account_id: str) -> None:

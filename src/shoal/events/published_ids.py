@@ -25,7 +25,7 @@ class OtherNodes(Protocol):
     async def refresh(self) -> None:
         """Learn which nodes there are now. Raises ``StoreError``."""
 
-    def told(self) -> Collection[Position] | None:
+    def published(self) -> Collection[Position] | None:
         """Return up to where each of them has told its events; ``None`` while one of them is not heard."""
 
 
@@ -56,7 +56,7 @@ class PublishedIds:
         """Note it from now on."""
         self._follower.on_settled = self._due.set
         self._bus.on_newer = self._ask_soon
-        self._task = asyncio.create_task(self._tell(), name="told rows")
+        self._task = asyncio.create_task(self._keep_advancing(), name="told rows")
 
     async def close(self) -> None:
         """Stop."""
@@ -79,7 +79,7 @@ class PublishedIds:
         self._is_asked = False
         self._follower.wake()
 
-    async def _tell(self) -> None:
+    async def _keep_advancing(self) -> None:
         while True:
             await self._due.wait()
             self._due.clear()
@@ -99,12 +99,12 @@ class PublishedIds:
                 log.debug("which nodes there are is not known", why=error.code)
                 continue
             self._decided = position
-            self.tell()
+            self.advance()
             self.is_known.set()
 
-    def tell(self) -> None:
+    def advance(self) -> None:
         """Let the bus note up to where the events of all nodes were published, if every node is heard."""
-        told = () if self.others is None else self.others.told()
+        told = () if self.others is None else self.others.published()
         if told is not None:
             lowest = [min(last or 0 for last in those) for those in zip(self._decided, *told, strict=True)]
             self._bus.note_published(Position._make(lowest))

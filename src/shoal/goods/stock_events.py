@@ -36,7 +36,7 @@ class StockEvents:
         self._events = events
         self._now_ms = now_ms
         self._waiting: set[int] = set()
-        self._telling: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         database.touched.goods = self.touched
 
     def touched(self, goods_ids: frozenset[int]) -> None:
@@ -44,10 +44,10 @@ class StockEvents:
         if not self._events.readers:
             return
         self._waiting |= goods_ids
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell(), name="stock events")
+        if self._publishing is None:
+            self._publishing = asyncio.create_task(self._publish_waiting(), name="stock events")
 
-    async def _tell(self) -> None:
+    async def _publish_waiting(self) -> None:
         try:
             while self._waiting:
                 await asyncio.sleep(GATHER_SECONDS)
@@ -57,11 +57,11 @@ class StockEvents:
         except StoreError as error:  # pages show what they have until the next change
             log.info("changes of goods not told", why=error.code)
         finally:
-            self._telling = None
+            self._publishing = None
 
     async def close(self) -> None:
         """Stop."""
         self._database.touched.goods = None
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
+        if self._publishing is not None:
+            self._publishing.cancel()
+            await asyncio.gather(self._publishing, return_exceptions=True)

@@ -42,7 +42,7 @@ class Burst:
     turn: ModelTurn | None = None
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hear(self, message: IncomingMessage, said_at_ms: int, now: float) -> None:
+    def add(self, message: IncomingMessage, said_at_ms: int, now: float) -> None:
         """Add a message, unless it is known."""
         if message.message_id not in self.said_at:
             self.messages.append(message)

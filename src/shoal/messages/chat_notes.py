@@ -90,11 +90,11 @@ class ChatNotes:
             found = connection.execute(select(*_COLUMNS).where(chat_notes.c.op_id == op_id)).mappings().one()
             return Note(**found), added
 
-        def told(made: tuple[Note, bool]) -> None:
+        def publish(made: tuple[Note, bool]) -> None:
             if made[1]:
                 self._publish(_event(account_id, chat_id, actor, now))
 
-        note, _ = await self._database.write(job, told=told)
+        note, _ = await self._database.write(job, on_commit=publish)
         return note
 
     async def delete(
@@ -117,7 +117,7 @@ class ChatNotes:
             connection.execute(delete(chat_notes).where(*mine))
             note_entry(connection, account_id, chat_id, WorkEntry(at_ms=now, actor=actor, what="note_deleted"))
 
-        await self._database.write(job, told=lambda _: self._publish(_event(account_id, chat_id, actor, now)))
+        await self._database.write(job, on_commit=lambda _: self._publish(_event(account_id, chat_id, actor, now)))
 
 
 def _event(account_id: str, chat_id: str, actor: str, at_ms: int) -> MessageEvent:

@@ -105,11 +105,11 @@ class ChatWork:
             _note_changes(connection, before, after, actor, now)
             return before, after
 
-        def told(works: tuple[Work, Work]) -> None:
+        def publish(works: tuple[Work, Work]) -> None:
             if works[0] != works[1]:
                 self._publish(work_event(works[1], "work", actor, now))
 
-        _, after = await self._database.write(job, told=told)
+        _, after = await self._database.write(job, on_commit=publish)
         return after
 
     async def see(self, account_id: str, chat_id: str, *, user_id: int, received: int, actor: str) -> tuple[int, int]:
@@ -122,7 +122,7 @@ class ChatWork:
             seen = now_seen
             await self._database.write(
                 lambda connection: _see(connection, account_id, chat_id, user_id, seen),
-                told=lambda _: self._publish(_seen_event(account_id, chat_id, seen, actor, self._now_ms())),
+                on_commit=lambda _: self._publish(_seen_event(account_id, chat_id, seen, actor, self._now_ms())),
             )
         return there, min(there - seen, MOST_UNREAD)
 

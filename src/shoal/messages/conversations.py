@@ -80,7 +80,7 @@ class Conversations:
         self._restored_at_ms = restored_at_ms
         self._bursts: dict[str, Burst] = {}
         self._talking: set[str] = set()
-        self._heard_before: set[str] | None = set()
+        self._received_before: set[str] | None = set()
         """Messages received before ``take_up`` has read the waiting ones: what it read of them may be outdated."""
         self._models = ModelTurns(models, message_log, account_id) if models is not None else None
         self._choosing = asyncio.Lock()
@@ -100,8 +100,8 @@ class Conversations:
         waiting = [logged.message for logged in await self._log.unhandled(self._account_id, newer_than_ms=0)]
         for message in waiting:
             if message.direction is not Direction.IN:
-                await self._tell_apart(message)
-        received, self._heard_before = self._heard_before, None
+                await self._handle_own(message)
+        received, self._received_before = self._received_before, None
         questions = [
             message
             for message in waiting
@@ -127,13 +127,13 @@ class Conversations:
         ``set_ms``: how far our clock was set forward since it dated the messages. From here on their age is measured by
         the steady clock, so that setting the machine's clock changes nothing.
         """
-        if self._heard_before is not None:
-            self._heard_before.update(message.message_id for message in messages)
+        if self._received_before is not None:
+            self._received_before.update(message.message_id for message in messages)
         now = asyncio.get_running_loop().time()
         since_steady_ms = steady_ms() - now_ms() + set_ms
         for message in messages:
             burst = self._bursts.setdefault(message.chat_id, Burst(began=now))
-            burst.hear(message, message.created_at_ms + since_steady_ms, now)
+            burst.add(message, message.created_at_ms + since_steady_ms, now)
             if message.chat_id not in self._talking:
                 self._talking.add(message.chat_id)
                 # When the connection is ending, the next one answers: the message is stored.
@@ -141,15 +141,15 @@ class Conversations:
 
     def said_by_us(self, message: IncomingMessage) -> None:
         """Handle an own message: the echo of a message from this server, or one that the owner wrote."""
-        self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
+        self._work.start(self._handle_own(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
-    async def tell_own_apart(self, chat_id: str) -> None:
+    async def handle_own(self, chat_id: str) -> None:
         """Handle the stored own messages of a chat that are not checked yet."""
         for logged in await self._log.unhandled(self._account_id, newer_than_ms=0):
             if logged.message.chat_id == chat_id and logged.message.direction is Direction.OUT:
-                await self._tell_apart(logged.message)
+                await self._handle_own(logged.message)
 
-    async def _tell_apart(self, message: IncomingMessage) -> None:
+    async def _handle_own(self, message: IncomingMessage) -> None:
         if await self._sender.is_ours(message):
             await self._log.decide(self._account_id, [message.message_id], Decision.ECHO)
             return
@@ -302,7 +302,7 @@ class Conversations:
         trace.step("send")
         trace.note(outcome=sent.outcome.value)
         if intended.hands_off and sent.id:
-            self._log.tell(pause_event(handed_off(self._account_id, chat_id, intended.now_ms), intended.now_ms))
+            self._log.publish(pause_event(handed_off(self._account_id, chat_id, intended.now_ms), intended.now_ms))
         if sent.outcome is SendOutcome.SENT:
             self._log.outbox.counts.reply_seconds.add(asyncio.get_running_loop().time() - due_at)
         if not sent.id and sent.reason == Decision.SHOP_LIMIT:
@@ -325,7 +325,7 @@ class Conversations:
         try:
             sent = await self._sender.answer(replace(reply, stored=ending.stored), ending.guard(guard_of(intended)))
         finally:
-            ending.tell(self._log, self._account_id, reply.chat_id)
+            ending.publish(self._log, self._account_id, reply.chat_id)
         if ending.state is None and sent.reason == Decision.REPLIES_OFF:  # the guard was not asked
             await self._leave_turn(burst, reply.chat_id, Superseded.SWITCHED_OFF)
         return sent
@@ -362,12 +362,12 @@ class Conversations:
             guard=guard if ending is None else ending.guard(guard),
         )  # fmt: skip
         if ending is not None:
-            ending.tell(self._log, self._account_id, intended.chat_id)
+            ending.publish(self._log, self._account_id, intended.chat_id)
         if waited_for is not None:
             await self._sender.drop(reply_of(waited_for, ids), decision, is_decided=True)
         if intended.hands_off and decision is choice.decision:
             pause = handed_off(self._account_id, intended.chat_id, intended.now_ms)
-            self._log.tell(pause_event(pause, intended.now_ms))
+            self._log.publish(pause_event(pause, intended.now_ms))
         log.info("not replied", account=self._account_id, decision=decision.value, rule=choice.rule_id)
 
     def _intended(

@@ -143,7 +143,7 @@ def decide(
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])
     if decision in _LEFT_TO_OWNER:
-        _tell_owner(connection, account_id, message_ids, decision)
+        _open_incident(connection, account_id, message_ids, decision)
     connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))
     if others:
         joined = last if is_final else None
@@ -152,7 +152,7 @@ def decide(
         )
 
 
-def _tell_owner(connection: Connection, account_id: str, message_ids: Sequence[str], decision: Decision) -> None:
+def _open_incident(connection: Connection, account_id: str, message_ids: Sequence[str], decision: Decision) -> None:
     """Open the incident that a buyer waits for the owner, unless the burst has nothing but emojis."""
     mine = and_(messages.c.account_id == account_id, messages.c.message_id.in_(message_ids))
     chat_id = connection.scalar(select(messages.c.chat_id).where(mine, not_(is_lone_emoji())).limit(1))

@@ -73,12 +73,12 @@ class MessageLog:
             _count_repeats(connection, account_id, [name for name in again if name not in new])
             return said, new
 
-        def told(found: tuple[list[IncomingMessage], dict[str, int]]) -> None:
+        def publish(found: tuple[list[IncomingMessage], dict[str, int]]) -> None:
             said = {message.message_id: message for message in found[0]}
             for message_id, row_id in sorted(found[1].items(), key=lambda one: one[1]):
                 self._publish(_message_event(account_id, said[message_id], now, row_id))
 
-        _, new = await self._database.write(job, told=told)
+        _, new = await self._database.write(job, on_commit=publish)
         return set(new)
 
     async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
@@ -108,10 +108,10 @@ class MessageLog:
             return stored
 
         stored = await (self._database.write(job) if guard is None else self._database.announce(job))
-        self.outbox.tell_decided(account_id, message_ids, stored, rule_id)
+        self.outbox.publish_decided(account_id, message_ids, stored, rule_id)
         return stored
 
-    def tell(self, event: MessageEvent) -> None:
+    def publish(self, event: MessageEvent) -> None:
         """Publish an event of a chat, after its transaction."""
         self._publish(event)
 
@@ -191,7 +191,7 @@ class MessageLog:
             .returning(messages.c.message_id)
         )
         aged = await self._database.write(lambda connection: connection.scalars(statement).all())
-        self.outbox.tell_decided(account_id, aged, Decision.TOO_OLD, "")
+        self.outbox.publish_decided(account_id, aged, Decision.TOO_OLD, "")
         return len(aged)
 
     async def settle_payment(self, account_id: str, message_id: str) -> bool | None:

@@ -27,7 +27,7 @@ from shoal.messages.model_runs import (
 from shoal.messages.model_source import ModelSource, ModelTurn, NotAsked, Question, RunState, Superseded
 from shoal.messages.outbox import Guard
 from shoal.messages.replies import Answer, AnswerSource, Asked, Choice, away_choice, handoff_choice
-from shoal.messages.send_guards import Intended, spoken_over
+from shoal.messages.send_guards import Intended, held_for_owner
 from shoal.rules.opening_hours import Closed
 from shoal.rules.rule import Part
 from shoal.rules.schedule import day_began_ms
@@ -77,10 +77,10 @@ class Ending:
         """Note the message that the turn became."""
         note_message(connection, self.turn.run_id, outbox_id)
 
-    def tell(self, message_log: MessageLog, account_id: str, chat_id: str) -> None:
+    def publish(self, message_log: MessageLog, account_id: str, chat_id: str) -> None:
         """Publish how the run ended, after the transaction."""
         if self.state is not None:
-            message_log.tell(run_event(account_id, chat_id, self.turn.run_id, self.state, now_ms()))
+            message_log.publish(run_event(account_id, chat_id, self.turn.run_id, self.state, now_ms()))
 
 
 class ModelTurns:
@@ -103,7 +103,7 @@ class ModelTurns:
             text=asked.text,
             item_id=asked.item_id,
             message_ids=tuple(ids),
-            guard=lambda connection: spoken_over(connection, intended),
+            guard=lambda connection: held_for_owner(connection, intended),
         )
         try:
             return await self._source.ask(account, question, moved_on)
@@ -121,7 +121,7 @@ class ModelTurns:
             return end_run(connection, turn.run_id, RunState.SUPERSEDED, why.value, at_ms)
 
         if await self._database.write(job):
-            self._log.tell(run_event(self._account_id, chat_id, turn.run_id, RunState.SUPERSEDED, at_ms))
+            self._log.publish(run_event(self._account_id, chat_id, turn.run_id, RunState.SUPERSEDED, at_ms))
 
     async def supersede_drafts(self, chat_id: str, why: Superseded) -> None:
         """End the open drafts of a chat in which its buyer wrote again. Without one it only reads an index."""
@@ -130,7 +130,7 @@ class ModelTurns:
             at_ms = now_ms()
             ended = await self._database.write(lambda one: supersede_drafts(one, *mine, why.value, at_ms))
             for run_id in ended:
-                self._log.tell(run_event(*mine, run_id, RunState.SUPERSEDED, at_ms))
+                self._log.publish(run_event(*mine, run_id, RunState.SUPERSEDED, at_ms))
 
     async def interrupted(self) -> None:
         """End the runs that the last connection left. Their messages are asked about again, if they are young enough.
@@ -143,7 +143,7 @@ class ModelTurns:
         await self._database.settled()
         at_ms = now_ms()
         for run_id, chat_id in await self._database.write(lambda one: interrupt_runs(one, mine, at_ms)):
-            self._log.tell(run_event(mine, chat_id, run_id, RunState.FAILED, at_ms))
+            self._log.publish(run_event(mine, chat_id, run_id, RunState.FAILED, at_ms))
 
 
 def settled_choice(account: Account, choice: Choice, ending: Ending | None, turn: ModelTurn | None) -> Choice:

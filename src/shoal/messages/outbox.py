@@ -100,14 +100,14 @@ class Outbox:
             queued = await self._database.announce(job)  # the same request was faster elsewhere: its row is seen now
         if queued.before is not None or queued.decided:
             return queued
-        self.tell_decided(account_id, answers, decision if queued.decision is None else queued.decision, rule_id)
-        self.tell_queued(queued.sendings)
+        self.publish_decided(account_id, answers, decision if queued.decision is None else queued.decision, rule_id)
+        self.publish_queued(queued.sendings)
         return queued
 
-    def tell_queued(self, sendings: Sequence[Sending]) -> None:
+    def publish_queued(self, sendings: Sequence[Sending]) -> None:
         """Publish that messages were stored, after their transaction."""
         for sending in sendings:
-            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, "")
+            self._publish_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, "")
 
     async def text_of(self, row: OutboxRow) -> str:
         """Return the text to be sent, with the units that it names. Raise ``StoreError``."""
@@ -132,7 +132,7 @@ class Outbox:
             connection.execute(outbox.insert(), values)
 
         await self._database.write(job)
-        self.tell_decided(account_id, answers, decision, rule_id)
+        self.publish_decided(account_id, answers, decision, rule_id)
 
     async def begin(self, sending: Sending, guard: PartGuard | None = None) -> bool:
         """Mark a waiting part as being sent. Return ``False`` if ``guard`` held it back, which drops it, or if it does
@@ -151,7 +151,7 @@ class Outbox:
         held_back, is_mine = await self._database.announce(job)
         if is_mine:
             outcome = SendOutcome.SENDING if held_back is None else SendOutcome.DROPPED
-            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, held_back or "")
+            self._publish_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, held_back or "")
         return is_mine and held_back is None
 
     async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
@@ -190,7 +190,7 @@ class Outbox:
         )
         row = await self._database.write(lambda connection: connection.execute(statement).first())
         if row is not None:
-            self._tell_outcome(row.account_id, sending_id, row.chat_id, outcome, reason)
+            self._publish_outcome(row.account_id, sending_id, row.chat_id, outcome, reason)
         return row is not None
 
     async def drop_waiting(self, ids: Collection[int], reason: str) -> None:
@@ -204,7 +204,7 @@ class Outbox:
             .returning(outbox.c.id, outbox.c.account_id, outbox.c.chat_id)
         )
         for row in await self._database.write(lambda connection: connection.execute(statement).all()):
-            self._tell_outcome(row.account_id, row.id, row.chat_id, SendOutcome.DROPPED, reason)
+            self._publish_outcome(row.account_id, row.id, row.chat_id, SendOutcome.DROPPED, reason)
 
     async def put_back(self, sending_id: int) -> None:
         """Set a started part that certainly was not sent back to waiting."""
@@ -251,9 +251,9 @@ class Outbox:
 
         dropped = await self._database.write(job)
         for row_id, chat_id in dropped:
-            self._tell_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
+            self._publish_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
         if dropped:
-            self.tell_decided(account_id, answers, decision, "")
+            self.publish_decided(account_id, answers, decision, "")
         return bool(dropped)
 
     async def interrupted(self, account_id: str | None) -> list[Sending]:
@@ -278,7 +278,9 @@ class Outbox:
             lambda connection: [sending_of(row) for row in connection.execute(statement).mappings()]
         )
         for sending in cut:
-            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason)
+            self._publish_outcome(
+                sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason
+            )
         return cut
 
     async def claim_echo(
@@ -311,7 +313,7 @@ class Outbox:
 
         sending, settled = await self._database.write(job)
         if sending is not None and settled:
-            self._tell_outcome(account_id, sending.id, chat_id, sending.outcome, sending.reason)
+            self._publish_outcome(account_id, sending.id, chat_id, sending.outcome, sending.reason)
         return sending
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -368,14 +370,14 @@ class Outbox:
 
     # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tell_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
+    def _publish_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
         self.counts.sent.add(outcome.value)
         facts = {"id": row_id, "chat": chat_id, "outcome": outcome.value, "reason": str(reason)}
         self._publish(
             MessageEvent(account_id=account_id, kind="sending", key=str(row_id), facts=facts, at_ms=self._now_ms())
         )
 
-    def tell_decided(self, account_id: str, ids: Collection[str], decision: Decision, rule_id: str) -> None:
+    def publish_decided(self, account_id: str, ids: Collection[str], decision: Decision, rule_id: str) -> None:
         """Publish that messages were decided, after their transaction."""
         for event in decision_events(account_id, ids, decision, rule_id, self._now_ms()):
             self.counts.decided.add(decision.value)

@@ -50,7 +50,7 @@ class Intended:
 def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
     """Return the first reason to hold the reply back; ``None``: it may be sent, and counts as said."""
     account_id, chat_id, now_ms = intended.account_id, intended.chat_id, intended.now_ms
-    held = _spoken_over(connection, account_id, chat_id, intended.asked_at_ms, now_ms)
+    held = _held_for_owner(connection, account_id, chat_id, intended.asked_at_ms, now_ms)
     if held is Decision.PAUSED and intended.hands_off and is_left_unsaid(connection, account_id, chat_id, now_ms):
         held = None
     since_ms = intended.once_since_ms
@@ -78,14 +78,14 @@ def _limited(connection: Connection, intended: Intended) -> Decision | None:
     limit = intended.shop_replies_per_minute
     if limit and _replies(connection, mine, intended.now_ms - MINUTE_MS, intended.now_ms) >= limit:
         return Decision.SHOP_LIMIT
-    if intended.cooldown_seconds and _spoke_lately(connection, intended):
+    if intended.cooldown_seconds and _wrote_lately(connection, intended):
         return Decision.COOLDOWN
     return None
 
 
-def spoken_over(connection: Connection, intended: Intended) -> Decision | None:
+def held_for_owner(connection: Connection, intended: Intended) -> Decision | None:
     """Return whether the owner has the chat or answered in it: nothing is to be said by itself."""
-    return _spoken_over(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
+    return _held_for_owner(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
 
 
 def guard_of(intended: Intended) -> Guard:
@@ -101,10 +101,10 @@ def not_taken_over_since(
     ``hands_off``: the answer itself left the chat to its owner; that does not hold it back.
     """
     but = TakeoverReason.WANTS_PERSON if hands_off else None
-    return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms, but)
+    return lambda connection: _held_for_owner(connection, account_id, chat_id, since_ms, now_ms, but)
 
 
-def _spoken_over(
+def _held_for_owner(
     connection: Connection,
     account_id: str,
     chat_id: str,
@@ -155,7 +155,7 @@ def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, 
     return connection.scalar(query) or 0
 
 
-def _spoke_lately(connection: Connection, intended: Intended) -> bool:
+def _wrote_lately(connection: Connection, intended: Intended) -> bool:
     lately = exists().where(
         outbox.c.account_id == intended.account_id,
         outbox.c.buyer_id == intended.buyer_id,

@@ -120,7 +120,7 @@ class Sender:
             sendings = await begin(self._owned([self._row_of(one) for one in messages]))
             if not sendings:
                 return False
-            self._outbox.tell_queued(sendings)
+            self._outbox.publish_queued(sendings)
             first, *later = sendings
             try:
                 sent = await self._deliver(first, again=first.outcome is SendOutcome.UNCERTAIN)

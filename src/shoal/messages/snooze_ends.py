@@ -37,12 +37,12 @@ class SnoozeEnds:
 
     async def run(self) -> None:
         """Tell of ended snoozes until this is cancelled."""
-        told_ms = self._now_ms()
+        published_ms = self._now_ms()
         while True:
             await asyncio.sleep(self._look_seconds)
-            told_ms = await self.tell(told_ms)
+            published_ms = await self.publish_ended(published_ms)
 
-    async def tell(self, after_ms: int) -> int:
+    async def publish_ended(self, after_ms: int) -> int:
         """Tell of the snoozes that ended after that time. Return up to when all are told."""
         now = self._now_ms()
         for work, until_ms in await self._database.read(partial(_ended, after_ms=after_ms, now=now)):

@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._speaking: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
-        self._heard_anything = False
+        self._received_anything = False
         self._is_kept = False
         """Whether an answer was sent, and nothing of the next request has come."""
         self._speaks_http = True
@@ -89,16 +89,16 @@ class Connection(asyncio.Protocol):
         self._speaking = self._connections.protocol_of(self)
         self._speaking.connection_made(cast("asyncio.Transport", _Line(self._transport, self)))
 
-    def speak(self, protocol: asyncio.Protocol) -> None:
+    def pass_to(self, protocol: asyncio.Protocol) -> None:
         """Pass all further data to another protocol, after an upgrade: it would read an HTTP answer as its own data."""
         self._speaking, self._speaks_http = protocol, False
 
     def data_received(self, data: bytes) -> None:
         """Pass the data on."""
-        self._heard_anything = True
+        self._received_anything = True
         if self._is_kept:
             self._is_kept = False
-            self._connections.hear(self)
+            self._connections.expect_rest(self)
         if self._speaking is not None:
             self._speaking.data_received(data)
 
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
             if self.handshake is not None:
                 self.handshake.cancel()
             return
-        says_why = with_reason and self._heard_anything and not self._is_kept and self._speaks_http
+        says_why = with_reason and self._received_anything and not self._is_kept and self._speaks_http
         if (says_why or self._is_kept) and self._transport.get_write_buffer_size() == 0:
             if says_why:
                 self._transport.write(_TOO_SLOW)
@@ -208,7 +208,7 @@ class _Line:
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Replace the protocol from now on."""
-        self._connection.speak(cast("asyncio.Protocol", protocol))
+        self._connection.pass_to(cast("asyncio.Protocol", protocol))
 
 
 class Connections:
@@ -224,7 +224,7 @@ class Connections:
         self._by_address: dict[str, dict[Connection, None]] = {}
         self._in_flight: dict[str, int] = {}
 
-    def speak_by(self, make_protocol: MakeProtocol) -> None:
+    def set_protocol_of(self, make_protocol: MakeProtocol) -> None:
         """Set which protocol each connection uses; call it before the first one is admitted."""
         self.protocol_of = make_protocol
 
@@ -281,7 +281,7 @@ class Connections:
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
 
-    def hear(self, connection: Connection) -> None:
+    def expect_rest(self, connection: Connection) -> None:
         """Expect the rest of a request within the limit of silence, because its first bytes have arrived."""
         if connection in self._waiting:
             latest = asyncio.get_running_loop().time() + self.limits.silent_seconds

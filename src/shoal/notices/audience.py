@@ -48,7 +48,7 @@ class Subscription:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToldChannel:
+class ChannelToNotify:
     """A channel that is told of an incident."""
 
     id: int
@@ -62,14 +62,16 @@ def users_concerned(connection: Connection, account_id: str | None, user_id: int
     return {user_id} if user_id is not None else set(connection.scalars(_ADMINISTRATORS))
 
 
-def channels_told(connection: Connection, kind: str, account_id: str | None, user_id: int | None) -> list[ToldChannel]:
+def channels_to_notify(
+    connection: Connection, kind: str, account_id: str | None, user_id: int | None
+) -> list[ChannelToNotify]:
     """Return the channels that are told of an incident, each once."""
     concerned = users_concerned(connection, account_id, user_id)
-    found: dict[int, ToldChannel] = {}
+    found: dict[int, ChannelToNotify] = {}
     query = _CHANNELS.where(channels.c.user_id.in_(sorted(concerned)))
     for row in connection.execute(query).mappings() if concerned else ():
         if asks_for(row["least"], kind) and _subscription(row).includes(kind, account_id):
-            found[row["id"]] = ToldChannel(id=row["id"], quiet=quiet_of(row))
+            found[row["id"]] = ChannelToNotify(id=row["id"], quiet=quiet_of(row))
     return list(found.values())
 
 

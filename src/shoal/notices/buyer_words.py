@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from shoal.messages.message_log import Direction
-from shoal.notices.notice_rows import Told
+from shoal.notices.notice_rows import NoticePart
 from shoal.notices.plans import Phase
 from shoal.storage.incident_kinds import IncidentKind
 from shoal.storage.notice_tables import channels
@@ -18,20 +18,20 @@ LONGEST: Final = 200
 """How many characters of a buyer's message are quoted."""
 
 
-def may_quote(told: Sequence[Told]) -> bool:
+def may_quote(parts: Sequence[NoticePart]) -> bool:
     """Return whether a notice tells about one buyer who waits, and of nothing else."""
-    return len(told) == 1 and told[0].kind is IncidentKind.BUYER_WAITS and told[0].phase is Phase.BEGIN
+    return len(parts) == 1 and parts[0].kind is IncidentKind.BUYER_WAITS and parts[0].phase is Phase.BEGIN
 
 
-def words_of_buyer(connection: Connection, channel_id: int, told: Told) -> str:
+def words_of_buyer(connection: Connection, channel_id: int, part: NoticePart) -> str:
     """Return the newest text that the buyer wrote; empty when the channel does not quote buyers."""
     query = (
         select(messages.c.text)
         .join(channels, channels.c.id == channel_id)
         .where(
             channels.c.buyer_words,
-            messages.c.account_id == told.account_id,
-            messages.c.chat_id == str(told.facts.get("chat_id", "")),
+            messages.c.account_id == part.account_id,
+            messages.c.chat_id == str(part.facts.get("chat_id", "")),
             messages.c.direction == Direction.IN.value,
             messages.c.content_type == "text",
         )

@@ -124,7 +124,7 @@ class ChannelStore:
         fields: Fields,
         values: Mapping[str, Any],
         *,
-        tells_of: Subscription = EVERYTHING,
+        subscription: Subscription = EVERYTHING,
         also: Callable[[Connection, Channel], None] | None = None,
     ) -> Channel:
         """Add a channel; ``also`` is called in the same transaction.
@@ -142,7 +142,7 @@ class ChannelStore:
                 raise Conflict("the user has many channels", code="too_many_channels", limit=MAX_CHANNELS)
             made = connection.execute(insert(channels).values(row)).inserted_primary_key
             fresh = replace(new, id=int(made[0]))  # type: ignore[index]  # an INSERT of one row has a key
-            set_subscription(connection, fresh.id, tells_of)
+            set_subscription(connection, fresh.id, subscription)
             if also is not None:
                 also(connection, fresh)
             return fresh

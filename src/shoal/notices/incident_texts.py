@@ -11,7 +11,7 @@ from shoal.language.catalogue import knows, say
 from shoal.language.choice import Language
 from shoal.language.refusals import refusal_words
 from shoal.messages.send_guards import BY_MODEL
-from shoal.notices.notice_rows import Claim, Told
+from shoal.notices.notice_rows import Claim, NoticePart
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Message
 from shoal.orders.order_status import OF_THE_RULES
@@ -41,14 +41,14 @@ def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
     ``words``: what the buyer wrote, for a channel that quotes buyers.
     """
     language = language_of_channel(one.language)
-    if len(one.told) == 1:
-        title, body = told_title(one.told[0], language), _body(one.told[0], language)
-        page = page_of(one.told[0].kind, one.told[0].account_id, one.told[0].facts)
+    if len(one.parts) == 1:
+        title, body = part_title(one.parts[0], language), _body(one.parts[0], language)
+        page = page_of(one.parts[0].kind, one.parts[0].account_id, one.parts[0].facts)
     else:
-        title = say("incident.digest", language, count=len(one.told))
-        lines = [say("incident.line", language, title=told_title(told, language)) for told in one.told[:MOST_LINES]]
-        if len(one.told) > MOST_LINES:
-            lines.append(say("incident.more", language, count=len(one.told) - MOST_LINES))
+        title = say("incident.digest", language, count=len(one.parts))
+        lines = [say("incident.line", language, title=part_title(part, language)) for part in one.parts[:MOST_LINES]]
+        if len(one.parts) > MOST_LINES:
+            lines.append(say("incident.more", language, count=len(one.parts) - MOST_LINES))
         body, page = "\n".join(lines), "incidents"
     if words:
         body = f"{body}\n{say('incident.buyer_wrote', language, words=words)}"
@@ -71,16 +71,16 @@ def language_of_channel(text: str) -> Language:
     return Language(text) if text in set(Language) else Language.ZH
 
 
-def told_title(told: Told, language: Language) -> str:
+def part_title(part: NoticePart, language: Language) -> str:
     """Return one line: what happened, that it still lasts, or that it is over."""
-    if told.phase is Phase.END and knows(key := f"incident.over.{told.kind.value}"):
-        if _is_of_one_server(told.kind, told.facts):
-            return say("incident.over.disk_low_of", language, server=told.facts["server"])
-        return say(key, language, shop=told.shop)
-    title = title_of(told.kind, told.detail, {**told.facts, "shop": told.shop}, language)
-    if told.phase is Phase.REMINDER:
+    if part.phase is Phase.END and knows(key := f"incident.over.{part.kind.value}"):
+        if _is_of_one_server(part.kind, part.facts):
+            return say("incident.over.disk_low_of", language, server=part.facts["server"])
+        return say(key, language, shop=part.shop)
+    title = title_of(part.kind, part.detail, {**part.facts, "shop": part.shop}, language)
+    if part.phase is Phase.REMINDER:
         return say("incident.reminder", language, title=title)
-    return say("incident.over_since", language, title=title) if _is_over(told) else title
+    return say("incident.over_since", language, title=title) if _is_over(part) else title
 
 
 def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language: Language) -> str:
@@ -136,21 +136,21 @@ def _is_of_one_server(kind: IncidentKind, facts: Mapping[str, object]) -> bool:
     return kind is IncidentKind.DISK_LOW and bool(facts.get("server"))
 
 
-def _is_over(told: Told) -> bool:
-    return told.closed_at_ms is not None and not POLICIES[told.kind].is_event
+def _is_over(part: NoticePart) -> bool:
+    return part.closed_at_ms is not None and not POLICIES[part.kind].is_event
 
 
-def _body(told: Told, language: Language) -> str:
-    if told.phase is Phase.END:
-        return _course(told, language)
-    return do_of(told.kind, told.detail, told.facts, language)
+def _body(part: NoticePart, language: Language) -> str:
+    if part.phase is Phase.END:
+        return _course(part, language)
+    return do_of(part.kind, part.detail, part.facts, language)
 
 
-def _course(told: Told, language: Language) -> str:
+def _course(part: NoticePart, language: Language) -> str:
     """Return how long it lasted, and how often it came. Some services refuse a message without a text."""
-    minutes = max(1, round(((told.closed_at_ms or told.opened_at_ms) - told.opened_at_ms) / 60_000))
+    minutes = max(1, round(((part.closed_at_ms or part.opened_at_ms) - part.opened_at_ms) / 60_000))
     parts = [say("incident.lasted", language, minutes=minutes)]
-    parts += [say("incident.times", language, count=told.count)] if told.count > 1 else []
+    parts += [say("incident.times", language, count=part.count)] if part.count > 1 else []
     return "\n".join(parts)
 
 

@@ -155,7 +155,7 @@ class NoticeLoop:
             if planned < AT_ONCE:
                 return
 
-    async def tell(self) -> None:
+    async def send_all_due(self) -> None:
         """Plan and send what is due now, and wait for it. Raises ``StoreError``."""
         await self.plan()
         await self._send_due()
@@ -212,9 +212,9 @@ class NoticeLoop:
             return Sent(outcome=at_defect, failure=Failure.INTERNAL)
 
     async def _words(self, one: Claim) -> str:
-        if not may_quote(one.told):
+        if not may_quote(one.parts):
             return ""
-        return await self._database.read(partial(words_of_buyer, channel_id=one.channel_id, told=one.told[0]))
+        return await self._database.read(partial(words_of_buyer, channel_id=one.channel_id, part=one.parts[0]))
 
     async def _settle(self, one: Claim, sent: Sent) -> None:
         """Store the outcome, however long that takes: what was sent must not be sent again."""

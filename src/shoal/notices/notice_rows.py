@@ -36,7 +36,7 @@ _SUBJECT = [incidents.c[name] for name in ("kind", "account_id", "user_id")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class NoticePart:
     """What a notice says of one incident. ``shop``: how the account's owner calls it."""
 
     kind: IncidentKind
@@ -61,12 +61,12 @@ class Claim:
     maybe_again: bool
     tries: int
     begun_at_ms: int
-    told: tuple[Told, ...]
+    parts: tuple[NoticePart, ...]
 
     @property
     def level(self) -> Level:
         """The highest level of what it tells; that something is over is not pressing."""
-        levels = (POLICIES[one.kind].level for one in self.told if one.phase is not Phase.END)
+        levels = (POLICIES[one.kind].level for one in self.parts if one.phase is not Phase.END)
         return max(levels, key=lambda level: level.rank, default=Level.INFO)
 
 
@@ -132,7 +132,7 @@ def claim(connection: Connection, channel_id: int, now_ms: int) -> Claim | None:
     present = (channels.c.active, users.c.active, not_(users.c.leaving))
     channel = connection.execute(query.where(channels.c.id == channel_id, *present)).mappings().first()
     due = _known(connection, _due(connection, channel_id, now_ms), now_ms)
-    told = _told_by(connection, due)
+    told = _parts_by_notice(connection, due)
     if channel is None:
         _drop(connection, [*told, *(part["id"] for parts in told.values() for part in parts)], now_ms)
         return None
@@ -175,7 +175,7 @@ def _known(connection: Connection, due: list[Any], now_ms: int) -> list[Any]:
     return [row for row in due if row["id"] not in strange]
 
 
-def _told_by(connection: Connection, due: Sequence[Any]) -> dict[int, list[Any]]:
+def _parts_by_notice(connection: Connection, due: Sequence[Any]) -> dict[int, list[Any]]:
     """Return what each notice tells: itself, or the parts of a digest."""
     told = {row["id"]: [row] if row["incident_id"] is not None else [] for row in due}
     digests = [number for number, parts in told.items() if not parts]
@@ -274,11 +274,11 @@ def _begin(connection: Connection, notice_id: int, language: str, now_ms: int) -
         maybe_again=row["maybe_again"],
         tries=row["tries"],
         begun_at_ms=row["begun_at_ms"],
-        told=_told(connection, notice_id),
+        parts=_parts(connection, notice_id),
     )
 
 
-def _told(connection: Connection, notice_id: int) -> tuple[Told, ...]:
+def _parts(connection: Connection, notice_id: int) -> tuple[NoticePart, ...]:
     name = case((accounts.c.name != "", accounts.c.name), else_=func.coalesce(observed.c.seller_name, ""))
     query = (
         select(notices.c.phase, incidents, name.label("shop"))
@@ -289,7 +289,7 @@ def _told(connection: Connection, notice_id: int) -> tuple[Told, ...]:
         .order_by(incidents.c.id)
     )
     return tuple(
-        Told(
+        NoticePart(
             kind=IncidentKind(row["kind"]),
             phase=Phase(row["phase"]),
             detail=row["detail"],

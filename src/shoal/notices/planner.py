@@ -8,8 +8,8 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import BigInteger, Connection, bindparam, exists, func, select, text, update
 
-from shoal.notices.audience import ToldChannel, channels_told
-from shoal.notices.plans import NoticeState, Phase, passes_quiet_hours, told_from_ms
+from shoal.notices.audience import ChannelToNotify, channels_to_notify
+from shoal.notices.plans import NoticeState, Phase, notified_from_ms, passes_quiet_hours
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.incident_rows import REMIND_AFTER_MS
 from shoal.storage.notice_tables import TO_PLAN, incidents, notices
@@ -54,21 +54,21 @@ def _planned(connection: Connection, row: Any, now_ms: int) -> dict[str, Any]:
     if row["told_at_ms"] is None:
         is_over = not is_open and not policy.is_event
         times_before = _times_told(connection, row, now_ms) if policy.heals else 0
-        from_ms = told_from_ms(policy, row["opened_at_ms"], times_before)
+        from_ms = notified_from_ms(policy, row["opened_at_ms"], times_before)
         if is_over and row["closed_at_ms"] < max(from_ms, row["opened_at_ms"] + SHORTEST_MS):
             return over
         if from_ms > now_ms:
             return {"due_at_ms": from_ms}
         if policy.rest_ms and _was_told(connection, row, now_ms - policy.rest_ms):
             return over
-        told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
+        told = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
         _add(connection, row, Phase.BEGIN, told, now_ms)
         later = {"due_at_ms": now_ms + REMIND_AFTER_MS} if is_open else over
         return {"told_at_ms": now_ms, **later}
     states = _begun(connection, row["id"])
     if not is_open and any(state is NoticeState.SENDING for state, _ in states.values()):
         return {"due_at_ms": now_ms + _LOOK_AGAIN_MS}  # whether its end is told depends on how that goes
-    told = channels_told(connection, row["kind"], row["account_id"], row["user_id"])
+    told = channels_to_notify(connection, row["kind"], row["account_id"], row["user_id"])
     known = [one for one in told if one.id in states and _is_told(*states[one.id])]
     _add(connection, row, Phase.REMINDER if is_open else Phase.END, known, now_ms)
     return {"due_at_ms": None} if is_open else over
@@ -104,7 +104,7 @@ def _is_told(state: NoticeState, maybe_again: bool) -> bool:
     return state in _TOLD or maybe_again
 
 
-def _add(connection: Connection, incident: Any, phase: Phase, told: Iterable[ToldChannel], now_ms: int) -> None:
+def _add(connection: Connection, incident: Any, phase: Phase, told: Iterable[ChannelToNotify], now_ms: int) -> None:
     at_once = passes_quiet_hours(phase, POLICIES[IncidentKind(incident["kind"])].level)
     rows = [
         {

@@ -53,7 +53,7 @@ class NoticeState(StrEnum):
     """Its channel is off, or its user may no longer see what it is about."""
 
 
-def told_from_ms(policy: Policy, opened_at_ms: int, times_before: int) -> int:
+def notified_from_ms(policy: Policy, opened_at_ms: int, times_before: int) -> int:
     """Return from when on an incident is told. ``times_before``: how often it was told within the last day."""
     doublings = min(times_before, MOST_DOUBLINGS) if policy.heals else 0
     return opened_at_ms + policy.hold_ms * (1 << doublings)

@@ -34,7 +34,7 @@ class ServerWatch:
         now = self._now_ms()
         if self._database.degraded:
             self._degraded_since_ms = self._degraded_since_ms or now
-            await self._alarm.tell(self._degraded_since_ms)
+            await self._alarm.notify(self._degraded_since_ms)
             return
         if self._degraded_since_ms is not None:
             await self._alarm.store(self._degraded_since_ms)

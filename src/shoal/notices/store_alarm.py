@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select, text
 
 from shoal.clock import now_ms
 from shoal.errors import StoreError
-from shoal.notices.audience import channels_told
+from shoal.notices.audience import channels_to_notify
 from shoal.notices.incident_texts import message_of
-from shoal.notices.notice_rows import Claim, Told
+from shoal.notices.notice_rows import Claim, NoticePart
 from shoal.notices.plans import NoticeState, Phase
 from shoal.notices.transport import Outcome, Transport
 from shoal.storage.database import Database
@@ -46,34 +46,34 @@ class StoreAlarm:
         self._transport = transport
         self._public_url = public_url
         self._now_ms = now_ms
-        self._told: dict[int, NoticeState] = {}
+        self._notified: dict[int, NoticeState] = {}
         self._next_ms = 0
 
-    async def tell(self, since_ms: int) -> None:
+    async def notify(self, since_ms: int) -> None:
         """Tell the channels that are not told yet, if it has lasted for its hold. Raises ``StoreError``."""
         now = self._now_ms()
         if now < max(self._next_ms, since_ms + POLICIES[_KIND].hold_ms):
             return
         self._next_ms = now + TRY_EVERY_MS
-        left = [one for one in await self._database.read(_channels) if one[0] not in self._told]
+        left = [one for one in await self._database.read(_channels) if one[0] not in self._notified]
         await asyncio.gather(*(self._send(number, language, since_ms) for number, language in left))
 
     async def store(self, since_ms: int) -> None:
         """Store the incident, which is over, and what was told of it. Raises ``StoreError``."""
         now = self._now_ms()
-        await self._database.write(lambda connection: _store(connection, since_ms, now, self._told))
-        if self._told:
+        await self._database.write(lambda connection: _store(connection, since_ms, now, self._notified))
+        if self._notified:
             self._next_ms = now + REST_MS
-        self._told = {}
+        self._notified = {}
 
     async def _send(self, channel: int, language: str, since_ms: int) -> None:
-        told = Told(
+        part = NoticePart(
             kind=_KIND, phase=Phase.BEGIN, detail="", facts={}, account_id=None, shop="", opened_at_ms=since_ms,
             closed_at_ms=None, count=1,
         )  # fmt: skip
         one = Claim(
             notice_id=0, channel_id=channel, language=language, dedupe_id=f"store-{since_ms}-c{channel}",
-            maybe_again=False, tries=1, begun_at_ms=since_ms, told=(told,),
+            maybe_again=False, tries=1, begun_at_ms=since_ms, parts=(part,),
         )  # fmt: skip
         outcome = Outcome.UNCERTAIN
         try:
@@ -84,12 +84,12 @@ class StoreAlarm:
         except StoreError:
             outcome = Outcome.FAILED
         if outcome in _STATES:
-            self._told[channel] = _STATES[outcome]
+            self._notified[channel] = _STATES[outcome]
         log.warning("told of a database without writes", channel=channel, outcome=outcome.value)
 
 
 def _channels(connection: Connection) -> list[tuple[int, str]]:
-    told = [one.id for one in channels_told(connection, _KIND, None, None)]
+    told = [one.id for one in channels_to_notify(connection, _KIND, None, None)]
     query = select(channels.c.id, channels.c.language).where(channels.c.id.in_(told)).order_by(channels.c.id)
     return [(number, language) for number, language in connection.execute(query)]
 

@@ -40,13 +40,13 @@ class Subscription:
         if max(len(self.kinds), len(self.accounts)) > MOST_OF_A_LIST:
             raise InvalidInput("a list is long", code="subscription_too_long", limit=MOST_OF_A_LIST)
 
-    def tells_of(self, account_id: str) -> bool:
+    def covers(self, account_id: str) -> bool:
         """Return whether it tells about that account."""
         return not self.nothing and (account_id in self.accounts or not self.accounts)
 
     def with_account(self, account_id: str) -> Subscription:
         """Return one that tells about that account too."""
-        if self.tells_of(account_id):
+        if self.covers(account_id):
             return self
         return replace(self, accounts=(*self.accounts, account_id), nothing=False)
 

@@ -55,15 +55,15 @@ def marked_order(connection: Connection, account_id: str, chat_id: str, site_at_
     return None if connection.scalar(newer.limit(1)) is not None else found[0]
 
 
-def told_by(connection: Connection, account_id: str, chat_id: str, message_id: str) -> Order | None:
+def order_named_by(connection: Connection, account_id: str, chat_id: str, message_id: str) -> Order | None:
     """Return the only order of a chat whose timeline has an entry of this message; ``None`` without one."""
     in_chat = and_(orders.c.account_id == account_id, orders.c.chat_id == chat_id)
-    told = exists().where(
+    named = exists().where(
         order_events.c.account_id == account_id,
         order_events.c.order_id == orders.c.order_id,
         order_events.c.message_id == message_id,
     )
-    found = connection.execute(select(orders).where(in_chat, told)).mappings().all()
+    found = connection.execute(select(orders).where(in_chat, named)).mappings().all()
     return order_of(found[0]) if len(found) == 1 else None
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from shoal.accounts.account import Account
 from shoal.storage.assistant_tables import item_pages
-from shoal.storage.known_item_rows import ToldItem, note_items
+from shoal.storage.known_item_rows import SeenItem, note_items
 from shoal.storage.living_accounts import living_among
 from shoal.storage.upserts import insert_or
 from shoal.xianyu.item_page import ItemPage, ItemStatus, SpecPrice
@@ -60,7 +60,7 @@ def store_page(
     before = read_stored_page(connection, account, item_id)
     values: dict[str, Any] = {"unb": account.unb, "asked_at_ms": now_ms, "why": why}
     if page is not None:
-        told = ToldItem(item_id=item_id, title=page.title, price_fen=page.price_fen)
+        told = SeenItem(item_id=item_id, title=page.title, price_fen=page.price_fen)
         note_items(connection, account.id, [told], now_ms=now_ms, is_current=True)
     if page is not None or before is None:
         values |= _values(page if page is not None else ItemPage())

@@ -9,7 +9,7 @@ import structlog
 from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.known_item_rows import (
-    ToldItem,
+    SeenItem,
     item_facts,
     note_items,
     note_picture,
@@ -34,7 +34,7 @@ class KnownItemStore:
         found = await self._database.read(lambda connection: item_facts(connection, [key]))
         return key in found and bool(found[key].title)
 
-    async def told_by_chat(self, account_id: str, item: ToldItem) -> None:
+    async def note_from_chat(self, account_id: str, item: SeenItem) -> None:
         """Store what a chat told of its item, if no title is known yet. A failure is logged: it ends no connection."""
         try:
             if item.title and not await self.is_titled(account_id, item.item_id):
@@ -42,10 +42,10 @@ class KnownItemStore:
         except StoreError as error:
             log.warning("item of a chat not stored", account=account_id, why=error.code)
 
-    async def told_by_list(self, account_id: str, items: Mapping[str, ListedItem]) -> None:
+    async def note_from_list(self, account_id: str, items: Mapping[str, ListedItem]) -> None:
         """Store what is new in a list of the items on sale. A failure is logged: the list is of use without it."""
         told = [
-            ToldItem(item_id=item_id, title=one.title, price_fen=one.price_fen, site_picture=one.picture)
+            SeenItem(item_id=item_id, title=one.title, price_fen=one.price_fen, site_picture=one.picture)
             for item_id, one in items.items()
         ]
         try:
@@ -67,7 +67,7 @@ class KnownItemStore:
         """Return the addresses here of the pictures of all items."""
         return await self._database.read(shown_pictures)
 
-    async def _note(self, account_id: str, told: list[ToldItem], *, is_current: bool) -> None:
+    async def _note(self, account_id: str, told: list[SeenItem], *, is_current: bool) -> None:
         now_ms = self._now_ms()
         await self._database.write(
             lambda connection: note_items(connection, account_id, told, now_ms=now_ms, is_current=is_current)

@@ -14,7 +14,7 @@ from shoal.messages.task_drain import begin
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_status import OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate
-from shoal.storage.known_item_rows import ToldItem
+from shoal.storage.known_item_rows import SeenItem
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 from shoal.xianyu.trade_texts import status_named
 
@@ -107,7 +107,7 @@ class OrderPages:
             spec_name=seen.spec_name,
             spec_value=seen.spec_value,
             words=seen.status_words,
-            item=ToldItem(item_id=seen.item_id, title=seen.item_title, site_picture=seen.item_picture),
+            item=SeenItem(item_id=seen.item_id, title=seen.item_title, site_picture=seen.item_picture),
         )
         stored, _ = await self._store.receive(self._account_id, update)
         if self._on_read is not None:

@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping
 
 from shoal.accounts.events import MessageEvent
 from shoal.orders.order_actions import ActionState, OrderAction
-from shoal.storage.known_item_rows import ToldItem
+from shoal.storage.known_item_rows import SeenItem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +87,7 @@ class OrderUpdate:
     message_id: str = ""
     site_at_ms: int | None = None
     words: str = ""
-    item: ToldItem | None = None
+    item: SeenItem | None = None
 
 
 def order_of(row: RowMapping | dict[str, Any]) -> Order:

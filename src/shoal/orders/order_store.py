@@ -15,7 +15,7 @@ from shoal.goods.unit_texts import UnitTexts
 from shoal.orders.chat_orders import (
     make_chat_known,
     marked_order,
-    told_by,
+    order_named_by,
     unserved_in,
     waiting_groups,
 )
@@ -83,14 +83,14 @@ class OrderStore:
             row = OrderRow(connection, account_id, order_id, self._now_ms())
             return job(row), row.look_at()
 
-        did, _ = await self._database.write(whole, told=self._told)
+        did, _ = await self._database.write(whole, on_commit=self._publish)
         return did
 
     def _all_changed(self, changed: Iterable[Order]) -> None:
         for order in changed:
             self._changed(order)
 
-    def _told(self, written: tuple[bool, Order]) -> None:
+    def _publish(self, written: tuple[bool, Order]) -> None:
         did, order = written
         if did:
             self._changed(order)
@@ -119,7 +119,7 @@ class OrderStore:
             make_chat_known(connection, order, update, self._now_ms())
             return order, changed
 
-        return await self._database.write(job, told=self._received)
+        return await self._database.write(job, on_commit=self._received)
 
     async def receive_mark(
         self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int
@@ -136,16 +136,16 @@ class OrderStore:
             update = OrderUpdate(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
             return OrderRow(connection, account_id, order_id, self._now_ms()).receive(update)
 
-        def told(received: tuple[Order, bool] | None) -> None:
+        def publish(received: tuple[Order, bool] | None) -> None:
             if received is not None and received[1]:
                 self._received(received)
 
-        received = await self._database.write(job, told=told)
+        received = await self._database.write(job, on_commit=publish)
         return received[0] if received is not None and received[1] else None
 
-    async def told_by(self, account_id: str, chat_id: str, message_id: str) -> Order | None:
+    async def order_named_by(self, account_id: str, chat_id: str, message_id: str) -> Order | None:
         """Return the chat's order that this message named before; ``None`` without one, or with several."""
-        return await self._database.read(lambda connection: told_by(connection, account_id, chat_id, message_id))
+        return await self._database.read(lambda connection: order_named_by(connection, account_id, chat_id, message_id))
 
     async def unserved_in(self, account_id: str, chat_id: str) -> list[Order]:
         """Return the orders of a chat that may have been paid just now: open, and their message was never due."""
@@ -266,7 +266,7 @@ class OrderStore:
         found = await self._database.read(lambda connection: connection.execute(query).first())
         if found is None:  # the usual case: no write is needed
             return []
-        return await self._database.write(job, told=self._all_changed)
+        return await self._database.write(job, on_commit=self._all_changed)
 
     # ── order actions ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,7 +11,7 @@ from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED, TAKE_UP_MS, OrderStatus
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
-from shoal.storage.known_item_rows import ToldItem
+from shoal.storage.known_item_rows import SeenItem
 from shoal.xianyu.push_events import Card, Event, OrderContext, OrderMark, SessionArouse, TradeCard
 from shoal.xianyu.trade_texts import deciding, status_named
 
@@ -57,8 +57,8 @@ class OrderUpdates:
             elif isinstance(event, OrderContext):
                 await self._context(event)
             elif isinstance(event, SessionArouse) and event.item_id and event.we_sell:
-                told = ToldItem(item_id=event.item_id, title=event.item_title)
-                await self._store.items.told_by_chat(self._account.id, told)
+                told = SeenItem(item_id=event.item_id, title=event.item_title)
+                await self._store.items.note_from_chat(self._account.id, told)
             elif isinstance(event, Card) and event.we_sell:
                 order_id = event.order_id or await self._looked_up(event)
                 if order_id is not None:
@@ -79,7 +79,9 @@ class OrderUpdates:
         """
         if not card.says_paid:
             return None
-        if card.message_id and (told := await self._store.told_by(self._account.id, card.chat_id, card.message_id)):
+        if card.message_id and (
+            told := await self._store.order_named_by(self._account.id, card.chat_id, card.message_id)
+        ):
             is_news = told.status == OrderStatus.CANCELLED and not await self._is_repeated(told, card)
             return None if is_news else told.order_id
         found = await self._store.unserved_in(self._account.id, card.chat_id)
@@ -101,7 +103,7 @@ class OrderUpdates:
                 buyer_id=context.buyer_id,
                 chat_id=context.chat_id,
                 site_at_ms=context.at_ms or None,
-                item=ToldItem(
+                item=SeenItem(
                     item_id=context.item_id or "", title=context.item_title, site_picture=context.item_picture
                 ),
             )

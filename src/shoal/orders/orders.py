@@ -224,7 +224,7 @@ class Orders:
             now = self._link.current()
             return now is not None and ((now.free_shipping and now.delivery) or order_action.detail == Why.ASKED)
 
-        return await self._tell_site(
+        return await self._call_site(
             order,
             Action.FREE_SHIPPING,
             lambda: self._mtop.free_shipping(order.order_id, item_id, order.buyer_id),
@@ -247,7 +247,7 @@ class Orders:
             now = self._link.current()
             return now is not None and ((now.auto_confirm and now.delivery) or order_action.detail == Why.ASKED)
 
-        return await self._tell_site(
+        return await self._call_site(
             order, Action.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted
         )
 
@@ -259,7 +259,7 @@ class Orders:
         confirm = None if explained.rule is None else explained.rule.confirm
         return "" if confirm is None else str(confirm)
 
-    async def _tell_site(
+    async def _call_site(
         self, order: Order, action: Action, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
     ) -> bool:
         """Mark an action as started, make its call, and store the result."""

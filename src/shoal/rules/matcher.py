@@ -106,7 +106,7 @@ def _folded_token(token: str) -> str:
     return "".join(re2.escape(part) if part.isascii() else part for part in folded(letter))
 
 
-class _Heard:
+class _Question:
     """A buyer's text, folded, and the numbers of the words and patterns found in it."""
 
     __slots__ = ("_lines", "patterns", "text", "words")
@@ -236,15 +236,15 @@ class Matcher:
         patterns = self._patterns.found_in(text) if self._patterns else _NOTHING
         if not words and not patterns:
             return None
-        heard: _Heard | None = None
+        question: _Question | None = None
         for key in (item_id, None) if item_id else _GENERAL:
             scope = index.scopes.get(key)
             for place in scope.places(words, patterns) if scope is not None else ():
                 compiled = index.compiled[place]
                 if compiled.fires:
                     return compiled.rule
-                heard = heard or _Heard(text, words, patterns)
-                if not _why_unsaid(compiled, heard) and holds(compiled.rule.schedule, moment):
+                question = question or _Question(text, words, patterns)
+                if not _why_unsaid(compiled, question) and holds(compiled.rule.schedule, moment):
                     return compiled.rule
         return None
 
@@ -252,7 +252,7 @@ class Matcher:
         """Return every rule and why it does not fire: rules of the item first, those of other items last."""
         index = self._index
         text = folded(text)
-        heard = _Heard(text, index.found_in(text), self._patterns.found_in(text) if self._patterns else _NOTHING)
+        question = _Question(text, index.found_in(text), self._patterns.found_in(text) if self._patterns else _NOTHING)
         bound = [compiled for compiled in index.compiled if item_id and item_id in compiled.rule.item_ids]
         general = [compiled for compiled in index.compiled if not compiled.rule.item_ids]
         others = [
@@ -261,7 +261,7 @@ class Matcher:
         fired = False
         considered = []
         for compiled in (*bound, *general):
-            why_not = _why_not(compiled, heard, moment)
+            why_not = _why_not(compiled, question, moment)
             considered.append(Considered(compiled.rule, why_not or ("comes_later" if fired else "")))
             fired = fired or not why_not
         considered += [
@@ -298,32 +298,32 @@ def _scopes(compiled: tuple[_Compiled, ...]) -> dict[str | None, _Scope]:
     return scopes
 
 
-def _why_not(compiled: _Compiled, heard: _Heard, moment: Moment) -> str:
+def _why_not(compiled: _Compiled, question: _Question, moment: Moment) -> str:
     if not compiled.rule.active:
         return "inactive"
-    return _why_unsaid(compiled, heard) or ("" if holds(compiled.rule.schedule, moment) else "outside_schedule")
+    return _why_unsaid(compiled, question) or ("" if holds(compiled.rule.schedule, moment) else "outside_schedule")
 
 
-def _why_unsaid(compiled: _Compiled, heard: _Heard) -> str:
+def _why_unsaid(compiled: _Compiled, question: _Question) -> str:
     """Return why the words do not make the rule fire; empty when they do."""
     if len(compiled.words) == 1:
-        return "" if _is_said(compiled, 0, heard) else "no_word"
-    said = [_is_said(compiled, place, heard) for place in range(len(compiled.rule.words))]
+        return "" if _is_said(compiled, 0, question) else "no_word"
+    said = [_is_said(compiled, place, question) for place in range(len(compiled.rule.words))]
     if compiled.rule.word_mode is ALL and any(said):
         return "" if all(said) else "missing_word"
     return "" if any(said) else "no_word"
 
 
-def _is_said(compiled: _Compiled, place: int, heard: _Heard) -> bool:
+def _is_said(compiled: _Compiled, place: int, question: _Question) -> bool:
     if compiled.rule.match_mode is REGEX:
-        return compiled.numbers[place] in heard.patterns
-    if compiled.numbers[place] not in heard.words:
+        return compiled.numbers[place] in question.patterns
+    if compiled.numbers[place] not in question.words:
         return False
     if compiled.rule.match_mode is CONTAINS:
         return True
     if compiled.rule.match_mode is EXACT:
-        return compiled.words[place] in heard.lines
-    return has_whole_word(heard.text, compiled.words[place])
+        return compiled.words[place] in question.lines
+    return has_whole_word(question.text, compiled.words[place])
 
 
 def has_whole_word(text: str, word: str) -> bool:

@@ -34,7 +34,7 @@ class HeartbeatCalls:
         self._outbound = outbound
         self._is_ready = is_ready
         self._every_seconds = every_seconds
-        self._was_heard: bool | None = None
+        self._was_answered: bool | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,10 +69,10 @@ class HeartbeatCalls:
 
     def _note(self, why: str) -> None:
         """Write one line when it changes whether the address answers."""
-        heard = not why
-        if heard is not self._was_heard:
-            if heard:
+        answered = not why
+        if answered is not self._was_answered:
+            if answered:
                 log.info("the heartbeat is heard")
             else:
                 log.warning("the heartbeat is not heard", why=why, host=self._url.host)
-        self._was_heard = heard
+        self._was_answered = answered

@@ -24,7 +24,7 @@ from shoal.api.http.plain_requests import PlainRequest, PlainRequests
 from shoal.api.http.safety_headers import SafetyHeaders, safe_headers
 from shoal.network.connections import STATE_KEY, Connection
 from shoal.server.request_head_limit import RequestHeadLimit
-from shoal.traces import heard_request
+from shoal.traces import request_began
 
 _WHOLE: Final = frozenset({Response, JSONResponse})
 """The kinds of answers whose body is known before the head is sent."""
@@ -87,7 +87,7 @@ class HttpProtocol(RequestHeadLimit):
         copy_context().run(self._begin, cycle, app)
 
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
-        heard_request()
+        request_began()
         plain = self.plain
         found = None if plain is None else plain.requests.find(*_asgi(cycle))
         if plain is None or found is None:

@@ -288,7 +288,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._connections = connections
-        connections.speak_by(self.protocol_of)
+        connections.set_protocol_of(self.protocol_of)
         self._contexts: dict[socket.socket, ssl.SSLContext | None] = {}
         self._listens = listens
         self._ends = ends

@@ -197,7 +197,7 @@ async def _note_list(
     """Store what a list told, as the server that runs the account."""
     fence = storage.node.fence(account.id) if storage.node is not None else None
     with carrying([fence] if fence is not None else []):
-        await items.told_by_list(account.id, listed)
+        await items.note_from_list(account.id, listed)
 
 
 async def _item_of(item_pages: ItemPages, account: Account, item_id: str) -> Item:

@@ -56,7 +56,7 @@ class ServiceManager:
         if self._address:
             self._send(_STOPPING)
 
-    def tell(self, message: bytes) -> bool:
+    def notify(self, message: bytes) -> bool:
         """Send a message, if there is a manager. Return whether it is in its queue."""
         return bool(self._address) and self._send(message)
 
@@ -115,7 +115,7 @@ class ParentNotices:
     def ready(self) -> None:
         """Tell, once, that all workers serve."""
         if not self._is_ready:
-            self._is_ready = self._manager.tell(_READY)
+            self._is_ready = self._manager.notify(_READY)
 
     def stopping(self) -> None:
         """Tell that the server ends."""
@@ -131,7 +131,7 @@ class ParentNotices:
         if every is None:
             return 3600.0
         if self._is_ready and time.monotonic() >= self._due_at:
-            self._manager.tell(_ALIVE)
+            self._manager.notify(_ALIVE)
             self._due_at = time.monotonic() + every
         return max(0.1, min(every, self._due_at - time.monotonic()))
 

@@ -113,7 +113,7 @@ class Workers:
         heard, _, _ = select.select([self._wake, *lines], [], [], self._patience())
         for one in heard:
             if one is not self._wake:
-                self._hear(lines[one])
+                self._read(lines[one])
         if self._wake in heard:
             with contextlib.suppress(BlockingIOError):
                 for number in self._wake.recv(4096):
@@ -143,7 +143,7 @@ class Workers:
             if place.due_at is not None and place.due_at <= time.monotonic() and is_its_turn:
                 self._fork(place)
 
-    def _hear(self, place: _Place) -> None:
+    def _read(self, place: _Place) -> None:
         words = b""
         with contextlib.suppress(OSError):
             words = place.line.recv(64) if place.line is not None else b""
@@ -175,7 +175,7 @@ class Workers:
             self._notices.stopping()
         for place in self._places:
             place.due_at = None
-            _tell(place, word)
+            _send_word(place, word)
 
     # ── processes ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -233,7 +233,7 @@ class Workers:
             return
         freed = end_worker(self._settings, f"{self._node}/{place.number}")
         for other in self._places:
-            _tell(other, LOOK)
+            _send_word(other, LOOK)
         if not self._has_served:  # as one process would end
             self._status = status if status > 0 else 1
             self._end(END)
@@ -268,7 +268,7 @@ def _hang_up(place: _Place) -> None:
         place.line = None
 
 
-def _tell(place: _Place, word: bytes) -> None:
+def _send_word(place: _Place, word: bytes) -> None:
     if place.line is not None:
         with contextlib.suppress(OSError):
             place.line.send(word)

@@ -218,11 +218,11 @@ class Database:
         with as_store_error(), self._engines.readers().connect() as connection, connection.begin():
             return job(connection)
 
-    async def write(self, job: Callable[[Connection], T], *, told: Callable[[T], object] | None = None) -> T:
+    async def write(self, job: Callable[[Connection], T], *, on_commit: Callable[[T], object] | None = None) -> T:
         """Run ``job`` as ``GroupWriter.run`` does; it is durable then. Raises ``StoreChecking`` during the check."""
         if self.checking:
             raise StoreChecking
-        return await self.touched.run(self.group_writer.run, job, told)
+        return await self.touched.run(self.group_writer.run, job, on_commit)
 
     def write_apart(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` on this thread in one transaction on PostgreSQL, beside the group writer, which does not wait.

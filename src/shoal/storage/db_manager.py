@@ -171,9 +171,9 @@ class DBManager:
         if self._database.checking:
             asyncio.get_running_loop().call_soon(settle, Refused(StoreChecking()))
             return
-        self._database.group_writer.submit(changes, settle if self.on_commit is None else self._told(settle))
+        self._database.group_writer.submit(changes, settle if self.on_commit is None else self._noting_commit(settle))
 
-    def _told(self, settle: Settle) -> Settle:
+    def _noting_commit(self, settle: Settle) -> Settle:
         """Settle, and tell that something was committed."""
 
         def settled(settlement: Settlement) -> None:

@@ -112,7 +112,7 @@ class Job:
 
     run: Callable[[Connection], Any]
     future: asyncio.Future[Any]
-    told: Callable[[Any], object] | None = None
+    on_commit: Callable[[Any], object] | None = None
     """Called with the value once it is durable, also when the caller has left."""
     fences: tuple[Fence, ...] = ()
     """What must still stand when it is written."""
@@ -132,8 +132,8 @@ class Job:
         """Report the outcome to the caller."""
         if not self.future.done():  # else cancelled by the caller, or already answered with "unknown"
             self._answer(outcome)
-        if isinstance(outcome, Done) and self.told is not None:
-            self.told(outcome.value)
+        if isinstance(outcome, Done) and self.on_commit is not None:
+            self.on_commit(outcome.value)
 
     def _answer(self, outcome: Outcome) -> None:
         match outcome:

@@ -141,16 +141,16 @@ class GroupWriter:
         self._drafting.discard(drafting)
         self._enqueue(work)
 
-    async def run(self, job: Callable[[Connection], T], told: Callable[[T], object] | None = None) -> T:
+    async def run(self, job: Callable[[Connection], T], on_commit: Callable[[T], object] | None = None) -> T:
         """Run a job in a savepoint of the next group and return its result once it is durable.
 
-        ``told`` is called with it on the loop, in the order of the commits, also when the caller has left. A job may
-        run twice, the first time rolled back, and must neither commit nor use anything but its connection. It stands
-        behind the fences of the current task, and is committed in the life in which its request with a key began.
-        Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
+        ``on_commit`` is called with it on the loop, in the order of the commits, also when the caller has left. A job
+        may run twice, the first time rolled back, and must neither commit nor use anything but its connection. It
+        stands behind the fences of the current task, and is committed in the life in which its request with a key
+        began. Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(Job(job, future, told, carried_fences(), began_here() or always_stands))
+        self._enqueue(Job(job, future, on_commit, carried_fences(), began_here() or always_stands))
         return await future
 
     async def settled(self) -> None:

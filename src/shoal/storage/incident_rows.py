@@ -19,7 +19,7 @@ from shoal.accounts.events import IncidentMoved
 from shoal.storage.among import among_bound
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 from shoal.storage.notice_tables import LIVE, incident_events, incidents
-from shoal.storage.touched import tell_incident
+from shoal.storage.touched import name_incident
 from shoal.storage.upserts import insert_for, insert_new
 
 SERVER: Final = "server"
@@ -131,7 +131,7 @@ def _note_turns(connection: Connection, phase: str, turned: Sequence[RowMapping]
     event_ids = {row.incident_id: row.id for row in new}
     for row in turned:
         if row["id"] in event_ids:
-            tell_incident(
+            name_incident(
                 connection,
                 IncidentMoved(
                     event_id=event_ids[row["id"]],

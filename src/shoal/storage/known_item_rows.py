@@ -42,7 +42,7 @@ ItemKey = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ToldItem:
+class SeenItem:
     """What the site just told of an item. ``site_picture`` is the address of its picture on the site."""
 
     item_id: str
@@ -51,20 +51,20 @@ class ToldItem:
     site_picture: str = ""
 
     @property
-    def is_telling(self) -> bool:
+    def is_known(self) -> bool:
         """Whether there is anything to note."""
         return bool(self.item_id and (self.title or self.site_picture))
 
 
 def note_items(
-    connection: Connection, account_id: str, told: Iterable[ToldItem], *, now_ms: int, is_current: bool
+    connection: Connection, account_id: str, seen: Iterable[SeenItem], *, now_ms: int, is_current: bool
 ) -> None:
     """Store what is new of items, each once. ``is_current``: it is how the item is now, so it replaces what was known.
 
     An order or a chat tells how the item was once: that only fills in what is not known. Nothing is stored for an
     account that is gone.
     """
-    items = {one.item_id: _bounded(one) for one in told if one.is_telling}
+    items = {one.item_id: _bounded(one) for one in seen if one.is_known}
     if not items:
         return
     before = _stored(connection, account_id, items)
@@ -112,7 +112,7 @@ def without_picture(connection: Connection, account_id: str, limit: int) -> dict
 
 
 def note_picture(connection: Connection, account_id: str, item_id: str, site_picture: str, picture: str) -> None:
-    """Store the address here of an item's picture, unless the site has told another picture since."""
+    """Store the address here of an item's picture, unless the site has told of another picture since."""
     same = (known_items.c.account_id == account_id, known_items.c.item_id == item_id)
     connection.execute(
         update(known_items).where(*same, known_items.c.site_picture == site_picture).values(picture=picture)
@@ -134,9 +134,9 @@ def _facts(connection: Connection, which: ColumnElement[bool]) -> dict[ItemKey, 
     }
 
 
-def _bounded(told: ToldItem) -> ToldItem:
-    picture = told.site_picture if len(told.site_picture) <= LONGEST_ADDRESS else ""
-    return replace(told, title=told.title.strip()[:LONGEST_TITLE], site_picture=picture)
+def _bounded(seen: SeenItem) -> SeenItem:
+    picture = seen.site_picture if len(seen.site_picture) <= LONGEST_ADDRESS else ""
+    return replace(seen, title=seen.title.strip()[:LONGEST_TITLE], site_picture=picture)
 
 
 def _stored(connection: Connection, account_id: str, items: Collection[str]) -> dict[str, Mapping[str, Any]]:
@@ -146,17 +146,17 @@ def _stored(connection: Connection, account_id: str, items: Collection[str]) -> 
     return {row["item_id"]: dict(row) for row in connection.execute(wanted).mappings()}
 
 
-def _merged(before: Mapping[str, Any] | None, told: ToldItem, *, is_current: bool) -> dict[str, Any] | None:
+def _merged(before: Mapping[str, Any] | None, seen: SeenItem, *, is_current: bool) -> dict[str, Any] | None:
     """Return the row after what was told; ``None`` when it stays as it is."""
     known = before or {"title": "", "price_fen": None, "site_picture": "", "picture": ""}
-    new = {"title": told.title, "price_fen": told.price_fen, "site_picture": told.site_picture}
+    new = {"title": seen.title, "price_fen": seen.price_fen, "site_picture": seen.site_picture}
     changes = {
         name: value for name, value in new.items() if value and value != known[name] and (is_current or not known[name])
     }
     if not changes:
         return None
     picture = "" if "site_picture" in changes else known["picture"]
-    return {name: known[name] for name in new} | changes | {"picture": picture, "item_id": told.item_id}
+    return {name: known[name] for name in new} | changes | {"picture": picture, "item_id": seen.item_id}
 
 
 def _forget_oldest(connection: Connection, account_id: str) -> None:

@@ -30,9 +30,9 @@ class Named:
 
 
 class Run(Protocol):
-    """Runs a job; ``told`` is called with its value once it is durable."""
+    """Runs a job; ``on_commit`` is called with its value once it is durable."""
 
-    def __call__(self, job: Job[T], told: Callable[[T], object]) -> Awaitable[T]:
+    def __call__(self, job: Job[T], on_commit: Callable[[T], object]) -> Awaitable[T]:
         """Run it."""
 
 
@@ -47,7 +47,7 @@ def reach(connection: Connection, stream: Stream, row_id: int) -> None:
     reached[stream] = max(row_id, reached.get(stream, 0))
 
 
-def tell_incident(connection: Connection, moved: IncidentMoved) -> None:
+def name_incident(connection: Connection, moved: IncidentMoved) -> None:
     """Name an incident that the transaction opens or closes."""
     _named(connection).incidents.append(moved)
 
@@ -65,8 +65,8 @@ class Touched:
         self.events: Callable[[Mapping[Stream, int]], object] | None = None
         self.incidents: Callable[[IncidentMoved], object] | None = None
 
-    async def run(self, run: Run, job: Job[T], told: Callable[[T], object] | None) -> T:
-        """Run a job. Once it is durable tell what it reached, call ``told`` with its value, and tell the rest."""
+    async def run(self, run: Run, job: Job[T], on_commit: Callable[[T], object] | None) -> T:
+        """Run a job. Once it is durable tell what it reached, call ``on_commit`` with its value, and tell the rest."""
         named: Named | None = None
 
         def whole(connection: Connection) -> T:
@@ -76,17 +76,17 @@ class Touched:
             named = connection.info.pop(_KEY, None)
             return value
 
-        def tell(value: T) -> None:
+        def settled(value: T) -> None:
             if named is not None and self.events is not None:
                 self.events(named.reached)
-            if told is not None:
-                told(value)
+            if on_commit is not None:
+                on_commit(value)
             if named is not None:
-                self._tell(named)
+                self._publish(named)
 
-        return await run(whole, tell)
+        return await run(whole, settled)
 
-    def _tell(self, named: Named) -> None:
+    def _publish(self, named: Named) -> None:
         if self.incidents is not None:
             for moved in named.incidents:
                 self.incidents(moved)

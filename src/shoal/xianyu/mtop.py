@@ -311,7 +311,7 @@ class MtopClient:
             timeout=self._timeout,
         ) as response:
             changed.update(cookies_set_by(response))
-            self._site_time.heard(response.headers)
+            self._site_time.note_answer(response.headers)
             return _Answer(
                 status=response.status,
                 location=response.headers.get("Location", ""),

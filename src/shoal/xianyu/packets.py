@@ -18,7 +18,7 @@ from shoal.xianyu.push_events import (
     Typing,
     UnknownEvent,
 )
-from shoal.xianyu.speakers import CARD_TYPES, Speaker, is_in_a_persons_chat, who_speaks
+from shoal.xianyu.speakers import CARD_TYPES, Speaker, is_in_a_persons_chat, speaker_of
 from shoal.xianyu.trade_cards import TRADE_CARD, Surroundings, card_update, holds_card, names_order, trade_card
 from shoal.xianyu.trade_texts import is_system_text
 from shoal.xianyu.wire_bytes import MAX_DEPTH
@@ -158,7 +158,7 @@ def _sender_address(message: dict[str, object]) -> str:
 def _chat_message(chat: _Chat, me: str) -> ChatMessage:
     extension = chat.around.extension
     text = _typed_text(chat.content) or text_of(extension.get("reminderContent")) or chat.summary
-    speaker = who_speaks(
+    speaker = speaker_of(
         content_types=chat.content_types,
         session_type=chat.around.session_type,
         mark=text_of(chat.around.ext_json.get("msgArg1")),
@@ -213,11 +213,11 @@ def _read_mark(body: dict[str, object], me: str) -> Event:
         return card_update(body, me)
     if is_address(body.get("4")) and number_of(body.get("2")) is not None:
         return _receipt(body.get("4"), [body.get("1")], body.get("6"))
-    told = _told_of_chat(strip_address(id_of(body.get("1"))), body, me) if is_address(body.get("1")) else None
+    told = _update_of_chat(strip_address(id_of(body.get("1"))), body, me) if is_address(body.get("1")) else None
     return told or _unknown(body)
 
 
-def _told_of_chat(chat_id: str, body: dict[str, object], me: str) -> Event | None:
+def _update_of_chat(chat_id: str, body: dict[str, object], me: str) -> Event | None:
     third, at_ms = body.get("3"), ms_of(body.get("4"))
     if isinstance(third, str):
         is_mark = third.endswith(".PNM")
@@ -296,7 +296,7 @@ def _read_operation(body: dict[str, object], me: str) -> Event:
         content_type=content_type,
         item_id=id_of(object_at(session, "extensions").get("itemId")) or None,
         created_at_ms=0,
-        speaker=who_speaks(
+        speaker=speaker_of(
             content_types={content_type},
             session_type=id_of(session.get("sessionType")),
             mark="",

@@ -162,7 +162,7 @@ class QrSession:
                 allow_redirects=False, timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
             ) as response:  # fmt: skip
                 add(self.jar, cookies_set_by(response))
-                self.site_time.heard(response.headers)
+                self.site_time.note_answer(response.headers)
                 location = response.headers.get("Location", "")
                 return Answer(response.status, url, location, await bounded_body(response))
         except ProxyFailed as failure:

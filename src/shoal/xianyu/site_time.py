@@ -58,7 +58,7 @@ class SiteTime:
         ahead_ms = self.now_ms() - now_ms()
         return ahead_ms if abs(ahead_ms) > TOLERANCE_MS else 0
 
-    def heard(self, headers: Mapping[str, str]) -> None:
+    def note_answer(self, headers: Mapping[str, str]) -> None:
         """Compare the clocks by an answer of the site. One that was kept on its way (``Age``) says nothing."""
         at_ms = None if "Age" in headers else _moment_ms(headers.get("Date", ""))
         if at_ms is None:
@@ -96,7 +96,7 @@ class SiteTime:
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=_ASK_SECONDS),
                 ) as response:
-                    self.heard(response.headers)
+                    self.note_answer(response.headers)
             except (aiohttp.ClientError, OSError) as failure:
                 log.info("the site's time is not known", why=type(failure).__name__)
 

@@ -47,7 +47,7 @@ def is_in_a_persons_chat(session_type: str, sender_id: str) -> bool:
     return session_type in _PERSON_SESSIONS and not is_official(session_type, sender_id)
 
 
-def who_speaks(
+def speaker_of(
     *,
     content_types: Set[int],
     session_type: str,

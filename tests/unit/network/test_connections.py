@@ -120,7 +120,7 @@ async def test_an_answered_client_is_kept_longer_than_one_that_owes_a_request_an
     def left(connection: Connection) -> float:
         return connection.deadline - asyncio.get_running_loop().time()
 
-    places.speak_by(protocol)
+    places.set_protocol_of(protocol)
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.setblocking(False)
         acceptor = Acceptor(listening, places, None, backlog=9)
@@ -171,7 +171,7 @@ async def test_a_connection_that_could_not_be_accepted_costs_another_its_place_o
         accepted += 1
         return asyncio.Protocol()
 
-    places.speak_by(protocol)
+    places.set_protocol_of(protocol)
     with _Refusing(socket.AF_INET, socket.SOCK_STREAM) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.setblocking(False)
@@ -212,7 +212,7 @@ async def test_f13_who_reads_a_large_answer_slowly_is_not_taken_for_who_reads_no
         connection.work()
         return _Talks()
 
-    places.speak_by(protocol)
+    places.set_protocol_of(protocol)
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.setblocking(False)
         acceptor = Acceptor(listening, places, None, backlog=9)
@@ -248,7 +248,7 @@ class _Upgrades(asyncio.Protocol):
 
 async def test_f13_on_an_upgraded_connection_a_silent_client_hears_no_answer_of_http() -> None:
     places = Connections(Limits(total=9, per_address=9, silent_seconds=300), ())
-    places.speak_by(lambda _: _Upgrades())
+    places.set_protocol_of(lambda _: _Upgrades())
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.setblocking(False)
         acceptor = Acceptor(listening, places, None, backlog=9)

@@ -9,7 +9,7 @@ import pytest
 from shoal.accounts.account import ParkReason
 from shoal.language.choice import Language
 from shoal.notices.incident_texts import MOST_LINES, link_of, message_of, page_of
-from shoal.notices.notice_rows import Claim, Told
+from shoal.notices.notice_rows import Claim, NoticePart
 from shoal.notices.plans import Phase
 from shoal.notices.transport import Level
 from shoal.orders.order_status import OrderProblem
@@ -34,8 +34,8 @@ DETAILS = {
 }  # fmt: skip
 
 
-def told(kind: IncidentKind, phase: Phase = Phase.BEGIN, *, closed_at_ms: int | None = None) -> Told:
-    return Told(
+def told(kind: IncidentKind, phase: Phase = Phase.BEGIN, *, closed_at_ms: int | None = None) -> NoticePart:
+    return NoticePart(
         kind=kind,
         phase=phase,
         detail=DETAILS.get(kind, ""),
@@ -48,10 +48,10 @@ def told(kind: IncidentKind, phase: Phase = Phase.BEGIN, *, closed_at_ms: int | 
     )
 
 
-def claim(*parts: Told, language: str = "en", maybe_again: bool = False) -> Claim:
+def claim(*parts: NoticePart, language: str = "en", maybe_again: bool = False) -> Claim:
     return Claim(
         notice_id=1, channel_id=1, language=language, dedupe_id="d", maybe_again=maybe_again, tries=1, begun_at_ms=1,
-        told=parts,
+        parts=parts,
     )  # fmt: skip
 
 

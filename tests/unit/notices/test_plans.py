@@ -17,7 +17,7 @@ from shoal.notices.plans import (
     Due,
     choose,
     next_try_ms,
-    told_from_ms,
+    notified_from_ms,
 )
 from shoal.storage.incident_kinds import POLICIES, IncidentKind
 
@@ -124,7 +124,7 @@ def test_a_failed_one_is_tried_later_and_not_for_ever(tries: int, age_ms: int, r
 
 def test_what_keeps_coming_back_is_held_longer_each_time() -> None:
     retrying, parked = POLICIES[IncidentKind.RETRYING], POLICIES[IncidentKind.PARKED]
-    held = [told_from_ms(retrying, 0, times) // 60_000 for times in range(4)]
+    held = [notified_from_ms(retrying, 0, times) // 60_000 for times in range(4)]
     assert held == [10, 20, 40, 80]
-    assert [told_from_ms(parked, 7, times) for times in range(4)] == [7] * 4
-    assert told_from_ms(retrying, 0, 99) == told_from_ms(retrying, 0, 8)
+    assert [notified_from_ms(parked, 7, times) for times in range(4)] == [7] * 4
+    assert notified_from_ms(retrying, 0, 99) == notified_from_ms(retrying, 0, 8)

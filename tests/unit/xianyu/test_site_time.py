@@ -28,7 +28,7 @@ def answered(at_ms: int) -> dict[str, str]:
 @pytest.mark.parametrize("off_ms", [-30 * HOUR_MS, -2 * TOLERANCE_MS, 2 * TOLERANCE_MS, 30 * HOUR_MS])
 def test_a_clock_that_is_wrong_is_left_for_the_sites(off_ms: int) -> None:
     site_time = SiteTime()
-    site_time.heard(answered(now_ms() + off_ms))
+    site_time.note_answer(answered(now_ms() + off_ms))
     assert abs(site_time.now_ms() - now_ms() - off_ms) < 30 * SECOND_MS
     assert abs(site_time.ahead_ms - off_ms) < 30 * SECOND_MS
 
@@ -36,7 +36,7 @@ def test_a_clock_that_is_wrong_is_left_for_the_sites(off_ms: int) -> None:
 @pytest.mark.parametrize("off_ms", [-30 * SECOND_MS, 0, 30 * SECOND_MS, MOST_OFF_MS + HOUR_MS, -MOST_OFF_MS - HOUR_MS])
 def test_a_clock_that_is_about_right_is_kept_and_an_impossible_time_is_not_believed(off_ms: int) -> None:
     site_time = SiteTime()
-    site_time.heard(answered(now_ms() + off_ms))
+    site_time.note_answer(answered(now_ms() + off_ms))
     assert abs(site_time.now_ms() - now_ms()) < 10 * SECOND_MS
     assert site_time.ahead_ms == 0
 
@@ -44,8 +44,8 @@ def test_a_clock_that_is_about_right_is_kept_and_an_impossible_time_is_not_belie
 @pytest.mark.parametrize("headers", [{}, {"Date": "tomorrow"}, {**answered(0), "Age": "7200"}, {"Date": "9" * 400}])
 def test_an_answer_that_tells_no_time_changes_nothing(headers: dict[str, str]) -> None:
     site_time = SiteTime()
-    site_time.heard(answered(now_ms() + 5 * HOUR_MS))
-    site_time.heard(headers)
+    site_time.note_answer(answered(now_ms() + 5 * HOUR_MS))
+    site_time.note_answer(headers)
     assert site_time.ahead_ms > 4 * HOUR_MS
 
 
@@ -53,7 +53,7 @@ def test_the_sites_time_goes_on_when_the_machines_clock_is_set_right(monkeypatch
     machine = Machine(monkeypatch)
     machine.shown_ahead_ms = -5 * HOUR_MS
     site_time = SiteTime()
-    site_time.heard(answered(now_ms() + 5 * HOUR_MS))
+    site_time.note_answer(answered(now_ms() + 5 * HOUR_MS))
     machine.shown_ahead_ms = 0
     assert abs(site_time.now_ms() - now_ms()) < 30 * SECOND_MS
     assert site_time.ahead_ms == 0

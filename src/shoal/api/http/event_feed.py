@@ -57,7 +57,7 @@ async def account_events(
                 snapshot = await _snapshot(server, who)
                 sent = _Sent(began)
                 if cursor is not None:
-                    missing = _missed(server, who, cursor, _position(server), _told_up_to(server))
+                    missing = _missed(server, who, cursor, _position(server), _published_up_to(server))
                     async for missed in missing if is_there else _lost():
                         sent.add(missed)
                         yield missed
@@ -231,7 +231,7 @@ async def _lost() -> AsyncIterator[list[PublishedEvent]]:
     yield [PublishedEvent({"type": "reset"})]
 
 
-def _told_up_to(server: Server) -> StreamPlace | None:
+def _published_up_to(server: Server) -> StreamPlace | None:
     return None if server.follower is None else server.follower.place
 
 

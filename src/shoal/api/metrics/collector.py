@@ -114,8 +114,8 @@ class ServerCollector(Collector):
             )  # fmt: skip
             yield gauge("journal_age_seconds", "How long ago other nodes' changes were read.", follower.age_seconds)
         if (links := self._server.event_links) is not None:
-            told = "Other nodes whose events are heard; none while this node has no readers."
-            yield gauge("nodes_heard", told, len(links.heard))
+            told = "Other nodes whose events are received; none while this node has no readers."
+            yield gauge("nodes_linked", told, len(links.linked))
         yield counter("lock_hold_seconds", "For how long locks were held, all together.", figures.hold_seconds_total)
 
     def _database(self) -> Iterator[Metric]:

@@ -124,7 +124,7 @@ async def send_here(
             first=first,
             guard=drafts.ended_by_words(account.id, outgoing.chat_id, closes, ended),
         )
-    drafts.tell_ended(account.id, outgoing.chat_id, ended)
+    drafts.publish_ended(account.id, outgoing.chat_id, ended)
     return sent
 
 

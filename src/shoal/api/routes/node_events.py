@@ -28,7 +28,7 @@ BATCH_SECONDS = 0.01
 
 
 @routes.post(f"{STREAM_PATH}/{EVENTS}", dependencies=[ANYBODY])
-async def tell_events(request: Request, server: TheServer) -> StreamingResponse:
+async def stream_events(request: Request, server: TheServer) -> StreamingResponse:
     """Tell another server what happens here, until it leaves. It signs by the key that all share; no person calls."""
     calls, published_ids = server.node_calls, server.published_ids
     if calls is None or published_ids is None:

@@ -62,7 +62,7 @@ async def add_notification_channel(
     """
     service, fields = fields_of_old(body.type, body.config)
     nothing, values = Subscription(nothing=True), {"name": body.name}
-    made = await server.notices.channels.create(me.id, service.name, fields, values, tells_of=nothing)
+    made = await server.notices.channels.create(me.id, service.name, fields, values, subscription=nothing)
     await note_change(server, me, origin, AuditEvent.CHANNEL_ADDED, made)
     return NotificationChannelMade(id=made.id)
 
@@ -102,7 +102,7 @@ async def remove_notification_channel(
 async def list_message_notifications(server: TheServer, me: Me) -> MessageNotifications:
     """List the caller's channels that tell about each account. One that tells about every account stands with each."""
     found: defaultdict[str, list[MessageNotificationShape]] = defaultdict(list)
-    for channel, cids in await _telling(server, me):
+    for channel, cids in await _channels_of(server, me):
         config = await _config(server, channel)
         for cid in cids:
             found[cid].append(message_notification_shape(_id_of(channel, cid), channel, config))
@@ -117,7 +117,7 @@ async def list_message_notifications_of(
     _require(server, me, cid, request, "unknown_account/read")
     return [
         message_notification_shape(_id_of(channel, cid), channel, await _config(server, channel))
-        for channel, cids in await _telling(server, me)
+        for channel, cids in await _channels_of(server, me)
         if cid in cids
     ]
 
@@ -128,18 +128,18 @@ async def set_message_notification(
 ) -> NotificationDone:
     """Let one of the caller's channels tell about an account, or no longer."""
     _require(server, me, cid, request, "unknown_account/change")
-    await _set(server, me, origin, await _mine(server, me, body.channel_id), cid, told=body.enabled)
+    await _set(server, me, origin, await _mine(server, me, body.channel_id), cid, on=body.enabled)
     return NotificationDone(msg="message notification set")
 
 
 @routes.delete("/message-notifications/account/{cid}", summary="Let no channel tell about an account", responses=_ONE)
 async def remove_message_notifications_of(cid: Cid, server: TheServer, me: Me, origin: Origin) -> NotificationDone:
     """Let none of the caller's channels tell about an account any more."""
-    telling = [channel for channel, cids in await _telling(server, me) if cid in cids]
+    telling = [channel for channel, cids in await _channels_of(server, me) if cid in cids]
     if not telling:
         raise InvalidInput("no channel tells about it", code="no_message_notification/account")
     for channel in telling:
-        await _set(server, me, origin, channel, cid, told=False)
+        await _set(server, me, origin, channel, cid, on=False)
     return NotificationDone(msg="account notifications deleted")
 
 
@@ -150,10 +150,10 @@ async def remove_message_notification(
     notification_id: NotificationId, server: TheServer, me: Me, origin: Origin
 ) -> NotificationDone:
     """Let a channel tell about an account no longer. Its other accounts stay."""
-    for channel, cids in await _telling(server, me):
+    for channel, cids in await _channels_of(server, me):
         for cid in cids:
             if _id_of(channel, cid) == notification_id:
-                await _set(server, me, origin, channel, cid, told=False)
+                await _set(server, me, origin, channel, cid, on=False)
                 return NotificationDone(msg="message notification deleted")
     raise InvalidInput("there is no such notification", code="no_message_notification")
 
@@ -189,18 +189,18 @@ def _accounts(server: Server, me: User) -> list[str]:
     return [account.id for account in server.authorization.accounts_of(Principal(user=me))]
 
 
-async def _telling(server: Server, me: User) -> list[tuple[Channel, list[str]]]:
+async def _channels_of(server: Server, me: User) -> list[tuple[Channel, list[str]]]:
     """Return the channels that are on, each with the accounts of which it tells."""
     store, mine = server.notices.channels, _accounts(server, me)
     told = await store.subscriptions(me.id)
     found = [channel for channel in await store.list(me.id) if channel.active and channel.id in told]
-    return [(channel, [cid for cid in mine if told[channel.id].tells_of(cid)]) for channel in found]
+    return [(channel, [cid for cid in mine if told[channel.id].covers(cid)]) for channel in found]
 
 
-async def _set(server: Server, me: User, origin: str, channel: Channel, cid: str, *, told: bool) -> None:
+async def _set(server: Server, me: User, origin: str, channel: Channel, cid: str, *, on: bool) -> None:
     mine = _accounts(server, me)
     await server.notices.channels.subscribe(
-        me.id, channel.id, lambda now: now.with_account(cid) if told else now.without_account(cid, mine)
+        me.id, channel.id, lambda now: now.with_account(cid) if on else now.without_account(cid, mine)
     )
     await note_change(server, me, origin, AuditEvent.CHANNEL_CHANGED, channel)
 

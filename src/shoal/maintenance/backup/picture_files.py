@@ -13,7 +13,7 @@ from shoal.messages.picture_files import write_whole
 from shoal.messages.pictures import URL_PREFIX, name_in
 from shoal.storage.picture_rows import add_picture, digests_of_pictures, picture_names, read_picture
 
-Told = Callable[[int], None]
+Progress = Callable[[int], None]
 """Is called with how many pictures were just looked at."""
 
 
@@ -31,7 +31,7 @@ def take_in(connection: Connection, directory: Path, now_ms: int) -> None:
         path.unlink()
 
 
-def store_files(connection: Connection, directory: Path, now_ms: int, told: Told) -> int:
+def store_files(connection: Connection, directory: Path, now_ms: int, progress: Progress) -> int:
     """Store the pictures of a directory, each in a transaction of its own; return how many there are.
 
     Those that an earlier run stored stay as they are. The files stay too. Raises ``ConfigError`` when the database then
@@ -46,7 +46,7 @@ def store_files(connection: Connection, directory: Path, now_ms: int, told: Told
         if there.get(path.name) != digests[path]:
             with connection.begin():
                 add_picture(connection, path.name, data, now_ms)
-        told(1)
+        progress(1)
     with connection.begin():
         there = digests_of_pictures(connection)
     if any(there.get(path.name) != digest for path, digest in digests.items()):
@@ -54,7 +54,7 @@ def store_files(connection: Connection, directory: Path, now_ms: int, told: Told
     return len(paths)
 
 
-def write_files(connection: Connection, directory: Path, told: Told) -> int:
+def write_files(connection: Connection, directory: Path, progress: Progress) -> int:
     """Write the pictures of a database as files, each whole or not at all; return how many there are.
 
     Those that are there already are left as they are. Raises ``OSError`` and errors of the database.
@@ -66,5 +66,5 @@ def write_files(connection: Connection, directory: Path, told: Told) -> int:
             data = read_picture(connection, name)
             if data is not None:
                 write_whole(directory, name, data)
-        told(1)
+        progress(1)
     return len(digests)

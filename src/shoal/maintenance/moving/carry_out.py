@@ -238,10 +238,10 @@ class CarryOut:
                 connection, user_id=owner_id, kind=Kind.CHANNELS, key=new.key, new_id=str(made.id), run_id=self._run.id
             )
 
-        tells_of = Subscription(accounts=new.account_ids) if new.account_ids else Subscription(nothing=True)
+        subscription = Subscription(accounts=new.account_ids) if new.account_ids else Subscription(nothing=True)
         values: dict[str, Any] = {"name": new.name, "active": False}
         made = await self._tools.channels.create(
-            owner_id, new.service, new.fields, values, tells_of=tells_of, also=noted
+            owner_id, new.service, new.fields, values, subscription=subscription, also=noted
         )
         await self._tools.audit_log.record(
             AuditEvent.CHANNEL_ADDED, actor=self._actor, user_id=owner_id, origin=self._origin, channel=made.name,

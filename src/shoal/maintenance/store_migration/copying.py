@@ -31,7 +31,7 @@ from shoal.storage.schema import metadata, store_meta
 
 Tallies = dict[str, tuple[int, str]]
 """Rows and checksum of each table. The checksum is of the values, so it is the same in both databases."""
-Told = Callable[[int], None]
+Progress = Callable[[int], None]
 """Is called with how many rows were just looked at."""
 TABLES: Final = [table for table in metadata.sorted_tables if table.name not in OF_THE_NODES | AS_FILES]
 """The tables that are moved; the others are about servers that ran on the source, and pictures become files or rows."""
@@ -40,15 +40,15 @@ _ROWS_PER_COMMIT: Final = 5_000
 _ROWS_AT_ONCE: Final = 500
 
 
-def copy_rows(old: Connection, new: Connection, told: Told) -> tuple[Tallies, int]:
+def copy_rows(old: Connection, new: Connection, progress: Progress) -> tuple[Tallies, int]:
     """Copy every table. Return what the source holds, and how many rows were in the target before."""
     there = counted(new, COLUMNS)
     new.commit()
-    if (tallies := _copy_tables(old, new, there, told)) is not None:
+    if (tallies := _copy_tables(old, new, there, progress)) is not None:
         return tallies, sum(rows for rows, _ in there.values())
     empty(new)
     new.commit()
-    tallies = _copy_tables(old, new, dict.fromkeys(COLUMNS, Tally().told), told)
+    tallies = _copy_tables(old, new, dict.fromkeys(COLUMNS, Tally().told), progress)
     if tallies is None:  # it cannot be: nothing was there
         raise ConfigError("migrate_store.differs", table="", code="store_differs")
     return tallies, 0
@@ -60,18 +60,20 @@ def empty(connection: Connection) -> None:
         connection.execute(delete(table))
 
 
-def _copy_tables(old: Connection, new: Connection, there: Tallies, told: Told) -> Tallies | None:
+def _copy_tables(old: Connection, new: Connection, there: Tallies, progress: Progress) -> Tallies | None:
     """Return what the source holds; ``None`` when the rows that are there are not its first ones."""
     found: Tallies = {}
     for table in TABLES:
-        tally = _copy_table(old, new, table, there[table.name], told)
+        tally = _copy_table(old, new, table, there[table.name], progress)
         if tally is None:
             return None
         found[table.name] = tally.told
     return found
 
 
-def _copy_table(old: Connection, new: Connection, table: Table, there: tuple[int, str], told: Told) -> Tally | None:
+def _copy_table(
+    old: Connection, new: Connection, table: Table, there: tuple[int, str], progress: Progress
+) -> Tally | None:
     name, columns, (known, _) = str(table.name), COLUMNS[table.name], there
     tally, uncommitted, encode = Tally(), 0, msgspec.msgpack.Encoder().encode
     new.begin()
@@ -90,7 +92,7 @@ def _copy_table(old: Connection, new: Connection, table: Table, there: tuple[int
                 _add(filler, table, fresh)
                 tally.add(encoded)
                 uncommitted += len(fresh)
-            told(len(rows))
+            progress(len(rows))
             if uncommitted >= _ROWS_PER_COMMIT:
                 new.commit()
                 new.begin()
@@ -144,13 +146,13 @@ def set_heads(connection: Connection, given: dict[str, int]) -> None:
                 connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :head)"), values)
 
 
-def compare(new: Connection, tallies: Tallies, given: dict[str, int], told: Told) -> None:
+def compare(new: Connection, tallies: Tallies, given: dict[str, int], progress: Progress) -> None:
     """Raise ``ConfigError`` unless the target holds exactly what the source holds, and goes on with its numbers."""
     for name, columns in COLUMNS.items():
         tally = Tally()
         for rows in read_encoded(new, name, columns):
             tally.add(rows)
-            told(len(rows))
+            progress(len(rows))
         if tally.told != tallies[name]:
             raise ConfigError("migrate_store.differs", table=name, code="store_differs")
     now = heads(new)

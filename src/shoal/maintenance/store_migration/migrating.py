@@ -46,7 +46,7 @@ from shoal.storage.schema import metadata, store_meta
 from shoal.storage.sealed_values import count_by_key
 from shoal.storage.vault import key_id
 
-Told = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Is called with ``copying`` or ``comparing``, how many rows were just looked at, and how many there are."""
 COPYING: Final = "copying"
 PICTURES: Final = "pictures"
@@ -88,19 +88,19 @@ def look_at_stores(source: Place, target: Place) -> dict[str, int]:
     return found
 
 
-def migrate_store(source: Place, target: Place, *, told: Told = _silent) -> Migrated:
+def migrate_store(source: Place, target: Place, *, progress: Progress = _silent) -> Migrated:
     """Move a store. Raises ``ConfigError`` and ``StoreError``; then no server starts on the target."""
     _check_kinds(source, target)
     try:
         with _locked(source, target), ExitStack() as both:
-            return _moved(source, target, both, told)
+            return _moved(source, target, both, progress)
     except OSError as error:
         why = error.strerror or type(error).__name__
         where = target.file if target.is_sqlite else target.data_dir
         raise ConfigError("migrate_store.not_written", path=where, why=why, code="store_not_written") from None
 
 
-def _moved(source: Place, target: Place, both: ExitStack, told: Told) -> Migrated:
+def _moved(source: Place, target: Place, both: ExitStack, progress: Progress) -> Migrated:
     closing_source = both.enter_context(ExitStack())
     old = closing_source.enter_context(_source(source))
     end = _End.of(old)
@@ -109,13 +109,13 @@ def _moved(source: Place, target: Place, both: ExitStack, told: Told) -> Migrate
     _check_keys(old, source)
     new = both.enter_context(_target(target, end))
     total = sum(_rows_of(old).values()) + _pictures_of(old, source)
-    tallies, kept = copy_rows(old, new, lambda rows: told(COPYING, rows, total))
-    pictures = _carry_pictures(old, new, source, target, lambda count: told(COPYING, count, total))
+    tallies, kept = copy_rows(old, new, lambda rows: progress(COPYING, rows, total))
+    pictures = _carry_pictures(old, new, source, target, lambda count: progress(COPYING, count, total))
     given = heads(old)
     with new.begin():
         set_heads(new, given)
     with new.begin():
-        compare(new, tallies, given, lambda rows: told(COMPARING, rows, total))
+        compare(new, tallies, given, lambda rows: progress(COMPARING, rows, total))
         if target.is_sqlite and not is_sound(new):
             raise damaged(target.file)
     mark_as_moved(old, newest(), Moved(to=shown(target), at_ms=source.now_ms()))
@@ -125,11 +125,13 @@ def _moved(source: Place, target: Place, both: ExitStack, told: Told) -> Migrate
     return Migrated(tables=tallies, kept=kept, pictures=pictures)
 
 
-def _carry_pictures(old: Connection, new: Connection, source: Place, target: Place, told: Callable[[int], None]) -> int:
+def _carry_pictures(
+    old: Connection, new: Connection, source: Place, target: Place, progress: Callable[[int], None]
+) -> int:
     """Put the pictures where the target has them: rows of PostgreSQL, or files. What an earlier run put there stays."""
     if target.is_sqlite:
-        return write_files(old, target.data_dir / PICTURE_DIRECTORY, told)
-    return store_files(new, source.data_dir / PICTURE_DIRECTORY, target.now_ms(), told)
+        return write_files(old, target.data_dir / PICTURE_DIRECTORY, progress)
+    return store_files(new, source.data_dir / PICTURE_DIRECTORY, target.now_ms(), progress)
 
 
 def _pictures_of(old: Connection, source: Place) -> int:
