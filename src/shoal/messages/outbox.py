@@ -107,7 +107,7 @@ class Outbox:
     def publish_queued(self, sendings: Sequence[Sending]) -> None:
         """Publish that messages were stored, after their transaction."""
         for sending in sendings:
-            self._publish_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, "")
+            self._publish_sent(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, "")
 
     async def text_of(self, row: OutboxRow) -> str:
         """Return the text to be sent, with the units that it names. Raise ``StoreError``."""
@@ -151,7 +151,7 @@ class Outbox:
         held_back, is_mine = await self._database.announce(job)
         if is_mine:
             outcome = SendOutcome.SENDING if held_back is None else SendOutcome.DROPPED
-            self._publish_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, held_back or "")
+            self._publish_sent(sending.row.account_id, sending.id, sending.row.chat_id, outcome, held_back or "")
         return is_mine and held_back is None
 
     async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
@@ -190,7 +190,7 @@ class Outbox:
         )
         row = await self._database.write(lambda connection: connection.execute(statement).first())
         if row is not None:
-            self._publish_outcome(row.account_id, sending_id, row.chat_id, outcome, reason)
+            self._publish_sent(row.account_id, sending_id, row.chat_id, outcome, reason)
         return row is not None
 
     async def drop_waiting(self, ids: Collection[int], reason: str) -> None:
@@ -204,7 +204,7 @@ class Outbox:
             .returning(outbox.c.id, outbox.c.account_id, outbox.c.chat_id)
         )
         for row in await self._database.write(lambda connection: connection.execute(statement).all()):
-            self._publish_outcome(row.account_id, row.id, row.chat_id, SendOutcome.DROPPED, reason)
+            self._publish_sent(row.account_id, row.id, row.chat_id, SendOutcome.DROPPED, reason)
 
     async def put_back(self, sending_id: int) -> None:
         """Set a started part that certainly was not sent back to waiting."""
@@ -251,7 +251,7 @@ class Outbox:
 
         dropped = await self._database.write(job)
         for row_id, chat_id in dropped:
-            self._publish_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
+            self._publish_sent(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
         if dropped:
             self.publish_decided(account_id, answers, decision, "")
         return bool(dropped)
@@ -278,9 +278,7 @@ class Outbox:
             lambda connection: [sending_of(row) for row in connection.execute(statement).mappings()]
         )
         for sending in cut:
-            self._publish_outcome(
-                sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason
-            )
+            self._publish_sent(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason)
         return cut
 
     async def claim_echo(
@@ -313,7 +311,7 @@ class Outbox:
 
         sending, settled = await self._database.write(job)
         if sending is not None and settled:
-            self._publish_outcome(account_id, sending.id, chat_id, sending.outcome, sending.reason)
+            self._publish_sent(account_id, sending.id, chat_id, sending.outcome, sending.reason)
         return sending
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,7 +368,7 @@ class Outbox:
 
     # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _publish_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
+    def _publish_sent(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
         self.counts.sent.add(outcome.value)
         facts = {"id": row_id, "chat": chat_id, "outcome": outcome.value, "reason": str(reason)}
         self._publish(
