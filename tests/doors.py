@@ -36,7 +36,7 @@ from warm_start import WARM
 share_document()
 health.PROBE_SECONDS = 60.0
 """However slow the machine is, a database that answers is not said to be out of reach."""
-AppriseProcess.__init__.__kwdefaults__["ready_seconds"] = 60.0
+(AppriseProcess.__init__.__kwdefaults__ or {})["ready_seconds"] = 60.0
 """However slow the machine is, a notice waits for the process that sends it."""
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}
