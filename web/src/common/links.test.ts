@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { pieces } from './links'
+import { pieces, siteName } from './links'
 
 const links = (text: string): (string | undefined)[] =>
   pieces(text)
@@ -38,4 +38,11 @@ test('the real host is told where the text could deceive', () => {
   expect(pieces('https://www.tаobao.com/x')[0]?.host).toBe('www.xn--tobao-4ve.com')
   expect(pieces('https://taobao.com@evil.example/x')[0]?.host).toBe('evil.example')
   expect(pieces('https://taobao.com\u202e/moc.live')[0]?.href).toBe('https://taobao.com/')
+})
+
+test('only a page of the site has a short name', () => {
+  expect(siteName('https://www.goofish.com/order-detail?orderId=1&role=seller')).toBe('goofish.com/order-detail')
+  expect(siteName('https://www.goofish.com')).toBe('goofish.com')
+  for (const other of ['http://www.goofish.com/im', 'https://www.goofish.com@a.example/', 'https://www.goofish.com.a/'])
+    expect(siteName(other)).toBe('')
 })

@@ -43,3 +43,9 @@ export function pieces(text: string): Piece[] {
   if (from < text.length || !found.length) found.push({ text: text.slice(from) })
   return found
 }
+
+/** A page of the site in few words, as "goofish.com/im". Nothing for any other address: a sentence leads to none. */
+export function siteName(href: string): string {
+  const { origin, pathname } = new URL(href)
+  return origin === 'https://www.goofish.com' ? `goofish.com${pathname}`.replace(/\/$/, '') : ''
+}
