@@ -7,7 +7,14 @@ from playwright.async_api import expect
 from browser.conftest import Console
 from browser.test_order_delivery import served
 from browser.test_orders import _paid as paid
+from standins import until_told
 from suppliers import served_supplier
+
+ORDER_ON_A_PHONE = """() => [...document.querySelectorAll('[data-test=units], [data-test=stock-history]')]
+    .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)
+    .map(one => one.dataset.test)"""
+NARROW = "all => all.map(one => one.getBoundingClientRect().width).filter(width => width < 300)"
+"""What a unit says has the width of a phone, not what its buttons leave."""
 
 
 async def test_goods_are_added_filled_after_a_preview_and_undone(console: Console) -> None:
@@ -42,6 +49,12 @@ async def test_goods_are_added_filled_after_a_preview_and_undone(console: Consol
     await page.locator("[name=reason]").fill("失效")
     await page.locator("[data-test=confirm-unit]").click()
     await expect(units.first).to_contain_text("已作废")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await until_told(lambda: page.evaluate(ORDER_ON_A_PHONE), ["units", "stock-history"])
+    await until_told(lambda: units.last.locator("p").evaluate_all(NARROW), [])
+    await page.locator("[data-test=undo]").click()
+    await expect(page.locator("[data-test=undo]")).to_have_text("确定撤销？")
+    await expect(units).to_have_count(2)
     await page.locator("[data-test=undo]").click()
     await expect(units).to_have_count(1)
     await expect(page.locator("[data-test=batches]")).to_contain_text("已撤销")

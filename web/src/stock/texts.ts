@@ -74,6 +74,7 @@ const zh = {
   batchText: '取用 {taken}，重复 {doubles}，不能用 {refused}',
   stoppedHint: '导入中断过。再导入一次同一个文件，就会补上剩下的。',
   undo: '撤销导入',
+  undoSure: '确定撤销？',
   undoOf: '撤销导入（批次 {id}）',
   undone: '批次 {id} 已撤销，删除了 {n} 个卡密',
   noUnits: '没有这样的卡密。',
@@ -118,6 +119,7 @@ const zh = {
   next: '下一页',
   first: '回到开头',
   history: '变更记录',
+  allHistory: '全部显示（{n}）',
   what: {
     created: '添加了货品',
     changed: '修改了货品',
@@ -210,6 +212,7 @@ const en: Texts<typeof zh> = {
   batchText: 'taken {taken}, doubles {doubles}, refused {refused}',
   stoppedHint: 'The import was cut off. The same file again adds the rest.',
   undo: 'Undo import',
+  undoSure: 'Undo it?',
   undoOf: 'Undo import of batch {id}',
   undone: 'Batch {id} was undone: {n} units deleted',
   noUnits: 'No such units.',
@@ -258,6 +261,7 @@ const en: Texts<typeof zh> = {
   next: 'Next page',
   first: 'To the beginning',
   history: 'History',
+  allHistory: 'Show all ({n})',
   what: {
     created: 'Goods added',
     changed: 'Goods changed',
