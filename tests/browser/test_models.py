@@ -46,6 +46,9 @@ async def test_a_provider_is_added_agreed_to_checked_and_left(open_console: Open
         (kept,) = (await console.door.call("GET", "/ai-providers"))["items"]
         assert (kept["price_in_fen"], kept["fen_per_day"], kept["has_key"]) == (250, 500, True)
         await page.locator("[data-test=withdraw]").click()
+        await expect(page.locator("[data-test=withdraw]")).to_have_text("停用所有店铺的模型？")
+        await expect(page.locator("[data-test=standing]")).to_have_text("可用")
+        await page.locator("[data-test=withdraw]").click()
         await expect(page.locator("[data-test=standing]")).to_have_text("未同意发送")
         await page.set_viewport_size({"width": 390, "height": 844})
         assert not await hangs_over(page)
@@ -105,7 +108,8 @@ async def test_a_provider_in_use_stays_and_its_shop_says_when_nobody_may_be_aske
     await page.locator("[data-test=remove-provider]").click()
     await page.locator("[data-test=remove-provider]").click()
     await expect(page.get_by_text("这些店铺的语言模型正在用这个服务商：afu")).to_be_visible()
-    await page.locator("[data-test=withdraw]").click()
+    for _ in range(2):
+        await page.locator("[data-test=withdraw]").click()
     await expect(page.locator("[data-test=standing]")).to_have_text("未同意发送")
     await page.goto(f"{console.url}/console/accounts/afu/model")
     await expect(page.locator("[data-hindrance=consent]")).to_contain_text("还没有同意向 api.example.com 发送内容")
