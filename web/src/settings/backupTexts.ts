@@ -4,7 +4,7 @@ import type { Texts } from '../i18n/messages'
 const zh = {
   title: '备份',
   text: '每天自动生成一份加密备份，并试恢复一次，确认完整。',
-  help: '备份与恢复',
+  help: '怎样恢复备份',
   off: '还没有自动备份，一份都没有。磁盘一旦损坏，店铺、规则和订单记录都找不回来。',
   offHow: '三步开启（请服务器的管理者来做）',
   steps: {
@@ -59,7 +59,7 @@ const zh = {
 const en: Texts<typeof zh> = {
   title: 'Backups',
   text: 'An encrypted backup every day, restored once to see that it is whole.',
-  help: 'Back up and restore',
+  help: 'How to restore one',
   off: 'No automatic backups, and none so far. If the disk breaks, shops, rules and orders are lost.',
   offHow: 'Turn them on in three steps (on the server)',
   steps: {

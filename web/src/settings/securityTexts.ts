@@ -3,8 +3,7 @@ import type { Texts } from '../i18n/messages'
 
 const zh = {
   list: '审计日志，最新的在最前',
-  intro:
-    '记录登录、被拒绝的请求，以及密码、用户、令牌、权限和密钥的变更。管理员可以查看全部，其他用户只能查看与自己和自己店铺有关的记录。',
+  intro: '谁登录、谁被拒绝，谁改了密码、用户、令牌、权限和密钥。管理员看到全部，其他用户看到与自己有关的。',
   kind: '事件',
   anyKind: '所有事件',
   user: '用户',
@@ -24,6 +23,7 @@ const zh = {
   none: '还没有记录',
   noneText: '登录、被拒绝的请求以及用户、令牌和权限的改动会出现在这里。',
   nothing: '没有符合条件的记录',
+  nothingText: '换一个条件，或清除筛选。',
   kinds: {
     sign_in: '登录',
     sign_out: '退出登录',
@@ -133,7 +133,7 @@ const zh = {
 const en: Texts<typeof zh> = {
   list: 'Audit log, newest first',
   intro:
-    'Sign-ins and refusals with their origin, and changes to passwords, users, tokens, permissions and keys. Administrators see everything; other users see what concerns them and their shops.',
+    'Who signed in, who was refused, and who changed passwords, users, tokens, permissions or keys. Administrators see all of it, other users what concerns them.',
   kind: 'Event',
   anyKind: 'Any event',
   user: 'User',
@@ -153,6 +153,7 @@ const en: Texts<typeof zh> = {
   none: 'No entries yet',
   noneText: 'Sign-ins, refused requests and changes to users, tokens and permissions appear here.',
   nothing: 'No entries match',
+  nothingText: 'Choose something else or clear the filters.',
   kinds: {
     sign_in: 'Sign-in',
     sign_out: 'Sign-out',
