@@ -51,9 +51,10 @@ LED_TO = {
     "account.action_url", "props.account.action_url", "login.action_url", "order.url", "facts.url",
     "`https://www.goofish.com/item?id=${encodeURIComponent(facts.item_id)}`", "file", "'/console/login'",
     "`https://www.goofish.com/item?id=${encodeURIComponent(itemId)}`", "href", "goal", "address", "part.href",
+    "helpPlace('howto/colleagues#forgotten', locale)",
 }  # fmt: skip
 """What the console opens: checked pages of the site, stored files, the login, its own pages, the help; and links in
-messages (``part.href``), which ``chats/links.ts`` lets be addresses of the web only."""
+messages (``part.href``), which ``common/links.ts`` lets be addresses of the web only."""
 WRITES_HTML = re.compile(
     r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
 )
