@@ -75,6 +75,7 @@ const zh = {
   time: { justNow: '刚刚', runs: '已运行 {time}', lasts: '{time}' },
   files: {
     choose: '选择文件',
+    drop: '或把文件拖到这里',
     another: '换一个文件',
     reading: '正在读取 {name}…',
     badRows: '文件中有不可用的内容，没有导入任何规则：',
@@ -171,6 +172,7 @@ const en: Texts<typeof zh> = {
   time: { justNow: 'just now', runs: 'running for {time}', lasts: 'for {time}' },
   files: {
     choose: 'Choose file',
+    drop: 'or drop it here',
     another: 'Choose another file',
     reading: 'Reading {name}…',
     badRows: 'The file contains errors, so nothing was imported:',
