@@ -95,7 +95,7 @@ async def test_what_the_messages_tell_is_counted(door: Door) -> None:
     for number, verdict in ((7, Decision.BUYER_LIMIT), (8, Decision.COOLDOWN), (9, Decision.TOO_OLD)):
         await log.decide("shop", [f"m{number}"], verdict, rule_id="default_reply")
     for number, (outcome, reason) in enumerate(
-        [(SendOutcome.UNCERTAIN, "no_answer"), (SendOutcome.SENT, ""), (SendOutcome.REFUSED, "含有敏感词")]
+        [(SendOutcome.UNCERTAIN, "no_answer"), (SendOutcome.SENT, ""), (SendOutcome.REFUSED, "CSI_FORBID")]
     ):
         (row,) = (await log.outbox.queue([OutboxRow(account_id="shop", chat_id="c1", uuid=f"u{number}")])).ids
         await log.outbox.settle(row, outcome, reason)
@@ -104,7 +104,7 @@ async def test_what_the_messages_tell_is_counted(door: Door) -> None:
     _, checks = await _checks(door)
     assert checks["pause"]["detail"].startswith("您亲自回复过 2 个会话")
     assert "2 条回复" in checks["sendings"]["detail"]
-    assert "含有敏感词" in checks["sendings"]["detail"]
+    assert checks["sendings"]["detail"].endswith("被闲鱼拒绝：安全拦截")
     assert "2 条消息超过 300 秒" in checks["overdue"]["detail"]
     assert "1 条消息未自动回复：同一买家每小时最多 60 次" in checks["limits"]["detail"]
     assert "规则：default_reply" in checks["cooldown"]["detail"]

@@ -133,7 +133,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await expect(rows).to_have_count(1)
     await page.reload()
     await expect(rows).to_have_attribute("data-order", f"afu/{ID}")
-    await press(rows)
+    await press(page.locator("[data-test=open-first]"))
     order = page.locator("[data-test=order]")
     await expect(order.locator("[data-problem=message_uncertain]")).to_contain_text("不确定买家是否收到")
     await order.locator("[data-test=serve]").click()
@@ -150,6 +150,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await page.locator(".empty").get_by_role("button", name="清除筛选").click()
     await expect(rows).to_have_count(3)
     await page.locator("[data-order='afu/4500000000000000003']").click()
+    await expect(order.locator("[data-test=mend]")).to_have_attribute("href", "/console/accounts/afu/deliveries")
     await order.locator("[data-test=serve]").click()
     await dialog.locator("[data-test=order-go]").click()
     # that of the order before may still be there
