@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shoal.accounts.account import Account, AccountState, ParkReason
 from shoal.accounts.account_task import Link
+from shoal.accounts.backoff import Backoff
 from shoal.accounts.ownership import shard_of
+from shoal.accounts.remote_states import Watched
 from shoal.accounts.row_reads import MOST_PER_SECOND
 from shoal.accounts.store import Tombstone
 from shoal.errors import ActionRequired, ShoalError
 from standins import ANN, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
-from state.two_nodes import ACCOUNTS, Node, World
+from state.two_nodes import ACCOUNTS, Node, World, accepted
 
 SHARD = shard_of("shop")
 
@@ -100,19 +103,39 @@ def test_what_a_node_was_told_is_not_taken_back_by_what_is_stored_later() -> Non
     on_virtual_time(scenario())
 
 
-def test_a_wait_outlasts_the_death_of_the_owner_and_tells_the_state_at_the_next() -> None:
+def test_a_wait_outlasts_the_death_of_the_owner_and_wakes_the_shop_at_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first attempt at the next node fails, and its back-off is so long that only "on" said again ends it."""
+    monkeypatch.setattr(Backoff, "failed", lambda *_, **__: 36_000.0)
+
     async def scenario() -> None:
         world, one, two = await opened()
         waiting = replace(ANN, wait_seconds=60.0)
-        one.is_silent = True
+        one.is_silent, failed, watched = True, asyncio.Event(), two.watched
+
+        async def answers_late(*args: Any, **more: Any) -> Watched:
+            found = await watched(*args, **more)
+            if two.owns("shop"):
+                await failed.wait()
+            return found
+
+        async def fails_once(account: Account, link: Link) -> None:
+            world.site.behave = accepted
+            raise ConnectionError
+
+        monkeypatch.setattr(two, "watched", answers_late)
         asking = asyncio.create_task(two.manager.update_cookie_status("shop", True, caller=waiting))
         await asyncio.sleep(14)
         assert not asking.done(), "'on' said again has reached nobody"
         await one.lose(SHARD)
-        await asyncio.sleep(1)
+        world.site.behave = fails_once
         await two.claim(SHARD)
+        await asyncio.sleep(5)
+        assert two.manager.observation("shop").state is AccountState.RETRYING
+        failed.set()
         assert (await asking).observation.state is AccountState.RUNNING
-        assert world.site.most_at_once == {"shop": 1}
+        assert (world.site.behave, world.site.most_at_once) == (accepted, {"shop": 1})
         await world.close()
 
     on_virtual_time(scenario())

@@ -216,7 +216,8 @@ class RemoteStates:
 
         Without any time their nodes are not asked, unless some are to be revived or ``ask`` says so: what is stored is
         read. What is stored also counts while a node gives no answer. An account that runs here in the meantime is no
-        longer waited for. Return why nothing was told of an account, or it was not revived. Raises ``StoreError``.
+        longer waited for. Return why nothing was told of an account, or it was not revived; also of one that came
+        here. Raises ``StoreError``.
         """
         if self.nodes is None or not stands:
             return {}
@@ -261,7 +262,7 @@ class RemoteStates:
             if watched.failures:
                 await asyncio.sleep(min(pause, max(0.0, ends_at - loop.time())))
                 pause = min(pause * 2, longest)
-        return {name: why for name, why in failures.items() if not is_here(name)}
+        return failures
 
     def _is_settled(self, account_id: str, stand: Stand, watched: Watched) -> bool:
         """Return whether its node told so, or stored so and cannot be asked. Of one that moves, the node before it

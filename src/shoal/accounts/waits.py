@@ -87,13 +87,16 @@ class Waits:
                 self._settled_there(there, rest, asleep),
             )
             seen |= told | {name: self._remote.of(name) for name in there}
-            failures = {name: why for name, why in failures.items() if name not in there} | dict(failed)
+            failures = {name: why for name, why in failures.items() if name not in left} | dict(failed)
             asleep &= failed.keys()
             left = {name: stands[name] for name in left if has_place(name) is (name in there)}
             if loop.time() >= ends_at:
                 break
+        for name in filter(has_place, asleep):  # it came here as the time was over
+            self._tasks.revive(name)
         gone = [name for name in left if not has_place(name)]
         await self._remote.look(gone)
+        failures = {name: why for name, why in failures.items() if not has_place(name)}
         return seen | {name: self._remote.of(name) for name in gone}, failures
 
     async def _settled_here(self, names: Sequence[str], seconds: float) -> dict[str, Observation]:

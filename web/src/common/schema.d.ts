@@ -31373,15 +31373,6 @@ export interface operations {
                     "application/json": components["schemas"]["NodesShape"];
                 };
             };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
             /** @description Not signed in */
             401: {
                 headers: {
@@ -31466,15 +31457,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NodesShape"];
-                };
-            };
-            /** @description The request has a value that is not allowed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description Not signed in */

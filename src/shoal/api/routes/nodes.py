@@ -67,7 +67,7 @@ async def get_nodes(server: TheServer, _: Administrator) -> NodesShape:
 @routes.post(
     "/system/nodes/{name:path}/drain",
     summary="Let a server give up its shops",
-    responses=problems(400, 401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def drain_node(name: NodeName, server: TheServer, me: Administrator, origin: Origin) -> NodesShape:
     """Let a server give up its shops to the others, some at a time, and take none until it is started again.
@@ -83,7 +83,7 @@ async def drain_node(name: NodeName, server: TheServer, me: Administrator, origi
 @routes.delete(
     "/system/nodes/{name:path}/drain",
     summary="Let a server take its share of the shops again",
-    responses=problems(400, 401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def undrain_node(name: NodeName, server: TheServer, me: Administrator, origin: Origin) -> NodesShape:
     """Let a server that is being drained, or was, take its share of the shops again. Any server may be asked."""
