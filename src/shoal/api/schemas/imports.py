@@ -16,7 +16,6 @@ from shoal.maintenance.moving.moving import Started, StartOutcome
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 from shoal.maintenance.moving.plan import WasOn
 from shoal.maintenance.moving.run_store import Run, RunState
-from shoal.maintenance.moving.sentences import oddity_sentence
 
 FateShape = Literal["taken", "changed", "skipped", "waiting", "known"]
 SourceShape = Literal["legacy", "autoagent", "ydisks"]
@@ -173,7 +172,7 @@ def plan_shape(kept: KeptPlan) -> ImportPlan:
 def row_shape(odd: Oddity, language: Language) -> ImportRow:
     """Return a row that does not simply come as JSON."""
     return ImportRow(
-        table=odd.table, row=odd.row, code=odd.code, fate=odd.fate.value, detail=oddity_sentence(odd, language)
+        table=odd.table, row=odd.row, code=odd.code, fate=odd.fate.value, detail=_oddity_sentence(odd, language)
     )
 
 
@@ -233,3 +232,14 @@ def _counts(counts: Mapping[str, Mapping[str, int]]) -> list[KindCounts]:
 
 def _was_on(was_on: Iterable[WasOn]) -> list[WasOnShape]:
     return [WasOnShape(kind=one.kind.value, id=one.id, name=one.name) for one in was_on]
+
+
+def _oddity_sentence(odd: Oddity, language: Language) -> str:
+    """Return the sentence of an oddity. ``problem`` among its params is the code of an error, whose sentence is part
+    of it."""
+    params = dict(odd.params)
+    problem = params.pop("problem", "")
+    if problem:
+        key = f"problems.{problem}"
+        params["why"] = say(key, language, **odd.params) if knows(key) else problem
+    return say(f"moving.odd.{odd.code}", language, **params)
