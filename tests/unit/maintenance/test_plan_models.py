@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from old_database import Rows, an_old_shop, write_sqlite
 from shoal.accounts.account import Account
 from shoal.accounts.model_settings import MAX_PERSONA_CHARACTERS, MODEL_SETTINGS, ModelMode
+from shoal.api.schemas.imports import oddity_sentence
 from shoal.assistant.old_prompts import persona_of, prompts_of
 from shoal.auth.users import Role
 from shoal.language.choice import Language
@@ -21,7 +22,6 @@ from shoal.maintenance.moving.old_files import read_old_file
 from shoal.maintenance.moving.old_shop import Fate
 from shoal.maintenance.moving.plan import Here, Kind, Plan
 from shoal.maintenance.moving.plan_models import fen_of, floor_fen
-from shoal.maintenance.moving.sentences import oddity_sentence
 from shoal.maintenance.moving.whole_plan import make_plan
 from unit.maintenance.test_plan import a_user
 

@@ -172,7 +172,7 @@ def plan_shape(kept: KeptPlan) -> ImportPlan:
 def row_shape(odd: Oddity, language: Language) -> ImportRow:
     """Return a row that does not simply come as JSON."""
     return ImportRow(
-        table=odd.table, row=odd.row, code=odd.code, fate=odd.fate.value, detail=_oddity_sentence(odd, language)
+        table=odd.table, row=odd.row, code=odd.code, fate=odd.fate.value, detail=oddity_sentence(odd, language)
     )
 
 
@@ -234,7 +234,7 @@ def _was_on(was_on: Iterable[WasOn]) -> list[WasOnShape]:
     return [WasOnShape(kind=one.kind.value, id=one.id, name=one.name) for one in was_on]
 
 
-def _oddity_sentence(odd: Oddity, language: Language) -> str:
+def oddity_sentence(odd: Oddity, language: Language) -> str:
     """Return the sentence of an oddity. ``problem`` among its params is the code of an error, whose sentence is part
     of it."""
     params = dict(odd.params)
