@@ -6624,7 +6624,8 @@ export interface components {
         /**
          * ChatShape
          * @description One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
-         *     ``waits``: the buyer spoke last, no automatic answer is coming or was left out on purpose, and the chat is open.
+         *     ``waits``: the buyer asked last (emojis ask nothing), no automatic answer is coming or was left out on purpose, and
+         *     the chat is open.
          *
          *     ``found_text`` is the newest message that contains the searched words, or null. ``received``: how many messages the
          *     buyer has written; ``unread``: how many of them the caller has not seen, at most 99. ``status`` and ``assignee``:
