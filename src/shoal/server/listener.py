@@ -172,7 +172,9 @@ async def _serve(
     try:
         async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "starting", ())):
             try:
-                await server.serve_while_sound(doors, getattr(app.state, "ends", ()))
+                await server.serve_while_sound(
+                    doors, (*getattr(app.state, "ends", ()), *getattr(app.state, "starting", ()))
+                )
             except OSError as error:  # another process began to listen there while the database was opened
                 raise _unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")

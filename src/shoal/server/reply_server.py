@@ -102,7 +102,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
     While it runs, ``app.state.server`` holds its components. ``app.state.first_password`` is the administrator's
     password, and ``first_link`` the token of the set-up link, when this start generated them (otherwise ``None``).
     ``app.state.started`` ends when the accounts are started; it fails when the database proves to be damaged. Once one
-    of ``app.state.ends`` fails, the server must end.
+    of ``app.state.ends`` or ``app.state.starting`` fails, the server must end.
     """
 
     @asynccontextmanager
@@ -140,7 +140,6 @@ def build_app(settings: Settings, *, connect: Connect | None = None, worker: Wor
 def _import_routes(app: FastAPI, closing: Closing) -> None:
     """Begin to import the modules of routes that no request needed yet; the server ends when one cannot be imported."""
     task = asyncio.create_task(import_late(app.router.routes), name="import of routes")
-    app.state.ends.append(task)
     app.state.starting = (app.state.started, task)
     closing.push_async_callback(ended, task)
 
