@@ -104,6 +104,7 @@ async def test_what_stands_out_is_marked_and_what_was_heard_last_is_told_as_old(
     page = await cluster.console.page("/console/servers", **PHONE)
     new = row(page, "new")
     await expect(new.locator("[data-test=whole]")).to_contain_text("2 个工作进程")
+    await expect(new.locator("[data-test=silent]")).to_have_text("1 个工作进程无法联系")
     await expect(row(page, "new/1")).to_contain_text("快 2.3 秒")
     await expect(row(page, "new/1").locator("[data-test=clock]")).to_be_visible()
     await expect(row(page, "new/2")).to_contain_text("无法联系")

@@ -44,12 +44,13 @@ export function ago(moment: string, at: number): string {
   return seconds > -1 ? t('time.justNow') : distance(seconds)
 }
 
-/** "in 20 seconds", or "now" for what is overdue. */
-export const until = (moment: string, at: number): string => distance(Math.max(0, Date.parse(moment) - at) / 1000)
+/** "in 20 seconds", or "now" for what is overdue. Rounded: what was chosen as 90 days is not "in 89" a second later. */
+export const until = (moment: string, at: number): string =>
+  distance(Math.max(0, Date.parse(moment) - at) / 1000, Math.round)
 
-function distance(seconds: number): string {
+function distance(seconds: number, whole: (parts: number) => number = Math.trunc): string {
   for (const [unit, size] of STEPS) {
-    if (Math.abs(seconds) >= size) return spaced(relative.value.format(Math.trunc(seconds / size), unit))
+    if (Math.abs(seconds) >= size) return spaced(relative.value.format(whole(seconds / size), unit))
   }
   return relative.value.format(0, 'second')
 }
