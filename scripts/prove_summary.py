@@ -169,7 +169,7 @@ def _models(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
             for way, told in row.get("ways", {}).items()
         )
         figures = f"{words}{f' ({ways})' if ways else ''}; runs: {ends}"
-        yield "language models", figures, row["held_for_owner"] + row["twice"]
+        yield "language models", figures, row["spoken_over"] + row["twice"]
 
 
 def _model_outputs(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
