@@ -310,7 +310,6 @@ async def take_for_docs(
             if name == "add-shop":
                 await page.locator("[data-test=add]").click()
                 await page.locator("[data-test=scan]").click()
-                await page.locator("[data-test=show-code]").click()
                 await page.locator("[data-test=qr] svg, [data-test=qr] img").first.wait_for()
             if name == "shop-rules":
                 await page.locator("[data-test=try] textarea").first.fill(TRIED)
