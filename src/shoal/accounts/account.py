@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Self
@@ -383,8 +382,7 @@ OBSERVED_FIELDS = Observation.__struct_fields__
 """The fields of an observation, in order."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StateMove:
+class StateMove(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of an account's state history: from ``at_ms`` (since 1970) it was in this state, for this reason."""
 
     account_id: str

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from shoal.accounts.account import Account, AccountState, Observation, ParkReason, RunKey
@@ -42,8 +42,7 @@ class Connect(Protocol):
         """Connect, register, and stay connected."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDeps:
+class TaskDeps(msgspec.Struct, frozen=True, kw_only=True):
     """What the tasks of all accounts share."""
 
     connect: Connect

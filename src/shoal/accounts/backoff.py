@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
+import msgspec
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackoffLimits:
+
+class BackoffLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of a growing wait. A patient one is ``patient_steps`` doublings further on.
 
     More than ``crash_loop_failures`` within ``crash_loop_window_seconds`` means a crash loop: from then on the wait is

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.store import Op
 from shoal.clock import now_ms
@@ -53,8 +55,7 @@ class Caller:
         return Op(op_id=op_id, actor=self.actor, at_ms=now_ms(), origin=self.origin)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The result of an op: the generation and rev that it made, and the account as it is now (removed: as it was)."""
 
     account: Account

@@ -8,6 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.account_locks import SLOW_SECONDS
 from shoal.accounts.model_finding import model_finding, moment_to_come
@@ -64,8 +66,7 @@ class Check:
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReplyStats:
+class ReplyStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of one account.
 
     ``paused_buyers`` are names (or chat ids) of some of the ``paused_chats``; the last of these pauses ends at

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.positions import EventId, Position, Stream
@@ -96,8 +98,7 @@ class IncidentMoved:
     owner_id: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AccessChanged:
+class AccessChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A user's permissions changed: a grant, a token, a session. Subscribers check the permissions again."""
 
     user_id: int

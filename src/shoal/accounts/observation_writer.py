@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from shoal.accounts.account import Observation, StateMove
@@ -28,8 +28,7 @@ LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
 """The waits before the second and the third attempt to store the last observations."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Group:
+class _Group(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored together: observations, and the moves of the same accounts."""
 
     seen: dict[str, Observation]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
 import structlog
 
 from shoal.accounts.account import AccountState, Observation
@@ -34,8 +35,7 @@ AGAIN_SECONDS: Final = (0.2, 1.0)
 """First and longest pause before a node is asked again that gave no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteState:
+class RemoteState(msgspec.Struct, frozen=True):
     """The last known observation of an account, and the name of the node that runs it; empty when none does now."""
 
     observation: Observation

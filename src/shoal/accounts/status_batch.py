@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import msgspec
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account, Observation
@@ -25,8 +27,7 @@ _OPERATION = "batch_update_cookie_status"
 _EDITS = "apply_edit"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchResult:
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
     """One account's part of a batch. ``outcome`` is ``changed``, ``unchanged``, ``would_change`` or ``failed``.
 
     ``rev``: that of the change. ``after``: the account as it would be.

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from shoal.accounts.account import Account, Observation, StateMove
 from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, differences
 from shoal.accounts.journal_stream import StreamPlace
@@ -13,8 +15,7 @@ from shoal.errors import CommitUnknown, ShoalError, StoreError
 from shoal.rules.matcher import MANY_RULES
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Op:
+class Op(msgspec.Struct, frozen=True, kw_only=True):
     """The caller, their origin, and the id under which the outcome can be looked up while ops are kept."""
 
     op_id: str
@@ -23,8 +24,7 @@ class Op:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A change by another program: the generation of the account's last journal entry, and what the journal lacks."""
 
     generation: int
@@ -91,8 +91,7 @@ class Change:
         return differences(self.old, self.new) if self.found is None else self.found.changes
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """The transaction is durable. ``entries`` are its journal rows, one per change that was not a no-op."""
 
     entries: tuple[JournalEntry, ...] = ()
@@ -105,8 +104,7 @@ class Refused:
     error: ShoalError
 
 
-@dataclass(frozen=True, slots=True)
-class Unsettled:
+class Unsettled(msgspec.Struct, frozen=True):
     """The outcome is unknown. A second settlement (``Committed`` or ``Refused``) follows when it is known."""
 
     error: ShoalError
@@ -123,8 +121,7 @@ Settlement = Committed | Refused | Unsettled
 Settle = Callable[[Settlement], None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tombstone:
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     """A deleted account. While ``purged`` is false its rows still exist and the id cannot be used again."""
 
     account_id: str
@@ -145,8 +142,7 @@ class OpRecord:
     at_ms: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardContents:
+class ShardContents(msgspec.Struct, frozen=True, kw_only=True):
     """What a node needs of shards that it has claimed, from one consistent read.
 
     ``revs``: the position of each existing account. ``to_purge``: deleted accounts whose rows still exist.
@@ -169,8 +165,7 @@ class Contents:
     """With several nodes: after which place of the stream everything comes that this read does not show."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Glimpse:
+class Glimpse(msgspec.Struct, frozen=True, kw_only=True):
     """One account from one consistent read: its row, the fold of its journal, and the requested entries.
 
     ``folded`` is ``None`` when the journal has no entry of it.
@@ -181,8 +176,7 @@ class Glimpse:
     entries: tuple[JournalEntry, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows were pruned."""
 
     entries: int = 0

@@ -9,14 +9,14 @@ server was down. Before the first move nothing is known, and nothing counted.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from shoal.accounts.account import AccountState, StateMove, StopReason
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
     """A period of time in one state; the last one ends now."""
 
     state: AccountState

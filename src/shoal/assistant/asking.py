@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
+
+import msgspec
 
 from shoal.assistant.model_output import BadOutput, ModelOutput, read_output
 from shoal.assistant.prompt import Context, PromptMessage, messages_of
@@ -54,8 +55,7 @@ Call = Callable[[list[PromptMessage]], Awaitable[Answered]]
 """Makes one call with a prompt. It counts the call against budget and pace, and raises what goes wrong."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """What a model proposes, and what the rails say. ``output`` is ``None`` when none of its outputs could be read.
 
     ``why`` says what was wrong with the last output, or why the first rail that failed holds the reply back. Tokens and

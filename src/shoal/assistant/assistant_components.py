@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from shoal.accounts.events import Publish
 from shoal.assistant.contexts import ItemOf
@@ -16,8 +16,7 @@ from shoal.storage.database import Database
 from shoal.storage.vault import Vault
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AssistantComponents:
+class AssistantComponents(msgspec.Struct, frozen=True, kw_only=True):
     """The components for language models."""
 
     providers: ProviderStore

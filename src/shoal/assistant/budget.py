@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
 
 from shoal.assistant.breaker import TRY_MS, note_failure, note_success
@@ -53,8 +54,7 @@ class NoRoom(Exception):
         self.until_ms = until_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(msgspec.Struct, frozen=True):
     """Who spends, at which provider, on which day of the shop (``day_of``)."""
 
     account_id: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, and_, func, select
 
 from shoal.assistant.prompt import MOST_TURNS, Turn
@@ -17,8 +17,7 @@ from shoal.storage.schema import messages, outbox
 DAY_MS: Final = 24 * 3_600_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownChat:
+class KnownChat(msgspec.Struct, frozen=True, kw_only=True):
     """The last lines of a chat without the question and without deliveries; the machine's last answer in it."""
 
     turns: tuple[Turn, ...] = ()

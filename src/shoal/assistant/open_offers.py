@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from shoal.assistant.concessions import Kind
 from shoal.assistant.deal_clauses import are_told, is_deal
@@ -46,8 +48,7 @@ _ASKED_BACK: Final = re.compile(
 _ASKED: Final = frozenset({Kind.VAGUE, Kind.POSTAGE, Kind.ROUNDED})
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """What an amount is compared with; ``is_owners``, ``owner_text``: the owner's own words, as in ``price_words``.
 
     ``price_fen`` is that of the dearest spec, ``reduced_fen`` what a concession is taken from. A fair price of a spec

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from shoal.assistant.spoken_amounts import ARABIC, DIGITS, MONEY, NUMERAL
 from shoal.rules.money_amounts import number_of
@@ -65,8 +66,7 @@ _OF_NUMBERS: Final = re.compile(
 """What begins with a digit, or has so many of them, beside a price."""
 
 
-@dataclass(frozen=True, slots=True)
-class PricePart:
+class PricePart(msgspec.Struct, frozen=True):
     """The share of the price that remains; of ``base_fen`` when the text names of what."""
 
     share: Decimal
@@ -74,8 +74,7 @@ class PricePart:
     match: re.Match[str]
 
 
-@dataclass(frozen=True, slots=True)
-class PriceHead:
+class PriceHead(msgspec.Struct, frozen=True):
     """The beginning of a price: ``yuan`` is the smallest that it means, times 10 as often as ``is_scaled`` allows."""
 
     yuan: Decimal

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from shoal.assistant.concessions import Concession, Kind, concessions_in
 from shoal.assistant.plain_text import joined
 from shoal.assistant.spoken_amounts import DIGITS, Amount, spoken_amounts
@@ -33,8 +35,7 @@ Owners = Callable[[str, int, int], bool]
 """Tells whether the words of a text between two places are the owner's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class PricedAmount:
+class PricedAmount(msgspec.Struct, frozen=True):
     """An amount: ``of_one``: said of one piece, also when several are spoken of; ``start``: its place in the text."""
 
     fen: int | None
@@ -43,8 +44,7 @@ class PricedAmount:
     start: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PricedConcession:
+class PricedConcession(msgspec.Struct, frozen=True):
     """A concession, and whether the owner offers it in writing."""
 
     found: Concession

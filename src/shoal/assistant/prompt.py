@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict
 
+import msgspec
+
 from shoal.xianyu.item_page import SpecPrice
 
 MOST_TURNS: Final = 12
@@ -53,16 +55,14 @@ class PromptMessage(TypedDict):
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One line of the chat before the question. A delivery is never a turn: it holds what was sold."""
 
     is_buyer: bool
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """A question that buyers ask, and the shop's answer. Its id is its 1-based place."""
 
     question: str

@@ -5,9 +5,9 @@ Its cost is in the provider's money of the day, and in no shop's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from shoal.assistant.breaker import note_success
@@ -28,8 +28,7 @@ QUESTION: Final = Context(
 HIDDEN: Final = "***"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What came back. ``why`` is empty when the answer is one that could be used; ``unreadable`` when it is not the
     JSON that was asked for; otherwise why there is none."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from sqlalchemy import Connection, case, func, select
 
 from shoal.accounts.account import Account
@@ -12,8 +11,7 @@ from shoal.assistant.budget import day_of
 from shoal.storage.assistant_tables import ai_provider_states, ai_providers, ai_usage
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How one provider fares. ``cost_today_microfen``: of all shops and checks, on the day that it is in China."""
 
     resting_until_ms: int | None = None

@@ -5,8 +5,9 @@ A server knows the names from its start; it loads the checks, a twentieth of wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from shoal.assistant.prompt import Turn
 from shoal.rules.output_filter import OutputFilter
@@ -52,8 +53,7 @@ class Why(StrEnum):
     NO_TURN_LEFT = "no_turn_left"
 
 
-@dataclass(frozen=True, slots=True)
-class RailVerdict:
+class RailVerdict(msgspec.Struct, frozen=True):
     """The verdict of one rail: ``why`` is empty when it passed; ``words``: what it found, a few of them."""
 
     rail: Rail
@@ -62,8 +62,7 @@ class RailVerdict:
     words: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RailFacts:
+class RailFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the rails compare with.
 
     ``floor_fen``: of ``floor_of``. ``specs``: those of an item whose specs have different prices; then ``price_fen`` is

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, insert, update
 
 from shoal.accounts.account import Account
@@ -28,8 +29,7 @@ Made = tuple[Reservation, Answered | ModelFailed]
 """A call that was made, with what was reserved for it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """How a question began: as an open run with what is reserved, or not at all (``why``)."""
 
     run_id: int = 0

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
+
+import msgspec
 
 from shoal.rules.money_amounts import number_of
 
@@ -87,8 +88,7 @@ _UNREADABLE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(msgspec.Struct, frozen=True):
     """An amount in fen; ``None``: it cannot be read, or is in money of less worth. ``start``, ``end``: its place."""
 
     fen: int | None

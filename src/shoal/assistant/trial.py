@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
@@ -48,8 +49,7 @@ _OF_NO_ROOM: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a trial. ``proposal`` is ``None`` without an answer."""
 
     decision: TrialDecision

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import func, select
 
 from shoal.storage.among import among
@@ -12,8 +12,7 @@ from shoal.storage.assistant_tables import ai_usage
 from shoal.storage.database import Database
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DayUsage:
+class DayUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What one shop asked on one of its days, of all providers together."""
 
     day: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ _LAST_USED_STEP_MS = 60_000
 _DAY_MS = 24 * 3600 * 1000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApiToken:
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
     """What a token may do. The token itself is stored nowhere."""
 
     id: int

@@ -110,8 +110,7 @@ class AuditEntry:
 _COLUMNS = tuple(column.name for column in fields(AuditEntry))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredEntry:
+class StoredEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the log. ``username``: the present name of the user it concerns, if that user still exists."""
 
     id: int
@@ -136,8 +135,7 @@ class Reader:
         return or_(table.user_id == self.user_id, *theirs)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sought:
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
     """A filter of entries. ``since_ms`` is the first moment included, ``until_ms`` the first one excluded."""
 
     kind: str | None = None

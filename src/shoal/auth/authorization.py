@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from sqlalchemy import Connection, delete, select
 
@@ -41,8 +41,7 @@ TRUSTED_SECONDS = 10.0
 """How long grants that were read are trusted when another node may have changed them since."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The caller: a user, by a session or by one of the user's API tokens, which may do less than the user."""
 
     user: User

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, Row, delete, exists, func, select
 
 from shoal.accounts.account import Account
@@ -20,8 +20,7 @@ MOST_STAFF: Final = 100
 """With how many users an account may be shared."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """What an owner lets a user do with an account."""
 
     account_id: str
@@ -36,8 +35,7 @@ class Grant:
         return account.id == self.account_id and account.created_at_ms == self.account_since_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a user is to be allowed on an account; ``None``: nothing."""
 
     account: Account

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, delete, or_, select, update
 
 from shoal.auth.invited_shops import InvitedShop, give_shops, shops_of, still_given, stored_shops
@@ -48,8 +49,7 @@ class Invitation:
     shops: tuple[InvitedShop, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Used:
+class Used(msgspec.Struct, frozen=True, kw_only=True):
     """A link that was used, its user, and which of its accounts were shared with that user."""
 
     link: Invitation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from shoal.auth.device_marks import DeviceMarks
 from shoal.auth.login_throttle import Guess, Known, LoginThrottle
@@ -12,8 +12,7 @@ from shoal.auth.users import Proof, User, Users
 from shoal.errors import Forbidden, Unauthenticated
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SignedIn:
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     """A session that was just opened. ``factor``: the kind of code that was used, if one was needed.
 
     ``marks``: the device cookie that the browser gets for the next sign-in.

@@ -18,10 +18,10 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -63,8 +63,7 @@ class Known(StrEnum):
     """By a session: a signed-in user is asked again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Windows:
+class Windows(msgspec.Struct, frozen=True, kw_only=True):
     """How many failures are allowed in which time, as ``limits`` writes it. The longest window bounds the delay."""
 
     address: str = "10/minute;30/10 minute;100/hour"

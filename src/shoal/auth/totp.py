@@ -11,10 +11,10 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 import pyotp
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
@@ -45,8 +45,7 @@ class Factor(StrEnum):
     RECOVERY = "recovery_code"
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(msgspec.Struct, frozen=True):
     """The seed for an app, in two forms: to be typed, and as the URI of a QR code."""
 
     secret: str

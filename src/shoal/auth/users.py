@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, delete, exists, func, select, update
 
 from shoal.auth.passwords import Passwords, made_up_password
@@ -52,8 +53,7 @@ class User:
     signed_in_at_ms: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """A user who has just proved the password, and the hash of it."""
 
     user: User

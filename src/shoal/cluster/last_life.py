@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from shoal.cluster.lock_place import place_of
@@ -23,8 +23,7 @@ log = structlog.get_logger("shoal.lease")
 LIFE_FILE: Final = "shoal.node"
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(msgspec.Struct, frozen=True):
     """One life of a node, and the database's time at which it began: no other row has the three."""
 
     name: str

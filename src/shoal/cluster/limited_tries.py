@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, literal_column, select, text, update
 
 from shoal.cluster.node_rows import NOW
@@ -30,8 +31,7 @@ _ONE_AT_A_TIME: Final = text("""
 """Tries with a common key are judged one after the other; in one order, so that none waits for another in a ring."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """At most so many tries of a key in so many seconds."""
 
     key: str
@@ -39,8 +39,7 @@ class Window:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """A try that is under way, by the ids of its rows."""
 
     ids: tuple[int, ...]

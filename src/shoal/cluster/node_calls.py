@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 import structlog
 from sqlalchemy import Connection, TextClause, text
 
@@ -73,8 +73,7 @@ class RefusedThere(ShoalError):
     """The node that was asked refused; ``code`` and ``params`` are its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """The node that is asked. ``kind`` begins the codes of its failures."""
 
     kind: str

@@ -6,9 +6,9 @@ Times are those of the database's clock, in milliseconds.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, inspect, text
 
 from shoal.accounts.ownership import SHARDS
@@ -109,8 +109,7 @@ class Node(NamedTuple):
     address: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True, kw_only=True):
     """Which shards a node holds, by their epochs, how many it should hold, and whether it is being drained.
 
     ``others_free``: it holds more than its share, and shards without an owner wait for others.
@@ -124,8 +123,7 @@ class Share:
     """Whether nothing is claimed: the database is another one, which may lack the last claims."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRows:
+class NodeRows(msgspec.Struct, frozen=True):
     """The statements of one life of a node."""
 
     life: Life

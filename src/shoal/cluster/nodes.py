@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from shoal.cluster.cluster_ownership import ClusterOwnership
@@ -44,8 +44,7 @@ _MARK: Final = text(f"""
 """With its workers that have just died: their parent starts them again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeFacts:
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One node: what it says of itself, how long its lease is still valid, and what it runs."""
 
     name: str

@@ -18,10 +18,10 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import structlog
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -53,8 +53,7 @@ _END: Final = text(
 _HOLDER: Final = text("SELECT value, counter FROM store_meta WHERE key = :fact")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeaseTimes:
+class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How long a lease is valid, how often it is renewed, and how long before its expiry its holder stops."""
 
     lease_seconds: float = 30.0

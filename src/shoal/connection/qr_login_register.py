@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from shoal.clock import now_ms as wall_clock_ms
@@ -22,8 +22,7 @@ FORGOTTEN_MS: Final = 1_200_000
 _UNDER_WAY: Final = frozenset(state.value for state in QrLoginState if not state.is_over)
 
 
-@dataclass(frozen=True, slots=True)
-class BegunLogin:
+class BegunLogin(msgspec.Struct, frozen=True):
     """A login that begins."""
 
     id: str

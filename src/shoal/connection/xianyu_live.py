@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 
 import aiohttp
+import msgspec
 import structlog
 
 from shoal.accounts.account import Account
@@ -104,8 +105,7 @@ class ConnectionDeps:
     """Spreads periodic work of many connections in time, and sets the delay of replies."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Access:
+class _Access(msgspec.Struct, frozen=True):
     """Access to the site for one connection, over all its consecutive sockets."""
 
     session: aiohttp.ClientSession

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -46,8 +46,7 @@ def page_headers(*script_sources: str) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(msgspec.Struct, frozen=True):
     """One built file, in one encoding."""
 
     data: bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -57,8 +56,7 @@ _TIMES: Final[Mapping[Stream, Column[int]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event. ``kind`` is one of ``KINDS``, ``type`` what happened to it. Times among the facts end in ``_ms``.
 
     It concerns those who see the account ``account_id`` (``owner_id``: who owned it then, where that is known), else

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,8 +31,7 @@ LONGEST_WAIT: Final = 3_600.0
 """How long a receiver may ask for no more, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(msgspec.Struct, frozen=True):
     """One call, and for how many seconds the receiver wants no more."""
 
     attempt: Attempt

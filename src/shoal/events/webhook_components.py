@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from shoal.accounts.positions import Position
 from shoal.auth.authorization import Authorization
@@ -18,8 +19,7 @@ from shoal.storage.database import Database
 from shoal.storage.vault import Vault
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WebhookComponents:
+class WebhookComponents(msgspec.Struct, frozen=True, kw_only=True):
     """The components for webhooks."""
 
     store: WebhookStore

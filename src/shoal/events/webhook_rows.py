@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
 
 from shoal.accounts.positions import Position
@@ -34,8 +35,7 @@ REFUSED: Final = frozenset({400, 405, 406, 409, 411, 413, 414, 415, 422, 431})
 _PRESENT = and_(webhooks.c.active, users.c.active, not_(users.c.leaving))
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """What a webhook posts next, after ``start``. ``row``: its columns; ``user``: whose it is."""
 
     row: RowMapping

@@ -42,8 +42,7 @@ class UnknownWebhook(NotFound):
     code = "unknown_webhook"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Webhook:
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """One webhook, without its secret. ``address``: as it is shown, without what may be secret of it; empty when the
     stored one cannot be opened.
 
@@ -93,8 +92,7 @@ class StoredAttempt(Attempt):
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where to post, and with which secret to sign."""
 
     url: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, case, delete, func, insert, select, text, update
 
 from shoal.errors import Conflict, NotFound
@@ -37,8 +37,7 @@ class UnknownBatch(NotFound):
     code = "unknown_batch"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """One import. Of its ``lines``, ``done`` were handled: ``taken`` as units, or ``doubles``, or ``refused``."""
 
     id: int

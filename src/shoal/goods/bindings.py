@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, select, text, true, update
 
 from shoal.errors import Conflict
@@ -31,8 +31,7 @@ ARRIVED_AFTER_ALL: Final = "arrived_after_all"
 _UNLIMITED: Final = 2**31 - 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BoundUnit:
+class BoundUnit(msgspec.Struct, frozen=True, kw_only=True):
     """A unit of an order. ``replaces``: the number of the unit in whose place a person sent this one."""
 
     unit_id: int

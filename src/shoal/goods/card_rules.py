@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import DeliveryRule
 from shoal.language.folding import folded_word
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CardRule:
+class CardRule(msgspec.Struct, frozen=True, kw_only=True):
     """Goods for the items of a person's shops whose title contains a keyword."""
 
     id: int

@@ -6,10 +6,10 @@ such a unit, so after a death it says: this one may have been bought.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, exists, insert, select, text, update
 
 from shoal.errors import Conflict
@@ -36,8 +36,7 @@ class Place(StrEnum):
     """It is not known whether it was bought. A person decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(msgspec.Struct, frozen=True):
     """The unit at a place. ``asked_before``: one that is asked for now was asked for before, with the same key."""
 
     place: Place

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.errors import StoreError
 from shoal.goods.cards import Cards
@@ -20,8 +21,7 @@ from shoal.storage.database import Database
 from shoal.storage.vault import Vault
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GoodsComponents:
+class GoodsComponents(msgspec.Struct, frozen=True, kw_only=True):
     """The components for goods."""
 
     store: GoodsStore

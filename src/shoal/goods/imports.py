@@ -68,8 +68,7 @@ class Imported:
     refused: list[Refusal] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
+class _Slice(msgspec.Struct, frozen=True):
     """Lines that are no doubles of each other, by digest; and the doubles among them. ``end``: how many lines there
     are up to here."""
 
@@ -78,8 +77,7 @@ class _Slice:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     """A unit that has the digest of a line."""
 
     state: str

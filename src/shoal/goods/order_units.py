@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, select, text
 
 from shoal.goods.bindings import OUT
@@ -18,8 +18,7 @@ _TOLD_OF_UNIT: Final = frozenset({UnitState.RETURNED.value, UnitState.DOUBTED.va
 """States that a unit gets after it went out. Any other one may be about another order of a reusable unit."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderUnit:
+class OrderUnit(msgspec.Struct, frozen=True, kw_only=True):
     """A unit of an order. ``replaces``: the number of the unit in whose place a person sent it, and ``reason`` why."""
 
     unit_id: int
@@ -31,8 +30,7 @@ class OrderUnit:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderDelivery:
+class OrderDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """What an order gets since its delivery began: how many units of which goods, and how far that is."""
 
     goods_id: int | None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from sqlalchemy import Connection, exists, func, select, text
 
 from shoal.goods.goods import GoodsKind
@@ -16,8 +15,7 @@ _COUNTED = frozenset({GoodsKind.STOCK.value, GoodsKind.REUSABLE.value})
 """Fixed goods have no units, and a supplier is asked for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
+class _Level(msgspec.Struct, frozen=True):
     """``is_counted``: units are kept, there were some already, and the goods are for sale."""
 
     owner_id: int

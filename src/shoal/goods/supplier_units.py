@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import chain, repeat
 from typing import Final, TypeVar
 
+import msgspec
 import structlog
 from sqlalchemy import Connection
 
@@ -58,8 +59,7 @@ class Fetched(StrEnum):
     """The order is not due any more."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnitsOfOrder:
+class UnitsOfOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The units that an order needs. ``spec`` and ``item_id`` are for the supplier."""
 
     goods: Goods
@@ -70,8 +70,7 @@ class UnitsOfOrder:
     item_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(msgspec.Struct, frozen=True):
     """How long is waited between two tries."""
 
     calls: Sequence[float] = CALL_WAITS

@@ -82,8 +82,7 @@ class Supplier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
         return urlsplit(self.url).hostname or ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """One unit of an order that a supplier is asked for. ``key``: what the supplier recognises a repeat by."""
 
     order_id: str

@@ -39,8 +39,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """A line that is no unit: its number, and the error."""
 
     line: int

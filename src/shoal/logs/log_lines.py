@@ -6,9 +6,10 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
+
+import msgspec
 
 MOST_LINES: Final = 2_000
 MAX_CHARACTERS: Final = 2_000
@@ -16,8 +17,7 @@ _BETWEEN_WORDS: Final = re.compile(r"[\s/=,:;&?'\"()\[\]{}<>|]+")
 _NOT_SHOWN: Final = frozenset({"event", "level", "logger", "timestamp", "exception", "stack"})
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(msgspec.Struct, frozen=True):
     """One line. ``accounts``: the accounts it names; ``function`` and ``line``: the code that wrote it."""
 
     at_ms: int

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, or_, select, text, update
 
 from shoal.errors import Conflict
@@ -34,16 +34,14 @@ _NEVER_AGAIN: Final = 1_000
 _EMPTY_ANSWER = json.dumps({"headers": [["content-type", "application/json"]], "body": "{}"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shop:
+class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """An account whose buyer is to be forgotten."""
 
     account_id: str
     unb: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forgotten:
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows of an account were emptied."""
 
     account_id: str
@@ -58,8 +56,7 @@ class Forgotten:
         return not (self.chats or self.messages or self.sendings or self.orders)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Traces:
+class _Traces(msgspec.Struct, frozen=True, kw_only=True):
     """Where a buyer stands in an account."""
 
     chat_ids: tuple[str, ...]

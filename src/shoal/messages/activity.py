@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, select
 
 from shoal.messages.message_log import Direction
@@ -18,8 +18,7 @@ from shoal.storage.schema import messages, outbox
 _FAILED = (SendOutcome.REFUSED.value, SendOutcome.UNCERTAIN.value)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """One time span starting at ``from_ms``: buyers' ``messages``, answers ``sent``, answers ``failed``.
 
     An answer of several parts counts once, by its first part. Refused and uncertain both count as failed.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from shoal.accounts.events import Publish
 from shoal.messages.chat_notes import ChatNotes
@@ -12,8 +13,7 @@ from shoal.messages.quick_replies import QuickReplies
 from shoal.storage.database import Database
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChatDesk:
+class ChatDesk(msgspec.Struct, frozen=True, kw_only=True):
     """The components for it."""
 
     work: ChatWork

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, delete, func, select
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
@@ -27,8 +27,7 @@ class UnknownNote(NotFound):
     code = "unknown_note"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True, kw_only=True):
     """One note. ``author_id`` is ``None`` when the user was removed since; ``author`` is the name then."""
 
     id: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, Select, case, func, insert, select
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
@@ -27,8 +27,7 @@ class UnknownChat(NotFound):
     code = "unknown_chat"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The work on a chat as it is now. ``received``: how many messages the buyer has written.
 
     ``assignee``: a user name, or empty.
@@ -42,8 +41,7 @@ class Work:
     assignee: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkChange:
+class WorkChange(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be changed; ``None`` leaves it as it is. ``assignee_id`` may be ``NO_ASSIGNEE``.
 
     ``received``: how many of the buyer's messages the person saw who calls the chat done or puts it off.
@@ -55,8 +53,7 @@ class WorkChange:
     received: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkEntry:
+class WorkEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One change: of the ``status`` (``until_ms``: put off until then), the ``assignee``, or of a ``note``."""
 
     at_ms: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, and_, delete, func, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -94,8 +94,7 @@ class Decision(StrEnum):
 _FIRED = frozenset({Decision.ANSWERED, Decision.SILENT_RULE})
 
 
-@dataclass(frozen=True, slots=True)
-class Hits:
+class Hits(msgspec.Struct, frozen=True):
     """How often a rule matched, and when last, in milliseconds since 1970."""
 
     count: int

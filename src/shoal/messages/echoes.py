@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
 from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
@@ -26,8 +27,7 @@ PICTURE = "2"
 _WITH_UNITS = outbox.c.units != ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OwnMessage:
+class OwnMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message of the account itself, as the site pushed it. ``said_at_ms``: when it was sent, by our clock."""
 
     account_id: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from shoal.messages.chats import FROM_SITE
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import Sending
@@ -42,8 +44,7 @@ class IncomingMessage:
     """The decision about it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedMessage:
+class LoggedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A stored message with its answers. ``cursor`` continues a list after it.
 
     ``rule_id`` is the decision's rule, if any. ``joined_to`` is the later message of the same burst that the answer

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
@@ -58,8 +59,7 @@ class Superseded(StrEnum):
     SWITCHED_OFF = "switched_off"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What a buyer asked in one go: the joined text of these messages, about an item or none."""
 
     chat_id: str

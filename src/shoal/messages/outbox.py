@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, and_, or_, select, text, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
@@ -28,8 +28,7 @@ PartGuard = Callable[[Connection], str | None]
 """The same for a later message of several; it returns the reason."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Queued:
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
     """The stored parts of an answer, in order; or, without any, the reason.
 
     ``decision``: what held the answer back. ``decided``: messages that were already decided. ``before``: what the same

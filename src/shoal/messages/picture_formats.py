@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.errors import InvalidInput
 
@@ -14,16 +15,14 @@ _MAX_SEGMENTS = 1_000
 _Measure = Callable[[bytes], tuple[int, int] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class PictureFormat:
+class PictureFormat(msgspec.Struct, frozen=True):
     """A picture format that the site accepts. ``extension`` is the file name's ending."""
 
     media_type: str
     extension: str
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """A picture's format and size; width and height are in pixels, both at least 1."""
 
     format: PictureFormat

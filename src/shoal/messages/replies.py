@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import msgspec
+
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_for_buyers
@@ -66,8 +68,7 @@ def joined(texts: Sequence[str]) -> str:
     return "\n".join(reversed(kept))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The messages to send, part after part. No parts mean that the matching rule has no reply.
 
     Before the first part, a random time within ``delay_seconds`` passes. For ``cooldown_seconds`` after it, the same

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from shoal.messages.message_log import Direction
@@ -22,8 +22,7 @@ KEPT_SECONDS: Final = 10.0
 MOST_KEPT: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ShopCount:
+class ShopCount(msgspec.Struct, frozen=True):
     """Buyers' messages of an account, and replies that were sent; one of several parts counts once."""
 
     messages: int = 0

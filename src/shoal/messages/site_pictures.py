@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+import msgspec
 import structlog
 
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
@@ -24,8 +24,7 @@ AGAIN_AFTER_SECONDS = 1.0
 Upload = Callable[[Picture], Awaitable[UploadedPicture]]
 
 
-@dataclass(frozen=True, slots=True)
-class SitePicture:
+class SitePicture(msgspec.Struct, frozen=True):
     """A picture for a message, sizes in pixels. ``digest`` is empty for a picture that is not stored here."""
 
     url: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, select, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
@@ -32,8 +32,7 @@ class TakeoverReason(StrEnum):
     """The owner handed the chat back: messages that the owner wrote before do not pause it again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Takeover:
+class Takeover(msgspec.Struct, frozen=True, kw_only=True):
     """No automatic replies in this chat until ``until_ms``; ``since_ms`` is the takeover's start (or its end)."""
 
     account_id: str

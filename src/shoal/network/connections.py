@@ -14,8 +14,9 @@ import struct
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, cast
+
+import msgspec
 
 from shoal.network.addresses import Network
 
@@ -41,8 +42,7 @@ _SITE_PREFIX: Final = 64
 MakeProtocol = Callable[["Connection"], asyncio.Protocol]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How many connections there may be in all and by address, and for how many seconds a client may be silent."""
 
     total: int

@@ -37,8 +37,7 @@ class UnknownChannel(NotFound):
     code = "unknown_channel"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quiet:
+class Quiet(msgspec.Struct, frozen=True, kw_only=True):
     """The hours in which notices wait for their end, as they are stored: ``HH:MM`` in a time zone."""
 
     start: str

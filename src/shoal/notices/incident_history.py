@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select
 
 from shoal.notices.incident_subjects import subjects_of
@@ -41,8 +42,7 @@ class Incident:
     about: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One notice of a user's channel; a digest has no ``incident_id``, and what it tells has its ``digest_id``."""
 
     id: int
@@ -61,8 +61,7 @@ class Notice:
     settled_at_ms: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sight:
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """Which incidents a reader may see: of these accounts, of this user, and of the server."""
 
     accounts: Collection[str]
@@ -174,7 +173,7 @@ def _incident(row: Any) -> Incident:
 
 
 def _notices(connection: Connection, query: Any) -> list[Notice]:
-    names = [name for name in Notice.__dataclass_fields__ if name not in {"phase", "state"}]
+    names = [name for name in Notice.__struct_fields__ if name not in {"phase", "state"}]
     return [
         Notice(phase=Phase(row["phase"]), state=NoticeState(row["state"]), **{name: row[name] for name in names})
         for row in connection.execute(query).mappings()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from shoal.accounts.positions import Position
 from shoal.auth.authorization import Authorization
@@ -55,8 +56,7 @@ class Opened(Protocol):
         """What is done once for the whole database."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoticeComponents:
+class NoticeComponents(msgspec.Struct, frozen=True, kw_only=True):
     """The components for notices."""
 
     channels: ChannelStore

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, insert, not_, or_, select, text, update
 
 from shoal.accounts.observed_state import storable
@@ -50,8 +51,7 @@ class NoticePart:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A notice that is being sent; a digest has several ``told``."""
 
     notice_id: int
@@ -70,8 +70,7 @@ class Claim:
         return max(levels, key=lambda level: level.rank, default=Level.INFO)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """What the channels have to do: those with something to send now, and those with a notice marked as being sent."""
 
     due: frozenset[int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -17,8 +16,7 @@ MOST_ACCOUNTS: Final = 1_000
 """How many accounts a choice may name."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PageAlerts:
+class PageAlerts(msgspec.Struct, frozen=True, kw_only=True):
     """The choice of a user. ``accounts``: only buyers of these; empty: of all that the user sees.
 
     ``title``: the page's title counts those who wait. ``sound``: it sounds. ``notify``: the browser shows a notice.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from shoal.storage.incident_kinds import Level, Policy
 
 GROUP_MS: Final = 60_000
@@ -68,8 +70,7 @@ def next_try_ms(now_ms: int, tries: int, first_try_ms: int, retry_after: float |
     return now_ms + max(wait_ms, asked_ms)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A notice of one channel that should be sent now. ``alone``: it must not become a part of a digest."""
 
     id: int

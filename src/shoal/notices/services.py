@@ -12,9 +12,10 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
+
+import msgspec
 
 from shoal.errors import InvalidInput
 from shoal.notices.apprise_wire import POST
@@ -39,8 +40,7 @@ Fields = Mapping[str, str]
 Address = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a service. ``pattern`` holds for the whole value.
 
     ``pasted`` finds the value in the address that the service's own page shows, which people paste as it is.
@@ -68,8 +68,7 @@ class Field:
         return text
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, kw_only=True):
     """A service: its fields, and the address of Apprise for a message.
 
     ``most_title`` (characters) and ``most_body`` (bytes in UTF-8) are what it takes; more is cut off.

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.delivery_rule import CODES
 from shoal.goods.goods import Stock
@@ -31,8 +33,7 @@ class ItemOnSale:
     specs: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """One item and spec: what its buyers get, and the first thing that stands in the way."""
 
     item: ItemOnSale

@@ -72,8 +72,7 @@ class Delivery:
     settled_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far the messages of an order have come.
 
     ``arrived``: how many arrived, from the first on; ``outcome`` and ``reason``: of the next one, ``None`` when it was

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 import structlog
 from sqlalchemy import Connection, and_, func, select, text
 
@@ -31,8 +32,7 @@ log = structlog.get_logger("shoal.orders")
 _ANEW = "planned_anew"
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """The stored messages, of which the first is to be sent now. Without any nothing is to be sent.
 
     ``why_not``: the order's problem, when that was stored instead. ``have_arrived``: the messages were begun, and all

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+import msgspec
 import structlog
 
 from shoal.accounts.account import Account
@@ -40,8 +41,7 @@ async def _nothing(account: Account, items: Mapping[str, ListedItem]) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
+class _List(msgspec.Struct, frozen=True):
     number: str
     titles: dict[str, str]
     prices: dict[str, int]

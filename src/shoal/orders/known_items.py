@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.accounts.account import Account
 from shoal.language.folding import folded, folded_word
 from shoal.storage.known_item_rows import UNKNOWN, ItemFacts, ItemKey
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownItem:
+class KnownItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item. ``title`` is empty while the site has not told it; ``price_fen`` is ``None`` when its list names none.
 
     ``has_specs``: rules or orders name a spec. ``picture`` is an address of this server, empty while there is none.

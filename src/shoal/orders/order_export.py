@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Connection, func, literal, select
 
 from shoal.errors import InvalidInput
@@ -62,8 +62,7 @@ class CsvStream:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderFile:
+class OrderFile(msgspec.Struct, frozen=True):
     """The file of the orders that are sought.
 
     ``shops``: the names of the accounts whose orders are wanted, by id. Times are those of ``zone``.
@@ -119,8 +118,7 @@ class OrderFile:
         return there.strftime("%Y-%m-%d %H:%M:%S")
 
 
-@dataclass(frozen=True, slots=True)
-class _Next:
+class _Next(msgspec.Struct, frozen=True):
     """Where the file goes on: the accounts whose orders are not all written, and the place in the first of them."""
 
     account_ids: tuple[str, ...]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, tuple_
 
 from shoal.orders.order_actions import OrderAction, reason_of
@@ -57,8 +58,7 @@ class SoughtOrders:
 EVERY: Final = SoughtOrders()
 
 
-@dataclass(frozen=True, slots=True)
-class ListedOrder:
+class ListedOrder(msgspec.Struct, frozen=True):
     """An order with its buyer's name, its item's title and picture (an address here), empty while unknown, and the
     reason of its problem."""
 
@@ -69,8 +69,7 @@ class ListedOrder:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderPage:
+class OrderPage(msgspec.Struct, frozen=True):
     """The next orders of a list, at most ``limit``, after the ``cursor`` of the last one seen."""
 
     account_ids: Collection[str]

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import (
     REAL,
     BigInteger,
@@ -78,8 +79,7 @@ class OrderSum:
     unknown: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSums:
+class OrderSums(msgspec.Struct, frozen=True):
     """The sums by day, oldest first, or by shop or item, the largest first; ``left_out``: how many are not told."""
 
     rows: list[OrderSum]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from shoal.accounts.account import Account
@@ -25,8 +25,7 @@ CLOCK_ERROR_MS = 5_000
 """How wrong the site's clock may be. An order paid this soon after a moved-in shop's first start is left alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """The orders that may be served now, and the cards that say "paid" and name no order that is known."""
 
     due: Sequence[Order]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 from sqlalchemy import Connection, select, text
 
 from shoal.clock import now_ms
@@ -40,16 +41,14 @@ _BACK_FROM = frozenset({UnitState.HELD.value, UnitState.OUT.value, UnitState.FRE
 """The states of units that can be free again. A reusable unit is free while orders have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class GivenBack:
+class GivenBack(msgspec.Struct, frozen=True):
     """What an order gave back: the ids of the units."""
 
     order_id: str
     units: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     """What is known of an order: its delivery, what its messages say of each unit, and what is said of the message."""
 
     unb: str

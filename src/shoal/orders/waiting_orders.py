@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
 from sqlalchemy import Connection, and_, select
 
 from shoal.accounts.account import Account
@@ -40,8 +41,7 @@ class WaitingOrder:
     obstacle: Obstacle | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutOfStock:
+class OutOfStock(msgspec.Struct, frozen=True, kw_only=True):
     """An order that was out of stock, and what it buys by its page and its item's title."""
 
     account: Account

@@ -154,8 +154,7 @@ class _Scope:
         return sorted(set(found)) if len(found) > 1 else found
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(msgspec.Struct, frozen=True):
     """A rule that was checked. ``why_not`` is empty for the rule that fires, otherwise a code of ``WHY_NOT``."""
 
     rule: Rule

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from shoal.rules.schedule import DAY_MINUTES, DEFAULT_TIMEZONE, Span, minute_of
 from shoal.rules.schedule_text import span_of, text_of
 
@@ -29,8 +31,7 @@ Days = tuple[date, date]
 """The first and the last of some days."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True):
     """A closed period: since ``since_ms`` (0: longer than is looked back), until ``until_ms`` (``None``: unknown)."""
 
     since_ms: int

@@ -9,7 +9,6 @@ import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 
@@ -38,8 +37,7 @@ class WarningCode(StrEnum):
     """Its answer contains an unknown variable in braces: the buyer would read the braces."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuleWarning:
+class RuleWarning(msgspec.Struct, frozen=True, kw_only=True):
     """One warning about the rule ``rule_id``.
 
     ``before``: the rule that comes first (empty: none is the cause). ``word``: the word it concerns, or the unknown

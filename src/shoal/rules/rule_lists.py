@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import count
 
 import msgspec
@@ -152,8 +151,7 @@ def _new_places(rules: Rules, ids: Sequence[str]) -> list[int]:
     return places
 
 
-@dataclass(frozen=True, slots=True)
-class Edits:
+class Edits(msgspec.Struct, frozen=True):
     """The differences between two lists of rules."""
 
     added: tuple[Rule, ...]

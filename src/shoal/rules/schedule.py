@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 DEFAULT_TIMEZONE = "Asia/Shanghai"
 """The time zone of an account that sets none."""
 EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
@@ -65,8 +67,7 @@ Schedule = tuple[Span, ...]
 """The times of a rule: any of its spans. A rule without a span always applies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """A moment by the account's own clock: the weekday (Monday is 1) and the minute of the day."""
 
     weekday: int

@@ -6,9 +6,9 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from shoal.accounts.cookie_manager import CookieManager
@@ -46,8 +46,7 @@ MOST_AWAITED = 100
 """So many accounts are started before the server listens; more start beside the first requests."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     """The open accounts."""
 
     store: DBManager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+
+import msgspec
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
@@ -57,8 +59,7 @@ ITEM_SECONDS = 3.0
 """How long a question to a model waits for the item's page, and then for the list of items, when no price is known."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Connections:
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
     """What connections share, and the function that runs one."""
 
     published: PublishedAccounts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
@@ -40,8 +40,7 @@ from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.shared_keys import SharedIdempotencyKeys
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Housekeeping:
+class Housekeeping(msgspec.Struct, frozen=True, kw_only=True):
     """Database checks and maintenance."""
 
     database_probe: DatabaseProbe

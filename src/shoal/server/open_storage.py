@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from shoal import __version__
 from shoal.auth.audit_entries import AuditEvent
@@ -36,8 +37,7 @@ ITSELF: Final = "server"
 """The actor in the audit log when the server acts by itself."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Storage:
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
     """The open database and what every other component needs with it."""
 
     database: Database

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from shoal.accounts.follower import Follower
@@ -24,8 +24,7 @@ KNOWN_SECONDS: Final = 5.0
 """How long the start waits for a transaction that another program left open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(msgspec.Struct, frozen=True):
     """What follows the other nodes."""
 
     follower: Follower

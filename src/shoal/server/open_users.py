@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.auth.api_tokens import ApiTokens
 from shoal.auth.audit_entries import AuditEvent, places_of_sign_ins
@@ -40,8 +41,7 @@ OVERLAP_MS = 60_000
 """How much is read twice of the sign-ins at other nodes: their clocks differ, and an entry is written late."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UserParts:
+class UserParts(msgspec.Struct, frozen=True, kw_only=True):
     """The components that authenticate callers."""
 
     users: Users
@@ -117,8 +117,7 @@ async def _remember_places(database: Database, delays: LoginThrottle, since_ms: 
                 delays.remember(name, address)
 
 
-@dataclass(frozen=True, slots=True)
-class FirstEntry:
+class FirstEntry(msgspec.Struct, frozen=True):
     """The administrator's first access: a password, and the token of a link to choose another."""
 
     password: str

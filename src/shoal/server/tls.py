@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shoal.errors import ConfigError
 
@@ -18,8 +19,7 @@ The defaults of Python builds differ: some leave it to OpenSSL, which offers key
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True):
     """The files: the certificate with its chain, and the key, both in PEM."""
 
     cert: Path

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 log = structlog.get_logger("shoal.worker")
@@ -22,8 +22,7 @@ LOOK: Final = b"L"
 """From the parent: another worker has died, and its shards are free."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker inherits. ``inner``: where other servers and workers call this one; ``plain``: without TLS.
 
     ``metrics``: the port for figures, which all workers serve. ``is_again``: one before it was in its place.

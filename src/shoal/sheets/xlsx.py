@@ -15,9 +15,10 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shoal.errors import InvalidInput, TemporaryFailure
 from shoal.language.folding import folded
@@ -59,8 +60,7 @@ _MOST_MERGED = 100
 warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")  # about the looks of a table only
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One column: its key, and its head in Chinese and English (a reader accepts either)."""
 
     key: str
@@ -78,16 +78,14 @@ class Column:
         return frozenset(folded(name).strip() for name in (self.key, self.zh, self.en, *self.also))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One row that is not empty: its number in the file (the head is row 1), and its texts by column."""
 
     number: int
     texts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """The fault of one row: the column (empty: the whole row), and the reason."""
 
     row: int
@@ -105,8 +103,7 @@ class UnusableRows(InvalidInput):
         super().__init__(f"{len(self.faults)} rows cannot be used")
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """The rows that could be read, and the faults of the others."""
 
     rows: tuple[Row, ...]

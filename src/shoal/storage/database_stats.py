@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from shoal.errors import StoreError
 from shoal.storage.database import Database
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DatabaseStats:
+class DatabaseStats(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes in bytes. What could not be read is ``None``, so there are statistics even while the database does not
     answer."""
 

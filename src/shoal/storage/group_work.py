@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from shoal.accounts.journal import JournalEntry
@@ -41,15 +42,13 @@ class ChangeWriter(Protocol):
         """Write one set, and raise the ``Conflict`` that says what does not match."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """A job's outcome: its return value."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(msgspec.Struct, frozen=True):
     """A job's outcome: an exception that did not come from the database."""
 
     error: Exception

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 _SECOND_MS: Final = 1_000
 _MINUTE_MS: Final = 60_000
@@ -61,8 +62,7 @@ class IncidentKind(StrEnum):
     """A user signed in from an address for the first time. The subject is the user and the address."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """When a kind is told.
 
     ``hold_ms``: what ends sooner is never told. ``end_hold_ms``: how long it must be over before its end is told; until

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from shoal.accounts.ownership import NOT_OWNER
@@ -27,8 +28,7 @@ AGAIN_SECONDS = (1.0, 60.0)
 """First and longest wait before a refused write is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFigure:
+class KeyFigure(msgspec.Struct, frozen=True):
     """One key by its id, and how many values it encrypts."""
 
     key_id: str

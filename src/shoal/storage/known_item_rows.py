@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, union_all, update
 
 from shoal.storage.among import among
@@ -27,8 +28,7 @@ _LATEST: Final = 200
 _RENEWED: Final = ("title", "price_fen", "site_picture", "picture", "seen_at_ms")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ItemFacts:
+class ItemFacts(msgspec.Struct, frozen=True, kw_only=True):
     """An item in short. ``picture`` is an address here. What is not known is empty or ``None``."""
 
     title: str = ""

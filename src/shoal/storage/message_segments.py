@@ -8,10 +8,10 @@ deleted message stays. It is then indexed again from what is left.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, not_, select
 
 from shoal.storage.among import among
@@ -21,8 +21,7 @@ from shoal.storage.schema import accounts, grams, indexed_segments, messages
 _IS_LIVING = select(accounts.c.id).where(accounts.c.id == messages.c.account_id, not_(accounts.c.deleted)).exists()
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
+class Indexed(msgspec.Struct, frozen=True):
     """A segment in the index, with the times at which its oldest and newest message were written."""
 
     segment: int
@@ -39,8 +38,7 @@ class MessageWords(NamedTuple):
     sender_name: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SegmentDraft:
+class SegmentDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A segment's rows, made from so many messages."""
 
     segment: int

@@ -5,9 +5,9 @@ Neither a code nor a cookie is in them. A row may outlive its server; who follow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shoal.storage.node_tables import nodes, qr_logins
@@ -19,8 +19,7 @@ _LIVES: Final = select(nodes.c.name).where(
 _IS_FOLLOWED: Final = _LIVES.exists()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QrLoginRow:
+class QrLoginRow(msgspec.Struct, frozen=True, kw_only=True):
     """One login. ``is_followed``: the server that began it has not been declared dead."""
 
     id: str

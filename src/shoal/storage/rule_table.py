@@ -7,7 +7,6 @@ a thread that writes thousands of rows one by one waits as often for whatever el
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain, repeat
 from operator import attrgetter
@@ -52,8 +51,7 @@ def read_rule(row: RowMapping) -> Rule:
         raise StoreError(f"account {row['account_id']}: {error}", code="unreadable_account") from None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleWrites:
+class RuleWrites(msgspec.Struct, frozen=True):
     """What a change of rules writes: ids to delete, rows to update, and the values of rows to insert, piece by piece.
 
     ``replaces_all``: nothing of before stays, and all of it is deleted.

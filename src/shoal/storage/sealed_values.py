@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, LargeBinary, RowMapping, Table, and_, exists, func, or_, select, update
 
 from shoal.errors import StoreError
@@ -15,8 +15,7 @@ from shoal.storage.schema import metadata
 from shoal.storage.vault import KEY_ID_AT, KEY_ID_BYTES, Vault
 
 
-@dataclass(frozen=True, slots=True)
-class SealedColumn:
+class SealedColumn(msgspec.Struct, frozen=True):
     """A column of encrypted values, by one convention: it is binary, and named ``sealed`` or ``…_sealed``.
 
     ``label`` is the vault's name of the ``column``: ``accounts.cookie`` for ``accounts.cookie_sealed``.
@@ -40,8 +39,7 @@ class SealedColumn:
         return {"user_id": row["owner_id"]} if "owner_id" in self.table.c else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The result of one step: how many values were encrypted again, which could not be decrypted, and where the next
     step begins."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.xianyu import frames
 from shoal.xianyu.identity import strip_address
@@ -19,8 +20,7 @@ _MS_LIMIT = 2**53
 _CHAT_PATHS = ("singleChatUserConversation", "singleChatConversation")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatHead:
+class ChatHead(msgspec.Struct, frozen=True):
     """One chat of a list. ``last`` is its last message, ``None`` when it cannot be read.
 
     ``last_at_ms`` is when the chat last changed (the site's time), 0 when the site does not say.
@@ -31,16 +31,14 @@ class ChatHead:
     last: Event | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatPage:
+class ChatPage(msgspec.Struct, frozen=True):
     """One page of chats, newest first. ``next_cursor`` is for the next page, ``None`` when there is none."""
 
     chats: tuple[ChatHead, ...]
     next_cursor: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
+class HistoryPage(msgspec.Struct, frozen=True):
     """One page of a chat's messages, newest first, each with its time (the site's, in ms; 0 when unknown)."""
 
     lines: tuple[tuple[int, Event], ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 LONGEST_TITLE: Final = 200
 LONGEST_DESCRIPTION: Final = 2_000
@@ -31,8 +32,7 @@ class ItemStatus(StrEnum):
     """Sold, off the shelf, or deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpecPrice:
+class SpecPrice(msgspec.Struct, frozen=True):
     """One spec (``name:value``, several joined by ``;``), its price, and how many are left if that is known."""
 
     name: str
@@ -45,8 +45,7 @@ class SpecPrice:
         return tuple(group.partition(":")[2] or group for group in self.name.split(";"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ItemPage:
+class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
     """One item. ``price_fen`` is ``None`` when the page has no price that is that of every spec.
 
     ``has_specs``: buyers choose among specs; ``specs`` is empty all the same when one of them has another form.

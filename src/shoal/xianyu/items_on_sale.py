@@ -6,8 +6,9 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from shoal.xianyu.mtop import MtopClient
 
@@ -21,8 +22,7 @@ _SIGNS = ("", "¥", "￥")
 """What may stand before a price. Any other word may make it another price: of the cheapest spec, with a coupon."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedItem:
+class ListedItem(msgspec.Struct, frozen=True):
     """What the site's list says of an item; the price is ``None`` when it does not say one in plain yuan.
 
     ``picture`` is the address of its picture on the site.

@@ -10,9 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import aiohttp
+import msgspec
 
 from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
@@ -42,8 +42,7 @@ WRITE_LIMIT_SECONDS = 10.0
 _CLEAN_CLOSE_CODES = frozenset({1000, 1001})
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True):
     """The site's answer to ``/reg``: our user id without suffix, and the site's clock in ms (0 when not given)."""
 
     session_id: str
@@ -51,8 +50,7 @@ class Registration:
     server_time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendReceipt:
+class SendReceipt(msgspec.Struct, frozen=True):
     """The site accepted a message. ``message_id`` is empty when the reply has none; the echo will have it."""
 
     message_id: str

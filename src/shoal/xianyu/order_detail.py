@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 _MAX_CHARACTERS = 200
 _MAX_ADDRESS = 2_000
 _BETWEEN_GROUPS = re.compile("[;；]")
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDetail:
+class OrderDetail(msgspec.Struct, frozen=True):
     """One order. Amount (yuan) and quantity are the site's own texts; missing values are empty.
 
     ``item_picture`` is the address of the item's picture.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.xianyu.identity import strip_address
 from shoal.xianyu.push_events import (
@@ -76,8 +77,7 @@ def _unwrapped(body: dict[str, object]) -> dict[str, object]:
 # ── chat-shaped payloads ──────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class _Chat:
+class _Chat(msgspec.Struct, frozen=True):
     """The parts of a chat-shaped payload that both messages and cards need."""
 
     chat_id: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from shoal.xianyu.speakers import Speaker
 
 
-@dataclass(frozen=True, slots=True)
-class ChatImage:
+class ChatImage(msgspec.Struct, frozen=True):
     """One picture of an image message; sizes in pixels, 0 when unknown."""
 
     url: str

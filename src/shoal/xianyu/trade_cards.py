@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.xianyu.identity import strip_address
 from shoal.xianyu.push_events import CardUpdate, Parcel, TradeCard
@@ -34,8 +35,7 @@ _PAID_STEPS = {"64": Parcel.NO, "63": Parcel.YES}
 """The number of the step of a payment in ``updateKey``, and what it says about a parcel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """Map 10 of a message (``extension``) with its two inner objects."""
 
     extension: dict[str, object]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
@@ -37,8 +38,7 @@ def is_on_site(url: str) -> bool:
     return known and parts.scheme in {"https", "http"} and url.isprintable() and " " not in url
 
 
-@dataclass(frozen=True, slots=True)
-class UploadedPicture:
+class UploadedPicture(msgspec.Struct, frozen=True):
     """The address of a picture on the site. Width and height in pixels are 0 when the site did not report them."""
 
     url: str

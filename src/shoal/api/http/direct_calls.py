@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
+import msgspec
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
@@ -30,8 +30,7 @@ _CHANGES_OF_ANSWER: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """One function, and where its arguments come from. The route's own function is the last step."""
 
     function: Callable[..., Awaitable[Any]]
@@ -44,8 +43,7 @@ class _Step:
     """The results of earlier steps, by their places."""
 
 
-@dataclass(frozen=True, slots=True)
-class DirectCall:
+class DirectCall(msgspec.Struct, frozen=True):
     """The functions of a route in their order, its body, and its answer."""
 
     steps: tuple[_Step, ...]

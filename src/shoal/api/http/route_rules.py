@@ -7,10 +7,10 @@ of the rules of its dependencies. ``require_rules`` refuses to build an applicat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
 
+import msgspec
 from fastapi import APIRouter, Depends
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
@@ -44,8 +44,7 @@ class Shop(IntEnum):
     """The account named in the path."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RouteRule:
+class RouteRule(msgspec.Struct, frozen=True, kw_only=True):
     """What a route requires. ``adds_shops``: the caller must be a user who may own accounts."""
 
     asks: Asks

@@ -5,7 +5,6 @@ A temporary file on the disk would hold the units in clear.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ _FORM = "multipart/form-data"
 _TRUE = frozenset({"true", "1", "on", "yes"})
 
 
-@dataclass(frozen=True, slots=True)
-class SentFile:
+class SentFile(msgspec.Struct, frozen=True):
     """A file with units: its bytes, its name and its type, as the sender calls them."""
 
     data: bytes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, Select, and_, case, func, select, text
 
 from shoal.assistant.budget import MICROFEN, day_of
@@ -34,8 +34,7 @@ _DRAFTED: Final = RunState.DRAFTED.value
 _OF_ORDERS = (IncidentKind.ORDER_PROBLEM.value, IncidentKind.REFUND_ASKED.value)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredFigures:
+class StoredFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What was read, and when (by ``time.monotonic``)."""
 
     read_at: float

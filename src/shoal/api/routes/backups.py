@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from fastapi import Query
 from pydantic import BaseModel
 
@@ -163,8 +163,7 @@ async def _shown(server: Server) -> BackupsShape:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is in the directory of backups."""
 
     files: Sequence[BackupFile] = ()

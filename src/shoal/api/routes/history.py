@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
@@ -78,8 +78,7 @@ class WholeHistory(BaseModel):
     next: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Sought:
+class _Sought(msgspec.Struct, frozen=True, kw_only=True):
     """The filter of a request."""
 
     actor: str | None = None

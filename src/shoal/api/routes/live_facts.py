@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +20,7 @@ ASKED_SECONDS: Final = 2.0
 """How long a diagnosis waits for the server that runs the account."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LiveFacts:
+class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``node``: the other server that runs the account. ``is_silent``: it did not answer, and what it has stored is
     known."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Any
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
@@ -30,8 +30,7 @@ _STYLE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """A summary of one method of one path."""
 
     section: str

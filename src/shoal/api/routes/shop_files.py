@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
@@ -118,8 +119,7 @@ async def apply_shops(
     return FileApplied(dry_run=dry_run, accounts=[_shape(one, caller, language) for one in applied])
 
 
-@dataclass(frozen=True, slots=True)
-class _Here:
+class _Here(msgspec.Struct, frozen=True):
     """What the sections of a file name on this server."""
 
     server: Server

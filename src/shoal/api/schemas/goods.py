@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from pydantic import BaseModel
 
 from shoal.api.schemas.op_ids import shown_op_id
@@ -264,8 +264,7 @@ class ImportAnswer(BaseModel):
     op_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class StockFigures:
+class StockFigures(msgspec.Struct, frozen=True):
     """What is known of goods beside themselves: units by state, how many orders can get (``None``: without limit), how
     many were sold in the last week, and the supplier."""
 

@@ -7,18 +7,18 @@ import time
 from calendar import timegm
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from shoal.maintenance.backup.making import ENDING
 
 _DAY_MS: Final = 86_400_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Keep:
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
     """For how many days, weeks and months that have one the newest backup is kept."""
 
     days: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from shoal.errors import ConfigError
 from shoal.maintenance.backup.envelope import Header
@@ -16,8 +17,7 @@ MOST: Final = 200
 """How many backups are listed, the newest first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackupFile:
+class BackupFile(msgspec.Struct, frozen=True, kw_only=True):
     """A backup by its name. ``made_at_ms``: of which moment it is.
 
     ``is_readable``: its beginning is that of a backup. It was restored once before it got its name; the

@@ -8,10 +8,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import msgspec
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
@@ -45,8 +45,7 @@ SCRATCH: Final = ".shoal-"
 _BUSY_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A backup that was made, and found whole."""
 
     path: Path
@@ -56,8 +55,7 @@ class Made:
     pictures: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Secret:
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
     """What opens a backup: a passphrase, or a private key."""
 
     passphrase: str = ""

@@ -47,8 +47,7 @@ class Earlier:
     codes: UnusedCodes | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewLife:
+class NewLife(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore changed."""
 
     rev: int

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.pool import NullPool
 
@@ -54,8 +55,7 @@ _STAMPED: Final = re.compile(r"before[-_].*?(\d{8})[-_](\d{6})")
 _BUSY_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore did."""
 
     made_at_ms: int

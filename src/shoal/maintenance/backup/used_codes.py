@@ -8,9 +8,9 @@ were used: then all end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, select, update
 
 from shoal.storage.schema import store_meta
@@ -19,8 +19,7 @@ from shoal.storage.user_tables import recovery_codes, users
 _MARKER = "marker"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnusedCodes:
+class UnusedCodes(msgspec.Struct, frozen=True, kw_only=True):
     """What a database knows of used codes. ``marker``: which database it is."""
 
     marker: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -53,8 +52,7 @@ Progress = Callable[[int], None]
 """Is told how many further steps are done."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """What an import writes with."""
 
     database: Database

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from shoal.errors import NotFound
 from shoal.maintenance.moving.plan import Plan
@@ -22,8 +23,7 @@ class UnknownPlan(NotFound):
     code = "unknown_import_plan"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptPlan:
+class KeptPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A plan with the name of its file; ``until`` is a time of the process."""
 
     id: str

@@ -6,10 +6,11 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
+import msgspec
 import structlog
 from sqlalchemy import Connection, func, select
 
@@ -50,8 +51,7 @@ class StartOutcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one account or channel when what was on was turned on. ``why``: the code of a failure."""
 
     kind: Kind

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+import msgspec
+
 MAX_ROW_CHARACTERS: Final = 200
 """How long the name of a row is in a report."""
 
@@ -68,8 +70,7 @@ class OldUser:
     is_administrator: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OldRule:
+class OldRule(msgspec.Struct, frozen=True, kw_only=True):
     """A keyword and its answer. ``image``: an address, or a path below the uploads of that system."""
 
     row: str
@@ -91,8 +92,7 @@ class OldDefaultReply:
     said_to: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OldItemReply:
+class OldItemReply(msgspec.Struct, frozen=True, kw_only=True):
     """The answer for one item. Of several for one item the last one counts: ``changed_at`` orders them."""
 
     row: str
@@ -101,8 +101,7 @@ class OldItemReply:
     changed_at: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OldItem:
+class OldItem(msgspec.Struct, frozen=True, kw_only=True):
     """An item on sale, as that system knew it. ``each_piece``: each piece of an order got a unit of its own.
 
     ``price`` is text as it stood there, such as ``¥9.90``.
@@ -114,8 +113,7 @@ class OldItem:
     each_piece: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OldOrder:
+class OldOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order, in the words of that system: ``status`` is one of ``orders.order_status`` or unknown text."""
 
     order_id: str
@@ -186,8 +184,7 @@ class OldCard:
     created_at: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OldDeliveryRule:
+class OldDeliveryRule(msgspec.Struct, frozen=True, kw_only=True):
     """A card for the items whose title contains ``keyword``, for one item, or (both empty) for every item.
 
     With an ``account_id`` it counts for that account, otherwise for all accounts of its user. The last fields are of

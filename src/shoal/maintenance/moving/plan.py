@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from shoal.accounts.account import Account
 from shoal.auth.users import User
 from shoal.goods.cards import Card
@@ -102,8 +104,7 @@ class NewProvider:
     values: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewDelivery:
+class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery rule of an account. Its goods get their number when they are stored."""
 
     goods_key: str

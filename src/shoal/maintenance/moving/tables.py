@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from shoal.maintenance.moving.old_shop import Fate, Oddity
 
@@ -13,8 +14,7 @@ _LONGEST_LABEL: Final = 60
 _REPLACED: Final = "\ufffd"
 
 
-@dataclass(frozen=True, slots=True)
-class OldRow:
+class OldRow(msgspec.Struct, frozen=True):
     """One row: its number in the table, from 1 on, and its values by the names of the columns."""
 
     number: int

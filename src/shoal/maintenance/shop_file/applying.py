@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+import msgspec
 
 from shoal.accounts.change_path import Caller, Done
 from shoal.accounts.edits import Edit
@@ -28,8 +30,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one shop. ``generation`` is the one after the change, ``rev`` its number in the history."""
 
     plan: ShopPlan
@@ -39,8 +40,7 @@ class Applied:
     error: ShoalError | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Applying:
+class Applying(msgspec.Struct, frozen=True, kw_only=True):
     """Carries out plans. ``change`` changes an account; ``share`` gives or takes a permission."""
 
     change: Callable[[str, Edit, Caller], Awaitable[Done]]

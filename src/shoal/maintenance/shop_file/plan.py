@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account
@@ -18,8 +19,7 @@ from shoal.maintenance.shop_file.shapes import ShopPart
 from shoal.maintenance.shop_file.yaml_values import UnusableFile
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StaffChange:
+class StaffChange(msgspec.Struct, frozen=True, kw_only=True):
     """A permission to give; ``None``: to take."""
 
     user_id: int
@@ -27,8 +27,7 @@ class StaffChange:
     permission: Permission | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShopPlan:
+class ShopPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One shop of the file. ``account`` ``None``: there is none, or the caller may not see it.
 
     ``edit`` ``None``: all is as the file says, but for ``staff``.
@@ -41,8 +40,7 @@ class ShopPlan:
     differences: Sequence[Difference] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planner:
+class Planner(msgspec.Struct, frozen=True, kw_only=True):
     """Plans one file for one caller. ``new_ids`` makes the ids of new rules of an account."""
 
     authorization: Authorization

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
+import msgspec
 from pydantic import BaseModel
 
 from shoal.accounts import delivery_edits, edits
@@ -63,8 +64,7 @@ class Faults:
             self.add(error, *path)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sections:
+class Sections(msgspec.Struct, frozen=True, kw_only=True):
     """One shop of the file and its account. ``goods`` has the names of the owner's goods."""
 
     account: Account

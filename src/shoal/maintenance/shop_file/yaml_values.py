@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import yaml
 
 from shoal.errors import InvalidInput
@@ -21,8 +22,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-@dataclass(frozen=True, slots=True)
-class FileFault:
+class FileFault(msgspec.Struct, frozen=True):
     """Why a file cannot be used: the line, the place in the file (such as ``accounts.shop.remark``), the reason."""
 
     line: int
@@ -57,8 +57,7 @@ class Lines:
         return here.line
 
 
-@dataclass(frozen=True, slots=True)
-class YamlText:
+class YamlText(msgspec.Struct, frozen=True):
     """What a text says: its values, the line of each, and the faults of single places."""
 
     values: Any

@@ -11,11 +11,11 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, func, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 
@@ -56,8 +56,7 @@ ALREADY_MOVED: Final = "already_moved"
 """The code of the error when there is nothing left to do."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Migrated:
+class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     """What a move did. ``kept``: how many rows an earlier run had copied; ``pictures``: how many there are."""
 
     tables: Tallies
@@ -140,8 +139,7 @@ def _pictures_of(old: Connection, source: Place) -> int:
     return int(old.scalar(select(func.count()).select_from(picture_rows)) or 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _End:
+class _End(msgspec.Struct, frozen=True, kw_only=True):
     """What the source says of where its shops belong."""
 
     store: str
