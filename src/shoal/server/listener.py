@@ -172,9 +172,7 @@ async def _serve(
     try:
         async with app.router.lifespan_context(app), apart_while_starting(getattr(app.state, "starting", ())):
             try:
-                await server.serve_while_sound(
-                    doors, (*getattr(app.state, "ends", ()), *getattr(app.state, "starting", ()))
-                )
+                await server.serve_while_sound(doors, _ends_of(app))
             except OSError as error:  # another process began to listen there while the database was opened
                 raise _unusable(host, taken.getsockname()[1], error) from None
             log.info("stopping")
@@ -183,6 +181,11 @@ async def _serve(
             raise
     finally:
         await manager.close()
+
+
+def _ends_of(app: Application) -> Sequence[asyncio.Future[None]]:
+    """Return what ends the server when one of it fails."""
+    return (*getattr(app.state, "ends", ()), *getattr(app.state, "starting", ()))
 
 
 def _limits(settings: Settings) -> Limits:

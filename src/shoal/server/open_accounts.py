@@ -59,10 +59,15 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     reload: Reload
     user_removal: UserRemoval
     opened: asyncio.Event
-    """To be set once everything is open: many accounts start then, beside requests."""
+    """Set once every component is open: many accounts start then, beside requests."""
     ends: tuple[asyncio.Task[None], asyncio.Future[None]]
     """Two of which one that fails ends the server. The first ends when the accounts are started: that of many goes on
     beside requests; it fails when the database is damaged. The second fails when commits are lost."""
+
+    def all_is_open(self) -> None:
+        """Let many accounts start, now that every component is open."""
+        self.opened.set()
+        log.info("server open", accounts=len(self.manager.accounts), rev=self.manager.newest_rev)
 
     def settled(self) -> Position | None:
         """Return up to where events with rows can be read when several servers write; else ``None``."""

@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import psutil
-import structlog
 from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -57,8 +56,6 @@ from shoal.sheets.xlsx_processes import XlsxProcesses
 if TYPE_CHECKING:
     from shoal.api.metrics.metrics import Metrics
     from shoal.server.worker import Worker
-
-log = structlog.get_logger("shoal.server")
 
 
 class Application(FastAPI):
@@ -291,6 +288,5 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing, w
         outbound=shared.outbound,
         nodes=nodes,
     )
-    accounts.opened.set()
-    log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
+    accounts.all_is_open()
     return server, await first_entry(users, settings, storage.audit_log), *accounts.ends  # last: no failure uses it
