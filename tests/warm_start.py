@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -98,7 +99,8 @@ class WarmStart:
     def _open(self) -> socket.socket:
         if self._orders is None:
             run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or os.getpid()
-            place = Path(tempfile.gettempdir()) / f"shoal-warm-{run}"
+            code = zlib.crc32(f"{_PARENT} {os.environ.get('PYTHONPATH')}".encode())  # a run within has other sources
+            place = Path(tempfile.gettempdir()) / f"shoal-warm-{run}-{code:x}"
             orders = socket.socket(socket.AF_UNIX)
             try:
                 while orders.connect_ex(str(place)):
