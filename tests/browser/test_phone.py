@@ -43,10 +43,11 @@ async def test_seven_shops_are_in_sight_each_with_its_switch_and_what_is_due(con
     await expect(row.get_by_role("button", name="扫码登录")).to_be_visible()
     bar = await page.locator(".tab-bar").bounding_box()
     assert bar is not None
-    await page.wait_for_function(
+    seen = (
         f"[...document.querySelectorAll('[data-account]')]"
         f".filter(one => one.getBoundingClientRect().bottom <= {bar['y']}).length >= 7"
     )
+    await until_told(lambda: page.evaluate(seen), True)
     switch = await row.locator("[data-test=enabled]").bounding_box()
     assert switch is not None
     assert switch["x"] > 390 * 3 / 4
