@@ -60,6 +60,7 @@ def test_f14_what_is_permitted_is_the_same_under_every_python_that_is_here(versi
     texts = [text for text in INSIDE if text] + OUTSIDE
     ciphers = [[cipher["name"], cipher["aead"]] for cipher in Certificate(file, file).context().get_ciphers()]
     told = {python: judgement(python, texts, file) for python in interpreters(version)}
+    assert not [one for one in told.values() if "ModuleNotFoundError" in one], "it needs none of our packages"
     usable = [one for one in told.values() if isinstance(one, dict) and one["version"] == version]
     if not usable:
         pytest.skip(f"no Python {version} is installed that can be asked: {told or 'none found'}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ssl
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from shoal.errors import ConfigError
 
@@ -19,7 +18,8 @@ The defaults of Python builds differ: some leave it to OpenSSL, which offers key
 """
 
 
-class Certificate(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)  # no msgspec: tests ask Pythons without our packages for its ciphers
+class Certificate:
     """The files: the certificate with its chain, and the key, both in PEM."""
 
     cert: Path
