@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-from browser.conftest import Console, answering
+from browser.conftest import Console, answering, scrolled
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms
@@ -136,6 +136,18 @@ async def test_the_box_to_try_rules_stands_below_them_and_the_first_steps_lead_t
     page = await console.page("/console/accounts/xiaoyu/rules#try", **PHONE)
     await expect(page.locator("textarea[name=try]")).to_be_focused()
     await expect(page.locator("textarea[name=try]")).to_be_in_viewport()
+
+
+async def test_each_page_begins_at_its_top(console: Console) -> None:
+    await answering(console, "afu", "muzi", "xiaoyu")
+    page = await console.page(**PHONE)
+    await expect(page.locator("[data-test=todo]")).to_be_visible()
+    await scrolled(page.locator("main"), "box.scrollHeight")
+    await expect(page.locator("[data-test=todo]")).not_to_be_in_viewport()
+    await page.locator(".tab-bar a").nth(1).tap()
+    await expect(page.locator("[data-account]")).to_have_count(3)
+    await page.locator(".tab-bar a").first.tap()
+    await expect(page.locator("[data-test=todo]")).to_be_in_viewport()
 
 
 async def test_rare_filters_of_orders_are_put_away_and_say_how_many_are_set(console: Console) -> None:
