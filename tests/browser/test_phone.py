@@ -136,6 +136,17 @@ async def test_the_box_to_try_rules_stands_below_them_and_the_first_steps_lead_t
     page = await console.page("/console/accounts/xiaoyu/rules#try", **PHONE)
     await expect(page.locator("textarea[name=try]")).to_be_focused()
     await expect(page.locator("textarea[name=try]")).to_be_in_viewport()
+    for number in range(6):
+        await console.door.call(
+            "POST", "/cookies/xiaoyu/rules", json={"words": [f"问{number}"], "parts": [{"text": "好"}]}
+        )
+    await expect(page.locator("[data-rule]")).to_have_count(8)
+    await scrolled(page.locator("main"), "0")
+    await expect(page.locator("textarea[name=try]")).not_to_be_in_viewport()
+    await page.locator("[data-test=to-try]").tap()
+    await expect(page.locator("textarea[name=try]")).to_be_focused()
+    await page.locator("textarea[name=try]").fill("包邮吗")
+    await expect(page.locator("[data-test=tried] .bubble")).to_be_in_viewport(ratio=1)
 
 
 async def test_each_page_begins_at_its_top(console: Console) -> None:
