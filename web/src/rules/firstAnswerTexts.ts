@@ -19,7 +19,7 @@ const zh = {
   save: '保存 {n} 条规则',
   later: '以后再说',
   own: '自己写规则',
-  saved: '{name}：已保存 {n} 条规则',
+  saved: '{name}：已保存 {n} 条规则，马上生效',
 }
 
 const en: Texts<typeof zh> = {
@@ -40,7 +40,7 @@ const en: Texts<typeof zh> = {
   save: 'Save {n} rule | Save {n} rules',
   later: 'Later',
   own: 'Write my own',
-  saved: '{name}: {n} rule saved | {name}: {n} rules saved',
+  saved: '{name}: {n} rule saved and in effect | {name}: {n} rules saved and in effect',
 }
 
 export const answersFirst = { zh, en }
