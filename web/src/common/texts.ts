@@ -169,7 +169,7 @@ const en: Texts<typeof zh> = {
     wasAdded: 'Shop added',
     wasRemoved: 'Shop removed',
   },
-  time: { justNow: 'just now', runs: 'running for {time}', lasts: 'for {time}' },
+  time: { justNow: 'just now', runs: 'for {time}', lasts: 'for {time}' },
   files: {
     choose: 'Choose file',
     drop: 'or drop it here',

@@ -83,7 +83,7 @@ const en: Texts<typeof zh> = {
   status: 'Order status',
   anyStatus: 'Any status',
   all: 'All',
-  hand: 'Action needed',
+  hand: 'Needs action',
   list: 'Orders',
   ofChat: 'Orders of this conversation only',
   allChats: 'All orders',
