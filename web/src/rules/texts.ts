@@ -115,7 +115,7 @@ const zh = {
 
 const en: Texts<typeof zh> = {
   title: 'Rules',
-  search: 'Search rules',
+  search: 'Find rules',
   add: 'New rule',
   selected: '{n} selected',
   select: 'Select rule “{word}”',
