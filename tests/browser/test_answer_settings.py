@@ -31,3 +31,8 @@ async def test_hours_and_filter_are_tried_before_they_are_saved_and_saved_as_one
     await expect(read).to_have_text("删除店铺")
     await page.locator("[data-test=contents] button", has_text="自动回复").click()
     await expect(read).to_have_text("自动回复")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.locator("[data-test=contents] button", has_text="删除店铺").click()
+    await expect(read).to_have_text("删除店铺")
+    await expect(read).to_be_in_viewport(ratio=1)
+    assert not await hangs_over(page)
