@@ -13,8 +13,8 @@ from suppliers import served_supplier
 ORDER_ON_A_PHONE = """() => [...document.querySelectorAll('[data-test=units], [data-test=stock-history]')]
     .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)
     .map(one => one.dataset.test)"""
-NARROW = "all => all.map(one => one.getBoundingClientRect().width).filter(width => width < 300)"
-"""What a unit says has the width of a phone, not what its buttons leave."""
+NARROW = "all => all.map(one => one.getBoundingClientRect().width).filter(width => width < 260)"
+"""What a unit says has the width of a phone but for one menu, not what a row of buttons leaves."""
 
 
 async def test_goods_are_added_filled_after_a_preview_and_undone(console: Console) -> None:
@@ -52,6 +52,11 @@ async def test_goods_are_added_filled_after_a_preview_and_undone(console: Consol
     await page.set_viewport_size({"width": 390, "height": 844})
     await until_told(lambda: page.evaluate(ORDER_ON_A_PHONE), ["units", "stock-history"])
     await until_told(lambda: units.last.locator("p").evaluate_all(NARROW), [])
+    await units.last.locator("[data-test=unit-menu]").click()
+    await page.get_by_text("查看", exact=True).click()
+    await expect(page.locator("[name=reason]")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("[name=reason]")).to_have_count(0)
     await page.locator("[data-test=undo]").click()
     await expect(page.locator("[data-test=undo]")).to_have_text("确定撤销？")
     await expect(units).to_have_count(2)
