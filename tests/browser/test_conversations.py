@@ -171,6 +171,12 @@ async def test_a_text_that_the_output_filter_holds_back_is_warned_of_and_sent_al
     await expect(entry).to_have_count(1)
     await expect(box).to_have_value("")
     await until_told(lambda: wired.sandbox.seen(wired.unb, NAME), ["打 13800138000"])
+    await box.fill("打 13900139000")
+    await press(page.locator("[data-test=send]"))
+    await expect(warning).to_contain_text("13900139000")
+    await box.fill("在这里聊")
+    await press(page.locator("[data-test=send]"))
+    await expect(warning).to_have_count(0)  # it would send what these words replaced
 
 
 async def test_f18_drafts_are_kept_per_chat_over_reloads_and_go_at_sign_out(console: Console) -> None:

@@ -37,6 +37,8 @@ export function useSending(
   const toasts = useToasts()
   const leaving = ref<Leaving[]>([])
   let keys = 0
+  /** The note that offers to send what the filter holds back. */
+  let offer = 0
 
   const isHere = (account: string, chat: string): boolean => place().account === account && place().chat === chat
   const gone = (one: Leaving): void => {
@@ -60,6 +62,7 @@ export function useSending(
   async function send(text: string, pictures: readonly Picked[], takeOver: boolean, anyway = false): Promise<void> {
     const { account, chat } = place()
     const to = buyer()
+    toasts.dismiss(offer) // it would send the words that were written before these
     const parts: Leaving[] = [
       ...pictures.map((picture) => ({ kind: 'leaving' as const, key: `w${++keys}`, text: '', picture })),
       ...(text ? [{ kind: 'leaving' as const, key: `w${++keys}`, text }] : []),
@@ -85,7 +88,7 @@ export function useSending(
           if (draftOf(account, chat) === text) keepDraft(account, chat, '')
           void send(text, [], takeOver, true)
         }
-        toasts.refused(t('conversations.notSent', { why: failed }), offered(error, insist))
+        offer = toasts.refused(t('conversations.notSent', { why: failed }), offered(error, insist))
       }
       if (isHere(account, chat)) await load()
       gone(part)

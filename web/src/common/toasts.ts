@@ -21,11 +21,13 @@ export const useToasts = defineStore('toasts', () => {
   let timer = 0
   let held = false
 
-  function show(toast: Omit<Toast, 'id'>): void {
+  /** Show a note and return its id, by which it can be dismissed early. */
+  function show(toast: Omit<Toast, 'id'>): number {
     const id = ++last
     toasts.value = [...toasts.value, { ...toast, id }].slice(-MOST)
     ends.set(id, Date.now() + (toast.kind === 'done' ? DONE_MS : REFUSED_MS))
     timer ||= window.setInterval(sweep, SWEEP_MS)
+    return id
   }
 
   /** Take away what was shown long enough; while somebody points at the notes, time stands still. */
@@ -48,8 +50,9 @@ export const useToasts = defineStore('toasts', () => {
     timer = 0
   }
 
-  const done = (text: string, action?: Toast['action']): void => show({ kind: 'done', text, ...(action && { action }) })
-  const refused = (text: string, action?: Toast['action']): void =>
+  const done = (text: string, action?: Toast['action']): number =>
+    show({ kind: 'done', text, ...(action && { action }) })
+  const refused = (text: string, action?: Toast['action']): number =>
     show({ kind: 'refused', text, ...(action && { action }) })
 
   return { toasts, done, refused, dismiss, hold }
