@@ -61,9 +61,9 @@ async def _change_and_undo(console: Console, page: Page) -> None:
     await _menu(page, "默认回复…")
     dialog = page.locator("[data-test=dialog]")
     await expect(dialog.locator("[data-test=go]")).to_be_disabled()
-    await dialog.locator("[data-field=default_reply_enabled] [role=switch]").click()
-    await dialog.locator("[data-field=default_reply_enabled] [role=switch]").click()
     await dialog.locator("textarea[name=default_reply]").fill("您好，稍后回复")
+    enabled = dialog.locator("[data-field=default_reply_enabled] [role=checkbox]")
+    await expect(enabled).to_have_attribute("aria-checked", "true")  # a text alone would leave the shops silent
     await expect(dialog.locator("[data-shop=shop1]")).to_contain_text("您好，稍后回复")
     assert console.door.account("shop1").default_reply == ""
     await dialog.get_by_role("button", name="应用到 3 个店铺").click()
