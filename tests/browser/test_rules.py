@@ -48,8 +48,11 @@ async def test_a_rule_is_made_in_the_form_with_picture_and_variable_and_then_tri
     await page.locator("[data-test=picture]").set_input_files(picture)
     await expect(page.locator("[data-part='1'] img")).to_be_visible()
     assert lost == [200]
+    await page.set_viewport_size({"width": 1280, "height": 300})
     await page.locator("[data-test=save-rule]").click()
     await until(lambda: _words(console) == ["包邮"])
+    await expect(page.locator("[data-rule]")).to_be_in_viewport()
+    await page.set_viewport_size({"width": 1280, "height": 800})
     (rule,) = console.door.account("afu").keywords
     assert rule.words == ("包邮", "邮费")
     assert [(part.text, part.width) for part in rule.parts] == [("全国包邮，{send_user_name}", 0), ("", 30)]
