@@ -66,6 +66,7 @@ const zh = {
   sendNow: '发送',
   sentMore: '已发送，结果见“发给买家的内容”',
   handed: '发给买家的内容',
+  codesHere: '〔卡密，见上〕',
   handedNone: '尚未发送任何内容。',
   timeline: '时间线',
   source: {
@@ -118,7 +119,7 @@ const en: Texts<typeof zh> = {
   id: 'Order',
   item: 'Item',
   buyer: 'Buyer',
-  spec: 'Variant',
+  spec: 'Spec',
   amountOf: '¥{amount} ({n} pieces)',
   price: '¥{amount}',
   created: 'Received',
@@ -145,8 +146,9 @@ const en: Texts<typeof zh> = {
   againTitle: 'Send the same once more?',
   againText: 'The buyer gets all messages again, with the same units. Nothing is taken from the stock.',
   sendNow: 'Send',
-  sentMore: 'Sent; see “Sent to buyer” for the result',
-  handed: 'Sent to buyer',
+  sentMore: 'Sent; see “Messages to the buyer” for the result',
+  handed: 'Messages to the buyer',
+  codesHere: '[codes, as above]',
   handedNone: 'Nothing sent yet.',
   timeline: 'Timeline',
   source: {
