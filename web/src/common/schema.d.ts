@@ -8923,7 +8923,7 @@ export interface components {
         };
         /**
          * InvitedShopShape
-         * @description One account that the new user may work in. ``name``: what its owner calls it.
+         * @description One account that the new user may work in. ``name``: what its owner calls it, else the seller's nickname.
          */
         InvitedShopShape: {
             /** Account */

@@ -56,7 +56,7 @@ Kind = Literal["invitation", "password"]
 
 
 class InvitedShopShape(BaseModel):
-    """One account that the new user may work in. ``name``: what its owner calls it."""
+    """One account that the new user may work in. ``name``: what its owner calls it, else the seller's nickname."""
 
     account: str
     name: str
@@ -283,7 +283,8 @@ def _shop_shape(server: Server, link: Invitation, shop: InvitedShop) -> InvitedS
     if account is None or account.created_at_ms != shop.account_since_ms or account.owner_id != link.maker_id:
         return None
     permission = Permission.of(shop.permission)
-    return InvitedShopShape(account=account.id, name=account.name, permission=permission_word(permission))
+    name = account.name or server.manager.observation(account.id).seller_name
+    return InvitedShopShape(account=account.id, name=name, permission=permission_word(permission))
 
 
 def new_link(server: Server, link: Invitation, token: str) -> NewLinkAnswer:
