@@ -28,6 +28,10 @@ test('a value of the language model is told in the words of its page', () => {
   expect(valueText('[["Post?","Free"],["New?","Yes"]]', 'ai_facts')).toBe('Post? · Free\nNew? · Yes')
 })
 
+test('a lowest price, which is stored in fen, is told in yuan', () => {
+  expect(summary({ price_floor_fen: [null, 2050] })).toBe('Lowest price (yuan) (empty) → 20.50')
+})
+
 test('a change of rules is told in one line as how many were added, changed and removed', () => {
   expect(summary({ keywords: { added: [{}] }, restart_nonce: [0, 1] })).toBe('1 rule added · Reconnected')
   expect(summary({ deliveries: { added: 2, removed: [{}], edited: [] } })).toBe(

@@ -44,6 +44,7 @@ export function valueText(value: unknown, field = ''): string {
     return value ? providerName(Number(value)) || t('values.provider') : t('values.nothing')
   if (field === 'ai_facts' && typeof value === 'string') return factsText(value)
   if (field === 'browser') return browserText(String(value))
+  if (field === 'price_floor_fen') return (Number(value) / 100).toFixed(2)
   if (typeof value === 'object') return JSON.stringify(value)
   return String(value)
 }
