@@ -88,7 +88,7 @@ const en: Texts<typeof zh> = {
   viewRemove: 'Delete view “{name}”',
   viewSaved: 'View “{name}” saved',
   titleReply: '{n} shop: default reply | {n} shops: default reply',
-  titleHours: '{n} shop: opening hours and away word | {n} shops: opening hours and away word',
+  titleHours: '{n} shop: hours and reply while closed | {n} shops: hours and reply while closed',
   titleSettings: '{n} shop: replies and orders | {n} shops: replies and orders',
   titleRules: 'Copy rules to {n} shop | Copy rules to {n} shops',
   titleDeliveries: 'Copy delivery rules to {n} shop | Copy delivery rules to {n} shops',

@@ -102,7 +102,7 @@ const en: Texts<typeof zh> = {
   hours: 'Opening hours and hand-off',
   alwaysOpen: 'All day',
   hoursHint:
-    'One span a line, such as 1-5 09:00-18:00 (Monday is 1), in the shop’s time zone; empty: all day. While closed, only the away word is sent; orders are still delivered.',
+    'One span a line, such as 1-5 09:00-18:00 (Monday is 1), in the shop’s time zone; empty: all day. While closed, only the reply below is sent; orders are still delivered.',
   holidaysHint: 'Such as 2026-10-01/2026-10-07 2027-01-01',
   awayHint: 'Once in each chat and closed period; empty: no reply.',
   handoffHint:
@@ -145,7 +145,7 @@ const en: Texts<typeof zh> = {
   discard: 'Discard',
   saved: '{id}: settings saved',
   conflict: '{who} changed this too',
-  somebody: 'UserRow',
+  somebody: 'Another user',
   outside: 'another program, in the database',
   restored: 'restored from a backup',
   theirs: 'Theirs',

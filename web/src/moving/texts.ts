@@ -74,8 +74,8 @@ const zh = {
 const en: Texts<typeof zh> = {
   title: 'Moving in',
   heading: 'Move in from another system',
-  text: 'Bring shops, rules, goods, codes and orders from another system. You see what would come before you start; every shop comes switched off.',
-  help: 'What comes, and how to prepare',
+  text: 'Bring shops, rules, goods, codes and orders from another system. You see a preview before you start; every shop is imported switched off.',
+  help: 'What is imported, and how to prepare',
   systems: {
     legacy: 'xianyu-auto-reply',
     autoagent: 'XianyuAutoAgent',
@@ -94,7 +94,7 @@ const en: Texts<typeof zh> = {
   onlyUserHint: 'A user name there. Everything of that user becomes yours; without it, users come with their names.',
   sending: 'Uploading {name}…',
   readingFile: 'Reading…',
-  planTitle: 'What would come',
+  planTitle: 'What will be imported',
   planText: 'Nothing has been changed yet.',
   kind: 'What',
   kinds: {
@@ -113,7 +113,7 @@ const en: Texts<typeof zh> = {
     providers: 'Model providers',
     settings: 'System settings',
   },
-  fates: { taken: 'Comes', changed: 'Changed', skipped: 'Left out', waiting: 'Kept', known: 'Already here' },
+  fates: { taken: 'Imported', changed: 'Changed', skipped: 'Left out', waiting: 'Kept', known: 'Already here' },
   odd: 'What is changed or left out, and why',
   oddNone: 'Nothing out of the ordinary.',
   allFates: 'All',
@@ -127,8 +127,8 @@ const en: Texts<typeof zh> = {
   progress: '{done} of {total}',
   leaving: 'You can leave this page; the import goes on.',
   done: 'Finished',
-  doneText: '{taken} came, {skipped} left out. The shops are switched off.',
-  turnedOnText: '{taken} came, {skipped} left out. What was on is turned on.',
+  doneText: '{taken} imported, {skipped} left out. The shops are switched off.',
+  turnedOnText: '{taken} imported, {skipped} left out. What was on is turned on.',
   stopped: 'Not finished',
   stoppedText:
     'The server stopped on the way, or there was a problem. Choose the same file again to go on; nothing comes twice.',
