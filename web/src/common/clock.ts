@@ -64,6 +64,13 @@ const dayAndHour = computed(
     new Intl.DateTimeFormat(languageTag.value, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }),
 )
 const dayOf = (moment: number): string => new Date(moment).toDateString()
+const second = computed(
+  () => new Intl.DateTimeFormat(languageTag.value, { hour: '2-digit', minute: '2-digit', second: '2-digit' }),
+)
+
+/** A moment to the second, with its date where that is another day. */
+export const exact = (at: string, now: number): string =>
+  dayOf(Date.parse(at)) === dayOf(now) ? second.value.format(new Date(at)) : moment(at)
 
 /** The time of day, with the date where that is another day's. */
 export function clockTime(moment: string, at: number): string {
