@@ -52,7 +52,7 @@ from shoal.storage.incident_kinds import POLICIES, IncidentKind, Level
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
-ASKING = {"say", "knows", "advice_on", "words", "word_or", "ConfigError", "_bad"}
+ASKING = {"translate", "knows", "advice_on", "words", "word_or", "ConfigError", "_bad"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
     "ai.decisions": set(TrialDecision),

@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 
 
@@ -73,11 +73,11 @@ class ConfigError(ShoalError):
 
     def __init__(self, key: str, /, *, code: str | None = None, **params: Any) -> None:
         self._key = key
-        super().__init__(say(key, Language.EN, **params), code=code, **params)
+        super().__init__(translate(key, Language.EN, **params), code=code, **params)
 
     def sentence(self, language: Language) -> str:
         """Returns the sentence in a language."""
-        return say(self._key, language, **self.params)
+        return translate(self._key, language, **self.params)
 
 
 class InvalidInput(ShoalError):

@@ -22,7 +22,7 @@ from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.problems import problem_of
 from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreError
-from shoal.language.catalogue import ROOT, read_catalogue, say
+from shoal.language.catalogue import ROOT, read_catalogue, translate
 from shoal.language.choice import Language, language_of
 from shoal.storage.history_tables import observed
 from shoal.xianyu.cookie_string import Flaw
@@ -266,7 +266,8 @@ async def test_a14_a17_a_refused_write_changes_neither_memory_nor_database(
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "5"
             assert answer.json() == {
-                "detail": say("problems.not_applied", Language.ZH), "code": "not_applied", "params": {}, "op_id": "k1",
+                "detail": translate("problems.not_applied", Language.ZH),
+                "code": "not_applied", "params": {}, "op_id": "k1",
             }  # fmt: skip
     assert door.account() is before
     assert await stored(door.server.store, "shop") == before
@@ -364,7 +365,7 @@ async def test_a_database_that_cannot_be_read_is_no_empty_answer(door: Door, mon
 
     monkeypatch.setattr(door.server.store, "journal", broken)
     body = await door.call("GET", "/cookies/shop/history", 503)
-    assert body == {"detail": say("problems.store_error", Language.ZH), "code": "store_error", "params": {}}
+    assert body == {"detail": translate("problems.store_error", Language.ZH), "code": "store_error", "params": {}}
     assert "somewhere" not in json.dumps(body)
 
 

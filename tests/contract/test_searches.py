@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from shoal.concurrency.fair_turns import asking_user
 from shoal.errors import TemporaryFailure, TooManyCalls
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.storage import searches
 from shoal.storage.database import Database
@@ -49,6 +49,6 @@ async def test_a_search_ends_at_its_deadline_and_says_what_to_do(
     with pytest.raises(TemporaryFailure) as caught:
         await database.search(endless)
     assert caught.value.code == "search_takes_long"
-    assert "Choose a shorter time range or a single shop" in say("problems.search_takes_long", Language.EN)
+    assert "Choose a shorter time range or a single shop" in translate("problems.search_takes_long", Language.EN)
     monkeypatch.setattr(searches, "SEARCH_SECONDS", 60.0)
     assert await database.search(lambda connection: connection.scalar(text("SELECT 9"))) == 9

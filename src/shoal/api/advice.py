@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 
 
 def advice_on(key: str, language: Language, params: Mapping[str, Any]) -> tuple[str, str]:
     """Returns what is so, and what to do about it; the latter is empty when nothing need be done."""
     do = f"{key}.do"
-    return say(f"{key}.detail", language, **params), say(do, language, **params) if knows(do) else ""
+    return translate(f"{key}.detail", language, **params), translate(do, language, **params) if knows(do) else ""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 
 _COLOURS: Final = {
@@ -39,7 +39,7 @@ def language() -> Language:
 
 def words(key: str, /, **params: Any) -> str:
     """Return a sentence of the catalogue in the user's language."""
-    return say(key, language(), **params)
+    return translate(key, language(), **params)
 
 
 def word_or(key: str, name: str) -> str:

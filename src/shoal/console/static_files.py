@@ -14,7 +14,7 @@ import msgspec
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import language_of
 
 FOREVER: Final = "public, max-age=31536000, immutable"
@@ -102,12 +102,12 @@ def _read(path: Path, media_type: str, encoding: str) -> _File | None:
 def not_built(request: Request, title: str, command: str) -> HTMLResponse:
     """Return a page that says how to build the missing files in a source checkout. ``title``: a catalogue key."""
     language = language_of(request.headers.get("accept-language"))
-    text = say("page.build", language, command=f"<code>{command}</code>")
+    text = translate("page.build", language, command=f"<code>{command}</code>")
     page = (
         f"<!doctype html><html lang={language.tag}><meta charset=utf-8>"
         f"<meta name=color-scheme content='light dark'>"
         f"<meta name=viewport content='width=device-width'><title>Shoal</title>"
         f"<body style='font:16px/1.6 system-ui,sans-serif;max-width:38em;margin:15vh auto;padding:0 1.5em'>"
-        f"<h1 style='font-size:1.4em'>{say(title, language)}</h1><p>{text}</p>"
+        f"<h1 style='font-size:1.4em'>{translate(title, language)}</h1><p>{text}</p>"
     )
     return HTMLResponse(page, 503, headers={**page_headers(), "Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Sentences by key and language: ``say("retry.unreachable", Language.ZH)``.
+"""Sentences by key and language: ``translate("retry.unreachable", Language.ZH)``.
 
 A key is the name of a file of the catalogue, a dot, and the path in that file. A placeholder may choose by number:
 ``{count:order|orders}`` becomes "1 order" or "3 orders". Minutes become hours and minutes by two units after a
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent
 _COMMA = {Language.ZH: "、", Language.EN: ", "}
 
 
-def say(key: str, language: Language, /, **params: Any) -> str:
+def translate(key: str, language: Language, /, **params: Any) -> str:
     """Returns the sentence with its params filled in; a param that is not given is left empty.
 
     Raises ``KeyError`` when the catalogue lacks the key.

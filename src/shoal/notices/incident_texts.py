@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from shoal.accounts.account import ParkReason
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 from shoal.language.refusals import refusal_words
 from shoal.messages.send_guards import BY_MODEL
@@ -45,15 +45,17 @@ def message_of(one: Claim, public_url: str, *, words: str = "") -> Message:
         title, body = part_title(one.parts[0], language), _body(one.parts[0], language)
         page = page_of(one.parts[0].kind, one.parts[0].account_id, one.parts[0].facts)
     else:
-        title = say("incident.digest", language, count=len(one.parts))
-        lines = [say("incident.line", language, title=part_title(part, language)) for part in one.parts[:MOST_LINES]]
+        title = translate("incident.digest", language, count=len(one.parts))
+        lines = [
+            translate("incident.line", language, title=part_title(part, language)) for part in one.parts[:MOST_LINES]
+        ]
         if len(one.parts) > MOST_LINES:
-            lines.append(say("incident.more", language, count=len(one.parts) - MOST_LINES))
+            lines.append(translate("incident.more", language, count=len(one.parts) - MOST_LINES))
         body, page = "\n".join(lines), "incidents"
     if words:
-        body = f"{body}\n{say('incident.buyer_wrote', language, words=words)}"
+        body = f"{body}\n{translate('incident.buyer_wrote', language, words=words)}"
     if one.maybe_again:
-        title = say("incident.maybe_again", language, title=title)
+        title = translate("incident.maybe_again", language, title=title)
     return Message(
         title=title,
         body=body,
@@ -75,21 +77,21 @@ def part_title(part: NoticePart, language: Language) -> str:
     """Return one line: what happened, that it still lasts, or that it is over."""
     if part.phase is Phase.END and knows(key := f"incident.over.{part.kind.value}"):
         if _is_of_one_server(part.kind, part.facts):
-            return say("incident.over.disk_low_of", language, server=part.facts["server"])
-        return say(key, language, shop=part.shop)
+            return translate("incident.over.disk_low_of", language, server=part.facts["server"])
+        return translate(key, language, shop=part.shop)
     title = title_of(part.kind, part.detail, {**part.facts, "shop": part.shop}, language)
     if part.phase is Phase.REMINDER:
-        return say("incident.reminder", language, title=title)
-    return say("incident.over_since", language, title=title) if _is_over(part) else title
+        return translate("incident.reminder", language, title=title)
+    return translate("incident.over_since", language, title=title) if _is_over(part) else title
 
 
 def title_of(kind: IncidentKind, detail: str, facts: dict[str, object], language: Language) -> str:
     """Return what happened, as one line."""
     if kind is IncidentKind.WANTS_PERSON and detail == BY_MODEL:
-        return say("incident.title.wants_person_model", language, **facts)
+        return translate("incident.title.wants_person_model", language, **facts)
     if _is_of_one_server(kind, facts):
-        return say("incident.title.disk_low_of", language, **facts)
-    return say(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
+        return translate("incident.title.disk_low_of", language, **facts)
+    return translate(f"incident.title.{kind.value}", language, **{**facts, "reason": _reason(kind, detail, language)})
 
 
 def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language: Language) -> str:
@@ -103,8 +105,10 @@ def do_of(kind: IncidentKind, detail: str, facts: Mapping[str, object], language
         advice = f"{'obstacle' if detail in OF_THE_RULES else 'order_advice'}.{detail}"
         params["url"] = PAGE_OF_ORDER.format(facts.get("order_id", ""))
         params["reason"] = refusal_words(str(params["reason"]), language)
-    what, to_do = (say(key, language, **params) if knows(key) else "" for key in (f"{advice}.detail", f"{advice}.do"))
-    return say(f"incident.do.{kind.value}", language, what=what, next=to_do).strip()
+    what, to_do = (
+        translate(key, language, **params) if knows(key) else "" for key in (f"{advice}.detail", f"{advice}.do")
+    )
+    return translate(f"incident.do.{kind.value}", language, what=what, next=to_do).strip()
 
 
 def console_url(public_url: str, page: str = "") -> str:
@@ -149,15 +153,15 @@ def _body(part: NoticePart, language: Language) -> str:
 def _course(part: NoticePart, language: Language) -> str:
     """Return how long it lasted, and how often it came. Some services refuse a message without a text."""
     minutes = max(1, round(((part.closed_at_ms or part.opened_at_ms) - part.opened_at_ms) / 60_000))
-    parts = [say("incident.lasted", language, minutes=minutes)]
-    parts += [say("incident.times", language, count=part.count)] if part.count > 1 else []
+    parts = [translate("incident.lasted", language, minutes=minutes)]
+    parts += [translate("incident.times", language, count=part.count)] if part.count > 1 else []
     return "\n".join(parts)
 
 
 def _reason(kind: IncidentKind, detail: str, language: Language) -> str:
     if kind is IncidentKind.WEBHOOK_OFF:
-        return say(f"incident.off.{detail}", language)
+        return translate(f"incident.off.{detail}", language)
     if kind in _OF_MODELS:
-        return say(f"incident.model.{detail}", language) if knows(f"incident.model.{detail}") else detail
+        return translate(f"incident.model.{detail}", language) if knows(f"incident.model.{detail}") else detail
     key = f"park.{detail}" if kind is IncidentKind.PARKED else f"retry.{detail}"
-    return say(key, language) if knows(key) else detail
+    return translate(key, language) if knows(key) else detail

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.storage.incident_kinds import Level
 
@@ -85,7 +85,7 @@ def answer_text(answer: str, failure: str | None, host: str, language: Language)
 
     A failure that only a later version knows has no sentence here.
     """
-    return say(f"channels.failures.{failure}", language, host=host) if failure in {*Failure} else answer
+    return translate(f"channels.failures.{failure}", language, host=host) if failure in {*Failure} else answer
 
 
 class Transport(Protocol):

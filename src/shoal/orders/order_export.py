@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, func, literal, select
 
 from shoal.errors import InvalidInput
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.orders.order_lists import ListedOrder, Place, SoughtOrders, after, narrowed, with_names
 from shoal.orders.order_records import Order, order_of
@@ -85,8 +85,8 @@ class OrderFile(msgspec.Struct, frozen=True):
 
         ``check`` is asked before each page is told. What it raises breaks the file off: a part must not look like all.
         """
-        heads = [(say(f"order_file.{name}", self.language), width) for name, width in _COLUMNS]
-        yield self.file.begin(say("order_file.title", self.language), heads)
+        heads = [(translate(f"order_file.{name}", self.language), width) for name, width in _COLUMNS]
+        yield self.file.begin(translate("order_file.title", self.language), heads)
         place: _Next | None = _Next(tuple(sorted(self.shops)), None)
         while place is not None:
             data, place = await run(place.read(self))
@@ -103,8 +103,8 @@ class OrderFile(msgspec.Struct, frozen=True):
         """Return the cells of an order."""
         order = listed.order
         spec = ":".join(part for part in (order.spec_name, order.spec_value) if part)
-        status = say(f"order_status.{order.status or 'unknown'}", self.language)
-        needs = say("order_file.yes", self.language) if order.problem else ""
+        status = translate(f"order_status.{order.status or 'unknown'}", self.language)
+        needs = translate("order_file.yes", self.language) if order.problem else ""
         return [
             order.order_id, self.shops.get(order.account_id, order.account_id), order.item_id or "", listed.item_title,
             spec, int(order.quantity) if _WHOLE.fullmatch(order.quantity) else order.quantity,

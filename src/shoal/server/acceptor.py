@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.network.connections import Connection, Connections
 
@@ -34,7 +34,7 @@ _FULL: Final = (
 
 @cache
 def _refusal() -> bytes:
-    text = "".join(f"{say('page.too_many_connections', language)}\n" for language in Language).encode()
+    text = "".join(f"{translate('page.too_many_connections', language)}\n" for language in Language).encode()
     return _FULL % (len(text), text)
 
 

@@ -10,7 +10,7 @@ from shoal.api.http.problem_table import PROBLEMS
 from shoal.assistant.providers import changed_values
 from shoal.errors import InvalidInput
 from shoal.goods.suppliers import Supplier
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 
 ABOUT_FIELDS = sorted(code for code, row in PROBLEMS.items() if row.codes == "fields")
@@ -41,7 +41,7 @@ def test_an_error_says_the_name_and_not_the_field(code: str) -> None:
     shown = row.shown(params)
     for language in Language:
         sentence = row.sentence(language, shown)
-        assert say("fields.ai_tokens_per_day", language) in sentence
+        assert translate("fields.ai_tokens_per_day", language) in sentence
         assert "ai_tokens" not in sentence
         assert "a_field_of_its_own" in row.sentence(language, {**shown, "field": "a_field_of_its_own"})
     assert shown["field"] == "ai_tokens_per_day", "programs read the field"

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.problems import problem_answer
 from shoal.api.http.safety_headers import SafetyHeaders
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import language_of
 from shoal.network.addresses import Network, host_name, is_allowed_host
 
@@ -101,7 +101,7 @@ def _answer(name: str, headers: Headers) -> Response:
     if "text/html" not in headers.get("accept", ""):
         return problem_answer("unknown_host", headers.get("accept-language"), {"host": name})
     problem = PROBLEMS["unknown_host"]
-    title = say("page.unknown_host", language)
+    title = translate("page.unknown_host", language)
     text = html.escape(problem.sentence(language, {"host": name}))
     page = (
         f"<!doctype html><html lang={language.tag}><meta charset=utf-8>"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 
 
@@ -22,13 +22,13 @@ class Problem:
     def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
         """Return the sentence for the user, with the params filled in."""
         shown = {name: self._said(value, language) for name, value in params.items()}
-        return say(f"problems.{self.code}", language, **shown)
+        return translate(f"problems.{self.code}", language, **shown)
 
     def _said(self, value: Any, language: Language) -> Any:
         if isinstance(value, list | tuple):
             return ", ".join(map(str, value))
         if self.codes and isinstance(value, str) and knows(key := f"{self.codes}.{value}"):
-            return say(key, language)
+            return translate(key, language)
         return value
 
     def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:

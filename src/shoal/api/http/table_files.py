@@ -13,7 +13,7 @@ from shoal.accounts.account import Account
 from shoal.api.http.problems import problem_of
 from shoal.api.schemas.responses import etag_of
 from shoal.errors import InvalidInput
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.sheets.xlsx import XLSX, Fault, UnusableRows
 
@@ -66,4 +66,4 @@ def _fault_row(fault: Fault, language: Language) -> dict[str, Any]:
 
 def _sentence(row: dict[str, Any], language: Language) -> str:
     key = "xlsx.cell" if row["column"] else "xlsx.row"
-    return say(key, language, row=row["row"], column=row["column"], detail=row["detail"])
+    return translate(key, language, row=row["row"], column=row["column"], detail=row["detail"])

@@ -35,7 +35,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.auth.users import User
 from shoal.errors import StaleGeneration
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language, language_of
 from shoal.notices.channels import Channel
 from shoal.notices.subscriptions import Subscription
@@ -138,8 +138,8 @@ async def test_channel(
     await server.rate_limits.count_channel_test(me.id)
     language = Language(channel.language)
     message = Message(
-        title=say("channels.test_title", language),
-        body=say("channels.test_body", language, name=channel.name),
+        title=translate("channels.test_title", language),
+        body=translate("channels.test_body", language, name=channel.name),
         level=Level.INFO,
         language=channel.language,
     )

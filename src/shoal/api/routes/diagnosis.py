@@ -24,7 +24,7 @@ from shoal.assistant.provider_standing import model_now
 from shoal.clock import now_ms
 from shoal.connection.push_counts import HOUR_MS, AccountPushes, PushKind
 from shoal.errors import StoreError
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language, language_of
 from shoal.language.refusals import refusal_words
 from shoal.messages.reply_stats import reply_stats
@@ -173,7 +173,7 @@ def sentences_of(check: Check, language: Language) -> tuple[str, str]:
 
 
 def _reason_of_model(why: str, language: Language) -> str:
-    return say(f"ai.why.{why}", language) if knows(f"ai.why.{why}") else why
+    return translate(f"ai.why.{why}", language) if knows(f"ai.why.{why}") else why
 
 
 def _shape(check: Check, language: Language) -> CheckShape:

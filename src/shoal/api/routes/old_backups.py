@@ -21,7 +21,7 @@ from shoal.api.http.table_files import file_headers
 from shoal.api.routes.imports import Mover
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import TheLanguage
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.maintenance.backup.keeping import all_backups_in
 from shoal.maintenance.moving.run_store import RunState
 from shoal.rules.rule import RuleKind
@@ -126,7 +126,7 @@ async def import_backup(
     run = await server.moving.begin(plan, me, file_name=file.filename or "", origin=origin)
     run = await server.moving.ended(me, run.id)
     is_done = run.state is RunState.DONE
-    message = say("moving.old_backup.imported" if is_done else "moving.old_backup.cut_off", language)
+    message = translate("moving.old_backup.imported" if is_done else "moving.old_backup.cut_off", language)
     return OldBackupImported(message=message, import_id=run.id)
 
 

@@ -31,7 +31,7 @@ from shoal.auth.authorization import Principal
 from shoal.connection.qr_logins import QrLoginView, unknown_qr_login
 from shoal.connection.qr_steps import QrLoginState
 from shoal.errors import InvalidInput, ShoalError
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["QR login"])
@@ -290,8 +290,8 @@ def _detail(view: QrLoginView, language: Language) -> str:
     if view.state is QrLoginState.FAILED and view.error is not None:
         return _sentence(view.error, language)
     if view.state is QrLoginState.DONE and view.is_new_account:
-        return say("qr_login.added", language)
-    return say(f"qr_login.{view.state.value}", language)
+        return translate("qr_login.added", language)
+    return translate(f"qr_login.{view.state.value}", language)
 
 
 def _sentence(error: ShoalError, language: Language) -> str:

@@ -24,7 +24,7 @@ from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.messages.decisions import Decision
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
@@ -139,7 +139,7 @@ def _asks_model(account: Account, asked: Asked, found: Explained, at_ms: int | N
 
 def _named(found: Explained, language: Language) -> str:
     """Return the words of a filtered answer, as the end of a sentence."""
-    return say("rule_trial.words", language, words=" / ".join(found.words)) if found.words else ""
+    return translate("rule_trial.words", language, words=" / ".join(found.words)) if found.words else ""
 
 
 def _moment(text: str | None) -> int | None:
@@ -215,7 +215,7 @@ def _held_back_by(
 
 
 def _decision(decision: Decision, language: Language) -> tuple[str, str, str]:
-    return decision.value, say(f"rule_trial.blocked.{decision.value}", language), ""
+    return decision.value, translate(f"rule_trial.blocked.{decision.value}", language), ""
 
 
 def _most_useful(considered: tuple[Considered, ...]) -> list[Considered]:
@@ -228,5 +228,5 @@ def _most_useful(considered: tuple[Considered, ...]) -> list[Considered]:
 
 def _considered(one: Considered, language: Language) -> ConsideredShape:
     rule: Rule = one.rule
-    detail = say(f"rule_trial.why_not.{one.why_not}", language) if one.why_not else ""
+    detail = translate(f"rule_trial.why_not.{one.why_not}", language) if one.why_not else ""
     return ConsideredShape(rule=rule.id, words=list(rule.words), why_not=one.why_not, detail=detail)

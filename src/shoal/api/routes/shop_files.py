@@ -33,7 +33,7 @@ from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.maintenance.shop_file.applying import Applied, Applying, Outcome
 from shoal.maintenance.shop_file.export import Row, file_of, shop_row, written_yaml
@@ -174,7 +174,7 @@ async def _plans(
     except UnusableFile as error:
         rows = [_fault_row(fault, language) for fault in error.faults[:_MOST_FAULTS]]
         said = "\n".join(
-            say("shop_file.fault" if row["place"] else "shop_file.fault_at_top", language, **row) for row in rows
+            translate("shop_file.fault" if row["place"] else "shop_file.fault_at_top", language, **row) for row in rows
         )
         raise InvalidInput(str(error), code=error.code, count=len(error.faults), faults=rows, said=said) from None
 
@@ -218,7 +218,7 @@ def _shape(one: Applied, caller: Caller, language: Language) -> FileRow:
     found = one.plan.differences
     detail = problem_of(error).sentence(language, error.params) if error is not None else ""
     if one.outcome is Outcome.ABSENT:
-        detail = say("shop_file.absent", language)
+        detail = translate("shop_file.absent", language)
     return FileRow(
         id=one.plan.account_id,
         outcome=one.outcome,

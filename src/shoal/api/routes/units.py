@@ -56,7 +56,7 @@ from shoal.goods.unit_lines import (
     lines_of_text,
 )
 from shoal.goods.unit_states import UnitState
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.orders.unit_returns import UnitReturns
 from shoal.sheets.xlsx import MAX_ROWS, XLSX
@@ -158,7 +158,9 @@ def _import_answer(
 
 def _doubles(doubles: Sequence[Double], language: Language) -> list[ImportLine]:
     return [
-        ImportLine(line=one.line, why=one.why, detail=say(f"unit_double.{one.why}", language, first=one.first or 0))
+        ImportLine(
+            line=one.line, why=one.why, detail=translate(f"unit_double.{one.why}", language, first=one.first or 0)
+        )
         for one in doubles
     ]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
-from shoal.language.catalogue import knows, say
+from shoal.language.catalogue import knows, translate
 from shoal.language.choice import Language
 from shoal.maintenance.moving.kept_plans import KeptPlan
 from shoal.maintenance.moving.moving import Started, StartOutcome
@@ -213,14 +213,14 @@ def started_shape(started: Iterable[Started], language: Language) -> StartedAll:
 
 def _not_on(one: Started, language: Language) -> str | None:
     if one.outcome is StartOutcome.GONE:
-        return say("moving.gone", language)
+        return translate("moving.gone", language)
     return _problem(one.why, language) if one.outcome is StartOutcome.FAILED else None
 
 
 def _problem(code: str, language: Language) -> str:
     """Return the sentence of an error's code; a general one for a code that is not shown."""
     key = f"problems.{code}"
-    return say(key, language) if knows(key) else say("moving.failed", language)
+    return translate(key, language) if knows(key) else translate("moving.failed", language)
 
 
 def _counts(counts: Mapping[str, Mapping[str, int]]) -> list[KindCounts]:
@@ -241,5 +241,5 @@ def oddity_sentence(odd: Oddity, language: Language) -> str:
     problem = params.pop("problem", "")
     if problem:
         key = f"problems.{problem}"
-        params["why"] = say(key, language, **odd.params) if knows(key) else problem
-    return say(f"moving.odd.{odd.code}", language, **params)
+        params["why"] = translate(key, language, **odd.params) if knows(key) else problem
+    return translate(f"moving.odd.{odd.code}", language, **params)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from shoal.api.schemas.request_texts import Text, body_example
 from shoal.api.schemas.responses import example, rfc3339
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.orders.explain_order import Obstacle
 from shoal.orders.waiting_orders import MOST_WAITING, WaitingOrder
@@ -69,7 +69,7 @@ class ServedWaiting(BaseModel):
 
 def waiting_shape(one: WaitingOrder, buyer_name: str, language: Language) -> WaitingOrderShape:
     """Return a waiting order as JSON."""
-    detail = "" if one.obstacle is None else say(f"obstacle.{one.obstacle.value}.detail", language)
+    detail = "" if one.obstacle is None else translate(f"obstacle.{one.obstacle.value}.detail", language)
     return WaitingOrderShape(
         account=one.order.account_id,
         order_id=one.order.order_id,

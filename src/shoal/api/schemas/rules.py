@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from shoal.api.schemas.request_texts import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language, language_of
 from shoal.messages.decisions import Hits
 from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
@@ -226,7 +226,7 @@ def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoke
             code=warning.code,
             before=warning.before,
             word=warning.word,
-            detail=say(
+            detail=translate(
                 f"rule_lint.{warning.code.value}",
                 spoken,
                 before=names.get(warning.before, warning.before),

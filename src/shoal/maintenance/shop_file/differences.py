@@ -9,7 +9,7 @@ from typing import Any
 
 from shoal.accounts.account import Account
 from shoal.accounts.delivery_rule import DeliveryRule
-from shoal.language.catalogue import say
+from shoal.language.catalogue import translate
 from shoal.language.choice import Language
 from shoal.maintenance.shop_file.export import ITEM_SECTIONS, SETTINGS, Row, delivery_row, item_values, rule_row
 
@@ -121,22 +121,24 @@ def _deliveries(
 def sentence(one: Difference, language: Language) -> str:
     """Return a difference in words."""
     if one.kind is Kind.MOVED:
-        return say("shop_file.moved", language)
+        return translate("shop_file.moved", language)
     what = _name(one, language)
     if one.kind is Kind.ADDED:
-        return say("shop_file.added", language, what=what, after=_shown(one.after, language))
+        return translate("shop_file.added", language, what=what, after=_shown(one.after, language))
     if one.kind is Kind.REMOVED:
-        return say("shop_file.removed", language, what=what, before=_shown(one.before, language))
+        return translate("shop_file.removed", language, what=what, before=_shown(one.before, language))
     if isinstance(one.before, dict):
         names = [*one.before, *(name for name in one.after if name not in one.before)]
         pairs = [(name, one.before.get(name), one.after.get(name)) for name in names]
         changes = [
-            say("shop_file.field", language, name=name, before=_shown(old, language), after=_shown(new, language))
+            translate("shop_file.field", language, name=name, before=_shown(old, language), after=_shown(new, language))
             for name, old, new in pairs
             if old != new
         ]
-        return say("shop_file.fields", language, what=what, fields=say("shop_file.between", language).join(changes))
-    return say(
+        return translate(
+            "shop_file.fields", language, what=what, fields=translate("shop_file.between", language).join(changes)
+        )
+    return translate(
         "shop_file.changed",
         language,
         what=what,
@@ -149,8 +151,8 @@ def _name(one: Difference, language: Language) -> str:
     if one.section in {Section.ENABLED, Section.SETTINGS}:
         return one.name
     if one.section is Section.DELIVERIES and not one.name:
-        return say("shop_file.what.every_item", language)
-    return say(f"shop_file.what.{one.section.value}", language, name=_cut(one.name))
+        return translate("shop_file.what.every_item", language)
+    return translate(f"shop_file.what.{one.section.value}", language, name=_cut(one.name))
 
 
 def _shown(value: Any, language: Language) -> str:
@@ -172,11 +174,13 @@ def _row(row: Row, language: Language) -> str:
     if row.keys() <= {"text", "image_url"}:
         return _quoted(str(next(iter(row.values()), "")), language)
     named = {name: part for name, part in row.items() if name not in _NAMING}
-    return say("shop_file.between", language).join(f"{name} {_shown(part, language)}" for name, part in named.items())
+    return translate("shop_file.between", language).join(
+        f"{name} {_shown(part, language)}" for name, part in named.items()
+    )
 
 
 def _quoted(text: str, language: Language) -> str:
-    return say("shop_file.quoted", language, text=_cut(text))
+    return translate("shop_file.quoted", language, text=_cut(text))
 
 
 def _cut(text: str) -> str:
