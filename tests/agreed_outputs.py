@@ -122,7 +122,7 @@ def conceded_in_halves(rng: Random) -> Case:
             ("给您打 五 。", "折哦"),
         )
     )
-    around: dict[str, Any] = {"price_fen": 10_000, "floor_fen": 10_000, "said_before": before}
+    around: dict[str, Any] = {"price_fen": 10_000, "floor_fen": 10_000, "last_answer": before}
     return Case(raw(after), "amount", kind="conceded_in_halves", around=around)
 
 

@@ -226,7 +226,7 @@ def _filtered(rng: Random) -> Case:
 def _halves(rng: Random) -> Case:
     digits = f"1{rng.randrange(3, 10)}{rng.randrange(10**9):09}"
     cut = rng.randrange(3, 9)
-    return Case(raw(digits[cut:]), "filter", kind="halves", around={"said_before": f"我的号码 {digits[:cut]}"})
+    return Case(raw(digits[cut:]), "filter", kind="halves", around={"last_answer": f"我的号码 {digits[:cut]}"})
 
 
 def _long(rng: Random) -> Case:

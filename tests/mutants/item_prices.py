@@ -97,15 +97,15 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a spec may be offered for another's price",
         "assistant/spec_prices.py",
-        "meant = self._said_of(text, amount.start) or self._asked_about",
+        "meant = self._prices_named_at(text, amount.start) or self._asked_about",
         "meant = ()",
         f"{_SPECS}test_the_prices_of_two_specs_are_not_exchanged",
     ),
     one(
         "the spec that the buyer named is forgotten",
         "assistant/spec_prices.py",
-        "self._said_of(text, amount.start) or self._asked_about",
-        "self._said_of(text, amount.start)",
+        "self._prices_named_at(text, amount.start) or self._asked_about",
+        "self._prices_named_at(text, amount.start)",
         f"{_SPECS}test_the_spec_that_the_buyer_named_before_is_meant",
     ),
     one(

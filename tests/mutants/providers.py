@@ -97,15 +97,15 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "figures of tokens that cannot be are believed",
         "assistant/model_calls.py",
-        "reckoned <= told * _FEWEST and told <= most",
+        "reckoned <= count * _FEWEST and count <= most",
         "True",
         f"{_CALLS}test_figures_that_cannot_be_are_replaced_by_what_was_reckoned_with[wrong_usage]",
     ),
     one(
         "tokens far below those of the text are believed",
         "assistant/model_calls.py",
-        "reckoned <= told * _FEWEST and told <= most",
-        "0 < told <= most",
+        "reckoned <= count * _FEWEST and count <= most",
+        "0 < count <= most",
         f"{_CALLS}test_figures_that_cannot_be_are_replaced_by_what_was_reckoned_with[low_usage]",
     ),
 )

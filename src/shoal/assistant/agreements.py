@@ -17,7 +17,7 @@ _NO: Final = re.compile(
 )
 
 
-def says_yes(text: str) -> bool:
+def contains_agreement(text: str) -> bool:
     """Return whether a plain text holds a word of agreement, whatever stands beside it."""
     return _YES.search(text) is not None
 

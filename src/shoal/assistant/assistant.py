@@ -128,7 +128,7 @@ class Assistant:
         run = _Run(begun.run_id, beginning, target, context, begun.reservation)
         left = account.ai_turns_per_chat - begun.answers
         facts = rail_facts_of(
-            account, context, item_id=question.item_id, turns_left=left, said_before=known.said_before
+            account, context, item_id=question.item_id, turns_left=left, last_answer=known.last_answer
         )
         proposal, why = await self._proposed(run, facts, moved_on)
         if not why and proposal is None:

@@ -54,7 +54,7 @@ def note_failure(connection: Connection, provider_id: int, why: str, *, now_ms: 
         values["rests"] = state["rests"] + 1
     connection.execute(_mine(provider_id).values(**values))
     if rests:
-        _tell(connection, provider_id, why, now_ms)
+        _open_incident(connection, provider_id, why, now_ms)
     return rests
 
 
@@ -74,7 +74,7 @@ def _locked(connection: Connection, provider_id: int) -> RowMapping | None:
     return connection.execute(query).mappings().one_or_none()
 
 
-def _tell(connection: Connection, provider_id: int, why: str, now_ms: int) -> None:
+def _open_incident(connection: Connection, provider_id: int, why: str, now_ms: int) -> None:
     query = select(ai_providers.c.owner_id, ai_providers.c.name).where(ai_providers.c.id == provider_id)
     owner_id, name = connection.execute(query).one()
     opening = Opening(

@@ -246,8 +246,8 @@ def _lacking(connection: Connection, made: Reservation, tokens_per_day: int, sta
 def _open_incident(connection: Connection, made: Reservation, why: NoRoomWhy, now_ms: int) -> None:
     """Open the incident of a day that is spent, unless it was: questions go on to come."""
     subject, kind = f"model:{made.account_id}/{made.day}", IncidentKind.MODEL_BUDGET
-    told = select(incidents.c.id).where(incidents.c.subject == subject, incidents.c.kind == kind.value)
-    if connection.execute(told.limit(1)).first() is None:
+    opened = select(incidents.c.id).where(incidents.c.subject == subject, incidents.c.kind == kind.value)
+    if connection.execute(opened.limit(1)).first() is None:
         opening = Opening(
             subject=subject,
             kind=kind,

@@ -72,7 +72,7 @@ async def context_of(
 
 
 def rail_facts_of(
-    account: Account, context: Context, *, item_id: str | None, turns_left: int, said_before: str = ""
+    account: Account, context: Context, *, item_id: str | None, turns_left: int, last_answer: str = ""
 ) -> RailFacts:
     """Return what the rails compare an answer with. The description is not among what they believe."""
     setting = account.item(item_id)
@@ -86,6 +86,6 @@ def rail_facts_of(
         facts=len(context.facts),
         owner_words=(*(fact.answer for fact in context.facts), context.item_facts, context.item_title),
         instructions=instructions_of(context),
-        said_before=said_before,
+        last_answer=last_answer,
         turns=context.turns,
     )

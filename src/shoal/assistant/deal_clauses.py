@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from itertools import filterfalse
 from typing import Final
 
-from shoal.assistant.agreements import says_yes
-from shoal.assistant.refusals import refuses, says_nothing
+from shoal.assistant.agreements import contains_agreement
+from shoal.assistant.refusals import is_courtesy, refuses
 from shoal.assistant.spoken_amounts import spoken_amounts
 
 _BEFORE: Final = (
@@ -45,19 +45,19 @@ def is_deal(clause: str) -> bool:
     return any(_DEAL.fullmatch(f"{clause[: one.start]}#{clause[one.end :]}".strip()) for one in spoken_amounts(clause))
 
 
-def are_told(told: Sequence[str], others: Sequence[str]) -> bool:
+def are_stated(stated: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether clauses that tell an amount stand beside none that may agree to another."""
-    befores = [clause[: one.start] for clause in told for one in spoken_amounts(clause)][:1]
+    befores = [clause[: one.start] for clause in stated for one in spoken_amounts(clause)][:1]
     others = [*others, *(part for before in befores for part in re.split(r"\s+", before)[:-1] if part)]
-    if any(map(says_yes, befores)):
+    if any(map(contains_agreement, befores)):
         return False
-    if any(map(refuses, others)) and not any(map(says_yes, filterfalse(refuses, others))):
+    if any(map(refuses, others)) and not any(map(contains_agreement, filterfalse(refuses, others))):
         return True
-    return all(says_nothing(one) or refuses(one) or _is_of_item(one) for one in others)
+    return all(is_courtesy(one) or refuses(one) or _is_of_item(one) for one in others)
 
 
 def _is_of_item(clause: str) -> bool:
     """Return whether a clause is about the item, or about buying it if it pleases."""
     if _IF_WANTED.fullmatch(clause.strip()):
         return True
-    return _OF_THE_ITEM.search(clause) is not None and not says_yes(clause)
+    return _OF_THE_ITEM.search(clause) is not None and not contains_agreement(clause)

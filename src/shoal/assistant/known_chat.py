@@ -21,7 +21,7 @@ class KnownChat(msgspec.Struct, frozen=True, kw_only=True):
     """The last lines of a chat without the question and without deliveries; the machine's last answer in it."""
 
     turns: tuple[Turn, ...] = ()
-    said_before: str = ""
+    last_answer: str = ""
 
 
 def read_chat(connection: Connection, account_id: str, question: Question) -> KnownChat:
@@ -41,7 +41,7 @@ def read_chat(connection: Connection, account_id: str, question: Question) -> Kn
         .order_by(messages.c.created_at_ms.desc(), messages.c.id.desc())
         .limit(MOST_TURNS)
     )
-    said = (
+    sent = (
         select(outbox.c.created_at_ms, outbox.c.kind, outbox.c.text)
         .where(
             outbox.c.account_id == account_id,
@@ -54,22 +54,22 @@ def read_chat(connection: Connection, account_id: str, question: Question) -> Kn
         .order_by(outbox.c.id.desc())
         .limit(MOST_TURNS)
     )
-    own = connection.execute(said).all()
+    own = connection.execute(sent).all()
     lines = [
         (row.created_at_ms, Turn(row.direction == Direction.IN.value, row.text)) for row in connection.execute(spoken)
     ]
     lines += [(row.created_at_ms, Turn(False, row.text)) for row in own]
     lines.sort(key=lambda line: line[0])
     replies = (row.text for row in own if row.kind == OutboxKind.REPLY.value)
-    return KnownChat(turns=tuple(turn for _, turn in lines[-MOST_TURNS:]), said_before=next(replies, ""))
+    return KnownChat(turns=tuple(turn for _, turn in lines[-MOST_TURNS:]), last_answer=next(replies, ""))
 
 
 def answers_since(connection: Connection, account_id: str, chat_id: str, since_ms: int) -> int:
     """Return how many answers of a model went to a chat since then."""
-    said = and_(
+    answered = and_(
         ai_runs.c.account_id == account_id,
         ai_runs.c.chat_id == chat_id,
         ai_runs.c.state == RunState.ANSWERED.value,
         ai_runs.c.created_at_ms > since_ms,
     )
-    return connection.scalar(select(func.count()).select_from(ai_runs).where(said)) or 0
+    return connection.scalar(select(func.count()).select_from(ai_runs).where(answered)) or 0

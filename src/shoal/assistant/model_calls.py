@@ -203,12 +203,12 @@ def _answer(
             raise ModelFailed(WhyFailed.NOT_JSON, 200) from None
     else:
         text, usage = _completion(data)
-    told = usage if isinstance(usage, dict) else {}
+    figures = usage if isinstance(usage, dict) else {}
     sent = estimated_tokens(messages)
     return (
         text,
-        _figure(told.get("prompt_tokens"), sent, _SLACK * sent),
-        _figure(told.get("completion_tokens"), min(tokens_of(text), max_tokens), _SLACK * max_tokens),
+        _figure(figures.get("prompt_tokens"), sent, _SLACK * sent),
+        _figure(figures.get("completion_tokens"), min(tokens_of(text), max_tokens), _SLACK * max_tokens),
     )
 
 
@@ -221,9 +221,9 @@ def _completion(data: bytes) -> tuple[str, Any]:
     return content if isinstance(content, str) else "", answer.get("usage")
 
 
-def _figure(told: Any, reckoned: int, most: int) -> int:
-    is_figure = isinstance(told, int) and not isinstance(told, bool) and reckoned <= told * _FEWEST and told <= most
-    return int(told) if is_figure else reckoned
+def _figure(count: Any, reckoned: int, most: int) -> int:
+    is_figure = isinstance(count, int) and not isinstance(count, bool) and reckoned <= count * _FEWEST and count <= most
+    return int(count) if is_figure else reckoned
 
 
 def _why_of_status(status: int) -> WhyFailed:

@@ -34,7 +34,7 @@ class ModelOutput(BaseModel):
     facts: Annotated[list[int], Field(max_length=MOST_FACTS)] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _has_a_text_to_say(self) -> ModelOutput:
+    def _require_text(self) -> ModelOutput:
         if self.action == "reply" and not self.text:
             raise ValueError("a reply without a text")
         return self

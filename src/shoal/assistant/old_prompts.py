@@ -12,15 +12,15 @@ _SPOKEN: Final = ("default", "tech", "price")
 """The prompts that say how to answer, in the order in which they become one persona."""
 
 
-def prompts_of(said: Any) -> dict[str, str]:
+def prompts_of(stored: Any) -> dict[str, str]:
     """Return the prompts by their purpose, of a mapping or its JSON. Another text is the prompt ``default``."""
-    if isinstance(said, str):
+    if isinstance(stored, str):
         try:
-            parsed = json.loads(said)
+            parsed = json.loads(stored)
         except (ValueError, RecursionError):
             parsed = None
-        said = parsed if isinstance(parsed, dict) else {"default": said}
-    found = said.items() if isinstance(said, Mapping) else ()
+        stored = parsed if isinstance(parsed, dict) else {"default": stored}
+    found = stored.items() if isinstance(stored, Mapping) else ()
     return {str(purpose): text.strip() for purpose, text in found if isinstance(text, str) and text.strip()}
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from shoal.assistant.concessions import Kind
-from shoal.assistant.deal_clauses import are_told, is_deal
+from shoal.assistant.deal_clauses import are_stated, is_deal
 from shoal.assistant.plain_text import plain
 from shoal.assistant.price_words import Owners, PriceWords, price_words
 from shoal.assistant.prompt import LONGEST_QUESTION, LONGEST_TURN, MOST_TURNS, Turn
@@ -67,12 +67,12 @@ class Bounds(msgspec.Struct, frozen=True):
         """Return what a plain text says about prices, beside the owner's words and fair prices of specs."""
         return self.without_fair(text, price_words(text, "", self.is_owners, self.owner_text))
 
-    def without_fair(self, text: str, said: PriceWords) -> PriceWords:
+    def without_fair(self, text: str, prices: PriceWords) -> PriceWords:
         """Return it without the fair prices of specs."""
         if not self.specs.specs or self.has_floor:
-            return said
-        kept = (amount for amount in said.amounts if not self.specs.is_fair(text, amount, said.pieces))
-        return replace(said, amounts=tuple(kept))
+            return prices
+        kept = (amount for amount in prices.amounts if not self.specs.is_fair(text, amount, prices.pieces))
+        return replace(prices, amounts=tuple(kept))
 
 
 def points_back(answer: str, question: str) -> bool:
@@ -101,9 +101,9 @@ def open_offers(turns: Sequence[Turn], question: str, bounds: Bounds, *, reopene
 
 def loose_offers(question: str, bounds: Bounds) -> Iterator[str]:
     """Return what may be an offer in a question: any low number, and a wish for a concession without an amount."""
-    said = bounds.words_in(plain(question[:LONGEST_QUESTION]))
-    yield from said.below(bounds.reduced_fen, bounds.lowest_fen)
-    for one in said.concessions:
+    prices = bounds.words_in(plain(question[:LONGEST_QUESTION]))
+    yield from prices.below(bounds.reduced_fen, bounds.lowest_fen)
+    for one in prices.concessions:
         if one.found.kind in _ASKED and (
             bounds.lowest_fen is None
             or not one.is_kept(bounds.reduced_fen, bounds.lowest_fen, has_floor=bounds.has_floor)
@@ -119,19 +119,19 @@ def names_allowed_amount(text: str, bounds: Bounds) -> bool:
     clauses = [clause for clause in _CLAUSE.split(text) if clause.strip()]
     if bounds.lowest_fen is None or any(_YOURS.search(clause) and not refuses(clause) for clause in clauses):
         return False
-    told = [clause for clause in clauses if _tells_allowed(clause, bounds)]
-    return any(map(is_deal, told)) or (bool(told) and are_told(told, [one for one in clauses if one not in told]))
+    named = [clause for clause in clauses if _names_allowed(clause, bounds)]
+    return any(map(is_deal, named)) or (bool(named) and are_stated(named, [one for one in clauses if one not in named]))
 
 
-def _tells_allowed(clause: str, bounds: Bounds) -> bool:
+def _names_allowed(clause: str, bounds: Bounds) -> bool:
     """Return whether a clause names an allowed amount that is not said of another time, thing or shop."""
     if bounds.lowest_fen is None or _OTHER_PRICE.search(clause):
         return False
-    said = price_words(clause, "", _of_nobody, bounds.owner_text)
-    if len(bounds.without_fair(clause, said).amounts) < len(said.amounts):
+    prices = price_words(clause, "", _of_nobody, bounds.owner_text)
+    if len(bounds.without_fair(clause, prices).amounts) < len(prices.amounts):
         return True
-    for amount in said.amounts:
-        pieces = 1 if amount.of_one else said.pieces
+    for amount in prices.amounts:
+        pieces = 1 if amount.of_one else prices.pieces
         most = amount.fen if bounds.price_fen is None else bounds.price_fen * pieces
         if amount.fen is not None and most is not None and bounds.lowest_fen * pieces <= amount.fen <= most:
             return True

@@ -76,9 +76,9 @@ def promises_in(text: str, owner_text: str) -> Iterator[re.Match[str]]:
         yield from pattern.finditer(text)
     owners = {match[0] for match in _POLICY.finditer(owner_text) if not _REFUSED.search(owner_text[: match.start()])}
     times = {
-        _told(match) for match in _IN_TIME.finditer(owner_text) if not _REFUSED.search(owner_text[: match.start()])
+        _promise(match) for match in _IN_TIME.finditer(owner_text) if not _REFUSED.search(owner_text[: match.start()])
     }
-    yield from (match for match in _IN_TIME.finditer(text) if _told(match) not in times)
+    yield from (match for match in _IN_TIME.finditer(text) if _promise(match) not in times)
     for match in _POLICY.finditer(text):
         if match[0] not in owners and not _REFUSED.search(text[: match.start()]):
             yield match
@@ -89,6 +89,6 @@ def later_work_in(text: str) -> Iterator[re.Match[str]]:
     yield from _LATER.finditer(text)
 
 
-def _told(match: re.Match[str]) -> tuple[str, str]:
+def _promise(match: re.Match[str]) -> tuple[str, str]:
     """Return the time and the act that a text tells, to compare with the owner's."""
     return match["time"] or match["within"] or match["day"], (match["act"] or "")[:1]

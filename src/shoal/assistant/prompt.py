@@ -144,9 +144,9 @@ def _page(context: Context) -> dict[str, Any]:
     if context.item_description:
         page["description"] = scrubbed(context.item_description, context.hidden)[:LONGEST_DESCRIPTION]
     if context.item_specs:
-        told = context.item_specs[:MOST_SPECS]
-        page["specs_yuan"] = {spec.name: spec.price_fen / 100 for spec in told}
-        page["sold_out"] = [spec.name for spec in told if spec.left == 0]
+        specs = context.item_specs[:MOST_SPECS]
+        page["specs_yuan"] = {spec.name: spec.price_fen / 100 for spec in specs}
+        page["sold_out"] = [spec.name for spec in specs if spec.left == 0]
     return {"item_page": page} if page else {}
 
 

@@ -68,7 +68,7 @@ class RailFacts(msgspec.Struct, frozen=True, kw_only=True):
     ``floor_fen``: of ``floor_of``. ``specs``: those of an item whose specs have different prices; then ``price_fen`` is
     the highest of them. ``facts``: how many facts the shop has; their ids are 1 to this. ``owner_words``:
     answers of facts, the item's facts and title, never the persona. ``instructions``: of ``prompt.instructions_of``.
-    ``said_before``: the machine's last answer in this chat. ``turns``: the lines before the question, as in the prompt.
+    ``last_answer``: the machine's last answer in this chat. ``turns``: the lines before the question, as in the prompt.
     """
 
     output_filter: OutputFilter
@@ -79,7 +79,7 @@ class RailFacts(msgspec.Struct, frozen=True, kw_only=True):
     facts: int = 0
     owner_words: tuple[str, ...] = ()
     instructions: str = ""
-    said_before: str = ""
+    last_answer: str = ""
     turns: tuple[Turn, ...] = ()
     specs: tuple[SpecPrice, ...] = ()
 

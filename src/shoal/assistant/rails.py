@@ -44,11 +44,11 @@ def check(output: ModelOutput, facts: RailFacts) -> tuple[RailVerdict, ...]:
     """Return the verdict of each rail. An output that says nothing to the buyer passes all of them."""
     if output.action != "reply":
         return tuple(RailVerdict(rail, passed=True) for rail in Rail)
-    said = Said(output, facts)
-    return tuple(_verdict(rail, _CHECKS[rail](said)) for rail in Rail)
+    reply = CheckedReply(output, facts)
+    return tuple(_verdict(rail, _CHECKS[rail](reply)) for rail in Rail)
 
 
-class Said:
+class CheckedReply:
     """A reply and what it is compared with; what several rails read is made once."""
 
     def __init__(self, output: ModelOutput, facts: RailFacts) -> None:
@@ -92,10 +92,10 @@ class Said:
 
         An amount is that of all the pieces which the text or the buyer speaks of, unless it is said of one.
         """
-        tail = plain(self.facts.said_before[-_TAIL:])
-        said = price_words(self.plain, tail, self.is_owners, self.name_text)
+        tail = plain(self.facts.last_answer[-_TAIL:])
+        found = price_words(self.plain, tail, self.is_owners, self.name_text)
         before = [plain(turn.text[-_MOST_READ:]) for turn in reversed(self.facts.turns) if turn.is_buyer]
-        return replace(said, pieces=max(said.pieces, asked_pieces(self.asked, before, self.plain)))
+        return replace(found, pieces=max(found.pieces, asked_pieces(self.asked, before, self.plain)))
 
     @cached_property
     def unfair(self) -> PriceWords:
@@ -125,113 +125,115 @@ def _verdict(rail: Rail, found: Iterable[tuple[Why, str]]) -> RailVerdict:
     return RailVerdict(rail, passed=False, why=reasons[0][0].value, words=words)
 
 
-def _turns(said: Said) -> Found:
-    if said.facts.turns_left <= 0:
+def _turns(reply: CheckedReply) -> Found:
+    if reply.facts.turns_left <= 0:
         yield Why.NO_TURN_LEFT, ""
 
 
-def _length(said: Said) -> Found:
-    if len(said.output.text) > MOST_CHARACTERS:
-        yield Why.TOO_LONG, f"{len(said.output.text)}"
+def _length(reply: CheckedReply) -> Found:
+    if len(reply.output.text) > MOST_CHARACTERS:
+        yield Why.TOO_LONG, f"{len(reply.output.text)}"
 
 
-def _language(said: Said) -> Found:
-    if wrong := wrong_language(said.output.text, said.facts.buyer_text):
+def _language(reply: CheckedReply) -> Found:
+    if wrong := wrong_language(reply.output.text, reply.facts.buyer_text):
         yield Why.OTHER_LANGUAGE, wrong
 
 
-def _echo(said: Said) -> Found:
-    for words in echoes_in(said.output.text[:_MOST_READ], said.plain, plain_of_owner(said.facts.instructions)):
+def _echo(reply: CheckedReply) -> Found:
+    for words in echoes_in(reply.output.text[:_MOST_READ], reply.plain, plain_of_owner(reply.facts.instructions)):
         yield Why.ECHOED, words
 
 
-def _facts(said: Said) -> Found:
-    for number in said.output.facts:
-        if not 1 <= number <= said.facts.facts:
+def _facts(reply: CheckedReply) -> Found:
+    for number in reply.output.facts:
+        if not 1 <= number <= reply.facts.facts:
             yield Why.NO_SUCH_FACT, str(number)
 
 
-def _amount(said: Said) -> Found:
-    facts, lowest = said.facts, said.facts.lowest_fen
+def _amount(reply: CheckedReply) -> Found:
+    facts, lowest = reply.facts, reply.facts.lowest_fen
     below = Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR
-    for amount in said.unfair.amounts:
+    for amount in reply.unfair.amounts:
         if amount.fen is None:
             yield Why.UNREADABLE, amount.words
         elif lowest is None:
             yield Why.PRICE_UNKNOWN, amount.words
-        elif amount.fen < lowest * (1 if amount.of_one else said.prices.pieces):
+        elif amount.fen < lowest * (1 if amount.of_one else reply.prices.pieces):
             yield below, amount.words
-    reduced = said.bounds.reduced_fen
-    if reduced is not None and lowest is not None and said.prices.left_of(reduced) < min(lowest, reduced):
-        yield Why.CONCESSION, said.prices.concessions[0].words
-    for concession in said.prices.concessions:
+    reduced = reply.bounds.reduced_fen
+    if reduced is not None and lowest is not None and reply.prices.left_of(reduced) < min(lowest, reduced):
+        yield Why.CONCESSION, reply.prices.concessions[0].words
+    for concession in reply.prices.concessions:
         if lowest is None or not concession.is_kept(reduced, lowest, has_floor=facts.floor_fen is not None):
             yield Why.CONCESSION, concession.words
-    yield from ((Why.AGREED, words) for words in _left_open(said))
+    yield from ((Why.AGREED, words) for words in _left_open(reply))
 
 
-def _left_open(said: Said) -> Iterator[str]:
+def _left_open(reply: CheckedReply) -> Iterator[str]:
     """Return the buyer's offers that the answer may agree to: it neither names an allowed amount nor refuses."""
-    facts, bounds = said.facts, said.bounds
-    if names_allowed_amount(said.plain, bounds) or refuses(said.plain):
+    facts, bounds = reply.facts, reply.bounds
+    if names_allowed_amount(reply.plain, bounds) or refuses(reply.plain):
         return
-    reopened = points_back(said.plain, said.asked)
+    reopened = points_back(reply.plain, reply.asked)
     yield from open_offers(facts.turns, facts.buyer_text, bounds, reopened=reopened)
-    if not said.prices.amounts and agrees(said.plain):
+    if not reply.prices.amounts and agrees(reply.plain):
         yield from loose_offers(facts.buyer_text, bounds)
 
 
-def _offer(said: Said) -> Found:
-    offered, facts = said.output.offered_fen, said.facts
+def _offer(reply: CheckedReply) -> Found:
+    offered, facts = reply.output.offered_fen, reply.facts
     lowest, price = facts.lowest_fen, facts.price_fen
-    fair = {amount.fen for amount in said.prices.amounts if said.specs.is_fair(said.plain, amount, said.prices.pieces)}
+    fair = {
+        amount.fen for amount in reply.prices.amounts if reply.specs.is_fair(reply.plain, amount, reply.prices.pieces)
+    }
     if offered is None:
         if price is not None:
-            hidden = (amount for amount in said.prices.amounts if amount.fen is not None and amount.fen < price)
+            hidden = (amount for amount in reply.prices.amounts if amount.fen is not None and amount.fen < price)
             yield from ((Why.OFFER_NOT_NAMED, amount.words) for amount in hidden if amount.fen not in fair)
         return
     if lowest is None:
         yield Why.PRICE_UNKNOWN, str(offered)
     elif offered < lowest and (offered not in fair or facts.floor_fen is not None):
         yield (Why.BELOW_PRICE if facts.floor_fen is None else Why.BELOW_FLOOR), str(offered)
-    spoken = {amount.fen for amount in said.prices.amounts}
+    spoken = {amount.fen for amount in reply.prices.amounts}
     for whole in (price, *(spec.price_fen for spec in facts.specs)):
         if whole is not None:
-            spoken |= {concession.left_of(whole) for concession in said.prices.concessions}
+            spoken |= {concession.left_of(whole) for concession in reply.prices.concessions}
     if offered not in spoken:
         yield Why.OFFER_NOT_SAID, str(offered)
 
 
-def _filter(said: Said) -> Found:
-    checked, text = said.facts.output_filter, said.output.text
+def _filter(reply: CheckedReply) -> Found:
+    checked, text = reply.facts.output_filter, reply.output.text
     found = dict.fromkeys(checked.words_in((text,)))
-    tail = said.facts.said_before[-_TAIL:]
+    tail = reply.facts.last_answer[-_TAIL:]
     if tail:  # what the answer before says alone has left already
         before = set(checked.words_in((tail,)))
         found |= dict.fromkeys(words for words in checked.words_in((tail, text)) if words not in before)
     yield from ((Why.FILTERED, words) for words in found)
 
 
-def _promise(said: Said) -> Found:
-    for text in said.readings:
-        for match in promises_in(text, said.owner_text):
-            if not said.is_owners(text, match.start(), match.end()):
+def _promise(reply: CheckedReply) -> Found:
+    for text in reply.readings:
+        for match in promises_in(text, reply.owner_text):
+            if not reply.is_owners(text, match.start(), match.end()):
                 yield Why.PROMISED, match[0]
 
 
-def _later_work(said: Said) -> Found:
-    for text in said.readings:
+def _later_work(reply: CheckedReply) -> Found:
+    for text in reply.readings:
         for match in later_work_in(text):
-            if not said.is_owners(text, match.start(), match.end()):
+            if not reply.is_owners(text, match.start(), match.end()):
                 yield Why.LATER, match[0]
 
 
-def _machine(said: Said) -> Found:
-    for text in said.readings:
-        yield from ((Why.DENIED, words) for words in denials_in(text, said.asked))
+def _machine(reply: CheckedReply) -> Found:
+    for text in reply.readings:
+        yield from ((Why.DENIED, words) for words in denials_in(text, reply.asked))
 
 
-_CHECKS: Final[Mapping[Rail, Callable[[Said], Found]]] = {
+_CHECKS: Final[Mapping[Rail, Callable[[CheckedReply], Found]]] = {
     Rail.TURNS: _turns,
     Rail.LENGTH: _length,
     Rail.LANGUAGE: _language,

@@ -48,7 +48,7 @@ def refuses(text: str) -> bool:
     return bool(are_refusals) and all(are_refusals)
 
 
-def says_nothing(clause: str) -> bool:
+def is_courtesy(clause: str) -> bool:
     """Return whether a clause neither refuses nor agrees, such as a greeting or an apology."""
     return _NOTHING.fullmatch(clause.strip()) is not None
 

@@ -60,19 +60,19 @@ class SpecPrices:
         count = 1 if amount.of_one else pieces
         if self.has_floor:
             return any(amount.fen == spec.price_fen * count for spec in self.specs)
-        meant = self._said_of(text, amount.start) or self._asked_about
-        if together := self._told_together(text, amount.start):
+        meant = self._prices_named_at(text, amount.start) or self._asked_about
+        if together := self._priced_together(text, amount.start):
             return amount.fen >= max(together) * count
         if meant:
             return amount.fen >= min(meant) * count
         return any(amount.fen == spec.price_fen * count for spec in self.specs)
 
-    def _said_of(self, text: str, start: int) -> tuple[int, ...]:
+    def _prices_named_at(self, text: str, start: int) -> tuple[int, ...]:
         """Return the prices of the specs that the clause there names, else of those in the nearest clause before it."""
         clauses = [_clause_at(text, start), *reversed(_CLAUSE.split(text[:start])[:-1])]
         return next((prices for prices in map(self._named, clauses) if prices), ())
 
-    def _told_together(self, text: str, start: int) -> tuple[int, ...]:
+    def _priced_together(self, text: str, start: int) -> tuple[int, ...]:
         """Return the prices of the specs that are said to cost one amount: "年卡月卡同价", "年卡和月卡10元"."""
         begins, _ = _clause_span(text, start)
         before = text[begins:start]

@@ -105,9 +105,9 @@ class Trials:
         Who leaves while it is asked leaves what was reserved spent.
         """
         target, costs = await self.target_of(account, account.ai_provider_id), _Costs()
-        said_before = next((turn.text for turn in reversed(context.turns) if not turn.is_buyer), "")
+        last_answer = next((turn.text for turn in reversed(context.turns) if not turn.is_buyer), "")
         left = account.ai_turns_per_chat
-        facts = rail_facts_of(account, context, item_id=item_id, turns_left=left, said_before=said_before)
+        facts = rail_facts_of(account, context, item_id=item_id, turns_left=left, last_answer=last_answer)
 
         async def call(prompt: list[PromptMessage]) -> Answered:
             return await self._called(account, target, context, prompt, costs)

@@ -322,7 +322,7 @@ def test_a_verdict_names_its_reason_and_a_few_words() -> None:
 @settings(deadline=None)
 def test_any_text_gets_a_verdict_of_each_rail(text: str, buyer: str) -> None:
     output = ModelOutput(action="reply", text="x" + text)
-    verdicts = check(output, facts(buyer_text=buyer, said_before=text, owner_words=(text,)))
+    verdicts = check(output, facts(buyer_text=buyer, last_answer=text, owner_words=(text,)))
     assert [verdict.rail for verdict in verdicts] == list(Rail)
     assert all(verdict.passed == (verdict.why == "") for verdict in verdicts)
 
