@@ -128,8 +128,8 @@ async def test_an_echo_that_is_read_hours_later_is_known_by_the_time_at_which_it
     await sendings.interrupted("shop")
     clock.now += 2 * ECHO_WINDOW_MS
     late = sent_at_ms + ECHO_WINDOW_MS
-    assert await sendings.claim_echo("shop", "c", "s1", "在的", "1", said_at_ms=late) is None, "the owner's own word"
-    echoed = await sendings.claim_echo("shop", "c", "s1", "在的", "1", said_at_ms=sent_at_ms + 1)
+    assert await sendings.claim_echo("shop", "c", "s1", "在的", "1", sent_at_ms=late) is None, "the owner's own word"
+    echoed = await sendings.claim_echo("shop", "c", "s1", "在的", "1", sent_at_ms=sent_at_ms + 1)
     assert echoed is not None
     assert echoed.outcome is SendOutcome.SENT
 

@@ -109,8 +109,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "an update tells a group price by a name that the buyer chose",
         "xianyu/trade_cards.py",
-        "says_group_price=is_card and is_group_price_text(reminder),",
-        'says_group_price=is_card and is_group_price_text(reminder + text_of(around.extension.get("reminderTitle"))),',
+        "is_card and is_group_price_text(reminder),",
+        'is_card and is_group_price_text(reminder + text_of(around.extension.get("reminderTitle"))),',
         f"{_TRADE_CARDS}test_f4_an_update_tells_a_group_price_by_its_words_and_not_by_a_name",
     ),
     one(

@@ -97,8 +97,8 @@ class ObservedState:
         )  # fmt: skip
         if is_new:
             reason, is_over = self.now.reason, state is AccountState.RUNNING and self._is_in_trouble
-            tell = log.info if reason or is_over else log.debug
-            tell("account state", account=self._account_id, state=state.value, reason=reason)
+            write_line = log.info if reason or is_over else log.debug
+            write_line("account state", account=self._account_id, state=state.value, reason=reason)
             self._is_in_trouble = bool(reason) or (self._is_in_trouble and state not in _AT_EASE)
         self._report_shown(is_new=is_new)
 
@@ -120,8 +120,8 @@ class ObservedState:
 
     def named(self, name: str, picture: str) -> None:
         """Record what the site calls the seller, and tell readers."""
-        told = {"seller_name": storable(name, LONGEST_NAME), "seller_picture": storable(picture, LONGEST_URL)}
-        self.now = self.now.evolve(**told)
+        facts = {"seller_name": storable(name, LONGEST_NAME), "seller_picture": storable(picture, LONGEST_URL)}
+        self.now = self.now.evolve(**facts)
         self._report_shown(is_new=True)
 
     def park(self, park_key: tuple[int, int] | None, error: ActionRequired) -> None:

@@ -82,11 +82,11 @@ class Waits:
                 self._tasks.revive(name)
             asleep &= there.keys()
             rest = max(0.0, ends_at - loop.time())
-            told, failed = await asyncio.gather(
+            observed, failed = await asyncio.gather(
                 self._settled_here(here, rest),
                 self._settled_there(there, rest, asleep),
             )
-            seen |= told | {name: self._remote.of(name) for name in there}
+            seen |= observed | {name: self._remote.of(name) for name in there}
             failures = {name: why for name, why in failures.items() if name not in left} | dict(failed)
             asleep &= failed.keys()
             left = {name: stands[name] for name in left if has_place(name) is (name in there)}

@@ -59,14 +59,14 @@ class HistorySync:
         for number, head in enumerate(await self._moved(since_ms)):
             if number >= QUICK_CHATS:
                 await asyncio.sleep(PAUSE_SECONDS)
-            events = await self._said_in(head.chat_id, since_ms)
+            events = await self._events_in(head.chat_id, since_ms)
             self._incoming.action(await self._incoming.store(events, pulled=True))
             count += len(events)
         return count
 
     async def pull_chat(self, chat_id: str, since_ms: int) -> None:
         """Store and handle what was said in one chat since then, its echoes first. Raise like ``pull``."""
-        events = await self._said_in(chat_id, since_ms)
+        events = await self._events_in(chat_id, since_ms)
         received = await self._incoming.store(events, pulled=True)
         await self._incoming.own_action(chat_id)
         self._incoming.action(replace(received, new=[one for one in received.new if one.direction is Direction.IN]))
@@ -110,7 +110,7 @@ class HistorySync:
         except UndecodableFrame as refusal:
             raise TemporaryFailure(str(refusal), code="history_refused") from None
 
-    async def _said_in(self, chat_id: str, since_ms: int) -> list[Event]:
+    async def _events_in(self, chat_id: str, since_ms: int) -> list[Event]:
         """Return the events of a chat since then, oldest first."""
         events: list[Event] = []
         cursor: int | None = frames.NEWEST_CURSOR

@@ -94,9 +94,9 @@ class Incoming:
         ``pulled``: the events were pulled, so known ones are not counted as repeats.
         """
         events = [self._marked_official(event) for event in events]
-        said = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
-        new_ids = await self._log.store_incoming(self._account.id, said, pulled=pulled)
-        new = {message.message_id: message for message in said if message.message_id in new_ids}
+        logged = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
+        new_ids = await self._log.store_incoming(self._account.id, logged, pulled=pulled)
+        new = {message.message_id: message for message in logged if message.message_id in new_ids}
         for receipt in events:
             if isinstance(receipt, ReadReceipt):
                 read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
@@ -118,7 +118,7 @@ class Incoming:
         """Answer new messages and serve paid orders. After a crash the next connection continues."""
         for message in received.new:
             if message.direction is Direction.OUT and not message.handled:
-                self._conversations.said_by_us(message)
+                self._conversations.sent_by_us(message)
         self._conversations.received(
             [message for message in received.new if message.direction is Direction.IN and not message.handled]
         )
@@ -140,16 +140,16 @@ class Incoming:
             direction=_DIRECTIONS.get(message.speaker, Direction.SITE),
             content_type=str(message.content_type),
             text=message.text,
-            created_at_ms=self._said_at_ms(message),
+            created_at_ms=self._sent_at_ms(message),
             handled=decision.is_final,
             decision=decision,
         )
 
-    def _said_at_ms(self, message: ChatMessage) -> int:
+    def _sent_at_ms(self, message: ChatMessage) -> int:
         """Return when the message was sent, by our clock; a time more than a day ahead becomes now."""
         now = now_ms()
-        said_at = self._site_clock.ours(message.created_at_ms) if message.created_at_ms else now
-        return said_at if said_at < now + _DAY_MS else now
+        sent_at = self._site_clock.ours(message.created_at_ms) if message.created_at_ms else now
+        return sent_at if sent_at < now + _DAY_MS else now
 
 
 def _without_order(card: Card) -> IncomingMessage:

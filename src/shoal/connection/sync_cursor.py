@@ -49,9 +49,9 @@ class SyncCursor:
         sent ours, or the current time. Raise what ``LiveSocket.request`` raises.
         """
         theirs = await self._asked()
-        reply = await self._say(self._older(theirs))
+        reply = await self._report(self._older(theirs))
         if theirs and frames.wants_position(reply):  # our position is too old for the site
-            await self._say(theirs)
+            await self._report(theirs)
         await self._keep_first()
 
     async def follow(self) -> Position:
@@ -64,7 +64,7 @@ class SyncCursor:
         self._caught_up = False
         stood = Position(pts=self._pts or 0, known_at_ms=now_ms(), ahead_ms=self._site_clock.ahead_ms)
         theirs = await self._asked()
-        await self._say(theirs or self._older({}))
+        await self._report(theirs or self._older({}))
         pts = theirs.get("pts")
         if isinstance(pts, int):
             self._pts = max(pts, self._pts or 0)
@@ -100,13 +100,13 @@ class SyncCursor:
     def _older(self, theirs: dict[str, object]) -> dict[str, object]:
         pts = theirs.get("pts")
         if not isinstance(pts, int):
-            said = frames.position_at(self._site_clock.now_ms())
-            return said if self._pts is None else {**said, "pts": self._pts}
+            position = frames.position_at(self._site_clock.now_ms())
+            return position if self._pts is None else {**position, "pts": self._pts}
         if self._pts is None:
             self._pts = pts
         return {**theirs, "pts": min(pts, self._pts)}
 
-    async def _say(self, position: dict[str, object]) -> frames.Frame:
+    async def _report(self, position: dict[str, object]) -> frames.Frame:
         pts = position["pts"]
         if self._pts is None and isinstance(pts, int):
             self._pts = pts

@@ -257,9 +257,9 @@ def _request(supplier: Supplier, wanted: Wanted, method: str, url: str, body: st
 
 def _kind_of(supplier: Supplier, body: str) -> str:
     """Return the media type of a body: what its header says, else by how it begins."""
-    said = next((value for name, value in supplier.headers.items() if name.lower() == "content-type"), "")
-    if said:
-        return said.partition(";")[0].strip().lower()
+    media_type = next((value for name, value in supplier.headers.items() if name.lower() == "content-type"), "")
+    if media_type:
+        return media_type.partition(";")[0].strip().lower()
     return _JSON if body.lstrip()[:1] in {"{", "["} else _FORM
 
 
@@ -343,8 +343,8 @@ def shown_supplier(supplier: Supplier) -> dict[str, Any]:
 def shown_request(supplier: Supplier, wanted: Wanted, *, query: bool = False) -> Request:
     """Return a call as people see it: with the values of the order, without secrets."""
     shown = msgspec.convert(shown_supplier(supplier), Supplier)
-    said = next((value for name, value in supplier.headers.items() if name.lower() == "content-type"), "")
-    headers = {name: said if name.lower() == "content-type" else value for name, value in shown.headers.items()}
+    media_type = next((value for name, value in supplier.headers.items() if name.lower() == "content-type"), "")
+    headers = {name: media_type if name.lower() == "content-type" else value for name, value in shown.headers.items()}
     shown = msgspec.structs.replace(shown, headers=headers)
     return (query_request if query else order_request)(shown, wanted)
 

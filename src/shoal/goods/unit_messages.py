@@ -47,9 +47,9 @@ class UnitMessages:
                 raise
             return with_codes(row.text, [masked("")] * len(row.units.split(",")))
 
-    def masked_in_history(self, connection: Connection, text: str, said_at_ms: int, /) -> str:
+    def masked_in_history(self, connection: Connection, text: str, sent_at_ms: int, /) -> str:
         """Return what a shop said, as the site has it, with units masked that left since a restored backup."""
-        return self._in_history.masked(connection, text, said_at_ms)
+        return self._in_history.masked(connection, text, sent_at_ms)
 
     async def before_leaving(self) -> None:
         """Note the units that may leave now (``SentUnits.note``). Raises ``StoreError``."""

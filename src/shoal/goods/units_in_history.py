@@ -34,9 +34,9 @@ class UnitsInHistory:
         self._goods: frozenset[int] | None = None
         """Goods with units that may have left between the backup and its restore; ``None`` before the first text."""
 
-    def masked(self, connection: Connection, text: str, said_at_ms: int) -> str:
+    def masked(self, connection: Connection, text: str, sent_at_ms: int) -> str:
         """Return a text with its units masked. Raises like the database."""
-        if said_at_ms > self._restored_at_ms:
+        if sent_at_ms > self._restored_at_ms:
             return text
         if self._goods is None:
             self._goods = self._concerned(connection)
@@ -104,9 +104,9 @@ def _known(connection: Connection, parts: Collection[tuple[int, str]]) -> list[t
 
 def _without(text: str, found: list[tuple[int, int]]) -> str:
     """Return a text with these parts masked; of parts within one another the longest."""
-    done, said = 0, list[str]()
+    done, pieces = 0, list[str]()
     for first, end in sorted(found, key=lambda part: (part[0], -part[1])):
         if first >= done:
-            said += [text[done:first], masked(text[first:end])]
+            pieces += [text[done:first], masked(text[first:end])]
             done = end
-    return "".join([*said, text[done:]])
+    return "".join([*pieces, text[done:]])

@@ -25,14 +25,14 @@ class Place(Enum):
 
 @dataclass(slots=True)
 class Burst:
-    """Messages that a buyer wrote in one go; more may follow. ``said_at``: the time of each, by ``steady_ms``.
+    """Messages that a buyer wrote in one go; more may follow. ``sent_at``: the time of each, by ``steady_ms``.
 
     ``waited_for`` is the choice whose delay has passed, if any, and ``delay_ms`` that delay. ``held_up``: the messages
     that the account's limit delayed. ``turn``: what a language model said to them. ``grown`` is set by each message.
     """
 
     messages: list[IncomingMessage] = field(default_factory=list)
-    said_at: dict[str, int] = field(default_factory=dict)
+    sent_at: dict[str, int] = field(default_factory=dict)
     began: float = 0.0
     grew: float = 0.0
     waited_for: Choice | None = None
@@ -42,11 +42,11 @@ class Burst:
     turn: ModelTurn | None = None
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, message: IncomingMessage, said_at_ms: int, now: float) -> None:
+    def add(self, message: IncomingMessage, sent_at_ms: int, now: float) -> None:
         """Add a message, unless it is known."""
-        if message.message_id not in self.said_at:
+        if message.message_id not in self.sent_at:
             self.messages.append(message)
-            self.said_at[message.message_id] = said_at_ms
+            self.sent_at[message.message_id] = sent_at_ms
             self.grew = now
             self.grown.set()
 
@@ -62,12 +62,12 @@ class Burst:
     def join(self, later: Burst) -> None:
         """Add messages that arrived while this burst was being answered."""
         self.messages += later.messages
-        self.said_at |= later.said_at
+        self.sent_at |= later.sent_at
 
     def split(self, oldest: int) -> tuple[list[IncomingMessage], list[IncomingMessage]]:
         """Return the messages sent before ``oldest`` (by ``steady_ms``), and the others."""
-        old = [message for message in self.messages if self.said_at[message.message_id] < oldest]
-        return old, [message for message in self.messages if self.said_at[message.message_id] >= oldest]
+        old = [message for message in self.messages if self.sent_at[message.message_id] < oldest]
+        return old, [message for message in self.messages if self.sent_at[message.message_id] >= oldest]
 
 
 def asked_of(messages: Sequence[IncomingMessage]) -> Asked:

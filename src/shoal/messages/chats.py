@@ -153,8 +153,8 @@ def _with_items(connection: Connection, found: list[Chat]) -> list[Chat]:
     """Return chats with what is known of their items."""
     keys = {(chat.account_id, chat.item_id) for chat in found if chat.item_id}
     items = item_facts(connection, keys)
-    told = [(chat, items.get((chat.account_id, chat.item_id or ""), UNKNOWN)) for chat in found]
-    return [replace(chat, item_title=item.title, item_picture=item.picture) for chat, item in told]
+    pairs = [(chat, items.get((chat.account_id, chat.item_id or ""), UNKNOWN)) for chat in found]
+    return [replace(chat, item_title=item.title, item_picture=item.picture) for chat, item in pairs]
 
 
 def _newest(

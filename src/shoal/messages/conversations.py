@@ -139,7 +139,7 @@ class Conversations:
                 # When the connection is ending, the next one answers: the message is stored.
                 begin(self._tasks, self._talk(message.chat_id), name=f"chat:{self._account_id}:{message.chat_id}")
 
-    def said_by_us(self, message: IncomingMessage) -> None:
+    def sent_by_us(self, message: IncomingMessage) -> None:
         """Handle an own message: the echo of a message from this server, or one that the owner wrote."""
         self._work.start(self._handle_own(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
@@ -251,8 +251,8 @@ class Conversations:
             return
         delay_ms = round(self._rng.uniform(*choice.answer.delay_seconds) * 1000)
         burst.waited_for, burst.delay_ms = choice, delay_ms
-        said_at = burst.said_at[burst.messages[-1].message_id]
-        await asyncio.sleep(min(delay_ms, said_at + delay_ms - steady_ms()) / 1000)
+        sent_at = burst.sent_at[burst.messages[-1].message_id]
+        await asyncio.sleep(min(delay_ms, sent_at + delay_ms - steady_ms()) / 1000)
 
     async def _answer(self, chat_id: str, burst: Burst) -> None:
         """Answer messages that are not too old. Old ones that the limit delayed keep that decision."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
 from shoal.messages.decisions import first_once
-from shoal.messages.handoff import hand_off, said_since
+from shoal.messages.handoff import hand_off, has_left_since
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome, columns_of
 from shoal.messages.replies import AnswerSource, Choice
 from shoal.messages.takeovers import paused_until
@@ -36,7 +36,7 @@ def give(connection: Connection, account: Account, choice: Choice, now_ms: int) 
         hand_off(connection, account.id, chat_id, now_ms)
         return True
     since_ms = choice.closed.since_ms if choice.closed is not None else 0
-    if said_since(connection, account.id, chat_id, choice.rule_id, since_ms):
+    if has_left_since(connection, account.id, chat_id, choice.rule_id, since_ms):
         return False
     parts = choice.answer.parts if choice.answer is not None else ()
     row = OutboxRow(

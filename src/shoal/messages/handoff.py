@@ -60,16 +60,16 @@ def is_left_unsaid(connection: Connection, account_id: str, chat_id: str, now_ms
             takeovers.c.until_ms > now_ms,
         )
     )
-    return since is not None and not said_since(connection, account_id, chat_id, HANDOFF, since)
+    return since is not None and not has_left_since(connection, account_id, chat_id, HANDOFF, since)
 
 
-def said_since(connection: Connection, account_id: str, chat_id: str, rule_id: str, since_ms: int) -> bool:
+def has_left_since(connection: Connection, account_id: str, chat_id: str, rule_id: str, since_ms: int) -> bool:
     """Return whether the answer of ``rule_id`` left in the chat since then, or may have left."""
-    said = exists().where(
+    left = exists().where(
         outbox.c.account_id == account_id,
         outbox.c.chat_id == chat_id,
         outbox.c.created_at_ms >= since_ms,
         outbox.c.rule_id == rule_id,
         outbox.c.outcome.not_in(_NEVER_LEFT),
     )
-    return bool(connection.scalar(select(said)))
+    return bool(connection.scalar(select(left)))

@@ -64,19 +64,19 @@ class MessageLog:
         again = [] if pulled else [message.message_id for message in incoming]
 
         def job(connection: Connection) -> tuple[list[IncomingMessage], dict[str, int]]:
-            said = without_units(connection, self.outbox.sealed, account_id, list(reversed(by_id.values())))
-            rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in said]
+            logged = without_units(connection, self.outbox.sealed, account_id, list(reversed(by_id.values())))
+            rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in logged]
             added = insert_new(connection, messages, "account_id", "message_id")
             stored = connection.execute(added.returning(messages.c.message_id, messages.c.id), rows).all()
             new = {row.message_id: row.id for row in stored}
-            chats.note(connection, (_chat_of(account_id, message) for message in said if message.message_id in new))
+            chats.note(connection, (_chat_of(account_id, message) for message in logged if message.message_id in new))
             _count_repeats(connection, account_id, [name for name in again if name not in new])
-            return said, new
+            return logged, new
 
         def publish(found: tuple[list[IncomingMessage], dict[str, int]]) -> None:
-            said = {message.message_id: message for message in found[0]}
+            logged = {message.message_id: message for message in found[0]}
             for message_id, row_id in sorted(found[1].items(), key=lambda one: one[1]):
-                self._publish(_message_event(account_id, said[message_id], now, row_id))
+                self._publish(_message_event(account_id, logged[message_id], now, row_id))
 
         _, new = await self._database.write(job, on_commit=publish)
         return set(new)
@@ -311,8 +311,8 @@ def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
 
 def _message_event(account_id: str, message: IncomingMessage, at_ms: int, row_id: int | None = None) -> MessageEvent:
     names = ("message_id", "sender_name", "text", "created_at_ms")
-    told = {"chat": message.chat_id, "direction": message.direction.value, "decision": message.decision.value}
-    facts = {**told, **{name: getattr(message, name) for name in names}}
+    values = {"chat": message.chat_id, "direction": message.direction.value, "decision": message.decision.value}
+    facts = {**values, **{name: getattr(message, name) for name in names}}
     place = None if row_id is None else EventId(Stream.MESSAGES, row_id)
     return MessageEvent(
         account_id=account_id, kind="message", key=message.message_id, facts=facts, at_ms=at_ms, place=place

@@ -174,4 +174,4 @@ def choice_of(account: Account, asked: Asked, turn: ModelTurn) -> Choice:
         return Choice(asked, None, Decision.DRAFTED, rule_id)
     if turn.end is RunState.SILENT:
         return Choice(asked, None, Decision.SILENT_RULE, rule_id)
-    return handoff_choice(account, asked, says=turn.mode == ModelMode.AUTO)
+    return handoff_choice(account, asked, with_sentence=turn.mode == ModelMode.AUTO)

@@ -244,8 +244,8 @@ class Outbox:
             dropped = [(row.id, row.chat_id) for row in rows]
             decide(connection, account_id, answers, decision, "")
             if once_in is not None:
-                said = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == once_in)
-                connection.execute(once_replies.delete().where(said))
+                mine = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == once_in)
+                connection.execute(once_replies.delete().where(mine))
             return dropped
 
         dropped = await self._database.write(job)
@@ -281,17 +281,17 @@ class Outbox:
         return cut
 
     async def claim_echo(
-        self, account_id: str, chat_id: str, message_id: str, said: str, content_type: str, *, said_at_ms: int = 0
+        self, account_id: str, chat_id: str, message_id: str, text: str, content_type: str, *, sent_at_ms: int = 0
     ) -> Sending | None:
         """Return the row whose echo an own message is, and set it to ``sent``; ``None``: not sent by this server.
 
         It is found by the site's id. If the answer never came, had no id, or named another id than the echo, it is
-        found by the text of a row without an echo. ``said_at_ms``: when it was sent, by our clock, if it comes late.
+        found by the text of a row without an echo. ``sent_at_ms``: when it was sent, by our clock, if it comes late.
         """
         now = self._now_ms()
         own = OwnMessage(
-            account_id=account_id, chat_id=chat_id, message_id=message_id, said=said, content_type=content_type,
-            said_at_ms=min(now, said_at_ms or now),
+            account_id=account_id, chat_id=chat_id, message_id=message_id, text=text, content_type=content_type,
+            sent_at_ms=min(now, sent_at_ms or now),
         )  # fmt: skip
         values = {
             "outcome": SendOutcome.SENT.value,

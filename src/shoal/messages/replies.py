@@ -150,20 +150,20 @@ def answer_apart(account: Account, asked: Asked, at_ms: int) -> Choice | None:
         source, text, decision = AnswerSource.AWAY_REPLY, account.away_reply, Decision.CLOSED
     else:
         return None
-    answer = Answer(source=source, parts=_said(text, asked))
+    answer = Answer(source=source, parts=_parts(text, asked))
     return Choice(asked, answer, decision if answer.is_silent else Decision.PENDING, source.value, closed=closed)
 
 
 def away_choice(account: Account, asked: Asked, closed: Closed) -> Choice:
     """Return the choice when the language model is away and nothing else answers: the away word once, or nothing."""
-    answer, away = Answer(source=AnswerSource.AWAY_REPLY, parts=_said(account.away_reply, asked)), Decision.MODEL_AWAY
+    answer, away = Answer(source=AnswerSource.AWAY_REPLY, parts=_parts(account.away_reply, asked)), Decision.MODEL_AWAY
     decision = away if answer.is_silent else Decision.PENDING
     return filtered(account, Choice(asked, answer, decision, answer.source.value, closed=closed, waits=away))
 
 
-def handoff_choice(account: Account, asked: Asked, *, says: bool) -> Choice:
+def handoff_choice(account: Account, asked: Asked, *, with_sentence: bool) -> Choice:
     """Return the choice of a hand-off that no word of the buyer asks for, with its sentence or without."""
-    answer = Answer(source=AnswerSource.HANDOFF, parts=_said(account.handoff_reply, asked) if says else ())
+    answer = Answer(source=AnswerSource.HANDOFF, parts=_parts(account.handoff_reply, asked) if with_sentence else ())
     decision = Decision.HANDED_OFF if answer.is_silent else Decision.PENDING
     return filtered(account, Choice(asked, answer, decision, AnswerSource.HANDOFF.value))
 
@@ -236,9 +236,9 @@ def _moment(account: Account, at_ms: int | None) -> Moment:
 def _answer_without_rule(account: Account, asked: Asked) -> Answer | None:
     item = account.item(asked.item_id)
     if item is not None and item.reply:
-        return Answer(source=AnswerSource.ITEM_REPLY, parts=_said(item.reply, asked))
+        return Answer(source=AnswerSource.ITEM_REPLY, parts=_parts(item.reply, asked))
     if account.default_reply_enabled and account.default_reply:
-        return Answer(source=AnswerSource.DEFAULT_REPLY, parts=_said(account.default_reply, asked))
+        return Answer(source=AnswerSource.DEFAULT_REPLY, parts=_parts(account.default_reply, asked))
     return None
 
 
@@ -248,14 +248,14 @@ def answer_of(rule: Rule, asked: Asked) -> Answer:
         source=AnswerSource.ITEM_RULE if rule.item_ids else AnswerSource.GENERAL_RULE,
         rule_id=rule.id,
         parts=tuple(
-            filled for part in rule.parts for filled in ((part,) if part.image_url else _said(part.text, asked))
+            filled for part in rule.parts for filled in ((part,) if part.image_url else _parts(part.text, asked))
         ),
         delay_seconds=rule.delay_seconds,
         cooldown_seconds=rule.cooldown_seconds,
     )
 
 
-def _said(template: str, asked: Asked) -> tuple[Part, ...]:
+def _parts(template: str, asked: Asked) -> tuple[Part, ...]:
     """Fill in the template and return it as one part; no part if the text is empty."""
     text = fill(template, variables(asked))[:MAX_REPLY_CHARACTERS]  # a buyer's text may be longer than a reply may be
     return (Part(text=text),) if text else ()

@@ -28,7 +28,7 @@ class SealedTexts(Protocol):
         """Return the text of a row with its units masked, also of units that cannot be opened."""
         ...
 
-    def masked_in_history(self, connection: Connection, text: str, said_at_ms: int, /) -> str:
+    def masked_in_history(self, connection: Connection, text: str, sent_at_ms: int, /) -> str:
         """Return what a shop said, as the site has it, with units masked that the database does not know in it."""
         ...
 
@@ -52,7 +52,7 @@ class NoSealedTexts:
         """Return the text of a row as it stands there."""
         return row.text
 
-    def masked_in_history(self, _: Connection, text: str, said_at_ms: int, /) -> str:  # noqa: ARG002
+    def masked_in_history(self, _: Connection, text: str, sent_at_ms: int, /) -> str:  # noqa: ARG002
         """Return the text: no unit left."""
         return text
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from shoal.messages.decisions import Decision, first_once
-from shoal.messages.handoff import hand_off, is_left_unsaid, said_since
+from shoal.messages.handoff import hand_off, has_left_since, is_left_unsaid
 from shoal.messages.logged_message import Direction
 from shoal.messages.outbox import Guard
 from shoal.messages.outbox_rows import OutboxKind, SendOutcome
@@ -57,7 +57,7 @@ def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
     if (
         held is None
         and since_ms is not None
-        and said_since(connection, account_id, chat_id, intended.rule_id, since_ms)
+        and has_left_since(connection, account_id, chat_id, intended.rule_id, since_ms)
     ):
         held = intended.once_held
     held = held or _limited(connection, intended)
@@ -121,7 +121,7 @@ def _held_for_owner(
         messages.c.created_at_ms >= since_ms,
     )
     asked = messages.alias()
-    heard_at_ms = select(func.max(asked.c.received_at_ms)).where(
+    received_at_ms = select(func.max(asked.c.received_at_ms)).where(
         asked.c.account_id == account_id,
         asked.c.chat_id == chat_id,
         asked.c.direction == Direction.IN.value,
@@ -134,7 +134,7 @@ def _held_for_owner(
         outbox.c.chat_id == chat_id,
         outbox.c.kind == OutboxKind.MANUAL.value,
         outbox.c.outcome.not_in([SendOutcome.DROPPED.value, SendOutcome.REFUSED.value]),
-        outbox.c.created_at_ms >= func.coalesce(heard_at_ms.scalar_subquery(), since_ms),
+        outbox.c.created_at_ms >= func.coalesce(received_at_ms.scalar_subquery(), since_ms),
     )
     return Decision.HUMAN_ANSWERED if connection.scalar(select(or_(spoke, typed))) else None
 

@@ -382,7 +382,7 @@ class Sender:
         async with self._turn(message.chat_id):
             echoed = await self._outbox.claim_echo(
                 self._account_id, message.chat_id, message.message_id, message.text, message.content_type,
-                said_at_ms=message.created_at_ms,
+                sent_at_ms=message.created_at_ms,
             )  # fmt: skip
         if echoed is not None:
             for listener in self._echo_listeners:

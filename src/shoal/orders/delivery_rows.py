@@ -144,7 +144,7 @@ def sent_before(connection: Connection, account_id: str, row: OutboxRow) -> Send
     mine = and_(outbox.c.account_id == account_id, outbox.c.order_id == row.order_id, outbox.c.part == row.part)
     query = select(outbox).where(mine, outbox.c.kind == OutboxKind.PAID.value).order_by(outbox.c.id.desc())
     before = [sending_of(one) for one in connection.execute(query).mappings()]
-    same = [one for one in before if _said(one.row) == _said(row)]
+    same = [one for one in before if _content(one.row) == _content(row)]
     for outcome in (SendOutcome.SENT, SendOutcome.UNCERTAIN):
         for one in same:
             if one.outcome is outcome:
@@ -152,7 +152,7 @@ def sent_before(connection: Connection, account_id: str, row: OutboxRow) -> Send
     return None
 
 
-def _said(row: OutboxRow) -> tuple[str, str, str, str]:
+def _content(row: OutboxRow) -> tuple[str, str, str, str]:
     return row.chat_id, row.text, row.units, row.image_url
 
 

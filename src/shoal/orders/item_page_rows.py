@@ -60,8 +60,8 @@ def store_page(
     before = read_stored_page(connection, account, item_id)
     values: dict[str, Any] = {"unb": account.unb, "asked_at_ms": now_ms, "why": why}
     if page is not None:
-        told = SeenItem(item_id=item_id, title=page.title, price_fen=page.price_fen)
-        note_items(connection, account.id, [told], now_ms=now_ms, is_current=True)
+        item = SeenItem(item_id=item_id, title=page.title, price_fen=page.price_fen)
+        note_items(connection, account.id, [item], now_ms=now_ms, is_current=True)
     if page is not None or before is None:
         values |= _values(page if page is not None else ItemPage())
         values["read_at_ms"] = now_ms if page is not None else None

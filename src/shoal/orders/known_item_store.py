@@ -44,12 +44,12 @@ class KnownItemStore:
 
     async def note_from_list(self, account_id: str, items: Mapping[str, ListedItem]) -> None:
         """Store what is new in a list of the items on sale. A failure is logged: the list is of use without it."""
-        told = [
+        seen_items = [
             SeenItem(item_id=item_id, title=one.title, price_fen=one.price_fen, site_picture=one.picture)
             for item_id, one in items.items()
         ]
         try:
-            await self._note(account_id, told, is_current=True)
+            await self._note(account_id, seen_items, is_current=True)
         except StoreError as error:
             log.warning("items on sale not stored", account=account_id, why=error.code)
 
@@ -67,8 +67,8 @@ class KnownItemStore:
         """Return the addresses here of the pictures of all items."""
         return await self._database.read(shown_pictures)
 
-    async def _note(self, account_id: str, told: list[SeenItem], *, is_current: bool) -> None:
+    async def _note(self, account_id: str, seen_items: list[SeenItem], *, is_current: bool) -> None:
         now_ms = self._now_ms()
         await self._database.write(
-            lambda connection: note_items(connection, account_id, told, now_ms=now_ms, is_current=is_current)
+            lambda connection: note_items(connection, account_id, seen_items, now_ms=now_ms, is_current=is_current)
         )

@@ -29,7 +29,7 @@ def known_items(
     titles: Mapping[str, str],
     prices: Mapping[str, int],
     sold: Mapping[str, frozenset[str]],
-    told: Mapping[ItemKey, ItemFacts],
+    known: Mapping[ItemKey, ItemFacts],
 ) -> list[KnownItem]:
     """Return the items on sale in the site's order, then the others by id.
 
@@ -44,7 +44,7 @@ def known_items(
     with_specs = {rule.item_id for rule in account.deliveries if rule.spec}
     found = []
     for item_id in (*titles, *others):
-        facts = told.get((account.id, item_id), UNKNOWN)
+        facts = known.get((account.id, item_id), UNKNOWN)
         found.append(
             KnownItem(
                 item_id=item_id,

@@ -59,7 +59,7 @@ def unread(connection: Connection, account_id: str, newer_than_ms: int) -> list[
         order_actions.c.state == ActionState.DONE.value,
         order_actions.c.settled_at_ms > newer_than_ms,
     )
-    says_nothing = and_(orders.c.quantity == "", orders.c.amount == "", orders.c.status != OrderStatus.CANCELLED.value)
-    query = select(orders).where(orders.c.account_id == account_id, says_nothing, sent)
+    never_read = and_(orders.c.quantity == "", orders.c.amount == "", orders.c.status != OrderStatus.CANCELLED.value)
+    query = select(orders).where(orders.c.account_id == account_id, never_read, sent)
     query = query.order_by(orders.c.created_at_ms.desc()).limit(MOST_UNREAD)
     return [order_of(row) for row in connection.execute(query).mappings()]

@@ -212,9 +212,9 @@ class OrderRow(ActionRows):
 
     def _group_since_ms(self) -> int | None:
         """Return when the order was first known to wait at a group price."""
-        told = order_events.c.status == OrderStatus.GROUP_PENDING.value
+        is_group_pending = order_events.c.status == OrderStatus.GROUP_PENDING.value
         since_ms: int | None = self.connection.scalar(
-            select(func.min(order_events.c.at_ms)).where(self._my_events, told)
+            select(func.min(order_events.c.at_ms)).where(self._my_events, is_group_pending)
         )
         return since_ms
 
@@ -313,17 +313,17 @@ class OrderRow(ActionRows):
 
         What is certainly not sent yet goes on: it is due again. What waits for a later part begins again then.
         """
-        said = self.order_action(Action.PAID_MESSAGE)
-        if said is None or said.state not in {ActionState.INTENDED, ActionState.UNCERTAIN}:
-            return None if said is None else said.state
+        action = self.order_action(Action.PAID_MESSAGE)
+        if action is None or action.state not in {ActionState.INTENDED, ActionState.UNCERTAIN}:
+            return None if action is None else action.state
         delivery = read_delivery(self.connection, self.account_id, self.order_id)
         progress = progress_of(self.connection, self.account_id, self.order_id, delivery)
         before = 0 if delivery is None else delivery.arrived
-        goes_on = said.state is ActionState.INTENDED or progress.arrived > before
+        goes_on = action.state is ActionState.INTENDED or progress.arrived > before
         state, detail = _state_of(progress, goes_on=goes_on)
         if state is ActionState.PENDING and progress.outcome is None and self._lost_its_messages(delivery):
             state, detail = ActionState.UNCERTAIN, Why.INTERRUPTED
-        if state is said.state:
+        if state is action.state:
             return state
         if not progress.is_whole:
             drop_waiting(self.connection, self.account_id, self.order_id, Why.INTERRUPTED, self.now_ms)

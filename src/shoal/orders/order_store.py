@@ -354,8 +354,8 @@ class OrderStore:
         """Settle uncertain messages of an order when the outbox knows more now. Return whether it does."""
 
         def job(row: OrderRow) -> bool:
-            said = row.order_action(Action.PAID_MESSAGE)
-            is_uncertain = said is not None and said.state is ActionState.UNCERTAIN
+            action = row.order_action(Action.PAID_MESSAGE)
+            is_uncertain = action is not None and action.state is ActionState.UNCERTAIN
             return is_uncertain and row.settle_messages() is not ActionState.UNCERTAIN
 
         return await self._write(account_id, order_id, job)
@@ -367,10 +367,10 @@ class OrderStore:
         connection sent and did not see finished. ``None``: all accounts.
         """
         await self._database.settled()
-        said = and_(
+        uncertain = and_(
             order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.action == Action.PAID_MESSAGE.value
         )
-        query = select(order_actions).where(or_(order_actions.c.state == ActionState.INTENDED.value, said))
+        query = select(order_actions).where(or_(order_actions.c.state == ActionState.INTENDED.value, uncertain))
         if account_id is not None:
             query = query.where(order_actions.c.account_id == account_id)
 

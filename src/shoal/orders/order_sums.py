@@ -114,11 +114,11 @@ def order_sums(
         return OrderSums(sorted(found, key=lambda row: row.day), total, 0)
     found.sort(key=lambda row: (-row.paid_fen, -row.orders, row.account_id, row.item_id))
     items = item_facts(connection, {(row.account_id, row.item_id) for row in found[:MOST_ROWS] if row.item_id})
-    told = []
+    listed = []
     for row in found[:MOST_ROWS]:
         item = items.get((row.account_id, row.item_id), UNKNOWN)
-        told.append(replace(row, item_title=item.title, item_picture=item.picture))
-    return OrderSums(told, total, max(0, len(found) - MOST_ROWS))
+        listed.append(replace(row, item_title=item.title, item_picture=item.picture))
+    return OrderSums(listed, total, max(0, len(found) - MOST_ROWS))
 
 
 def _sum(row: dict[str, Any]) -> OrderSum:

@@ -56,8 +56,8 @@ class OrderUpdates:
             elif isinstance(event, OrderContext):
                 await self._context(event)
             elif isinstance(event, SessionArouse) and event.item_id and event.we_sell:
-                told = SeenItem(item_id=event.item_id, title=event.item_title)
-                await self._store.items.note_from_chat(self._account.id, told)
+                item = SeenItem(item_id=event.item_id, title=event.item_title)
+                await self._store.items.note_from_chat(self._account.id, item)
             elif isinstance(event, Card) and event.we_sell:
                 order_id = event.order_id or await self._looked_up(event)
                 if order_id is not None:
@@ -66,7 +66,7 @@ class OrderUpdates:
                     is_group = update.group_price or order.status == OrderStatus.GROUP_PENDING
                     if update.paid or is_group or update.parcel or update.status == REFUND_CANCELLED:
                         due[order.order_id] = order
-                elif event.says_paid:
+                elif event.has_paid_text:
                     without_order.append(event)
         return Stored(list(due.values()), without_order)
 
@@ -76,13 +76,13 @@ class OrderUpdates:
         An update has the id of the card that it changes, and a repeat that of the first: its order is known by it. A
         closed order is paid no more: unless the card said so before, its owner must look.
         """
-        if not card.says_paid:
+        if not card.has_paid_text:
             return None
         if card.message_id and (
-            told := await self._store.order_named_by(self._account.id, card.chat_id, card.message_id)
+            order := await self._store.order_named_by(self._account.id, card.chat_id, card.message_id)
         ):
-            is_news = told.status == OrderStatus.CANCELLED and not await self._is_repeated(told, card)
-            return None if is_news else told.order_id
+            is_news = order.status == OrderStatus.CANCELLED and not await self._is_repeated(order, card)
+            return None if is_news else order.order_id
         found = await self._store.unserved_in(self._account.id, card.chat_id)
         if len(found) == 1:
             return found[0].order_id
@@ -90,8 +90,8 @@ class OrderUpdates:
         return None
 
     async def _is_repeated(self, order: Order, card: Card) -> bool:
-        told = await self._store.events(self._account.id, order.order_id)
-        return any((line.message_id, line.words) == (card.message_id, _words_of(card)) for line in told)
+        events = await self._store.events(self._account.id, order.order_id)
+        return any((line.message_id, line.words) == (card.message_id, _words_of(card)) for line in events)
 
     async def _context(self, context: OrderContext) -> None:
         if context.we_sell:
@@ -109,7 +109,7 @@ class OrderUpdates:
             await self._store.receive(self._account.id, update)
 
     def _update(self, card: Card, order_id: str) -> OrderUpdate:
-        status = "pending_ship" if card.says_paid else "group_pending" if card.says_group_price else ""
+        status = "pending_ship" if card.has_paid_text else "group_pending" if card.has_group_price_text else ""
         return OrderUpdate(
             order_id=order_id,
             status=status or status_named(deciding(card.reminder, card.title)),
@@ -119,8 +119,8 @@ class OrderUpdates:
             buyer_name=card.buyer_name,
             chat_id=card.chat_id,
             parcel=card.parcel.value,
-            paid=card.says_paid,
-            group_price=card.says_group_price,
+            paid=card.has_paid_text,
+            group_price=card.has_group_price_text,
             withheld=self._withheld(card),
             message_id=card.message_id,
             site_at_ms=card.created_at_ms or None,

@@ -167,8 +167,8 @@ def _planned(connection: Connection, account: Account, order: Order, unit_no: in
     delivery = read_delivery(connection, account.id, order.order_id)
     if delivery is None or delivery.owner_id != account.owner_id or delivery.state is DeliveryState.RELEASED:
         raise Conflict("nothing was sent for the order", code="nothing_sent_yet")
-    said = OrderRow(connection, account.id, order.order_id, 0).order_action(Action.PAID_MESSAGE)
-    if said is not None and said.state is ActionState.INTENDED:
+    action = OrderRow(connection, account.id, order.order_id, 0).order_action(Action.PAID_MESSAGE)
+    if action is not None and action.state is ActionState.INTENDED:
         raise Conflict("it is under way", code="act_under_way", action=Action.PAID_MESSAGE.value)
     if unit_no is None:
         return delivery.messages

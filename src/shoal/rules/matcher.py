@@ -243,7 +243,7 @@ class Matcher:
                 if compiled.fires:
                     return compiled.rule
                 question = question or _Question(text, words, patterns)
-                if not _why_unsaid(compiled, question) and holds(compiled.rule.schedule, moment):
+                if not _why_no_match(compiled, question) and holds(compiled.rule.schedule, moment):
                     return compiled.rule
         return None
 
@@ -300,20 +300,20 @@ def _scopes(compiled: tuple[_Compiled, ...]) -> dict[str | None, _Scope]:
 def _why_not(compiled: _Compiled, question: _Question, moment: Moment) -> str:
     if not compiled.rule.active:
         return "inactive"
-    return _why_unsaid(compiled, question) or ("" if holds(compiled.rule.schedule, moment) else "outside_schedule")
+    return _why_no_match(compiled, question) or ("" if holds(compiled.rule.schedule, moment) else "outside_schedule")
 
 
-def _why_unsaid(compiled: _Compiled, question: _Question) -> str:
+def _why_no_match(compiled: _Compiled, question: _Question) -> str:
     """Return why the words do not make the rule fire; empty when they do."""
     if len(compiled.words) == 1:
-        return "" if _is_said(compiled, 0, question) else "no_word"
-    said = [_is_said(compiled, place, question) for place in range(len(compiled.rule.words))]
-    if compiled.rule.word_mode is ALL and any(said):
-        return "" if all(said) else "missing_word"
-    return "" if any(said) else "no_word"
+        return "" if _is_found(compiled, 0, question) else "no_word"
+    found = [_is_found(compiled, place, question) for place in range(len(compiled.rule.words))]
+    if compiled.rule.word_mode is ALL and any(found):
+        return "" if all(found) else "missing_word"
+    return "" if any(found) else "no_word"
 
 
-def _is_said(compiled: _Compiled, place: int, question: _Question) -> bool:
+def _is_found(compiled: _Compiled, place: int, question: _Question) -> bool:
     if compiled.rule.match_mode is REGEX:
         return compiled.numbers[place] in question.patterns
     if compiled.numbers[place] not in question.words:

@@ -85,13 +85,13 @@ class _Words:
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        said = [
+        words = [
             folded_word(word) if rule.match_mode is not EXACT else folded_word(word).strip()
             for rule in rules
             if rule.match_mode is not REGEX
             for word in rule.words
         ]
-        times = Counter(said)
+        times = Counter(words)
         times.pop("", None)
         self.has_patterns = REGEX in {rule.match_mode for rule in rules}
         self.all = list(times)
@@ -138,15 +138,15 @@ class _Earlier:
             for word in dict.fromkeys(one.words):
                 index[word].append(one)
 
-    def one_that_fires(self, later: _Ready, said: tuple[str, ...]) -> str:
+    def one_that_fires(self, later: _Ready, words: tuple[str, ...]) -> str:
         """Return the id of an earlier rule that fires whenever all these words are found; empty when there is none."""
-        for one in self._candidates(later, said):
-            if _comes_first(one, later) and _fires(one, later.rule.match_mode, said):
+        for one in self._candidates(later, words):
+            if _comes_first(one, later) and _fires(one, later.rule.match_mode, words):
                 return one.rule.id
         return ""
 
-    def _candidates(self, later: _Ready, said: tuple[str, ...]) -> Iterator[_Ready]:
-        for word in said:
+    def _candidates(self, later: _Ready, words: tuple[str, ...]) -> Iterator[_Ready]:
+        for word in words:
             if later.rule.match_mode is REGEX:
                 yield from self._by_pattern[word][:_MOST_CANDIDATES]
             elif self._words.automaton is not None:
@@ -165,9 +165,9 @@ def _comes_first(one: _Ready, later: _Ready) -> bool:
     )
 
 
-def _fires(one: _Ready, mode: MatchMode, said: tuple[str, ...]) -> bool:
-    heard = (any(_implies(mode, word, one.rule.match_mode, mine) for word in said) for mine in one.words)
-    return all(heard) if one.rule.word_mode is ALL else any(heard)
+def _fires(one: _Ready, mode: MatchMode, words: tuple[str, ...]) -> bool:
+    found = (any(_implies(mode, word, one.rule.match_mode, mine) for word in words) for mine in one.words)
+    return all(found) if one.rule.word_mode is ALL else any(found)
 
 
 def _implies(mode: MatchMode, word: str, other_mode: MatchMode, other: str) -> bool:

@@ -172,8 +172,8 @@ def _exported(text: str) -> dict[str, str]:
     except (ValueError, RecursionError):
         return {}
     named = found.get("headers") if isinstance(found, dict) else None
-    told = {**(named if isinstance(named, dict) else {}), **(found if isinstance(found, dict) else {})}
-    values = {str(name).lower(): value for name, value in told.items() if isinstance(value, str)}
+    fields = {**(named if isinstance(named, dict) else {}), **(found if isinstance(found, dict) else {})}
+    values = {str(name).lower(): value for name, value in fields.items() if isinstance(value, str)}
     return {"user-agent": values.get("useragent", ""), **values}
 
 

@@ -89,8 +89,8 @@ def _head(row: dict[str, object], me: str) -> ChatHead | None:
         return None
     last_message = user_chat.get("lastMessage")
     line = _line(last_message, me) if isinstance(last_message, dict) else None
-    said_at = line[0] if line else 0
-    return ChatHead(strip_address(cid), max(_ms(user_chat.get("modifyTime")), said_at), line[1] if line else None)
+    sent_at = line[0] if line else 0
+    return ChatHead(strip_address(cid), max(_ms(user_chat.get("modifyTime")), sent_at), line[1] if line else None)
 
 
 def _line(row: dict[str, object], me: str) -> tuple[int, Event] | None:
@@ -114,9 +114,9 @@ def _line(row: dict[str, object], me: str) -> tuple[int, Event] | None:
     return _ms(message.get("createAt")), read_event(payload, me)
 
 
-def _content_type(told: object, content: str) -> object:
+def _content_type(given: object, content: str) -> object:
     """Return the content type given beside a content; ``None`` where the content's own decides, for want of a card."""
-    return told if number_of(told) in CARD_TYPES or "contentType" not in json_object(content) else None
+    return given if number_of(given) in CARD_TYPES or "contentType" not in json_object(content) else None
 
 
 def _inner(parent: Mapping[str, object], name: str) -> dict[str, object]:

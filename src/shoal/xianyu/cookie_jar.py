@@ -27,10 +27,10 @@ def cookies_set_by(response: aiohttp.ClientResponse) -> dict[str, str]:
     for line in response.headers.getall("Set-Cookie", ()):
         pair, *attributes = line.split(";")
         name, _, value = (part.strip() for part in pair.partition("="))
-        told = dict(_attribute(text) for text in attributes)
-        key = _key(name, told.get("domain", ""), told.get("path") or "/", host)
+        named = dict(_attribute(text) for text in attributes)
+        key = _key(name, named.get("domain", ""), named.get("path") or "/", host)
         if key and is_pair(name, value):
-            changed[key] = "" if _is_deleted(told) else value
+            changed[key] = "" if _is_deleted(named) else value
     return changed
 
 
@@ -101,12 +101,12 @@ def _attribute(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def _is_deleted(told: Mapping[str, str]) -> bool:
-    age = told.get("max-age")
+def _is_deleted(attributes: Mapping[str, str]) -> bool:
+    age = attributes.get("max-age")
     if age is not None:
         return age.lstrip("-").isdigit() and int(age) <= 0
     try:
-        expires = parsedate_to_datetime(told.get("expires", "").replace("-", " "))
+        expires = parsedate_to_datetime(attributes.get("expires", "").replace("-", " "))
     except (ValueError, TypeError):
         return False
     return expires.replace(tzinfo=expires.tzinfo or UTC) <= datetime.now(UTC)

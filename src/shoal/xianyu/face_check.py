@@ -57,13 +57,13 @@ class FaceCheck:
         token = parse_qs(urlsplit(self._page).query).get("htoken", [""])[0]
         reply = await self._site.ask_json("/iv/photoVerify/check.do", {"htoken": token}, self._page)
         content = reply.get("content")
-        told = content if isinstance(content, dict) else {}
-        status = str(told.get("code"))
+        answer = content if isinstance(content, dict) else {}
+        status = str(answer.get("code"))
         if status == _WAITING:
             return False
         if status != _PASSED:
             raise risk(self._url)
-        url = told.get("url")
+        url = answer.get("url")
         if not isinstance(url, str):
             raise failed("the check names no way on")
         await self._site.visit(urljoin(self._page, url))

@@ -94,8 +94,8 @@ def _specs(rows: list[object]) -> tuple[SpecPrice, ...]:
 
 
 def _spec(row: object) -> SpecPrice | None:
-    told = _object(row)
-    price, groups = told.get("price"), told.get("propertyList")
+    fields = _object(row)
+    price, groups = fields.get("price"), fields.get("propertyList")
     if not isinstance(price, int) or isinstance(price, bool) or not 0 < price <= MOST_FEN:
         return None
     if not isinstance(groups, list):
@@ -104,13 +104,13 @@ def _spec(row: object) -> SpecPrice | None:
     name = ";".join(names)
     if not names or not all(names) or len(name) > LONGEST_SPEC:
         return None
-    return SpecPrice(name, price, _count(told.get("quantity")))
+    return SpecPrice(name, price, _count(fields.get("quantity")))
 
 
 def _group(group: object) -> str:
     """Return one group as ``name:value``; empty without a value, and for signs that part groups."""
-    told = _object(group)
-    name, value = (_text(told.get(key), LONGEST_SPEC) for key in ("propertyText", "valueText"))
+    fields = _object(group)
+    name, value = (_text(fields.get(key), LONGEST_SPEC) for key in ("propertyText", "valueText"))
     if not value or ";" in name + value or ":" in name:
         return ""
     return f"{name}:{value}" if name else value

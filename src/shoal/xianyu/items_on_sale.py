@@ -78,11 +78,11 @@ def _item_of(card: object) -> tuple[str, ListedItem]:
     )
 
 
-def price_fen_of(told: object) -> int | None:
+def price_fen_of(value: object) -> int | None:
     """Return the fen of ``{preText, price}``; ``None`` for a price of another form, and for zero: never a guess."""
-    if not isinstance(told, Mapping):
+    if not isinstance(value, Mapping):
         return None
-    sign, price = told.get("preText", ""), told.get("price")
+    sign, price = value.get("preText", ""), value.get("price")
     if sign not in _SIGNS or not isinstance(price, str) or not _YUAN.fullmatch(price):
         return None
     return int(Decimal(price) * 100) or None

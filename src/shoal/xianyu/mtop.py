@@ -243,8 +243,8 @@ class MtopClient:
         data = await self.call("mtop.idle.web.user.page.nav", "{}", extra_query=_on(_HOME))
         module = data.get("module")
         base = module.get("base") if isinstance(module, dict) else None
-        told = base if isinstance(base, dict) else {}
-        name, picture = (str(told.get(key) or "").strip() for key in ("displayName", "avatar"))
+        fields = base if isinstance(base, dict) else {}
+        name, picture = (str(fields.get(key) or "").strip() for key in ("displayName", "avatar"))
         return name, picture
 
     async def item_page(self, item_id: str) -> ItemPage | None:

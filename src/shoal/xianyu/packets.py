@@ -213,8 +213,8 @@ def _read_mark(body: dict[str, object], me: str) -> Event:
         return card_update(body, me)
     if is_address(body.get("4")) and number_of(body.get("2")) is not None:
         return _receipt(body.get("4"), [body.get("1")], body.get("6"))
-    told = _update_of_chat(strip_address(id_of(body.get("1"))), body, me) if is_address(body.get("1")) else None
-    return told or _unknown(body)
+    update = _update_of_chat(strip_address(id_of(body.get("1"))), body, me) if is_address(body.get("1")) else None
+    return update or _unknown(body)
 
 
 def _update_of_chat(chat_id: str, body: dict[str, object], me: str) -> Event | None:
@@ -222,24 +222,24 @@ def _update_of_chat(chat_id: str, body: dict[str, object], me: str) -> Event | N
     if isinstance(third, str):
         is_mark = third.endswith(".PNM")
         return NewMessageMark(chat_id=chat_id, message_id=id_of(third), at_ms=at_ms) if is_mark else None
-    told = object_at(body, "3")
-    if isinstance(told.get("redReminder"), str):
-        return OrderMark(chat_id=chat_id, mark=text_of(told.get("redReminder")), at_ms=at_ms)
-    return _order_context(chat_id, told, at_ms, me) if _ORDER_ID.fullmatch(id_of(told.get("orderId"))) else None
+    fields = object_at(body, "3")
+    if isinstance(fields.get("redReminder"), str):
+        return OrderMark(chat_id=chat_id, mark=text_of(fields.get("redReminder")), at_ms=at_ms)
+    return _order_context(chat_id, fields, at_ms, me) if _ORDER_ID.fullmatch(id_of(fields.get("orderId"))) else None
 
 
-def _order_context(chat_id: str, told: dict[str, object], at_ms: int, me: str) -> OrderContext:
-    seller = strip_address(id_of(told.get("itemSellerId")))
-    users = [strip_address(id_of(told.get(name))) for name in ("extUserId", "ownerUserId")]
+def _order_context(chat_id: str, fields: dict[str, object], at_ms: int, me: str) -> OrderContext:
+    seller = strip_address(id_of(fields.get("itemSellerId")))
+    users = [strip_address(id_of(fields.get(name))) for name in ("extUserId", "ownerUserId")]
     return OrderContext(
         chat_id=chat_id,
-        order_id=id_of(told.get("orderId")),
-        item_id=id_of(told.get("itemId")) or None,
+        order_id=id_of(fields.get("orderId")),
+        item_id=id_of(fields.get("itemId")) or None,
         buyer_id=next((user for user in users if user and user != (seller or me)), ""),
         we_sell=seller == me,
         at_ms=at_ms,
-        item_title=text_of(told.get("itemTitle")),
-        item_picture=text_of(told.get("itemMainPic")),
+        item_title=text_of(fields.get("itemTitle")),
+        item_picture=text_of(fields.get("itemMainPic")),
     )
 
 

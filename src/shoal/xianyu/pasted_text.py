@@ -69,8 +69,8 @@ def _curl_headers(words: list[str]) -> Headers:
         option = next((one for one in _OPTIONS if word == one or word.startswith(f"{one}=")), word[:2])
         if option not in _OPTIONS:
             continue
-        told = following if word == option else word.removeprefix(option).removeprefix("=" if option[1] == "-" else "")
-        name, colon, value = (_OPTIONS[option], ":", told) if _OPTIONS[option] else told.partition(":")
+        line = following if word == option else word.removeprefix(option).removeprefix("=" if option[1] == "-" else "")
+        name, colon, value = (_OPTIONS[option], ":", line) if _OPTIONS[option] else line.partition(":")
         if colon:
             found.append((name.strip().lower(), value.strip()))
     return found
@@ -79,10 +79,10 @@ def _curl_headers(words: list[str]) -> Headers:
 def _fetch_headers(text: str) -> Headers:
     found = _FETCH_HEADERS.search(text)
     try:
-        told, _ = json.JSONDecoder().raw_decode(text, found.end()) if found else ({}, 0)
+        headers, _ = json.JSONDecoder().raw_decode(text, found.end()) if found else ({}, 0)
     except (ValueError, RecursionError):
         return []
-    pairs = told.items() if isinstance(told, dict) else ()
+    pairs = headers.items() if isinstance(headers, dict) else ()
     return [(name.lower(), value) for name, value in pairs if isinstance(value, str)]
 
 

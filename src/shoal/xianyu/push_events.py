@@ -49,7 +49,7 @@ class Parcel(StrEnum):
 class Card:
     """What a card or its update says about an order. Only the site's own cards of a sale may lead to a delivery.
 
-    ``we_sell``: the site sent it to us as the seller. ``says_paid`` and ``says_group_price`` are what its words say,
+    ``we_sell``: the site sent it to us as the seller. ``has_paid_text``, ``has_group_price_text``: what its words say,
     also of a purchase. ``task_name`` is the site's name of the step, such as ``已拍下_未付款_卖家``; empty without one.
     ``content_type`` is ``None`` when unknown.
     """
@@ -65,8 +65,8 @@ class Card:
     content_type: int | None
     task_name: str
     we_sell: bool
-    says_paid: bool
-    says_group_price: bool
+    has_paid_text: bool
+    has_group_price_text: bool
     parcel: Parcel = Parcel.UNKNOWN
     buyer_name: str = ""
     """The buyer's masked name, such as ``t***1``; empty when the card has none."""
@@ -79,12 +79,12 @@ class Card:
     @property
     def paid(self) -> bool:
         """Return whether it says that an order of this account's buyers is paid."""
-        return self.is_sale and self.says_paid
+        return self.is_sale and self.has_paid_text
 
     @property
     def group_price(self) -> bool:
         """Return whether it says that an order of this account's buyers waits for its group price."""
-        return self.is_sale and self.says_group_price
+        return self.is_sale and self.has_group_price_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

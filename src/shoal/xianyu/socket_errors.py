@@ -67,13 +67,13 @@ def refusal(reply: Frame, otherwise: str) -> ShoalError:
         return ActionRequired("risk_control", action_url=url)
     code = reply.get("code")
     body = frames.body_of(reply)
-    said = " ".join(text_of(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
+    text = " ".join(text_of(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
     for reasons, error in (
         (_KICKED_OUT_REASONS, ActionRequired("kicked_out")),
         (_BACK_OFF_REASONS, ComeBackLater("the site wants us to come back later", code="connect_limit")),
         (_TOKEN_REASONS, TokenRefused("the site does not accept the token")),
     ):
-        if any(reason in said for reason in reasons):
+        if any(reason in text for reason in reasons):
             return error
     if code == 401:
         return TokenRefused("the site does not accept the token")

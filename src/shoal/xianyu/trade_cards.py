@@ -117,7 +117,7 @@ def trade_card(
     main, changed = card_main(content), _changed_main(content)
     links = _links(content)
     title = text_of(object_at(changed, "exContent").get("title")) or text_of(object_at(main, "exContent").get("title"))
-    reminder = _told(around.extension) or summary
+    reminder = _status_text(around.extension) or summary
     order_id = _linked_order(links) or _order_anywhere(content_text, beside) or _keyed_order(around.update_key)
     return TradeCard(
         chat_id=chat_id,
@@ -131,8 +131,8 @@ def trade_card(
         content_type=content_type,
         task_name=around.task_name,
         we_sell=around.we_sell(links if any(map(_ROLE.search, links)) else [content_text], sender_id, me),
-        says_paid=is_paid_text(deciding(reminder, title)),
-        says_group_price=is_group_price_text(deciding(reminder, title)),
+        has_paid_text=is_paid_text(deciding(reminder, title)),
+        has_group_price_text=is_group_price_text(deciding(reminder, title)),
         parcel=_parcel(links, around.update_key),
         buyer_name=around.peer_name,
     )
@@ -149,7 +149,7 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
     around = Surroundings.of(object_at(body, "4"))
     button = text_of(json_object(text_of(around.extension.get(_CHANGED_BUTTON))).get("targetUrl"))
     sender_id = strip_address(id_of(around.extension.get("senderUserId")))
-    reminder = _told(around.extension)
+    reminder = _status_text(around.extension)
     content_type = number_of(around.ext_json.get("contentType"))
     is_card = _is_marked(around, content_type, has_button=bool(button))
     is_card = is_card and is_in_a_persons_chat(around.session_type, sender_id)
@@ -165,8 +165,8 @@ def card_update(body: dict[str, object], me: str) -> CardUpdate:
         content_type=content_type,
         task_name=around.task_name,
         we_sell=is_card and around.we_sell([button], sender_id, me),
-        says_paid=is_card and is_paid_text(reminder),
-        says_group_price=is_card and is_group_price_text(reminder),
+        has_paid_text=is_card and is_paid_text(reminder),
+        has_group_price_text=is_card and is_group_price_text(reminder),
         parcel=_parcel([button], around.update_key),
         buyer_name=around.peer_name,
     )
@@ -204,7 +204,7 @@ def _button_url(main: dict[str, object]) -> str:
     return text_of(object_in(main, "exContent", "button").get("targetUrl"))
 
 
-def _told(extension: dict[str, object]) -> str:
+def _status_text(extension: dict[str, object]) -> str:
     """Return the words that say how the order stands: the notice is older than the reminder where both are there."""
     return text_of(extension.get("reminderContent")) or text_of(extension.get("detailNotice"))
 
@@ -234,8 +234,8 @@ def _keyed_order(update_key: str) -> str | None:
 
 def _parcel(links: list[str], update_key: str) -> Parcel:
     """Return whether the goods go in a parcel, as far as the card says: one place that says so outweighs the others."""
-    told = {parcel for page, parcel in _PAGE_PARCELS if any(page in link for link in links)}
+    parcels = {parcel for page, parcel in _PAGE_PARCELS if any(page in link for link in links)}
     match = _UPDATE_KEY.match(update_key)
     if match and (match[3] or "").upper() == "TRADE_PAID_DONE_SELLER":
-        told.add(_PAID_STEPS.get(match[2], Parcel.UNKNOWN))
-    return Parcel.YES if Parcel.YES in told else Parcel.NO if Parcel.NO in told else Parcel.UNKNOWN
+        parcels.add(_PAID_STEPS.get(match[2], Parcel.UNKNOWN))
+    return Parcel.YES if Parcel.YES in parcels else Parcel.NO if Parcel.NO in parcels else Parcel.UNKNOWN
