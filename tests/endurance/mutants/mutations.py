@@ -99,8 +99,8 @@ MUTATIONS = (
             ),
             Edit(
                 "orders/order_store.py",
-                "        await self._database.settled()\n        said",
-                "        said",
+                "        await self._database.settled()\n        uncertain",
+                "        uncertain",
             ),
         ),
     ),
