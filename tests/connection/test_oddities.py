@@ -14,7 +14,7 @@ from sandboxed import Machine, Shoal, Waits
 from shoal import clock
 from shoal.accounts import edits
 from shoal.messages.decisions import Decision
-from shoal.messages.replies import LONGEST_HEARD
+from shoal.messages.replies import LONGEST_RECEIVED
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 from shoal.rules.rule_lists import Wanted
 from standins import ANN
@@ -83,7 +83,7 @@ async def test_of_a_burst_without_end_the_newest_words_are_looked_at(
     waits = Waits(monkeypatch)
     unb = await shoal.add(keywords={"多少钱": "12", "啊": "long"})
     await shoal.manager.update_settings("shop", {"debounce_seconds": Waits.SECONDS}, caller=ANN)
-    first = await push_text(shoal, unb, "啊" * LONGEST_HEARD, alone=False)
+    first = await push_text(shoal, unb, "啊" * LONGEST_RECEIVED, alone=False)
     last = await push_text(shoal, unb, "多少钱", number=2, alone=False)
     await shoal.has_taken_all()
     waits.end()

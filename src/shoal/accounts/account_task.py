@@ -88,7 +88,7 @@ class Link:
 
     @property
     def knows_seller(self) -> bool:
-        """Whether the site has told the seller's name."""
+        """Whether the seller's name was received from the site."""
         return bool(self._task.observation.seller_name)
 
     def named(self, name: str, picture: str) -> None:

@@ -192,7 +192,7 @@ class CookieManager(SettingChanges):
         return "" if self._task_manager.observation(account_id).state is AccountState.ELSEWHERE else nodes.me
 
     async def observe(self, account: Account) -> ShoalError | None:
-        """Let ``observation`` be what the node that runs the account observes now. Return why it did not tell, if so.
+        """Let ``observation`` be what the node that runs the account observes now. Return why it did not answer, if so.
 
         Raises ``StoreError``.
         """

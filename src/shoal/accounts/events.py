@@ -1,7 +1,7 @@
 """Events as frozen values, and the bus that delivers them to subscribers.
 
-What is stored has a position (``accounts/positions.py``): the bus notes at each event how far everything was told by
-then, so that a reader can resume after it.
+What is stored has a position (``accounts/positions.py``): the bus notes at each event how far everything was published
+by then, so that a reader can resume after it.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class EventBus:
         self.newest = Position()
         """With several nodes: the newest events that were published here; smaller ones may still come."""
         self.on_newer: Callable[[], object] | None = None
-        """With several nodes: called when a stored event was published. Then ``position`` moves by ``told`` and
+        """With several nodes: called when a stored event was published. Then ``position`` moves by ``note_rev`` and
         ``note_published`` alone."""
 
     @property
@@ -226,7 +226,7 @@ class EventBus:
             self.on_newer()
 
     def note_rev(self, rev: int) -> None:
-        """Note that the stream of several nodes was told up to that change: a later one may have a smaller rev."""
+        """Note that the stream of several nodes was published up to that change: a later one may have a smaller rev."""
         self.position = self.position._replace(changes=rev)
 
     def note_newest(self, position: Position) -> None:

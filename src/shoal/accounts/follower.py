@@ -2,7 +2,7 @@
 
 There is one on each node. A hint of another node wakes it; it looks every second in any case, so a lost hint costs a
 second. It takes no account's lock: a snapshot is replaced by a higher generation only. Events of changes come from here
-alone, those of this node's own changes too, so that every node tells them in the same order.
+alone, those of this node's own changes too, so that every node publishes them in the same order.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Follower:
             self.on_settled()
 
     def _take(self, page: StreamPage) -> None:
-        """Publish the accounts first, then tell the entries: who hears of an entry finds its snapshot or a newer one.
+        """Publish the accounts first, then the entries: who receives an entry finds its snapshot or a newer one.
 
         Of an account that is gone only the deletion itself is followed: it may be on a later page.
         """

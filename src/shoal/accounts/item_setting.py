@@ -11,7 +11,7 @@ class ItemSetting:
 
     ``nothing_to_send``: a paid order of this item needs no message, so the shipment may be confirmed without one. This
     and ``paid_message`` are views of the item's delivery rule (see ``delivery_views``). ``facts`` is what a language
-    model is told about it; ``floor_fen`` the lowest price that it may name, ``None``: the shop's.
+    model is given about it; ``floor_fen`` the lowest price that it may name, ``None``: the shop's.
     """
 
     item_id: str

@@ -16,7 +16,7 @@ from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 log = structlog.get_logger("shoal.task")
 
 Report = Callable[[str, Observation, bool], None]
-"""``(account id, observation, whether readers are told)``."""
+"""``(account id, observation, whether readers are notified)``."""
 
 _AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
 """States without failures, whatever happened before."""
@@ -76,7 +76,7 @@ class ObservedState:
     def moved(self, state: AccountState, account: Account | None, *, crash_loop: bool, **facts: Any) -> None:
         """Set the state, and report it unless nothing but the generation is new. Facts that are not given are cleared.
 
-        The log tells trouble and its end; all moves are in the state history.
+        The log has trouble and its end; all moves are in the state history.
         """
         before = self.now
         self.now = before.evolve(
@@ -113,13 +113,13 @@ class ObservedState:
             self.now = self.now.evolve(observed_generation=account.generation)
 
     def note_received(self, *, message: bool) -> None:
-        """Record when the site was last heard. It is not reported: that would be an event every few seconds per
-        account."""
+        """Record when something last came from the site. It is not reported: that would be an event every few seconds
+        per account."""
         seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
         self.now = self.now.evolve(**seen)
 
     def named(self, name: str, picture: str) -> None:
-        """Record what the site calls the seller, and tell readers."""
+        """Record what the site calls the seller, and notify readers."""
         facts = {"seller_name": storable(name, LONGEST_NAME), "seller_picture": storable(picture, LONGEST_URL)}
         self.now = self.now.evolve(**facts)
         self._report_shown(is_new=True)

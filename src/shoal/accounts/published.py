@@ -34,7 +34,7 @@ class PublishedAccounts:
 
     def __init__(self, events: EventBus, *, several_nodes: bool = False) -> None:
         """``several_nodes``: a snapshot is replaced by a higher generation only, and a change's event comes when
-        ``publish_entry`` is called, in the order in which all nodes tell it."""
+        ``publish_entry`` is called, in the order in which all nodes publish it."""
         self.events = events
         self._several_nodes = several_nodes
         if several_nodes:
@@ -50,7 +50,7 @@ class PublishedAccounts:
         self._gone_at: dict[str, int] = {}
         """The rev of the published deletion of each account that does not exist now."""
         self.newest_rev = 0
-        """The rev of the change up to which everything was told."""
+        """The rev of the change up to which everything was published."""
         self.stream_start = StreamPlace()
         """With several nodes: from where the accounts that were loaded must be followed."""
         self.version = 0

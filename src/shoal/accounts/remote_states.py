@@ -23,8 +23,8 @@ log = structlog.get_logger("shoal.tasks")
 FRESH_SECONDS: Final = (0.25, 2.0)
 """How long at least, and at most, what is stored is shown without reading it again: its owner gathers as long before it
 stores. In between, four times as long as the last reading took: that of 3,000 accounts takes some 80 ms."""
-TOLD_SECONDS: Final = 2.0
-"""How long what an owner told counts more than what it stored: that may be older."""
+PUSHED_SECONDS: Final = 2.0
+"""How long what an owner pushed counts more than what it stored: that may be older."""
 MOVING: Final = "owner_changing"
 """The code of the failure to ask about an account that no node runs at that moment."""
 READ_SECONDS: Final = 1.0
@@ -51,7 +51,7 @@ class Stand(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What nodes told of accounts; ``failures`` says why nothing was told of the others."""
+    """What nodes reported of accounts; ``failures``: why nothing was reported of the others."""
 
     seen: Mapping[str, RemoteState] = field(default_factory=dict)
     failures: Mapping[str, ShoalError] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class _Known:
         self.node = node
         self.at = at
         self.is_pushed = is_pushed
-        """Whether the node that runs it told it, rather than stored it."""
+        """Whether the node that runs it pushed it, rather than stored it."""
 
 
 class RemoteStates:
@@ -101,7 +101,7 @@ class RemoteStates:
         self._known: dict[str, _Known] = {}
         self._fresh_seconds = FRESH_SECONDS[0]
         self._unknown = Observation(state=AccountState.ELSEWHERE, since_ms=now_ms())
-        """What is said of an account of which nothing is known."""
+        """What is returned for an account of which nothing is known."""
         self.version = 0
         """Rises with each observation, or node, that differs."""
 
@@ -116,7 +116,7 @@ class RemoteStates:
         return "" if known is None else known.node
 
     def note_pushed(self, account_id: str, observation: Observation, node: str) -> None:
-        """Keep what the node that runs the account told just now."""
+        """Keep what the node that runs the account pushed just now."""
         self._keep(account_id, RemoteState(observation, node), at=asyncio.get_running_loop().time(), is_pushed=True)
 
     def remember(self, seen: Mapping[str, Observation]) -> None:
@@ -170,7 +170,7 @@ class RemoteStates:
         self._fresh_seconds = min(max(4 * took, FRESH_SECONDS[0]), FRESH_SECONDS[1])
         for name in names:
             known, state = self._known.get(name), found.get(name, RemoteState(self._unknown))
-            if known is not None and known.at > began - (TOLD_SECONDS if known.is_pushed and state.node else 0.0):
+            if known is not None and known.at > began - (PUSHED_SECONDS if known.is_pushed and state.node else 0.0):
                 continue
             self._keep(name, state, at=began, is_pushed=False)
 
@@ -193,10 +193,10 @@ class RemoteStates:
         known = self._known.get(account_id)
         return known is not None and now - known.at < self._fresh_seconds
 
-    # -- what its node tells ---------------------------------------------------------------------------------------
+    # -- what its node reports -------------------------------------------------------------------------------------
 
     async def observe(self, account_id: str, stand: Stand) -> ShoalError | None:
-        """Ask the node that runs the account what it observes now. Return why it did not tell.
+        """Ask the node that runs the account what it observes now. Return why it did not answer.
 
         What is stored is known then. Raises ``StoreError``.
         """
@@ -216,7 +216,7 @@ class RemoteStates:
 
         Without any time their nodes are not asked, unless some are to be revived or ``ask`` says so: what is stored is
         read. What is stored also counts while a node gives no answer. An account that runs here in the meantime is no
-        longer waited for. Return why nothing was told of an account, or it was not revived; also of one that came
+        longer waited for. Return why nothing was reported of an account, or it was not revived; also of one that came
         here. Raises ``StoreError``.
         """
         if self.nodes is None or not stands:
@@ -265,7 +265,7 @@ class RemoteStates:
         return failures
 
     def _is_settled(self, account_id: str, stand: Stand, watched: Watched) -> bool:
-        """Return whether its node told so, or stored so and cannot be asked. Of one that moves, the node before it
+        """Return whether its node reported so, or stored so and cannot be asked. Of one that moves, the node before it
         stored something else."""
         known = self._known.get(account_id)
         if known is None or not known.observation.state.settled:

@@ -100,7 +100,7 @@ class TaskManager:
         )
         self.tasks: Mapping[str, AccountTask] = MappingProxyType(self._tasks)
         self.reports = 0
-        """Rises with each new observed state, also with facts of it that readers are not told."""
+        """Rises with each new observed state, also with facts of it that are not reported to readers."""
 
     def load(self, seen: Mapping[str, Observation]) -> None:
         """Take over the observations from before the restart. No account is started before ``start``."""

@@ -108,7 +108,7 @@ class Waits:
     ) -> Mapping[str, ShoalError]:
         try:
             return await self._remote.settled(stands, seconds, revive=revive, is_here=self._tasks.has_place)
-        except StoreError as error:  # the changes are made: what was last known is told of the tasks
+        except StoreError as error:  # the changes are made: what was last known of the tasks is returned
             return dict.fromkeys(stands, error)
 
     async def wait_until_purged(self, account_id: str, *, within_seconds: float | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""What a model is told for a question, and what the rails compare its answer with: made of an account's settings."""
+"""What a model is given for a question, and what the rails compare its answer with: made of an account's settings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def context_of(
     ids: Sequence[str] = (),
     names: Sequence[str] = (),
 ) -> Context:
-    """Return what a model is told, for a buyer's question and for a trial of it alike.
+    """Return what a model is given, for a buyer's question and for a trial of it alike.
 
     ``facts`` stand in place of the account's; ``None`` leaves those. ``ids`` and ``names`` are the buyer's: they are
     hidden, and so are the account's.

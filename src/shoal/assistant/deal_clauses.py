@@ -1,7 +1,7 @@
-"""Deal clauses: whether an amount in a model's plain text is the price of the deal, or is only told. Pure.
+"""Deal clauses: whether an amount in a model's plain text is the price of the deal, or is only stated. Pure.
 
 Words of agreement cannot be listed whole. So a clause is a deal only when each of its words is known, and an amount
-that is told otherwise counts only beside clauses that are known not to agree.
+that is stated otherwise counts only beside clauses that are known not to agree.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def is_deal(clause: str) -> bool:
 
 
 def are_stated(stated: Sequence[str], others: Sequence[str]) -> bool:
-    """Return whether clauses that tell an amount stand beside none that may agree to another."""
+    """Return whether clauses that state an amount stand beside none that may agree to another."""
     befores = [clause[: one.start] for clause in stated for one in spoken_amounts(clause)][:1]
     others = [*others, *(part for before in befores for part in re.split(r"\s+", before)[:-1] if part)]
     if any(map(contains_agreement, befores)):

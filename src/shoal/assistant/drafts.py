@@ -95,7 +95,7 @@ class Drafts:
             self._publish(model_runs.run_event(account_id, chat_id, run_id, RunState.SUPERSEDED, self._now_ms()))
 
     async def sent(self, run: Run, outbox_id: int) -> None:
-        """Note the message of a draft, and tell that it was sent."""
+        """Note the message of a draft, and publish that it was sent."""
         mine = and_(ai_runs.c.id == run.id, ai_runs.c.state == RunState.ANSWERED.value)
         query = update(ai_runs).where(mine, ai_runs.c.outbox_id.is_(None)).values(outbox_id=outbox_id)
         await self._database.write(lambda connection: connection.execute(query))

@@ -114,7 +114,7 @@ def loose_offers(question: str, bounds: Bounds) -> Iterator[str]:
 def names_allowed_amount(text: str, bounds: Bounds) -> bool:
     """Return whether a plain text of the shop's answers with an amount of money, from the lowest to the price.
 
-    An amount that is only told, such as "标价15元", answers nothing when the rest may agree: "可以，标价15元".
+    An amount that is only stated, such as "标价15元", answers nothing when the rest may agree: "可以，标价15元".
     """
     clauses = [clause for clause in _CLAUSE.split(text) if clause.strip()]
     if bounds.lowest_fen is None or any(_YOURS.search(clause) and not refuses(clause) for clause in clauses):

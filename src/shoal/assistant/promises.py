@@ -53,7 +53,7 @@ _IN_TIME: Final = re.compile(
     r"(?:ships?|shipped|delivered|delivery|arrives?|dispatched)\s(?:\w+\s)?(?P<within>(?:within|in)\s(?:\w+\s){1,3}?(?:hours?|days?|weeks?))|"
     r"(?P<day>(?:same|next)[\s-]day)\s(?:shipping|delivery|dispatch)"
 )
-"""When something is sent or arrives: a promise unless the owner tells the same time."""
+"""When something is sent or arrives: a promise unless the owner names the same time."""
 _REFUSED: Final = re.compile("(?:不支持|不接受|不参与|不|没有|无)[^，。！,!.\\n]{0,4}\\Z")
 _LATER: Final = re.compile(
     r"(?:我|我们|这边|小二|客服|店主|老板)?(?:先|去|再|来)?(?:帮[你您])?(?:问一?下|问问|查一?下|查查|核实|确认一?下|看一?下|请示|咨询一?下|了解一?下|"
@@ -90,5 +90,5 @@ def later_work_in(text: str) -> Iterator[re.Match[str]]:
 
 
 def _promise(match: re.Match[str]) -> tuple[str, str]:
-    """Return the time and the act that a text tells, to compare with the owner's."""
+    """Return the time and the act that a text names, to compare with the owner's."""
     return match["time"] or match["within"] or match["day"], (match["act"] or "")[:1]

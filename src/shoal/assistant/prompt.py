@@ -1,4 +1,4 @@
-"""The prompt: what a language model is told of a shop, an item and a chat. Pure.
+"""The prompt: what a language model is given of a shop, an item and a chat. Pure.
 
 What is not in it cannot be talked out: no floor, no code, no cookie, no name, nothing of other buyers.
 """
@@ -20,7 +20,7 @@ LONGEST_TURN: Final = 300
 LONGEST_QUESTION: Final = 1_000
 LONGEST_DESCRIPTION: Final = 800
 MOST_SPECS: Final = 40
-"""Of how many specs the model is told. The checks know all of them."""
+"""How many specs the model is given. The checks know all of them."""
 HIDDEN: Final = "▇"
 """Stands in place of what the model may not see."""
 

@@ -52,7 +52,7 @@ class SpecPrices:
         """Return whether an amount of a plain text is the price of a spec that may be meant there, or above it.
 
         The specs named in its clause are meant, else those that the text names last before it, else those that the
-        buyer named last, else any: then it must be the very price of one. Of specs told together the dearest counts.
+        buyer named last, else any: then it must be the very price of one. Of specs named together the dearest counts.
         With a floor it must be the very price of one too, and not below the floor, which the caller compares.
         """
         if amount.fen is None or not self.specs:

@@ -129,7 +129,7 @@ def _is_other(text: str, match: re.Match[str]) -> bool:
 
 
 def _is_bound(text: str, match: re.Match[str]) -> bool:
-    """Return whether a price is told only by what it is below: how low it may be is not known."""
+    """Return whether a price is given only by what it is below: how low it may be is not known."""
     after = text[match.end() :]
     if not _BOUND_BEFORE.search(text[: match.start()]) and not _BOUND_AFTER.match(after):
         return False

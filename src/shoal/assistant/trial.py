@@ -160,7 +160,7 @@ class Trials:
         def job(connection: Connection) -> Reservation | NoRoom:
             try:
                 return reserve(connection, spending, tokens_in, MOST_TOKENS_OUT, account.ai_tokens_per_day, now_ms=now)
-            except NoRoom as no_room:  # what it told of is stored
+            except NoRoom as no_room:  # its incident is stored
                 return no_room
 
         reserved = await self._database.write(job)

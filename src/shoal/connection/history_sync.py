@@ -65,7 +65,7 @@ class HistorySync:
         return count
 
     async def pull_chat(self, chat_id: str, since_ms: int) -> None:
-        """Store and handle what was said in one chat since then, its echoes first. Raise like ``pull``."""
+        """Store and handle what was sent in one chat since then, its echoes first. Raise like ``pull``."""
         events = await self._events_in(chat_id, since_ms)
         received = await self._incoming.store(events, pulled=True)
         await self._incoming.own_action(chat_id)

@@ -63,7 +63,7 @@ class Incoming:
         site_clock: SiteClock,
         official_senders: Set[str] = frozenset(),
     ) -> None:
-        """``official_senders``: the ids of accounts of the site that nothing else tells from buyers."""
+        """``official_senders``: the ids of accounts of the site that nothing else distinguishes from buyers."""
         self.is_unreadable = False
         """Whether the last push had an event that could not be read."""
         self._push_counts = push_counts

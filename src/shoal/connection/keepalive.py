@@ -79,7 +79,7 @@ class Keepalive:
         self._under_way: set[str] = set()
         self._received_at: float | None = None
         self._has_unreadable = False
-        """Whether pushes came since the last check that could not be read: the history may say what they said."""
+        """Whether pushes came since the last check that could not be read: the history may hold their content."""
         self._pull_at = 0.0
         self.looked_back = asyncio.Event()
         """Set once messages received and sent while the account was away are known, as far as the site has them."""
@@ -167,7 +167,7 @@ class Keepalive:
                 self._position.caught_up()
 
     async def read_chat(self, chat_id: str, since_ms: int) -> None:
-        """Pull what was said in a chat since then (by our clock). Raise like ``HistorySync.pull``."""
+        """Pull what was sent in a chat since then (by our clock). Raise like ``HistorySync.pull``."""
         await self._history_sync.pull_chat(chat_id, since_ms + self._least_ahead_ms - BEFORE_MS)
 
     def _since_ms(self, away: Position) -> int:
@@ -201,7 +201,7 @@ class Keepalive:
         await self._catch_up_once()
 
     async def _pull_unreadable(self, overlooked: int) -> None:
-        """Pull what was said since the last such pull, also in pushes that could not be read."""
+        """Pull what was sent since the last such pull, also in pushes that could not be read."""
         log.warning("pushes not readable, history pulled", account=self._account_id, overlooked=overlooked)
         since_ms, now_ms = self._pulled_site_ms - BEFORE_MS, self._site_clock.now_ms()
         try:

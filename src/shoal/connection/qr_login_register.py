@@ -33,7 +33,7 @@ class BegunLogin(msgspec.Struct, frozen=True):
 
 
 class QrLoginRegister(Protocol):
-    """What a server tells of its logins."""
+    """What a server reports of its logins."""
 
     @property
     def prefix(self) -> str:

@@ -95,7 +95,7 @@ class Cards:
         return {row["goods_id"]: _card(row) for row in rows}
 
     async def keep(self, goods_id: int, card: Card) -> None:
-        """Keep what a card says, in place of what it said before."""
+        """Store a card's fields in place of those stored before."""
         row = {"goods_id": goods_id, **{name: getattr(card, name) for name in _COLUMNS}}
 
         def job(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from shoal.goods.unit_texts import UnitTexts
 from shoal.storage.database import Database
 from shoal.storage.goods_tables import BOUND, bindings, deliveries, goods, units
 
-_TOLD_OF_UNIT: Final = frozenset({UnitState.RETURNED.value, UnitState.DOUBTED.value})
+_SHOWN_OF_UNIT: Final = frozenset({UnitState.RETURNED.value, UnitState.DOUBTED.value})
 """States that a unit gets after it went out. Any other one may be about another order of a reusable unit."""
 
 
@@ -69,7 +69,7 @@ class OrderUnits:
         return await self._database.read(job)
 
     def _unit(self, row: Mapping[Any, Any], owner_id: int) -> OrderUnit:
-        after = row["unit_state"] if row["state"] == OUT and row["unit_state"] in _TOLD_OF_UNIT else row["state"]
+        after = row["unit_state"] if row["state"] == OUT and row["unit_state"] in _SHOWN_OF_UNIT else row["state"]
         names = ("unit_id", "goods_id", "unit_no", "replaces", "reason")
         return OrderUnit(
             **{name: row[name] for name in names},

@@ -1,4 +1,4 @@
-"""``StockEvents``: tells open pages which goods changed, a few times a second at most."""
+"""``StockEvents``: notifies open pages of goods that changed, a few times a second at most."""
 
 from __future__ import annotations
 

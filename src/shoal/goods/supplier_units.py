@@ -256,7 +256,7 @@ class SupplierUnits:
         return answer
 
     async def _looked_up(self, supplier: Supplier, wanted: Wanted) -> Answer:
-        """Ask what became of an order until it is told. ``REFUSED``: twice in a row, the supplier knows of none.
+        """Ask what became of an order until it is known. ``REFUSED``: twice in a row, the supplier knows of none.
 
         Once is not enough: the supplier may still be taking the order.
         """

@@ -25,7 +25,7 @@ class UnitMessages:
     """Opens and recognises the messages that carry units (``messages.sealed_texts.SealedTexts``)."""
 
     def __init__(self, texts: UnitTexts, sent_units: SentUnits | None = None, *, restored_at_ms: int = 0) -> None:
-        """``restored_at_ms``: when a backup was restored; what a shop said before may hold units in clear."""
+        """``restored_at_ms``: when a backup was restored; what a shop sent before may hold units in clear."""
         self._texts = texts
         self._sent_units = sent_units
         self._in_history = UnitsInHistory(texts, restored_at_ms)
@@ -48,7 +48,7 @@ class UnitMessages:
             return with_codes(row.text, [masked("")] * len(row.units.split(",")))
 
     def masked_in_history(self, connection: Connection, text: str, sent_at_ms: int, /) -> str:
-        """Return what a shop said, as the site has it, with units masked that left since a restored backup."""
+        """Return what a shop sent, as the site has it, with units masked that left since a restored backup."""
         return self._in_history.masked(connection, text, sent_at_ms)
 
     async def before_leaving(self) -> None:

@@ -1,4 +1,4 @@
-"""Recognises units of goods in what a shop said before a restore, as the site's history has it: in clear.
+"""Recognises units of goods in what a shop sent before a restore, as the site's history has it: in clear.
 
 Nothing in the restored database says which texts they were in. A unit is found by its digest, which each part of a text
 that stands by itself is compared with: between ends of lines, blanks and punctuation, or where the script changes.

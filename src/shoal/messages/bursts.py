@@ -28,7 +28,7 @@ class Burst:
     """Messages that a buyer wrote in one go; more may follow. ``sent_at``: the time of each, by ``steady_ms``.
 
     ``waited_for`` is the choice whose delay has passed, if any, and ``delay_ms`` that delay. ``held_up``: the messages
-    that the account's limit delayed. ``turn``: what a language model said to them. ``grown`` is set by each message.
+    that the account's limit delayed. ``turn``: what a language model answered them. ``grown`` is set by each message.
     """
 
     messages: list[IncomingMessage] = field(default_factory=list)

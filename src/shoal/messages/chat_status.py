@@ -1,4 +1,4 @@
-"""What the list tells of each chat beside its messages, as parts of queries: takeover, work, unread, who waits."""
+"""What the list shows of each chat beside its messages, as parts of queries: takeover, work, unread, who waits."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ _NOT_SENT = (SendOutcome.REFUSED.value, SendOutcome.DROPPED.value)
 
 
 def listed_chats(now_ms: int, reader: Reader | None) -> Select[Any]:
-    """Select the chats with what is told of each; the newest is not first yet."""
+    """Select the chats with what is shown of each; the newest is not first yet."""
     holds = and_(
         takeovers.c.account_id == chats.c.account_id,
         takeovers.c.chat_id == chats.c.chat_id,
@@ -155,7 +155,7 @@ def unread(reader: Reader) -> ColumnElement[int]:
 
 def waits(now_ms: int) -> ColumnElement[bool]:
     """Select whether a question waits: the buyer spoke last, no automatic answer is coming or was left out on purpose,
-    and no person has put the chat off or called it done. Emojis ask nothing: what was said before them counts.
+    and no person has put the chat off or called it done. Emojis ask nothing: what was sent before them counts.
     """
     failed = exists().where(
         outbox.c.account_id == messages.c.account_id,

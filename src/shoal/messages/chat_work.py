@@ -18,7 +18,7 @@ from shoal.storage.upserts import insert_or
 from shoal.storage.user_tables import users
 
 MOST_ENTRIES = 50
-"""So many entries of a chat's history are told."""
+"""So many entries of a chat's history are returned."""
 
 
 class UnknownChat(NotFound):

@@ -376,7 +376,7 @@ class Conversations:
         answer, settings, source = choice.answer, self._settings, choice.source
         buyer_limit = account.buyer_replies_per_hour
         is_silent = choice.decision is not Decision.PENDING
-        is_apart = is_silent or source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}  # said once: no buyer's limit
+        is_apart = is_silent or source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}  # sent once: no buyer's limit
         return Intended(
             account_id=self._account_id,
             chat_id=choice.asked.chat_id,

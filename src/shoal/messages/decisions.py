@@ -52,10 +52,10 @@ class Decision(StrEnum):
     MODEL_AWAY = "model_away"
     """The language model was not asked (out of its hours, resting, without budget), and there is no default reply.
 
-    Only the away word is said, once in each chat and day, or closed period of the model.
+    Only the away word is sent, once in each chat and day, or closed period of the model.
     """
     CLOSED = "closed"
-    """The shop is closed; only its away word is said, once in each chat and closed period."""
+    """The shop is closed; only its away word is sent, once in each chat and closed period."""
     HANDED_OFF = "handed_off"
     """The buyer asked for a person: the chat is left to the owner."""
     SAID_ONCE = "said_once"
@@ -75,7 +75,7 @@ class Decision(StrEnum):
     OFFICIAL = "official"
     """An account of the site wrote it."""
     GROUP_CHAT = "group_chat"
-    """It was said in a group: only a chat with one buyer gets automatic replies."""
+    """It was sent in a group: only a chat with one buyer gets automatic replies."""
     PAID_UNKNOWN = "paid_unknown"
     """The site says that an order of the chat is paid, and not which: it is not handled until its owner says so."""
     NOTHING_SAID = "nothing_said"

@@ -1,4 +1,4 @@
-"""Replies that are given to a script, which sends them itself: what is said once counts as said."""
+"""Replies that are given to a script, which sends them itself: what is sent once counts as sent."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ GIVEN = "given_to_script"
 
 
 def is_once(account: Account, choice: Choice) -> bool:
-    """Return whether the answer is said once, in some sense, so that ``give`` is to be called."""
+    """Return whether the answer is sent once, in some sense, so that ``give`` is to be called."""
     if choice.source is AnswerSource.DEFAULT_REPLY:
         return account.default_reply_once
     return choice.source in {AnswerSource.HANDOFF, AnswerSource.AWAY_REPLY}
 
 
 def give(connection: Connection, account: Account, choice: Choice, now_ms: int) -> bool:
-    """Count the answer as said, in the caller's transaction. Return ``False`` when it was said before."""
+    """Count the answer as sent, in the caller's transaction. Return ``False`` when it was sent before."""
     chat_id = choice.asked.chat_id
     if choice.source is AnswerSource.DEFAULT_REPLY:
         return first_once(connection, account.id, chat_id, now_ms)

@@ -1,4 +1,4 @@
-"""Hand-offs: a buyer asks for a person, so the chat is left to its owner, who is told."""
+"""Hand-offs: a buyer asks for a person, so the chat is left to its owner, who is notified."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def handed_off(account_id: str, chat_id: str, now_ms: int) -> Takeover:
 
 
 def is_left_unsaid(connection: Connection, account_id: str, chat_id: str, now_ms: int) -> bool:
-    """Return whether the chat is handed off and its sentence certainly never left: it may still be said."""
+    """Return whether the chat is handed off and its sentence certainly never left: it may still be sent."""
     since = connection.scalar(
         select(takeovers.c.since_ms).where(
             takeovers.c.account_id == account_id,

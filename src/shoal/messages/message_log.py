@@ -1,4 +1,4 @@
-"""What was said in the chats: every message once, with what was decided about it and what was sent in answer."""
+"""The messages of the chats: every one once, with what was decided about it and what was sent in answer."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class MessageLog:
     async def unhandled(self, account_id: str, newer_than_ms: int) -> list[LoggedMessage]:
         """Return unhandled messages written after ``newer_than_ms``, oldest first.
 
-        A buyer's message waits for an answer; an own message is not yet checked for being an echo. What the site said
+        A buyer's message waits for an answer; an own message is not yet checked for being an echo. What the site sent
         and its owner has not handled is left out: it waits for nothing else.
         """
         query = (

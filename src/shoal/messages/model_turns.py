@@ -147,7 +147,7 @@ class ModelTurns:
 
 
 def settled_choice(account: Account, choice: Choice, ending: Ending | None, turn: ModelTurn | None) -> Choice:
-    """Return the choice with what the model has to say, or what is said while it is away and nothing else answers."""
+    """Return the choice with what the model answers, or what is sent while it is away and nothing else answers."""
     if ending is not None:
         return choice_of(account, choice.asked, ending.turn)
     if choice.decision is not Decision.NO_RULE or not account.asks_model:

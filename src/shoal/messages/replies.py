@@ -19,7 +19,7 @@ from shoal.rules.opening_hours import Closed
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part, Rule
 from shoal.rules.schedule import Moment, moment_in
 
-LONGEST_HEARD = 10_000
+LONGEST_RECEIVED = 10_000
 """How many characters of a buyer's message are used. The site's own client sends far fewer in one message."""
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 
@@ -42,7 +42,7 @@ class AnswerSource(StrEnum):
 class Asked:
     """A buyer's message (or a burst joined to one text), its chat and item.
 
-    Only the first ``LONGEST_HEARD`` characters of the text are used.
+    Only the first ``LONGEST_RECEIVED`` characters of the text are used.
     """
 
     text: str
@@ -52,14 +52,14 @@ class Asked:
     item_id: str | None = None
 
     def __post_init__(self) -> None:
-        if len(self.text) > LONGEST_HEARD:
-            object.__setattr__(self, "text", self.text[:LONGEST_HEARD])
+        if len(self.text) > LONGEST_RECEIVED:
+            object.__setattr__(self, "text", self.text[:LONGEST_RECEIVED])
 
 
 def joined(texts: Sequence[str]) -> str:
     """Join the texts of a burst, oldest first. If they exceed the limit, keep the newest that fit."""
     kept: list[str] = []
-    room = LONGEST_HEARD
+    room = LONGEST_RECEIVED
     for text in reversed(texts):
         room -= len(text) + 1
         if kept and room < -1:
@@ -102,7 +102,7 @@ class Choice:
     """The choice for a message: an answer to give (``PENDING``), or the decision against one.
 
     A silent rule's answer stands beside the decision; a filtered one does not, and ``words`` are those of it.
-    ``closed``: the period in which its answer, an away word, is said once. ``waits``: the decision about a message that
+    ``closed``: the period in which its answer, an away word, is sent once. ``waits``: the decision about a message that
     gets this word, or had it: its owner still has to answer.
     """
 

@@ -29,7 +29,7 @@ class SealedTexts(Protocol):
         ...
 
     def masked_in_history(self, connection: Connection, text: str, sent_at_ms: int, /) -> str:
-        """Return what a shop said, as the site has it, with units masked that the database does not know in it."""
+        """Return what a shop sent, as the site has it, with units masked that the database does not know in it."""
         ...
 
     async def before_leaving(self) -> None:

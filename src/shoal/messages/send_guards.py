@@ -48,7 +48,7 @@ class Intended:
 
 
 def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
-    """Return the first reason to hold the reply back; ``None``: it may be sent, and counts as said."""
+    """Return the first reason to hold the reply back; ``None``: it may be sent, and counts as sent."""
     account_id, chat_id, now_ms = intended.account_id, intended.chat_id, intended.now_ms
     held = _held_for_owner(connection, account_id, chat_id, intended.asked_at_ms, now_ms)
     if held is Decision.PAUSED and intended.hands_off and is_left_unsaid(connection, account_id, chat_id, now_ms):
@@ -84,7 +84,7 @@ def _limited(connection: Connection, intended: Intended) -> Decision | None:
 
 
 def held_for_owner(connection: Connection, intended: Intended) -> Decision | None:
-    """Return whether the owner has the chat or answered in it: nothing is to be said by itself."""
+    """Return whether the owner has the chat or answered in it: nothing is to be sent by itself."""
     return _held_for_owner(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
 
 
@@ -127,8 +127,8 @@ def _held_for_owner(
         asked.c.direction == Direction.IN.value,
         asked.c.created_at_ms == since_ms,
     )
-    # with Shoal: the site's echo of it is one of our messages, and tells of no person. Its time is by our clock, as is
-    # that at which the question was heard; that at which it was asked is by the site's.
+    # with Shoal: the site's echo of it is one of our messages, and shows no person. Its time is by our clock, as is
+    # that at which the question was received; that at which it was asked is by the site's.
     typed = exists().where(
         outbox.c.account_id == account_id,
         outbox.c.chat_id == chat_id,

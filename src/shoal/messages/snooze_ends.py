@@ -20,7 +20,7 @@ LOOK_SECONDS: Final = 30.0
 
 
 class SnoozeEnds:
-    """Looks for what ended since the last look; what ended while no server ran is not told."""
+    """Looks for what ended since the last look; what ended while no server ran is not reported."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class SnoozeEnds:
             published_ms = await self.publish_ended(published_ms)
 
     async def publish_ended(self, after_ms: int) -> int:
-        """Tell of the snoozes that ended after that time. Return up to when all are told."""
+        """Report the snoozes that ended after that time. Return up to when all are reported."""
         now = self._now_ms()
         for work, until_ms in await self._database.read(partial(_ended, after_ms=after_ms, now=now)):
             self._publish(work_event(work, "snooze_ended", "", until_ms))

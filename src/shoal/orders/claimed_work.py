@@ -28,7 +28,7 @@ AT_ONCE: Final = 50
 
 
 class ClaimedWork:
-    """A ``ShardListener`` that is told before the shops start: a shop that starts settles its own work."""
+    """A ``ShardListener`` that is called before the shops start: a shop that starts settles its own work."""
 
     def __init__(
         self,

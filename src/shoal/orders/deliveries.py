@@ -38,7 +38,7 @@ PAGE_WAITS_MS = (3_000, 30_000, 300_000)
 """The waits before the page of an order is read again that depends on it; the last one repeats."""
 PAGE_PATIENCE_MS = 30 * 60_000
 """How long such an order waits for its page, before it is its owner's turn."""
-_TOLD_BY_PAGE = frozenset({Obstacle.UNKNOWN_SPEC, Obstacle.QUANTITY_UNKNOWN})
+_KNOWN_BY_PAGE = frozenset({Obstacle.UNKNOWN_SPEC, Obstacle.QUANTITY_UNKNOWN})
 
 
 class Deliveries:
@@ -73,7 +73,7 @@ class Deliveries:
         self._supplied = supplied
         self._uncertain_messages = uncertain_messages
         self._titles: dict[str, tuple[str, int]] = {}
-        """The titles of items, and when the site said them."""
+        """The titles of items, and when the site sent them."""
         self._unread_since_ms: dict[str, int] = {}
         """Since when this connection waits for the pages of orders that depend on them."""
 
@@ -158,7 +158,7 @@ class Deliveries:
 
     async def _hold_back(self, order: Order, action: OrderAction, explained: Explained, why_not: str) -> bool:
         """Leave an order to its owner; or wait for its page, when only that is in the way."""
-        is_unread = why_not in _TOLD_BY_PAGE and not order.quantity
+        is_unread = why_not in _KNOWN_BY_PAGE and not order.quantity
         now = now_ms()
         if is_unread and action.detail != Why.ASKED:
             is_fresh = now - action.created_at_ms < PAGE_PATIENCE_MS

@@ -35,7 +35,7 @@ class KnownItemStore:
         return key in found and bool(found[key].title)
 
     async def note_from_chat(self, account_id: str, item: SeenItem) -> None:
-        """Store what a chat told of its item, if no title is known yet. A failure is logged: it ends no connection."""
+        """Store what a chat holds of its item, if no title is known yet. A failure is logged: it ends no connection."""
         try:
             if item.title and not await self.is_titled(account_id, item.item_id):
                 await self._note(account_id, [item], is_current=False)

@@ -12,7 +12,7 @@ from shoal.storage.known_item_rows import UNKNOWN, ItemFacts, ItemKey
 
 
 class KnownItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One item. ``title`` is empty while the site has not told it; ``price_fen`` is ``None`` when its list names none.
+    """One item. ``title`` is empty while the site has not sent it; ``price_fen`` is ``None`` when its list names none.
 
     ``has_specs``: rules or orders name a spec. ``picture`` is an address of this server, empty while there is none.
     """
@@ -37,7 +37,7 @@ def known_items(
         titles: of the items on sale, by id; empty when they are not known.
         prices: in fen, of those whose price is known.
         sold: the specs in which each item was sold.
-        told: what the site told of items before, by account and item: their pictures, and the titles of those that are
+        known: what the site sent of items before, by account and item: their pictures, and the titles of those that are
             not on sale now.
     """
     others = sorted({*sold, *named_items(account)} - titles.keys())

@@ -83,7 +83,7 @@ class OrderFile(msgspec.Struct, frozen=True):
     async def chunks(self, run: Run, check: Callable[[], None] = lambda: None) -> AsyncIterator[bytes]:
         """Yield the file. ``run`` runs a job on the database; a caller who stops reading ends it.
 
-        ``check`` is asked before each page is told. What it raises breaks the file off: a part must not look like all.
+        ``check`` is asked before each page is sent. What it raises breaks the file off: a part must not look like all.
         """
         heads = [(translate(f"order_file.{name}", self.language), width) for name, width in _COLUMNS]
         yield self.file.begin(translate("order_file.title", self.language), heads)

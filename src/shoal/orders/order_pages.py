@@ -61,7 +61,7 @@ class OrderPages:
         return self._unpaid.get(order_id, False)
 
     def outdated(self, order_id: str) -> None:
-        """Forget what an order's page said about its payment."""
+        """Forget what an order's page showed about its payment."""
         self._unpaid.pop(order_id, None)
 
     async def look_up(self, order: Order) -> Order | None:

@@ -65,7 +65,7 @@ class OrderEvent:
 class OrderUpdate:
     """An update of one order from the site. Empty values mean unknown.
 
-    ``item``: what the site said of the order's item beside. ``paid`` and ``group_price`` make the first action due
+    ``item``: what the site sent of the order's item beside. ``paid`` and ``group_price`` make the first action due
     unless it was due before; ``withheld`` says why it must not be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
     """
 

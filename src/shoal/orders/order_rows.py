@@ -46,7 +46,7 @@ PAGE = "detail"
 
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value", "parcel")
 _WHAT_WAS_BOUGHT = ("quantity", "spec_value")
-_TOLD_BY_PAGE = frozenset({OrderProblem.UNKNOWN_SPEC, OrderProblem.QUANTITY_UNKNOWN, Why.PAGE_UNREAD})
+_KNOWN_BY_PAGE = frozenset({OrderProblem.UNKNOWN_SPEC, OrderProblem.QUANTITY_UNKNOWN, Why.PAGE_UNREAD})
 _LEFT_OUT = frozenset({Why.DELIVERY_OFF, Why.ORDER_ENDED})
 """Why a message of an order was not begun, which only its owner can change."""
 PARCEL, NO_PARCEL = "yes", "no"
@@ -94,7 +94,7 @@ class OrderRow(ActionRows):
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
         if any(name in changes and not getattr(before, name) for name in _WHAT_WAS_BOUGHT):
             self._note_one_text()  # the text was sent before its page could be read
-            self._serve_after_all(_TOLD_BY_PAGE)
+            self._serve_after_all(_KNOWN_BY_PAGE)
         elif "parcel" in changes and before.problem == OrderProblem.NEEDS_PARCEL:
             self._serve_after_all({Why.NEEDS_PARCEL})
         if order_update.source == PAGE and order_update.status == status == OrderStatus.PENDING_SHIP:

@@ -96,7 +96,7 @@ class OrderProblem(StrEnum):
     GROUP_WITHOUT_CARD = "group_without_card"
     """Only a mark of its chat says that it waits at a group price (小刀). A mark names no order: nothing follows it."""
     GROUP_NOT_READY = "group_not_ready"
-    """A group price was completed, and the site has not said since that the order may be served."""
+    """A group price was completed, and the site has not reported since that the order may be served."""
     UNKNOWN_TITLE = "unknown_title"
     UNKNOWN_SPEC = "unknown_spec"
     AMBIGUOUS_RULE = "ambiguous_rule"

@@ -113,7 +113,7 @@ class OrderStore:
         """
 
         def job(connection: Connection) -> tuple[Order, bool]:
-            if update.item is not None:  # first: what is told to the owner about the order names its item
+            if update.item is not None:  # first: what is sent to the owner about the order names its item
                 note_items(connection, account_id, [update.item], now_ms=self._now_ms(), is_current=False)
             order, changed = OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
             make_chat_known(connection, order, update, self._now_ms())

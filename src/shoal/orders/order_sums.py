@@ -35,9 +35,9 @@ from shoal.storage.known_item_rows import UNKNOWN, item_facts
 from shoal.storage.order_tables import order_events, orders
 
 MOST_DAYS: Final = 400
-"""How many days sums by day are told of."""
+"""Of how many days sums by day are returned."""
 MOST_ROWS: Final = 500
-"""So many shops or items are told apart, those with the largest sums; the others count in the total."""
+"""So many shops or items are listed apart, those with the largest sums; the others count in the total."""
 DAY_MS: Final = 86_400_000
 _LONG_MS: Final = 90 * DAY_MS
 _MINUTE_MS: Final = 60_000
@@ -45,7 +45,7 @@ _LONGEST_AMOUNT: Final = 12
 _LONGEST_QUANTITY: Final = 6
 
 _PAID: Final = (OrderStatus.PENDING_SHIP.value, OrderStatus.SHIPPED.value, OrderStatus.COMPLETED.value)
-_TELLS_PAYMENT: Final = (*_PAID, OrderStatus.REFUNDING.value)
+_SHOWS_PAYMENT: Final = (*_PAID, OrderStatus.REFUNDING.value)
 
 
 class By(StrEnum):
@@ -80,7 +80,7 @@ class OrderSum:
 
 
 class OrderSums(msgspec.Struct, frozen=True):
-    """The sums by day, oldest first, or by shop or item, the largest first; ``left_out``: how many are not told."""
+    """The sums by day, oldest first, or by shop or item, the largest first; ``left_out``: how many are not listed."""
 
     rows: list[OrderSum]
     total: OrderSum
@@ -133,7 +133,7 @@ def _figures(*, on_sqlite: bool) -> list[tuple[str, ColumnElement[Any]]]:
     was_paid = exists().where(
         order_events.c.account_id == orders.c.account_id,
         order_events.c.order_id == orders.c.order_id,
-        order_events.c.status.in_(_TELLS_PAYMENT),
+        order_events.c.status.in_(_SHOWS_PAYMENT),
     )
     refunded = or_(
         orders.c.status == OrderStatus.REFUNDING.value, and_(orders.c.status == OrderStatus.CANCELLED.value, was_paid)

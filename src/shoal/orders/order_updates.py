@@ -74,7 +74,7 @@ class OrderUpdates:
         """Return the order that a card without an order id can only mean; ``None`` without one, or with several.
 
         An update has the id of the card that it changes, and a repeat that of the first: its order is known by it. A
-        closed order is paid no more: unless the card said so before, its owner must look.
+        closed order is paid no more: unless the card reported it before, its owner must look.
         """
         if not card.has_paid_text:
             return None

@@ -1,6 +1,6 @@
 """Serves paid orders: first what the buyer gets, and only then the confirmation of the shipment.
 
-A group price is completed before both, and the site must have said since that it is ready. The order's page is checked
+A group price is completed before both, and the site must have called it ready since. The order's page is checked
 before the first action: it may say that the order is unpaid, and it names the item. Each action is stored before it is
 done, so that it is done at most once per order. An action interrupted by a crash is ``uncertain`` and not repeated
 without an answer of the site or the owner.

@@ -18,7 +18,7 @@ AGAIN_MS = (3_000, 30_000, 300_000)
 """The waits before a chat that could not be read is read again; after the last one it is its owner's turn."""
 
 ReadChat = Callable[[str, int], Awaitable[None]]
-"""Reads what was said in a chat since a time by our clock, and settles the messages whose echoes are there."""
+"""Reads what was sent in a chat since a time by our clock, and settles the messages whose echoes are there."""
 
 
 async def _unread(_chat_id: str, _since_ms: int) -> None:

@@ -49,7 +49,7 @@ class GivenBack(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What is known of an order: its delivery, what its messages say of each unit, and what is said of the message."""
+    """What is known of an order: its delivery, what its messages say of each unit, and what is known of the message."""
 
     unb: str
     order_id: str

@@ -1,4 +1,4 @@
-"""The identity of the browser that a cookie came from, as requests to the site tell it (docs/protocol.md §1.1).
+"""The identity of the browser that a cookie came from, as requests to the site name it (docs/protocol.md §1.1).
 
 It is taken from what the owner pasted, or it is the default browser; it is never mixed of both.
 """
@@ -117,11 +117,11 @@ def chrome(version: int) -> Browser:
 
 
 def browser_in(text: str) -> Browser | None:
-    """Return the browser of a pasted text, or ``None`` when the text does not tell all of it.
+    """Return the browser of a pasted text, or ``None`` when the text does not hold all of it.
 
-    A request that was copied in any way tells it (``pasted_text``); so does an export in JSON with ``userAgent`` and,
+    A request that was copied in any way holds it (``pasted_text``); so does an export in JSON with ``userAgent`` and,
     for a browser that has them, its client hints under the names of their headers. A Chromium without its client hints
-    is not told whole, and another browser with them is mixed of two: they are never made up.
+    is not known whole, and another browser with them is mixed of two: they are never made up.
     """
     text = text.strip().removeprefix("\ufeff")
     try:

@@ -20,7 +20,7 @@ _ADDRESS = re.compile(r"\"(https://[^\"\s]+)\"")
 _OPTIONS = {
     "-b": "cookie", "--cookie": "cookie", "-A": "user-agent", "--user-agent": "user-agent", "-H": "", "--header": "",
 }  # fmt: skip
-"""Options of cURL that tell a header, with its name; empty where the name stands in the value."""
+"""Options of cURL that set a header, with its name; empty where the name stands in the value."""
 _ANSI_QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'", re.DOTALL)
 _ANSI_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ANSI_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}

@@ -182,7 +182,7 @@ class QrLogin:
         """Make the calls of the home page: ``cookie2`` comes with them, not with the confirmation.
 
         The first one is unsigned and brings the token that signs the second. Without an answer the login goes on: what
-        is missing then is told at its end.
+        is missing then is reported at its end.
         """
         mtop = MtopClient(
             self.site.session,
@@ -201,7 +201,7 @@ class QrLogin:
                     raise
 
     def _as_a_frame(self) -> dict[str, str]:
-        """Return what the login frame of a browser tells about itself with each question."""
+        """Return what the login frame of a browser reports about itself with each question."""
         return {
             "isIframe": "true",
             "documentReferer": f"{SITE}/",

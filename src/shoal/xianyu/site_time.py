@@ -49,7 +49,7 @@ class SiteTime:
         """Each session asks for itself: one account's proxy may be dead or silent, and another one's works."""
 
     def now_ms(self) -> int:
-        """Return the site's time in milliseconds since 1970; the machine's until an answer has told another."""
+        """Return the site's time in milliseconds since 1970; the machine's until an answer has brought another."""
         return now_ms() if self._clock is None else self._clock.now_ms()
 
     @property

@@ -43,7 +43,7 @@ def is_official(session_type: str, sender_id: str) -> bool:
 
 
 def is_in_a_persons_chat(session_type: str, sender_id: str) -> bool:
-    """Return whether a card stands in a chat with one person: only there does the site tell about an order's steps."""
+    """Return whether a card stands in a chat with one person: only there does the site report an order's steps."""
     return session_type in _PERSON_SESSIONS and not is_official(session_type, sender_id)
 
 

@@ -139,7 +139,7 @@ def trade_card(
 
 
 def names_order(around: Surroundings, content: dict[str, object], content_text: str, beside: str) -> bool:
-    """Return whether a card's links or fields, or what is said around it, name an order. A link in words does not."""
+    """Return whether a card's links or fields, or what stands around it, name an order. A link in words does not."""
     named = _linked_order(_links(content)) or _keyed_order(around.update_key)
     return named is not None or any(found(_ORDER_FIELD, text) for text in (content_text, beside))
 

@@ -204,7 +204,7 @@ MUTATIONS = (
     _one(
         "what a node stored takes back what it told",
         "accounts/remote_states.py",
-        "known.at > began - (TOLD_SECONDS if known.is_pushed and state.node else 0.0)",
+        "known.at > began - (PUSHED_SECONDS if known.is_pushed and state.node else 0.0)",
         "known.at > began",
     ),
     _one(

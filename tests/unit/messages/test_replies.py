@@ -9,7 +9,7 @@ import pytest
 
 from shoal.accounts.account import Account
 from shoal.accounts.item_setting import ItemSetting
-from shoal.messages.replies import LONGEST_HEARD, Asked, choose, choose_answer, explain, fill, joined
+from shoal.messages.replies import LONGEST_RECEIVED, Asked, choose, choose_answer, explain, fill, joined
 from shoal.rules.matcher import Matcher
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule
 from shoal.rules.schedule import Moment
@@ -88,14 +88,15 @@ def test_f4_a_general_rule_comes_before_the_items_reply_and_that_before_the_defa
 @pytest.mark.parametrize(
     ("texts", "whole"),
     [
-        (["a", "b"], "a\nb"), (["a"], "a"), (["x" * LONGEST_HEARD, "b"], "b"), (["a", "x" * (LONGEST_HEARD + 9)], None),
-        (["a" * (LONGEST_HEARD - 2), "b"], "a" * (LONGEST_HEARD - 2) + "\nb"),
-        (["a" * (LONGEST_HEARD - 1), "b"], "b"),
+        (["a", "b"], "a\nb"), (["a"], "a"), (["x" * LONGEST_RECEIVED, "b"], "b"),
+        (["a", "x" * (LONGEST_RECEIVED + 9)], None),
+        (["a" * (LONGEST_RECEIVED - 2), "b"], "a" * (LONGEST_RECEIVED - 2) + "\nb"),
+        (["a" * (LONGEST_RECEIVED - 1), "b"], "b"),
     ],
 )  # fmt: skip
 def test_a_burst_is_joined_whole_unless_it_is_longer_than_anybody_writes(texts: list[str], whole: str | None) -> None:
     assert joined(texts) == (texts[-1] if whole is None else whole)
-    assert len(asked(joined(texts)).text) <= LONGEST_HEARD
+    assert len(asked(joined(texts)).text) <= LONGEST_RECEIVED
 
 
 async def test_slow_patterns_are_looked_for_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shoal.api.schemas.request_texts import Text, body_example
-from shoal.messages.replies import LONGEST_HEARD
+from shoal.messages.replies import LONGEST_RECEIVED
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 
 LONGEST_PAUSE_MINUTES = 7 * 24 * 60
@@ -70,7 +70,7 @@ class TryBody(BaseModel):
     """A message to test, as if a buyer sent it. ``at`` (RFC 3339, default now) is the time for the hours of rules."""
 
     model_config = body_example(message="包邮吗", item_id="700000000001", buyer_id="2200000000009", buyer_name="小鱼")
-    message: Text = Field(max_length=LONGEST_HEARD)
+    message: Text = Field(max_length=LONGEST_RECEIVED)
     item_id: Text | None = Field(None, max_length=64)
     buyer_id: Text = Field("", max_length=64)
     buyer_name: Text = Field("", max_length=200)
@@ -82,7 +82,7 @@ class TryFilterBody(BaseModel):
     """A text to test with the output filter. Settings that are left out are those of the shop."""
 
     model_config = body_example(text="加我微信聊", filter_contacts=True)
-    text: Text = Field(max_length=LONGEST_HEARD)
+    text: Text = Field(max_length=LONGEST_RECEIVED)
     filter_contacts: bool = False
     filter_links: bool = False
     filter_patterns: Text = ""
