@@ -57,10 +57,14 @@ async def test_an_order_is_shown_with_its_acts_its_time_line_and_what_to_do(door
         ("paid_message", "failed", "CSI_FORBID")
     ]
     assert body["buyer_name"] == ""
-    letters = [OutboxRow(account_id="shop", chat_id="59", uuid=f"u{order}", order_id=order) for order in (ID, "46")]
+    wanted = (ID, "7,8"), (ID, ""), ("46", "")
+    letters = [
+        OutboxRow(account_id="shop", chat_id="59", uuid=f"u{number}", order_id=order, units=units, digest=units or None)
+        for number, (order, units) in enumerate(wanted)
+    ]
     await door.server.message_log.outbox.queue(letters)
     handed = (await door.call("GET", f"/sendings?cid=shop&order={ID}"))["items"]
-    assert [row["order_id"] for row in handed] == [ID]
+    assert [(row["order_id"], row["has_units"]) for row in handed] == [(ID, False), (ID, True)]
     first, second = body["timeline"]
     assert (first["source"], first["status"], first["words"]) == ("card", "pending_ship", "我已付款，等待你发货")
     assert first["site_at"] == "2023-11-14T22:13:20.000Z"

@@ -31,6 +31,8 @@ async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_d
     await expect(row.locator("[data-test=shared]")).to_have_text("共享：回复")
     await expect(theirs.locator("[data-account]")).to_have_count(1)
     await expect(theirs.locator("[data-test=add]")).to_have_count(0)
+    await expect(page.locator("nav a[href$='/stock']")).to_have_count(1)
+    await expect(theirs.locator("nav a[href$='/stock']")).to_have_count(0)
     await expect(row.locator("[data-test=enabled]")).to_have_attribute("aria-disabled", "true")
     await console.door.call("PUT", "/cookies/afu/remark", json={"remark": "进价 12 元"})
     await expect(row).to_contain_text("进价 12 元")

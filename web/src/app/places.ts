@@ -15,11 +15,11 @@ const PLACES = [
   { name: 'accounts', title: 'nav.accounts', icon: Store, key: 's' },
   { name: 'conversations', title: 'nav.conversations', icon: MessagesSquare, key: 'c' },
   { name: 'orders', title: 'nav.orders', icon: ShoppingBag, key: 'd' },
-  { name: 'stock', title: 'nav.stock', icon: Boxes, key: 'k' },
+  { name: 'stock', title: 'nav.stock', icon: Boxes, key: 'k', owner: true },
   { name: 'history', title: 'nav.history', icon: History, key: 'h' },
   { name: 'settings', title: 'nav.settings', icon: Settings, key: 'e' },
   { name: 'admin', title: 'nav.admin', icon: ServerCog, key: 'a', admin: true },
-] as const satisfies { name: string; title: Key; icon: unknown; key: string; admin?: true }[]
+] as const satisfies { name: string; title: Key; icon: unknown; key: string; owner?: true; admin?: true }[]
 
 /** The pages that a phone shows in its tab bar; the others are behind "More". */
 export const TABS = PLACES.slice(0, 4)
@@ -76,8 +76,12 @@ export function usePlaces() {
     (name === 'settings' && String(route.name).startsWith('settings-')) ||
     (name === 'admin' && String(route.name).startsWith('admin-'))
 
-  /** The pages of this user: the administration is there for administrators only. */
-  const places = computed(() => PLACES.filter((place) => !('admin' in place) || session.user?.is_admin))
+  /** The pages of this user: the stock is there for who may own shops, the administration for administrators only. */
+  const places = computed(() =>
+    PLACES.filter(
+      (place) => !('admin' in place && !session.user?.is_admin) && !('owner' in place && session.role === 'staff'),
+    ),
+  )
   const rest = computed(() => places.value.slice(TABS.length))
 
   return { places, rest, badges, restBadge, hints: HINTS, isHere, isCalm }

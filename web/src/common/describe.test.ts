@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { actorName, originText, summary, valueText } = await import('./describe')
+const { actorName, originText, sentText, summary, valueText } = await import('./describe')
 const { knowProviders } = await import('./providerNames')
 
 test('who did it is a user by name, or another program in words', () => {
@@ -16,6 +16,12 @@ test('the origin is shown in words, and an unknown one unchanged', () => {
   expect(originText('shell ::1')).toBe('command line ::1')
   expect(originText('robot')).toBe('robot')
   expect(originText('')).toBe('')
+})
+
+test('units of a message that was sent are named in its text, and a word that only looks so stays', () => {
+  expect(sentText({ text: 'Your code: {codes}', has_units: true })).toBe('Your code: [codes]')
+  expect(sentText({ text: 'Your code: {codes}', has_units: false })).toBe('Your code: {codes}')
+  expect(sentText({ text: '', has_units: false })).toBe('[picture]')
 })
 
 test('a value of the language model is told in the words of its page', () => {

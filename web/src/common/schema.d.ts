@@ -10398,6 +10398,7 @@ export interface components {
          *             {
          *               "actor": "",
          *               "at": "2026-01-02T03:04:05.640Z",
+         *               "has_units": false,
          *               "id": 9,
          *               "image_url": "",
          *               "kind": "reply",
@@ -14292,6 +14293,7 @@ export interface components {
          *           "at": "2026-01-02T03:04:05.640Z",
          *           "buyer_id": "2200000000099",
          *           "chat_id": "59000001",
+         *           "has_units": false,
          *           "id": 9,
          *           "image_url": "",
          *           "kind": "reply",
@@ -14325,6 +14327,8 @@ export interface components {
             part: number;
             /** Text */
             text: string;
+            /** Has Units */
+            has_units: boolean;
             /** Image Url */
             image_url: string;
             /** Rule Id */
@@ -14354,6 +14358,8 @@ export interface components {
         /**
          * SendingShape
          * @description One message from the outbox and its outcome. ``part`` counts the messages of one answer from 0.
+         *
+         *     ``has_units``: `{codes}` in the text stands for units of the stock, which the buyer got; else for itself.
          */
         SendingShape: {
             /** Id */
@@ -14363,6 +14369,8 @@ export interface components {
             part: number;
             /** Text */
             text: string;
+            /** Has Units */
+            has_units: boolean;
             /** Image Url */
             image_url: string;
             /** Rule Id */

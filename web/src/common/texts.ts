@@ -10,7 +10,7 @@ const zh = {
     uncertain: '不确定',
     dropped: '未发送',
   },
-  content: { text: '（空）', image: '［图片］', card: '［卡片］', other: '［其他消息］' },
+  content: { text: '（空）', codes: '〔卡密〕', image: '［图片］', card: '［卡片］', other: '［其他消息］' },
   fields: {
     enabled: '店铺开关',
     replies: '自动回复',
@@ -103,7 +103,7 @@ const en: Texts<typeof zh> = {
     uncertain: 'unconfirmed',
     dropped: 'not sent',
   },
-  content: { text: '(empty)', image: '[picture]', card: '[card]', other: '[other message]' },
+  content: { text: '(empty)', codes: '[codes]', image: '[picture]', card: '[card]', other: '[other message]' },
   fields: {
     enabled: 'Shop switched',
     replies: 'Automatic replies',

@@ -66,7 +66,6 @@ const zh = {
   sendNow: '发送',
   sentMore: '已发送，结果见“发给买家的内容”',
   handed: '发给买家的内容',
-  codesHere: '〔卡密，见上〕',
   handedNone: '尚未发送任何内容。',
   timeline: '时间线',
   source: {
@@ -148,7 +147,6 @@ const en: Texts<typeof zh> = {
   sendNow: 'Send',
   sentMore: 'Sent; see “Messages to the buyer” for the result',
   handed: 'Messages to the buyer',
-  codesHere: '[codes, as above]',
   handedNone: 'Nothing sent yet.',
   timeline: 'Timeline',
   source: {

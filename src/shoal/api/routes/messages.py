@@ -29,9 +29,9 @@ from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
 
 _SENDING = {
-    "id": 9, "kind": "reply", "part": 0, "text": "在的", "image_url": "", "rule_id": "5f2b9c0d1e3a4b6c",
-    "order_id": None, "actor": "", "outcome": "sent", "reason": "", "resends": 0, "at": "2026-01-02T03:04:05.640Z",
-    "settled_at": "2026-01-02T03:04:05.700Z",
+    "id": 9, "kind": "reply", "part": 0, "text": "在的", "has_units": False, "image_url": "",
+    "rule_id": "5f2b9c0d1e3a4b6c", "order_id": None, "actor": "", "outcome": "sent", "reason": "", "resends": 0,
+    "at": "2026-01-02T03:04:05.640Z", "settled_at": "2026-01-02T03:04:05.700Z",
 }  # fmt: skip
 _WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_id": "31.PNM"}
 
@@ -54,12 +54,16 @@ class PaymentSettled(BaseModel):
 
 
 class SendingShape(BaseModel):
-    """One message from the outbox and its outcome. ``part`` counts the messages of one answer from 0."""
+    """One message from the outbox and its outcome. ``part`` counts the messages of one answer from 0.
+
+    ``has_units``: `{codes}` in the text stands for units of the stock, which the buyer got; else for itself.
+    """
 
     id: int
     kind: OutboxKind
     part: int
     text: str
+    has_units: bool
     image_url: str
     rule_id: str | None
     order_id: str | None
@@ -287,6 +291,7 @@ def _answer(sending: Sending) -> SendingShape:
         actor=row.actor,
         resends=sending.resends,
         text=row.text,
+        has_units=bool(row.units),
         image_url=row.image_url,
         rule_id=row.rule_id,
         order_id=row.order_id,
