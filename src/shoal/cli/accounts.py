@@ -17,7 +17,7 @@ from shoal.cli.arguments import AccountId, AsJson, Yes
 from shoal.cli.board import AccountBoard
 from shoal.cli.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.cli.names import account_ids
-from shoal.cli.output import note, print_json, tell
+from shoal.cli.output import echo, note, print_json
 from shoal.cli.qr_login import log_in_by_qr
 from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
@@ -274,14 +274,14 @@ async def _remove(url: str | None, account_id: str) -> None:
         gone = await client.call("DELETE", "cookies", account_id)
     shown = printable(account_id)
     if gone["purged"]:
-        tell(gone, words("cli.accounts.removed", shown=shown))
+        echo(gone, words("cli.accounts.removed", shown=shown))
     else:
-        tell(gone, words("cli.accounts.removing", shown=shown))
+        echo(gone, words("cli.accounts.removing", shown=shown))
 
 
 async def _publish(client: ApiClient, account_id: str) -> None:
     account = await client.call("GET", "cookies", account_id)
-    tell(account, _line(account))
+    echo(account, _line(account))
 
 
 def _line(account: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from shoal.cli.ai import ai
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import note, tell
+from shoal.cli.output import echo, note
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, word_or, words
@@ -170,14 +170,14 @@ def _reason(why: str) -> str:
 async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "ai-providers", body=body)
-    tell(made, words("ai_providers.added", id=made["id"]))
+    echo(made, words("ai_providers.added", id=made["id"]))
     _say_what_is_needed(made)
 
 
 async def _change(url: str | None, provider_id: int, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         after = await client.call("PUT", "ai-providers", str(provider_id), body=body)
-    tell(after, words("ai_providers.changed"))
+    echo(after, words("ai_providers.changed"))
     _say_what_is_needed(after)
 
 
@@ -191,16 +191,16 @@ async def _check(url: str | None, provider_id: int) -> None:
         found = await client.call("POST", "ai-providers", str(provider_id), "check")
     if found["ok"]:
         spent = {"tokens_in": found["tokens_in"], "tokens_out": found["tokens_out"], "ms": found["duration_ms"]}
-        tell(found, f"{printable(found['text'])}\n{words('ai_providers.answered', **spent)}")
+        echo(found, f"{printable(found['text'])}\n{words('ai_providers.answered', **spent)}")
         return
     why = words("ai_providers.unreadable") if found["why"] == "unreadable" else _reason(found["why"])
     if found["why"] == "pace":
         why = words("ai_providers.pace")
-    tell(found, words("ai_providers.failed", why=why, text=printable(found["text"])).rstrip())
+    echo(found, words("ai_providers.failed", why=why, text=printable(found["text"])).rstrip())
     raise typer.Exit(1)
 
 
 async def _remove(url: str | None, provider_id: int) -> None:
     async with signed_in(url) as client:
         gone = await client.call("DELETE", "ai-providers", str(provider_id))
-    tell(gone, words("ai_providers.removed"))
+    echo(gone, words("ai_providers.removed"))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import language, printable, words
@@ -87,14 +87,14 @@ async def _add(url: str | None, name: str, service: str, file: Path) -> None:
     async with signed_in(url) as client:
         body = {"name": name, "service": service, "fields": fields, "language": language()}
         made = await client.call("POST", "channels", body=body)
-    tell(made, words("cli.channels.added", id=made["id"], name=printable(made["name"])))
+    echo(made, words("cli.channels.added", id=made["id"], name=printable(made["name"])))
 
 
 async def _test(url: str | None, channel_id: int) -> None:
     async with signed_in(url) as client:
         outcome = await client.call("POST", "channels", str(channel_id), "test")
     said = words("cli.channels.sent" if outcome["sent"] else "cli.channels.not_sent")
-    tell(outcome, f"{said}\n{printable(outcome['answer'])}")
+    echo(outcome, f"{said}\n{printable(outcome['answer'])}")
     if not outcome["sent"]:
         raise typer.Exit(1)
 
@@ -102,7 +102,7 @@ async def _test(url: str | None, channel_id: int) -> None:
 async def _remove(url: str | None, channel_id: int) -> None:
     async with signed_in(url) as client:
         gone = await client.call("DELETE", "channels", str(channel_id))
-    tell(gone, words("cli.channels.removed"))
+    echo(gone, words("cli.channels.removed"))
 
 
 def _fields(file: Path) -> Any:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.arguments import AccountId, AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, words
@@ -164,7 +164,7 @@ async def _export(url: str | None, account_id: str, file: Path) -> None:
             words("cli.deliveries.unwritable", path=file, why=error.strerror), param_hint="FILE"
         ) from None
     answer = {"file": str(file), "bytes": len(data)}
-    tell(answer, words("cli.deliveries.exported", file=printable(str(file))))
+    echo(answer, words("cli.deliveries.exported", file=printable(str(file))))
 
 
 async def _import(url: str | None, account_id: str, file: Path, params: dict[str, str]) -> None:
@@ -187,7 +187,7 @@ def _check_ending(file: Path) -> None:
 
 def _say_change(facts: dict[str, Any]) -> None:
     counts = {name: facts[name] for name in ("added", "edited", "removed", "unchanged")}
-    tell(facts, words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
+    echo(facts, words("cli.deliveries.would_change" if facts["dry_run"] else "cli.deliveries.changed", **counts))
 
 
 async def _try(url: str | None, account_id: str, body: dict[str, Any], *, as_json: bool) -> None:
@@ -211,7 +211,7 @@ async def _switch(url: str | None, account_id: str, values: dict[str, bool]) -> 
             wanted = (await client.call("GET", "cookies", account_id))["desired"]
     yes = {True: words("cli.table.yes"), False: words("cli.table.no")}
     switches = {name: wanted[name] for name in ("replies", "delivery", "auto_confirm")}
-    tell(switches, "\n".join(f"{name}: {yes[value]}" for name, value in switches.items()))
+    echo(switches, "\n".join(f"{name}: {yes[value]}" for name, value in switches.items()))
 
 
 def _check_table(lines: list[dict[str, Any]]) -> Table:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, words
@@ -167,7 +167,7 @@ async def _list(url: str | None, *, as_json: bool) -> None:
 async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "goods", body=body)
-    tell(made, words("cli.goods.added", id=made["id"], name=printable(made["name"])))
+    echo(made, words("cli.goods.added", id=made["id"], name=printable(made["name"])))
 
 
 async def _import(url: str | None, goods_id: int, file: Path, *, dry_run: bool, as_json: bool) -> None:
@@ -204,19 +204,19 @@ async def _waiting(url: str | None, goods_id: int, *, as_json: bool) -> None:
 async def _serve_waiting(url: str | None, goods_id: int) -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), "serve-waiting", body={})
-    tell(answer, words("cli.goods.requested", count=answer["requested"], waiting=len(answer["items"])))
+    echo(answer, words("cli.goods.requested", count=answer["requested"], waiting=len(answer["items"])))
 
 
 async def _act(url: str | None, goods_id: int, path: tuple[str, ...], body: Any, *, show: str = "") -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), *path, body=body)
-    tell(answer, str(answer[show]) if show else words("cli.goods.done"))
+    echo(answer, str(answer[show]) if show else words("cli.goods.done"))
 
 
 async def _give_back(url: str | None, goods_id: int, unit_id: int, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "goods", str(goods_id), "units", str(unit_id), "give-back", body=body)
-    tell(answer, words("cli.goods.given_back", count=len(answer["units"]), order=printable(answer["order_id"])))
+    echo(answer, words("cli.goods.given_back", count=len(answer["units"]), order=printable(answer["order_id"])))
 
 
 def _read(file: Path) -> bytes:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
@@ -58,7 +58,7 @@ async def _list(url: str | None, params: dict[str, str], *, as_json: bool) -> No
 async def _backup(url: str | None, *, failed: bool) -> None:
     async with signed_in(url) as client:
         noted = await client.call("POST", "system", "backups", body={"ok": not failed})
-    tell(noted, words("cli.incidents.noted"))
+    echo(noted, words("cli.incidents.noted"))
 
 
 def _table(found: list[dict[str, Any]], *, plain: bool) -> Table:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from shoal.cli.api_client import ApiClient
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import note, tell
+from shoal.cli.output import echo, note
 from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
@@ -61,13 +61,13 @@ async def _rotate(url: str | None, *, wait: bool) -> None:
         seen = await client.call("POST", "system", "keys", "rotate")
         note(words("cli.keys.rotating"))
         if not wait:
-            tell(seen, words("cli.keys.follow"))
+            echo(seen, words("cli.keys.follow"))
             return
         seen = await _follow(client, seen)
         if seen["renewed"] < seen["total"]:
             _publish(seen)
             raise typer.Exit(1)
-        tell(seen, words("cli.keys.rotated", total=seen["total"]))
+        echo(seen, words("cli.keys.rotated", total=seen["total"]))
         _name_absent(seen)
         if sys.stdin.isatty() and sure(_question()):
             await client.call("POST", "system", "keys", "forget")
@@ -93,7 +93,7 @@ async def _forget(url: str | None, *, yes: bool) -> None:
         if not yes and not sure(_question()):
             raise typer.Exit(1)
         seen = await client.call("POST", "system", "keys", "forget")
-    tell(seen, words("cli.keys.forgotten"))
+    echo(seen, words("cli.keys.forgotten"))
 
 
 def _name_absent(seen: dict[str, Any]) -> None:
@@ -125,4 +125,4 @@ def _publish(seen: dict[str, Any]) -> None:
         lines.append(words("cli.keys.progress_of", renewed=seen["renewed"], total=seen["total"]))
     elif len(seen["keys"]) > 1 and not (seen["from_setting"] or waiting or absent or seen["renewed"] < seen["total"]):
         lines.append(words("cli.keys.forget_hint"))
-    tell(seen, "\n".join(lines))
+    echo(seen, "\n".join(lines))

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from shoal.cli.arguments import AsJson
 from shoal.cli.moments import local
-from shoal.cli.output import Row, ask, ask_rows, tell
+from shoal.cli.output import Row, ask, ask_rows, echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import facts_table, rows_table
 from shoal.cli.words import ago, words
@@ -68,7 +68,7 @@ async def _change_password(url: str | None, old: str, new: str) -> None:
     async with signed_in(url) as client:
         body = {"current_password": old, "new_password": new}
         answer = await client.call("PUT", "me", "password", body=body)
-    tell(answer, words("cli.me.changed"))
+    echo(answer, words("cli.me.changed"))
 
 
 def _facts(one: Row) -> Table:

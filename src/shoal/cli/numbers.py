@@ -8,7 +8,7 @@ import typer
 
 from shoal.cli.accounts import accounts
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, state_word, words
@@ -39,7 +39,7 @@ def free_number(
 async def _list(url: str | None) -> None:
     async with signed_in(url) as client:
         found = (await client.call("GET", "seller-numbers"))["items"]
-    tell(found, "\n".join(_line(row) for row in found) or words("cli.numbers.none"))
+    echo(found, "\n".join(_line(row) for row in found) or words("cli.numbers.none"))
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -63,4 +63,4 @@ async def _free(url: str | None, number: str, *, yes: bool) -> None:
         params = {} if holder is None else {"holder": holder["account"]}
         answer = await client.call("DELETE", "seller-numbers", number, params=params)
     was = printable(answer["was"])
-    tell(answer, words("cli.numbers.freed", number=answer["number"], was=was))
+    echo(answer, words("cli.numbers.freed", number=answer["number"], was=was))

@@ -14,7 +14,7 @@ import typer
 from shoal.cli.arguments import AccountId, AsJson
 from shoal.cli.moments import moment
 from shoal.cli.order_tables import order_facts, order_line, order_table, sums_table
-from shoal.cli.output import publish, tell
+from shoal.cli.output import echo, publish
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import printable, words
@@ -218,4 +218,4 @@ async def _show(url: str | None, account_id: str, order_id: str, *, as_json: boo
 async def _publish(url: str | None, account_id: str, order_id: str, verb: str, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         order = await client.call("POST", "cookies", account_id, "orders", order_id, verb, body=body)
-    tell(order, order_line(order))
+    echo(order, order_line(order))

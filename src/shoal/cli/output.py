@@ -32,15 +32,15 @@ def wants_json() -> bool:
 
 
 def remember_json(value: bool) -> bool:
-    """Keep for ``tell`` whether the command was given ``--json``."""
+    """Keep for ``echo`` whether the command was given ``--json``."""
     _wants_json.set(value)
     return value
 
 
-def tell(answer: Any, said: str, *, err: bool = False) -> None:
+def echo(answer: Any, sentence: str, *, err: bool = False) -> None:
     """Print a sentence about an answer, or the answer itself if the command was given ``--json``."""
     print_json(answer)
-    note(said, err=err)
+    note(sentence, err=err)
 
 
 def print_json(answer: Any) -> None:
@@ -49,10 +49,10 @@ def print_json(answer: Any) -> None:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
-def note(said: str, *, err: bool = False) -> None:
+def note(sentence: str, *, err: bool = False) -> None:
     """Print a sentence, unless the command was given ``--json``."""
     if not _wants_json.get():
-        typer.echo(said, err=err)
+        typer.echo(sentence, err=err)
 
 
 def publish(answer: Any, shown: Shown, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from shoal.cli.accounts import accounts
 from shoal.cli.arguments import AccountId, AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -51,7 +51,7 @@ def unshare(account_id: AccountId, user: UserName, url: Url = None, _as_json: As
 async def _list(url: str | None, account_id: str) -> None:
     async with signed_in(url) as client:
         found = (await client.call("GET", "cookies", account_id, "staff"))["items"]
-    tell(found, "\n".join(map(_line, found)) or words("cli.sharing.none"))
+    echo(found, "\n".join(map(_line, found)) or words("cli.sharing.none"))
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -63,7 +63,7 @@ async def _share(url: str | None, account_id: str, user: str, permission: Given)
     async with signed_in(url) as client:
         row = await client.call("PUT", "cookies", account_id, "staff", user, body={"permission": permission.value})
     name, account = printable(row["username"]), printable(account_id)
-    tell(row, words("cli.sharing.shared", name=name, shop=account, permission=words(f"permission.{permission.value}")))
+    echo(row, words("cli.sharing.shared", name=name, shop=account, permission=words(f"permission.{permission.value}")))
 
 
 async def _unshare(url: str | None, account_id: str, user: str) -> None:
@@ -71,6 +71,6 @@ async def _unshare(url: str | None, account_id: str, user: str) -> None:
         answer = await client.call("DELETE", "cookies", account_id, "staff", user)
     name, account = printable(answer["username"]), printable(account_id)
     if answer["changed"]:
-        tell(answer, words("cli.sharing.unshared", name=name, account=account))
+        echo(answer, words("cli.sharing.unshared", name=name, account=account))
     else:
-        tell(answer, words("cli.sharing.was_not_shared", account=account, name=name))
+        echo(answer, words("cli.sharing.was_not_shared", account=account, name=name))

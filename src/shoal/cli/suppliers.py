@@ -12,7 +12,7 @@ import typer
 
 from shoal.cli.arguments import AsJson
 from shoal.cli.goods import GoodsId, goods
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.words import printable, words
 
@@ -68,7 +68,7 @@ async def _add(url: str | None, name: str, file: Path) -> None:
     settings = await asyncio.to_thread(_settings, file)
     async with signed_in(url) as client:
         made = await client.call("POST", "goods", body={"name": name, "kind": "supplier", "supplier": settings})
-    tell(made, words("cli.goods.added", id=made["id"], name=printable(made["name"])))
+    echo(made, words("cli.goods.added", id=made["id"], name=printable(made["name"])))
 
 
 async def _try(url: str | None, goods_id: int, body: dict[str, Any], *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import note, tell
+from shoal.cli.output import echo, note
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, words
@@ -106,10 +106,10 @@ async def _make(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "tokens", body=body)
     note(words("cli.tokens.made", day=made["expires_at"][:10]), err=True)
-    tell(made, made["token"])
+    echo(made, made["token"])
 
 
 async def _revoke(url: str | None, token_id: int) -> None:
     async with signed_in(url) as client:
         gone = await client.call("DELETE", "tokens", str(token_id))
-    tell(gone, words("cli.tokens.revoked"))
+    echo(gone, words("cli.tokens.revoked"))

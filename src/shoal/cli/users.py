@@ -14,7 +14,7 @@ from rich.text import Text
 
 from shoal.cli.api_client import ApiClient, Refused
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import tell
+from shoal.cli.output import echo
 from shoal.cli.questions import sure
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
@@ -170,7 +170,7 @@ def reset_password(name: Name = "admin", data_dir: DataDir = None, _as_json: AsJ
 
     password = asyncio.run(reset(load_settings(data_dir=data_dir), name))
     heading = words("cli.users.new_password", name=printable(name))
-    tell({"username": name, "password": password}, f"{heading}\n\n    {password}\n")
+    echo({"username": name, "password": password}, f"{heading}\n\n    {password}\n")
 
 
 @users.command("reset-totp", help=words("cli.users.help.reset_totp"))
@@ -181,7 +181,7 @@ def reset_totp(name: Name = "admin", data_dir: DataDir = None, _as_json: AsJson 
     was_on = reset(load_settings(data_dir=data_dir), name)
     shown = printable(name)
     said = words("cli.users.totp_off", shown=shown) if was_on else words("cli.users.had_no_totp", shown=shown)
-    tell({"username": name, "was_on": was_on}, said)
+    echo({"username": name, "was_on": was_on}, said)
 
 
 async def _list(url: str | None, *, as_json: bool) -> None:
@@ -244,26 +244,26 @@ async def _password_link(url: str | None, name: str, hours: float) -> None:
 def _tell_link(client: ApiClient, link: dict[str, Any]) -> None:
     heading = words("cli.users.link")
     whole = f"{client.url.rstrip('/')}{link['path']}"
-    tell({**link, "url": whole}, f"{heading}\n\n    {whole}\n")
+    echo({**link, "url": whole}, f"{heading}\n\n    {whole}\n")
 
 
 async def _revoke(url: str | None, invitation: str) -> None:
     async with signed_in(url) as client:
         gone = await client.call("DELETE", "invitations", invitation)
-    tell(gone, words("cli.users.link_revoked"))
+    echo(gone, words("cli.users.link_revoked"))
 
 
 async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "users", body=body)
-    tell(made, words("cli.users.added", name=printable(made["username"])))
+    echo(made, words("cli.users.added", name=printable(made["username"])))
 
 
 async def _totp_off(url: str | None, name: str) -> None:
     async with signed_in(url) as client:
         user = await _user(client, name)
         now = await client.call("DELETE", "users", str(user["id"]), "totp")
-    tell(now, words("cli.users.totp_reset", name=printable(now["username"])))
+    echo(now, words("cli.users.totp_reset", name=printable(now["username"])))
 
 
 async def _change(url: str | None, name: str, changes: dict[str, Any]) -> None:
@@ -271,7 +271,7 @@ async def _change(url: str | None, name: str, changes: dict[str, Any]) -> None:
         user = await _user(client, name)
         now = await client.call("PATCH", "users", str(user["id"]), body=changes)
     state = words("cli.users.active") if now["active"] else words("cli.users.inactive")
-    tell(now, f"{printable(now['username'])}: {_role(now)}, {state}")
+    echo(now, f"{printable(now['username'])}: {_role(now)}, {state}")
 
 
 async def _remove(url: str | None, name: str, *, yes: bool) -> None:
@@ -286,9 +286,9 @@ async def _remove(url: str | None, name: str, *, yes: bool) -> None:
         gone = await client.call("DELETE", *path)
     shown = printable(gone["username"])
     if gone["removed"]:
-        tell(gone, words("cli.users.removed", shown=shown))
+        echo(gone, words("cli.users.removed", shown=shown))
     else:
-        tell(gone, words("cli.users.removing", shown=shown))
+        echo(gone, words("cli.users.removing", shown=shown))
 
 
 async def _user(client: ApiClient, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.cli.arguments import AsJson
-from shoal.cli.output import note, tell
+from shoal.cli.output import echo, note
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import wide_console
 from shoal.cli.words import ago, printable, word_or, words
@@ -137,7 +137,7 @@ async def _add(url: str | None, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         made = await client.call("POST", "webhooks", body=body)
     note(words("cli.webhooks.made", id=made["id"]), err=True)
-    tell(made, made["secret"])
+    echo(made, made["secret"])
 
 
 async def _test(url: str | None, webhook_id: int) -> None:
@@ -145,7 +145,7 @@ async def _test(url: str | None, webhook_id: int) -> None:
         tried = await client.call("POST", "webhooks", str(webhook_id), "test")
     why = tried["error"] and word_or(f"cli.webhooks.errors.{tried['error']}", tried["error"])
     said = printable(" ".join(str(part) for part in (tried["status"], why, tried["answer"]) if part))
-    tell(tried, words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=said))
+    echo(tried, words("cli.webhooks.taken" if tried["sent"] else "cli.webhooks.not_taken", answer=said))
     if not tried["sent"]:
         raise typer.Exit(1)
 
@@ -177,16 +177,16 @@ async def _attempts(url: str | None, webhook_id: int, *, as_json: bool) -> None:
 async def _replay(url: str | None, webhook_id: int, event: str) -> None:
     async with signed_in(url) as client:
         answer = await client.call("POST", "webhooks", str(webhook_id), "replay", body={"from_event": event})
-    tell(answer, words("cli.webhooks.replayed"))
+    echo(answer, words("cli.webhooks.replayed"))
 
 
 async def _switch(url: str | None, webhook_id: int, *, active: bool) -> None:
     async with signed_in(url) as client:
         answer = await client.call("PATCH", "webhooks", str(webhook_id), body={"active": active})
-    tell(answer, words("cli.webhooks.switched_on" if active else "cli.webhooks.switched_off"))
+    echo(answer, words("cli.webhooks.switched_on" if active else "cli.webhooks.switched_off"))
 
 
 async def _remove(url: str | None, webhook_id: int) -> None:
     async with signed_in(url) as client:
         gone = await client.call("DELETE", "webhooks", str(webhook_id))
-    tell(gone, words("cli.webhooks.removed"))
+    echo(gone, words("cli.webhooks.removed"))
